@@ -1,0 +1,408 @@
+"""A cell over time: ``unroll``, and the layers made of it.
+
+Shapes: B batch (any leading axes, also none), T time, D input, H hidden.
+
+Padding never matters: with ``lengths`` the padded inputs are replaced by zeros before they are
+used, the state stands still on them and the outputs there are zero. Doing it at the boundary,
+rather than on the state alone, keeps a NaN in the padding out of the weight gradients.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from rnnlab import cells
+from rnnlab.engines.scan import scan
+from rnnlab.errors import unknown
+from rnnlab.initializers import InitScheme
+
+Array = jax.Array
+
+ENGINES: dict[str, Callable[..., tuple[Array, Any, dict[str, Array]]]] = {"scan": scan}
+
+
+def unroll(
+    cell: cells.Cell,
+    params: Any,
+    xs: Array,
+    *,
+    lengths: Array | None = None,
+    initial_state: Any = None,
+    key: Array | None = None,
+    deterministic: bool = True,
+    reverse: bool = False,
+    taps: tuple[str, ...] = (),
+    engine: str = "auto",
+) -> Any:
+    """Run a cell over whole sequences: s_t, y_t = step(s_{t−1}, x_t) for t = 1 … T.
+
+    Args:
+        cell: any :class:`rnnlab.cells.Cell`.
+        params: its parameters.
+        xs: (B, T, D), floats. B may be any number of leading axes.
+        lengths: (B,) whole numbers, 0 … T: real steps of each sequence; None: all T.
+        initial_state: s_0, leaves (B, H); None: the cell's own (zeros).
+            ``cell.initial_state(params, (B,), key)`` draws a random one.
+        key: for a stochastic cell; step t draws from ``fold_in(key, t)``.
+        deterministic: True turns a stochastic cell's noise off.
+        reverse: read from each sequence's own end to its start; outputs keep the order of xs.
+        taps: names of states or gates to hand out as well ("C", "f", …).
+        engine: "scan"; "auto" picks the best for the cell.
+    Returns:
+        (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third:
+        {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
+        the one after its last real step.
+    Raises:
+        TypeError: xs that are not floats; lengths that are not whole numbers.
+        ValueError: shapes that do not fit, lengths outside 0 … T, unknown taps or engines.
+
+    >>> import jax
+    >>> cell = cells.lstm(4)
+    >>> params = cell.init_params(jax.random.key(0), input_size=3)
+    >>> ys, state, values = unroll(cell, params, jax.numpy.ones((2, 5, 3)), taps=("f",))
+    >>> ys.shape, state.C.shape, values["f"].shape
+    ((2, 5, 4), (2, 4), (2, 5, 4))
+    """
+    xs = check_inputs(xs)
+    batch_shape, T = xs.shape[:-2], xs.shape[-2]
+    mask = length_mask(lengths, batch_shape, T)
+    if engine not in ("auto", *ENGINES):
+        raise ValueError(unknown("engine", engine, ("auto", *ENGINES)))
+    if getattr(cell, "stochastic", False) and not deterministic and key is None:
+        raise ValueError(f"{cell} draws at every step: deterministic=False needs a key")
+    state = start_state(cell, params, batch_shape, initial_state)
+    taps = _check_taps(cell, params, state, xs, tuple(taps))
+
+    if mask is not None:
+        xs = jnp.where(mask[..., None], xs, 0)
+    run = ENGINES["scan" if engine == "auto" else engine]
+    ys, state, tapped = run(
+        cell,
+        params,
+        jnp.moveaxis(xs, -2, 0),
+        state,
+        mask=None if mask is None else jnp.moveaxis(mask, -1, 0),
+        key=None if deterministic else key,
+        reverse=reverse,
+        taps=taps,
+    )
+    ys, tapped = jax.tree.map(lambda y: jnp.moveaxis(y, 0, -2), (ys, tapped))
+    if mask is not None:
+        ys, tapped = jax.tree.map(lambda y: jnp.where(mask[..., None], y, 0), (ys, tapped))
+    return (ys, state, tapped) if taps else (ys, state)
+
+
+# ---- checks at the boundary (the probes of gradients.py stand on the same) ---------------------
+
+
+def check_inputs(xs: Any) -> Array:
+    """``xs`` as an array (B…, T, D) of floats, or a TypeError or ValueError."""
+    xs = jnp.asarray(xs)
+    if not jnp.issubdtype(xs.dtype, jnp.floating):
+        raise TypeError(f"xs must be floats, got {xs.dtype}; embed or one-hot symbols first")
+    if xs.ndim < 2:
+        raise ValueError(f"xs must be (batch, time, features), got shape {xs.shape}")
+    return xs
+
+
+def length_mask(lengths: Any, batch_shape: tuple[int, ...], T: int) -> Array | None:
+    """(B…, T), true at the real steps; None without lengths."""
+    if lengths is None:
+        return None
+    lengths = jnp.asarray(lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise TypeError(f"lengths must be whole numbers, got {lengths.dtype}")
+    if lengths.shape != batch_shape:
+        raise ValueError(f"lengths must be {batch_shape}, one a sequence, got {lengths.shape}")
+    if not isinstance(lengths, Tracer) and lengths.size:
+        low, high = int(lengths.min()), int(lengths.max())
+        if low < 0 or high > T:
+            raise ValueError(f"lengths must lie in 0 … {T}, got {low} … {high}")
+    return jnp.arange(T) < lengths[..., None]
+
+
+def start_state(cell: Any, params: Any, batch_shape: tuple[int, ...], initial_state: Any) -> Any:
+    """s_0: the one given, its structure and shapes checked, or the cell's own."""
+    own = cell.initial_state(params, batch_shape)
+    if initial_state is None:
+        return own
+    expected = jax.tree.structure(own)
+    if jax.tree.structure(initial_state) != expected:
+        raise ValueError(f"initial_state must be a {type(own).__name__}{own._fields}, "
+                         f"got {type(initial_state).__name__}")  # fmt: skip
+    for name, got, want in zip(own._fields, initial_state, own, strict=True):
+        if jnp.shape(got) != want.shape:
+            raise ValueError(f"initial_state.{name} must be {want.shape}, got {jnp.shape(got)}")
+    return jax.tree.map(lambda got, want: jnp.asarray(got, want.dtype), initial_state, own)
+
+
+def _check_taps(cell: Any, params: Any, state: Any, xs: Array, taps: tuple[str, ...]) -> Any:
+    if not taps:
+        return taps
+    new, _, gates = jax.eval_shape(cell.step, params, state, xs[..., 0, :])
+    known = (*gates._fields, *new._fields)
+    for tap in taps:
+        if tap not in known:
+            raise ValueError(unknown(f"tap of {type(cell).__name__}", tap, known))
+    return taps
+
+
+# ---- layers ------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Layer(Protocol):
+    """What initialises itself, runs over sequences, and nests."""
+
+    @property
+    def output_size(self) -> int: ...
+    def init(self, key: Array, input_size: int) -> Any: ...
+    def initial_state(
+        self, params: Any, batch_shape: tuple[int, ...], key: Array | None = None
+    ) -> Any: ...
+    def apply(self, params: Any, xs: Array, **options: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class CellLayer:
+    """One cell over time; made by :func:`layer`."""
+
+    cell: Any
+
+    @property
+    def output_size(self) -> int:
+        """Features of y_t."""
+        return self.cell.output_size
+
+    def init(self, key: Array, input_size: int) -> Any:
+        """The cell's parameters."""
+        return self.cell.init_params(key, input_size)
+
+    def initial_state(
+        self, params: Any, batch_shape: tuple[int, ...], key: Array | None = None
+    ) -> Any:
+        """The cell's s_0; random with a key."""
+        return self.cell.initial_state(params, batch_shape, key)
+
+    def apply(self, params: Any, xs: Array, **options: Any) -> Any:
+        """:func:`unroll` with its options."""
+        return unroll(self.cell, params, xs, **options)
+
+
+class BothWays(NamedTuple):
+    """Something of each direction: parameters, states or taps of a :class:`Bidirectional`."""
+
+    forward: Any
+    backward: Any
+
+
+MERGES: dict[str, Callable[[Array, Array], Array]] = {
+    "concat": lambda a, b: jnp.concatenate([a, b], axis=-1),
+    "sum": jnp.add,
+    "mean": lambda a, b: (a + b) / 2,
+    "product": jnp.multiply,
+}
+
+
+@dataclass(frozen=True)
+class Bidirectional:
+    """y_t = combine(h→_t, h←_t); made by :func:`bidirectional`."""
+
+    forward: Layer
+    backward: Layer
+    merge: str = "concat"
+
+    def __post_init__(self) -> None:
+        if self.merge not in MERGES:
+            raise ValueError(unknown("merge", self.merge, MERGES))
+        sizes = self.forward.output_size, self.backward.output_size
+        if self.merge != "concat" and sizes[0] != sizes[1]:
+            raise ValueError(f"merge={self.merge!r} needs outputs of one size, got {sizes}")
+
+    @property
+    def output_size(self) -> int:
+        """Features of y_t: both directions' for "concat", one's otherwise."""
+        if self.merge == "concat":
+            return self.forward.output_size + self.backward.output_size
+        return self.forward.output_size
+
+    def init(self, key: Array, input_size: int) -> BothWays:
+        """Parameters of both directions, drawn apart."""
+        key_f, key_b = jax.random.split(key)
+        return BothWays(self.forward.init(key_f, input_size), self.backward.init(key_b, input_size))
+
+    def initial_state(
+        self, params: BothWays, batch_shape: tuple[int, ...], key: Array | None = None
+    ) -> BothWays:
+        """s_0 of both directions; random with a key."""
+        key_f, key_b = _split(key, 2)
+        return BothWays(
+            self.forward.initial_state(params.forward, batch_shape, key_f),
+            self.backward.initial_state(params.backward, batch_shape, key_b),
+        )
+
+    def apply(
+        self,
+        params: BothWays,
+        xs: Array,
+        *,
+        initial_state: BothWays | None = None,
+        key: Array | None = None,
+        reverse: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Both directions over xs (B, T, D), merged step by step.
+
+        The backward layer starts at each sequence's own end. Options as :func:`unroll`;
+        states (and taps) come back as :class:`BothWays`.
+        """
+        key_f, key_b = _split(key, 2)
+        start_f, start_b = initial_state if initial_state is not None else (None, None)
+        ys_f, *rest_f = self.forward.apply(
+            params.forward, xs, initial_state=start_f, key=key_f, reverse=reverse, **options
+        )
+        ys_b, *rest_b = self.backward.apply(
+            params.backward, xs, initial_state=start_b, key=key_b, reverse=not reverse, **options
+        )
+        rest = (BothWays(f, b) for f, b in zip(rest_f, rest_b, strict=True))
+        return (MERGES[self.merge](ys_f, ys_b), *rest)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers on top of each other; made by :func:`stack`."""
+
+    layers: tuple[Layer, ...]
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError("a stack needs at least one layer, got none")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+
+    @property
+    def output_size(self) -> int:
+        """Features of the top layer's y_t."""
+        return self.layers[-1].output_size
+
+    def init(self, key: Array, input_size: int) -> tuple[Any, ...]:
+        """Parameters of each layer, bottom first."""
+        sizes = (input_size, *(inner.output_size for inner in self.layers))
+        keys = jax.random.split(key, len(self.layers))
+        return tuple(
+            inner.init(k, size) for inner, k, size in zip(self.layers, keys, sizes, strict=False)
+        )
+
+    def initial_state(
+        self, params: Any, batch_shape: tuple[int, ...], key: Array | None = None
+    ) -> tuple[Any, ...]:
+        """s_0 of each layer; random with a key."""
+        keys = _split(key, len(self.layers))
+        return tuple(
+            inner.initial_state(p, batch_shape, k)
+            for inner, p, k in zip(self.layers, params, keys, strict=True)
+        )
+
+    def apply(
+        self,
+        params: Any,
+        xs: Array,
+        *,
+        initial_state: Any = None,
+        key: Array | None = None,
+        deterministic: bool = True,
+        **options: Any,
+    ) -> Any:
+        """The layers in turn over xs (B, T, D), dropout between them.
+
+        Dropout scales what it keeps by 1/(1−rate), draws a mask for every step, and acts only
+        with ``deterministic=False``. Options as :func:`unroll`; states (and taps) come back as
+        tuples, bottom first.
+        """
+        drops = self.dropout > 0 and not deterministic
+        if drops and key is None:
+            raise ValueError(f"dropout={self.dropout} with deterministic=False needs a key")
+        starts = initial_state if initial_state is not None else (None,) * len(self.layers)
+        keys = _split(key, 2 * len(self.layers))
+        ys, rests = xs, []
+        for index, (inner, p, start) in enumerate(zip(self.layers, params, starts, strict=True)):
+            if index > 0 and drops:
+                ys = _drop(keys[2 * index + 1], ys, self.dropout)
+            ys, *rest = inner.apply(
+                p,
+                ys,
+                initial_state=start,
+                key=keys[2 * index],
+                deterministic=deterministic,
+                **options,
+            )
+            rests.append(rest)
+        return (ys, *zip(*rests, strict=True))
+
+
+def _split(key: Array | None, n: int) -> Any:
+    return (None,) * n if key is None else jax.random.split(key, n)
+
+
+def _drop(key: Any, ys: Array, rate: float) -> Array:
+    kept = jax.random.bernoulli(key, 1 - rate, ys.shape)
+    return jnp.where(kept, ys / (1 - rate), 0)
+
+
+def layer(cell: Any) -> Layer:
+    """A layer of one cell; a layer is handed back as it is.
+
+    >>> layer(cells.gru(4)).output_size
+    4
+    """
+    if isinstance(cell, Layer):
+        return cell
+    if not isinstance(cell, cells.Cell):
+        raise TypeError(f"expected a cell or a layer, got {type(cell).__name__}")
+    return CellLayer(cell)
+
+
+def bidirectional(forward: Any, backward: Any = None, merge: str = "concat") -> Bidirectional:
+    """One layer forwards, one backwards: y_t = combine(h→_t, h←_t).
+
+    Args:
+        forward, backward: layers or cells; one alone is used for both (parameters apart).
+        merge: "concat", "sum", "mean" or "product".
+    Source: Schuster & Paliwal 1997; the notes, Bi-RNN.
+
+    >>> bidirectional(cells.lstm(4)).output_size
+    8
+    """
+    return Bidirectional(layer(forward), layer(forward if backward is None else backward), merge)
+
+
+def stack(layers: Any, dropout: float = 0.0) -> Stack:
+    """Layers on top of each other, with dropout between them.
+
+    >>> stack([cells.lstm(4), bidirectional(cells.gru(3))], dropout=0.1).output_size
+    6
+    """
+    return Stack(tuple(layer(inner) for inner in layers), dropout)
+
+
+NAMES = (*cells.CELLS, *(f"bi-{name}" for name in cells.CELLS))
+
+
+def by_name(name: str, hidden_size: int, init: InitScheme) -> Layer:
+    """The layer a config names: a cell's name, or "bi-" and a cell's name.
+
+    Raises:
+        ValueError: an unknown name, the nearest named.
+
+    >>> by_name("bi-gru", 4, InitScheme()).output_size
+    8
+    """
+    if name not in NAMES:
+        raise ValueError(unknown("cell", name, NAMES))
+    cell = cells.by_name(name.removeprefix("bi-"), hidden_size, init)
+    return bidirectional(cell) if name.startswith("bi-") else layer(cell)

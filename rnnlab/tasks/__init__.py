@@ -1,0 +1,1 @@
+"""What recurrent networks are fed and taught."""

