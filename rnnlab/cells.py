@@ -8,7 +8,7 @@ Shapes: D input, H hidden, O output; ``...`` any leading axes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -627,6 +627,26 @@ def gru(hidden_size: int, reset_after: bool = False, init: InitScheme | None = N
     True
     """
     return GRU(hidden_size, reset_after, init or InitScheme())
+
+
+def without_init(cell: Any) -> Any:
+    """The cell (or layer of cells) with the default init: what a compiled program depends on.
+
+    Cells are equal by value, their init included, and a static argument compiles anew for every
+    value: strip the init once the parameters are drawn, and a sweep of schemes compiles once.
+
+    >>> without_init(rnn(4, init=InitScheme(w_h="identity"))) == rnn(4)
+    True
+    """
+    if isinstance(cell, tuple):
+        return tuple(without_init(inner) for inner in cell)
+    if not is_dataclass(cell) or isinstance(cell, type):
+        return cell
+    changes = {}
+    for f in fields(cell):
+        value = getattr(cell, f.name)
+        changes[f.name] = InitScheme() if isinstance(value, InitScheme) else without_init(value)
+    return replace(cell, **changes)
 
 
 def _named(build: Callable[..., Any], **options: Any) -> Callable[[int, InitScheme], Any]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from rnnlab import adjoint, logsvd, recurrence
+from rnnlab import adjoint, cells, logsvd, recurrence
 from rnnlab.errors import unknown
 
 Array = jax.Array
@@ -178,11 +178,11 @@ class _Probe:
 
 def _the_cell(cell: Any) -> Any:
     if isinstance(cell, recurrence.CellLayer):
-        return cell.cell
+        return cells.without_init(cell.cell)
     if isinstance(cell, recurrence.Layer):
         raise TypeError(f"a probe takes a cell or layer(cell), got {type(cell).__name__}; "
                         "probe one cell, the others inside loss")  # fmt: skip
-    return cell
+    return cells.without_init(cell)
 
 
 def _both_ways(

@@ -13,7 +13,7 @@ and, where wanted, for one gate alone. No gate is ever drawn as part of a packed
 import ast
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -439,9 +439,26 @@ class InitScheme:
         gates = tuple(sorted((str(letter), _gate_scheme(letter, g)) for letter, g in pairs))
         object.__setattr__(self, "gates", gates)  # hashable, so that cells are
 
+    @staticmethod
+    def config(**changes: str) -> dict[str, Any]:
+        """The ``init`` group of a config, every key present; an empty string stands for None.
+
+        Gates that a cell does not have stay empty: one group serves every cell.
+
+        >>> InitScheme.config(w_h="identity")["w_h"], sorted(InitScheme.config()["gates"])
+        ('identity', ['c', 'f', 'h', 'i', 'o', 'r', 'z'])
+        """
+        group: dict[str, Any] = {
+            f.name: "" if f.default is None else f.default
+            for f in fields(InitScheme)
+            if f.name != "gates"
+        }
+        gates = {gate: {f.name: "" for f in fields(GateScheme)} for gate in "ficozrh"}
+        return {**group, **changes, "gates": gates}
+
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "InitScheme":
-        """From a config's ``init`` group; an empty string stands for None.
+    def from_config(cls, config: Any) -> "InitScheme":
+        """From a config's ``init`` group, as :meth:`config` lays it out.
 
         Raises:
             ValueError: a key that is no field of this class, or a bad scheme.
@@ -453,7 +470,8 @@ class InitScheme:
                 raise ValueError(unknown("init key", name, known))
             if config[name] != "":
                 options[name] = config[name]
-        return cls(**options)
+        gates = {g: dict(blocks) for g, blocks in dict(options.pop("gates", {})).items()}
+        return cls(**options, gates={g: b for g, b in gates.items() if any(b.values())})
 
     def replace(self, **changes: Any) -> "InitScheme":
         """A copy with some fields changed."""
