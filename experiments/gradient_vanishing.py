@@ -131,7 +131,7 @@ def _theory(
     if name == "rnn-identity":
         g = _last_adjoint(probe)
         exact = probing.relative(theory.linear_adjoint_log10(probe.W_hh, g, lags))
-        error = np.abs(exact - probing.relative(norms)).max()
+        error = np.nanmax(np.abs(exact - probing.relative(norms)))  # NaN: no gradient at all
         return {"theory": _round(np.median(exact, axis=0)), "theory_error": float(error)}
     path = probing.gate_path(probe)
     if path is not None:
@@ -230,13 +230,16 @@ def claims(table: Table) -> list[Claim]:
     def both_ways() -> tuple[bool, str]:
         worst = []
         for scheme in SCHEMES:
-            one = np.median(_decades(_base(table), FAR, **{"cell.name": "rnn-tanh", "init.w_h": scheme}))
+            one = _decades(_base(table), FAR, **{"cell.name": "rnn-tanh", "init.w_h": scheme})
             bi = {"cell.name": "bi-rnn-tanh", "init.w_h": scheme}
             for part in ("h", "h_back"):
-                two = np.median(_decades(_base(table), FAR, part, **bi))
-                worst.append((abs(two - one) / max(abs(one), 4.0), scheme))
-        share, scheme = max(worst)
-        return bool(share <= 0.25), f"largest difference {share:.0%} of the loss, with {scheme}"
+                two = _decades(_base(table), FAR, part, **bi)
+                if min(one.size, two.size) < 2:
+                    raise Undecided("needs at least two seeds")
+                error = np.sqrt(one.var(ddof=1) / one.size + two.var(ddof=1) / two.size)
+                worst.append((abs(two.mean() - one.mean()) / max(error, 1e-6), scheme))
+        errors, scheme = max(worst)
+        return bool(errors <= 5), f"at most {errors:.1f} standard errors, with {scheme}"
 
     def bias_order() -> tuple[bool, str]:
         lstm = table.select({"cell.name": "lstm", "init.w_h": "orthogonal"})
@@ -309,7 +312,8 @@ def claims(table: Table) -> list[Claim]:
               "decades of the float64 product", "holds", linear("normal(std=0.01)"),
               closed_form=True),
         Claim("So it is with He weights, which explode", "closed form: ∂h_T/∂h_t = W^k",
-              "every lag and example within 0.01 decades of the float64 product", "holds",
+              "every lag and example (that has a gradient) within 0.01 decades of the "
+              "float64 product", "holds",
               linear("he_normal"), closed_form=True),
         Claim("With no recurrent weights ∂C_T/∂C_t = σ(b_f)^k", "closed form; Gers et al. 2000",
               "b_f = 1, every lag: error ≤ 0.01 decades", "holds", retention, closed_form=True),
@@ -324,8 +328,8 @@ def claims(table: Table) -> list[Claim]:
               "at lag 150 at least 75% of tanh and ReLU members, all schemes, are off by more "
               f"than {KEEPS:.0f} decades", "holds", rnn_vanishes),
         Claim("Reading both ways does not help: each direction of a Bi-RNN loses what a one-way "
-              "RNN loses", notes + "11 and 20", f"decades lost at lag {FAR} differ by less than "
-              "25% (of at least 4 decades) for every scheme", "holds", both_ways),
+              "RNN loses", notes + "11 and 20", f"mean decades lost at lag {FAR} within 5 "
+              "standard errors over seeds, for every scheme", "holds", both_ways),
         Claim("The forget bias wants a large positive value", notes + "15",
               f"median ‖∂L/∂C‖ at lag {FAR} rises by a decade or more from b_f = 0 to 1 and "
               "from 1 to 3", "holds", bias_order),

@@ -380,7 +380,7 @@ def lyapunov_exponents(
 def spectral_radius(W: Any) -> float:
     """ρ(W) = max |eigenvalue| of a square matrix (H, H), in float64.
 
-    >>> spectral_radius([[0.0, 2.0], [-2.0, 0.0]])
+    >>> spectral_radius([[0.5, 3.0], [0.0, 2.0]])
     2.0
     """
     W = np.asarray(W, np.float64)

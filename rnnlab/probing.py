@@ -141,9 +141,12 @@ def adjoints(probe: Probe) -> tuple[dict[str, np.ndarray], int]:
 def relative(log10_norms: np.ndarray) -> np.ndarray:
     """log10 (‖∂L/∂h_{T−k}‖ / ‖∂L/∂h_T‖), (B, T): what is left of the gradient k steps back.
 
-    ‖∂L/∂h_T‖, at lag 0, depends on the read-out alone; it is never zero for a softmax.
+    NaN for an example without any gradient at lag 0: its state had grown so far that the softmax
+    is exactly right in float32, and there is nothing to follow back.
     """
-    return log10_norms - log10_norms[:, :1]
+    start = log10_norms[:, :1]
+    silent = np.isneginf(start)
+    return np.where(silent, np.nan, log10_norms - np.where(silent, 0, start))
 
 
 def median_over_batch(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

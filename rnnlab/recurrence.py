@@ -81,7 +81,7 @@ def unroll(
         xs = jnp.where(mask[..., None], xs, 0)
     run = ENGINES["scan" if engine == "auto" else engine]
     ys, state, tapped = run(
-        cell,
+        cells.without_init(cell),
         params,
         jnp.moveaxis(xs, -2, 0),
         state,

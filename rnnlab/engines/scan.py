@@ -4,6 +4,7 @@ Every other engine equals this one to rounding. Engines run time-major and know 
 lengths reach them as a mask.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,6 +18,8 @@ def select(keep: Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda n, o: jnp.where(keep[..., None], n, o), new, old)
 
 
+# compiled on its own: a scan called outside jit would be compiled anew at every call
+@partial(jax.jit, static_argnames=("cell", "reverse", "taps"))
 def scan(
     cell: Any,
     params: Any,
@@ -33,6 +36,7 @@ def scan(
     s_t, y_t = step(s_{t−1}, x_t), and s_t = s_{t−1} where the mask is false.
 
     Args:
+        cell: any cell; static, so hashable and best without its init.
         xs: (T, ..., D).
         state: s_0, leaves (..., H).
         mask: (T, ...) true where a step is real; a state stands still elsewhere.

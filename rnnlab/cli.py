@@ -1,0 +1,381 @@
+"""The command line: rnnlab run | list | report | compare.
+
+absl flags, with a fresh ``FlagValues`` for every command and config_flags for ``--config.key``.
+This file reads arguments and prints; what is done is in experiment.py. It imports nothing heavy
+before it has to, so that ``--help`` answers at once.
+"""
+
+import contextlib
+import errno
+import re
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from rnnlab import __version__
+from rnnlab.errors import unknown
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from rnnlab.experiment import Experiment, Plan, Run
+
+_HELP = """\
+rnnlab: a laboratory for recurrent networks in JAX
+
+  rnnlab list                           the experiments there are
+  rnnlab run --config=FILE [options]    run one, or go on with it, and print its claims
+  rnnlab report DIR                     write the report of a finished run again
+  rnnlab compare DIR DIR...             several runs on one page
+
+  rnnlab COMMAND --help                 the options of a command
+  rnnlab --version
+"""
+
+_RUN_HELP = """\
+rnnlab run --config=FILE[:ARG] [options]
+
+Run every member of an experiment's sweep and write a run directory: figures, claims and
+report.html. The same command goes on with a run that was interrupted, and prints the claims of
+one that is finished.
+
+  --config=experiments/x.py       the experiment; a bare name will do; x.py:full asks for the
+                                  paper's scale
+  --config.KEY=VALUE              another value in its config: --config.cell.hidden_size=64,
+                                  --config.init.w_h="orthogonal(gain=0.9)"
+  --sweep.KEY=V1,V2,...           other values on an axis of its sweep, or one more axis
+  --workdir=DIR                   the run directory [runs/<experiment>-<hash of the config>]
+  --dry_run                       print members, groups and minutes; run and write nothing
+  --strict                        exit status 1 when a claim's verdict is not the expected one
+
+With --config=FILE, --help lists the keys of that config and the axes of its sweep.
+"""
+
+_LIST_HELP = """\
+rnnlab list
+
+The experiments in ./experiments and those that come with rnnlab, with a line on each.
+"""
+
+_REPORT_HELP = """\
+rnnlab report DIR
+
+Write figures, claims and report.html of a finished run again, from its saved results.
+"""
+
+_COMPARE_HELP = """\
+rnnlab compare DIR DIR... [--out=compare.html]
+
+Lay several runs side by side on one self-contained page.
+"""
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, taken like Ctrl-C."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status.
+
+    0: done; 1: a verdict is unexpected under --strict, or the disk is full; 2: the command
+    cannot be carried out as given; 130 and 143: interrupted by Ctrl-C and by SIGTERM.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # ∂ on a cp1252 pipe
+    if not args or args[0] in ("--help", "-h", "-help", "help"):
+        print(_HELP, end="", file=sys.stdout if args else sys.stderr)
+        return 0 if args else 2
+    if args[0] in ("--version", "-version"):
+        print(f"rnnlab {__version__}")
+        return 0
+    command, *rest = args
+    if command not in _COMMANDS:
+        return _fail(unknown("command", command, _COMMANDS))
+    run, text = _COMMANDS[command]
+    helps = _wants_help(rest)
+    if helps and not (command == "run" and _config_given(rest)):
+        print(text, end="")
+        return 0
+
+    from rnnlab.records import UserError
+
+    try:
+        with _sigterm():
+            return run(rest)
+    except (UserError, flags.Error) as error:
+        return _fail(str(error))
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            again = f"free some and give the same command: {_again(args)}"
+            return _fail(f"no space left on the disk; what is finished is kept: {again}", 1)
+        if error.errno in (errno.EACCES, errno.EROFS):
+            return _fail(f"{error.strerror}: {error.filename}")
+        raise
+    except KeyboardInterrupt as stop:
+        code = 143 if isinstance(stop, _Terminated) else 130
+        where = "; finished members are kept, go on with" if command == "run" else ""
+        return _fail(f"interrupted{where}: {_again(args)}" if where else "interrupted", code)
+
+
+def _fail(message: str, status: int = 2) -> int:
+    print(f"rnnlab: {message}", file=sys.stderr)
+    return status
+
+
+def _again(args: Sequence[str]) -> str:
+    return shlex.join(["rnnlab", *args])
+
+
+@contextlib.contextmanager
+def _sigterm() -> Iterator[None]:
+    """Let SIGTERM stop a run as Ctrl-C does; only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# ---------------------------------------------------------------------------------------- flags
+
+
+def _wants_help(args: Sequence[str]) -> bool:
+    return any(re.fullmatch(r"-h|--?help(full|short)?", arg) for arg in args)
+
+
+def _config_given(args: Sequence[str]) -> bool:
+    return any(re.match(r"--?config(=|$)", arg) for arg in args)
+
+
+def _take_config(args: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of --config, and the other arguments.
+
+    config_flags would load the file by itself, a second time, through an importlib call that
+    warns: the experiment is loaded once, and config_flags is given its ConfigDict.
+    """
+    value, rest, queue = None, [], list(args)
+    while queue:
+        arg = queue.pop(0)
+        if not _config_given([arg]):
+            rest.append(arg)
+            continue
+        if value is not None:
+            raise flags.Error("--config is given twice")
+        _, equals, value = arg.partition("=")
+        if not equals:
+            value = queue.pop(0) if queue else ""
+        if not value:
+            raise flags.Error("--config needs an experiment: --config=experiments/x.py")
+    return value, rest
+
+
+def _dotted(args: Sequence[str], group: str) -> list[str]:
+    """The keys of --group.KEY among the arguments, each once, in order."""
+    found = (re.match(rf"--?(?:no)?{group}\.([^=]*)", arg) for arg in args)
+    return list(dict.fromkeys(match[1] for match in found if match))
+
+
+def _parse(fv: flags.FlagValues, args: Sequence[str], positional: str = "") -> list[str]:
+    """Parse the arguments; what is left over must be wanted.
+
+    Raises:
+        flags.Error: with a message of one line.
+    """
+    fv.set_gnu_getopt()
+    try:
+        rest = fv(["rnnlab", *args])[1:]
+    except flags.UnrecognizedFlagError as error:
+        names = [name for name in fv if "." not in name]
+        raise flags.Error(unknown("flag", error.flagname, names)) from None
+    except flags.IllegalFlagValueError as error:
+        flag = re.match(r"flag --(.+?)=", str(error))
+        default = fv[flag[1]].default if flag else None
+        given = re.sub(r": (invalid literal|could not convert|\('Non-bool).*", "", str(error))
+        raise flags.Error(
+            f"{given}: expected {type(default).__name__}, as {default!r} is"
+        ) from None
+    if rest and not positional:
+        raise flags.Error(
+            f"unexpected argument {rest[0]!r}: a value follows =, as in --config=FILE"
+        )
+    return rest
+
+
+# ------------------------------------------------------------------------------------- commands
+
+
+def _run(args: list[str]) -> int:
+    from rnnlab import experiment
+
+    args = flags.FlagValues().read_flags_from_files(args)  # --flagfile, before we look
+    target, args = _take_config(args)
+    fv = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "the run directory", flag_values=fv)
+    flags.DEFINE_boolean("strict", False, "fail on an unexpected verdict", flag_values=fv)
+    flags.DEFINE_boolean("dry_run", False, "print the plan only", flag_values=fv)
+    if target is None:
+        _parse(fv, [arg for arg in args if not re.match(r"--?(no)?(config|sweep)\.", arg)])
+        raise flags.Error("run needs --config=FILE; `rnnlab list` shows the experiments")
+    chosen = experiment.load(target)
+    if _wants_help(args):
+        print(_RUN_HELP, _keys(chosen), sep="\n", end="")
+        return 0
+    plan = _plan(chosen, fv, args)
+    if fv["dry_run"].value:
+        print(_describe(plan, fv["workdir"].value))
+        return 0
+    run = experiment.execute(plan, fv["workdir"].value)
+    _print_claims(run)
+    return int(bool(fv["strict"].value) and not all(v.as_expected for v in run.claims))
+
+
+def _plan(chosen: "Experiment", fv: flags.FlagValues, args: list[str]) -> "Plan":
+    """The plan that --config.KEY and --sweep.KEY ask for; fv takes the other flags' values."""
+    from ml_collections import config_flags
+
+    from rnnlab import experiment, sweep
+
+    config = chosen.get_config()
+    flat = sweep.flat_config(config)
+    set_keys, swept_keys = _dotted(args, "config"), _dotted(args, "sweep")
+    for key in set_keys:
+        sweep.check_key(flat, key)
+        if _type(config, key) is type(None):
+            raise flags.Error(
+                f"--config.{key}: its value is None, which says no type: "
+                "give it a config_dict.placeholder(type) in the experiment's file"
+            )
+    config_flags.DEFINE_config_dict("config", config, flag_values=fv, sys_argv=["rnnlab", *args])
+    for key in swept_keys:
+        sweep.check_key(flat, key, "sweep key")
+        flags.DEFINE_multi_string(f"sweep.{key}", None, "values of an axis", flag_values=fv)
+    _parse(fv, args)
+    axes = {}
+    for key in swept_keys:
+        texts: list[str] = fv[f"sweep.{key}"].value or []
+        if len(texts) > 1:
+            raise flags.Error(f"--sweep.{key} is given twice: separate its values by commas")
+        axes[key] = sweep.parse_values(config, key, texts[0])
+    config = sweep.apply(chosen.get_config(), sweep.flat_config(config))  # tuples' types too
+    whole = sweep.replace_axes(config, chosen.get_sweep(config), axes)
+    now = sweep.flat_config(config)
+    experiment.check_no_axis({key: now[key] for key in set_keys}, config, whole)
+    return experiment.plan(chosen, config, sweep=whole)
+
+
+def _type(config: "ConfigDict", key: str) -> type:
+    *path, last = key.split(".")
+    group: Any = config
+    for name in path:
+        group = group[name]
+    return group.get_type(last)
+
+
+def _keys(chosen: "Experiment") -> str:
+    from rnnlab import sweep
+
+    config = chosen.get_config()
+    lines = [f"{chosen.file} has"]
+    lines += [f"  --config.{key}={value!r}" for key, value in sweep.flat_config(config).items()]
+    for part in sweep.as_json(sweep.parts(config, chosen.get_sweep(config))):
+        lines += [f"  --sweep.{k}={','.join(map(str, v))}" for k, v in part.items()]
+    return "\n".join(dict.fromkeys(lines)) + "\n"
+
+
+def _describe(plan: "Plan", workdir: str | None) -> str:
+    from rnnlab.experiment import words
+
+    n = len(plan.members)
+    axes = [
+        " x ".join(f"{len(rows)} {','.join(keys)}" for keys, rows in part.items()) or "1"
+        for part in plan.parts
+    ]
+    shown = range(n) if n <= 6 else [0, 1, 2, 3, n - 1]
+    lines = [f"  {index:>{len(str(n))}}  {words(plan.members[index])}" for index in shown]
+    if n > 6:
+        lines.insert(4, f"  {'...':>{len(str(n))}}  {n - 5} more")
+    minutes = "unknown: the config has no run.seconds_per_member and run.seconds_per_group"
+    if plan.seconds is not None:
+        minutes = f"about {plan.seconds / 60:.1f} minutes"
+    return "\n".join(
+        [
+            f"{plan.experiment.file}, dry run: nothing runs and nothing is written",
+            f"members    {n} = {' + '.join(axes)}",
+            *lines,
+            f"groups     {plan.groups}",
+            f"estimate   {minutes}",
+            f"directory  {workdir or plan.run_dir}",
+        ]
+    )
+
+
+def _print_claims(run: "Run") -> None:
+    from rnnlab.claims import format_table
+
+    print(format_table(run.claims))
+    print(f"report: {run.report}")
+
+
+def _list(args: list[str]) -> int:
+    from rnnlab import experiment
+
+    _parse(flags.FlagValues(), args)
+    found = experiment.find()
+    width = max((len(e.name) for e in found), default=0)
+    for e in found:
+        print(f"{e.name:<{width}}  {e.description}")
+    if not found:
+        return _fail("no experiments in ./experiments, and none came with rnnlab", 1)
+    return 0
+
+
+def _report(args: list[str]) -> int:
+    from rnnlab import experiment
+
+    dirs = _parse(flags.FlagValues(), args, "DIR")
+    if len(dirs) != 1:
+        raise flags.Error(f"report takes one run directory, got {len(dirs)}")
+    _print_claims(experiment.rewrite(dirs[0]))
+    return 0
+
+
+def _compare(args: list[str]) -> int:
+    fv = flags.FlagValues()
+    flags.DEFINE_string("out", "compare.html", "the page to write", flag_values=fv)
+    dirs = _parse(fv, args, "DIR")
+    if len(dirs) < 2:
+        raise flags.Error(f"compare takes two run directories or more, got {len(dirs)}")
+
+    from rnnlab import records, report
+
+    for run_dir in dirs:
+        records.read_config(run_dir)
+    print(f"comparison: {report.compare_report(dirs, fv['out'].value)}")
+    return 0
+
+
+_COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "run": (_run, _RUN_HELP),
+    "list": (_list, _LIST_HELP),
+    "report": (_report, _REPORT_HELP),
+    "compare": (_compare, _COMPARE_HELP),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
