@@ -18,7 +18,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from rnnlab import gradients, probing, theory
+from rnnlab import gradients, plots, probing, theory
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
 from rnnlab.records import Table, Undecided
@@ -68,7 +68,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: ml_collections.ConfigDict) -> list[dict[Any, Any]]:
+def get_sweep(config: Any) -> list[dict[Any, Any]]:
     """Cells x schemes; forget biases; σ_w for the heat map; the closed forms."""
     seeds = tuple(range(config.run.seeds))
     biases = tuple(bias.format(length=config.task.length) for bias in FORGET_BIASES)
@@ -88,7 +88,7 @@ def get_sweep(config: ml_collections.ConfigDict) -> list[dict[Any, Any]]:
 check = probing.check
 
 
-def group(config: ml_collections.ConfigDict) -> Any:
+def group(config: Any) -> Any:
     """Members of one cell share their compiled programs: schemes only change the parameters."""
     return (config.cell.name, config.cell.hidden_size, config.task.length)
 
@@ -96,7 +96,7 @@ def group(config: ml_collections.ConfigDict) -> Any:
 # ---- one member --------------------------------------------------------------------------------
 
 
-def run(config: ml_collections.ConfigDict, key: jax.Array, log: Any) -> dict[str, Any]:
+def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     """Draw one member and measure it; curves are ordered by lag."""
     del log
     probe = probing.draw(config, key)
@@ -122,9 +122,7 @@ def run(config: ml_collections.ConfigDict, key: jax.Array, log: Any) -> dict[str
     return result
 
 
-def _theory(
-    config: ml_collections.ConfigDict, probe: probing.Probe, norms: np.ndarray, T: int
-) -> dict[str, Any]:
+def _theory(config: Any, probe: probing.Probe, norms: np.ndarray, T: int) -> dict[str, Any]:
     """The line that theory draws for this member, in decades relative to lag 0."""
     lags = np.arange(T)
     name = config.cell.name
@@ -137,7 +135,8 @@ def _theory(
     if path is not None:
         retained = 10.0**path
         rms = np.log10(np.sqrt(np.mean(retained**2, axis=(0, 2))))
-        return {"theory": _round(rms), "retention": _round(retained.mean(axis=(0, 2)))}
+        mean = np.log10(retained.mean(axis=(0, 2)))
+        return {"theory": _round(rms), "log10_retention": _round(mean)}
     sigma_w, variance = probing.effective_sigma_w(probe.W_hh), probing.input_variance(probe)
     activation = name.rpartition("-")[2]
     line = theory.mean_field_adjoint_log10(
@@ -157,6 +156,246 @@ def _last_adjoint(probe: probing.Probe) -> np.ndarray:
 
 def _round(values: Any) -> list[Any]:
     return np.round(np.asarray(values, np.float64), 4).tolist()
+
+
+# ---- figures -----------------------------------------------------------------------------------
+
+SHORT = {
+    "normal(std=0.01)": "N(0, .01)",
+    "torch_uniform": "U(±1/√H)",
+    "xavier_uniform": "Xavier",
+    "xavier_normal": "Xavier",
+    "he_normal": "He",
+    "identity": "identity",
+    "orthogonal": "orthogonal",
+    "orthogonal(gain=0.9)": "0.9·orthogonal",
+}
+TITLES = {
+    "rnn-tanh": "RNN, tanh",
+    "rnn-relu": "RNN, ReLU",
+    "lstm": "LSTM, b_f = 0: ∂L/∂C",
+    "gru": "GRU, b_z = 0",
+    "bi-rnn-tanh": "Bi-RNN: forward half",
+}
+LEFT = "log10 of the gradient left"
+LAG = "lag k (steps before the read-out)"
+
+
+def figures(table: Table) -> dict[str, Any]:
+    """The figures of the report, each with its caption."""
+    drawn = {
+        "gradients": _gradients,
+        "forget_bias": _forget_bias,
+        "critical_line": _critical_line,
+        "linear": _linear,
+        "singular_values": _singular_values,
+        "saturation": _saturation,
+        "eigenvalues": _eigenvalues,
+    }
+    out = {}
+    for name, draw in drawn.items():
+        try:
+            out[name] = draw(table)
+        except Undecided:  # a narrowed sweep lacks the members of this figure
+            continue
+    return out
+
+
+def _curves(ax: Any, chosen: Table, part: str, label: str, index: int, floor: float) -> Any:
+    """One scheme's band and theory line; a label that ends below ``floor`` says where."""
+    end = plots.gradient_curves(ax, chosen.stack(part), chosen.stack(f"{part}_zero"), label, index)
+    if end is not None and end.y < floor:
+        end = plots.End(end.x, end.y, f"{label} (to 10^{end.y:.0f})", end.colour)
+    line = np.median(chosen.stack("theory"), axis=0)
+    plots.theory_line(ax, np.arange(line.size), line, plots.look(index)["color"])
+    return end
+
+
+def _gradients(table: Table) -> tuple[Any, str]:
+    base = _base(table)
+    names = [name for name in CELLS if len(base.select({"cell.name": name}))]
+    figure, axes = plots.new_figure(2, 3, size=(13, 7.6), share_x=True)
+    panels = [(name, "h" if name != "lstm" else "C", TITLES[name]) for name in names]
+    if "bi-rnn-tanh" in names:
+        panels.append(("bi-rnn-tanh", "h_back", "Bi-RNN: backward half"))
+    for ax, (name, part, title) in zip(axes.flat, panels, strict=False):
+        ends = []
+        for index, scheme in enumerate(SCHEMES):
+            chosen = base.select({"cell.name": name, "init.w_h": scheme})
+            if len(chosen):
+                ends.append(_curves(ax, chosen, part, SHORT[scheme], index, -32))
+        plots.title(ax, title)
+        ax.set(ylim=(-32, 8), ylabel=LEFT)
+        plots.direct_labels(ax, ends)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for ax in axes[-1]:
+        ax.set_xlabel(LAG)
+    return figure, (
+        "How much of ‖∂L/∂h_T‖ is left k steps earlier, in decades: median and 10–90% band over "
+        "seeds, by scheme of W_hh. A cross: from there on exactly zero. Dotted: theory; for the "
+        "RNNs mean field, χ^(k/2) with the measured σ_w and input variance, for LSTM and GRU the "
+        "product of the forget (update) gates alone."
+    )
+
+
+def _forget_bias(table: Table) -> tuple[Any, str]:
+    figure, axes = plots.new_figure(1, 2, size=(11, 4.2), share_y=True)
+    for ax, (name, part, title) in zip(
+        axes.flat, (("lstm", "C", "LSTM: ∂L/∂C"), ("gru", "h", "GRU: ∂L/∂h")), strict=True
+    ):
+        chosen = table.select({"cell.name": name, "init.w_h": "orthogonal"})
+        ends = []
+        for index, bias in enumerate(chosen.values("init.forget_bias")):
+            words = f"b = {float(bias or 0):g}" if not bias.startswith("chrono") else "chrono"
+            one = chosen.select({"init.forget_bias": bias})
+            ends.append(_curves(ax, one, part, words, index, -32))
+        plots.title(ax, title)
+        ax.set(xlabel=LAG, ylim=(-32, 4))
+        plots.direct_labels(ax, ends)
+    axes[0, 0].set_ylabel(LEFT)
+    return figure, (
+        "The forget bias (b_f of the LSTM, b_z of the GRU) decides: orthogonal kernels, median "
+        "and 10–90% band over seeds. Dotted: the product of the gates alone, ∏ f_t."
+    )
+
+
+def _critical_line(table: Table) -> tuple[Any, str]:
+    rows, variances, sigmas = [], [], []
+    for sigma in SIGMAS:
+        chosen = table.select({"cell.name": "rnn-tanh", "init.w_h": f"mean_field(sigma_w={sigma})"})
+        if len(chosen):
+            rows.append(np.median(chosen.stack("h"), axis=0))
+            variances.append(chosen.stack("input_variance").mean())
+            sigmas.append(sigma)
+    if len(rows) < 2:
+        raise Undecided("no members over σ_w")
+    z = np.stack(rows)
+    critical = theory.critical_sigma_w(input_variance=float(np.mean(variances)))
+    figure, axes = plots.new_figure(1, 1, size=(8, 4.6))
+    ax = axes[0, 0]
+    plots.heat_map(ax, np.arange(z.shape[1]), np.array(sigmas), z, label=LEFT + " (decades)",
+                   limit=10, levels=(-50, -20, -10, -5, -2, 2, 5, 10))  # fmt: skip
+    box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1}
+    for at, line, text, side in (
+        (critical, "--", f"χ = 1 at σ_w = {critical:.2f}: mean field, this input", "bottom"),
+        (1.0, ":", "σ_w = 1: critical without input", "top"),
+    ):
+        ax.axhline(at, color="black", linestyle=line, linewidth=1.5)
+        ax.annotate(text, (0.03 * z.shape[1], at), (0, 3 if side == "bottom" else -3),
+                    textcoords="offset points", va=side, fontsize=8, bbox=box)  # fmt: skip
+    ax.set(xlabel=LAG, ylabel="σ_w of W_hh ~ N(0, σ_w²/H)")
+    plots.title(ax, "tanh RNN: vanishing below, exploding above the critical line")
+    return figure, (
+        "Median over seeds of the gradient left, against lag and weight scale. Contours in "
+        "decades. The dashed line is drawn from theory alone, before any training."
+    )
+
+
+def _linear(table: Table) -> tuple[Any, str]:
+    figure, axes = plots.new_figure(1, 2, size=(11, 4.2))
+    ax, gates = axes[0]
+    ends = []
+    for index, scheme in enumerate(LINEAR):
+        chosen = table.select({"cell.name": "rnn-identity", "init.w_h": scheme})
+        ends.append(_curves(ax, chosen, "h", SHORT[scheme], index, -1e9))
+    plots.title(ax, "Linear RNN against the powers of its own W")
+    ax.set(xlabel=LAG, ylabel=LEFT)
+    plots.direct_labels(ax, ends)
+    chosen = table.select({"cell.name": "lstm", "init.w_h": "zeros"})
+    ends = []
+    for index, bias in enumerate(chosen.values("init.forget_bias")):
+        one = chosen.select({"init.forget_bias": bias})
+        kept = one.stack("log10_retention")
+        lags = np.arange(kept.shape[1])
+        words = "b_f = 1" if not bias.startswith("chrono") else f"chrono, T_max = {lags.size}"
+        ends.append(plots.band(gates, lags, kept, words, index))
+        exact = (
+            theory.gate_retention_log10(1.0, lags)
+            if not bias.startswith("chrono")
+            else np.log10(theory.chrono_retention(lags.size, lags))
+        )
+        plots.theory_line(gates, lags, exact, plots.COLOURS[2])
+    plots.title(gates, "Gates without recurrence: mean of ∏ f_t")
+    gates.set(xlabel=LAG, ylabel="log10 of the share of C kept")
+    plots.direct_labels(gates, ends)
+    return figure, (
+        "The closed forms. Left: W^k in float64 (dotted) under the probe's float32 curve, far "
+        "below float32's smallest number (1e-45). Right: σ(b_f)^k, and chrono's integral, which "
+        "tends to .1485 at k = T_max."
+    )
+
+
+def _singular_values(table: Table) -> tuple[Any, str]:
+    chosen = _base(table, **{"cell.name": ("rnn-tanh", "lstm"), "init.w_h": SCHEMES})
+    chosen = Table([member for member in chosen if "eigenvalues_re" in member.result])
+    if not len(chosen):
+        raise Undecided("no member with a spectrum")
+    lags = sorted(
+        int(k.removeprefix("spectrum_")) for k in chosen[0].result if k.startswith("spectrum_")
+    )
+    rows = [(cell, lag) for cell in chosen.values("cell.name") for lag in lags]
+    schemes = chosen.values("init.w_h")
+    figure, axes = plots.new_figure(len(rows), len(schemes), size=(13, 1.9 * len(rows)))
+    for row, (cell, lag) in zip(axes, rows, strict=True):
+        for index, (ax, scheme) in enumerate(zip(row, schemes, strict=True)):
+            one = chosen.select({"cell.name": cell, "init.w_h": scheme})
+            if len(one):
+                label = SHORT.get(scheme, str(scheme)) if (cell, lag) == rows[0] else ""
+                plots.log_histogram(ax, one.stack(f"spectrum_{lag}").ravel(), index, label)
+        row[0].set_ylabel(f"{TITLES[cell].split(',')[0]}\nlag {lag}: count")
+    for ax in axes[-1]:
+        ax.set_xlabel("log10 σ")
+    return figure, (
+        "Singular values of ∂h_T/∂h_{T−k}, one sequence and seed: the directions that survive. A "
+        "narrow peak near 0 would keep every direction; each panel has its own scale of decades."
+    )
+
+
+def _saturation(table: Table) -> tuple[Any, str]:
+    base = _base(table)
+    panels = (
+        ("rnn-tanh", "saturation_h", "RNN, tanh: mean of 1 − |h|"),
+        ("rnn-relu", "saturation_h", "RNN, ReLU: share of units with h > 0"),
+        ("lstm", "saturation_f", "LSTM: mean of min(f, 1 − f)"),
+        ("gru", "saturation_z", "GRU: mean of min(z, 1 − z)"),
+    )
+    figure, axes = plots.new_figure(2, 2, size=(12, 7), share_x=True)
+    for ax, (name, key, title) in zip(axes.flat, panels, strict=True):
+        ends = []
+        for index, scheme in enumerate(SCHEMES):
+            chosen = base.select({"cell.name": name, "init.w_h": scheme})
+            if len(chosen):
+                curves = chosen.stack(key)
+                steps = np.arange(curves.shape[1])
+                ends.append(plots.band(ax, steps, curves, SHORT[scheme], index))
+        plots.title(ax, title)
+        ax.set(ylim=(0, 1.02 if "rnn" in name else 0.52))
+        plots.direct_labels(ax, ends)
+    for ax in axes[-1]:
+        ax.set_xlabel("time step t")
+    return figure, (
+        "How far units and gates are from the flat ends of their functions, where no gradient "
+        "passes (0: saturated). Median and 10–90% band over seeds; the digits' blank and inked "
+        "pixels show as waves."
+    )
+
+
+def _eigenvalues(table: Table) -> tuple[Any, str]:
+    chosen = _base(table, **{"cell.name": "rnn-tanh", "init.w_h": SCHEMES})
+    chosen = Table([member for member in chosen if "eigenvalues_re" in member.result])
+    if not len(chosen):
+        raise Undecided("no member with eigenvalues")
+    figure, axes = plots.new_figure(1, len(chosen), size=(2.2 * len(chosen), 2.8))
+    for ax, member in zip(axes[0], chosen, strict=True):
+        values = np.array(member.result["eigenvalues_re"]) + 1j * np.array(
+            member.result["eigenvalues_im"]
+        )
+        plots.eigenvalue_disc(ax, values, SHORT[member.config["init"]["w_h"]])
+    return figure, (
+        "Eigenvalues of W_hh before training, one seed, with the unit circle: a Gaussian kernel "
+        "fills a disc of radius σ_w (circular law), an orthogonal one lies on the circle."
+    )
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
@@ -209,7 +448,7 @@ def claims(table: Table) -> list[Claim]:
     def chrono_retention() -> tuple[bool, str]:
         chosen = table.select({"cell.name": "lstm", "init.w_h": "zeros"})
         chosen = chosen.select({"init.forget_bias": _chrono(chosen)})
-        kept = chosen.stack("retention")
+        kept = 10.0 ** chosen.stack("log10_retention")
         lag = kept.shape[1] - 1
         exact = float(np.asarray(theory.chrono_retention(lag + 1, lag)))
         measured = kept[:, lag].mean()
@@ -271,9 +510,7 @@ def claims(table: Table) -> list[Claim]:
         )
 
     def orthogonal_keeps() -> tuple[bool, str]:
-        left = _decades(
-            _base(table), 199, **{"cell.name": "rnn-tanh", "init.w_h": "orthogonal"}
-        )
+        left = _decades(_base(table), 199, **{"cell.name": "rnn-tanh", "init.w_h": "orthogonal"})
         median = float(np.median(left))
         return bool(abs(median) <= 1), f"median 10^{median:.1f} at lag 199"
 

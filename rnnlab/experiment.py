@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -608,7 +609,8 @@ def _progress(total: int, done: int, show: bool) -> Iterator[Any]:
     elif sys.stderr.isatty():
         from tqdm import tqdm
 
-        with tqdm(total=total, initial=done, unit="member", dynamic_ncols=True) as bar:
+        columns, rows = shutil.get_terminal_size()  # tqdm draws nothing where it finds 0 of them
+        with tqdm(total=total, initial=done, unit="member", ncols=columns, nrows=rows) as bar:
             yield bar.update
     else:
         start = said = time.monotonic()
