@@ -302,8 +302,14 @@ def _describe(plan: "Plan", workdir: str | None) -> str:
     from rnnlab.experiment import words
 
     n = len(plan.members)
-    axes = [
-        " x ".join(f"{len(rows)} {','.join(keys)}" for keys, rows in part.items()) or "1"
+    parts = [
+        " x ".join(
+            f"{len(rows)} {','.join(keys)}"
+            if len(rows) > 1
+            else words(dict(zip(keys, rows[0], strict=True)))
+            for keys, rows in part.items()
+        )
+        or words({})
         for part in plan.parts
     ]
     shown = range(n) if n <= 6 else [0, 1, 2, 3, n - 1]
@@ -316,7 +322,9 @@ def _describe(plan: "Plan", workdir: str | None) -> str:
     return "\n".join(
         [
             f"{plan.experiment.file}, dry run: nothing runs and nothing is written",
-            f"members    {n} = {' + '.join(axes)}",
+            f"sweep      {parts[0]}",
+            *(f"         + {part}" for part in parts[1:]),
+            f"members    {n}{', identical ones once' * (len(parts) > 1)}",
             *lines,
             f"groups     {plan.groups}",
             f"estimate   {minutes}",
@@ -366,7 +374,7 @@ def _compare(args: list[str]) -> int:
 
     for run_dir in dirs:
         records.read_config(run_dir)
-    print(f"comparison: {report.compare_report(dirs, fv['out'].value)}")
+    print(f"comparison: {report.compare_report(dirs, str(fv['out'].value))}")
     return 0
 
 

@@ -115,7 +115,8 @@ def test_dry_run_prints_the_plan_and_touches_nothing(capsys):
     out = capsys.readouterr().out
     plan = experiment.plan("fake", sweep={"cell.name": ["rnn", "lstm"], "seed": range(4)})
     assert out.splitlines()[1:] == [
-        "members    8 = 2 cell.name x 4 seed",
+        "sweep      2 cell.name x 4 seed",
+        "members    8",
         "  0  cell.name=rnn seed=0",
         "  1  cell.name=rnn seed=1",
         "  2  cell.name=rnn seed=2",
@@ -129,13 +130,20 @@ def test_dry_run_prints_the_plan_and_touches_nothing(capsys):
 
 
 def test_dry_run_of_a_union_and_without_an_estimate(fake, capsys):
-    sweep = 'return [{}, {("init.w_x", "seed"): [("zeros", 1)]}]'
+    sweep = 'return [{}, {("init.w_x", "seed"): [("zeros", 1)]}, {"seed": [1, 0]}]'
     source = SOURCE.replace('return {"cell.name": ["rnn", "lstm"], "seed": range(2)}', sweep)
     fake.write_text(source.replace('"seconds_per_member": 30.0, "seconds_per_group": 60.0', ""))
     assert cli.main([*RUN, "--dry_run", "--workdir=out"]) == 0
     out = capsys.readouterr().out
-    assert "members    2 = 1 + 1 init.w_x,seed\n" in out
-    assert "  0  the base config\n  1  init.w_x=zeros seed=1\n" in out
+    assert out.splitlines()[1:8] == [
+        "sweep      the base config",
+        "         + init.w_x=zeros seed=1",
+        "         + 2 seed",
+        "members    3, identical ones once",
+        "  0  the base config",
+        "  1  init.w_x=zeros seed=1",
+        "  2  seed=1",
+    ]
     assert "estimate   unknown" in out
     assert out.endswith("directory  out\n")
 
