@@ -197,7 +197,6 @@ def _parse(fv: flags.FlagValues, args: Sequence[str], positional: str = "") -> l
     Raises:
         flags.Error: with a message of one line.
     """
-    fv.set_gnu_getopt()
     try:
         rest = fv(["rnnlab", *args])[1:]
     except flags.UnrecognizedFlagError as error:
@@ -370,10 +369,8 @@ def _compare(args: list[str]) -> int:
     if len(dirs) < 2:
         raise flags.Error(f"compare takes two run directories or more, got {len(dirs)}")
 
-    from rnnlab import records, report
+    from rnnlab import report
 
-    for run_dir in dirs:
-        records.read_config(run_dir)
     print(f"comparison: {report.compare_report(dirs, str(fv['out'].value))}")
     return 0
 

@@ -21,11 +21,11 @@ COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 LINES: tuple[Any, ...] = (
     "-",
     (0, (5, 1.2)),
-    (0, (1.2, 1)),
+    (0, (3, 1)),  # no plain dots: those are theory's
     (0, (5, 1, 1, 1)),
     (0, (8, 2)),
     (0, (3, 1, 1, 1, 1, 1)),
-    (0, (2, 2)),
+    (0, (10, 1, 2, 1)),
 )
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -91,38 +91,59 @@ class End:
     colour: str
 
 
+def _quantiles(values: np.ndarray) -> np.ndarray:
+    """10%, 50% and 90% over members, (3, points), NaN left out; −inf counts as smallest.
+
+    Order statistics without interpolation, which −inf would turn to NaN.
+    """
+    known = np.sum(~np.isnan(values), axis=0)
+    places = np.round(np.multiply.outer([0.1, 0.5, 0.9], np.maximum(known - 1, 0))).astype(int)
+    return np.take_along_axis(np.sort(values, axis=0), places, axis=0)  # NaN sorts last
+
+
 def gradient_curves(
     ax: Axes, curves: np.ndarray, zero_share: np.ndarray, label: str, index: int
 ) -> End | None:
     """Median over members and their 10–90% band, of decades against lag.
 
+    A member whose examples are mostly exactly zero counts as −inf, below every other: the line
+    ends in a cross where the median is. Members without a value (the forward pass overflowed)
+    are left out, and counted in the label.
+
     Args:
         curves: (members, lags) log10; NaN where a member has no finite value.
-        zero_share: (members, lags) share of examples whose adjoint is exactly zero, which no
-            logarithm can show: a cross marks the lag from which they are the majority.
+        zero_share: (members, lags) share of examples whose adjoint is exactly zero.
         index: which :func:`look`.
     Returns:
         The line's end, for :func:`direct_labels`; None where nothing is finite.
     """
-    lags = np.arange(curves.shape[1])
-    gone = zero_share.mean(axis=0) > 0.5
-    curves = np.where(np.isfinite(curves), curves, np.nan)
-    shown = np.isfinite(curves).any(axis=0) & ~gone
-    if not shown.any():
-        return None
-    end = band(ax, lags[shown], curves[:, shown], label, index)
-    if gone.any() and lags[gone].min() > end.x:
+    values = np.where(zero_share > 0.5, -np.inf, curves)
+    lost = int(np.isnan(values).any(axis=1).sum())
+    if lost:
+        label = f"{label} ({lost} of {values.shape[0]} overflow)"
+    end = band(ax, np.arange(values.shape[1]), values, label, index)
+    if end is not None and end.x < values.shape[1] - 1:
         ax.plot(end.x, end.y, marker="x", color=end.colour, markersize=7, markeredgewidth=2)
     return end
 
 
-def band(ax: Axes, x: np.ndarray, curves: np.ndarray, label: str, index: int) -> End:
-    """Median and 10–90% band over members (members, points) of any quantity; NaN is left out."""
+def band(ax: Axes, x: np.ndarray, curves: np.ndarray, label: str, index: int) -> End | None:
+    """Median and 10–90% band over members (members, points); drawn where the median is finite.
+
+    Returns:
+        The line's end, for :func:`direct_labels`; None where nothing is finite.
+    """
     style = look(index)
-    low, middle, high = np.nanquantile(curves, [0.1, 0.5, 0.9], axis=0)
-    ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
-    ax.plot(x, middle, **style)
-    return End(float(x[-1]), float(middle[-1]), label, style["color"])
+    low, middle, high = _quantiles(curves)
+    shown = np.isfinite(middle)
+    if not shown.any():
+        return None
+    # a band that reaches −inf is drawn down to the lowest finite value
+    low = np.where(np.isfinite(low), low, curves[np.isfinite(curves)].min())
+    colour = style["color"]
+    ax.fill_between(x[shown], low[shown], high[shown], color=colour, alpha=0.15, linewidth=0)
+    ax.plot(x[shown], middle[shown], **style)
+    return End(float(x[shown][-1]), float(middle[shown][-1]), label, style["color"])
 
 
 def theory_line(ax: Axes, lags: np.ndarray, values: np.ndarray, colour: str = "#000000") -> None:
@@ -226,7 +247,7 @@ def heat_map(
 
 
 def log_histogram(ax: Axes, log10_values: np.ndarray, index: int, label: str = "") -> None:
-    """A histogram of decades; exact zeros (−inf) are counted in words."""
+    """A histogram of decades; exact zeros (−inf) and overflows (NaN) are counted in words."""
     finite = log10_values[np.isfinite(log10_values)]
     if finite.size:
         # equal values (an orthogonal product) still get a bar of visible width
@@ -234,10 +255,13 @@ def log_histogram(ax: Axes, log10_values: np.ndarray, index: int, label: str = "
         pad = max(0.25, 0.02 * (high - low))
         bins = np.linspace(low - pad, high + pad, 33)
         ax.hist(finite, bins=bins.tolist(), color=look(index)["color"], alpha=0.75)
-    zeros = int(np.isneginf(log10_values).sum())
     words = [label] if label else []
-    if zeros:
-        words.append(f"{zeros} of {log10_values.size} exactly 0")
+    for count, what in (
+        (np.isneginf(log10_values).sum(), "exactly 0"),
+        (np.isnan(log10_values).sum(), "overflowed"),
+    ):
+        if count:
+            words.append(f"{count} of {log10_values.size} {what}")
     ax.set_title("\n".join(words), fontsize=8, fontweight="normal")
 
 
