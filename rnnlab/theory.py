@@ -130,8 +130,8 @@ def _known(activation: str) -> None:
 def _tanh_moments(q: float) -> tuple[float, float]:
     """(∫Dz tanh(√q z)², ∫Dz sech(√q z)⁴), to rounding for every q.
 
-    The trapezoid rule converges exponentially on these integrands, where Gauss–Hermite nodes are
-    too far apart from q of about 10 on: they lie as 1/√n, the integrand is 1/√q wide.
+    The trapezoid rule converges exponentially on these integrands. Gauss–Hermite does not follow
+    them as they narrow: 64 nodes are 9% off at q = 10.
     """
     if q == 0:
         return 0.0, 1.0
@@ -158,7 +158,7 @@ def _moments(q: float, activation: str) -> tuple[float, float]:
 
 
 def _root(f: Callable[[float], float], low: float, high: float) -> float:
-    from scipy.optimize import brentq  # 60 ms that a module import need not pay
+    from scipy.optimize import brentq  # slow to import, and not always needed
 
     return float(np.asarray(brentq(f, low, high, xtol=1e-300, maxiter=2000)))
 

@@ -1,0 +1,81 @@
+"""The README tells the truth: its equation table, its commands, its links, its Python."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from rnnlab import cells, initializers, recurrence
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| (.+?) \| `(\w+)` \| \[(\w+)\]\((tests/\w+\.py)\) \|$", README, re.M)
+
+
+def _functions(file):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_table_has_every_equation():
+    equations = {
+        name
+        for name, member in vars(cells).items()
+        if inspect.isfunction(member)
+        and member.__module__ == cells.__name__
+        and " = " in (member.__doc__ or "").splitlines()[0]
+    }
+    assert {function for _, function, _, _ in ROWS} == equations | {"bidirectional"}
+    assert len(ROWS) == 13
+
+
+@pytest.mark.parametrize(("equation", "function", "test", "file"), ROWS, ids=[r[1] for r in ROWS])
+def test_row(equation, function, test, file):
+    home = recurrence if function == "bidirectional" else cells
+    first = (inspect.getdoc(getattr(home, function)) or "").splitlines()[0]
+    assert equation in first, f"the docstring of {function} begins with its equation"
+    assert test in _functions(file)
+
+
+def test_every_scheme_is_listed():
+    told = README[README.index("## Initialisation") : README.index("## Experiments")]
+    for name in initializers.SCHEMES:
+        assert f"`{name}" in told, name
+
+
+def test_links_resolve():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert "://" in target or (ROOT / target).exists(), target
+
+
+def test_experiments_are_listed():
+    for path in (ROOT / "experiments").glob("*.py"):
+        assert f"](experiments/{path.name})" in README
+
+
+def test_python_blocks_run():
+    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert len(blocks) >= 3
+    # smaller, since only the names and shapes are at stake
+    code = "\n".join(blocks).replace("(32, 1000, 1)", "(2, 12, 1)")
+    code = code.replace(
+        "net.init(jax.random.key(0), input_size=1)", "net.init(jax.random.key(0), 1)"
+    )
+    try:
+        exec(compile(code, "README.md", "exec"), {})
+    finally:
+        initializers.SCHEMES.pop("halves", None)
+
+
+def test_ci_runs_the_readme_s_test_command():
+    block = re.search(r"<!-- tests -->\n```bash\n(.*?)```", README, re.S)
+    assert block
+    assert "pytest" in block[1]
+    assert "<!-- tests -->" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_cell_names_of_configs_build():
+    for name in recurrence.NAMES:
+        assert recurrence.by_name(name, 4, initializers.InitScheme()).output_size in (4, 8)
