@@ -209,7 +209,10 @@ def test_the_page_needs_nothing_from_outside(tmp_path):
                 value = attributes.get(name) or "#"
                 assert value.startswith(("#", "data:")), (tag, value[:80])
         assert not re.search(r"@import|url\(|https?://", path.read_text("utf-8"))
-        assert any("default-src 'none'" in (m.get("content") or "") for m in page.all("meta"))
+        (policy,) = [
+            m for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"
+        ]
+        assert "default-src 'none'" in (policy["content"] or "")
         assert any(m.get("name") == "viewport" for m in page.all("meta"))
 
 
@@ -254,7 +257,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 
 def test_a_broken_file_is_named(tmp_path):
     run = make_run(tmp_path / "run")
-    (run / "figures/gradient_curves.png").write_bytes(b"GIF89a")
+    (run / "figures/gradient_curves.png").write_bytes(b"GIF89a" + bytes(99))
     with pytest.raises(UserError, match=r"gradient_curves\.png is not a PNG"):
         write_report(run)
     records.write_json(run / "claims.json", [{"statement": "no more"}])
@@ -353,6 +356,7 @@ def test_compare_matches_claims_of_one_statement_by_source_and_place(tmp_path):
     page = read(compare_report([a, b], tmp_path / "c.html"))
     assert "not claimed" not in page.text
     assert "the second time ✓ holds the second time" in page.text
+    assert page.text.count("✓ holds") == 6
 
 
 def test_compare_of_equal_configs_and_names(tmp_path):
