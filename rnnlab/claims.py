@@ -66,7 +66,7 @@ class Verdict:
         statement: as the claim's, like ``source``, ``threshold``, ``expected``, ``closed_form``.
         verdict: "holds", "refuted" or "undecided".
         measured: what was measured, or why nothing could be.
-        as_expected: whether the verdict is the expected one.
+        as_expected: whether the verdict is not contrary to what was expected (undecided is not).
     """
 
     statement: str
@@ -103,7 +103,7 @@ def decide(claims: Iterable[Claim]) -> list[Verdict]:
                 verdict=verdict,
                 measured=measured,
                 closed_form=claim.closed_form,
-                as_expected=verdict == claim.expected,
+                as_expected=verdict in (claim.expected, "undecided"),
             )
         )
     return verdicts

@@ -84,8 +84,8 @@ class _Terminated(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status.
 
-    0: done; 1: a verdict is unexpected under --strict, or the disk is full; 2: the command
-    cannot be carried out as given; 130 and 143: interrupted by Ctrl-C and by SIGTERM.
+    0: done; 1: a verdict is unexpected or undecided under --strict, or the disk is full; 2: the
+    command cannot be carried out as given; 130 and 143: interrupted by Ctrl-C and by SIGTERM.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
@@ -226,7 +226,7 @@ def _run(args: list[str]) -> int:
     target, args = _take_config(args)
     fv = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "the run directory", flag_values=fv)
-    flags.DEFINE_boolean("strict", False, "fail on an unexpected verdict", flag_values=fv)
+    flags.DEFINE_boolean("strict", False, "fail on an unexpected or undecided verdict", flag_values=fv)
     flags.DEFINE_boolean("dry_run", False, "print the plan only", flag_values=fv)
     if target is None:
         _parse(fv, [arg for arg in args if not re.match(r"--?(no)?(config|sweep)\.", arg)])
@@ -241,7 +241,7 @@ def _run(args: list[str]) -> int:
         return 0
     run = experiment.execute(plan, fv["workdir"].value)
     _print_claims(run)
-    return int(bool(fv["strict"].value) and not all(v.as_expected for v in run.claims))
+    return int(bool(fv["strict"].value) and not all(v.verdict == v.expected for v in run.claims))
 
 
 def _plan(chosen: "Experiment", fv: flags.FlagValues, args: list[str]) -> "Plan":

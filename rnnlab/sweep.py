@@ -184,8 +184,10 @@ def replace_axes(
 ) -> list[dict[Any, Any]]:
     """The sweep with other values on some axes.
 
-    An axis is replaced in every part that has it. One that no part has is added to every part,
-    as its last axis.
+    Of the values given, a part of a union keeps those that its own axis lists, and takes those
+    that no part lists; a part left without any is dropped. So ``cell.name=lstm`` runs the members
+    that are LSTMs, and never a cell in a part that was made for another. An axis that no part has
+    is added to every part, as its last axis.
 
     Raises:
         UserError: when the key is zipped with others, so that replacing it would unpair them.
@@ -199,9 +201,20 @@ def replace_axes(
                         f"sweep key {key!r} is zipped with others ({', '.join(keys)}): "
                         "change the pairs in the experiment's get_sweep"
                     )
-        having = [part for part in listed if (key,) in part] or listed
-        for part in having:
-            part[(key,)] = [(value,) for value in values]
+        rows = [(value,) for value in values]
+        known = [row for part in listed for row in part.get((key,), ())]
+        if not any((key,) in part for part in listed):
+            listed = [part | {(key,): rows} for part in listed]
+            continue
+        narrowed = []
+        for part in listed:
+            if (key,) in part:
+                kept = [row for row in rows if row in part[(key,)] or row not in known]
+                if not kept:
+                    continue
+                part[(key,)] = kept
+            narrowed.append(part)
+        listed = narrowed
     return listed
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 _LN10 = math.log(10.0)
 _ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")
+_HOMOGENEOUS = {"relu": 0.5, "identity": 1.0}  # ∫Dz φ(√q z)² = cq and ∫Dz φ'(√q z)² = c
 
 
 def _not_negative(**values: float) -> None:
@@ -146,11 +147,7 @@ def _tanh_moments(q: float) -> tuple[float, float]:
 
 
 def _moments(q: float, activation: str) -> tuple[float, float]:
-    """(∫Dz φ(√q z)², ∫Dz φ'(√q z)²)."""
-    if activation == "identity":
-        return q, 1.0
-    if activation == "relu":
-        return q / 2, 0.5
+    """(∫Dz φ(√q z)², ∫Dz φ'(√q z)²) of tanh and sigmoid."""
     if activation == "tanh":
         return _tanh_moments(q)
     square, slope = _tanh_moments(q / 4)  # σ(a) = ½ + ½ tanh(a/2), and the cross term is odd
@@ -183,23 +180,23 @@ def q_star(
     _known(activation)
     _not_negative(sigma_w=sigma_w, sigma_b=sigma_b, input_variance=input_variance)
     drive = float(sigma_b**2 + input_variance)
-    if activation in ("identity", "relu"):
-        gain = sigma_w**2 * (0.5 if activation == "relu" else 1.0)
+    if activation in _HOMOGENEOUS:
+        gain = sigma_w**2 * _HOMOGENEOUS[activation]
         return drive / (1 - gain) if gain < 1 else math.inf
     low = drive
     if activation == "tanh" and drive == 0:
         if sigma_w <= 1:
             return 0.0
-        # q = 0 is unstable; the stable one lies above: tanh² x ≥ x² − ⅔x⁴ gives q* ≥ 2·low
-        low = (sigma_w - 1) * (sigma_w + 1) / (4 * sigma_w**2)
+        # q = 0 is unstable; the stable one is above this, since tanh² x ≥ x² − ⅔x⁴
+        least = (sigma_w - 1) * (sigma_w + 1) / (2 * sigma_w**2)
+        if least < 1e-8:  # and is this, closer than the difference below can be taken
+            return least
+        low = least / 2
 
     def excess(q: float) -> float:
         return sigma_w**2 * _moments(q, activation)[0] + drive - q
 
-    if excess(low) <= 0:  # by rounding alone: σ_w within 1e-15 of 1, or no weights
-        return low if drive else 2 * low
-    high = sigma_w**2 + drive  # φ² ≤ 1
-    return _root(excess, low, high)
+    return _root(excess, low, sigma_w**2 + drive)  # φ² ≤ 1
 
 
 def chi(
@@ -211,7 +208,8 @@ def chi(
     Schoenholz 2018 (arXiv 1806.05394).
     """
     q = q_star(sigma_w, sigma_b, input_variance, activation)
-    return sigma_w**2 * _moments(1.0 if math.isinf(q) else q, activation)[1]
+    slope = _HOMOGENEOUS.get(activation) or _moments(q, activation)[1]
+    return sigma_w**2 * slope
 
 
 def depth_scale(
@@ -251,8 +249,8 @@ def critical_sigma_w(
     """
     _known(activation)
     _not_negative(sigma_b=sigma_b, input_variance=input_variance)
-    if activation in ("identity", "relu"):
-        return math.sqrt(2.0) if activation == "relu" else 1.0
+    if activation in _HOMOGENEOUS:
+        return 1 / math.sqrt(_HOMOGENEOUS[activation])
     if activation == "tanh" and sigma_b == 0 and input_variance == 0:
         return 1.0
 

@@ -48,8 +48,8 @@ def test_a_claim_says_everything_beforehand(change):
         ((False, "m"), "refuted", "refuted", True),
         ((np.bool_(False), "m"), "holds", "refuted", False),
         ((np.bool_(True), "m"), "holds", "holds", True),
-        (Undecided("m"), "holds", "undecided", False),
-        (Undecided("m"), "refuted", "undecided", False),
+        (Undecided("m"), "holds", "undecided", True),
+        (Undecided("m"), "refuted", "undecided", True),
     ],
 )
 def test_decide(answer, expected, verdict, as_expected):

@@ -160,6 +160,19 @@ def test_an_axis_is_replaced_in_every_part_that_has_it(config):
     ]
 
 
+def test_parts_of_a_union_keep_the_values_that_they_list(config):
+    parts = [{"cell.name": ["rnn", "gru"], "seed": [0]}, {"cell.name": ["rnn"], "seed": [1]}]
+
+    def narrowed(*names):
+        axes = sweep.replace_axes(config, parts, {"cell.name": list(names)})
+        return [(m["cell.name"], m["seed"]) for m in sweep.expand(config, axes)]
+
+    assert narrowed("gru") == [("gru", 0)]  # the second part has no gru: it is dropped
+    assert narrowed("rnn") == [("rnn", 0), ("rnn", 1)]
+    assert narrowed("mine") == [("mine", 0), ("mine", 1)]  # listed nowhere: taken by all
+    assert narrowed("gru", "mine") == [("gru", 0), ("mine", 0), ("mine", 1)]
+
+
 def test_an_axis_that_no_part_has_is_added_to_every_part(config):
     parts = [{"cell.name": ["rnn"]}, {"cell.name": ["gru"]}]
     members = sweep.expand(config, sweep.replace_axes(config, parts, {"seed": [1, 2]}))

@@ -186,7 +186,7 @@ def fixed_point(sigma_w: float, drive: float, name: str) -> float:
 def test_mean_field_against_adaptive_quadrature(name, sigma_w, sigma_b, input_variance):
     args = (sigma_w, sigma_b, input_variance, name)
     q = fixed_point(sigma_w, sigma_b**2 + input_variance, name)
-    assert theory.q_star(*args) == pytest.approx(q, rel=1e-9)
+    assert theory.q_star(*args) == pytest.approx(q, rel=1e-9, abs=0)
     x = sigma_w**2 * expectation(lambda a: ACTIVATIONS[name][1](a) ** 2, q)
     assert theory.chi(*args) == pytest.approx(x, rel=1e-9)
 
@@ -205,13 +205,13 @@ def test_quadrature_is_accurate_at_every_scale(drive):
 
 def test_q_star_near_the_transition():
     # q = σ²(q − 2q² + …): q* → ε/2 as σ² = 1 + ε, and χ = 1 + 4q*²/3
-    for epsilon in (1e-4, 1e-6):
+    for epsilon in (1e-4, 1e-6, 1e-10):
         sigma_w = math.sqrt(1 + epsilon)
-        assert theory.q_star(sigma_w) == pytest.approx(epsilon / 2, rel=3 * epsilon + 1e-6)
+        assert theory.q_star(sigma_w) == pytest.approx(epsilon / 2, rel=3 * epsilon + 1e-9, abs=0)
         assert theory.chi(sigma_w) == pytest.approx(1 + epsilon**2 / 3, abs=epsilon**3 + 1e-14)
     assert theory.q_star(1.0) == theory.q_star(0.3) == 0
-    assert 0 < theory.q_star(np.nextafter(1, 2)) < 1e-15
-    assert theory.q_star(0.5, 0, 1e-14) == pytest.approx(1e-14 / 0.75)
+    assert theory.q_star(np.nextafter(1, 2)) == pytest.approx(np.spacing(1.0), abs=0)
+    assert theory.q_star(0.5, 0, 1e-14) == pytest.approx(1e-14 / 0.75, abs=0)
     assert theory.q_star(0, 0.1) == pytest.approx(0.01)
 
 
@@ -220,6 +220,8 @@ def test_q_star_diverges_where_nothing_saturates():
         assert theory.q_star(critical + 1e-9, 0, 0.1, name) == math.inf
         assert theory.q_star(critical - 1e-3, 0, 0.1, name) < math.inf
         assert theory.chi(3.0, 0, 0.1, name) == pytest.approx((3 / critical) ** 2)
+        assert theory.q_star(0.5, 0, 0, name) == 0
+    assert theory.q_star(1.0, 0, 0.1, "identity") == math.inf
 
 
 def simulate(name, sigma_w, sigma_b, input_variance, seed, H=1000, B=8, D=300, warm=25, lag=10):

@@ -8,6 +8,7 @@ import csv
 import hashlib
 import importlib.util
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,8 +56,7 @@ def text(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
     Args:
         path: a UTF-8 file; empty: the State of the Union speeches of ``rnnlab[data]``.
     """
-    symbols = np.frombuffer(_read_text(path).encode("utf-32-le"), np.uint32)
-    alphabet, codes = np.unique(symbols, return_inverse=True)
+    alphabet, codes = _encoded(path)
     if len(codes) <= length:
         raise ValueError(f"text of {len(codes)} characters is too short for length {length}")
     rng = np.random.default_rng(seed)
@@ -139,6 +139,13 @@ def _existing(path: str) -> Path:
     if not file.is_file():
         raise FileNotFoundError(f"task.path: no file {path!r}")
     return file
+
+
+@lru_cache(maxsize=2)  # a sweep's members read the same file
+def _encoded(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """(the distinct characters in order, the text as places in them)."""
+    symbols = np.frombuffer(_read_text(path).encode("utf-32-le"), np.uint32)
+    return np.unique(symbols, return_inverse=True)
 
 
 def _read_text(path: str) -> str:
