@@ -327,7 +327,7 @@ def claims(table: Table) -> list[Claim]:
         Claim("Orthogonal and identity kernels have spectral radius 1, the sparse one .95",
               "closed form", "all seeds within 1e-4", "holds", radii, closed_form=True),
         Claim("The gradient of a tanh RNN is below σ_max^k where the largest singular value "
-              "σ_max < 1", "closed form; Pascanu, Mikolov & Bengio 2013, §2.1",
+              "σ_max < 1", "closed form; Pascanu, Mikolov & Bengio 2013",
               "every example at lag 100, to 0.01 decades", "holds", bounded, closed_form=True),
         Claim("A Gaussian kernel's spectral radius is σ_w = std·√H", "circular law: Ginibre "
               "1965, Girko 1984", "every member within 20%", "holds", circular),

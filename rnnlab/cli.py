@@ -226,7 +226,9 @@ def _run(args: list[str]) -> int:
     target, args = _take_config(args)
     fv = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "the run directory", flag_values=fv)
-    flags.DEFINE_boolean("strict", False, "fail on an unexpected or undecided verdict", flag_values=fv)
+    flags.DEFINE_boolean(
+        "strict", False, "fail on an unexpected or undecided verdict", flag_values=fv
+    )
     flags.DEFINE_boolean("dry_run", False, "print the plan only", flag_values=fv)
     if target is None:
         _parse(fv, [arg for arg in args if not re.match(r"--?(no)?(config|sweep)\.", arg)])

@@ -93,7 +93,7 @@ def chrono(t_max: int = 100) -> Initializer:
 
     Args:
         t_max: the longest dependency expected, in steps; above 2.
-    Source: Tallec & Ollivier 2018 (arXiv 1804.11188), eq. 16.
+    Source: Tallec & Ollivier 2018 (arXiv 1804.11188).
     """
     if t_max <= 2:
         raise ValueError(f"chrono needs t_max above 2 steps, got {t_max}")

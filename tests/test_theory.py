@@ -205,13 +205,13 @@ def test_quadrature_is_accurate_at_every_scale(drive):
 
 def test_q_star_near_the_transition():
     # q = σ²(q − 2q² + …): q* → ε/2 as σ² = 1 + ε, and χ = 1 + 4q*²/3
-    for epsilon in (1e-4, 1e-6, 1e-10):
-        sigma_w = math.sqrt(1 + epsilon)
+    for sigma_w in (1 + 5e-5, 1 + 5e-7, 1 + 5e-11):
+        epsilon = float(Fraction(sigma_w) ** 2 - 1)  # unrounded
         assert theory.q_star(sigma_w) == pytest.approx(epsilon / 2, rel=3 * epsilon + 1e-9, abs=0)
         assert theory.chi(sigma_w) == pytest.approx(1 + epsilon**2 / 3, abs=epsilon**3 + 1e-14)
     assert theory.q_star(1.0) == theory.q_star(0.3) == 0
-    assert theory.q_star(np.nextafter(1, 2)) == pytest.approx(np.spacing(1.0), abs=0)
-    assert theory.q_star(0.5, 0, 1e-14) == pytest.approx(1e-14 / 0.75, abs=0)
+    assert theory.q_star(np.nextafter(1, 2)) == pytest.approx(np.spacing(1.0), rel=1e-9, abs=0)
+    assert theory.q_star(0.5, 0, 1e-14) == pytest.approx(1e-14 / 0.75, rel=1e-9, abs=0)
     assert theory.q_star(0, 0.1) == pytest.approx(0.01)
 
 

@@ -1,0 +1,15 @@
+"""Strict settings for every test: no silent dtype promotion, typed keys, repeatable examples."""
+
+import jax
+import pytest
+from hypothesis import settings
+
+# repeatable: a red property test stays red; no deadline: the first example compiles
+settings.register_profile("rnnlab", deadline=None, derandomize=True, max_examples=15)
+settings.load_profile("rnnlab")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _strict():
+    with jax.numpy_dtype_promotion("strict"), jax.legacy_prng_key("error"):
+        yield
