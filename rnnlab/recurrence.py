@@ -122,7 +122,7 @@ def length_mask(lengths: Any, batch_shape: tuple[int, ...], T: int) -> Array | N
         low, high = int(lengths.min()), int(lengths.max())
         if low < 0 or high > T:
             raise ValueError(f"lengths must lie in 0 … {T}, got {low} … {high}")
-    return jnp.arange(T) < lengths[..., None]
+    return jnp.arange(T, dtype=jnp.int32) < lengths.astype(jnp.int32)[..., None]
 
 
 def start_state(cell: Any, params: Any, batch_shape: tuple[int, ...], initial_state: Any) -> Any:

@@ -13,3 +13,10 @@ settings.load_profile("rnnlab")
 def _strict():
     with jax.numpy_dtype_promotion("strict"), jax.legacy_prng_key("error"):
         yield
+
+
+@pytest.fixture
+def x64():
+    """float64 for one test; never globally, for float32 is what users run."""
+    with jax.enable_x64(True):
+        yield

@@ -7,6 +7,7 @@ A step takes and returns a dict of vectors (h, and C for the LSTM); ``nudge`` ad
 state at the moment it is made.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -67,6 +68,18 @@ def gru_step(p, state, x, nudge=None, *, reset_after=False):
         h_tilde = np.tanh(affine(p.W_hh, p.W_xh, p.b_h, r * h, x))
     h = _nudged(z * h + (1 - z) * h_tilde, nudge, "h")
     return {"h": h}, {"z": z, "r": r, "h_tilde": h_tilde}
+
+
+# by the library's own names for its cells; softplus stands for "any callable"
+STEPS = {
+    "rnn-tanh": partial(rnn_step, activation="tanh"),
+    "rnn-relu": partial(rnn_step, activation="relu"),
+    "rnn-identity": partial(rnn_step, activation="identity"),
+    "rnn-softplus": partial(rnn_step, activation="softplus"),
+    "lstm": lstm_step,
+    "gru": gru_step,
+    "gru-reset-after": partial(gru_step, reset_after=True),
+}
 
 
 class Run(NamedTuple):

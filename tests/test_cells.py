@@ -1,255 +1,559 @@
-"""Each equation against NumPy written out from it; its limits; what a cell refuses."""
+"""Each equation against NumPy written out, its limits, and the cells made of them."""
+
+import inspect
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab import cells
-from rnnlab.initializers import InitScheme
-from tests.oracles import sigmoid
+from rnnlab import InitScheme, cells, gru, lstm, rnn
+from tests import oracles
+from tests.oracles import affine, sigmoid
 
-D, H = 3, 5
-BATCHES = pytest.mark.parametrize("batch", [(), (4,), (2, 3)], ids=str)
-RNG = np.random.default_rng(0)
+H, D, OUT = 5, 3, 4
+LEADING = [(), (4,), (2, 3)]  # one example, a batch, members by batch
 
-
-def _draw(*shape):
-    return RNG.normal(size=shape)
+pytestmark = pytest.mark.usefixtures("x64")
+leading_axes = pytest.mark.parametrize("leading", LEADING, ids=str)
 
 
-def _times(W, a):
-    """W a of the maths, entry by entry: y_j = Σ_i W_ij a_i with kernels (in, out)."""
-    out = np.zeros((*a.shape[:-1], W.shape[1]))
-    for place in np.ndindex(*out.shape):
-        out[place] = sum(W[i, place[-1]] * a[(*place[:-1], i)] for i in range(W.shape[0]))
-    return out
+def arrays(*shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [jnp.asarray(0.8 * rng.standard_normal(shape)) for shape in shapes]
 
 
-def _same(got, expected):
+def gate_arrays(leading):
+    return arrays((*leading, H), (*leading, D), (H, H), (D, H), (H,))
+
+
+def each(equation: Callable[..., np.ndarray], *batches):
+    """The equation, one example at a time: vectors in, vectors out."""
+    leading = batches[0].shape[:-1]
+    rows = [equation(*(np.asarray(b)[index] for b in batches)) for index in np.ndindex(leading)]
+    return np.reshape(rows, (*leading, -1))
+
+
+def assert_equal(got, expected):
     assert got.dtype == jnp.float64
-    np.testing.assert_allclose(np.asarray(got), expected, rtol=0, atol=1e-10)
+    assert got.shape == expected.shape
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
 
 
-def _check_gate(name, squash, batch):
-    h, x, W_h, W_x, b = _draw(*batch, H), _draw(*batch, D), _draw(H, H), _draw(D, H), _draw(H)
-    expected = squash(_times(W_h, h) + _times(W_x, x) + b)
-    with jax.enable_x64(True):
-        _same(getattr(cells, name)(h, x, W_h, W_x, b), expected)
+def check_gate(function, f, leading):
+    h, x, W_h, W_x, b = gate_arrays(leading)
+    expected = each(lambda h, x: f(affine(W_h, W_x, b, h, x)), h, x)
+    assert_equal(function(h, x, W_h, W_x, b), expected)
 
 
-@BATCHES
-@pytest.mark.parametrize("activation", ["tanh", "relu", "identity", jnp.sin])
-def test_rnn_hidden(batch, activation):
-    f = {"tanh": np.tanh, "relu": lambda a: a * (a > 0), "identity": lambda a: a}
-    h, x, W_h, W_x, b = _draw(*batch, H), _draw(*batch, D), _draw(H, H), _draw(D, H), _draw(H)
-    expected = f.get(activation, np.sin)(_times(W_h, h) + _times(W_x, x) + b)
-    with jax.enable_x64(True):
-        _same(cells.rnn_hidden(*map(jnp.asarray, (h, x, W_h, W_x, b)), activation), expected)
+# ---- one test an equation (the README's table names them) --------------------------------------
 
 
-@BATCHES
-@pytest.mark.parametrize("activation", ["identity", "softmax", "sigmoid"])
-def test_output(batch, activation):
-    h, W, b = _draw(*batch, H), _draw(H, 4), _draw(4)
-    a = _times(W, h) + b
-    e = np.exp(a)
-    g = {"identity": a, "softmax": e / e.sum(-1, keepdims=True), "sigmoid": sigmoid(a)}
-    with jax.enable_x64(True):
-        _same(cells.output(jnp.asarray(h), W, b, activation), g[activation])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "identity"])
+@leading_axes
+def test_rnn_hidden(leading, activation):
+    check_gate(
+        lambda *args: cells.rnn_hidden(*args, activation=activation),
+        oracles.ACTIVATIONS[activation],
+        leading,
+    )
 
 
-@BATCHES
-def test_forget_gate(batch):
-    _check_gate("forget_gate", sigmoid, batch)
+def test_rnn_hidden_with_a_callable():
+    check_gate(lambda *args: cells.rnn_hidden(*args, activation=jnp.sin), np.sin, (4,))
 
 
-@BATCHES
-def test_input_gate(batch):
-    _check_gate("input_gate", sigmoid, batch)
+def test_rnn_hidden_is_tanh_unless_told():
+    check_gate(cells.rnn_hidden, np.tanh, (4,))
 
 
-@BATCHES
-def test_candidate_memory(batch):
-    _check_gate("candidate_memory", np.tanh, batch)
+@leading_axes
+def test_output(leading):
+    h, W, b = arrays((*leading, H), (H, OUT), (OUT,))
+
+    def logits(h):
+        return np.asarray(W).T @ h + b
+
+    def softmax(a):
+        return np.exp(a) / np.exp(a).sum()
+
+    assert_equal(cells.output(h, W, b), each(logits, h))
+    assert_equal(cells.output(h, W, b, "sigmoid"), each(lambda h: sigmoid(logits(h)), h))
+    assert_equal(cells.output(h, W, b, "softmax"), each(lambda h: softmax(logits(h)), h))
+    assert_equal(cells.output(h, W, b, jnp.square), each(lambda h: logits(h) ** 2, h))
 
 
-@BATCHES
-def test_output_gate(batch):
-    _check_gate("output_gate", sigmoid, batch)
+@leading_axes
+def test_forget_gate(leading):
+    check_gate(cells.forget_gate, sigmoid, leading)
 
 
-@BATCHES
-def test_update_gate(batch):
-    _check_gate("update_gate", sigmoid, batch)
+@leading_axes
+def test_input_gate(leading):
+    check_gate(cells.input_gate, sigmoid, leading)
 
 
-@BATCHES
-def test_reset_gate(batch):
-    _check_gate("reset_gate", sigmoid, batch)
+@leading_axes
+def test_candidate_memory(leading):
+    check_gate(cells.candidate_memory, np.tanh, leading)
 
 
-@BATCHES
-def test_cell_state(batch):
-    f, C, i, c = (_draw(*batch, H) for _ in range(4))
-    with jax.enable_x64(True):
-        _same(cells.cell_state(*map(jnp.asarray, (f, C, i, c))), f * C + i * c)
-        frozen = cells.cell_state(
-            jnp.ones_like(C), jnp.asarray(C), jnp.zeros_like(C), jnp.asarray(c)
+@leading_axes
+def test_cell_state(leading):
+    f, C, i, C_tilde = arrays(*4 * [(*leading, H)])
+    expected = each(lambda f, C, i, C_tilde: f * C + i * C_tilde, f, C, i, C_tilde)
+    assert_equal(cells.cell_state(f, C, i, C_tilde), expected)
+
+
+@leading_axes
+def test_output_gate(leading):
+    check_gate(cells.output_gate, sigmoid, leading)
+
+
+@leading_axes
+def test_lstm_hidden(leading):
+    o, C = arrays(*2 * [(*leading, H)])
+    assert_equal(cells.lstm_hidden(o, C), each(lambda o, C: o * np.tanh(C), o, C))
+
+
+@leading_axes
+def test_update_gate(leading):
+    check_gate(cells.update_gate, sigmoid, leading)
+
+
+@leading_axes
+def test_reset_gate(leading):
+    check_gate(cells.reset_gate, sigmoid, leading)
+
+
+@leading_axes
+def test_candidate_hidden(leading):
+    h, x, W_h, W_x, b = gate_arrays(leading)
+    r, b_hn = arrays((*leading, H), (H,), seed=1)
+    before = each(lambda r, h, x: np.tanh(affine(W_h, W_x, b, r * h, x)), r, h, x)
+    assert_equal(cells.candidate_hidden(r, h, x, W_h, W_x, b), before)
+
+    def reset_after(r, h, x):
+        return np.tanh(np.asarray(W_x).T @ x + b + r * (np.asarray(W_h).T @ h + b_hn))
+
+    after = each(reset_after, r, h, x)
+    assert_equal(cells.candidate_hidden(r, h, x, W_h, W_x, b, b_hn), after)
+
+
+@leading_axes
+def test_gru_hidden(leading):
+    z, h, h_tilde = arrays(*3 * [(*leading, H)])
+    expected = each(lambda z, h, h_tilde: z * h + (1 - z) * h_tilde, z, h, h_tilde)
+    assert_equal(cells.gru_hidden(z, h, h_tilde), expected)
+
+
+# ---- shapes ------------------------------------------------------------------------------------
+
+AFFINE = ("rnn_hidden", "forget_gate", "input_gate", "candidate_memory", "output_gate",
+          "update_gate", "reset_gate", "candidate_hidden")  # fmt: skip
+
+
+def arguments(name, leading=()):
+    """Right arguments of an equation by name, random."""
+    shapes = {
+        "W_x": (D, H), "W_hy": (H, OUT), "W_h": (H, H), "b_y": (OUT,), "b": (H,), "x": (*leading, D)
+    }  # fmt: skip
+    wanted = [
+        next((s for k, s in shapes.items() if arg == k or (len(k) > 1 and arg.startswith(k))), None)
+        or ((H,) if arg.startswith("b_") else (*leading, H))
+        for arg in inspect.signature(getattr(cells, name)).parameters
+        if arg != "activation"
+    ]
+    names = [a for a in inspect.signature(getattr(cells, name)).parameters if a != "activation"]
+    return dict(zip(names, arrays(*wanted), strict=True))
+
+
+EQUATIONS = (*AFFINE, "output", "cell_state", "lstm_hidden", "gru_hidden")
+
+
+@pytest.mark.parametrize("name", AFFINE)
+def test_leading_axes_broadcast(name):
+    given = arguments(name)
+    h, x = arrays((2, 1, H), (3, D), seed=1)
+    mixed = getattr(cells, name)(**{**given, "h": h, "x": x})
+    assert mixed.shape == (2, 3, H)
+    for n in range(2):
+        for b in range(3):
+            alone = getattr(cells, name)(**{**given, "h": h[n, 0], "x": x[b]})
+            np.testing.assert_allclose(mixed[n, b], alone, rtol=1e-12)
+
+
+# each argument cut to another last axis: one too long, and 1, which would broadcast
+WRONG = [
+    (name, argument, size)
+    for name in EQUATIONS
+    for argument in inspect.signature(getattr(cells, name)).parameters
+    if argument != "activation"
+    for size in (1, 7)
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "size"), WRONG)
+def test_wrong_last_axis(name, argument, size):
+    given = arguments(name, (2,))
+    shape = given[argument].shape
+    given[argument] = jnp.ones((*shape[:-1], size))
+    with pytest.raises(ValueError, match=rf"^{name}: ") as caught:
+        getattr(cells, name)(**given)
+    assert str(size) in str(caught.value), "says what it got"
+    assert str(shape[-1]) in str(caught.value), "says what it expected"
+
+
+@pytest.mark.parametrize("name", [n for n in EQUATIONS if n not in ("cell_state", "lstm_hidden")])
+def test_wrong_first_axis_of_a_kernel(name):
+    for argument in [a for a in arguments(name) if a.startswith("W_")]:
+        given = arguments(name, (2,))
+        rows, columns = given[argument].shape
+        given[argument] = jnp.ones((7, columns))
+        with pytest.raises(ValueError, match=rf"^{name}: .*\b7\b") as caught:
+            getattr(cells, name)(**given)
+        assert str(rows) in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "argument"), [("forget_gate", "h"), ("forget_gate", "x"),
+                                                ("output", "h"), ("output", "W_hy")])  # fmt: skip
+def test_too_few_axes(name, argument):
+    given = arguments(name)
+    given[argument] = given[argument][0]
+    with pytest.raises(ValueError, match=rf"^{name}: "):
+        getattr(cells, name)(**given)
+
+
+# ---- limits ------------------------------------------------------------------------------------
+
+OPEN, SHUT = 800.0, -800.0  # σ is exactly 1 and 0 there
+
+
+def random_params(cell, seed=0):
+    return oracles.random_like(cell.init_params(jax.random.key(0), D), seed)
+
+
+def walk(cell, params, state, xs):
+    """The states and gates of every step over xs (T, ..., D), in a Python loop."""
+    history = []
+    for x in xs:
+        state, y, gates = cell.step(params, state, x)
+        np.testing.assert_array_equal(y, state.h)
+        history.append((state, gates))
+    return history
+
+
+GRUS = pytest.mark.parametrize("cell", [gru(H), gru(H, reset_after=True)], ids=["gru", "after"])
+
+
+@GRUS
+def test_an_open_update_gate_copies_h(cell):
+    params = random_params(cell)._replace(b_z=jnp.full(H, OPEN))
+    h, xs = arrays((2, H), (6, 2, D))
+    for state, _ in walk(cell, params, cells.HiddenState(h), xs):
+        np.testing.assert_array_equal(state.h, h)
+
+
+@GRUS
+def test_a_shut_update_gate_takes_the_candidate(cell):
+    params = random_params(cell)._replace(b_z=jnp.full(H, SHUT))
+    h, xs = arrays((2, H), (3, 2, D))
+    for state, gates in walk(cell, params, cells.HiddenState(h), xs):
+        np.testing.assert_array_equal(state.h, gates.h_tilde)
+
+
+@GRUS
+def test_a_shut_reset_gate_drops_the_past(cell):
+    params = random_params(cell)._replace(b_r=jnp.full(H, SHUT))
+    one, other, x = arrays((2, H), (2, H), (2, D))
+    _, _, gates = cell.step(params, cells.HiddenState(one), x)
+    _, _, same = cell.step(params, cells.HiddenState(other), x)
+    np.testing.assert_array_equal(gates.h_tilde, same.h_tilde)
+    np.testing.assert_allclose(
+        gates.h_tilde, np.tanh(x @ np.asarray(params.W_xh) + params.b_h), rtol=1e-12
+    )
+
+
+def test_an_open_reset_gate_leaves_a_simple_network():
+    cell = gru(H)
+    params = random_params(cell)._replace(b_r=jnp.full(H, OPEN), b_z=jnp.full(H, SHUT))
+    h, x = arrays((2, H), (2, D))
+    state, _, _ = cell.step(params, cells.HiddenState(h), x)
+    plain, _, _ = rnn(H).step(
+        cells.RNNParams(params.W_xh, params.W_hh, params.b_h), cells.HiddenState(h), x
+    )
+    np.testing.assert_allclose(state.h, plain.h, rtol=1e-12)
+
+
+def test_an_open_forget_gate_and_a_shut_input_gate_freeze_C():
+    cell = lstm(H)
+    params = random_params(cell)._replace(b_f=jnp.full(H, OPEN), b_i=jnp.full(H, SHUT))
+    h, C, xs = arrays((2, H), (2, H), (6, 2, D))
+    for state, _ in walk(cell, params, cells.LSTMState(h, C), xs):
+        np.testing.assert_array_equal(state.C, C)
+
+
+def test_a_shut_forget_gate_drops_C():
+    cell = lstm(H)
+    params = random_params(cell)._replace(b_f=jnp.full(H, SHUT), b_i=jnp.full(H, OPEN))
+    h, C, xs = arrays((2, H), (2, H), (3, 2, D))
+    for state, gates in walk(cell, params, cells.LSTMState(h, C), xs):
+        np.testing.assert_array_equal(state.C, gates.C_tilde)
+
+
+def test_a_shut_output_gate_shows_nothing():
+    cell = lstm(H)
+    params = random_params(cell)._replace(b_o=jnp.full(H, SHUT))
+    h, C, xs = arrays((2, H), (2, H), (3, 2, D))
+    for state, _ in walk(cell, params, cells.LSTMState(h, C), xs):
+        np.testing.assert_array_equal(state.h, 0)
+        assert abs(state.C).min() > 0
+
+
+def test_a_linear_network_with_an_orthogonal_kernel_keeps_powers_of_the_gain():
+    cell = rnn(H, "identity", init=InitScheme(w_h="orthogonal(gain=0.7)"))
+    params = cell.init_params(jax.random.key(0), D)
+    h = arrays((2, H))[0]
+    history = walk(cell, params, cells.HiddenState(h), jnp.zeros((8, 2, D)))
+    for k, (state, _) in enumerate(history, start=1):
+        expected = 0.7**k * np.linalg.norm(h, axis=-1)
+        np.testing.assert_allclose(np.linalg.norm(state.h, axis=-1), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_relu_has_no_slope_at_zero(dtype):
+    zero = jnp.zeros((), dtype)
+    assert float(jax.grad(cells.activation_function("relu"))(zero)) == 0.0
+    assert float(jax.grad(cells.activation_function("relu"))(zero + 1)) == 1.0
+    params = cells.RNNParams(jnp.ones((D, H), dtype), jnp.eye(H, dtype=dtype), jnp.zeros(H, dtype))
+    state = cells.HiddenState(jnp.zeros(H, dtype))
+    slope = jax.jacobian(lambda s: rnn(H, "relu").step(params, s, jnp.zeros(D, dtype))[0].h)(state)
+    np.testing.assert_array_equal(slope.h, 0)
+
+
+# ---- cells: steps, gates, perturb --------------------------------------------------------------
+
+
+def build(name):
+    if name == "rnn-softplus":
+        return rnn(H, jax.nn.softplus)
+    return cells.by_name(name, H, InitScheme())
+
+
+def random_state(cell, params, batch_shape, seed=9):
+    return oracles.random_like(cell.initial_state(params, batch_shape), seed)
+
+
+def test_every_cell_has_an_oracle():
+    assert set(oracles.STEPS) == {*cells.CELLS, "rnn-softplus"}
+
+
+@leading_axes
+@pytest.mark.parametrize("name", oracles.STEPS)
+def test_a_step_hands_out_its_gates(name, leading):
+    cell = build(name)
+    params = random_params(cell)
+    before = random_state(cell, params, leading)
+    x = arrays((*leading, D))[0]
+    state, y, gates = cell.step(params, before, x)
+    got = {**gates._asdict(), **state._asdict()}
+    p = oracles.to_numpy(params)
+    for index in np.ndindex(leading):
+        one = {part: np.asarray(value)[index] for part, value in before._asdict().items()}
+        after, values = oracles.STEPS[name](p, one, np.asarray(x)[index])
+        expected = {**values, **after}
+        assert set(got) == set(expected)
+        for part, value in expected.items():
+            np.testing.assert_allclose(got[part][index], value, rtol=1e-12, err_msg=part)
+        np.testing.assert_allclose(y[index], after["h"], rtol=1e-12)
+
+
+def _nudged_loss(cell, params, state, xs, weights, when, nudge):
+    total = 0.0
+    for t, x in enumerate(xs):
+        state, y, _ = cell.step(params, state, x, perturb=nudge if t == when else None)
+        total += (y * weights[t]).sum()
+    return total + sum(leaf.sum() for leaf in jax.tree.leaves(state))
+
+
+@pytest.mark.parametrize("when", [0, 2, 3])
+@pytest.mark.parametrize("name", oracles.STEPS)
+def test_the_cotangent_of_perturb_is_the_total_derivative(name, when):
+    # finite differences of the NumPy loop: C is nudged, and h = o*tanh(C) follows
+    T, eps = 4, 1e-6
+    cell = build(name)
+    params = random_params(cell)
+    state = random_state(cell, params, ())
+    xs, weights = arrays((T, D), (T, H))
+    nudge = jax.tree.map(jnp.zeros_like, state)
+    gradient = jax.grad(lambda n: _nudged_loss(cell, params, state, xs, weights, when, n))(nudge)
+
+    p = oracles.to_numpy(params)
+    start = {part: np.asarray(value)[None] for part, value in state._asdict().items()}
+
+    def loss(part, vector):
+        run = oracles.recurrence(
+            oracles.STEPS[name], p, np.asarray(xs)[None], start, nudges={when: {part: vector}}
         )
-        _same(frozen, C)  # f = 1 and i = 0 freeze C
+        return (run.ys[0] * weights).sum() + sum(v.sum() for v in run.state.values())
+
+    for part in state._fields:
+        expected = [(loss(part, eps * e) - loss(part, -eps * e)) / (2 * eps) for e in np.eye(H)]
+        got = getattr(gradient, part)
+        assert oracles.relative_error(got, expected) < 1e-7, part
 
 
-@BATCHES
-def test_lstm_hidden(batch):
-    o, C = _draw(*batch, H), _draw(*batch, H)
-    with jax.enable_x64(True):
-        _same(cells.lstm_hidden(jnp.asarray(o), jnp.asarray(C)), o * np.tanh(C))
+@pytest.mark.parametrize("name", oracles.STEPS)
+def test_perturb_adds_to_each_part_as_it_is_made(name):
+    cell = build(name)
+    params = random_params(cell)
+    state = random_state(cell, params, (1,))
+    nudge = random_state(cell, params, (1,), seed=10)
+    x = arrays((1, D))[0]
+    got, y, _ = cell.step(params, state, x, perturb=nudge)
+    one = {part: np.asarray(value)[0] for part, value in state._asdict().items()}
+    by = {part: np.asarray(value)[0] for part, value in nudge._asdict().items()}
+    expected, _ = oracles.STEPS[name](oracles.to_numpy(params), one, np.asarray(x)[0], by)
+    for part, value in expected.items():
+        np.testing.assert_allclose(getattr(got, part)[0], value, rtol=1e-12)
+    np.testing.assert_array_equal(y, got.h)
 
 
-@BATCHES
-@pytest.mark.parametrize("reset_after", [False, True])
-def test_candidate_hidden(batch, reset_after):
-    r, h, x = sigmoid(_draw(*batch, H)), _draw(*batch, H), _draw(*batch, D)
-    W_h, W_x, b, b_hn = _draw(H, H), _draw(D, H), _draw(H), _draw(H)
-    if reset_after:
-        expected = np.tanh(_times(W_x, x) + b + r * (_times(W_h, h) + b_hn))
-    else:
-        expected = np.tanh(_times(W_h, r * h) + _times(W_x, x) + b)
-    with jax.enable_x64(True):
-        own = (b_hn,) if reset_after else ()
-        _same(cells.candidate_hidden(*map(jnp.asarray, (r, h, x, W_h, W_x, b, *own))), expected)
-        if not reset_after:  # r = 0 drops the past from the candidate
-            zero = cells.candidate_hidden(*map(jnp.asarray, (r * 0, h, x, W_h, W_x, b)))
-            _same(zero, np.tanh(_times(W_x, x) + b))
+# ---- params and states -------------------------------------------------------------------------
 
 
-@BATCHES
-def test_gru_hidden(batch):
-    z, h, c = sigmoid(_draw(*batch, H)), _draw(*batch, H), _draw(*batch, H)
-    with jax.enable_x64(True):
-        _same(cells.gru_hidden(*map(jnp.asarray, (z, h, c))), z * h + (1 - z) * c)
-        _same(cells.gru_hidden(*map(jnp.asarray, (z * 0 + 1, h, c))), h)  # z = 1 keeps the past
-        _same(cells.gru_hidden(*map(jnp.asarray, (z * 0, h, c))), c)  # z = 0 takes the candidate
-
-
-def test_relu_s_slope_at_zero_is_zero():
-    assert jax.grad(cells.ACTIVATIONS["relu"])(0.0) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"h": (4,)}, r"forget_gate: h has 4 features, its kernel W_h is \(5, 5\)"),
-        (
-            {"x": (2,)},
-            r"x has 2 features and there are 5 units, so W_x must be \(2, 5\), got \(3, 5\)",
-        ),
-        ({"b": (4,)}, r"b must end in 5 units, got shape \(4,\)"),
-    ],
-)
-def test_wrong_shapes_are_named(change, words):
-    shapes = {"h": (H,), "x": (D,), "W_h": (H, H), "W_x": (D, H), "b": (H,)} | change
-    with pytest.raises(ValueError, match=words):
-        cells.forget_gate(*(jnp.ones(shape) for shape in shapes.values()))
-    with pytest.raises(ValueError, match="output: h has 5 features"):
-        cells.output(jnp.ones(H), jnp.ones((4, 2)), jnp.ones(2))
-
-
-@pytest.mark.parametrize("name", cells.CELLS)
-def test_parameter_count_does_not_depend_on_length_and_matches_the_notes(name):
-    cell = cells.by_name(name, H, InitScheme())
+@pytest.mark.parametrize("name", oracles.STEPS)
+def test_params_have_every_block(name):
+    cell = build(name)
     params = cell.init_params(jax.random.key(0), D)
-    count = sum(leaf.size for leaf in jax.tree.leaves(params))
-    one_gate = H * H + D * H + H
-    gates = {"rnn": 1, "lstm": 4, "gru": 3}[name.split("-")[0]]
-    assert count == gates * one_gate + (H if name == "gru-reset-after" else 0)
+    names = {block for block, value in params._asdict().items() if value is not None}
+    expected = {"rnn": "h", "lst": "fico", "gru": "zrh"}[name[:3]]
+    blocks = {f"{kind}{gate}" for gate in expected for kind in ("W_x", "W_h", "b_")}
+    assert names == blocks | ({"b_hn"} if name == "gru-reset-after" else set())
+    assert cell.output_size == H
 
 
-@pytest.mark.parametrize("name", cells.CELLS)
-def test_random_and_zero_first_states(name):
-    cell = cells.by_name(name, H, InitScheme())
-    params = cell.init_params(jax.random.key(0), D)
-    zero = cell.initial_state(params, (2, 3))
-    drawn = cell.initial_state(params, (2, 3), jax.random.key(1))
-    again = cell.initial_state(params, (2, 3), jax.random.key(1))
-    for z, d, a in zip(zero, drawn, again, strict=True):
-        assert z.shape == d.shape == (2, 3, H)
-        assert not z.any()
-        assert 0.03 < d.std() < 0.3
-        assert (d == a).all()
+@pytest.mark.parametrize("name", oracles.STEPS)
+def test_initial_state(name):
+    cell = build(name)
+    params = random_params(cell)
+    zero = cell.initial_state(params, (3, 2))
+    assert [leaf.shape for leaf in zero] == [(3, 2, H)] * len(cell.state_parts)
+    for leaf in zero:
+        np.testing.assert_array_equal(leaf, 0)
+    assert tuple(zero._fields) == cell.state_parts
+    drawn = cell.initial_state(params, (4000,), jax.random.key(1))
+    for leaf in drawn:
+        n = leaf.size
+        assert float(leaf.std()) == pytest.approx(0.1, rel=5 / np.sqrt(2 * n))
+        assert abs(float(leaf.mean())) < 5 * 0.1 / np.sqrt(n)
+    again = cell.initial_state(params, (4000,), jax.random.key(1))
+    np.testing.assert_array_equal(drawn.h, again.h)
+    assert len({float(leaf[0, 0]) for leaf in drawn}) == len(drawn), "h and C drawn alike"
+
+
+def test_initial_states_follow_the_params_dtype():
+    params = jax.tree.map(lambda a: a.astype(jnp.float32), random_params(lstm(H)))
+    for key in (None, jax.random.key(0)):
+        state = lstm(H).initial_state(params, (2,), key)
+        assert {leaf.dtype for leaf in state} == {jnp.dtype(jnp.float32)}
+
+
+# ---- values and refusals -----------------------------------------------------------------------
 
 
 def test_cells_are_values():
-    scheme = InitScheme(w_h="identity")
-    assert cells.lstm(4, init=scheme) == cells.lstm(4, init=InitScheme(w_h="identity"))
-    assert hash(cells.gru(4)) == hash(cells.gru(4))
-    assert cells.rnn(4) != cells.rnn(4, "relu")
-    assert cells.lstm(4) != cells.lstm(4, init=scheme)
-    traced = []
-
-    def f(cell, x):
-        traced.append(cell)
-        return x * cell.hidden_size
-
-    compiled = jax.jit(f, static_argnums=0)
-    for _ in range(3):
-        compiled(cells.lstm(4, init=InitScheme(gates={"c": {"w_h": "identity"}})), 1.0)
-    assert len(traced) == 1
+    for make_one in (
+        lambda: rnn(4, "relu"),
+        lambda: rnn(4, jnp.tanh),
+        lambda: lstm(4, InitScheme(gates={"f": {"w_h": "identity"}})),
+        lambda: gru(4, reset_after=True),
+    ):
+        assert make_one() == make_one()
+        assert hash(make_one()) == hash(make_one())
+    different = [rnn(4), rnn(5), rnn(4, "relu"), lstm(4), gru(4), gru(4, reset_after=True)]
+    assert len(set(different)) == len(different)
+    assert gru(4) != gru(4, init=InitScheme(w_h="identity"))
 
 
-def test_without_init_reaches_into_nested_layers():
-    from rnnlab import recurrence as r
-
-    own = InitScheme(w_h="identity")
-    nest = r.stack([cells.lstm(4, init=own), r.bidirectional(cells.gru(4, init=own))])
-    plain = r.stack([cells.lstm(4, init=InitScheme()), r.bidirectional(cells.gru(4))])
-    assert cells.without_init(nest) == plain
+def test_cells_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        lstm(4).hidden_size = 5
 
 
-@pytest.mark.parametrize("kind", ["rnn-tanh", "lstm", "gru", "gru-reset-after"])
-def test_the_cotangent_of_perturb_is_the_total_derivative(kind):
-    with jax.enable_x64(True):
-        cell = cells.by_name(kind, H, InitScheme())
-        keys = jax.random.split(jax.random.key(0), 4)
-        params = cell.init_params(keys[0], D)
-        params = jax.tree.map(lambda a: a + 0.3 * jax.random.normal(keys[1], a.shape), params)
-        state = cell.initial_state(params, (), keys[2])
-        x = jax.random.normal(keys[3], (2, D))
+def test_equal_cells_trace_once():
+    traces = []
 
-        def loss(n):  # the perturbed state is used by its own output and by the next step
-            s, y, _ = cell.step(params, state, x[0], perturb=n)
-            s2, y2, _ = cell.step(params, s, x[1])
-            return jnp.sin(y).sum() + (y2**2).sum() + s2.h.sum()
+    def step(cell, params, state, x):
+        traces.append(cell)
+        return cell.step(params, state, x)
 
-        nothing = jax.tree.map(jnp.zeros_like, state)
-        got = jax.grad(loss)(nothing)
-        for part in state._fields:
-            for j in range(H):
-                e = jnp.zeros(H).at[j].set(1e-6)
-                up, down = (loss(nothing._replace(**{part: s * e})) for s in (1, -1))
-                assert getattr(got, part)[j] == pytest.approx((up - down) / 2e-6, abs=1e-8)
+    compiled = jax.jit(step, static_argnames="cell")
+    for seed in range(3):
+        cell = lstm(H, InitScheme(w_h="orthogonal(gain=0.9)"))
+        params = random_params(cell, seed)
+        compiled(cell, params, random_state(cell, params, (2,)), jnp.ones((2, D)))
+    assert len(traces) == 1
 
 
-@pytest.mark.parametrize(
-    ("build", "error", "words"),
-    [
-        (lambda: cells.rnn(0), ValueError, "hidden_size must be a whole number"),
-        (lambda: cells.lstm(2.5), ValueError, "hidden_size"),
-        (lambda: cells.rnn(4, "tnah"), ValueError, "did you mean 'tanh'"),
-        (lambda: cells.gru(4, init="orthogonal"), TypeError, "must be an InitScheme, got str"),
-        (lambda: cells.rnn(4, init=InitScheme(forget_bias=1.0)), ValueError, "no forget gate"),
-        (lambda: cells.by_name("lstn", 4, InitScheme()), ValueError, "did you mean 'lstm'"),
-        (lambda: cells.lstm(4).init_params(jax.random.key(0), 0), ValueError, "input_size"),
-    ],
-)
-def test_bad_cells_are_refused(build, error, words):
-    with pytest.raises(error, match=words):
-        build()
+@pytest.mark.parametrize("make_cell", [rnn, lstm, gru])
+@pytest.mark.parametrize("size", [0, -1, 2.0, "4", None, True], ids=repr)
+def test_bad_sizes(make_cell, size):
+    with pytest.raises(ValueError, match=rf"hidden_size .* got {size!r}"):
+        make_cell(size)
 
 
-def test_params_of_the_other_gru_are_refused():
-    cell, other = cells.gru(4), cells.gru(4, reset_after=True)
-    params = cell.init_params(jax.random.key(0), D)
-    with pytest.raises(ValueError, match="reset_after=True got params without b_hn"):
-        other.step(params, other.initial_state(params, ()), jnp.ones(D))
+@pytest.mark.parametrize("make_cell", [rnn, lstm, gru])
+def test_bad_input_sizes(make_cell):
+    for size in (0, 2.0, None):
+        with pytest.raises(ValueError, match=rf"input_size .* got {size!r}"):
+            make_cell(4).init_params(jax.random.key(0), size)
+
+
+@pytest.mark.parametrize("make_cell", [rnn, lstm, gru])
+def test_a_scheme_is_no_init(make_cell):
+    with pytest.raises(TypeError, match="init must be an InitScheme, got str"):
+        make_cell(4, init="orthogonal")
+
+
+def test_unknown_activations():
+    with pytest.raises(ValueError, match=r"activation 'tahn'; did you mean 'tanh'"):
+        rnn(4, "tahn")
+    with pytest.raises(ValueError, match=r"activation 'softmx'; did you mean 'softmax'"):
+        cells.output(jnp.ones(2), jnp.ones((2, 3)), jnp.ones(3), "softmx")
+    with pytest.raises(ValueError, match="activation 3"):
+        rnn(4, 3)
+    assert cells.activation_function(jnp.sin) is jnp.sin
+
+
+def test_reset_after_needs_its_params():
+    plain, after = gru(H), gru(H, reset_after=True)
+    for cell, params, words in (
+        (after, random_params(plain), "reset_after=True got params without b_hn"),
+        (plain, random_params(after), "reset_after=False got params with b_hn"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            cell.step(params, random_state(cell, params, ()), jnp.ones(D))
+
+
+def test_by_name():
+    assert cells.by_name("rnn-relu", 7, InitScheme()) == rnn(7, "relu")
+    assert cells.by_name("gru-reset-after", 7, InitScheme()) == gru(7, reset_after=True)
+    init = InitScheme(w_h="identity")
+    assert cells.by_name("lstm", 7, init) == lstm(7, init)
+    with pytest.raises(ValueError, match="cell 'lstn'; did you mean 'lstm'"):
+        cells.by_name("lstn", 7, InitScheme())
+
+
+def test_without_init():
+    init = InitScheme(w_h="identity", forget_bias="2.0")
+    assert cells.without_init(lstm(4, init)) == lstm(4, InitScheme())
+    assert cells.without_init(rnn(4, "relu", InitScheme(b="1.0"))) == rnn(4, "relu")
+    nested = (gru(4, True, init), (lstm(3, init),), "name")
+    assert cells.without_init(nested) == (gru(4, True), (lstm(3, InitScheme()),), "name")
+
+
+@pytest.mark.parametrize("name", oracles.STEPS)
+def test_cells_keep_the_protocol(name):
+    assert isinstance(build(name), cells.Cell)

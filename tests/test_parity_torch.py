@@ -52,9 +52,9 @@ def _load(module, kind, params, suffix):
 def _cells_of(params, layers, both):
     for index in range(layers):
         one = params[index] if layers > 1 else params
-        for suffix, p in ((f"l{index}", one.forward if both else one),
-                          *(((f"l{index}_reverse", one.backward),) if both else ())):  # fmt: skip
-            yield suffix, p
+        yield f"l{index}", one.forward if both else one
+        if both:
+            yield f"l{index}_reverse", one.backward
 
 
 @pytest.mark.parametrize("kind", TORCH_GATES)
