@@ -35,6 +35,7 @@ SCHEMES = (
 FORGET_BIASES = ("1.0", "3.0", "chrono(t_max={length})")
 SIGMAS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 LINEAR = ("orthogonal(gain=0.9)", "orthogonal", "xavier_normal", "he_normal", "normal(std=0.01)")
+LAGS = (10, 50, 100)
 KEEPS, FAR = 2.0, 100  # "kept": within 2 decades (a factor of 100) at this lag
 
 
@@ -106,6 +107,9 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     for part, norms in curves.items():
         median, zero = probing.median_over_batch(probing.relative(norms))
         result |= {part: _round(median), f"{part}_zero": _round(zero)}
+        # the same at a few lags, as numbers for the table of members
+        at = {k: -np.inf if zero[k] > 0.5 else round(float(median[k]), 2) for k in LAGS if k < T}
+        result |= {f"log10_{part}_at_{k}": value for k, value in at.items()}
     result |= _theory(config, probe, curves["h"], T)
     result["spectral_radius"] = gradients.spectral_radius(probe.W_hh)
     if probe.cell.gates != ("h",) or config.cell.name in ("rnn-tanh", "rnn-relu"):

@@ -154,22 +154,25 @@ AFFINE = ("rnn_hidden", "forget_gate", "input_gate", "candidate_memory", "output
           "update_gate", "reset_gate", "candidate_hidden")  # fmt: skip
 
 
-def arguments(name, leading=()):
-    """Right arguments of an equation by name, random."""
-    shapes = {
-        "W_x": (D, H), "W_hy": (H, OUT), "W_h": (H, H), "b_y": (OUT,), "b": (H,), "x": (*leading, D)
-    }  # fmt: skip
-    wanted = [
-        next((s for k, s in shapes.items() if arg == k or (len(k) > 1 and arg.startswith(k))), None)
-        or ((H,) if arg.startswith("b_") else (*leading, H))
-        for arg in inspect.signature(getattr(cells, name)).parameters
-        if arg != "activation"
-    ]
-    names = [a for a in inspect.signature(getattr(cells, name)).parameters if a != "activation"]
-    return dict(zip(names, arrays(*wanted), strict=True))
-
-
 EQUATIONS = (*AFFINE, "output", "cell_state", "lstm_hidden", "gru_hidden")
+
+
+def names_of(equation):
+    return [a for a in inspect.signature(getattr(cells, equation)).parameters if a != "activation"]
+
+
+def shape_of(argument, leading):
+    if argument.startswith("W_"):
+        return (H, OUT) if argument == "W_hy" else (D if argument.startswith("W_x") else H, H)
+    if argument.startswith("b_"):
+        return (OUT,) if argument == "b_y" else (H,)
+    return (*leading, D if argument == "x" else H)
+
+
+def arguments(equation, leading=()):
+    """Right arguments of an equation by name, random."""
+    names = names_of(equation)
+    return dict(zip(names, arrays(*(shape_of(a, leading) for a in names)), strict=True))
 
 
 @pytest.mark.parametrize("name", AFFINE)
@@ -186,11 +189,7 @@ def test_leading_axes_broadcast(name):
 
 # each argument cut to another last axis: one too long, and 1, which would broadcast
 WRONG = [
-    (name, argument, size)
-    for name in EQUATIONS
-    for argument in inspect.signature(getattr(cells, name)).parameters
-    if argument != "activation"
-    for size in (1, 7)
+    (name, argument, size) for name in EQUATIONS for argument in names_of(name) for size in (1, 7)
 ]
 
 
@@ -216,13 +215,23 @@ def test_wrong_first_axis_of_a_kernel(name):
         assert str(rows) in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "argument"), [("forget_gate", "h"), ("forget_gate", "x"),
-                                                ("output", "h"), ("output", "W_hy")])  # fmt: skip
-def test_too_few_axes(name, argument):
-    given = arguments(name)
-    given[argument] = given[argument][0]
-    with pytest.raises(ValueError, match=rf"^{name}: "):
-        getattr(cells, name)(**given)
+@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("argument", ["r", "h"])
+def test_wrong_last_axis_with_reset_before(argument, size):
+    given = arguments("candidate_hidden", (2,))
+    del given["b_hn"]
+    given[argument] = jnp.ones((2, size))
+    with pytest.raises(ValueError, match=rf"^candidate_hidden: .*\b{size}\b"):
+        cells.candidate_hidden(**given)
+
+
+@pytest.mark.parametrize("name", ["forget_gate", "output"])
+def test_too_few_axes(name):
+    for argument in (a for a in names_of(name) if not a.startswith("b_")):
+        given = arguments(name)
+        given[argument] = given[argument][..., 0]
+        with pytest.raises(ValueError, match=rf"^{name}: "):
+            getattr(cells, name)(**given)
 
 
 # ---- limits ------------------------------------------------------------------------------------

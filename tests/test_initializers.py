@@ -1,5 +1,6 @@
 """Every scheme's moments or exact property; which block gets which scheme; names and errors."""
 
+import contextlib
 import math
 
 import jax
@@ -424,12 +425,8 @@ def test_bad_types(scheme):
     ).map("".join)
 )  # fmt: skip
 def test_any_text_is_a_scheme_or_a_value_error(text):
-    try:
-        init = make(text, hidden_size=4)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert callable(init)
+    with contextlib.suppress(ValueError):
+        assert callable(make(text, hidden_size=4))
 
 
 def test_torch_uniform_needs_a_size():
