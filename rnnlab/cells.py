@@ -47,14 +47,34 @@ def activation_function(activation: Activation) -> Callable[[Array], Array]:
 
 def _check(name: str, h: Array, x: Array, W_h: Array, W_x: Array, b: Array) -> None:
     """Last axes only: everything in front of them broadcasts."""
-    H = W_h.shape[-1]
-    if W_h.shape != (h.shape[-1], H):
-        raise ValueError(f"{name}: h has {h.shape[-1]} features, its kernel W_h is {W_h.shape}")
-    if W_x.shape != (x.shape[-1], H):
-        raise ValueError(f"{name}: x has {x.shape[-1]} features and there are {H} units, so W_x "
-                         f"must be {(x.shape[-1], H)}, got {W_x.shape}")  # fmt: skip
-    if b.shape[-1:] != (H,):
-        raise ValueError(f"{name}: b must end in {H} units, got shape {b.shape}")
+    for side, value, kernel, W in (("h", h, "W_h", W_h), ("x", x, "W_x", W_x)):
+        _check_kernel(name, side, value, kernel, W)
+    units = W_h.shape[1]
+    if W_x.shape[1] != units:
+        raise ValueError(f"{name}: W_h makes {units} units, W_x makes {W_x.shape[1]}")
+    _check_bias(name, b, units)
+
+
+def _check_kernel(name: str, side: str, value: Array, kernel: str, W: Array) -> None:
+    if jnp.ndim(W) != 2:
+        raise ValueError(f"{name}: {kernel} must be a matrix (in, out), got shape {jnp.shape(W)}")
+    if jnp.shape(value)[-1:] != W.shape[:1]:
+        raise ValueError(
+            f"{name}: {side} has shape {jnp.shape(value)}, its kernel {kernel} {W.shape} takes "
+            f"{W.shape[0]} features"
+        )
+
+
+def _check_bias(name: str, b: Array, units: int) -> None:
+    if jnp.shape(b)[-1:] != (units,):
+        raise ValueError(f"{name}: b must end in {units} units, got shape {jnp.shape(b)}")
+
+
+def _check_units(name: str, **values: Array) -> None:
+    """All of them H wide: a stray axis of 1 would broadcast and hide a mistake."""
+    if len({jnp.shape(value)[-1:] for value in values.values()}) > 1:
+        shapes = ", ".join(f"{part} {jnp.shape(value)}" for part, value in values.items())
+        raise ValueError(f"{name}: the last axes must be the same H units, got {shapes}")
 
 
 def _affine(name: str, h: Array, x: Array, W_h: Array, W_x: Array, b: Array) -> Array:
@@ -96,8 +116,8 @@ def output(h: Array, W_hy: Array, b_y: Array, activation: Activation = "identity
         y_t (..., O).
     Source: the notes, 输出更新.
     """
-    if W_hy.shape[0] != h.shape[-1]:
-        raise ValueError(f"output: h has {h.shape[-1]} features, its kernel W_hy is {W_hy.shape}")
+    _check_kernel("output", "h", h, "W_hy", W_hy)
+    _check_bias("output", b_y, W_hy.shape[1])
     return activation_function(activation)(h @ W_hy + b_y)
 
 
@@ -146,6 +166,7 @@ def cell_state(f: Array, C: Array, i: Array, C_tilde: Array) -> Array:
     >>> float(cell_state(jnp.float32(1), jnp.float32(5), jnp.float32(0), jnp.float32(-1)))
     5.0
     """
+    _check_units("cell_state", f=f, C=C, i=i, C_tilde=C_tilde)
     return f * C + i * C_tilde
 
 
@@ -167,6 +188,7 @@ def lstm_hidden(o: Array, C: Array) -> Array:
         h_t (..., H).
     Source: Hochreiter & Schmidhuber 1997; the notes, 输出门.
     """
+    _check_units("lstm_hidden", o=o, C=C)
     return o * jnp.tanh(C)
 
 
@@ -213,9 +235,11 @@ def candidate_hidden(
         h̃_t (..., H).
     Source: Cho et al. 2014, eq. 8; the notes, 生成候选隐藏状态.
     """
+    _check_units("candidate_hidden", r=r, h=h)
     if b_hn is None:
         return jnp.tanh(_affine("candidate_hidden", r * h, x, W_hh, W_xh, b_h))
-    _check("candidate_hidden", h, x, W_hh, W_xh, b_hn)
+    _check("candidate_hidden", h, x, W_hh, W_xh, b_h)
+    _check_bias("candidate_hidden", b_hn, W_hh.shape[1])
     return jnp.tanh(x @ W_xh + b_h + r * (h @ W_hh + b_hn))
 
 
@@ -231,6 +255,7 @@ def gru_hidden(z: Array, h: Array, h_tilde: Array) -> Array:
     >>> float(gru_hidden(jnp.float32(1), jnp.float32(5), jnp.float32(-1)))  # z = 1 copies h
     5.0
     """
+    _check_units("gru_hidden", z=z, h=h, h_tilde=h_tilde)
     return z * h + (1 - z) * h_tilde
 
 
@@ -347,7 +372,7 @@ def _plus(value: Array, perturb: Any, part: str) -> Array:
 
 
 def _check_sizes(hidden_size: Any, init: Any) -> None:
-    if not isinstance(hidden_size, int) or hidden_size < 1:
+    if not isinstance(hidden_size, int) or isinstance(hidden_size, bool) or hidden_size < 1:
         raise ValueError(f"hidden_size must be a whole number of at least 1, got {hidden_size!r}")
     if not isinstance(init, InitScheme):
         raise TypeError(f"init must be an InitScheme, got {type(init).__name__}")

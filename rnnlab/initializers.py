@@ -54,9 +54,21 @@ def float_dtype() -> Any:
     return jnp.result_type(float)
 
 
-def _positive(name: str, value: float, *, zero: bool = False) -> None:
-    if not (value >= 0 if zero else value > 0) or not math.isfinite(value):
-        raise ValueError(f"{name} must be {'at least' if zero else 'above'} 0, got {value}")
+def _number(name: str, value: Any, above: float = -math.inf, least: float = -math.inf) -> None:
+    """Refuse what is no finite number, or not above (not at least) a bound."""
+    wanted = "a finite number"
+    if above > -math.inf:
+        wanted += f" above {above:g}"
+    if least > -math.inf:
+        wanted += f" of at least {least:g}"
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    if not real or not math.isfinite(value) or not value > above or not value >= least:
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+
+
+def _whole(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 def _matrix(scheme: str, shape: tuple[int, ...], *, square: bool = False) -> None:
@@ -77,6 +89,7 @@ def zeros() -> Initializer:
 @register_scheme
 def constant(value: float = 0.0) -> Initializer:
     """Every entry equal to ``value`` (a forget-gate bias, say)."""
+    _number("constant: value", value)
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         del key
@@ -95,12 +108,12 @@ def chrono(t_max: int = 100) -> Initializer:
         t_max: the longest dependency expected, in steps; above 2.
     Source: Tallec & Ollivier 2018 (arXiv 1804.11188).
     """
-    if t_max <= 2:
-        raise ValueError(f"chrono needs t_max above 2 steps, got {t_max}")
+    _number("chrono: t_max", t_max, above=2)
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         return jnp.log(jax.random.uniform(key, shape, dtype or float_dtype(), 1.0, t_max - 1.0))
 
+    init.ties_input_gate = True  # type: ignore[attr-defined]  # read by InitScheme.is_chrono
     return init
 
 
@@ -110,7 +123,7 @@ def chrono(t_max: int = 100) -> Initializer:
 @register_scheme
 def normal(std: float = 0.01) -> Initializer:
     """N(0, std²), entry by entry. ``std`` is a standard deviation, never a variance."""
-    _positive("normal: std", std, zero=True)
+    _number("normal: std", std, least=0)
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         return std * jax.random.normal(key, shape, dtype or float_dtype())
@@ -127,7 +140,7 @@ def standard_normal() -> Initializer:
 @register_scheme
 def uniform(bound: float = 0.1) -> Initializer:
     """U(−bound, bound), entry by entry."""
-    _positive("uniform: bound", bound)
+    _number("uniform: bound", bound, above=0)
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         return jax.random.uniform(key, shape, dtype or float_dtype(), -bound, bound)
@@ -144,6 +157,7 @@ def torch_uniform(hidden_size: int | None = None) -> Initializer:
     """
     if hidden_size is None:
         raise ValueError("torch_uniform needs hidden_size: torch_uniform(hidden_size=128)")
+    _whole("torch_uniform: hidden_size", hidden_size)
     return uniform(bound=1.0 / math.sqrt(hidden_size))
 
 
@@ -210,7 +224,7 @@ def lecun_normal() -> Initializer:
 @register_scheme
 def mean_field(sigma_w: float = 1.0) -> Initializer:
     """N(0, σ_w²/fan_in): the ensemble of mean-field theory. Source: Chen et al. 2018."""
-    _positive("mean_field: sigma_w", sigma_w, zero=True)
+    _number("mean_field: sigma_w", sigma_w, least=0)
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         _matrix("mean_field", shape)
@@ -241,6 +255,7 @@ def critical(
 @register_scheme
 def orthogonal(gain: float = 1.0) -> Initializer:
     """gain · Q with QᵀQ = I, uniform over the orthogonal group. Source: Saxe et al. 2013."""
+    _number("orthogonal: gain", gain)
     inner = jax.nn.initializers.orthogonal(scale=gain)
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
@@ -253,6 +268,7 @@ def orthogonal(gain: float = 1.0) -> Initializer:
 @register_scheme
 def identity(gain: float = 1.0) -> Initializer:
     """gain · I: the IRNN's recurrent kernel. Source: Le, Jaitly & Hinton 2015 (1504.00941)."""
+    _number("identity: gain", gain)
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         del key
@@ -289,9 +305,8 @@ def sparse(nonzeros: int = 15, spectral_radius: float = 0.95) -> Initializer:
         spectral_radius: max |eigenvalue| after the rescaling.
     Source: Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), §4.1.1.
     """
-    if nonzeros < 1:
-        raise ValueError(f"sparse needs nonzeros of at least 1, got {nonzeros}")
-    _positive("sparse: spectral_radius", spectral_radius)
+    _whole("sparse: nonzeros", nonzeros)
+    _number("sparse: spectral_radius", spectral_radius, above=0)
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         _matrix("sparse", shape, square=True)
@@ -329,19 +344,21 @@ def parse(scheme: str) -> tuple[str, dict[str, Any]]:
         return "constant", {"value": value}
     try:
         node = ast.parse(scheme.strip(), mode="eval").body
-        if isinstance(node, ast.Call):
-            if node.args or not isinstance(node.func, ast.Name):
-                raise SyntaxError
-            name = node.func.id
-            options = {str(k.arg): ast.literal_eval(k.value) for k in node.keywords if k.arg}
-        elif isinstance(node, ast.Name):
-            name, options = node.id, {}
-        else:
+        call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+        if not isinstance(call.func, ast.Name) or call.args:
             raise SyntaxError
-    except (SyntaxError, ValueError):
+        name = call.func.id
+        pairs = [(keyword.arg, ast.literal_eval(keyword.value)) for keyword in call.keywords]
+        if any(option is None for option, _ in pairs):  # **{…}
+            raise SyntaxError
+    except (SyntaxError, ValueError, TypeError):
         raise ValueError(
             f"a scheme is a name, name(option=value) or a number, got {scheme!r}"
         ) from None
+    options = {str(option): value for option, value in pairs}
+    if len(options) < len(pairs):
+        raise ValueError(f"scheme {scheme!r} gives an option twice: "
+                         f"{', '.join(str(option) for option, _ in pairs)}")  # fmt: skip
     if name not in SCHEMES:
         raise ValueError(unknown("scheme", name, SCHEMES))
     allowed = inspect.signature(SCHEMES[name]).parameters
@@ -434,10 +451,7 @@ class InitScheme:
                     _check(scheme)
                 except ValueError as error:
                     raise ValueError(f"init.{name}: {error}") from None
-        # a dict, a ConfigDict (which is no Mapping), or the pairs already made
-        pairs = self.gates.items() if hasattr(self.gates, "items") else self.gates
-        gates = tuple(sorted((str(letter), _gate_scheme(letter, g)) for letter, g in pairs))
-        object.__setattr__(self, "gates", gates)  # hashable, so that cells are
+        object.__setattr__(self, "gates", _gate_schemes(self.gates))  # hashable, so that cells are
 
     @staticmethod
     def config(**changes: str) -> dict[str, Any]:
@@ -500,13 +514,29 @@ class InitScheme:
     @property
     def is_chrono(self) -> bool:
         """Whether ``forget_bias`` is the chrono scheme, which ties b_i to b_f."""
-        return isinstance(self.forget_bias, str) and parse(self.forget_bias)[0] == "chrono"
+        if self.forget_bias is None:
+            return False
+        return getattr(make(self.forget_bias, hidden_size=1), "ties_input_gate", False)
+
+
+def _gate_schemes(gates: Any) -> tuple[tuple[str, GateScheme], ...]:
+    """Sorted (letter, scheme) pairs, from a dict or from such pairs."""
+    # a ConfigDict has items() but is no Mapping
+    pairs = list(gates.items()) if hasattr(gates, "items") else gates
+    if isinstance(pairs, str) or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
+        raise ValueError(f"init.gates must be a dict from gate letters to schemes, got {gates!r}")
+    letters = [letter for letter, _ in pairs]
+    if len(set(letters)) < len(letters):
+        raise ValueError(f"init.gates names a gate twice, got {letters}")
+    return tuple(sorted((str(letter), _gate_scheme(letter, value)) for letter, value in pairs))
 
 
 def _gate_scheme(letter: str, value: Any) -> GateScheme:
     if isinstance(value, GateScheme):
         return value
     known = [f.name for f in fields(GateScheme)]
+    if not hasattr(value, "items"):
+        raise ValueError(f"init.gates.{letter} must be a dict of {', '.join(known)}, got {value!r}")
     for name in value:
         if name not in known:
             raise ValueError(unknown(f"key of init.gates.{letter}:", name, known))
