@@ -138,6 +138,7 @@ class _Probe:
         *batch, T, _ = xs.shape
         if T < 1:
             raise ValueError("a probe needs at least one step, got xs with T = 0")
+        recurrence.check_params(cell, params, xs)
         mask = recurrence.length_mask(lengths, tuple(batch), T)
         state = recurrence.start_state(cell, params, tuple(batch), initial_state)
 
@@ -240,6 +241,7 @@ def step_jacobians(cell: Any, params: Any, xs: Array, *, initial_state: Any = No
     """
     cell = _the_cell(cell)
     xs = recurrence.check_inputs(xs)
+    recurrence.check_params(cell, params, xs)
     state = recurrence.start_state(cell, params, xs.shape[:-2], initial_state)
     one = partial(_step_jacobians, cell, params)
     for _ in xs.shape[:-2]:
@@ -360,6 +362,7 @@ def lyapunov_exponents(
     cell = _the_cell(cell)
     xs = recurrence.check_inputs(xs)
     T = xs.shape[-2]
+    recurrence.check_params(cell, params, xs)
     state = recurrence.start_state(cell, params, xs.shape[:-2], initial_state)
     n = sum(leaf.shape[-1] for leaf in jax.tree.leaves(state))
     count = n if count is None else count

@@ -9,10 +9,12 @@ rather than on the state alone, keeps a NaN in the padding out of the weight gra
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from rnnlab import cells
@@ -74,8 +76,9 @@ def unroll(
         raise ValueError(unknown("engine", engine, ("auto", *ENGINES)))
     if getattr(cell, "stochastic", False) and not deterministic and key is None:
         raise ValueError(f"{cell} draws at every step: deterministic=False needs a key")
+    check_params(cell, params, xs)
     state = start_state(cell, params, batch_shape, initial_state)
-    taps = _check_taps(cell, params, state, xs, tuple(taps))
+    taps = _check_taps(cell, params, state, xs, taps)
 
     if mask is not None:
         xs = jnp.where(mask[..., None], xs, 0)
@@ -109,20 +112,51 @@ def check_inputs(xs: Any) -> Array:
     return xs
 
 
-def length_mask(lengths: Any, batch_shape: tuple[int, ...], T: int) -> Array | None:
+def check_params(cell: Any, params: Any, xs: Array) -> None:
+    """Refuse parameters of another cell, or of other sizes, or a dtype that xs would change.
+
+    Raises:
+        ValueError: another structure or shape. TypeError: xs of a wider dtype.
+    """
+    features = xs.shape[-1]
+    wanted = _params_like(cells.without_init(cell), features)
+    if jax.tree.structure(params) != jax.tree.structure(wanted):
+        names = getattr(wanted, "_fields", "")
+        raise ValueError(f"params must be {type(wanted).__name__}{names} for this cell, "
+                         f"got {type(params).__name__}")  # fmt: skip
+    for (path, leaf), like in zip(
+        jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(wanted), strict=True
+    ):
+        if jnp.shape(leaf) != like.shape:
+            raise ValueError(f"params{jax.tree_util.keystr(path)} must be {like.shape} for x of "
+                             f"{features} features, got {jnp.shape(leaf)}")  # fmt: skip
+    own = jnp.result_type(*jax.tree.leaves(params))
+    if jnp.promote_types(xs.dtype, own) != own:
+        raise TypeError(f"xs are {xs.dtype}, the parameters {own}: cast one of them")
+
+
+@lru_cache(maxsize=256)
+def _params_like(cell: Any, input_size: int) -> Any:
+    # not inside whatever is being traced: the cached shapes outlive it
+    with jax.ensure_compile_time_eval():
+        return jax.eval_shape(lambda key: cell.init_params(key, input_size), jax.random.key(0))
+
+
+def length_mask(lengths: Any, batch_shape: tuple[int, ...], T: int) -> Any:
     """(B…, T), true at the real steps; None without lengths."""
     if lengths is None:
         return None
-    lengths = jnp.asarray(lengths)
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"lengths must be whole numbers, got {lengths.dtype}")
+    dtype = jnp.result_type(lengths if hasattr(lengths, "dtype") else jnp.asarray(lengths))
+    if not jnp.issubdtype(dtype, jnp.integer):
+        raise TypeError(f"lengths must be whole numbers, got {dtype}")
+    known = not isinstance(lengths, Tracer)
+    if known:  # in NumPy: jnp would trace even constants inside a compiled function
+        lengths = np.asarray(lengths)
     if lengths.shape != batch_shape:
         raise ValueError(f"lengths must be {batch_shape}, one a sequence, got {lengths.shape}")
-    if not isinstance(lengths, Tracer) and lengths.size:
-        low, high = int(lengths.min()), int(lengths.max())
-        if low < 0 or high > T:
-            raise ValueError(f"lengths must lie in 0 … {T}, got {low} … {high}")
-    return jnp.arange(T, dtype=jnp.int32) < lengths.astype(jnp.int32)[..., None]
+    if known and lengths.size and (lengths.min() < 0 or lengths.max() > T):
+        raise ValueError(f"lengths must lie in 0 … {T}, got {lengths.min()} … {lengths.max()}")
+    return jnp.arange(T, dtype=jnp.int32) < jnp.asarray(lengths, jnp.int32)[..., None]
 
 
 def start_state(cell: Any, params: Any, batch_shape: tuple[int, ...], initial_state: Any) -> Any:
@@ -140,7 +174,10 @@ def start_state(cell: Any, params: Any, batch_shape: tuple[int, ...], initial_st
     return jax.tree.map(lambda got, want: jnp.asarray(got, want.dtype), initial_state, own)
 
 
-def _check_taps(cell: Any, params: Any, state: Any, xs: Array, taps: tuple[str, ...]) -> Any:
+def _check_taps(cell: Any, params: Any, state: Any, xs: Array, taps: Any) -> tuple[str, ...]:
+    if isinstance(taps, str):  # would be taken letter by letter
+        raise TypeError(f"taps must be a tuple of names, got {taps!r}: write ({taps!r},)")
+    taps = tuple(taps)
     if not taps:
         return taps
     new, _, gates = jax.eval_shape(cell.step, params, state, xs[..., 0, :])
@@ -261,7 +298,9 @@ class Bidirectional:
         states (and taps) come back as :class:`BothWays`.
         """
         key_f, key_b = _split(key, 2)
-        start_f, start_b = initial_state if initial_state is not None else (None, None)
+        params = BothWays(*_parts("params", params, 2, self))
+        starts = (None, None) if initial_state is None else initial_state
+        start_f, start_b = _parts("initial_state", starts, 2, self)
         ys_f, *rest_f = self.forward.apply(
             params.forward, xs, initial_state=start_f, key=key_f, reverse=reverse, **options
         )
@@ -327,8 +366,11 @@ class Stack:
         drops = self.dropout > 0 and not deterministic
         if drops and key is None:
             raise ValueError(f"dropout={self.dropout} with deterministic=False needs a key")
-        starts = initial_state if initial_state is not None else (None,) * len(self.layers)
-        keys = _split(key, 2 * len(self.layers))
+        n = len(self.layers)
+        params = _parts("params", params, n, self)
+        starts = (None,) * n if initial_state is None else initial_state
+        starts = _parts("initial_state", starts, n, self)
+        keys = _split(key, 2 * n)
         ys, rests = xs, []
         for index, (inner, p, start) in enumerate(zip(self.layers, params, starts, strict=True)):
             if index > 0 and drops:
@@ -349,8 +391,21 @@ def _split(key: Array | None, n: int) -> Any:
     return (None,) * n if key is None else jax.random.split(key, n)
 
 
+def _parts(name: str, value: Any, count: int, layer: Any) -> Any:
+    """``value``, if it has one part for each of the layer's inner layers."""
+    if not isinstance(value, tuple | list) or len(value) != count:
+        got = f"{len(value)}" if isinstance(value, tuple | list) else type(value).__name__
+        raise ValueError(f"{name} of a {type(layer).__name__} must have {count} parts, got {got}")
+    return value
+
+
 def _drop(key: Any, ys: Array, rate: float) -> Array:
-    kept = jax.random.bernoulli(key, 1 - rate, ys.shape)
+    # step t draws from its own key, so that more padding draws no other masks
+    steps = jnp.arange(ys.shape[-2])
+    shape = (*ys.shape[:-2], ys.shape[-1])
+    kept = jax.vmap(
+        lambda t: jax.random.bernoulli(jax.random.fold_in(key, t), 1 - rate, shape), out_axes=-2
+    )(steps)
     return jnp.where(kept, ys / (1 - rate), 0)
 
 

@@ -500,7 +500,8 @@ def test_equal_cells_trace_once():
 
     compiled = jax.jit(step, static_argnames="cell")
     for seed in range(3):
-        cell = lstm(H, InitScheme(w_h="orthogonal(gain=0.9)"))
+        gates = {"f": {"w_h": "identity"}, "c": {"b": 0.5}}
+        cell = lstm(H, InitScheme(w_h="orthogonal(gain=0.9)", gates=gates))
         params = random_params(cell, seed)
         compiled(cell, params, random_state(cell, params, (2,)), jnp.ones((2, D)))
     assert len(traces) == 1

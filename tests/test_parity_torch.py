@@ -1,120 +1,170 @@
-"""Weights handed to PyTorch give the same outputs, final states and gradients."""
+"""PyTorch's nn.RNN, nn.LSTM and nn.GRU by weight transfer: outputs, final states, gradients.
+
+float32 on both sides; max|a − b|/max|b| ≤ 1e-5 for every array. PyTorch keeps two biases a gate;
+where only their sum matters, ours is the sum and its gradient is that of either.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnnlab import cells, recurrence
-from rnnlab.initializers import InitScheme
+from rnnlab import bidirectional, cells, gru, layer, lstm, rnn, stack
+from rnnlab.recurrence import BothWays
+from tests.oracles import assert_close
 
-D, H, B, T = 3, 6, 4, 30
-LENGTHS = [30, 11, 1, 22]
-TORCH_GATES = {"lstm": "ifco", "gru-reset-after": "rzh", "rnn-tanh": "h", "rnn-relu": "h"}
+B, T, D, H = 4, 11, 3, 6
+RAGGED = np.array([7, 11, 1, 4])  # unsorted, for enforce_sorted=False
+EXACT = 1e-5
 
+torch.set_num_threads(1)
 
-def _close(got, expected):
-    """max|a − b| / max|b| ≤ 1e-5: what exact means in float32."""
-    got, expected = np.asarray(got), np.asarray(expected)
-    assert got.shape == expected.shape
-    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
-
-
-def _module(kind, layers, both):
-    options = {"num_layers": layers, "bidirectional": both, "batch_first": True}
-    if kind == "lstm":
-        return torch.nn.LSTM(D, H, **options)
-    if kind == "gru-reset-after":
-        return torch.nn.GRU(D, H, **options)
-    return torch.nn.RNN(D, H, nonlinearity=kind.removeprefix("rnn-"), **options)
+# name: (PyTorch's module, ours, the gate letters in PyTorch's order)
+KINDS = {
+    "rnn-tanh": (lambda **o: torch.nn.RNN(nonlinearity="tanh", **o), rnn(H), "h"),
+    "rnn-relu": (lambda **o: torch.nn.RNN(nonlinearity="relu", **o), rnn(H, "relu"), "h"),
+    "lstm": (torch.nn.LSTM, lstm(H), "ifco"),
+    "gru": (torch.nn.GRU, gru(H, reset_after=True), "rzh"),
+}
 
 
-def _to_torch(kind, params):
-    """(weight_ih, weight_hh, bias_ih, bias_hh): gates stacked, transposed."""
-    p = {name: np.asarray(v) for name, v in params._asdict().items() if v is not None}
-    order = TORCH_GATES[kind]
-    ih = np.concatenate([p[f"W_x{g}"] for g in order], axis=1).T
-    hh = np.concatenate([p[f"W_h{g}"] for g in order], axis=1).T
-    b = np.concatenate([p[f"b_{g}"] for g in order])
-    b_hh = np.zeros_like(b)
-    if "b_hn" in p:
-        b_hh[2 * H :] = p["b_hn"]
-    return ih, hh, b, b_hh
+def params_of(kind, get, gradient=False):
+    """Our params from PyTorch's four arrays of one direction of one level.
+
+    ``get``: "weight_ih", … ↦ array. ``gradient``: a sum of biases passes its gradient on whole.
+    """
+    letters = KINDS[kind][2]
+    parts = {n: np.split(get(n), len(letters)) for n in ("weight_ih", "weight_hh",
+                                                          "bias_ih", "bias_hh")}  # fmt: skip
+    blocks = {}
+    for k, letter in enumerate(letters):
+        blocks[f"W_x{letter}"] = parts["weight_ih"][k].T
+        blocks[f"W_h{letter}"] = parts["weight_hh"][k].T
+        b_ih, b_hh = parts["bias_ih"][k], parts["bias_hh"][k]
+        if kind == "gru" and letter == "h":  # the reset gate stands between them
+            blocks["b_h"], blocks["b_hn"] = b_ih, b_hh
+        else:
+            if gradient:
+                np.testing.assert_allclose(b_ih, b_hh, rtol=1e-4, atol=1e-6)
+            blocks[f"b_{letter}"] = b_ih if gradient else b_ih + b_hh
+    kind_of_params = {
+        "lstm": cells.LSTMParams, "gru": cells.GRUParams
+    }.get(kind, cells.RNNParams)  # fmt: skip
+    return kind_of_params(**{name: jnp.asarray(block) for name, block in blocks.items()})
 
 
-def _load(module, kind, params, suffix):
-    for name, value in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"),
-                           _to_torch(kind, params), strict=True):  # fmt: skip
-        getattr(module, f"{name}_{suffix}").data = torch.tensor(value)
+def by_layer(levels, both, one):
+    """``one(level, direction)`` in the nesting of our layers."""
+    made = [
+        BothWays(one(level, 0), one(level, 1)) if both else one(level, 0) for level in range(levels)
+    ]
+    return tuple(made) if levels > 1 else made[0]
 
 
-def _cells_of(params, layers, both):
-    for index in range(layers):
-        one = params[index] if layers > 1 else params
-        yield f"l{index}", one.forward if both else one
-        if both:
-            yield f"l{index}_reverse", one.backward
+def state_of(kind, arrays, index):
+    """Our state from PyTorch's (levels·directions, B, H) arrays."""
+    parts = [jnp.asarray(a.detach().numpy()[index]) for a in arrays]
+    return cells.LSTMState(*parts) if kind == "lstm" else cells.HiddenState(*parts)
 
 
-@pytest.mark.parametrize("kind", TORCH_GATES)
-@pytest.mark.parametrize("both", [False, True], ids=["one way", "both ways"])
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "lengths"])
-def test_outputs_states_and_gradients(kind, both, layers, lengths):
-    cell = cells.by_name(kind, H, InitScheme(w_h="orthogonal(gain=0.8)", b="normal(std=0.5)"))
-    one = recurrence.bidirectional(cell) if both else recurrence.layer(cell)
-    layer = recurrence.stack([one] * layers) if layers > 1 else one
-    keys = jax.random.split(jax.random.key(layers), 4)
-    params = layer.init(keys[0], D)
-    xs = jax.random.normal(keys[1], (B, T, D))
-    start = layer.initial_state(params, (B,), keys[2])
-    weights = jax.random.normal(keys[3], (B, T, layer.output_size))
-    given = None if lengths is None else jnp.array(lengths)
+CASES = [
+    (kind, levels, both, lengths)
+    for kind in KINDS
+    for levels, both, lengths in [
+        (1, False, None),
+        (1, False, RAGGED),
+        (1, True, None),
+        (1, True, RAGGED),
+        (2, False, None),
+        (2, True, RAGGED),
+    ]
+]
 
-    def loss(params, xs, start):
-        ys, final = layer.apply(params, xs, lengths=given, initial_state=start)
-        total = (ys * weights).sum() + sum((leaf**2).sum() for leaf in jax.tree.leaves(final))
-        return total, (ys, final)
 
-    (_, (ys, final)), grads = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(
-        params, xs, start
+@pytest.mark.parametrize(
+    ("kind", "levels", "both", "lengths"),
+    CASES,
+    ids=[
+        f"{kind}-{levels}{'-both' if both else ''}{'' if lengths is None else '-ragged'}"
+        for kind, levels, both, lengths in CASES
+    ],
+)
+def test_parity(kind, levels, both, lengths):
+    rng = np.random.default_rng(0)
+    directions = 1 + both
+
+    def normal(*shape):
+        return torch.tensor(rng.standard_normal(shape), dtype=torch.float32)
+
+    # PyTorch's side
+    build, cell, _ = KINDS[kind]
+    module = build(
+        input_size=D, hidden_size=H, num_layers=levels, bidirectional=both, batch_first=True
     )
-
-    module = _module(kind, layers, both)
-    for suffix, p in _cells_of(params, layers, both):
-        _load(module, kind, p, suffix)
-    x = torch.tensor(np.asarray(xs), requires_grad=True)
-    firsts = [s for _, s in _cells_of(start, layers, both)]
-    h0 = torch.tensor(np.stack([np.asarray(s.h) for s in firsts]), requires_grad=True)
-    states = [h0]
-    if kind == "lstm":
-        states.append(torch.tensor(np.stack([np.asarray(s.C) for s in firsts]), requires_grad=True))
-    given_states = tuple(states) if kind == "lstm" else h0
+    with torch.no_grad():
+        for weight in module.parameters():  # nothing zero, nothing chaotic
+            weight.copy_(0.35 * normal(*weight.shape))
+    xs = normal(B, T, D).requires_grad_()
+    start = [normal(levels * directions, B, H) for _ in range(2 if kind == "lstm" else 1)]
+    for s in start:
+        s.mul_(0.5).requires_grad_()
+    hidden = tuple(start) if kind == "lstm" else start[0]
     if lengths is None:
-        out, last = module(x, given_states)
+        ys, final = module(xs, hidden)
     else:
-        packed = torch.nn.utils.rnn.pack_padded_sequence(
-            x, torch.tensor(lengths), batch_first=True, enforce_sorted=False
+        packed = pack_padded_sequence(
+            xs, torch.tensor(lengths), batch_first=True, enforce_sorted=False
         )
-        out, last = module(packed, given_states)
-        out, _ = torch.nn.utils.rnn.pad_packed_sequence(out, batch_first=True, total_length=T)
-    lasts = last if kind == "lstm" else (last,)
-    ((out * torch.tensor(np.asarray(weights))).sum() + sum((s**2).sum() for s in lasts)).backward()
+        ys, final = module(packed, hidden)
+        ys, _ = pad_packed_sequence(ys, batch_first=True, total_length=T)
+    final = final if kind == "lstm" else (final,)
+    g_ys, g_final = normal(*ys.shape), [normal(*f.shape) for f in final]
+    torch.autograd.backward([ys, *final], [g_ys, *g_final])
+    weights = dict(module.named_parameters())
 
-    _close(ys, out.detach())
-    finals = [s for _, s in _cells_of(final, layers, both)]
-    for part, torch_last in zip("hC", lasts, strict=False):
-        _close(np.stack([np.asarray(getattr(s, part)) for s in finals]), torch_last.detach())
-    d_params, d_xs, d_start = grads
-    _close(d_xs, x.grad)
-    d_firsts = [s for _, s in _cells_of(d_start, layers, both)]
-    for part, state in zip("hC", states, strict=False):
-        _close(np.stack([np.asarray(getattr(s, part)) for s in d_firsts]), state.grad)
-    for suffix, d in _cells_of(d_params, layers, both):
-        ih, hh, b, b_hh = _to_torch(kind, d)
-        _close(ih, getattr(module, f"weight_ih_{suffix}").grad)
-        _close(hh, getattr(module, f"weight_hh_{suffix}").grad)
-        _close(b, getattr(module, f"bias_ih_{suffix}").grad)
-        if kind == "gru-reset-after":
-            _close(b_hh[2 * H :], getattr(module, f"bias_hh_{suffix}").grad[2 * H :])
+    def transferred(gradient):
+        def one(level, direction):
+            suffix = f"_l{level}" + ("_reverse" if direction else "")
+            return params_of(
+                kind,
+                lambda n: (
+                    weights[n + suffix].grad if gradient else weights[n + suffix].detach()
+                ).numpy(),
+                gradient,
+            )
+
+        return by_layer(levels, both, one)
+
+    def states(arrays):
+        return by_layer(
+            levels, both, lambda level, d: state_of(kind, arrays, level * directions + d)
+        )
+
+    # ours
+    one = bidirectional(cell) if both else layer(cell)
+    net = stack([one] * levels) if levels > 1 else one
+
+    @jax.jit
+    def run(params, xs, state, cotangents):
+        out, pull = jax.vjp(
+            lambda p, x, s: net.apply(p, x, initial_state=s, lengths=real), params, xs, state
+        )
+        return out, pull(cotangents)
+
+    real = None if lengths is None else lengths
+    with jax.default_matmul_precision("highest"):
+        out, gradients = run(
+            transferred(gradient=False),
+            jnp.asarray(xs.detach().numpy()),
+            states(start),
+            (jnp.asarray(g_ys.numpy()), states(g_final)),
+        )
+    assert_close(out, (ys.detach().numpy(), states(final)), EXACT)
+    expected = (
+        transferred(gradient=True),
+        xs.grad.numpy(),
+        states([s.grad for s in start]),
+    )
+    assert_close(gradients, expected, EXACT)
