@@ -81,10 +81,11 @@ def table(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
     values = np.empty((len(rows), len(header)))
     for number, row in enumerate(rows, start=2):
         try:
-            values[number - 2] = [float(cell) for cell in row]
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {len(header)} numbers expected, got "
-                             f"{row}: {error}") from None  # fmt: skip
+            values[number - 2] = np.array([float(cell) for cell in row]).reshape(len(header))
+        except ValueError:
+            raise ValueError(
+                f"{path}, line {number}: {len(header)} numbers expected, got {row}"
+            ) from None
     if not np.isfinite(values).all():
         line = int(np.argwhere(~np.isfinite(values))[0, 0]) + 2
         raise ValueError(f"{path}, line {line}: every value must be finite")
