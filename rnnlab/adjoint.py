@@ -184,8 +184,7 @@ def backward(
         adjoint = jax.tree.map(lambda a: _shift(a, shift + (exponent - scale)), adjoint)
         g = _shift(g, own - scale)
         earlier, totals = vjp(cell, params, before, x, (adjoint, g))
-        if keep is not None:  # a padded step hands the adjoint through and has none of its own
-            earlier = select(keep, earlier, adjoint)
+        if keep is not None:  # nothing is made at a padded step
             totals = jax.tree.map(lambda a: jnp.where(keep[:, None], a, 0), totals)
         size = _joint_exponent(earlier)
         zero = size == _ZERO

@@ -27,7 +27,8 @@ class AdjointCurve:
     """What :func:`adjoint_norms` measures.
 
     ``curve.h``, and ``curve.C`` for an LSTM (any part the cell's state has), is
-    log10 ‖∂L/∂h_t‖ at index t, (B, T). −inf: exactly zero. NaN: the forward pass overflowed.
+    log10 ‖∂L/∂h_t‖ at index t, (B, T). −inf: exactly zero. It may be NaN where the
+    forward pass overflowed.
     """
 
     norms: dict[str, Array]
