@@ -3,8 +3,8 @@
     rnnlab run --config=experiments/init_gradients.py [--config.cell.name=gru]
 
 Digits pixel by pixel, T = 128, H = 64. Half a minute on 2 cores; ":full" has H = 128, T = 512 and
-10 seeds (about 15 minutes by --dry_run's estimate). The verdict, by log10 of the gradient left at lag 100: below −2
-"vanishes", above 2 "explodes", between "keeps".
+10 seeds (about 15 minutes by --dry_run's estimate). The verdict, by log10 of the gradient left at
+lag 100: below −2 "vanishes", above 2 "explodes", between "keeps".
 
 Expected for the tanh RNN: Gaussian kernels follow the circular law (ρ ≈ σ_w), the top Lyapunov
 exponent is the slope of the gradient, the choice of W_hh decides and W_xh and biases matter less.
