@@ -162,10 +162,18 @@ def hook(config):
     return source.replace("hook = lambda config: None  # and a way to break one", hook)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as a terminal has it: a shell's background job is born with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("name", "status"), [("SIGINT", 128 + signal.SIGINT), ("SIGTERM", 128 + signal.SIGTERM)]
 )
-def test_an_interrupted_run_says_how_to_go_on(fake, capsys, name, status):
+def test_an_interrupted_run_says_how_to_go_on(fake, capsys, ctrl_c, name, status):
     fake.write_text(interrupting(SOURCE, f"os.kill(os.getpid(), signal.{name})"))
     before = signal.getsignal(signal.SIGTERM)
     args = [*RUN, "--workdir=out", "--config.init.w_h=orthogonal(gain=0.9)"]
