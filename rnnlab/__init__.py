@@ -22,6 +22,8 @@ _HOME = {
     "rnn": "cells",
     "load_run": "experiment",
     "run": "experiment",
+    "load_params": "outcome",
+    "make_train": "training",
     "InitScheme": "initializers",
     "register_scheme": "initializers",
     "bidirectional": "recurrence",
@@ -35,20 +37,30 @@ if TYPE_CHECKING:
         cells,
         claims,
         experiment,
+        generation,
         gradients,
         initializers,
+        losses,
+        models,
+        optimizers,
+        outcome,
         plots,
+        program,
         records,
         recurrence,
         report,
+        runner,
         sweep,
         tasks,
         theory,
+        training,
     )
     from rnnlab.cells import GRU, LSTM, RNN, gru, lstm, rnn
     from rnnlab.experiment import load_run, run
     from rnnlab.initializers import InitScheme, register_scheme
+    from rnnlab.outcome import load_params
     from rnnlab.recurrence import bidirectional, layer, stack, unroll
+    from rnnlab.training import make_train
 
 __all__ = [
     "GRU",
@@ -59,23 +71,33 @@ __all__ = [
     "cells",
     "claims",
     "experiment",
+    "generation",
     "gradients",
     "gru",
     "initializers",
     "layer",
+    "load_params",
     "load_run",
+    "losses",
     "lstm",
+    "make_train",
+    "models",
+    "optimizers",
+    "outcome",
     "plots",
+    "program",
     "records",
     "recurrence",
     "register_scheme",
     "report",
     "rnn",
     "run",
+    "runner",
     "stack",
     "sweep",
     "tasks",
     "theory",
+    "training",
     "unroll",
 ]
 

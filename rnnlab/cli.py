@@ -7,6 +7,7 @@ before it has to, so that ``--help`` answers at once.
 
 import contextlib
 import errno
+import os
 import re
 import shlex
 import signal
@@ -23,7 +24,8 @@ from rnnlab.errors import unknown
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from rnnlab.experiment import Experiment, Plan, Run
+    from rnnlab.experiment import Plan, Run
+    from rnnlab.loading import Experiment
 
 _HELP = """\
 rnnlab: a laboratory for recurrent networks in JAX
@@ -220,7 +222,7 @@ def _parse(fv: flags.FlagValues, args: Sequence[str], positional: str = "") -> l
 
 
 def _run(args: list[str]) -> int:
-    from rnnlab import experiment
+    from rnnlab import experiment, loading
 
     args = flags.FlagValues().read_flags_from_files(args)  # --flagfile, before we look
     target, args = _take_config(args)
@@ -233,7 +235,7 @@ def _run(args: list[str]) -> int:
     if target is None:
         _parse(fv, [arg for arg in args if not re.match(r"--?(no)?(config|sweep)\.", arg)])
         raise flags.Error("run needs --config=FILE; `rnnlab list` shows the experiments")
-    chosen = experiment.load(target)
+    chosen = loading.load(target)
     if _wants_help(args):
         print(_RUN_HELP, _keys(chosen), sep="\n", end="")
         return 0
@@ -241,9 +243,25 @@ def _run(args: list[str]) -> int:
     if fv["dry_run"].value:
         print(_describe(plan, fv["workdir"].value))
         return 0
+    _use_all_cores()
     run = experiment.execute(plan, fv["workdir"].value)
     _print_claims(run)
     return int(bool(fv["strict"].value) and not all(v.verdict == v.expected for v in run.claims))
+
+
+def _use_all_cores() -> None:
+    """One CPU device a core, so that a sweep fills them; before the first JAX call or never.
+
+    JAX_NUM_CPU_DEVICES sets another number.
+    """
+    if "JAX_NUM_CPU_DEVICES" in os.environ:
+        return
+    import jax
+
+    usable = getattr(os, "sched_getaffinity", None)  # what a container allows, where known
+    cores = len(usable(0)) if usable else os.cpu_count() or 1
+    with contextlib.suppress(RuntimeError):  # JAX is running already
+        jax.config.update("jax_num_cpu_devices", cores)
 
 
 def _plan(chosen: "Experiment", fv: flags.FlagValues, args: list[str]) -> "Plan":
@@ -342,10 +360,10 @@ def _print_claims(run: "Run") -> None:
 
 
 def _list(args: list[str]) -> int:
-    from rnnlab import experiment
+    from rnnlab import loading
 
     _parse(flags.FlagValues(), args)
-    found = experiment.find()
+    found = loading.find()
     width = max((len(e.name) for e in found), default=0)
     for e in found:
         print(f"{e.name:<{width}}  {e.description}")

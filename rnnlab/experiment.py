@@ -1,191 +1,38 @@
 """An experiment's file in, a run directory out.
 
-An experiment is a Python file with ``get_config``, ``get_sweep``, ``run``, ``figures`` and
-``claims`` (and, where wanted, ``check`` and ``group``). :func:`plan` works out its members and
-checks each of them before anything runs; :func:`run` runs those that are not finished yet, draws
-the figures, decides the claims and writes the report. A run that was stopped, in whatever way,
-goes on where it was: a member counts once its line in members.jsonl is whole.
+:mod:`rnnlab.loading` says what such a file holds. :func:`plan` works out its members and checks
+each of them before anything runs; :func:`run` runs those that are not finished yet, draws the
+figures, decides the claims and writes the report. A run that was stopped, in whatever way, goes
+on where it was: a member counts once its line in members.jsonl is whole.
 """
 
-import ast
 import contextlib
 import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
-import inspect
 import io
 import json
 import os
 import platform
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ml_collections import ConfigDict
 
 import rnnlab
-from rnnlab import records
+from rnnlab import progress, records
 from rnnlab import sweep as sweeps
 from rnnlab.claims import Verdict, decide
-from rnnlab.errors import unknown
+from rnnlab.loading import Experiment, load
 from rnnlab.records import Table, Undecided, UserError
 
-_PARTS = ("get_config", "get_sweep", "run", "figures", "claims")
-_SPARSE_SECONDS = 30  # between lines of progress where there is no terminal to draw a bar on
 _DPI = 150
-
-
-# ---------------------------------------------------------------------------- experiment files
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """An experiment's file, loaded.
-
-    Args:
-        name: the file's name without its ending.
-        file: the path as it is shown and recorded.
-        path: where it was found.
-        arg: what followed the colon, "full" for instance, or "".
-        module: the file as a module.
-    """
-
-    name: str
-    file: str
-    path: Path
-    arg: str
-    module: ModuleType
-
-    @property
-    def description(self) -> str:
-        """The docstring of the file."""
-        return inspect.cleandoc(self.module.__doc__ or "")
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of the file, to notice that it changed."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
-
-    def get_config(self) -> ConfigDict:
-        """The file's base config, locked, at the scale that ``arg`` asks for.
-
-        Raises:
-            UserError: for an arg that the file refuses, and for a config whose values are not
-                plain: bool, int, float, str, None and tuples of these.
-        """
-        try:
-            config = self.module.get_config(*([self.arg] if self.arg else []))
-        except ValueError as error:
-            raise UserError(f"{self.file}: {error}") from error
-        if not isinstance(config, ConfigDict):
-            raise UserError(f"{self.file}: get_config must return a ConfigDict, got {config!r:.80}")
-        for key, value in sweeps.flat_config(config).items():
-            if not _plain(value):
-                raise UserError(
-                    f"{self.file}: {key} is {value!r:.80}: a config holds bool, int, float, str, "
-                    "None and tuples of these"
-                )
-        if type(config.get("seed")) is not int:
-            raise UserError(f"{self.file}: a config needs an int `seed` at its top level")
-        return config.lock()
-
-    def get_sweep(self, config: ConfigDict) -> sweeps.Sweep:
-        """The file's axes for this config."""
-        return self.module.get_sweep(config)
-
-
-def _plain(value: Any) -> bool:
-    if type(value) is tuple:
-        return all(map(_plain, value))
-    return type(value) in (bool, int, float, str, type(None))
-
-
-@dataclass(frozen=True)
-class Found:
-    """An experiment that was found, without running its file: see :func:`find`."""
-
-    name: str
-    file: str
-    description: str
-
-
-def _shared_dirs() -> list[Path]:
-    """Where experiments lie beside ./experiments: in the installed package, in its source tree."""
-    package = Path(rnnlab.__file__).parent
-    dirs = [package / "_experiments"]
-    if (package.parent / "pyproject.toml").is_file():  # not site-packages/experiments
-        dirs.append(package.parent / "experiments")
-    return dirs
-
-
-def find() -> list[Found]:
-    """The experiments in ./experiments, then those that come with rnnlab; a name counts once.
-
-    Files are read, not executed: a description is the first line of a docstring.
-    """
-    found: dict[str, Found] = {}
-    for folder in [Path("experiments"), *_shared_dirs()]:
-        for path in sorted(folder.glob("*.py")):
-            try:
-                tree = ast.parse(path.read_bytes())
-            except SyntaxError as error:
-                description = f"(not Python: {error.msg}, line {error.lineno})"
-            else:
-                functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
-                if "get_config" not in functions:
-                    continue
-                lines = (ast.get_docstring(tree) or "").splitlines()
-                description = lines[0] if lines else "(no description)"
-            found.setdefault(path.stem, Found(path.stem, f"experiments/{path.name}", description))
-    return list(found.values())
-
-
-def _locate(text: str) -> Path:
-    given = Path(text if text.endswith(".py") else f"experiments/{text}.py")
-    places = [given]
-    if given.parent in (Path(), Path("experiments")):
-        places += [folder / given.name for folder in _shared_dirs()]
-    for path in places:
-        if path.is_file():
-            return path
-    names = [experiment.name for experiment in find()]
-    raise UserError(f"no file {given}: {unknown('experiment', given.stem, names)}")
-
-
-def load(path_or_name: str | os.PathLike[str], arg: str | None = None) -> Experiment:
-    """Load an experiment's file.
-
-    Args:
-        path_or_name: "experiments/x.py", "experiments/x.py:full", or "x": ./experiments first,
-            then the experiments that come with rnnlab.
-        arg: what get_config is asked for, in place of what follows the colon.
-
-    Raises:
-        UserError: when there is no such file, or it lacks one of its functions.
-    """
-    text, colon, after = os.fspath(path_or_name).partition(".py:")
-    if colon:
-        text += ".py"
-    elif not text.endswith(".py"):
-        text, _, after = text.partition(":")
-    path = _locate(text)
-    shown = path if path == Path(text) else Path("experiments") / path.name
-    # Compiled here, not by importlib, which would leave a __pycache__ beside the user's file.
-    module = ModuleType(f"rnnlab_experiment_{path.stem}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses and pickle look it up
-    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    missing = [name for name in _PARTS if not callable(getattr(module, name, None))]
-    if missing:
-        raise UserError(f"{shown.as_posix()} is no experiment: it lacks {', '.join(missing)}")
-    return Experiment(path.stem, shown.as_posix(), path, after if arg is None else arg, module)
 
 
 # --------------------------------------------------------------------------------------- plans
@@ -274,13 +121,19 @@ def plan(
     parts = sweeps.parts(config, sweep)
     members = sweeps.expand(config, sweep)
     configs = [sweeps.apply(config, overrides) for overrides in members]
-    check = getattr(experiment.module, "check", lambda config: None)
+    checks = [getattr(experiment.module, "check", lambda config: None)]
+    group = getattr(experiment.module, "group", lambda config: None)
+    if experiment.trains:
+        from rnnlab import runner
+
+        checks.append(runner.check)
+        group = runner.group_key
     for index, member in enumerate(configs):
         try:
-            check(member)
+            for check in checks:
+                check(member)
         except ValueError as error:
             raise UserError(f"member {index} ({words(members[index])}): {error}") from error
-    group = getattr(experiment.module, "group", lambda config: None)
     return Plan(experiment, config, parts, members, configs, len({group(c) for c in configs}))
 
 
@@ -391,6 +244,7 @@ def execute(
     run_dir = plan.run_dir if workdir is None else Path(workdir)
     with _owned(run_dir):
         _begin(plan, run_dir)
+        _predict(plan, run_dir)
         if not (run_dir / records.REPORT).is_file():
             _run_members(plan, run_dir, progress)
             finish(plan.experiment, run_dir)
@@ -547,46 +401,111 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ] or ["the axes of the sweep stand in another order"]
 
 
+def _predict(plan: Plan, run_dir: Path) -> None:
+    """Write down what the experiment predicts of each member, before any of them runs."""
+    predict = getattr(plan.experiment.module, "predict", None)
+    path = run_dir / records.PREDICTIONS
+    if predict is not None and not path.exists():
+        records.write_json(path, [_encoded(predict(config)) for config in plan.configs])
+
+
+class _Output:
+    """The files that members' metrics and results go to; a line of results ends a member."""
+
+    def __init__(self, plan: Plan, run_dir: Path) -> None:
+        self.plan = plan
+        self.members, self.metrics = run_dir / records.MEMBERS, run_dir / records.METRICS
+        predictions = run_dir / records.PREDICTIONS
+        self.predicted = records.read_json(predictions) if predictions.exists() else None
+        self.done = {record["member"] for record in records.read_jsonl(self.members)}
+        records.keep_jsonl(self.members, lambda record: True)  # cut off a half-written line
+
+    def log(self, index: int, record: Mapping[str, Any]) -> None:
+        if "member" in record:
+            raise ValueError("a record's `member` is set by the run: log another name")
+        records.append_jsonl(self.metrics, {"member": index, **record})
+
+    def finish(self, index: int, seconds: float, result: Mapping[str, Any]) -> None:
+        predicted = self.predicted[index] if self.predicted else {}
+        line = {
+            "member": index,
+            "overrides": self.plan.members[index],
+            "seconds": round(seconds, 6),
+            "result": predicted | _encoded(result),
+        }
+        records.append_jsonl(self.members, line)
+        self.done.add(index)
+
+
 def _run_members(plan: Plan, run_dir: Path, show: bool) -> None:
-    members, metrics = run_dir / records.MEMBERS, run_dir / records.METRICS
-    done = {record["member"] for record in records.read_jsonl(members)}
-    if len(done) == len(plan.members):
+    output = _Output(plan, run_dir)
+    if len(output.done) == len(plan.members):
         return
+    if show:
+        _say(f"{run_dir}: {len(output.done)} of {len(plan.members)} members are finished")
+    with progress.shown(len(plan.members), len(output.done), show) as step:
+        if plan.experiment.trains:
+            _train(plan, run_dir, output, step)
+        else:
+            _run_each(plan, run_dir, output, step)
+
+
+def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -> None:
+    """Members one by one, by the experiment's own ``run``."""
     import jax
 
-    # What an interrupted member left behind: half a line, and what it had logged.
-    records.keep_jsonl(members, lambda record: True)
-    records.keep_jsonl(metrics, lambda record: record["member"] in done)
-    if show:
-        _say(f"{run_dir}: {len(done)} of {len(plan.members)} members are finished")
-    with _progress(len(plan.members), len(done), show) as step:
-        for index, config in enumerate(plan.configs):
-            if index in done:
-                continue
+    # what an interrupted member had logged
+    records.keep_jsonl(output.metrics, lambda record: record["member"] in output.done)
+    for index, config in enumerate(plan.configs):
+        if index in output.done:
+            continue
 
-            def log(index: int = index, /, **record: Any) -> None:
-                if "member" in record:
-                    raise ValueError("a record's `member` is set by the run: log another name")
-                records.append_jsonl(metrics, {"member": index, **record})
+        def log(index: int = index, /, **record: Any) -> None:
+            output.log(index, record)
 
-            start = time.perf_counter()
-            try:
-                result = plan.experiment.module.run(config, jax.random.key(config.seed), log)
-                result = _encoded(result)
-            except Exception as error:
-                error.add_note(
-                    f"in member {index} ({words(plan.members[index])}); the members before it "
-                    f"are kept in {run_dir}"
-                )
-                raise
-            line = {
-                "member": index,
-                "overrides": plan.members[index],
-                "seconds": round(time.perf_counter() - start, 6),
-                "result": result,
-            }
-            records.append_jsonl(members, line)
-            step()
+        start = time.perf_counter()
+        try:
+            result = plan.experiment.module.run(config, jax.random.key(config.seed), log)
+            output.finish(index, time.perf_counter() - start, result)
+        except Exception as error:
+            error.add_note(
+                f"in member {index} ({words(plan.members[index])}); the members before it "
+                f"are kept in {run_dir}"
+            )
+            raise
+        step(len(output.done))
+
+
+def _train(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -> None:
+    """Members that train, group by group."""
+    import jax
+
+    from rnnlab import runner
+
+    measure = getattr(plan.experiment.module, "measure", None)
+
+    class Sink(runner.Sink):
+        def log(self, index: int, record: dict[str, Any]) -> None:
+            output.log(index, record)
+
+        def finish(self, index: int, seconds: float, result: dict[str, Any]) -> None:
+            output.finish(index, seconds, result)
+
+        def rewind(self, steps: dict[int, int]) -> None:
+            def valid(record: Mapping[str, Any]) -> bool:
+                step = steps.get(record["member"])
+                return step is None or (step > 0 and record["step"] <= step)
+
+            records.keep_jsonl(output.metrics, valid)
+
+        def measure(self, config: Any, setup: Any, params: Any) -> dict[str, Any]:
+            return {} if measure is None else measure(config, setup, params)
+
+        def say(self, tally: runner.Tally) -> None:
+            step(len(output.done), str(tally))
+
+    jobs = [runner.Job(i, c, jax.random.key(c.seed)) for i, c in enumerate(plan.configs)]
+    runner.train(jobs, set(output.done), run_dir, plan.hash, Sink())
 
 
 def _encoded(result: Any) -> dict[str, Any]:
@@ -599,33 +518,6 @@ def _encoded(result: Any) -> dict[str, Any]:
         except TypeError as error:
             raise TypeError(f"result {name!r}: {error}") from error
     return encoded
-
-
-@contextlib.contextmanager
-def _progress(total: int, done: int, show: bool) -> Iterator[Any]:
-    """Yields what to call when a member is finished: a bar, or a line now and then."""
-    if not show:
-        yield lambda: None
-    elif sys.stderr.isatty():
-        from tqdm import tqdm
-
-        columns, rows = shutil.get_terminal_size()  # tqdm draws nothing where it finds 0 of them
-        with tqdm(total=total, initial=done, unit="member", ncols=columns, nrows=rows) as bar:
-            yield bar.update
-    else:
-        start = said = time.monotonic()
-        first = done
-
-        def step() -> None:
-            nonlocal done, said
-            done += 1
-            now = time.monotonic()
-            if now - said >= _SPARSE_SECONDS:
-                said = now
-                left = (now - start) / (done - first) * (total - done)
-                _say(f"{done} of {total} members, about {left / 60:.1f} minutes left")
-
-        yield step
 
 
 def _save_figures(experiment: Experiment, figures: Any, run_dir: Path) -> None:

@@ -19,6 +19,7 @@ from rnnlab.errors import unknown
 
 CONFIG, MEMBERS, METRICS = "config.json", "members.jsonl", "metrics.jsonl"
 CLAIMS, FIGURES, REPORT = "claims.json", "figures.json", "report.html"
+PREDICTIONS = "predictions.json"  # of each member, written before anything runs
 
 _NON_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 

@@ -317,7 +317,7 @@ def test_help_and_version(capsys):
 
 
 def test_list(capsys, monkeypatch, fake):
-    monkeypatch.setattr(experiment, "_shared_dirs", lambda: [])
+    monkeypatch.setattr(loading, "_shared_dirs", lambda: [])
     fake.with_name("longer_name.py").write_text('"""Another."""\ndef get_config(): ...\n')
     assert cli.main(["list"]) == 0
     assert capsys.readouterr().out.splitlines() == [

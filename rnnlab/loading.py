@@ -1,0 +1,173 @@
+"""Experiment files: finding them, loading them.
+
+An experiment is a Python file with ``get_config``, ``get_sweep``, ``run``, ``figures`` and
+``claims``; where wanted, also ``check(config)``, ``group(config)``, ``predict(config)`` (what is
+written down before anything runs) and, for one that trains, ``measure(config, setup, params)``.
+"""
+
+import ast
+import hashlib
+import inspect
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ml_collections import ConfigDict
+
+import rnnlab
+from rnnlab import sweep as sweeps
+from rnnlab.errors import unknown
+from rnnlab.records import UserError
+
+_PARTS = ("get_config", "get_sweep", "run", "figures", "claims")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment's file, loaded.
+
+    Args:
+        name: the file's name without its ending.
+        file: the path as it is shown and recorded.
+        path: where it was found.
+        arg: what followed the colon, "full" for instance, or "".
+        module: the file as a module.
+    """
+
+    name: str
+    file: str
+    path: Path
+    arg: str
+    module: ModuleType
+
+    @property
+    def description(self) -> str:
+        """The docstring of the file."""
+        return inspect.cleandoc(self.module.__doc__ or "")
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file, to notice that it changed."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    @property
+    def trains(self) -> bool:
+        """Whether its members are trained in groups: it says ``run = runner.run``."""
+        return getattr(self.module.run, "trains_groups", False)
+
+    def get_config(self) -> ConfigDict:
+        """The file's base config, locked, at the scale that ``arg`` asks for.
+
+        Raises:
+            UserError: for an arg that the file refuses, and for a config whose values are not
+                plain: bool, int, float, str, None and tuples of these.
+        """
+        try:
+            config = self.module.get_config(*([self.arg] if self.arg else []))
+        except ValueError as error:
+            raise UserError(f"{self.file}: {error}") from error
+        if not isinstance(config, ConfigDict):
+            raise UserError(f"{self.file}: get_config must return a ConfigDict, got {config!r:.80}")
+        for key, value in sweeps.flat_config(config).items():
+            if not _plain(value):
+                raise UserError(
+                    f"{self.file}: {key} is {value!r:.80}: a config holds bool, int, float, str, "
+                    "None and tuples of these"
+                )
+        if type(config.get("seed")) is not int:
+            raise UserError(f"{self.file}: a config needs an int `seed` at its top level")
+        return config.lock()
+
+    def get_sweep(self, config: ConfigDict) -> sweeps.Sweep:
+        """The file's axes for this config."""
+        return self.module.get_sweep(config)
+
+
+def _plain(value: Any) -> bool:
+    if type(value) is tuple:
+        return all(map(_plain, value))
+    return type(value) in (bool, int, float, str, type(None))
+
+
+@dataclass(frozen=True)
+class Found:
+    """An experiment that was found, without running its file: see :func:`find`."""
+
+    name: str
+    file: str
+    description: str
+
+
+def _shared_dirs() -> list[Path]:
+    """Where experiments lie beside ./experiments: in the installed package, in its source tree."""
+    package = Path(rnnlab.__file__).parent
+    dirs = [package / "_experiments"]
+    if (package.parent / "pyproject.toml").is_file():  # not site-packages/experiments
+        dirs.append(package.parent / "experiments")
+    return dirs
+
+
+def find() -> list[Found]:
+    """The experiments in ./experiments, then those that come with rnnlab; a name counts once.
+
+    Files are read, not executed: a description is the first line of a docstring.
+    """
+    found: dict[str, Found] = {}
+    for folder in [Path("experiments"), *_shared_dirs()]:
+        for path in sorted(folder.glob("*.py")):
+            try:
+                tree = ast.parse(path.read_bytes())
+            except SyntaxError as error:
+                description = f"(not Python: {error.msg}, line {error.lineno})"
+            else:
+                functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+                if "get_config" not in functions:
+                    continue
+                lines = (ast.get_docstring(tree) or "").splitlines()
+                description = lines[0] if lines else "(no description)"
+            found.setdefault(path.stem, Found(path.stem, f"experiments/{path.name}", description))
+    return list(found.values())
+
+
+def _locate(text: str) -> Path:
+    given = Path(text if text.endswith(".py") else f"experiments/{text}.py")
+    places = [given]
+    if given.parent in (Path(), Path("experiments")):
+        places += [folder / given.name for folder in _shared_dirs()]
+    for path in places:
+        if path.is_file():
+            return path
+    names = [experiment.name for experiment in find()]
+    raise UserError(f"no file {given}: {unknown('experiment', given.stem, names)}")
+
+
+def load(path_or_name: str | os.PathLike[str], arg: str | None = None) -> Experiment:
+    """Load an experiment's file.
+
+    Args:
+        path_or_name: "experiments/x.py", "experiments/x.py:full", or "x": ./experiments first,
+            then the experiments that come with rnnlab.
+        arg: what get_config is asked for, in place of what follows the colon.
+
+    Raises:
+        UserError: when there is no such file, or it lacks one of its functions.
+    """
+    text, colon, after = os.fspath(path_or_name).partition(".py:")
+    if colon:
+        text += ".py"
+    elif not text.endswith(".py"):
+        text, _, after = text.partition(":")
+    path = _locate(text)
+    shown = path if path == Path(text) else Path("experiments") / path.name
+    # Compiled here, not by importlib, which would leave a __pycache__ beside the user's file.
+    module = ModuleType(f"rnnlab_experiment_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and pickle look it up
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    missing = [name for name in _PARTS if not callable(getattr(module, name, None))]
+    if missing:
+        raise UserError(f"{shown.as_posix()} is no experiment: it lacks {', '.join(missing)}")
+    return Experiment(path.stem, shown.as_posix(), path, after if arg is None else arg, module)

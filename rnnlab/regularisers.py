@@ -1,0 +1,92 @@
+"""Pascanu's Ω: keep the gradient's norm as it travels back through time.
+
+In the pre-activations a_t = W_hh h_{t−1} + W_xh x_t + b_h of a simple RNN, with δ_t = ∂L/∂a_t,
+
+    Ω = Σ_t mean_B (‖∂a_{t+1}/∂a_t ᵀ δ_{t+1}‖² / ‖δ_{t+1}‖² − 1)² / Σ_t share_t,
+
+over the steps and examples whose ‖δ_{t+1}‖² is at least :data:`BOUND` (share_t of the batch).
+Only the *immediate* derivative with respect to W_hh is taken: δ and h are held constant.
+
+Source: Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 9–10; squares, average and bound as
+in the authors' code (pascanur/trainingRNNs), which is what their Fig. 7 was made with.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnlab import cells, recurrence
+from rnnlab.errors import unknown
+
+Array = jax.Array
+
+BOUND = 1e-20  # of ‖δ‖²; below it there is no direction left to keep
+
+# f'(a) in terms of h = f(a)
+_SLOPES: dict[str, Callable[[Array], Array]] = {
+    "tanh": lambda h: 1 - h * h,
+    "sigmoid": lambda h: h * (1 - h),
+    "relu": lambda h: (h > 0).astype(h.dtype),
+    "identity": jnp.ones_like,
+}
+
+
+def check_omega(layer: Any) -> None:
+    """Refuse a layer that Ω is not defined for.
+
+    Raises:
+        ValueError: anything but one simple RNN, one way, with a named activation.
+    """
+    cell = getattr(layer, "cell", None)
+    if not isinstance(layer, recurrence.CellLayer) or not isinstance(cell, cells.RNN):
+        raise ValueError(f"regulariser='omega' is defined for one simple RNN, got {layer}")
+    if cell.activation not in _SLOPES:
+        raise ValueError(unknown("activation for regulariser='omega':", cell.activation, _SLOPES))
+
+
+def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
+    """Ω as a function of W_hh alone.
+
+    Args:
+        W_hh: (H, H). activation: f.
+        hs: h_t (B, T, H). deltas: δ_t = ∂L/∂a_t (B, T, H), total derivatives.
+    Returns:
+        a scalar, 0 where every gradient is below the bound.
+    """
+    hs, deltas = jax.lax.stop_gradient((hs[:, :-1], deltas[:, 1:]))
+    back = (deltas @ W_hh.T) * _SLOPES[activation](hs)  # ‖∂a_{t+1}/∂a_tᵀ δ_{t+1}‖
+    whole = jnp.sum(jnp.square(deltas), axis=-1)
+    counts = whole >= BOUND
+    ratio = jnp.sum(jnp.square(back), axis=-1) / jnp.where(counts, whole, 1)
+    term = jnp.where(counts, jnp.square(ratio - 1), 0)
+    share = counts.astype(hs.dtype).mean(axis=0)
+    return term.mean(axis=0).sum() / jnp.maximum(share.sum(), 1e-6)
+
+
+def omega_gradient(model: Any, params: Any, inputs: Array, loss: Callable[[Array], Array]) -> Array:
+    """∂⁺Ω/∂W_hh of a model over one simple RNN, δ taken from ``loss(outputs)``.
+
+    δ_t comes out of an ordinary backward pass: H more input features that are zero and enter
+    through the identity have it as their gradient.
+
+    Args:
+        model: a module of :mod:`rnnlab.models` whose layer :func:`check_omega` accepts.
+        params: its parameters. inputs: (B, T, D). loss: outputs ↦ scalar.
+    Returns:
+        (H, H).
+    """
+    cell, recurrent = model.layer.cell, params["params"]["recurrent"]
+    W_hh = recurrent.W_hh
+    H = W_hh.shape[0]
+    wide = recurrent._replace(W_xh=jnp.concatenate([recurrent.W_xh, jnp.eye(H, dtype=W_hh.dtype)]))
+    wide_params = {"params": {**params["params"], "recurrent": wide}}
+
+    def loss_of(extra: Array) -> Array:
+        outputs, _ = model.apply(wide_params, jnp.concatenate([inputs, extra], axis=-1))
+        return loss(outputs)
+
+    deltas = jax.grad(loss_of)(jnp.zeros((*inputs.shape[:-1], H), inputs.dtype))
+    hs, _ = recurrence.unroll(cell, recurrent, inputs)
+    return jax.grad(omega)(W_hh, cell.activation, hs, deltas)

@@ -1,0 +1,219 @@
+"""One-step forecasting: the next value of a series, at every step of a window."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnlab import losses
+from rnnlab.errors import unknown
+from rnnlab.tasks.base import Batch, Goal
+from rnnlab.tasks.files import read_column
+from rnnlab.tasks.hub import shuffled_indices
+
+Array = jax.Array
+
+SOURCES = ("mackey_glass", "csv")
+
+
+class Series(NamedTuple):
+    """A series, split in time, in units of the training part's standard deviation."""
+
+    train: np.ndarray  # (N,) float32, mean 0 and variance 1
+    test: np.ndarray  # (M,) float32, what comes after
+
+
+@dataclass(frozen=True)
+class Forecasting:
+    """x_{t+horizon} from x_1 … x_t, at every step of windows of a series.
+
+    The last ``test_share`` of the series is held out; mean and standard deviation are those of
+    the part before it. No window reaches over the border.
+
+    Args:
+        source: "mackey_glass" (:func:`mackey_glass`) or "csv", a column of a file.
+        path, column: of "csv": the file, and the column's name where it has several.
+        points: values of the Mackey–Glass series.
+        window: T. horizon: steps ahead.
+        solved_at: the loss, mean squared error in standard deviations, that counts as solved.
+
+    >>> task = Forecasting(points=500, window=20)
+    >>> batch = task.batch(task.load(), jax.random.key(0), 0, batch_size=4)
+    >>> bool((batch.inputs[:, 1:] == batch.targets[:, :-1]).all())
+    True
+    """
+
+    name: ClassVar[str] = "forecasting"
+
+    source: str = "mackey_glass"
+    path: str = ""
+    column: str = ""
+    points: int = 5000
+    window: int = 50
+    horizon: int = 1
+    test_share: float = 0.2
+    solved_at: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise ValueError(unknown("source", self.source, SOURCES))
+        if self.source == "csv" and not self.path:
+            raise ValueError("source 'csv' needs path, a CSV file with a header line")
+        if self.source != "csv" and (self.path or self.column):
+            raise ValueError(f"source {self.source!r} reads no file, got path={self.path!r}, "
+                             f"column={self.column!r}")  # fmt: skip
+        for name in ("points", "window", "horizon"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.test_share < 1:
+            raise ValueError(f"test_share must be between 0 and 1, got {self.test_share}")
+        if not self.solved_at > 0:
+            raise ValueError(f"solved_at must be above 0, got {self.solved_at}")
+
+    @property
+    def length(self) -> int:
+        """T, the window."""
+        return self.window
+
+    @property
+    def input_size(self) -> int:
+        """D, one value a step."""
+        return 1
+
+    @property
+    def output_size(self) -> int:
+        """O, the value ahead."""
+        return 1
+
+    @property
+    def symbols(self) -> bool:
+        """Values are real numbers."""
+        return False
+
+    @property
+    def loss(self) -> str:
+        """Mean squared error."""
+        return "mse"
+
+    @property
+    def many_to_one(self) -> bool:
+        """A target every step."""
+        return False
+
+    @property
+    def goal(self) -> Goal:
+        """The loss is at most ``solved_at``."""
+        return Goal("loss", self.solved_at)
+
+    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The series as it is: (training part, what comes after)."""
+        if self.source == "csv":
+            series = _column(self.path, self.column)
+        else:
+            series = mackey_glass(self.points)
+        n = len(series) - round(len(series) * self.test_share)
+        for what, size in (("training", n), ("held-out", len(series) - n)):
+            if size < self.window + self.horizon:
+                raise ValueError(f"the {what} part has {size} values, too few for a window of "
+                                 f"{self.window} and horizon {self.horizon}")  # fmt: skip
+        return series[:n], series[n:]
+
+    @property
+    def scale(self) -> float:
+        """What one unit of the outputs is in the units of the series."""
+        spread = float(self._parts()[0].std())
+        return spread if spread > 0 else 1.0
+
+    def load(self) -> Series:
+        """Both parts, standardised by the first.
+
+        Raises:
+            ValueError: a part shorter than a window and its horizon, or a file that does not fit.
+            FileNotFoundError: no file at ``path``.
+        """
+        train, test = self._parts()
+        return Series(
+            *(((x - train.mean()) / self.scale).astype(np.float32) for x in (train, test))
+        )
+
+    def baseline(self, data: Series) -> float:
+        """The loss of the best a + b x_t for x_{t+horizon}, fitted to the training part."""
+        now, ahead = self._pairs(data)
+        design = np.stack([np.ones_like(now), now], axis=1)
+        fit = np.linalg.lstsq(design, ahead, rcond=None)[0]
+        return float(np.square(ahead - design @ fit).mean())
+
+    def persistence(self, data: Series) -> float:
+        """The loss, on the training part, of the answer x_t: that nothing changes."""
+        now, ahead = self._pairs(data)
+        return float(np.square(ahead - now).mean())
+
+    def _pairs(self, data: Series) -> tuple[np.ndarray, np.ndarray]:
+        train = np.asarray(data.train, np.float64)
+        return train[: -self.horizon], train[self.horizon :]
+
+    def batch(self, data: Series, key: Array, index: Any, batch_size: int) -> Batch:
+        """Windows of the training part, their starts in the order of ``shuffled_indices``."""
+        starts = len(data.train) - self.window - self.horizon + 1
+        return self._batch(data.train, shuffled_indices(key, starts, index, batch_size))
+
+    def test(self, data: Series, key: Array, batch_size: int) -> Batch:
+        """Windows whose starts are spread evenly over the part held out.
+
+        There are at most as many of them as different ones.
+        """
+        starts = len(data.test) - self.window - self.horizon + 1
+        count = min(batch_size, starts)
+        return self._batch(data.test, jnp.asarray(np.arange(count) * starts // count, jnp.int32))
+
+    def _batch(self, series: Any, starts: Array) -> Batch:
+        steps = starts[:, None] + jnp.arange(self.window)
+        series = jnp.asarray(series)[:, None]
+        return Batch(series[steps], series[steps + self.horizon], jnp.ones(steps.shape, bool))
+
+    def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
+        """The "loss" in squared standard deviations, "rmse" in the units of the series."""
+        loss = losses.mse(outputs, batch.targets, batch.mask)
+        return {"loss": loss, "rmse": jnp.sqrt(loss) * self.scale}
+
+
+@lru_cache(maxsize=4)
+def _column(path: str, column: str) -> np.ndarray:
+    return read_column(path, column)
+
+
+@lru_cache(maxsize=4)
+def mackey_glass(points: int) -> np.ndarray:
+    """dx/dt = 0.2 x(t−17) / (1 + x(t−17)¹⁰) − 0.1 x(t), chaotic, one value a unit of time.
+
+    Runge–Kutta of order 4 in steps of 0.1, the delayed value between steps interpolated; x = 1.2
+    up to t = 0, and the first 1,000 values are left out. Nothing is random.
+
+    Returns:
+        (points,) float64.
+    Source: Mackey & Glass 1977.
+
+    >>> series = mackey_glass(2000)
+    >>> bool(0.2 < series.min() < 0.5 and 1.2 < series.max() < 1.4)
+    True
+    """
+    step, each, delay, skipped = 0.1, 10, 170, 1000
+
+    def growth(x: float) -> float:
+        x2 = x * x
+        x4 = x2 * x2  # products, not **: the same bits on every machine, or chaos parts them
+        return 0.2 * x / (1 + x4 * x4 * x2)
+
+    x = [1.2] * (delay + 1)
+    for _ in range((skipped + points - 1) * each):
+        now, early, late = x[-1], x[-1 - delay], x[-delay]
+        g0, g1, g2 = growth(early), growth((early + late) / 2), growth(late)
+        k1 = g0 - 0.1 * now
+        k2 = g1 - 0.1 * (now + step / 2 * k1)
+        k3 = g1 - 0.1 * (now + step / 2 * k2)
+        k4 = g2 - 0.1 * (now + step * k3)
+        x.append(now + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
+    return np.array(x[delay + skipped * each :: each])

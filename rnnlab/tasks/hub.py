@@ -1,0 +1,188 @@
+"""Texts and tables through Hugging Face ``datasets``: local files first, hub names when online.
+
+Read once, then memory-mapped from the cache as Arrow. A local file never touches the network.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Array = jax.Array
+
+# suffix: (the reader of datasets.Dataset, its options)
+_READERS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".txt": ("from_text", {}),
+    ".csv": ("from_csv", {}),
+    ".tsv": ("from_csv", {"sep": "\t"}),
+    ".json": ("from_json", {}),
+    ".jsonl": ("from_json", {}),
+    ".parquet": ("from_parquet", {}),
+}
+
+
+def load_text(
+    path_or_name: str, split: str = "train", column: str = "text", cache: str = ""
+) -> "Dataset":
+    """A text as a data set of one column: a row a line, or a row a document of a table.
+
+    Args:
+        path_or_name: a local file (.csv, .tsv, .json, .jsonl, .parquet: a table with ``column``;
+            else UTF-8 lines, whose column is "text"), or a name on the hub, "name:configuration"
+            where a data set has several.
+        split: of a hub's data set; a local file is all "train".
+        cache: a folder for the Arrow files; empty: that of ``datasets``.
+    Raises:
+        FileNotFoundError: neither a file nor on the hub. ConnectionError: the hub is out of
+            reach. ValueError: no such split or column, or a file that does not parse.
+    """
+    table = _load(path_or_name, split, cache, other="from_text")
+    if column not in table.column_names:
+        raise ValueError(f"{path_or_name!r} has no column {column!r}, only {table.column_names}")
+    return table.select_columns([column])
+
+
+def load_table(path_or_name: str, split: str = "train", cache: str = "") -> "Dataset":
+    """A table: a local .csv, .tsv, .json, .jsonl or .parquet file, or a name on the hub.
+
+    Args and raises as :func:`load_text`; ValueError also for a file of another kind.
+    """
+    return _load(path_or_name, split, cache, other="")
+
+
+def _load(name: str, split: str, cache: str, other: str) -> "Dataset":
+    """``other``: the reader of local files of no known suffix; empty: they are refused."""
+    if not name:
+        raise ValueError("a file or the name of a data set expected, got ''")
+    file = Path(name).expanduser()
+    if file.is_file():
+        return _local(file, split, cache, other)
+    # what looks like a path is not asked of the hub: a typing error would wait for the network
+    if file.suffix in _READERS or name[0] in "/.~" or name.count("/") > 1:
+        raise FileNotFoundError(f"no file {name!r}")
+    return _from_hub(name, split, cache)
+
+
+def _local(file: Path, split: str, cache: str, other: str) -> "Dataset":
+    if split != "train":
+        raise ValueError(f"{str(file)!r}: a local file has the one split 'train', got {split!r}")
+    reader, options = _READERS.get(file.suffix, (other, {}))
+    if not reader:
+        kinds = ", ".join(suffix for suffix in _READERS if suffix != ".txt")
+        raise ValueError(f"{str(file)!r}: a table must be one of {kinds}")
+    if not file.stat().st_size:
+        raise ValueError(f"{str(file)!r} is empty")
+    from datasets import Dataset
+
+    # the readers and not load_dataset("csv", …): that reports every use to the hub
+    try:
+        with _quiet():
+            return getattr(Dataset, reader)(str(file), cache_dir=cache or None, **options)
+    except Exception as error:  # pyarrow, pandas and datasets each have their own
+        raise ValueError(f"{str(file)!r} cannot be read: {_first_line(error)}") from None
+
+
+def _from_hub(name: str, split: str, cache: str) -> "Dataset":
+    import datasets
+    from datasets.exceptions import DatasetNotFoundError
+
+    data_set, _, configuration = name.partition(":")
+    try:
+        with _quiet():
+            return datasets.load_dataset(
+                data_set, configuration or None, split=split, cache_dir=cache or None
+            )  # type: ignore[return-value]
+    except DatasetNotFoundError:
+        raise FileNotFoundError(
+            f"no file {name!r}, and no data set of that name on the hub that all may read"
+        ) from None
+    except ConnectionError:  # offline mode, too
+        raise ConnectionError(
+            f"no file {name!r}, and the hub cannot be reached for a data set of that name: "
+            f"give a local file, or load it once online, which caches it"
+        ) from None
+    except Exception as error:
+        raise ValueError(
+            f"data set {name!r}, split {split!r} cannot be loaded: {_first_line(error)}"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    """What the innermost cause says: the outer ones only say that something went wrong."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars, and no log of a hub's retries: errors are told in one line."""
+    import datasets
+    import huggingface_hub.utils as hub
+
+    bars = not datasets.utils.are_progress_bars_disabled()
+    levels = hub.logging.get_verbosity(), datasets.logging.get_verbosity()
+    datasets.utils.disable_progress_bars()
+    hub.logging.set_verbosity(logging.CRITICAL)
+    datasets.logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        hub.logging.set_verbosity(levels[0])
+        datasets.logging.set_verbosity(levels[1])
+        if bars:
+            datasets.utils.enable_progress_bars()
+
+
+# ---- order -------------------------------------------------------------------------------------
+
+
+def shuffled_indices(key: Array, n: int, position: Any, batch_size: int) -> Array:
+    """Which of n examples are in batch ``position``, reshuffled every epoch.
+
+    An epoch has ⌊n / batch_size⌋ batches and no example twice; the n mod batch_size that it
+    leaves out are others every time. Its order is the permutation of fold_in(key, epoch).
+
+    Args:
+        position: whole number from 0 on, may be traced.
+    Returns:
+        (batch_size,) int32 from 0 … n−1.
+    Raises:
+        ValueError: batch_size below 1 or above n.
+    """
+    if not 1 <= batch_size <= n:
+        raise ValueError(f"batch_size must be 1 to {n}, the number of examples, got {batch_size}")
+    position = jnp.asarray(position, jnp.int32)
+    batches = n // batch_size
+    order = jax.random.permutation(jax.random.fold_in(key, position // batches), n)
+    return jax.lax.dynamic_slice(order, (position % batches * batch_size,), (batch_size,))
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Examples in an order whose whole state is one number: :func:`shuffled_indices` of a seed.
+
+    >>> order = Shuffled(n=6, seed=0)
+    >>> sorted(int(i) for position in range(3) for i in order.indices(position, batch_size=2))
+    [0, 1, 2, 3, 4, 5]
+    """
+
+    n: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError(f"n must be at least 1, got {self.n}")
+
+    def indices(self, position: Any, batch_size: int) -> Array:
+        """The examples (batch_size,) int32 of batch ``position``."""
+        return shuffled_indices(jax.random.key(self.seed), self.n, position, batch_size)
