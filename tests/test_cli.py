@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import rnnlab
-from rnnlab import cli, experiment, records, report
+from rnnlab import cli, experiment, loading, records, report
 from tests.test_experiment import SOURCE
 
 

@@ -532,12 +532,12 @@ def test_what_is_masked_does_not_count(task):
 
 
 def test_error_is_counted_and_not_a_difference():
-    """1 − accuracy in float32 lies above the bound for these counts; the share does not."""
-    for total in (100, 200, 700, 10000):
-        wrong = total // 100
+    """1 − .95 is above .05 in float32."""
+    for total in (20, 100, 10000):
+        wrong = total // 20
         targets = jnp.zeros(total, jnp.int32)
         logits = jnp.tile(jnp.array([1.0, 0.0]), (total, 1)).at[:wrong, 1].set(2.0)
-        assert bool(error(logits, targets) <= 0.01)
+        assert bool(error(logits, targets) <= 0.05)
     mask = jnp.arange(4) < 2
     logits = jnp.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     assert float(error(logits, jnp.zeros(4, jnp.int32), mask)) == 0.5

@@ -12,7 +12,7 @@ mode over the recurrence itself belongs to ``scan``; JAX refuses it here, as for
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,12 +23,21 @@ from rnnlab.engines.scan import select
 
 Array = jax.Array
 
-# f'(a) by f(a) = h
+
+def _sigmoid_slope(s: Array) -> Array:
+    return s * (1 - s)
+
+
+def _tanh_slope(a: Array) -> Array:
+    return 1 - a * a
+
+
+# f'(a) by f(a)
 SLOPES: dict[str, Callable[[Array], Array]] = {
-    "tanh": lambda h: 1 - h * h,
+    "tanh": _tanh_slope,
     "relu": lambda h: (h > 0).astype(h.dtype),
     "identity": jnp.ones_like,
-    "sigmoid": lambda h: h * (1 - h),
+    "sigmoid": _sigmoid_slope,
 }
 
 
@@ -80,7 +89,9 @@ def fused(
             f"engine 'fused' runs RNN ({', '.join(SLOPES)}), LSTM and GRU without taps, "
             f"got {cell} with taps={taps}: use engine 'scan'"
         )
-    equations, weights, inputs = _prepare(cell, params, xs)
+    xs = xs.astype(jnp.result_type(xs, *jax.tree.leaves(params)))
+    equations = _equations(cell, params)
+    weights, inputs = equations.pack(params, xs)
     ys, state = _run(equations, reverse, weights, inputs, state, mask)
     return ys, state, {}
 
@@ -88,83 +99,122 @@ def fused(
 # ---- any cell ----------------------------------------------------------------------------------
 
 
+class _Equations(Protocol):
+    """A cell's step and the adjoint of it. ``weights``, ``inputs``, ``saved``: any pytrees."""
+
+    def pack(self, params: Any, xs: Array) -> tuple[Any, Any]:
+        """(weights, inputs (T, ..., ·)): what is the same at every step, and what is not."""
+        ...
+
+    def step(self, weights: Any, state: Any, x: Any) -> tuple[Any, Any]:
+        """(new state, what the adjoint needs besides the states)."""
+        ...
+
+    def transpose(self, weights: Any) -> Any:
+        """The recurrent kernels transposed: once, not at every step."""
+        ...
+
+    def adjoint(self, transposed: Any, before: Any, h: Array, saved: Any, d: Any) -> Any:
+        """(∂L/∂s_{t−1}, ∂L/∂pre-activations) by d = ∂L/∂s_t."""
+        ...
+
+    def gradients(self, weights: Any, inputs: Any, before: Any, saved: Any, d_a: Any) -> Any:
+        """(∂L/∂weights, ∂L/∂inputs) by the adjoints of all steps' pre-activations."""
+        ...
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _run(
-    equations: Any, reverse: bool, weights: Any, inputs: Any, state: Any, mask: Array | None
+    equations: _Equations, reverse: bool, weights: Any, inputs: Any, state: Any, mask: Array | None
 ) -> tuple[Array, Any]:
-    """(ys, final state)."""
+    """(ys, the final state)."""
     return _forwards(equations, reverse, weights, inputs, state, mask)[0]
 
 
 def _forwards(
-    equations: Any, reverse: bool, weights: Any, inputs: Any, state: Any, mask: Array | None
+    equations: _Equations, reverse: bool, weights: Any, inputs: Any, start: Any, mask: Array | None
 ) -> tuple[tuple[Array, Any], tuple[Any, ...]]:
     def body(state: Any, at: tuple[Any, Any]) -> tuple[Any, Any]:
         x, keep = at
         new, saved = equations.step(weights, state, x)
         kept = new if keep is None else select(keep, new, state)
-        return kept, (new.h, state, saved)
+        return kept, (new.h, kept, saved)
 
-    final, (ys, before, saved) = jax.lax.scan(body, state, (inputs, mask), reverse=reverse)
+    final, (ys, states, saved) = jax.lax.scan(body, start, (inputs, mask), reverse=reverse)
+    before = jax.tree.map(partial(_before, reverse=reverse), start, states)
     return (ys, final), (weights, inputs, mask, before, ys, saved)
 
 
+def _before(start: Array, states: Array, reverse: bool) -> Array:
+    """s_{t−1} at all t; cheaper than to hand the old state out of the scan."""
+    if reverse:
+        return jnp.concatenate([states, start[None]])[1:]
+    return jnp.concatenate([start[None], states])[:-1]
+
+
 def _backwards(
-    equations: Any, reverse: bool, residuals: tuple[Any, ...], cotangents: tuple[Array, Any]
+    equations: _Equations, reverse: bool, residuals: tuple[Any, ...], cotangents: tuple[Array, Any]
 ) -> tuple[Any, Any, Any, None]:
     weights, inputs, mask, before, ys, saved = residuals
     d_ys, d_final = cotangents
     transposed = equations.transpose(weights)
 
     def body(d: Any, at: tuple[Any, ...]) -> tuple[Any, Any]:
-        dy, keep, *values = at
-        zero = jax.tree.map(jnp.zeros_like, d)
-        d_new = d if keep is None else select(keep, d, zero)
-        d_before, d_pre = equations.adjoint(transposed, *values, d_new._replace(h=d_new.h + dy))
-        if keep is not None:  # where the state stood still, so does its adjoint
-            d_before = jax.tree.map(jnp.add, d_before, select(keep, zero, d))
-        return d_before, d_pre
+        d_y, keep, *values = at
+        nothing = jax.tree.map(jnp.zeros_like, d)
+        new = d if keep is None else select(keep, d, nothing)
+        d_before, d_a = equations.adjoint(transposed, *values, new._replace(h=new.h + d_y))
+        if keep is not None:  # where the state stood still, its adjoint does
+            d_before = jax.tree.map(jnp.add, d_before, select(keep, nothing, d))
+        return d_before, d_a
 
     steps = (d_ys, mask, before, ys, saved)
-    d_state, d_pre = jax.lax.scan(body, d_final, steps, reverse=not reverse)
-    d_weights, d_inputs = equations.gradients(weights, inputs, before, saved, d_pre)
-    return d_weights, d_inputs, d_state, None
+    d_start, d_a = jax.lax.scan(body, d_final, steps, reverse=not reverse)
+    d_weights, d_inputs = equations.gradients(weights, inputs, before, saved, d_a)
+    return d_weights, d_inputs, d_start, None
 
 
 _run.defvjp(_forwards, _backwards)
+
+
+# ---- gates side by side ------------------------------------------------------------------------
+
+
+class _Stacked(NamedTuple):
+    """k gates that see [h_{t−1}, x_t]: one product for all, the n-th in columns nH … (n+1)H."""
+
+    W: Array  # (H + D, kH)
+    b: Array  # (kH,)
 
 
 def _join(*parts: Array) -> Array:
     return jnp.concatenate(parts, axis=-1)
 
 
-def _product(a: Array, d: Array) -> Array:
-    """Σ_t a_tᵀ d_t over steps and batch: (..., I), (..., O) to (I, O)."""
-    return a.reshape(-1, a.shape[-1]).T @ d.reshape(-1, d.shape[-1])
+def _stack(params: Any, gates: str) -> _Stacked:
+    columns = [
+        jnp.concatenate([getattr(params, f"W_h{gate}"), getattr(params, f"W_x{gate}")])
+        for gate in gates
+    ]
+    return _Stacked(_join(*columns), _join(*(getattr(params, f"b_{gate}") for gate in gates)))
 
 
-def _total(d: Array) -> Array:
-    return d.sum(tuple(range(d.ndim - 1)))
+def _affine(weights: _Stacked, h: Array, x: Array) -> Array:
+    return _join(h, x) @ weights.W + weights.b
 
 
-class _Stacked(NamedTuple):
-    """Weights of gates that see [h_{t−1}, x_t], side by side: the k-th in columns kH … (k+1)H."""
-
-    W: Array  # (H + D, kH)
-    b: Array  # (kH,)
+def _recurrent(weights: _Stacked, gates: int) -> Array:
+    """The rows of W that h meets, transposed: (kH, H)."""
+    return weights.W[: weights.b.shape[0] // gates].T
 
 
-def _stack(params: Any, blocks: tuple[tuple[str, str, str], ...]) -> _Stacked:
-    """The named (W_h, W_x, b) of each gate, stacked."""
-    pick = partial(getattr, params)
-    columns = [jnp.concatenate([pick(W_h), pick(W_x)]) for W_h, W_x, _ in blocks]
-    return _Stacked(_join(*columns), _join(*(pick(b) for *_, b in blocks)))
-
-
-def _stacked_gradients(weights: _Stacked, h: Array, xs: Array, d_a: Array) -> tuple[_Stacked, Array]:
-    """Of a_t = W·[h_{t−1}, x_t] + b at all t: the gradients of W, b and x by that of a."""
-    H = h.shape[-1]
-    return _Stacked(_product(_join(h, xs), d_a), _total(d_a)), d_a @ weights.W[H:].T
+def _stacked_gradients(
+    weights: _Stacked, h: Array, xs: Array, d_a: Array
+) -> tuple[_Stacked, Array]:
+    """By d_a (T, ..., kH), of ``_affine`` at all steps: the gradients of (W, b), and of x."""
+    seen, d_flat = _join(h, xs), d_a.reshape(-1, d_a.shape[-1])
+    d_W = seen.reshape(-1, seen.shape[-1]).T @ d_flat
+    return _Stacked(d_W, d_flat.sum(0)), d_a @ weights.W[h.shape[-1] :].T
 
 
 # ---- the equations and their adjoints ----------------------------------------------------------
@@ -172,184 +222,191 @@ def _stacked_gradients(weights: _Stacked, h: Array, xs: Array, d_a: Array) -> tu
 
 @dataclass(frozen=True)
 class _RNN:
+    """h_t = f(a), a = W·[h_{t−1}, x_t] + b."""
+
     activation: str
 
-    def step(self, W_hh: Array, state: HiddenState, a_x: Array) -> tuple[HiddenState, tuple[()]]:
-        return HiddenState(cells.ACTIVATIONS[self.activation](state.h @ W_hh + a_x)), ()
+    def pack(self, params: Any, xs: Array) -> tuple[_Stacked, Array]:
+        return _stack(params, "h"), xs
 
-    def transpose(self, W_hh: Array) -> Array:
-        return W_hh.T
+    def step(self, weights: _Stacked, state: HiddenState, x: Array) -> tuple[HiddenState, None]:
+        f = cells.ACTIVATIONS[self.activation]
+        return HiddenState(f(_affine(weights, state.h, x))), None
 
-    def adjoint(self, W_T, before, h, saved, d):
+    def transpose(self, weights: _Stacked) -> Array:
+        return _recurrent(weights, 1)
+
+    def adjoint(
+        self, transposed: Array, before: HiddenState, h: Array, saved: None, d: HiddenState
+    ) -> tuple[HiddenState, Array]:
         d_a = d.h * SLOPES[self.activation](h)
-        return HiddenState(d_a @ W_T), d_a
+        return HiddenState(d_a @ transposed), d_a
 
-    def gradients(self, W_hh, a_x, before, saved, d_a):
-        return _product(before.h, d_a), d_a
-
-
-@dataclass(frozen=True)
-class _RNNp:
-    activation: str
-
-    def step(self, weights, state, x):
-        return HiddenState(cells.ACTIVATIONS[self.activation](_join(state.h, x) @ weights.W + weights.b)), ()
-
-    def transpose(self, weights: Array) -> Array:
-        return weights.W[:weights.b.shape[0]].T
-
-    adjoint=_RNN.adjoint
-
-    def gradients(self, w, xs, before, saved, d_a):
-        return _stacked_gradients(w, before.h, xs, d_a)
-
-
-class _LSTM:
-    def step(self, weights, state, x):
-        H = state.h.shape[-1]
-        a = _join(state.h, x) @ weights.W + weights.b
-        s = jax.nn.sigmoid(a[..., : 3 * H])
-        f, i, o = s[..., :H], s[..., H : 2 * H], s[..., 2 * H :]
-        C_tilde = jnp.tanh(a[..., 3 * H :])
-        C = f * state.C + i * C_tilde
-        return LSTMState(o * jnp.tanh(C), C), (f, i, o, C_tilde)
-
-    def transpose(self, weights):
-        return weights.W[: weights.b.shape[0] // 4].T
-
-    def adjoint(self, W_T, before, h, saved, d):
-        f, i, o, C_tilde = saved
-        tanh_C = jnp.tanh(f * before.C + i * C_tilde)
-        d_C = d.C + d.h * o * (1 - tanh_C * tanh_C)
-        d_a = _join(
-            d_C * before.C * (f * (1 - f)),
-            d_C * C_tilde * (i * (1 - i)),
-            d.h * tanh_C * (o * (1 - o)),
-            d_C * i * (1 - C_tilde * C_tilde),
-        )
-        return LSTMState(d_a @ W_T, d_C * f), d_a
-
-    def gradients(self, weights, xs, before, saved, d_a):
+    def gradients(
+        self, weights: _Stacked, xs: Array, before: HiddenState, saved: None, d_a: Array
+    ) -> tuple[_Stacked, Array]:
         return _stacked_gradients(weights, before.h, xs, d_a)
 
 
-class _GRU:  # before
-    def step(self, weights, state, x):
-        h = state.h
-        H = h.shape[-1]
+@dataclass(frozen=True)
+class _LSTM:
+    """f, i, o = σ(a), C̃ = tanh(a_c), a = W·[h_{t−1}, x_t] + b; C_t and h_t as in cells.LSTM.
+
+    σ is jax.nn.sigmoid: (1 + tanh(a/2))/2 is a little faster, but the small gates of a chrono
+    initialisation would lose their last digits.
+    """
+
+    def pack(self, params: Any, xs: Array) -> tuple[_Stacked, Array]:
+        return _stack(params, "fioc"), xs
+
+    def step(
+        self, weights: _Stacked, state: LSTMState, x: Array
+    ) -> tuple[LSTMState, tuple[Array, ...]]:
+        H = state.h.shape[-1]
+        a = _affine(weights, state.h, x)
+        s, C_tilde = jax.nn.sigmoid(a[..., : 3 * H]), jnp.tanh(a[..., 3 * H :])
+        f, i, o = s[..., :H], s[..., H : 2 * H], s[..., 2 * H :]
+        C = f * state.C + i * C_tilde
+        return LSTMState(o * jnp.tanh(C), C), (f, i, o, C_tilde)
+
+    def transpose(self, weights: _Stacked) -> Array:
+        return _recurrent(weights, 4)
+
+    def adjoint(
+        self,
+        transposed: Array,
+        before: LSTMState,
+        h: Array,
+        saved: tuple[Array, ...],
+        d: LSTMState,
+    ) -> tuple[LSTMState, Array]:
+        f, i, o, C_tilde = saved
+        tanh_C = jnp.tanh(f * before.C + i * C_tilde)  # two products are cheaper than C_t read back
+        d_C = d.C + d.h * o * _tanh_slope(tanh_C)
+        d_a = _join(
+            d_C * before.C * _sigmoid_slope(f),
+            d_C * C_tilde * _sigmoid_slope(i),
+            d.h * tanh_C * _sigmoid_slope(o),
+            d_C * i * _tanh_slope(C_tilde),
+        )
+        return LSTMState(d_a @ transposed, d_C * f), d_a
+
+    def gradients(
+        self, weights: _Stacked, xs: Array, before: LSTMState, saved: Any, d_a: Array
+    ) -> tuple[_Stacked, Array]:
+        return _stacked_gradients(weights, before.h, xs, d_a)
+
+
+@dataclass(frozen=True)
+class _GRU:
+    """z, r = σ(W·[h_{t−1}, x_t] + b); h̃ = tanh(W_h·[r*h_{t−1}, x_t] + b_h); h_t as in cells.GRU."""
+
+    def pack(self, params: Any, xs: Array) -> tuple[tuple[_Stacked, _Stacked], Array]:
+        return (_stack(params, "zr"), _stack(params, "h")), xs
+
+    def step(
+        self, weights: tuple[_Stacked, _Stacked], state: HiddenState, x: Array
+    ) -> tuple[HiddenState, tuple[Array, ...]]:
         gates, candidate = weights
-        s = jax.nn.sigmoid(_join(h, x) @ gates.W + gates.b)
+        h, H = state.h, state.h.shape[-1]
+        s = jax.nn.sigmoid(_affine(gates, h, x))
         z, r = s[..., :H], s[..., H:]
-        h_tilde = jnp.tanh(_join(r * h, x) @ candidate.W + candidate.b)
+        h_tilde = jnp.tanh(_affine(candidate, r * h, x))
         return HiddenState(z * h + (1 - z) * h_tilde), (z, r, h_tilde)
 
-    def transpose(self, weights):
-        H = weights[1].b.shape[0]
-        return weights[0].W[:H].T, weights[1].W[:H].T
+    def transpose(self, weights: tuple[_Stacked, _Stacked]) -> tuple[Array, Array]:
+        return _recurrent(weights[0], 2), _recurrent(weights[1], 1)
 
-    def adjoint(self, W_T, before, h, saved, d):
-        z, r, n = saved
-        h = before.h
-        d_n = d.h * (1 - z) * (1 - n * n)
-        d_rh = d_n @ W_T[1]
-        d_zr = _join(d.h * (h - n) * (z * (1 - z)), d_rh * h * (r * (1 - r)))
-        return HiddenState(d.h * z + d_rh * r + d_zr @ W_T[0]), (d_zr, d_n)
+    def adjoint(
+        self,
+        transposed: tuple[Array, Array],
+        before: HiddenState,
+        h: Array,
+        saved: tuple[Array, ...],
+        d: HiddenState,
+    ) -> tuple[HiddenState, tuple[Array, Array]]:
+        z, r, h_tilde = saved
+        d_h = d.h * (1 - z) * _tanh_slope(h_tilde)
+        d_rh = d_h @ transposed[1]
+        d_zr = _join(
+            d.h * (before.h - h_tilde) * _sigmoid_slope(z), d_rh * before.h * _sigmoid_slope(r)
+        )
+        return HiddenState(d.h * z + d_rh * r + d_zr @ transposed[0]), (d_zr, d_h)
 
-    def gradients(self, weights, xs, before, saved, d_pre):
-        d_zr, d_n = d_pre
-        a, dx = _stacked_gradients(weights[0], before.h, xs, d_zr)
-        b, dx2 = _stacked_gradients(weights[1], saved[1] * before.h, xs, d_n)
-        return (a, b), dx + dx2
-
-
-class _GRUAfterHoist:  # n's x part hoisted; W's x-rows of q are zero
-    def step(self, weights, state, x):
-        h = state.h
-        H = h.shape[-1]
-        x, a_n = x
-        a = _join(h, x) @ weights.W + weights.b
-        s = jax.nn.sigmoid(a[..., : 2 * H])
-        z, r, q = s[..., :H], s[..., H:], a[..., 2 * H :]
-        n = jnp.tanh(a_n + r * q)
-        return HiddenState(z * h + (1 - z) * n), (z, r, n, q)
-
-    def transpose(self, weights):
-        H = weights.b.shape[0] // 3
-        return weights.W[:H].T
-
-    def adjoint(self, W_T, before, h, saved, d):
-        z, r, n, q = saved
-        h = before.h
-        d_n = d.h * (1 - z) * (1 - n * n)
-        d_a = _join(d.h * (h - n) * (z * (1 - z)), d_n * q * (r * (1 - r)), d_n * r)
-        return HiddenState(d.h * z + d_a @ W_T), (d_a, d_n)
-
-    def gradients(self, weights, xs, before, saved, d_pre):
-        d_a, d_n = d_pre
-        dw, dx = _stacked_gradients(weights, before.h, xs[0], d_a)
-        return dw, (dx, d_n)
+    def gradients(
+        self,
+        weights: tuple[_Stacked, _Stacked],
+        xs: Array,
+        before: HiddenState,
+        saved: tuple[Array, ...],
+        d_a: tuple[Array, Array],
+    ) -> tuple[tuple[_Stacked, _Stacked], Array]:
+        _, r, _ = saved
+        d_gates, d_xs = _stacked_gradients(weights[0], before.h, xs, d_a[0])
+        d_candidate, more = _stacked_gradients(weights[1], r * before.h, xs, d_a[1])
+        return (d_gates, d_candidate), d_xs + more
 
 
-class _GRUAfterAll:  # everything of x hoisted: (T,B,2H) and (T,B,H)
-    def step(self, weights, state, x):
-        h = state.h
-        H = h.shape[-1]
-        a_x, a_n = x
-        a = h @ weights[0]
-        s = jax.nn.sigmoid(a[..., : 2 * H] + a_x)
-        z, r, q = s[..., :H], s[..., H:], a[..., 2 * H :] + weights[1]
-        n = jnp.tanh(a_n + r * q)
-        return HiddenState(z * h + (1 - z) * n), (z, r, n, q)
+@dataclass(frozen=True)
+class _GRUResetAfter:
+    """As _GRU, but h̃ = tanh(W_xh x_t + b_h + r*q), q = W_hh h_{t−1} + b_hn.
 
-    def transpose(self, weights):
-        return weights[0].T
+    q stands beside z and r, with no rows for x; W_xh x + b_h is made before the scan.
+    """
 
-    adjoint = _GRUAfterHoist.adjoint
+    def pack(self, params: Any, xs: Array) -> tuple[_Stacked, tuple[Array, Array]]:
+        gates = _stack(params, "zr")
+        W_q = jnp.concatenate([params.W_hh, jnp.zeros_like(params.W_xh)])
+        stacked = _Stacked(_join(gates.W, W_q), _join(gates.b, params.b_hn))
+        return stacked, (xs, xs @ params.W_xh + params.b_h)
 
-    def gradients(self, weights, xs, before, saved, d_pre):
-        d_a, d_n = d_pre
-        H = d_n.shape[-1]
-        return (_product(before.h, d_a), _total(d_a[..., 2 * H:])), (d_a[..., :2 * H], d_n)
+    def step(
+        self, weights: _Stacked, state: HiddenState, x: tuple[Array, Array]
+    ) -> tuple[HiddenState, tuple[Array, ...]]:
+        x_t, of_x = x
+        h, H = state.h, state.h.shape[-1]
+        a = _affine(weights, h, x_t)
+        s, q = jax.nn.sigmoid(a[..., : 2 * H]), a[..., 2 * H :]
+        z, r = s[..., :H], s[..., H:]
+        h_tilde = jnp.tanh(of_x + r * q)
+        return HiddenState(z * h + (1 - z) * h_tilde), (z, r, h_tilde, q)
 
-class _GRUAfter4:  # [h,x] @ W (H+D,4H), zero blocks
-    def step(self, weights, state, x):
-        h = state.h
-        H = h.shape[-1]
-        a = _join(h, x) @ weights.W + weights.b
-        s = jax.nn.sigmoid(a[..., : 2 * H])
-        z, r, q = s[..., :H], s[..., H:], a[..., 2 * H :3*H]
-        n = jnp.tanh(a[..., 3*H:] + r * q)
-        return HiddenState(z * h + (1 - z) * n), (z, r, n, q)
+    def transpose(self, weights: _Stacked) -> Array:
+        return _recurrent(weights, 3)
 
-    def transpose(self, weights):
-        H = weights.b.shape[0] // 4
-        return weights.W[:H, :3*H].T
+    def adjoint(
+        self,
+        transposed: Array,
+        before: HiddenState,
+        h: Array,
+        saved: tuple[Array, ...],
+        d: HiddenState,
+    ) -> tuple[HiddenState, tuple[Array, Array]]:
+        z, r, h_tilde, q = saved
+        d_h = d.h * (1 - z) * _tanh_slope(h_tilde)
+        d_a = _join(
+            d.h * (before.h - h_tilde) * _sigmoid_slope(z), d_h * q * _sigmoid_slope(r), d_h * r
+        )
+        return HiddenState(d.h * z + d_a @ transposed), (d_a, d_h)
 
-    adjoint = _GRUAfterHoist.adjoint
+    def gradients(
+        self,
+        weights: _Stacked,
+        inputs: tuple[Array, Array],
+        before: HiddenState,
+        saved: Any,
+        d_a: tuple[Array, Array],
+    ) -> tuple[_Stacked, tuple[Array, Array]]:
+        d_weights, d_xs = _stacked_gradients(weights, before.h, inputs[0], d_a[0])
+        return d_weights, (d_xs, d_a[1])
 
-    def gradients(self, weights, xs, before, saved, d_pre):
-        d_a, d_n = d_pre
-        dw, dx = _stacked_gradients(weights, before.h, xs, _join(d_a, d_n))
-        return dw, dx
 
-
-VARIANT={}
-
-def _prepare(cell, p, xs):
-    v = VARIANT.get('v')
+def _equations(cell: Any, params: Any) -> _Equations:
     if type(cell) is cells.RNN:
-        if v == 'p':
-            return _RNNp(cell.activation), _stack(p, (("W_hh","W_xh","b_h"),)), xs
-        return _RNN(cell.activation), p.W_hh, xs @ p.W_xh + p.b_h
+        return _RNN(cell.activation)
     if type(cell) is cells.LSTM:
-        return _LSTM(), _stack(p, tuple((f"W_h{g}", f"W_x{g}", f"b_{g}") for g in "fioc")), xs
-    zr = _stack(p, tuple((f"W_h{g}", f"W_x{g}", f"b_{g}") for g in "zr"))
-    if not cell.reset_after:
-        return _GRU(), (zr, _stack(p, (("W_hh","W_xh","b_h"),))), xs
-    if v == 'all':
-        return _GRUAfterAll(), (_join(p.W_hz,p.W_hr,p.W_hh), p.b_hn), (xs@_join(p.W_xz,p.W_xr)+zr.b, xs@p.W_xh+p.b_h)
-    q = jnp.concatenate([p.W_hh, jnp.zeros_like(p.W_xh)])
-    if v=='4':
-        n = jnp.concatenate([jnp.zeros_like(p.W_hh), p.W_xh])
-        return _GRUAfter4(), _Stacked(_join(zr.W, q, n), _join(zr.b, p.b_hn, p.b_h)), xs
-    return _GRUAfterHoist(), _Stacked(_join(zr.W, q), _join(zr.b, p.b_hn)), (xs, xs@p.W_xh+p.b_h)
+        return _LSTM()
+    if (params.b_hn is not None) != cell.reset_after:
+        raise ValueError(f"a GRU with reset_after={cell.reset_after} got params "
+                         f"{'with' if params.b_hn is not None else 'without'} b_hn")  # fmt: skip
+    return _GRUResetAfter() if cell.reset_after else _GRU()

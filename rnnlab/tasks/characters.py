@@ -32,7 +32,7 @@ class Characters:
 
     Args:
         path: a UTF-8 file, or a data set with a column "text" on the hub; empty: the State of
-            the Union speeches of ``rnnlab[data]``.
+            the Union speeches of ``rnnlab[data]``, by year.
         batch_size: B, streams; those that :meth:`batch` is asked for.
         limit: characters of the text to use, from its start; 0: all.
         test_share: the last share of the text is held out.

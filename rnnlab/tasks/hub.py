@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 Array = jax.Array
 
-# suffix: (the reader of datasets.Dataset, its options)
+# of tables; suffix: (the reader of datasets.Dataset, its options)
 _READERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".txt": ("from_text", {}),
     ".csv": ("from_csv", {}),
     ".tsv": ("from_csv", {"sep": "\t"}),
     ".json": ("from_json", {}),
@@ -66,7 +65,7 @@ def _load(name: str, split: str, cache: str, other: str) -> "Dataset":
     if file.is_file():
         return _local(file, split, cache, other)
     # what looks like a path is not asked of the hub: a typing error would wait for the network
-    if file.suffix in _READERS or name[0] in "/.~" or name.count("/") > 1:
+    if file.suffix in (".txt", *_READERS) or name[0] in "/.~" or name.count("/") > 1:
         raise FileNotFoundError(f"no file {name!r}")
     return _from_hub(name, split, cache)
 
@@ -76,8 +75,7 @@ def _local(file: Path, split: str, cache: str, other: str) -> "Dataset":
         raise ValueError(f"{str(file)!r}: a local file has the one split 'train', got {split!r}")
     reader, options = _READERS.get(file.suffix, (other, {}))
     if not reader:
-        kinds = ", ".join(suffix for suffix in _READERS if suffix != ".txt")
-        raise ValueError(f"{str(file)!r}: a table must be one of {kinds}")
+        raise ValueError(f"{str(file)!r}: a table must be one of {', '.join(_READERS)}")
     if not file.stat().st_size:
         raise ValueError(f"{str(file)!r} is empty")
     from datasets import Dataset
