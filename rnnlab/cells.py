@@ -683,6 +683,7 @@ CELLS: dict[str, Callable[[int, InitScheme], Any]] = {
     "rnn-tanh": _named(RNN, activation="tanh"),
     "rnn-relu": _named(RNN, activation="relu"),
     "rnn-identity": _named(RNN, activation="identity"),
+    "rnn-sigmoid": _named(RNN, activation="sigmoid"),
     "lstm": _named(LSTM),
     "gru": _named(GRU),
     "gru-reset-after": _named(GRU, reset_after=True),

@@ -70,12 +70,18 @@ class Optimizer:
 
     def transform(self, hyper: Hyper) -> optax.GradientTransformation:
         """The optax transform for one member; ``hyper`` may hold traced values."""
-        return optax.chain(
+        chain = optax.chain(
             optax.clip_by_global_norm(hyper.clip_norm),
             _DIRECTIONS[self.name](self),
             optax.add_decayed_weights(hyper.weight_decay),
             optax.scale_by_learning_rate(self._rate(hyper.learning_rate)),
         )
+
+        def update(updates: Any, state: Any, params: Any = None) -> Any:
+            with jax.numpy_dtype_promotion("standard"):  # optax mixes counts and floats
+                return chain.update(updates, state, params)
+
+        return optax.GradientTransformation(chain.init, update)
 
     def _rate(self, learning_rate: Any) -> Callable[[Any], Any]:
         after = _SCHEDULES[self.schedule](self.steps - self.warmup_steps)

@@ -65,7 +65,13 @@ def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
     return term.mean(axis=0).sum() / jnp.maximum(share.sum(), 1e-6)
 
 
-def omega_gradient(model: Any, params: Any, inputs: Array, loss: Callable[[Array], Array]) -> Array:
+def omega_gradient(
+    model: Any,
+    params: Any,
+    inputs: Array,
+    loss: Callable[[Array], Array],
+    initial_state: Any = None,
+) -> Array:
     """∂⁺Ω/∂W_hh of a model over one simple RNN, δ taken from ``loss(outputs)``.
 
     δ_t comes out of an ordinary backward pass: H more input features that are zero and enter
@@ -74,9 +80,14 @@ def omega_gradient(model: Any, params: Any, inputs: Array, loss: Callable[[Array
     Args:
         model: a module of :mod:`rnnlab.models` whose layer :func:`check_omega` accepts.
         params: its parameters. inputs: (B, T, D). loss: outputs ↦ scalar.
+        initial_state: s_0, leaves (B, H); None: zeros.
     Returns:
         (H, H).
+    Raises:
+        ValueError: a model of symbols.
     """
+    if model.symbols:
+        raise ValueError(f"regulariser='omega' reads features, not symbols; got {model}")
     cell, recurrent = model.layer.cell, params["params"]["recurrent"]
     W_hh = recurrent.W_hh
     H = W_hh.shape[0]
@@ -84,9 +95,10 @@ def omega_gradient(model: Any, params: Any, inputs: Array, loss: Callable[[Array
     wide_params = {"params": {**params["params"], "recurrent": wide}}
 
     def loss_of(extra: Array) -> Array:
-        outputs, _ = model.apply(wide_params, jnp.concatenate([inputs, extra], axis=-1))
+        widened = jnp.concatenate([inputs, extra], axis=-1)
+        outputs, _ = model.apply(wide_params, widened, initial_state=initial_state)
         return loss(outputs)
 
     deltas = jax.grad(loss_of)(jnp.zeros((*inputs.shape[:-1], H), inputs.dtype))
-    hs, _ = recurrence.unroll(cell, recurrent, inputs)
+    hs, _ = recurrence.unroll(cell, recurrent, inputs, initial_state=initial_state)
     return jax.grad(omega)(W_hh, cell.activation, hs, deltas)

@@ -253,7 +253,9 @@ class Train:
         norm = _global_norm(grads)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = jax.tree.map(jnp.add, state.params, updates)
-        finite = jnp.isfinite(loss) & jnp.isfinite(norm) & jnp.isfinite(_global_norm(params))
+        finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+        for leaf in jax.tree.leaves(params):
+            finite &= jnp.isfinite(leaf).all()
         new = TrainState(state.step + 1, state.status, state.key, params, opt_state, carry)
         stopped = state._replace(status=jnp.full_like(state.status, DIVERGED))
         new = jax.tree.map(lambda n, s: jnp.where(finite, n, s), new, stopped)

@@ -4,6 +4,9 @@ import jax
 import pytest
 from hypothesis import settings
 
+# so that a sweep has something to spread over, on whatever machine
+jax.config.update("jax_num_cpu_devices", 2)
+
 # repeatable: a red property test stays red; no deadline: the first example compiles
 settings.register_profile("rnnlab", deadline=None, derandomize=True, max_examples=15)
 settings.load_profile("rnnlab")

@@ -33,6 +33,7 @@ ACTIVATIONS = {
     "tanh": np.tanh,
     "relu": lambda a: np.where(a > 0, a, 0.0),
     "identity": lambda a: a,
+    "sigmoid": sigmoid,
     "softplus": lambda a: np.log1p(np.exp(a)),
 }
 
@@ -75,6 +76,7 @@ STEPS = {
     "rnn-tanh": partial(rnn_step, activation="tanh"),
     "rnn-relu": partial(rnn_step, activation="relu"),
     "rnn-identity": partial(rnn_step, activation="identity"),
+    "rnn-sigmoid": partial(rnn_step, activation="sigmoid"),
     "rnn-softplus": partial(rnn_step, activation="softplus"),
     "lstm": lstm_step,
     "gru": gru_step,

@@ -93,6 +93,7 @@ BACK = {
     "rnn-tanh": partial(_rnn_back, slope=_tanh_slope),
     "rnn-relu": partial(_rnn_back, slope=lambda a: (a > 0) * 1.0),  # relu'(0) = 0
     "rnn-identity": partial(_rnn_back, slope=np.ones_like),
+    "rnn-sigmoid": partial(_rnn_back, slope=_slope),
     "lstm": _lstm_back,
     "gru": partial(_gru_back, reset_after=False),
     "gru-reset-after": partial(_gru_back, reset_after=True),

@@ -104,6 +104,17 @@ def test_greedy_equals_a_loop(name, seed, x64):
     assert len(set(got.ravel().tolist())) > 2, "one symbol over and over proves little"
 
 
+def test_the_whole_prompt_is_read():
+    # h counts what was read: the most frequent symbol comes next, the least among equals
+    model = LanguageModel(rnn(V, "identity"), V)
+    eye, zero = jnp.eye(V), jnp.zeros(V)
+    recurrent = type(draw(model)["params"]["recurrent"])(W_xh=eye, W_hh=eye, b_h=zero)
+    params = {"params": {"recurrent": recurrent, "W_hy": eye, "b_y": zero}}
+    prompt = jnp.array([[2, 1, 1, 2, 2], [3, 0, 0, 3, 3], [4, 4, 6, 6, 6]])
+    got = generate(model, params, prompt, steps=3, temperature=0)
+    assert got.tolist() == [[2, 2, 2], [3, 3, 3], [6, 6, 6]]
+
+
 def test_one_step_and_one_symbol_of_prompt(x64):
     model = LanguageModel(lstm(H), V, embedding_size=4)
     params = draw(model)
@@ -238,10 +249,11 @@ def test_top_k_of_equal_logits_is_still_k():
     assert len(set(drawn[:, 0].tolist())) == 3
 
 
-@pytest.mark.parametrize("options", [{"top_k": 1}, {"temperature": 1e-30}, {"temperature": 1e-6}])
+@pytest.mark.parametrize("options", [{"top_k": 1}, {"temperature": 2e-38}, {"temperature": 1e-6}])
 def test_limits_that_are_greedy(options):
     model = LanguageModel(lstm(H), V, embedding_size=4)
     params = draw(model, seed=2, scale=1.5)
+    params["params"]["b_y"] += 50.0  # 50 / 2e-38 is infinite in float32
     greedy = generate(model, params, symbols(), 10, temperature=0)
     drawn = generate(model, params, symbols(), 10, jax.random.key(0), **options)
     np.testing.assert_array_equal(drawn, greedy)

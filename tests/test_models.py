@@ -109,6 +109,7 @@ NETS = {
     **{name: layer(cell) for cell, name in NAMES.items()},
     **{f"bi-{merge}": bidirectional(lstm(H), gru(H), merge) for merge in oracles.MERGES},
     "stack": stack([lstm(H), gru(H)]),
+    "stack-under-mean": stack([gru(H), bidirectional(lstm(H), rnn(H), merge="mean")]),
     "stack-of-bi": stack([bidirectional(gru(H), merge="mean"), bidirectional(lstm(H), rnn(H))]),
     "bi-below": stack([bidirectional(gru(H)), lstm(H)]),
     "bi-of-stacks": bidirectional(stack([gru(H), lstm(H)]), rnn(H), "product"),

@@ -394,7 +394,7 @@ def test_variable_copy_baseline():
         for t in range(task.length)
         if mask[b, t]
     ]
-    # two: the spread of the mean delay over 20,000 sequences is .01 of 7
+    # the mean length of 20,000 sequences is 7 ± .01
     assert task.baseline(()) == pytest.approx(entropy(answers), rel=7e-3)
     # and the answer the docstring names has that loss
     recall = targets < 3

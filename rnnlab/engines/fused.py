@@ -91,9 +91,21 @@ def fused(
         )
     xs = xs.astype(jnp.result_type(xs, *jax.tree.leaves(params)))
     equations = _equations(cell, params)
+    params, xs, state = _varying_alike((params, xs, state), mask)
     weights, inputs = equations.pack(params, xs)
     ys, state = _run(equations, reverse, weights, inputs, state, mask)
     return ys, state, {}
+
+
+def _varying_alike(tree: Any, mask: Array | None) -> Any:
+    """The same values, each made to vary over every mesh axis that any of them varies over.
+
+    shard_map wants a custom_vjp's cotangents to vary just as its arguments do, and all of them
+    here depend on all of these. The sum of no elements varies as its array does; XLA removes it.
+    """
+    dtype = jax.tree.leaves(tree)[0].dtype
+    nothing = sum(leaf.ravel()[:0].sum().astype(dtype) for leaf in jax.tree.leaves((tree, mask)))
+    return jax.tree.map(lambda leaf: leaf + nothing, tree)
 
 
 # ---- any cell ----------------------------------------------------------------------------------
@@ -123,14 +135,6 @@ class _Equations(Protocol):
         ...
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _run(
-    equations: _Equations, reverse: bool, weights: Any, inputs: Any, state: Any, mask: Array | None
-) -> tuple[Array, Any]:
-    """(ys, the final state)."""
-    return _forwards(equations, reverse, weights, inputs, state, mask)[0]
-
-
 def _forwards(
     equations: _Equations, reverse: bool, weights: Any, inputs: Any, start: Any, mask: Array | None
 ) -> tuple[tuple[Array, Any], tuple[Any, ...]]:
@@ -138,9 +142,11 @@ def _forwards(
         x, keep = at
         new, saved = equations.step(weights, state, x)
         kept = new if keep is None else select(keep, new, state)
-        return kept, (new.h, kept, saved)
+        # without a mask the outputs are the states: one array less to write and to hold
+        return kept, (new.h, kept._replace(h=None) if keep is None else kept, saved)
 
     final, (ys, states, saved) = jax.lax.scan(body, start, (inputs, mask), reverse=reverse)
+    states = states._replace(h=ys) if mask is None else states
     before = jax.tree.map(partial(_before, reverse=reverse), start, states)
     return (ys, final), (weights, inputs, mask, before, ys, saved)
 
@@ -160,10 +166,11 @@ def _backwards(
     transposed = equations.transpose(weights)
 
     def body(d: Any, at: tuple[Any, ...]) -> tuple[Any, Any]:
-        d_y, keep, *values = at
+        d_y, keep, before, h, saved = at
         nothing = jax.tree.map(jnp.zeros_like, d)
         new = d if keep is None else select(keep, d, nothing)
-        d_before, d_a = equations.adjoint(transposed, *values, new._replace(h=new.h + d_y))
+        new = new._replace(h=new.h + d_y)
+        d_before, d_a = equations.adjoint(transposed, before, h, saved, new)
         if keep is not None:  # where the state stood still, its adjoint does
             d_before = jax.tree.map(jnp.add, d_before, select(keep, nothing, d))
         return d_before, d_a
@@ -174,6 +181,11 @@ def _backwards(
     return d_weights, d_inputs, d_start, None
 
 
+def _results(*args: Any) -> tuple[Array, Any]:
+    return _forwards(*args)[0]
+
+
+_run = jax.custom_vjp(_results, nondiff_argnums=(0, 1))
 _run.defvjp(_forwards, _backwards)
 
 
@@ -243,9 +255,9 @@ class _RNN:
         return HiddenState(d_a @ transposed), d_a
 
     def gradients(
-        self, weights: _Stacked, xs: Array, before: HiddenState, saved: None, d_a: Array
+        self, weights: _Stacked, inputs: Array, before: HiddenState, saved: None, d_a: Array
     ) -> tuple[_Stacked, Array]:
-        return _stacked_gradients(weights, before.h, xs, d_a)
+        return _stacked_gradients(weights, before.h, inputs, d_a)
 
 
 @dataclass(frozen=True)
@@ -267,7 +279,8 @@ class _LSTM:
         s, C_tilde = jax.nn.sigmoid(a[..., : 3 * H]), jnp.tanh(a[..., 3 * H :])
         f, i, o = s[..., :H], s[..., H : 2 * H], s[..., 2 * H :]
         C = f * state.C + i * C_tilde
-        return LSTMState(o * jnp.tanh(C), C), (f, i, o, C_tilde)
+        tanh_C = jnp.tanh(C)
+        return LSTMState(o * tanh_C, C), (f, i, o, C_tilde, tanh_C)
 
     def transpose(self, weights: _Stacked) -> Array:
         return _recurrent(weights, 4)
@@ -280,8 +293,7 @@ class _LSTM:
         saved: tuple[Array, ...],
         d: LSTMState,
     ) -> tuple[LSTMState, Array]:
-        f, i, o, C_tilde = saved
-        tanh_C = jnp.tanh(f * before.C + i * C_tilde)  # two products are cheaper than C_t read back
+        f, i, o, C_tilde, tanh_C = saved
         d_C = d.C + d.h * o * _tanh_slope(tanh_C)
         d_a = _join(
             d_C * before.C * _sigmoid_slope(f),
@@ -292,9 +304,9 @@ class _LSTM:
         return LSTMState(d_a @ transposed, d_C * f), d_a
 
     def gradients(
-        self, weights: _Stacked, xs: Array, before: LSTMState, saved: Any, d_a: Array
+        self, weights: _Stacked, inputs: Array, before: LSTMState, saved: Any, d_a: Array
     ) -> tuple[_Stacked, Array]:
-        return _stacked_gradients(weights, before.h, xs, d_a)
+        return _stacked_gradients(weights, before.h, inputs, d_a)
 
 
 @dataclass(frozen=True)
@@ -336,14 +348,14 @@ class _GRU:
     def gradients(
         self,
         weights: tuple[_Stacked, _Stacked],
-        xs: Array,
+        inputs: Array,
         before: HiddenState,
         saved: tuple[Array, ...],
         d_a: tuple[Array, Array],
     ) -> tuple[tuple[_Stacked, _Stacked], Array]:
         _, r, _ = saved
-        d_gates, d_xs = _stacked_gradients(weights[0], before.h, xs, d_a[0])
-        d_candidate, more = _stacked_gradients(weights[1], r * before.h, xs, d_a[1])
+        d_gates, d_xs = _stacked_gradients(weights[0], before.h, inputs, d_a[0])
+        d_candidate, more = _stacked_gradients(weights[1], r * before.h, inputs, d_a[1])
         return (d_gates, d_candidate), d_xs + more
 
 
@@ -403,7 +415,7 @@ class _GRUResetAfter:
 
 def _equations(cell: Any, params: Any) -> _Equations:
     if type(cell) is cells.RNN:
-        return _RNN(cell.activation)
+        return _RNN(str(cell.activation))  # supports() saw to it that this is a name
     if type(cell) is cells.LSTM:
         return _LSTM()
     if (params.b_hn is not None) != cell.reset_after:

@@ -45,8 +45,12 @@ def by_name(name: str, **options: Any) -> Task:
 
 
 def from_config(group: Any) -> Task:
-    """The task of a config's ``task`` group: its name, and any of its class' fields."""
-    return by_name(group["name"], **{key: group[key] for key in group if key != "name"})
+    """The task of a config's ``task`` group: its name, and any of its class' fields.
+
+    A field that is None is left to the task, so that one group serves a sweep over tasks.
+    """
+    given = {key: group[key] for key in group if key != "name" and group[key] is not None}
+    return by_name(group["name"], **given)
 
 
 __all__ = ["TASKS", "Batch", "Goal", "Task", "by_name", "from_config"]

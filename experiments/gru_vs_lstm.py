@@ -1,0 +1,338 @@
+"""GRU against LSTM against RNN over sequence lengths: what is learned, parameters, step time.
+
+    rnnlab run --config=experiments/gru_vs_lstm.py
+
+MINUTES
+"""
+
+import time
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from rnnlab import models, plots, runner, sweep, training
+from rnnlab.claims import Claim
+from rnnlab.initializers import InitScheme
+from rnnlab.records import Member, Table, Undecided
+
+CELLS = ("rnn-tanh", "gru", "lstm")
+BLOCKS = {"rnn-tanh": 1, "gru": 3, "lstm": 4}  # kernels over [h, x], one a gate or candidate
+# the notes' table: a positive bias for what keeps the past, b_f and b_z alike
+FORGET = {"rnn-tanh": "", "gru": "1.0", "lstm": "1.0"}
+TITLES = {"rnn-tanh": "RNN, tanh", "gru": "GRU", "lstm": "LSTM"}
+TIMED_SEED = 0  # step times are measured beside this seed's LSTM
+PAR = 0.05  # "on par": within this much of the mean test loss over the budget, relative
+
+run = runner.run
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """The default, or with "full" a larger one."""
+    if arg not in (None, "", "full"):
+        raise ValueError(f"gru_vs_lstm.py takes no argument or :full, got {arg!r}")
+    full = arg == "full"
+    config = ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "task": {"name": "adding", "length": 20, "solved_at": 0.01},
+            "cell": {"name": "lstm", "hidden_size": 128 if full else 32, "layers": 1},
+            "init": InitScheme.config(),
+            "training": training.config(
+                steps=20_000 if full else 2000,
+                learning_rate=1e-3 if full else 3e-3,
+                clip_norm=1.0,
+                batch_size=32 if full else 16,
+                eval_every=200 if full else 50,
+                eval_batch_size=1000 if full else 200,
+            ),
+            "run": runner.config(
+                seeds=5 if full else 3,
+                lengths=(50, 100, 200, 400, 750) if full else (20, 50, 100, 200),
+                repeats=51,  # of the timing
+                seconds_per_member=800.0 if full else 3.0,
+                seconds_per_group=12.0 if full else 7.0,
+            ),
+        }
+    )
+    return config.lock()
+
+
+def get_sweep(config: Any) -> list[dict[Any, Any]]:
+    """Cells x lengths x seeds."""
+    axes = {"task.length": config.run.lengths, "seed": tuple(range(config.run.seeds))}
+    return [
+        {"cell.name": (cell,), "init.forget_bias": (bias,), **axes} for cell, bias in FORGET.items()
+    ]
+
+
+def predict(config: Any) -> dict[str, Any]:
+    """Parameters of the recurrent part in closed form: g·H(H + D + 1), g kernels over [h, x]."""
+    H, D = config.cell.hidden_size, training.task_of(config).input_size
+    return {"recurrent_params_predicted": BLOCKS[config.cell.name] * H * (H + D + 1)}
+
+
+def measure(config: Any, setup: training.Setup, params: Any) -> dict[str, Any]:
+    """Parameters of the recurrent part; beside one LSTM a length, the step times of all cells."""
+    del setup
+    found = {"recurrent_params": models.count_params(params["params"]["recurrent"])}
+    if config.cell.name == "lstm" and config.seed == TIMED_SEED:
+        found |= step_times(config)
+    return found
+
+
+def step_times(config: Any) -> dict[str, float]:
+    """The time of one loss and gradient of each cell at this length, turn and turn about.
+
+    Returns:
+        ms_<cell>, medians; ratio_<cell>, _low and _high: the median and the 10–90% range over
+        rounds of its time relative to the LSTM's of the same round.
+    """
+    calls = {}
+    for name in CELLS:
+        own = sweep.apply(config, {"cell.name": name, "init.forget_bias": FORGET[name]})
+        member = training.member(own, jax.random.key(0))
+        task, train = member.setup.task, training.make_train(member.setup)
+        batch = task.batch(task.load(), member.key, 0, config.training.batch_size)
+        compiled = jax.jit(train.gradient).lower(member.params, member.hyper, batch).compile()
+        calls[name] = (compiled, (member.params, member.hyper, batch))
+    seconds: dict[str, list[float]] = {name: [] for name in CELLS}
+    for _ in range(config.run.repeats):
+        for name, (compiled, arguments) in calls.items():
+            start = time.perf_counter()
+            jax.block_until_ready(compiled(*arguments))
+            seconds[name].append(time.perf_counter() - start)
+    found = {}
+    for name in CELLS:
+        ratios = np.array(seconds[name]) / np.array(seconds["lstm"])
+        found |= {
+            f"ms_{name}": 1e3 * float(np.median(seconds[name])),
+            f"ratio_{name}": float(np.median(ratios)),
+            f"ratio_{name}_low": float(np.quantile(ratios, 0.1)),
+            f"ratio_{name}_high": float(np.quantile(ratios, 0.9)),
+        }
+    return found
+
+
+# ---- what became of a member -------------------------------------------------------------------
+
+
+def curve(member: Member) -> np.ndarray:
+    """The test loss at every look, as a share of the memoryless answer's, at most 1.
+
+    A member that stopped has from there on nothing left to learn, 0, if it solved the task, and
+    all of it, 1, if it diverged.
+    """
+    looks = [record["loss"] for record in member.metrics if "train_loss" in record]
+    share = np.nan_to_num(np.array(looks) / member.result["baseline"], nan=1.0, posinf=1.0)
+    settings = member.config["training"]
+    missing = settings["steps"] // settings["eval_every"] - share.size
+    after = float(member.result["status"] == "diverged")
+    return np.append(np.minimum(share, 1.0), np.full(missing, after))
+
+
+def left(table: Table, cell: str, length: int) -> np.ndarray:
+    """A number a seed: the mean of :func:`curve` over the budget; 1: nothing was learned."""
+    chosen = table.select({"cell.name": cell, "task.length": length})
+    if not len(chosen):
+        raise Undecided(f"no {cell} of length {length}")
+    return np.array([curve(member).mean() for member in chosen])
+
+
+# ---- figures -----------------------------------------------------------------------------------
+
+NEVER = 1.15  # of the budget: where what was never solved is drawn
+
+def figures(table: Table) -> dict[str, Any]:
+    """The figures of the report, each with its caption."""
+    out = {"curves": _curves(table), "lengths": _lengths(table), "parameters": _parameters(table)}
+    try:
+        return out | {"step_time": _step_time(table)}
+    except Undecided:  # the members that were timed are not in a narrowed sweep
+        return out
+
+
+def _curves(table: Table) -> tuple[Any, str]:
+    lengths = table.values("task.length")
+    figure, axes = plots.new_figure(1, len(lengths), size=(3.4 * len(lengths), 3.4), share_y=True)
+    for ax, length in zip(axes[0], lengths, strict=True):
+        ends = []
+        for cell, members in table.select({"task.length": length}).group_by("cell.name").items():
+            curves = np.stack([curve(member) for member in members])
+            every = members[0].config["training"]["eval_every"]
+            steps = every * np.arange(1, curves.shape[1] + 1)
+            ends.append(plots.band(ax, steps, curves, TITLES[cell], CELLS.index(cell)))
+        ax.axhline(1, color="#777777", linewidth=0.8, linestyle="--")
+        ax.set(xlabel="updates", ylim=(0, 1.05))
+        plots.title(ax, f"T = {length}")
+        plots.direct_labels(ax, ends)
+    axes[0, 0].set_ylabel("test loss / memoryless answer's")
+    return figure, (
+        "Learning curves of the adding problem by length: median and 10–90% band over seeds. A "
+        "member that has solved it stops, with nothing left to learn. Dashed: always saying 1."
+    )
+
+
+def _lengths(table: Table) -> tuple[Any, str]:
+    figure, axes = plots.new_figure(1, 2, size=(11, 3.8))
+    (scores, solved), lengths = axes[0], table.values("task.length")
+    budget = table[0].config["training"]["steps"]
+    ends: dict[Any, list[Any]] = {scores: [], solved: []}
+    for cell, members in table.group_by("cell.name").items():
+        own = sorted(members.values("task.length"))
+        by_length = np.stack([left(members, cell, length) for length in own], axis=1)
+        at = np.stack([members.select({"task.length": T}).stack("solved_at") for T in own], axis=1)
+        at = np.where(np.isfinite(at), at, NEVER * budget)
+        for ax, values in ((scores, by_length), (solved, at)):
+            index = CELLS.index(cell)
+            ends[ax].append(plots.band(ax, np.array(own), values, TITLES[cell], index))
+            ax.plot(own, np.median(values, axis=0), "o", color=plots.look(index)["color"],
+                    markersize=4)  # fmt: skip
+    scores.set(ylim=(0, 1.05), ylabel="mean test loss over the budget / memoryless")
+    scores.axhline(1, color="#777777", linewidth=0.8, linestyle="--")
+    plots.title(scores, "What is left to be learned")
+    solved.axhline(budget, color="#777777", linewidth=0.8, linestyle="--")
+    ticks = [round(share * budget) for share in (0, 0.25, 0.5, 0.75, 1)]
+    solved.set_yticks([*ticks, NEVER * budget], [*map(str, ticks), "never"])
+    solved.set(ylabel="updates until solved", ylim=(0, 1.06 * NEVER * budget))
+    plots.title(solved, "Time to solve")
+    for ax in (scores, solved):
+        ax.set_xscale("log")
+        ax.set_xticks(lengths, map(str, lengths))
+        ax.minorticks_off()
+        ax.set_xlabel("sequence length T")
+        plots.direct_labels(ax, ends[ax])
+    return figure, (
+        "Adding problem, median and 10–90% band over seeds. Left: the mean test loss over the "
+        "budget as a share of the memoryless answer's. Right: updates until the mean squared "
+        "error is at most .01; the dashed line is the budget."
+    )
+
+
+def _parameters(table: Table) -> tuple[Any, str]:
+    figure, axes = plots.new_figure(1, 1, size=(6, 2.6))
+    ax = axes[0, 0]
+    for y, (cell, members) in enumerate(table.group_by("cell.name").items()):
+        result = members[0].result
+        recurrent, rest = result["recurrent_params"], result["params"] - result["recurrent_params"]
+        ax.barh(y, recurrent, color=plots.look(CELLS.index(cell))["color"], height=0.6)
+        ax.barh(y, rest, left=recurrent, color="#bbbbbb", height=0.6)
+        ax.text(result["params"], y, f"  {recurrent} + {rest}", va="center", fontsize=8)
+    names = table.values("cell.name")
+    ax.set_yticks(range(len(names)), [TITLES[name] for name in names])
+    ax.margins(x=0.2)
+    ax.set_xlabel("parameters: recurrent + read-out (grey)")
+    return figure, "Parameters: g·H(H + D + 1), g = 1, 3 and 4, and the read-out, whatever T."
+
+
+def _timed(table: Table) -> Table:
+    """The members beside which step times were measured, by length."""
+    chosen = table.select({"cell.name": "lstm", "seed": TIMED_SEED})
+    if not len(chosen):
+        raise Undecided(f"no LSTM of seed {TIMED_SEED}, beside which steps are timed")
+    return chosen
+
+
+def _step_time(table: Table) -> tuple[Any, str]:
+    chosen = _timed(table)
+    lengths = np.array([member.config["task"]["length"] for member in chosen])
+    figure, axes = plots.new_figure(1, 2, size=(11, 3.6))
+    times, ratios = axes[0]
+    ends: dict[Any, list[Any]] = {times: [], ratios: []}
+    for index, cell in enumerate(CELLS):
+        ms, ratio = chosen.stack(f"ms_{cell}"), chosen.stack(f"ratio_{cell}")
+        ends[times].append(plots.band(times, lengths, ms[None], TITLES[cell], index))
+        if cell != "lstm":
+            edges = np.stack([chosen.stack(f"ratio_{cell}_{end}") for end in ("low", "high")])
+            ends[ratios].append(
+                plots.band(ratios, lengths, np.stack([*edges, ratio]), TITLES[cell], index)
+            )
+    ratios.axhline(1, color="#777777", linewidth=0.8, linestyle="--")
+    ratios.set(ylim=(0, 1.4), ylabel="time / LSTM's of the same round")
+    times.set(ylim=(0, None), ylabel="ms for a loss and its gradient")
+    plots.title(times, "Step time")
+    plots.title(ratios, "Relative to the LSTM")
+    for ax in (times, ratios):
+        ax.set_xlabel("sequence length T")
+        plots.direct_labels(ax, ends[ax])
+    return figure, (
+        "Time of one loss and gradient, the three cells turn and turn about in one process. Left: "
+        "medians. Right: relative to the LSTM's of the same round, median and 10–90% range."
+    )
+
+
+# ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
+
+
+def claims(table: Table) -> list[Claim]:
+    """The notes' claims 17, 18 and 19."""
+    notes = "the notes, claim "
+
+    def parameters() -> tuple[bool, str]:
+        counted, predicted = (table.stack(f"recurrent_params{end}") for end in ("", "_predicted"))
+        exact = bool((counted == predicted).all())
+        counts = {
+            cell: int(table.select({"cell.name": cell}).stack("recurrent_params")[0])
+            for cell in CELLS
+        }
+        gru, lstm, simple = counts["gru"], counts["lstm"], counts["rnn-tanh"]
+        return exact and 4 * gru == 3 * lstm and lstm == 4 * simple, (
+            f"GRU/LSTM {gru}/{lstm} = {gru / lstm:g}, LSTM/RNN {lstm}/{simple} = {lstm / simple:g}"
+        )
+
+    def quicker(cell: str, than: str) -> Any:
+        def check() -> tuple[bool, str]:
+            chosen = _timed(table)
+            ratios = chosen.stack(f"ms_{cell}") / chosen.stack(f"ms_{than}")
+            lengths = [member.config["task"]["length"] for member in chosen]
+            words = ", ".join(f"{r:.2f} at T = {T}" for T, r in zip(lengths, ratios, strict=True))
+            return bool(ratios.max() < 1), words
+
+        return check
+
+    def length(which: Any) -> int:
+        return which(table[0].config["run"]["lengths"])
+
+    def compared(T: int) -> tuple[dict[str, float], str]:
+        found = {cell: float(np.median(left(table, cell, T))) for cell in CELLS}
+        words = ", ".join(f"{TITLES[cell]} {value:.3f}" for cell, value in found.items())
+        return found, f"T = {T}: {words}"
+
+    def short() -> tuple[bool, str]:
+        found, words = compared(length(min))
+        return found["gru"] <= found["lstm"] + PAR, words
+
+    def short_better() -> tuple[bool, str]:
+        found, words = compared(length(min))
+        return found["gru"] < found["lstm"], words
+
+    def long() -> tuple[bool, str]:
+        found, words = compared(length(max))
+        return found["lstm"] < found["gru"] - PAR, words
+
+    def gates() -> tuple[bool, str]:
+        found, words = compared(length(max))
+        return max(found["lstm"], found["gru"]) < found["rnn-tanh"] - PAR, words
+
+    loss = "median over seeds of the mean test loss over the budget, relative to the memoryless"
+    return [
+        Claim("The recurrent part of a GRU has 3/4 of an LSTM's parameters, an LSTM's is 4 times "
+              "an RNN's", notes + "17 and 18; closed form", "counted: exactly, and g·H(H + D + 1) "
+              "for every member", "holds", parameters, closed_form=True),
+        Claim("A GRU's step is faster than an LSTM's", notes + "18", "ratio of median times below "
+              "1 at every length", "holds", quicker("gru", "lstm")),
+        Claim("An LSTM's step is slower than an RNN's", notes + "17", "ratio RNN/LSTM of median "
+              "times below 1 at every length", "holds", quicker("rnn-tanh", "lstm")),
+        Claim("A GRU's step is slower than an RNN's", notes + "18", "ratio RNN/GRU of median "
+              "times below 1 at every length", "holds", quicker("rnn-tanh", "gru")),
+        Claim("On short sequences a GRU is on par with an LSTM", notes + "18", f"at the shortest "
+              f"length: {loss}, at most the LSTM's + {PAR}", "holds", short),
+        Claim("On short sequences a GRU is better than an LSTM", notes + "18", f"at the shortest "
+              f"length: {loss}, below the LSTM's", "holds", short_better),
+        Claim("On very long dependencies an LSTM is better than a GRU", notes + "19", f"at the "
+              f"longest length: {loss}, below the GRU's by more than {PAR}", "holds", long),
+        Claim("On long dependencies LSTM and GRU learn what an RNN does not", notes + "11, 17 and "
+              "18", f"at the longest length: {loss}, below the RNN's by more than {PAR}", "holds",
+              gates),
+    ]  # fmt: skip

@@ -1,0 +1,441 @@
+"""Every initialisation trained: three tasks, four cells, the gradient at the start beside the end.
+
+    rnnlab run --config=experiments/init_comparison.py
+
+MINUTES
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+from scipy.stats import rankdata
+
+from rnnlab import plots, runner, training
+from rnnlab.claims import Claim
+from rnnlab.initializers import InitScheme
+from rnnlab.records import Member, Table, Undecided
+
+CELLS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
+SIMPLE, GATED = CELLS[:2], CELLS[2:]
+# of W_hh; a square LeCun kernel is a Xavier one: one of the two stands for both
+RECURRENT = (
+    "orthogonal",
+    "identity",
+    "sparse",
+    "xavier_uniform",
+    "lecun_normal",
+    "he_normal",
+    "torch_uniform",
+    "normal(std=0.01)",
+)
+INPUT = ("he_normal", "standard_normal")  # of W_xh, beside Xavier
+READOUT = ("he_normal",)  # of W_hy, beside Xavier
+BIAS = ("normal(std=0.01)",)  # beside zeros
+FORGET = ("1.0", "3.0")  # beside 0
+TASKS = ("temporal_order", "adding", "pixel_digits")
+DECADES = 10.0  # "kept": this much more than N(0, .01), of some 40
+FASTER = 0.5  # "faster": in at most this share of the steps
+MOST = 2  # of the three tasks
+RANKS = 0.5  # "predicts": at least this rank correlation
+NO_MATTER = 0.1  # of what is to be learned
+
+run = runner.run
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """The default, or with "full" a larger one."""
+    if arg not in (None, "", "full"):
+        raise ValueError(f"init_comparison.py takes no argument or :full, got {arg!r}")
+    full = arg == "full"
+    config = ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            # None: the task's own; the sweep sets them
+            "task": {"name": "temporal_order", "length": None, "source": None, "solved_at": None},
+            "cell": {"name": "rnn-tanh", "hidden_size": 128 if full else 32, "layers": 1},
+            "init": InitScheme.config(),
+            "training": training.config(
+                steps=10_000 if full else 800,
+                learning_rate=1e-3 if full else 3e-3,
+                clip_norm=1.0,
+                batch_size=32 if full else 16,
+                eval_every=200 if full else 25,
+                eval_batch_size=1000 if full else 200,
+            ),
+            "probes": {"at": (0,)},  # the gradient before the first update
+            "run": runner.config(
+                seeds=5 if full else 3,
+                scale="full" if full else "small",  # of the tasks
+                seconds_per_member=360.0 if full else 0.6,
+                seconds_per_group=8.0 if full else 5.0,
+            ),
+        }
+    )
+    return config.lock()
+
+
+def get_sweep(config: Any) -> list[dict[Any, Any]]:
+    """For each task: schemes of W_hh for every cell, then of the other blocks."""
+    full = config.run.scale == "full"
+    tasks: dict[str, dict[str, tuple[Any]]] = {
+        "temporal_order": {"task.length": (100 if full else 30,)},
+        "adding": {
+            "task.length": (200 if full else 20,),
+            "task.solved_at": (0.01 if full else 0.05,),
+        },
+        "pixel_digits": {
+            "task.source": ("mnist" if full else "digits",),
+            "task.solved_at": (0.9 if full else 0.7,),
+        },
+    }
+    seeds = tuple(range(config.run.seeds))
+    blocks: list[dict[str, Sequence[str]]] = [
+        {"cell.name": CELLS, "init.w_h": RECURRENT},
+        {"cell.name": ("rnn-tanh", "lstm"), "init.w_x": INPUT},
+        {"cell.name": ("rnn-tanh", "lstm"), "init.w_y": READOUT},
+        {"cell.name": ("rnn-tanh", "lstm"), "init.b": BIAS},
+        {"cell.name": GATED, "init.forget_bias": FORGET},
+    ]
+    return [
+        {"task.name": (name,), **options, **block, "seed": seeds}
+        for name, options in tasks.items()
+        for block in blocks
+    ]
+
+
+# ---- what became of a member -------------------------------------------------------------------
+
+
+def curve(member: Member) -> np.ndarray:
+    """The test loss at every look, as a share of the memoryless answer's, at most 1.
+
+    A member that stopped has from there on nothing left to learn, 0, if it solved the task, and
+    all of it, 1, if it diverged.
+    """
+    looks = [record["loss"] for record in member.metrics if "train_loss" in record]
+    share = np.nan_to_num(np.array(looks) / member.result["baseline"], nan=1.0, posinf=1.0)
+    settings = member.config["training"]
+    missing = settings["steps"] // settings["eval_every"] - share.size
+    after = float(member.result["status"] == "diverged")
+    return np.append(np.minimum(share, 1.0), np.full(missing, after))
+
+
+def left(member: Member) -> float:
+    """The mean of :func:`curve` over the budget: 0, learned at once; 1, nothing learned."""
+    return float(curve(member).mean())
+
+
+def kept(member: Member) -> float:
+    """log10 of ‖∂L/∂h_1‖ relative to ‖∂L/∂h_T‖ before the first update.
+
+    Step 1 is the first whose gradient is not exactly zero for half of the batch: ReLU units are
+    off until a digit's first inked pixel. −inf: there is none but the last.
+    """
+    found = next(record["adjoint_h"] for record in member.metrics if "adjoint_h" in record)
+    first = int(np.argmax(np.isfinite(found)))
+    return found[first] - found[-1] if first < len(found) - 1 else -math.inf
+
+
+def _members(table: Table, **criteria: Any) -> Table:
+    chosen = table.select(criteria)
+    if not len(chosen):
+        words = ", ".join(f"{key}={value}" for key, value in criteria.items())
+        raise Undecided(f"no member with {words}", criteria)
+    return chosen
+
+
+def _medians(table: Table, task: str, cell: str, block: str, what: Any = left) -> dict[str, float]:
+    """The median over seeds of ``what(member)``, by the scheme of one block."""
+    chosen = _members(_only(table, block), **{"task.name": task, "cell.name": cell})
+    return {
+        scheme: float(np.median([what(member) for member in members]))
+        for scheme, members in chosen.group_by(f"init.{block}").items()
+    }
+
+
+def _only(table: Table, block: str) -> Table:
+    """The members whose other blocks have the schemes of the default config."""
+    usual = InitScheme.config()
+    names = ("w_x", "w_h", "w_y", "b", "forget_bias")
+    return table.select({f"init.{name}": usual[name] for name in names if name != block})
+
+
+# ---- figures -----------------------------------------------------------------------------------
+
+SHORT = {
+    "normal(std=0.01)": "N(0, .01)",
+    "standard_normal": "N(0, 1)",
+    "torch_uniform": "U(±1/√H)",
+    "xavier_uniform": "Xavier",
+    "lecun_normal": "LeCun",
+    "he_normal": "He",
+    "1.0": "1",
+    "3.0": "3",
+}
+TELLING = ("orthogonal", "identity", "xavier_uniform", "torch_uniform", "normal(std=0.01)")
+TITLES = {
+    "rnn-tanh": "RNN, tanh",
+    "rnn-relu": "RNN, ReLU",
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "temporal_order": "temporal order",
+    "adding": "adding",
+    "pixel_digits": "digits pixel by pixel",
+}
+BLOCKS = {"w_h": "W_hh", "w_x": "W_xh", "w_y": "W_hy", "b": "b", "forget_bias": "b_f, b_z"}
+WORST = -90.0  # decades: what is below is drawn here
+
+
+def figures(table: Table) -> dict[str, Any]:
+    """The figures of the report, each with its caption."""
+    out = {f"curves_{task}": _curves(table, task) for task in table.values("task.name")}
+    return out | {"schemes": _schemes(table), "start_and_end": _start_and_end(table)}
+
+
+def _curves(table: Table, task: str) -> tuple[Any, str]:
+    chosen = _only(table, "w_h").select({"task.name": task})
+    cells = chosen.values("cell.name")
+    figure, axes = plots.new_figure(1, max(len(cells), 1), size=(14, 3.4), share_y=True)
+    for ax, cell in zip(axes[0], cells, strict=False):
+        ends = []
+        for scheme, members in chosen.select({"cell.name": cell}).group_by("init.w_h").items():
+            curves = np.stack([curve(member) for member in members])
+            every = members[0].config["training"]["eval_every"]
+            steps = every * np.arange(1, curves.shape[1] + 1)
+            if scheme in TELLING:
+                label = SHORT.get(scheme, scheme)
+                ends.append(plots.band(ax, steps, curves, label, TELLING.index(scheme)))
+            else:
+                ax.plot(steps, np.median(curves, axis=0), color="#aaaaaa", linewidth=0.9, zorder=1)
+        ax.axhline(1, color="#777777", linewidth=0.8, linestyle="--")
+        ax.set(xlabel="updates", ylim=(0, 1.05))
+        plots.title(ax, f"{TITLES[task]}: {TITLES[cell]}")
+        plots.direct_labels(ax, ends)
+    axes[0, 0].set_ylabel("test loss / memoryless answer's")
+    return figure, (
+        f"Learning curves, {TITLES[task]}: median and 10–90% band over seeds, by scheme of W_hh; "
+        "thin grey lines: the other schemes. A member that has solved the task stops, with "
+        "nothing left to learn. Dashed: the best answer that remembers nothing."
+    )
+
+
+def _schemes(table: Table) -> tuple[Any, str]:
+    """Rows of schemes, columns of cells, a panel a task."""
+    rows = [
+        (block, scheme)
+        for block in BLOCKS
+        for scheme in table.values(f"init.{block}")
+        if block == "w_h" or scheme != InitScheme.config()[block]
+    ]
+    tasks, cells = table.values("task.name"), table.values("cell.name")
+    figure, axes = plots.new_figure(
+        1, len(tasks), size=(3 + 2.9 * len(tasks), 1.3 + 0.27 * len(rows)), share_y=True
+    )
+    mesh = None
+    for ax, task in zip(axes[0], tasks, strict=True):
+        shown = np.full((len(rows), len(cells)), np.nan)
+        for y, (block, scheme) in enumerate(rows):
+            for x, cell in enumerate(cells):
+                members = _only(table, block).select(
+                    {"task.name": task, "cell.name": cell, f"init.{block}": scheme}
+                )
+                if not len(members):
+                    continue
+                shown[y, x] = np.median([left(member) for member in members])
+                at = np.median(members.stack("solved_at"))
+                words = f"{at:.0f}" if np.isfinite(at) else "–"
+                ax.text(x, y, words, ha="center", va="center", fontsize=8,
+                        color="white" if shown[y, x] < 0.45 else "black")  # fmt: skip
+        mesh = ax.imshow(shown, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+        ax.grid(False)
+        for y in range(1, len(rows)):
+            if rows[y][0] != rows[y - 1][0]:
+                ax.axhline(y - 0.5, color="white", linewidth=4)
+        ax.set_xticks(range(len(cells)), [TITLES[cell].replace(", ", "\n") for cell in cells])
+        plots.title(ax, TITLES[task])
+    labels = [f"{BLOCKS[block]}  {SHORT.get(scheme, scheme)}" for block, scheme in rows]
+    axes[0, 0].set_yticks(range(len(rows)), labels)
+    if mesh is not None:
+        bar = figure.colorbar(mesh, ax=axes[0].tolist(), pad=0.01)
+        bar.set_label("mean test loss over the budget / memoryless")
+    return figure, (
+        "Numbers: updates until the task is solved, median over seeds; –: not within the budget. "
+        "Colour: the mean test loss over the whole budget as a share of the memoryless answer's, "
+        "dark is better. One block is changed at a time, the others being orthogonal (W_hh), "
+        "Xavier (W_xh, W_hy) and zero (b). White: not run."
+    )
+
+
+def _start_and_end(table: Table) -> tuple[Any, str]:
+    chosen = _only(table, "w_h")
+    tasks = chosen.values("task.name")
+    figure, axes = plots.new_figure(1, len(tasks), size=(4.2 * len(tasks), 3.8), share_y=True)
+    for ax, task in zip(axes[0], tasks, strict=True):
+        for index, (cell, members) in enumerate(
+            chosen.select({"task.name": task}).group_by("cell.name").items()
+        ):
+            if len(members):
+                ax.plot(
+                    [max(kept(member), WORST) for member in members],
+                    [left(member) for member in members],
+                    "osD^"[index % 4], color=plots.look(index)["color"], markersize=5, alpha=0.65,
+                    markeredgewidth=0, label=TITLES[cell],
+                )  # fmt: skip
+        ax.axvline(0, color="#777777", linewidth=0.8)
+        ax.set(xlabel="log10 of ‖∂L/∂h_1‖ / ‖∂L/∂h_T‖ before training", ylim=(0, 1.05))
+        plots.title(ax, TITLES[task])
+    axes[0, 0].set_ylabel("mean test loss over the budget / memoryless")
+    axes[0, -1].legend(fontsize=8, frameon=False)
+    return figure, (
+        "What is left of the gradient at the first step before any training, and what became of "
+        f"the member; every scheme of W_hh and seed. Less than 10^{WORST:.0f} is drawn there. The "
+        "vertical line: nothing lost."
+    )
+
+
+# ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
+
+
+def _share_of_steps(table: Table, cell: str, scheme: str) -> tuple[bool, str]:
+    """Whether ``scheme`` needs at most a share FASTER of the steps of N(0, .01), on MOST tasks."""
+    won, words = 0, []
+    for task in TASKS:
+        at = _medians(table, task, cell, "w_h", lambda member: member.result["solved_at"])
+        budget = _members(table, **{"task.name": task})[0].config["training"]["steps"]
+        try:
+            fast, slow = at[scheme], at["normal(std=0.01)"]
+        except KeyError as error:
+            raise Undecided(f"no member with init.w_h={error}") from None
+        won += fast <= FASTER * min(slow, budget)
+        words.append(f"{task} {_steps(fast)} against {_steps(slow)}")
+    return won >= MOST, "; ".join(words)
+
+
+def _steps(at: float) -> str:
+    return f"{at:.0f}" if math.isfinite(at) else "never"
+
+
+def _ranges(table: Table, cell: str, block: str) -> np.ndarray:
+    """By task, the range over the schemes of a block of the median outcome."""
+    return np.array([np.ptp(list(_medians(table, task, cell, block).values())) for task in TASKS])
+
+
+def claims(table: Table) -> list[Claim]:
+    """The notes' claims 15 and 16."""
+    notes = "the notes, claim "
+
+    def start() -> tuple[bool, str]:
+        words, gaps = [], []
+        for task in TASKS:
+            at = _medians(table, task, "rnn-tanh", "w_h", kept)
+            try:
+                good = {scheme: at[scheme] for scheme in ("orthogonal", "xavier_uniform")}
+                small = at["normal(std=0.01)"]
+            except KeyError as error:
+                raise Undecided(f"no member with init.w_h={error}") from None
+            gaps.append(min(good.values()) - small)
+            words.append(
+                f"{task}: " + ", ".join(f"{SHORT.get(s, s)} {v:.1f}" for s, v in good.items())
+                + f", N(0, .01) {small:.1f}"
+            )  # fmt: skip
+        return min(gaps) >= DECADES, "; ".join(words)
+
+    def predicts(cell: str) -> Any:
+        def check() -> tuple[bool, str]:
+            found = {}
+            for task in TASKS:
+                members = _members(_only(table, "w_h"), **{"task.name": task, "cell.name": cell})
+                lost = rankdata([abs(kept(member)) for member in members])
+                end = rankdata([left(member) for member in members])
+                if np.ptp(lost) == 0 or np.ptp(end) == 0:
+                    raise Undecided(f"{task}: one value only, no ranks to compare")
+                found[task] = float(np.corrcoef(lost, end)[0, 1])
+            words = ", ".join(f"{task} {rho:.2f}" for task, rho in found.items())
+            return sum(rho >= RANKS for rho in found.values()) >= MOST, words
+
+        return check
+
+    def faster(cell: str, scheme: str) -> Any:
+        return lambda: _share_of_steps(table, cell, scheme)
+
+    def matters_less(cell: str) -> Any:
+        def check() -> tuple[bool, str]:
+            means = {name: _ranges(table, name, "w_h").mean() for name in (cell, *SIMPLE)}
+            words = ", ".join(f"{TITLES[name]} {mean:.2f}" for name, mean in means.items())
+            own = means.pop(cell)
+            return bool(own < min(means.values())), words
+
+        return check
+
+    def most_of_all() -> tuple[bool, str]:
+        means = {b: _ranges(table, "rnn-tanh", b).mean() for b in ("w_h", "w_x", "w_y")}
+        words = ", ".join(f"{BLOCKS[block]} {mean:.2f}" for block, mean in means.items())
+        own = means.pop("w_h")
+        if max(means.values()) == 0:
+            raise Undecided("no members that differ in W_xh or W_hy")
+        return bool(own > max(means.values())), words
+
+    def bias() -> tuple[bool, str]:
+        pairs = [
+            _medians(table, task, cell, "b") for cell in ("rnn-tanh", "lstm") for task in TASKS
+        ]
+        if min(map(len, pairs)) < 2:
+            raise Undecided("needs zero and small random biases")
+        gap = max(np.ptp(list(pair.values())) for pair in pairs)
+        return bool(gap <= NO_MATTER), f"largest difference {gap:.3f}"
+
+    def forget(cell: str, value: str) -> Any:
+        def check() -> tuple[bool, str]:
+            won, words = 0, []
+            for task in TASKS:
+                by_bias = _medians(table, task, cell, "forget_bias")
+                if not {"", value} <= set(by_bias):
+                    raise Undecided(f"needs forget biases 0 and {value}")
+                won += by_bias[value] < by_bias[""]
+                words.append(f"{task} {by_bias[value]:.2f} against {by_bias['']:.2f}")
+            return won >= MOST, "; ".join(words)
+
+        return check
+
+    most = f"on at least {MOST} of the {len(TASKS)} tasks"
+    half = f"median steps to solve at most {FASTER} of N(0, .01)'s, the budget where it never " \
+           f"solves, {most}"  # fmt: skip
+    rank = f"rank correlation of |log10 ‖∂L/∂h_1‖/‖∂L/∂h_T‖| with the mean loss over the budget " \
+           f"at least {RANKS}, {most}"  # fmt: skip
+    less = "range over schemes of the median mean loss, averaged over tasks, below that of both " \
+           "simple RNNs"  # fmt: skip
+    earlier = f"lower median mean loss than b = 0, {most}"
+    return [
+        Claim("Orthogonal and Xavier W_hh ease the vanishing gradient of a tanh RNN", notes + "16",
+              f"at h_1, before training, each keeps at least {DECADES:g} decades more than "
+              "N(0, .01), on every task", "holds", start),
+        Claim("The right scheme speeds convergence: tanh RNN, orthogonal W_hh", notes + "16",
+              half, "holds", faster("rnn-tanh", "orthogonal")),
+        Claim("The right scheme speeds convergence: tanh RNN, Xavier W_hh", notes + "16",
+              half, "holds", faster("rnn-tanh", "xavier_uniform")),
+        Claim("The right scheme speeds convergence: ReLU RNN, identity W_hh (IRNN)",
+              notes + "16; Le, Jaitly & Hinton 2015", half, "holds",
+              faster("rnn-relu", "identity")),
+        Claim("The gradient at the start predicts the outcome: tanh RNN", notes + "16; Chen, "
+              "Pennington & Schoenholz 2018", rank, "holds", predicts("rnn-tanh")),
+        Claim("The gradient at the start predicts the outcome: ReLU RNN", notes + "16; Chen, "
+              "Pennington & Schoenholz 2018", rank, "holds", predicts("rnn-relu")),
+        Claim("The scheme of W_hh matters less for an LSTM than for simple RNNs",
+              notes + "15 and 17", less, "holds", matters_less("lstm")),
+        Claim("The scheme of W_hh matters less for a GRU than for simple RNNs",
+              notes + "15 and 18", less, "holds", matters_less("gru")),
+        Claim("In a tanh RNN W_hh is the block whose scheme matters most", notes + "15",
+              "range over schemes of the median mean loss, averaged over tasks, above those of "
+              "W_xh and W_hy", "holds", most_of_all),
+        Claim("Zero or small random biases: no matter", notes + "15", "median mean losses within "
+              f"{NO_MATTER} of each other, tanh RNN and LSTM, every task", "holds", bias),
+        Claim("A forget bias of 1 speeds an LSTM", notes + "15; Jozefowicz et al. 2015", earlier,
+              "holds", forget("lstm", "1.0")),
+        Claim("A large positive forget bias (3) speeds an LSTM", notes + "15", earlier, "holds",
+              forget("lstm", "3.0")),
+        Claim("A large positive update bias (b_z = 3) speeds a GRU", notes + "15", earlier,
+              "holds", forget("gru", "3.0")),
+    ]  # fmt: skip

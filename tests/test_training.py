@@ -1,0 +1,355 @@
+"""One member trained: against NumPy by hand, against PyTorch's optimisers, and its own promises."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from rnnlab import losses, models, training
+from rnnlab.optimizers import Hyper, Optimizer
+from rnnlab.tasks import by_name
+from rnnlab.tasks.base import Batch
+from rnnlab.training import DIVERGED, FINISHED, RUNNING, SOLVED
+from tests import trained
+
+HYPER = Hyper(jnp.float32(0.05), jnp.float32(jnp.inf), jnp.float32(0), jnp.float32(0))
+
+
+def hyper(**changes):
+    return HYPER._replace(**{k: jnp.float32(v) for k, v in changes.items()})
+
+
+def copied(params):
+    """The parameters of a simple RNN and its read-out, in float64."""
+    own = params["params"]
+    arrays = {**own["recurrent"]._asdict(), "W_hy": own["W_hy"], "b_y": own["b_y"]}
+    return {name: np.asarray(a, np.float64) for name, a in arrays.items()}
+
+
+# ---- BPTT --------------------------------------------------------------------------------------
+
+
+def test_one_update_by_hand():
+    """W ← W − α ∂L/∂W, L the squared error of the last step, BPTT written out."""
+    m = trained.member(optimizer="sgd", seed=3)
+    train = training.make_train(m.setup)
+    state = train.start(m.key, m.params)
+    batch, _ = train.window(state, ())
+    p = copied(m.params)
+    xs, targets = np.asarray(batch.inputs, np.float64), np.asarray(batch.targets, np.float64)
+    B, T, _ = xs.shape
+    hs = [np.zeros((B, 5))]
+    for t in range(T):
+        hs.append(np.tanh(hs[-1] @ p["W_hh"] + xs[:, t] @ p["W_xh"] + p["b_h"]))
+    y = hs[-1] @ p["W_hy"] + p["b_y"]
+    dy = 2 * (y - targets) / B
+    grads = {"W_hy": hs[-1].T @ dy, "b_y": dy.sum(0)}
+    grads |= {name: np.zeros_like(p[name]) for name in ("W_xh", "W_hh", "b_h")}
+    dh = dy @ p["W_hy"].T
+    for t in reversed(range(T)):
+        da = dh * (1 - hs[t + 1] ** 2)
+        grads["W_hh"] += hs[t].T @ da
+        grads["W_xh"] += xs[:, t].T @ da
+        grads["b_h"] += da.sum(0)
+        dh = da @ p["W_hh"].T
+    new, loss, norm = train.update(state, hyper(learning_rate=0.1), ())
+    assert np.isclose(loss, ((y - targets) ** 2).mean(), rtol=1e-5)
+    assert np.isclose(norm, np.sqrt(sum((g**2).sum() for g in grads.values())), rtol=1e-5)
+    for name, got in copied(new.params).items():
+        np.testing.assert_allclose(got, p[name] - 0.1 * grads[name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_of_a_sequence_is_the_sum_over_its_steps():
+    batch = Batch(jnp.zeros((2, 3, 1)), jnp.array([[0, 1, 1], [1, 1, 0]]), jnp.ones((2, 3), bool))
+    batch = batch._replace(mask=batch.mask.at[1, 2].set(False))
+    logits = jax.random.normal(jax.random.key(0), (2, 3, 2))
+    p = np.exp(np.asarray(logits, np.float64))
+    p /= p.sum(-1, keepdims=True)
+    each = [-np.log(p[b, t, batch.targets[b, t]]) for b, t in np.argwhere(np.asarray(batch.mask))]
+    args = logits, batch.targets, batch.mask
+    assert np.isclose(losses.cross_entropy(*args), np.mean(each), rtol=1e-5)
+    summed = losses.cross_entropy(*args, reduction="sum_over_time")
+    assert np.isclose(summed, np.sum(each) / 2, rtol=1e-5)
+
+
+def test_a_nan_where_nothing_counts_stays_out():
+    outputs = jnp.array([[1.0], [jnp.nan]])
+    mask = jnp.array([True, False])
+    grad = jax.grad(lambda y: losses.mse(y, jnp.zeros((2, 1)), mask))(outputs)
+    assert np.asarray(grad)[0] == 2
+    assert losses.mse(outputs, jnp.zeros((2, 1)), mask) == 1
+
+
+# ---- optimisers --------------------------------------------------------------------------------
+
+TORCH = {
+    "sgd": lambda ps: torch.optim.SGD(ps, lr=0.05),
+    "momentum": lambda ps: torch.optim.SGD(ps, lr=0.05, momentum=0.9),
+    # PyTorch adds ε after the root, optax before it: equal where ε does not count
+    "rmsprop": lambda ps: torch.optim.RMSprop(ps, lr=0.05, alpha=0.9, eps=0),
+    "adam": lambda ps: torch.optim.Adam(ps, lr=0.05),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize("clip", [np.inf, 0.5])
+def test_optimisers_are_those_of_pytorch(name, clip):
+    start = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    grads = np.random.default_rng(1).normal(size=(6, 3, 4)).astype(np.float32)
+    transform = Optimizer(name, eps=1e-8 if name == "adam" else 1e-16).transform(
+        hyper(clip_norm=clip)
+    )
+    W, state = jnp.asarray(start), None
+    state = transform.init(W)
+    theirs = torch.nn.Parameter(torch.tensor(start))
+    optimizer = TORCH[name]([theirs])
+    for g in grads:
+        update, state = transform.update(jnp.asarray(g), state, W)
+        W = W + update
+        theirs.grad = torch.tensor(g)
+        torch.nn.utils.clip_grad_norm_([theirs], clip if np.isfinite(clip) else 1e9)
+        optimizer.step()
+        np.testing.assert_allclose(W, theirs.detach().numpy(), rtol=2e-4, atol=2e-5)
+
+
+def test_weight_decay_is_decoupled():
+    theirs = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.AdamW([theirs], lr=0.05, weight_decay=0.1)
+    transform = Optimizer("adam").transform(hyper(weight_decay=0.1))
+    W = jnp.ones(3)
+    state = transform.init(W)
+    for g in np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32):
+        update, state = transform.update(jnp.asarray(g), state, W)
+        W = W + update
+        theirs.grad = torch.tensor(g)
+        optimizer.step()
+    np.testing.assert_allclose(W, theirs.detach().numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "factors"),
+    [
+        ("constant", 0, [1, 1, 1, 1]),
+        ("linear", 0, [1, 0.75, 0.5, 0.25]),
+        ("linear", 2, [0, 0.5, 1, 0.5]),
+        ("cosine", 0, [(1 + np.cos(np.pi * s / 4)) / 2 for s in range(4)]),
+    ],
+)
+def test_schedules(schedule, warmup, factors):
+    optimizer = Optimizer("sgd", schedule=schedule, warmup_steps=warmup, steps=4)
+    transform = optimizer.transform(hyper(learning_rate=1.0))
+    state = transform.init(jnp.zeros(1))
+    for factor in factors:
+        update, state = transform.update(jnp.ones(1), state, jnp.zeros(1))
+        assert np.isclose(-update[0], factor, atol=1e-6)
+
+
+# ---- a run of one member -----------------------------------------------------------------------
+
+
+def test_training_learns_and_stops_when_solved():
+    # 1/12 is solved by looking at the last value alone; 0.02 is not
+    m = trained.member(
+        task={"name": "adding", "length": 4, "solved_at": 0.02},
+        hidden_size=16, steps=3000, eval_every=100, batch_size=32, eval_batch_size=200,
+        learning_rate=5e-3,
+    )  # fmt: skip
+    train = jax.jit(training.make_train(m.setup))
+    state, progress = train(m.key, m.hyper, m.params)
+    assert state.status == SOLVED
+    assert 0 < state.step < 3000
+    assert state.step % 100 == 0
+    losses_seen = np.asarray(progress.score["loss"])
+    first = int(state.step) // 100 - 1
+    assert losses_seen[first] <= 0.02 < losses_seen[:first].min()
+    assert (np.asarray(progress.step)[first:] == state.step).all()
+
+
+def test_without_the_rule_it_goes_to_the_end():
+    m = trained.member(task={"name": "adding", "length": 4, "solved_at": 100.0})
+    assert training.make_train(m.setup)(m.key, m.hyper, m.params)[0].status == SOLVED
+    m = trained.member(
+        task={"name": "adding", "length": 4, "solved_at": 100.0}, stop_when_solved=False
+    )
+    state, _ = training.make_train(m.setup)(m.key, m.hyper, m.params)
+    assert (int(state.step), int(state.status)) == (20, FINISHED)
+
+
+def test_chunks_one_by_one_are_the_whole():
+    m = trained.member(cell="lstm", steps=30)
+    train = training.make_train(m.setup)
+    whole, progress = jax.jit(train)(m.key, m.hyper, m.params)
+    state = train.start(m.key, m.params)
+    for chunk in range(3):
+        state, told = jax.jit(train.advance)(state, m.hyper, ())
+        assert np.isclose(told.train_loss, progress.train_loss[chunk], rtol=1e-6)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert int(state.status) == FINISHED
+
+
+def test_divergence_is_marked_and_frozen():
+    m = trained.member(cell="rnn-identity", optimizer="sgd", learning_rate=30.0)
+    train = training.make_train(m.setup)
+    state, progress = train(m.key, m.hyper, m.params)
+    assert int(state.status) == DIVERGED
+    assert 0 < int(state.step) < 10
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    assert not np.isfinite(np.asarray(progress.grad_norm_max)[0])
+    assert np.asarray(progress.step).tolist() == [int(state.step)] * 2
+
+
+def test_clipping_keeps_the_step_short():
+    m = trained.member(optimizer="sgd", clip_norm=1e-3, learning_rate=1.0)
+    train = training.make_train(m.setup)
+    state = train.start(m.key, m.params)
+    new, _, norm = train.update(state, m.hyper, ())
+    moved = jax.tree.map(jnp.subtract, new.params, state.params)
+    length = np.sqrt(sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(moved)))
+    assert norm > 1e-2
+    assert np.isclose(length, 1e-3, rtol=1e-3)
+
+
+def test_every_update_sees_another_batch_and_the_key_decides_which():
+    m = trained.member()
+    train = training.make_train(m.setup)
+    state = train.start(m.key, m.params)
+    later = state._replace(step=state.step + 1)
+    other = train.start(jax.random.key(99), m.params)
+    first = train.window(state, ())[0].inputs
+    assert not (first == train.window(later, ())[0].inputs).all()
+    assert not (first == train.window(other, ())[0].inputs).all()
+    assert (first == train.window(state, ())[0].inputs).all()
+
+
+# ---- truncated BPTT ----------------------------------------------------------------------------
+
+
+def many_to_many(**options):
+    return trained.member(task={"name": "copy_memory", "delay": 4}, **options)
+
+
+def test_windows_carry_the_state_and_cut_the_gradient():
+    """Against PyTorch: a detached state between windows, an update after each."""
+    m = many_to_many(optimizer="sgd", window=8, learning_rate=0.1, seed=1)
+    assert m.setup.windows == 3
+    train = training.make_train(m.setup)
+    state = train.start(m.key, m.params)
+    p = {n: torch.nn.Parameter(torch.tensor(a)) for n, a in copied(m.params).items()}
+    whole = m.setup.task.batch((), train._keys(state)[0], 0, 4)
+    xs = torch.tensor(np.asarray(whole.inputs, np.float64))
+    targets = torch.tensor(np.asarray(whole.targets), dtype=torch.int64)
+    h = torch.zeros(4, 5, dtype=torch.float64)
+    for w in range(3):
+        state, loss, _ = train.update(state, m.hyper, ())
+        h = h.detach()
+        outputs = []
+        for t in range(8 * w, 8 * w + 8):
+            h = torch.tanh(h @ p["W_hh"] + xs[:, t] @ p["W_xh"] + p["b_h"])
+            outputs.append(h @ p["W_hy"] + p["b_y"])
+        theirs = torch.nn.functional.cross_entropy(
+            torch.stack(outputs, 1).reshape(32, -1), targets[:, 8 * w : 8 * w + 8].reshape(-1)
+        )
+        theirs.backward()
+        with torch.no_grad():
+            for leaf in p.values():
+                leaf -= 0.1 * leaf.grad
+                leaf.grad = None
+        assert np.isclose(float(loss), theirs.item(), rtol=1e-5)
+        np.testing.assert_allclose(state.carry.h, h.detach().numpy(), rtol=1e-4, atol=1e-6)
+    for name, got in copied(state.params).items():
+        np.testing.assert_allclose(got, p[name].detach().numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_new_sequence_starts_afresh():
+    m = many_to_many(window=8)
+    train = training.make_train(m.setup)
+    state = train.start(m.key, m.params)
+    state = state._replace(
+        step=jnp.int32(3), carry=jax.tree.map(lambda c: c + 0.7, state.carry)
+    )
+    _, start = train.window(state, ())
+    assert (start.h == 0).all()
+    _, start = train.window(state._replace(step=jnp.int32(4)), ())
+    assert np.allclose(start.h, 0.7)
+
+
+def test_one_window_is_no_window():
+    whole, windowed = many_to_many(), many_to_many(window=24)
+    states = [training.make_train(m.setup)(m.key, m.hyper, m.params)[0] for m in (whole, windowed)]
+    for a, b in zip(*(jax.tree.leaves(s.params) for s in states), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+# ---- noise inside the model --------------------------------------------------------------------
+
+
+def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
+    from rnnlab import recurrence, rnn
+
+    task = by_name("adding", length=6)
+    layer = recurrence.stack([rnn(8), rnn(8)], dropout=0.5)
+    model = models.ManyToOne(layer, 1)
+    settings = training.Settings(Optimizer(steps=10), eval_every=10, batch_size=4)
+    train = training.make_train(training.Setup(task, model, settings))
+    state = train.start(jax.random.key(0), training.draw_params(model, jax.random.key(1), task))
+    batch, _ = train.window(state, ())
+    noisy = [
+        train.gradient(state.params, HYPER, batch, None, jax.random.key(k))[0] for k in (0, 1, 0)
+    ]
+    assert noisy[0] == noisy[2] != noisy[1]
+    assert train.score(state, ())["loss"] == train.score(state, ())["loss"]
+    assert np.isfinite(train.update(state, HYPER, ())[1])
+
+
+# ---- the boundary ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "adm"}, "unknown training.optimizer 'adm'; did you mean 'adam'"),
+        ({"schedule": "cos"}, "unknown training.schedule 'cos'"),
+        ({"steps": 25}, "multiple of eval_every=10, got 25"),
+        ({"steps": 0}, "multiple of eval_every=10, got 0"),
+        ({"batch_size": 0}, "training.batch_size must be at least 1, got 0"),
+        ({"momentum": 1.0}, r"training.momentum must lie in \[0, 1\), got 1.0"),
+        ({"reduction": "sum"}, "unknown training.reduction 'sum'"),
+        ({"regulariser": "omga"}, "did you mean 'omega'"),
+        ({"regulariser": "omega", "cell": "lstm"}, "defined for one simple RNN"),
+        ({"window": 5}, "needs a target at every step"),
+        ({"window": 5, "task": {"name": "copy_memory", "delay": 4}}, "must divide .* 24 steps"),
+        ({"window": -1}, "training.window must be 0"),
+        ({"warmup_steps": 21}, "warmup_steps must lie in 0 … steps=20, got 21"),
+        ({"learning_rate": -1.0}, "training.learning_rate must not be negative, got -1.0"),
+        ({"clip_norm": float("nan")}, "training.clip_norm must not be negative, got nan"),
+        ({"task": {"name": "addin", "length": 4}}, "did you mean 'adding'"),
+        ({"task": {"name": "adding", "lenght": 4}}, "did you mean 'length'"),
+        ({"cell": "lstn"}, "did you mean 'lstm'"),
+        ({"engine": "fast"}, "unknown training.engine 'fast'"),
+    ],
+)
+def test_errors_name_what_was_got(options, message):
+    with pytest.raises(ValueError, match=message):
+        training.check(trained.config(**options))
+
+
+def test_an_unknown_training_key_is_refused():
+    with pytest.raises(ValueError, match="unknown training key 'step'; did you mean 'steps'"):
+        training.config(step=3)
+
+
+def test_members_that_differ_in_numbers_and_schemes_share_a_setup():
+    setups = [
+        trained.member(seed=s, init={"w_h": w, "w_y": y}, learning_rate=r, clip_norm=c).setup
+        for s, w, y, r, c in [
+            (0, "orthogonal", "he_normal", 1e-3, 1.0),
+            (1, "identity", "xavier_uniform", 1e-2, np.inf),
+        ]
+    ]
+    assert setups[0] == setups[1]
+    assert hash(setups[0]) == hash(setups[1])
+    assert setups[0] != trained.member(batch_size=5).setup
+    assert trained.member(seed=0).params is not None
+    assert RUNNING == 0
