@@ -18,13 +18,18 @@ import numpy as np
 from jax.core import Tracer
 
 from rnnlab import cells
+from rnnlab.engines import fused as fused_engine
+from rnnlab.engines.fused import fused
 from rnnlab.engines.scan import scan
 from rnnlab.errors import unknown
 from rnnlab.initializers import InitScheme
 
 Array = jax.Array
 
-ENGINES: dict[str, Callable[..., tuple[Array, Any, dict[str, Array]]]] = {"scan": scan}
+ENGINES: dict[str, Callable[..., tuple[Array, Any, dict[str, Array]]]] = {
+    "scan": scan,
+    "fused": fused,
+}
 
 
 def unroll(
@@ -53,7 +58,8 @@ def unroll(
         deterministic: True turns a stochastic cell's noise off.
         reverse: read from each sequence's own end to its start; outputs keep the order of xs.
         taps: names of states or gates to hand out as well ("C", "f", …).
-        engine: "scan"; "auto" picks the best for the cell.
+        engine: "scan", the definition; "fused", the same with a hand-written adjoint, for RNN, LSTM
+            and GRU without taps, in reverse mode only; "auto": fused where it can, else scan.
     Returns:
         (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third:
         {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
@@ -82,8 +88,9 @@ def unroll(
 
     if mask is not None:
         xs = jnp.where(mask[..., None], xs, 0)
-    run = ENGINES["scan" if engine == "auto" else engine]
-    ys, state, tapped = run(
+    if engine == "auto":
+        engine = "fused" if fused_engine.supports(cell, taps) else "scan"
+    ys, state, tapped = ENGINES[engine](
         cells.without_init(cell),
         params,
         jnp.moveaxis(xs, -2, 0),
