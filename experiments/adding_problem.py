@@ -100,8 +100,8 @@ FIGURES = {
         {"tanh RNN": TANH, "IRNN": IRNN, "LSTM": LSTM},
         "Test error against updates, each model at the best learning rate of its grid; after Le, "
         "Jaitly & Hinton 2015, Fig. 1. Dotted: 1/6, the error of always saying 1. Median and "
-        "10–90% band over seeds; a member that has solved the task (error .01) stops, and the labels "
-        "say how many have.",
+        "10–90% band over seeds; a member that has solved the task (error .01) stops, and the "
+        "labels say how many have.",
     ),
     "identity_orthogonal": (
         {"identity": IRNN, "orthogonal": ORTHOGONAL},

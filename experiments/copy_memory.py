@@ -179,7 +179,8 @@ def _claims_at(table: Table, delay: int) -> list[Claim]:
 
     end = f"median over seeds of the loss at the end (mean of the last {END} looks) "
     return [
-        Claim(f"To remember nothing costs 10 ln 8/(T + 20), T = {delay}", f"closed form; {arjovsky}",
+        Claim(f"To remember nothing costs 10 ln 8/(T + 20), T = {delay}",
+              f"closed form; {arjovsky}",
               "entropy of the targets given the step alone, 5000 sequences drawn for each member: "
               "within 1%", "holds", closed_form, closed_form=True),
         Claim(f"A tanh RNN ends at that baseline, T = {delay}", f"{arjovsky}; the notes, claim 11",

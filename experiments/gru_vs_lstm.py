@@ -144,6 +144,7 @@ def left(table: Table, cell: str, length: int) -> np.ndarray:
 
 NEVER = 1.15  # of the budget: where what was never solved is drawn
 
+
 def figures(table: Table) -> dict[str, Any]:
     """The figures of the report, each with its caption."""
     out = {"curves": _curves(table), "lengths": _lengths(table), "parameters": _parameters(table)}

@@ -79,7 +79,7 @@ def test_members_that_are_not_asked_for_stand_still(mapping):
     made = Program(members[0].setup, 4, DEVICES[:2], mapping)
     states, hypers = made.start(members)
     before = jax.tree.map(np.asarray, states)
-    states, progress = made.advance(states, hypers, [1, 2])
+    states, _ = made.advance(states, hypers, [1, 2])
     assert np.asarray(states.step).tolist() == [0, 10, 10, 0]
     for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(states), strict=True):
         assert (old[[0, 3]] == np.asarray(new)[[0, 3]]).all()

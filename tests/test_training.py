@@ -266,9 +266,7 @@ def test_a_new_sequence_starts_afresh():
     m = many_to_many(window=8)
     train = training.make_train(m.setup)
     state = train.start(m.key, m.params)
-    state = state._replace(
-        step=jnp.int32(3), carry=jax.tree.map(lambda c: c + 0.7, state.carry)
-    )
+    state = state._replace(step=jnp.int32(3), carry=jax.tree.map(lambda c: c + 0.7, state.carry))
     _, start = train.window(state, ())
     assert (start.h == 0).all()
     _, start = train.window(state._replace(step=jnp.int32(4)), ())
