@@ -1,0 +1,102 @@
+"""Learning curves against loops over the records, and what is drawn against what was read."""
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from rnnlab import curves, plots
+from rnnlab.records import Member, Table, Undecided
+
+RNG = np.random.default_rng(3)
+
+
+def member(index, steps, rate=0.1, solved_at=math.inf, loss=0.5, status="finished", every=10):
+    """A member that stopped after ``steps`` of 50, with random scores."""
+    told = [
+        {"step": s, "train_loss": RNG.random(), "loss": RNG.random(), "error": RNG.random()}
+        for s in range(every, steps + 1, every)
+    ]
+    config = {"training": {"steps": 50, "eval_every": every, "learning_rate": rate}, "seed": index}
+    result = {"loss": loss, "solved_at": solved_at, "status": status}
+    return Member(index, {}, config, 0.0, result, tuple(told))
+
+
+def test_a_member_that_stopped_keeps_its_last_value():
+    table = Table([member(0, 50), member(1, 20)])
+    steps, values = curves.learning_curves(table, "error")
+    assert steps.tolist() == [10, 20, 30, 40, 50]
+    assert values[0].tolist() == [r["error"] for r in table[0].metrics]
+    first, last = (r["error"] for r in table[1].metrics)
+    assert values[1].tolist() == [first, last, last, last, last]
+
+
+def test_looks_inside_a_member_are_no_points_of_its_curve():
+    probed = member(0, 50)
+    probes = ({"step": 0, "adjoint_h": [0.0]}, *probed.metrics, {"step": 30, "adjoint_h": [0.0]})
+    with_probes = Member(0, {}, probed.config, 0.0, probed.result, probes)
+    same = [curves.learning_curves(Table([m]))[1] for m in (probed, with_probes)]
+    assert np.array_equal(*same)
+
+
+def test_members_that_looked_at_different_steps_make_no_line():
+    with pytest.raises(ValueError, match="eval_every"):
+        curves.learning_curves(Table([member(0, 50), member(1, 50, every=25)]))
+
+
+def test_no_members_no_curve():
+    empty = Table([member(0, 50)]).select(seed=9)
+    for ask in (curves.learning_curves, curves.success_rate, curves.best, curves.solved):
+        with pytest.raises(Undecided, match="seed=9"):
+            ask(empty)
+
+
+def test_the_line_drawn_is_the_median_over_members():
+    table = Table([member(i, 50) for i in range(3)])
+    figure, axes = plots.new_figure(1, 1, size=(4, 3))
+    end = curves.draw(axes[0, 0], table, "loss", "three", 1)
+    line = axes[0, 0].lines[0]
+    middle = np.median([[r["loss"] for r in m.metrics] for m in table], axis=0)
+    assert np.array_equal(line.get_xdata(), [10, 20, 30, 40, 50])
+    assert np.allclose(np.asarray(line.get_ydata(), float), middle, rtol=1e-12)
+    assert end == plots.End(50.0, middle[-1], "three", plots.COLOURS[1])
+    assert to_hex(line.get_color()) == plots.COLOURS[1].lower()
+
+
+def test_the_baseline_spans_the_panel_at_its_level():
+    _, axes = plots.new_figure(1, 1, size=(4, 3))
+    ax = axes[0, 0]
+    ax.set(xlim=(0, 700), ylim=(0, 1))
+    curves.baseline(ax, 0.25, "1/4")
+    assert list(ax.lines[0].get_xdata()) == [0, 700]
+    assert list(ax.lines[0].get_ydata()) == [0.25, 0.25]
+    assert [t.get_text() for t in ax.texts] == ["1/4"]
+
+
+def test_success_rate():
+    table = Table([member(i, 50, status=s) for i, s in enumerate(("solved", "diverged", "solved"))])
+    assert curves.success_rate(table) == pytest.approx(2 / 3)
+
+
+def test_best_is_soonest_solved_and_then_lowest():
+    inf = math.inf
+    table = Table([
+        member(0, 50, rate=0.1, solved_at=30.0, loss=0.02),
+        member(1, 50, rate=0.1, solved_at=20.0, loss=0.02),
+        member(2, 50, rate=0.2, solved_at=40.0, loss=0.01),
+        member(3, 50, rate=0.2, solved_at=inf, loss=0.01),
+    ])  # fmt: skip
+    assert [m.index for m in curves.best(table)] == [0, 1]
+    unsolved = table.select(seed=(0, 3))  # medians 30 and inf
+    assert [m.index for m in curves.best(unsolved)] == [0]
+    neither = Table([member(0, 50, rate=0.1, loss=0.3), member(1, 50, rate=0.2, loss=0.2)])
+    assert curves.best(neither).criteria["training.learning_rate"] == 0.2
+
+
+def test_in_words():
+    none = Table([member(0, 50), member(1, 50)])
+    assert curves.solved(none) == "0 of 2 solve it"
+    assert curves.solved(Table([member(0, 50, solved_at=20.0)])) == (
+        "1 of 1 solves it, the median after 20 updates"
+    )
