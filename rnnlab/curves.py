@@ -44,6 +44,36 @@ def learning_curves(chosen: Table, metric: str = "loss") -> tuple[np.ndarray, np
     return steps, np.array(rows, float)
 
 
+def share_left(chosen: Table) -> tuple[np.ndarray, np.ndarray]:
+    """The test loss as a share of the memoryless answer's, at most 1: what is left to learn.
+
+    From its stop on, a member that solved its task has nothing left, 0; one that diverged has
+    everything left, 1, from the look at which it was found.
+
+    Args:
+        chosen: as :func:`learning_curves`.
+    Returns:
+        (updates (looks,), share (members, looks)).
+    Raises:
+        Undecided: no members. ValueError: members that looked at different steps.
+    """
+    steps, loss = learning_curves(chosen)
+    share = np.nan_to_num(loss / chosen.stack("baseline")[:, None], nan=1.0, posinf=1.0)
+    share = np.minimum(share, 1.0)
+    for row, member in zip(share, chosen, strict=True):
+        row[steps > member.result["solved_at"]] = 0
+        row[steps > member.result["diverged_at"]] = 1
+    return steps, share
+
+
+def mean_left(chosen: Table) -> np.ndarray:
+    """The mean of :func:`share_left` over the budget, (members,): 0, learned at once; 1, never.
+
+    One number for how soon and how well a member learned, whether or not it solved its task.
+    """
+    return share_left(chosen)[1].mean(axis=1)
+
+
 def draw(ax: Axes, chosen: Table, metric: str, label: str, index: int) -> plots.End | None:
     """The learning curves as :func:`rnnlab.plots.band` draws them: median, 10–90% of members.
 
