@@ -7,6 +7,7 @@ taken.
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import jax
 import numpy as np
 
 from rnnlab import records
+from rnnlab.errors import NO_SPACE
 from rnnlab.records import UserError
 
 VERSION = 1
@@ -35,29 +37,47 @@ class Checkpoints:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
         self._directory, self._identity, self._keep = Path(directory), identity, keep
+        self._passed_over: list[int] = []  # they count for nothing, and go with the next save
 
     def save(self, tree: Any, extra: dict[str, Any]) -> None:
-        """Write ``tree`` (arrays) and ``extra`` (JSON) as the newest; drop the oldest."""
-        import orbax.checkpoint as ocp
+        """Write ``tree`` (arrays) and ``extra`` (JSON) as the newest; drop the oldest.
 
+        Raises:
+            OSError: nothing is written then, and the checkpoints there were are still there.
+        """
         numbers = self._numbers()
         target = self._directory / str(numbers[-1] + 1 if numbers else 0)
-        self._directory.mkdir(parents=True, exist_ok=True)
         part = self._directory / f"{target.name}.tmp"
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            checkpointer.save((part / "tree").absolute(), jax.tree.map(np.asarray, tree))
+        part.mkdir(parents=True)
+        try:
+            self._write(part, tree, extra)
+            part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        good = [number for number in numbers if number not in self._passed_over]
+        for number in [*self._passed_over, *good[: max(0, len(good) + 1 - self._keep)]]:
+            shutil.rmtree(self._directory / str(number))
+        self._passed_over = []
+
+    def _write(self, folder: Path, tree: Any, extra: dict[str, Any]) -> None:
+        import orbax.checkpoint as ocp
+
+        try:
+            with ocp.PyTreeCheckpointer() as checkpointer:
+                checkpointer.save((folder / "tree").absolute(), jax.tree.map(np.asarray, tree))
+        except ValueError as error:  # tensorstore's, which quotes the system's
+            for number in NO_SPACE:
+                if f"os_error_code='{number}'" in str(error):
+                    raise OSError(number, os.strerror(number), str(folder)) from error
+            raise
         meta = {
             "version": VERSION,
             "identity": self._identity,
-            "sha256": digest(tree),
+            "files": _digests(folder),
             "extra": extra,
         }
-        records.write_json(part / _META, meta)
-        part.rename(target)
-        for number in numbers[: len(numbers) + 1 - self._keep]:
-            shutil.rmtree(self._directory / str(number))
+        records.write_json(folder / _META, meta | {"meta_sha256": _meta_digest(meta)})
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
         """The newest checkpoint that can be read: (tree, extra); None when there is none.
@@ -71,9 +91,11 @@ class Checkpoints:
             path = self._directory / str(number)
             try:
                 meta = json.loads((path / _META).read_bytes())
-                version = meta["version"]
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                _warn(path, error)
+                version, written = meta["version"], meta.pop("meta_sha256", None)
+                if version == VERSION and written != _meta_digest(meta):
+                    raise ValueError(f"{_META} is not what was written")
+            except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+                self._pass_over(number, error)
                 continue
             if version != VERSION:
                 raise UserError(
@@ -83,13 +105,23 @@ class Checkpoints:
             if meta["identity"] != self._identity:
                 raise UserError(f"{path} belongs to another run: choose another --workdir")
             try:
-                tree = self._read(path, like)
-                if digest(tree) != meta["sha256"]:
-                    raise ValueError("its SHA-256 is another than when it was written")
-                return tree, meta["extra"]
+                if _digests(path) != meta["files"]:  # before orbax reads, which is loud in failing
+                    raise ValueError("its files are not what was written")
+                return self._read(path, like), meta["extra"]
             except Exception as error:  # whatever a damaged file makes orbax say
-                _warn(path, error)
+                self._pass_over(number, error)
         return None
+
+    def _pass_over(self, number: int, error: Exception) -> None:
+        reason = str(error).splitlines()[0] if str(error) else ""
+        before = [n for n in self._numbers() if n < number]
+        print(
+            f"rnnlab: {self._directory / str(number)} cannot be read ({type(error).__name__}: "
+            f"{reason:.200}); going on from "
+            + ("the checkpoint before" if before else "the start: there is none before it"),
+            file=sys.stderr,
+        )
+        self._passed_over.append(number)
 
     def _read(self, path: Path, like: Any) -> Any:
         import orbax.checkpoint as ocp
@@ -123,10 +155,14 @@ def digest(tree: Any) -> str:
     return found.hexdigest()
 
 
-def _warn(path: Path, error: Exception) -> None:
-    reason = str(error).splitlines()[0] if str(error) else ""
-    print(
-        f"rnnlab: {path} cannot be read ({type(error).__name__}: {reason:.200}); "
-        "going on from the checkpoint before",
-        file=sys.stderr,
-    )
+def _digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of the tree, by its path."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((folder / "tree").rglob("*"))
+        if path.is_file()
+    }
+
+
+def _meta_digest(meta: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(records.encode(meta), sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,10 @@
-"""Wording that error messages share."""
+"""Wording that error messages share, and the errors that have several names."""
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the numbers of a full disk
 
 
 def unknown(what: str, name: object, allowed: Iterable[str]) -> str:
