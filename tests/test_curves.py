@@ -36,8 +36,8 @@ def test_looks_inside_a_member_are_no_points_of_its_curve():
     probed = member(0, 50)
     probes = ({"step": 0, "adjoint_h": [0.0]}, *probed.metrics, {"step": 30, "adjoint_h": [0.0]})
     with_probes = Member(0, {}, probed.config, 0.0, probed.result, probes)
-    same = [curves.learning_curves(Table([m]))[1] for m in (probed, with_probes)]
-    assert np.array_equal(*same)
+    plain, same = (curves.learning_curves(Table([m]))[1] for m in (probed, with_probes))
+    assert np.array_equal(plain, same)
 
 
 def test_members_that_looked_at_different_steps_make_no_line():
@@ -100,3 +100,30 @@ def test_in_words():
     assert curves.solved(Table([member(0, 50, solved_at=20.0)])) == (
         "1 of 1 solves it, the median after 20 updates"
     )
+
+
+def test_what_is_left_against_a_loop():
+    """Solved: nothing from there on; diverged: everything; a loss above the baseline counts as 1."""
+    told = {
+        "finished": [0.8, 0.6, float("nan"), 0.2, float("inf")],
+        "solved": [0.5, 0.1],
+        "diverged": [0.3],
+    }
+    at = {"solved": 20.0, "diverged": 4.0}
+    members = []
+    for i, (status, losses) in enumerate(told.items()):
+        records = tuple(
+            {"step": 10 * (k + 1), "train_loss": 0.0, "loss": loss} for k, loss in enumerate(losses)
+        )
+        result = {"loss": 0.5, "baseline": 0.5, "status": status}
+        result |= {f"{s}_at": at[s] if s == status else math.inf for s in at}
+        config = {"training": {"steps": 50, "eval_every": 10}}
+        members.append(Member(i, {}, config, 0.0, result, records))
+    steps, share = curves.share_left(Table(members))
+    assert steps.tolist() == [10, 20, 30, 40, 50]
+    assert share.tolist() == [
+        pytest.approx([1, 1, 1, 0.4, 1]),
+        pytest.approx([1, 0.2, 0, 0, 0]),
+        [1, 1, 1, 1, 1],
+    ]
+    assert curves.mean_left(Table(members)).tolist() == pytest.approx([0.88, 0.24, 1])
