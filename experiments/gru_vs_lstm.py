@@ -12,10 +12,10 @@ import jax
 import ml_collections
 import numpy as np
 
-from rnnlab import models, plots, runner, sweep, training
+from rnnlab import curves, models, plots, runner, sweep, training
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
-from rnnlab.records import Member, Table, Undecided
+from rnnlab.records import Table, Undecided
 
 CELLS = ("rnn-tanh", "gru", "lstm")
 BLOCKS = {"rnn-tanh": 1, "gru": 3, "lstm": 4}  # kernels over [h, x], one a gate or candidate
@@ -118,26 +118,9 @@ def step_times(config: Any) -> dict[str, float]:
 # ---- what became of a member -------------------------------------------------------------------
 
 
-def curve(member: Member) -> np.ndarray:
-    """The test loss at every look, as a share of the memoryless answer's, at most 1.
-
-    A member that stopped has from there on nothing left to learn, 0, if it solved the task, and
-    all of it, 1, if it diverged.
-    """
-    looks = [record["loss"] for record in member.metrics if "train_loss" in record]
-    share = np.nan_to_num(np.array(looks) / member.result["baseline"], nan=1.0, posinf=1.0)
-    settings = member.config["training"]
-    missing = settings["steps"] // settings["eval_every"] - share.size
-    after = float(member.result["status"] == "diverged")
-    return np.append(np.minimum(share, 1.0), np.full(missing, after))
-
-
 def left(table: Table, cell: str, length: int) -> np.ndarray:
-    """A number a seed: the mean of :func:`curve` over the budget; 1: nothing was learned."""
-    chosen = table.select({"cell.name": cell, "task.length": length})
-    if not len(chosen):
-        raise Undecided(f"no {cell} of length {length}")
-    return np.array([curve(member).mean() for member in chosen])
+    """:func:`rnnlab.curves.mean_left` of a cell's members at a length, a number a seed."""
+    return curves.mean_left(table.select({"cell.name": cell, "task.length": length}))
 
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -160,12 +143,11 @@ def _curves(table: Table) -> tuple[Any, str]:
     for ax, length in zip(axes[0], lengths, strict=True):
         ends = []
         for cell, members in table.select({"task.length": length}).group_by("cell.name").items():
-            curves = np.stack([curve(member) for member in members])
-            every = members[0].config["training"]["eval_every"]
-            steps = every * np.arange(1, curves.shape[1] + 1)
-            ends.append(plots.band(ax, steps, curves, TITLES[cell], CELLS.index(cell)))
-        ax.axhline(1, color="#777777", linewidth=0.8, linestyle="--")
+            if len(members):
+                index = CELLS.index(cell)
+                ends.append(plots.band(ax, *curves.share_left(members), TITLES[cell], index))
         ax.set(xlabel="updates", ylim=(0, 1.05))
+        curves.baseline(ax, 1, "")
         plots.title(ax, f"T = {length}")
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("test loss / memoryless answer's")
