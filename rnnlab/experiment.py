@@ -132,7 +132,7 @@ def plan(
         try:
             for check in checks:
                 check(member)
-        except ValueError as error:
+        except (ValueError, FileNotFoundError, ConnectionError) as error:
             raise UserError(f"member {index} ({words(members[index])}): {error}") from error
     return Plan(experiment, config, parts, members, configs, len({group(c) for c in configs}))
 

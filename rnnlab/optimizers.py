@@ -34,7 +34,7 @@ class Optimizer:
         momentum: of "momentum".
         decay: of the squares in "rmsprop".
         b1, b2: of "adam".
-        eps: of "rmsprop" and "adam".
+        eps: of "rmsprop", under the root (PyTorch has it outside), and "adam".
         schedule: "constant", "linear" or "cosine" to zero at ``steps``.
         warmup_steps: of a linear rise from 0 before the schedule.
         steps: in all.

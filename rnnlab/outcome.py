@@ -90,7 +90,8 @@ def probe(train: Train, state: TrainState, data: Any) -> dict[str, Any]:
 
     Returns:
         {"adjoint_h": log10 ‖∂L/∂h_t‖ (T,), the median over the batch; "adjoint_C" for an LSTM;
-        "grad_<block>": ‖∂L/∂block‖}. −inf: exactly zero for half of the batch or more.
+        "grad_<block>": ‖∂L/∂block‖}, of the loss that is trained on, without Ω and without noise
+        inside the model. −inf: exactly zero for half of the batch or more.
     """
     adjoints, blocks = _look(train, state, data)
     found: dict[str, Any] = {f"adjoint_{k}": _median(np.asarray(v)) for k, v in adjoints.items()}
@@ -105,7 +106,7 @@ def _look(train: Train, state: TrainState, data: Any) -> tuple[dict[str, Any], d
     loss_of = losses.by_name(setup.task.loss)
 
     def loss(outputs: Any) -> Any:
-        return loss_of(outputs, batch.targets, batch.mask)
+        return loss_of(outputs, batch.targets, batch.mask, setup.settings.reduction)
 
     def read_out(ys: Any) -> Any:
         h = ys[:, -1] if setup.task.many_to_one else ys
@@ -131,17 +132,27 @@ def _median(log10_norms: np.ndarray) -> np.ndarray:
 # ---- parameters --------------------------------------------------------------------------------
 
 
+def params_file(run_dir: str | os.PathLike[str], index: int) -> Path:
+    """Where a member's trained parameters are: params/<member>.npz."""
+    return Path(run_dir) / PARAMS / f"{index}.npz"
+
+
 def save_params(run_dir: Path, index: int, params: Any) -> None:
-    """Write a member's parameters, params/<member>.npz, each array under its path in the tree."""
-    folder = Path(run_dir) / PARAMS
-    folder.mkdir(exist_ok=True)
+    """Write a member's parameters, each array under its path in the tree."""
     arrays = {
         jax.tree_util.keystr(place): np.asarray(leaf)
         for place, leaf in jax.tree_util.tree_leaves_with_path(params)
     }
     packed = io.BytesIO()
     np.savez(packed, **arrays)  # type: ignore[arg-type]
-    records.write_bytes(folder / f"{index}.npz", packed.getvalue())
+    write_params(run_dir, index, packed.getvalue())
+
+
+def write_params(run_dir: Path, index: int, packed: bytes) -> None:
+    """Write a member's parameters, as :func:`save_params` packed them, here or elsewhere."""
+    path = params_file(run_dir, index)
+    path.parent.mkdir(exist_ok=True)
+    records.write_bytes(path, packed)
 
 
 def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, Any]:
@@ -164,7 +175,7 @@ def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, Any
     config = ConfigDict(records.with_overrides(base, overrides))
     setup = training.setup_of(config)
     like = jax.eval_shape(lambda: training.draw_params(setup.model, jax.random.key(0), setup.task))
-    path = run_dir / PARAMS / f"{index}.npz"
+    path = params_file(run_dir, index)
     if not path.is_file():
         raise UserError(f"{path} is missing")
     with np.load(path, allow_pickle=False) as arrays:

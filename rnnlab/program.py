@@ -80,14 +80,17 @@ class Program:
         return self.setup.task.load()
 
     def stack(self, trees: Sequence[Any]) -> Any:
-        """Members' trees side by side, one to a slot and the last repeated; on the devices."""
-        trees = [*trees, *[trees[-1]] * (self.capacity - len(trees))]
+        """Members' trees side by side, one to a slot; on the devices."""
         hosted = [jax.tree.map(np.asarray, tree) for tree in trees]
         return self.place(jax.tree.map(lambda *leaves: np.stack(leaves), *hosted))
 
     def place(self, stacked: Any) -> Any:
-        """A stacked tree of host arrays, on the devices."""
-        return self._put(stacked, P("members"))
+        """A stacked tree of host arrays, on the devices; the last fills the slots that are left."""
+
+        def full(leaf: np.ndarray) -> np.ndarray:
+            return np.concatenate([leaf, np.repeat(leaf[-1:], self.capacity - len(leaf), axis=0)])
+
+        return self._put(jax.tree.map(full, stacked), P("members"))
 
     def start(self, members: Sequence[Member]) -> tuple[TrainState, Any]:
         """(states, hypers) of the members, before the first update."""
@@ -114,7 +117,7 @@ class Program:
             device, place = divmod(slot, self.slots)
             order[device, counts[device]] = place
             counts[device] += 1
-        chosen = self.place((order.reshape(-1), counts))
+        chosen = self._put((order.reshape(-1), counts), P("members"))
         return self.compiled(states, hypers, self.data, *chosen)
 
     @cached_property

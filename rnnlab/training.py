@@ -9,7 +9,7 @@ Step s reads window s mod n of sequence s div n, so that where a run is in its d
 """
 
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -280,7 +280,7 @@ class Train:
 
         (loss, carry), grads = jax.value_and_grad(run, has_aux=True)(params)
         if settings.regulariser == "omega":
-            extra = hyper.omega * omega_gradient(model, params, batch.inputs, loss_of)
+            extra = hyper.omega * omega_gradient(model, params, batch.inputs, loss_of, start)
             recurrent = grads["params"]["recurrent"]
             recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)
             grads = {"params": {**grads["params"], "recurrent": recurrent}}
@@ -385,6 +385,8 @@ def task_of(config: Any) -> Task:
 
 def _model(config: Any) -> Any:
     init, cell = InitScheme.from_config(config.init), config.cell
+    if cell.layers < 1:
+        raise ValueError(f"cell.layers must be at least 1, got {cell.layers}")
     layers = [recurrence.by_name(cell.name, cell.hidden_size, init) for _ in range(cell.layers)]
     layer = layers[0] if cell.layers == 1 else recurrence.stack(layers)
     return models.for_task(task_of(config), layer, init)
@@ -405,18 +407,37 @@ def hyper_of(group: Any) -> Hyper:
     """The numbers of a config's ``training`` group that may differ within a program.
 
     Raises:
-        ValueError: a negative one.
+        ValueError: a negative one, or a bound of 0 on the gradient's norm.
     """
     for key in _DYNAMIC:
         if not group[key] >= 0:
             raise ValueError(f"training.{key} must not be negative, got {group[key]}")
+    if group["clip_norm"] == 0:
+        raise ValueError("training.clip_norm=0.0 would leave no gradient (inf: no clipping)")
     return Hyper(**{key: jnp.asarray(group[key], jnp.float32) for key in _DYNAMIC})
 
 
 def check(config: Any) -> None:
-    """Raise ValueError where a member's config does not make sense; nothing is drawn."""
-    setup_of(config)
+    """Refuse a member's config that does not make sense; its data are read, nothing is drawn.
+
+    Raises:
+        ValueError: an unknown key or name, a number out of its range, data that do not fit.
+        FileNotFoundError, ConnectionError: data that are not there.
+    """
+    setup = setup_of(config)
+    _check_data(setup.task, setup.settings.batch_size, setup.settings.eval_batch_size)
     hyper_of(config.training)
+
+
+@lru_cache(maxsize=64)  # a sweep's members share their data
+def _check_data(task: Task, batch_size: int, eval_batch_size: int) -> None:
+    """Read the data, and see whether batches of these sizes can be had."""
+
+    def batches(data: Any) -> tuple[Batch, Batch]:
+        key = jax.random.key(0)
+        return task.batch(data, key, 0, batch_size), task.test(data, key, eval_batch_size)
+
+    jax.eval_shape(batches, task.load())
 
 
 def member(config: Any, key: Array) -> Member:
