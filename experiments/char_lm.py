@@ -82,14 +82,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 def get_sweep(config: Any) -> list[dict[Any, Any]]:
     """Cells x seeds."""
-    seeds = tuple(range(config.run.seeds))
+    axes = {"seed": tuple(range(config.run.seeds))}
     return [
-        {
-            "cell.name": (cell,),
-            "init.forget_bias": ("1.0" if cell == "lstm" else "",),
-            "seed": seeds,
-        }
-        for cell in CELLS
+        {"cell.name": ("rnn-tanh", "gru"), **axes},
+        {"cell.name": ("lstm",), "init.forget_bias": ("1.0",), **axes},
     ]
 
 
@@ -108,7 +104,7 @@ def predict(config: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)  # members share their text
 def counted(task: Any) -> dict[int, float]:
-    """Bits a character of the n-gram of each order, on the characters that the model is scored on."""
+    """Bits a character of the n-gram of each order, on the characters that models are scored on."""
     data, V = task.load(), task.input_size
     scored = task.test(data, jax.random.key(0), task.batch_size).targets.size
     known = data.test[: scored + 1]  # the first is given to a model, too, and not scored
@@ -117,7 +113,7 @@ def counted(task: Any) -> dict[int, float]:
     }
 
 
-def measure(config: Any, setup: train.Setup, params: Any) -> dict[str, Any]:
+def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
     """Samples, what the whole pass says of the greedy one, and parameters at several lengths."""
     alphabet = setup.task.alphabet
     prompt = jnp.array([[alphabet.index(c) for c in PROMPT if c in alphabet]], jnp.int32)
