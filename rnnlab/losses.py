@@ -42,7 +42,7 @@ def cross_entropy(
     if logits.shape[:-1] != targets.shape:
         raise ValueError(f"cross_entropy: logits {logits.shape} need targets of shape "
                          f"{logits.shape[:-1]}, got {targets.shape}")  # fmt: skip
-    log_p = jax.nn.log_softmax(logits)
+    log_p = jax.nn.log_softmax(_counted(logits, mask))
     each = -jnp.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]
     return reduce(each, mask, reduction)
 
@@ -67,7 +67,19 @@ def mse(
     """
     if outputs.shape != jnp.shape(targets):
         raise ValueError(f"mse: outputs {outputs.shape} and targets {jnp.shape(targets)} differ")
-    return reduce(jnp.square(outputs - targets).mean(-1), mask, reduction)
+    error = _counted(outputs, mask) - _counted(jnp.asarray(targets), mask)
+    return reduce(jnp.square(error).mean(-1), mask, reduction)
+
+
+def _counted(values: Array, mask: Array | None) -> Array:
+    """(..., O), zero where nothing counts, so that a NaN there stays out of gradients, too."""
+    _check_mask(mask, values.shape[:-1])
+    return values if mask is None else jnp.where(mask[..., None], values, 0)
+
+
+def _check_mask(mask: Array | None, shape: tuple[int, ...]) -> None:
+    if mask is not None and jnp.shape(mask) != shape:
+        raise ValueError(f"mask must be {shape}, as the targets, got {jnp.shape(mask)}")
 
 
 def reduce(each: Array, mask: Array | None, reduction: str = "mean") -> Array:
@@ -77,9 +89,8 @@ def reduce(each: Array, mask: Array | None, reduction: str = "mean") -> Array:
     if mask is None:
         count = each.size
     else:
-        if jnp.shape(mask) != each.shape:
-            raise ValueError(f"mask must be {each.shape}, as the targets, got {jnp.shape(mask)}")
-        each = jnp.where(mask, each, 0)  # a NaN where nothing counts stays out
+        _check_mask(mask, each.shape)
+        each = jnp.where(mask, each, 0)
         count = jnp.maximum(mask.sum(dtype=each.dtype), 1)
     return each.sum() / (each.shape[0] if reduction == "sum_over_time" else count)
 
@@ -104,8 +115,14 @@ def by_name(name: str) -> Callable[..., Array]:
 def accuracy(logits: Array, targets: Array, mask: Array | None = None) -> Array:
     """The share of counted targets (...) that the largest of the logits (..., O) names.
 
+    Raises:
+        ValueError: shapes that do not fit.
+
     >>> float(accuracy(jnp.eye(2), jnp.array([0, 0])))
     0.5
     """
+    if logits.shape[:-1] != jnp.shape(targets):
+        raise ValueError(f"accuracy: logits {logits.shape} need targets of shape "
+                         f"{logits.shape[:-1]}, got {jnp.shape(targets)}")  # fmt: skip
     right = (jnp.argmax(logits, axis=-1) == targets).astype(logits.dtype)
     return reduce(right, mask)

@@ -18,19 +18,12 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab import cells, recurrence
+from rnnlab.engines.fused import SLOPES
 from rnnlab.errors import unknown
 
 Array = jax.Array
 
 BOUND = 1e-20  # of ‖δ‖²; below it there is no direction left to keep
-
-# f'(a) in terms of h = f(a)
-_SLOPES: dict[str, Callable[[Array], Array]] = {
-    "tanh": lambda h: 1 - h * h,
-    "sigmoid": lambda h: h * (1 - h),
-    "relu": lambda h: (h > 0).astype(h.dtype),
-    "identity": jnp.ones_like,
-}
 
 
 def check_omega(layer: Any) -> None:
@@ -42,8 +35,8 @@ def check_omega(layer: Any) -> None:
     cell = getattr(layer, "cell", None)
     if not isinstance(layer, recurrence.CellLayer) or not isinstance(cell, cells.RNN):
         raise ValueError(f"regulariser='omega' is defined for one simple RNN, got {layer}")
-    if cell.activation not in _SLOPES:
-        raise ValueError(unknown("activation for regulariser='omega':", cell.activation, _SLOPES))
+    if cell.activation not in SLOPES:
+        raise ValueError(unknown("activation for regulariser='omega':", cell.activation, SLOPES))
 
 
 def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
@@ -56,7 +49,7 @@ def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
         a scalar, 0 where every gradient is below the bound.
     """
     hs, deltas = jax.lax.stop_gradient((hs[:, :-1], deltas[:, 1:]))
-    back = (deltas @ W_hh.T) * _SLOPES[activation](hs)  # ‖∂a_{t+1}/∂a_tᵀ δ_{t+1}‖
+    back = (deltas @ W_hh.T) * SLOPES[activation](hs)  # ‖∂a_{t+1}/∂a_tᵀ δ_{t+1}‖
     whole = jnp.sum(jnp.square(deltas), axis=-1)
     counts = whole >= BOUND
     ratio = jnp.sum(jnp.square(back), axis=-1) / jnp.where(counts, whole, 1)

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnlab import InitScheme, bidirectional, cells, gru, layer, losses, lstm, models, rnn, stack
 from rnnlab.models import LanguageModel, ManyToMany, ManyToOne
-from rnnlab.recurrence import Bidirectional, CellLayer
+from rnnlab.recurrence import ENGINES, Bidirectional, CellLayer
 from tests import oracles
 from tests.oracles import assert_close, random_like, to_numpy
 from tests.test_parity_torch import params_of
@@ -444,7 +444,7 @@ def test_members_stacked_equal_members_alone():
 
 
 @pytest.mark.parametrize("kind", [ManyToOne, ManyToMany, LanguageModel])
-def test_options_reach_the_layer(kind):
+def test_options_reach_the_layer(kind, monkeypatch):
     net = stack([lstm(H), gru(H)], dropout=0.5)
     model = kind(net, V)
     params, inputs = draw(model), inputs_of(model)
@@ -458,7 +458,18 @@ def test_options_reach_the_layer(kind):
     np.testing.assert_array_equal(noisy[0], noisy[1])
     assert (noisy[0] != noisy[2]).any()
     assert (noisy[0] != plain).any()
-    np.testing.assert_array_equal(model.apply(params, inputs, engine="scan")[0], plain)
+    ran = []
+    for name, engine in ENGINES.items():
+
+        def spied(*args, name=name, engine=engine, **options):
+            ran.append(name)
+            return engine(*args, **options)
+
+        monkeypatch.setitem(ENGINES, name, spied)
+    for name in ("scan", "fused"):
+        ran.clear()
+        assert_close(model.apply(params, inputs, engine=name)[0], plain, 1e-6)
+        assert ran == [name, name]  # one run a layer of the stack
     with pytest.raises(ValueError, match="unknown engine 'scam'; did you mean 'scan'"):
         model.apply(params, inputs, engine="scam")
 
