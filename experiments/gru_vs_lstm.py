@@ -40,11 +40,11 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "cell": {"name": "lstm", "hidden_size": 128 if full else 32, "layers": 1},
             "init": InitScheme.config(),
             "training": training.config(
-                steps=20_000 if full else 2000,
+                steps=20_000 if full else 4000,
                 learning_rate=1e-3 if full else 3e-3,
                 clip_norm=1.0,
                 batch_size=32 if full else 16,
-                eval_every=200 if full else 50,
+                eval_every=200 if full else 100,
                 eval_batch_size=1000 if full else 200,
             ),
             "run": runner.config(
