@@ -65,11 +65,11 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "cell": {"name": "rnn-tanh", "hidden_size": 128 if full else 32, "layers": 1},
             "init": InitScheme.config(),
             "training": training.config(
-                steps=10_000 if full else 800,
+                steps=10_000 if full else 1000,  # the sweep sets each task's own
                 learning_rate=1e-3 if full else 3e-3,
                 clip_norm=1.0,
                 batch_size=32 if full else 16,
-                eval_every=200 if full else 25,
+                eval_every=200 if full else 50,
                 eval_batch_size=1000 if full else 200,
             ),
             "probes": {"at": (0,)},  # the gradient before the first update
@@ -91,11 +91,17 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
         "adding": {
             "task.length": (200 if full else 50,),
             "task.solved_at": (0.01 if full else 0.05,),
+            "training.steps": (10_000 if full else 1500,),
         },
-        "delayed_recall": {"task.delay": (100 if full else 30,)},
+        "delayed_recall": {
+            "task.delay": (100 if full else 30,),
+            "task.solved_at": (0.01 if full else 0.05,),
+            "training.steps": (10_000 if full else 1000,),
+        },
         "pixel_digits": {
             "task.source": ("mnist" if full else "digits",),
             "task.solved_at": (0.9 if full else 0.7,),
+            "training.steps": (10_000 if full else 1000,),
         },
     }
     seeds = tuple(range(config.run.seeds))

@@ -149,12 +149,13 @@ def test_figures_of_a_tiny_run(tmp_path):
     config = LOADED.get_config()
     with config.unlocked():
         config.cell.hidden_size = 4
-        config.training.update(steps=4, eval_every=2, batch_size=2, eval_batch_size=4)
+        config.training.update(eval_every=2, batch_size=2, eval_batch_size=4)
     axes = {
         "task.name": ["pixel_digits"],
         "cell.name": ["rnn-tanh"],
         "init.w_h": ["orthogonal", "sparse"],
         "init.w_x": ["xavier_uniform"],
+        "training.steps": [4],
         "seed": [0],
     }
     narrowed = sweep.replace_axes(config, LOADED.get_sweep(config), axes)
