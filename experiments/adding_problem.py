@@ -11,7 +11,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from rnnlab import plots, runner, theory, training
+from rnnlab import curves, plots, runner, theory, training
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
 from rnnlab.records import Table
@@ -37,7 +37,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "cell": {"name": "rnn-tanh", "hidden_size": 100 if full else 50, "layers": 1},
             "init": InitScheme.config(),
             "training": training.config(
-                steps=20_000 if full else 1500,
+                steps=20_000 if full else 2000,
                 learning_rate=1e-3,
                 clip_norm=1.0,
                 batch_size=32,
@@ -64,33 +64,6 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
     rates, key = config.run.rates, "training.learning_rate"
     models = ((TANH, rates), (IRNN, rates), (ORTHOGONAL, rates), (LSTM, config.run.lstm_rates))
     return [{**{k: (v,) for k, v in m.items()}, key: r, **shared} for m, r in models]
-
-
-# ---- what is read from the members -------------------------------------------------------------
-
-
-def looks(chosen: Table) -> tuple[np.ndarray, np.ndarray]:
-    """(updates, test loss (members, looks)); a member that stopped keeps its last loss."""
-    chosen.stack("loss")  # raises Undecided where there is no member
-    own = chosen[0].config["training"]
-    steps = np.arange(own["eval_every"], own["steps"] + 1, own["eval_every"])
-    rows = []
-    for member in chosen:
-        row = [record["loss"] for record in member.metrics if "train_loss" in record]
-        rows.append(row + [row[-1]] * (steps.size - len(row)))
-    return steps, np.array(rows)
-
-
-def best(chosen: Table) -> Table:
-    """The members at the learning rate with the fewest updates to solve, or the lowest loss."""
-
-    def rank(rate: float) -> tuple[float, float]:
-        at = chosen.select({"training.learning_rate": rate})
-        return float(np.median(at.stack("solved_at"))), float(np.median(at.stack("loss")))
-
-    chosen.stack("loss")
-    rate = min(chosen.values("training.learning_rate"), key=rank)
-    return chosen.select({"training.learning_rate": rate})
 
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -131,14 +104,12 @@ def _curves(table: Table, models: dict[str, dict[str, Any]]) -> Any:
             chosen = table.select({"task.length": length, **model})
             if not len(chosen):
                 continue
-            chosen = best(chosen)
-            rate = chosen.criteria["training.learning_rate"]
-            solved = np.isfinite(chosen.stack("solved_at"))
-            label = f"{name}, rate {rate:g}: {solved.sum()} of {solved.size}"
-            ends.append(plots.band(ax, *looks(chosen), label, index))
-        plots.theory_line(ax, np.array([0, last]), np.full(2, BASELINE))
-        ax.annotate("1/6", (0, BASELINE), (3, -3), textcoords="offset points", va="top", fontsize=8)
+            chosen = curves.best(chosen)
+            rate, solved = chosen.criteria["training.learning_rate"], curves.success_rate(chosen)
+            label = f"{name}, rate {rate:g}: {solved * len(chosen):.0f} of {len(chosen)}"
+            ends.append(curves.draw(ax, chosen, "loss", label, index))
         ax.set(xlabel="updates", ylim=(0, 0.25), xlim=(0, last))
+        curves.baseline(ax, BASELINE, "1/6")
         plots.title(ax, f"T = {length}")
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("mean squared error")
@@ -169,24 +140,16 @@ def _claims_at(table: Table, length: int) -> list[Claim]:
 
     def leaves(model: dict[str, Any]) -> Any:
         def check() -> tuple[bool, str]:
-            chosen = best(table.select({**at, **model}))
-            loss, solved = chosen.stack("loss"), chosen.stack("solved_at")
-            return bool(np.median(loss) < BASELINE / 2), (
-                f"median error {np.median(loss):.4f}; {np.isfinite(solved).sum()} of {loss.size} "
-                f"solve it, the median after {_updates(solved)}"
-            )
+            chosen = curves.best(table.select({**at, **model}))
+            loss = float(np.median(chosen.stack("loss")))
+            return loss < BASELINE / 2, f"median error {loss:.4f}; {curves.solved(chosen)}"
 
         return check
 
     def identity() -> tuple[bool, str]:
-        pair = [
-            best(table.select({**at, **model})).stack("solved_at") for model in (IRNN, ORTHOGONAL)
-        ]
-        return bool(np.median(pair[0]) < np.median(pair[1])), (
-            f"solved after, medians: identity {_updates(pair[0])} ({np.isfinite(pair[0]).sum()} of "
-            f"{pair[0].size} solve it), orthogonal {_updates(pair[1])} "
-            f"({np.isfinite(pair[1]).sum()} of {pair[1].size})"
-        )
+        one, other = (curves.best(table.select({**at, **model})) for model in (IRNN, ORTHOGONAL))
+        sooner = np.median(one.stack("solved_at")) < np.median(other.stack("solved_at"))
+        return bool(sooner), (f"identity: {curves.solved(one)}; orthogonal: {curves.solved(other)}")
 
     half = "median error at the end, at its best learning rate, below half of 1/6"
     return [
@@ -201,8 +164,3 @@ def _claims_at(table: Table, length: int) -> list[Claim]:
               "fewer updates to an error of .01, medians at each one's best learning rate",
               "holds", identity),
     ]  # fmt: skip
-
-
-def _updates(solved_at: np.ndarray) -> str:
-    median = float(np.median(solved_at))
-    return f"{median:.0f} updates" if np.isfinite(median) else "more updates than there were"

@@ -193,6 +193,8 @@ def _learning(table: Table) -> tuple[Any, str]:
 
 def _clipping(table: Table) -> tuple[Any, str]:
     linear = table.select(dict(zip(INIT_KEYS, LINEAR, strict=True)))
+    if not len(linear):
+        raise Undecided("no linear RNN")
     figure, axes = plots.new_figure(1, 2, size=(11, 3.8))
     norms, shares = axes[0]
     ends: list[plots.End | None] = []
@@ -213,6 +215,8 @@ def _clipping(table: Table) -> tuple[Any, str]:
     ends = []
     for index, method in enumerate(("SGD", "clip")):
         by_rate = _of(linear, LINEAR, method).group_by("training.learning_rate")
+        if not by_rate:
+            continue
         style = plots.look(index)
         share = [np.mean(members.stack("status") == "diverged") for members in by_rate.values()]
         shares.plot(list(by_rate), share, marker="o", markersize=4, **style)
