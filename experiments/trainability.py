@@ -26,6 +26,9 @@ from typing import Any
 
 import ml_collections
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from rnnlab import plots, runner, tasks, theory, training
@@ -119,7 +122,7 @@ def _sigma_w(config: Any) -> float:
 def _input_variance(config: Any) -> float:
     """Second moment of one entry of W_xh x_t, at the noisy steps."""
     std = parse(config.init.w_x)[1]["std"]
-    task = tasks.from_config(config.task)
+    task: Any = tasks.from_config(config.task)  # a DelayedRecall
     return task.input_size * std**2 * task.input_variance
 
 
@@ -214,9 +217,7 @@ def figures(table: Table) -> dict[str, Any]:
 
 
 def _map(ax: Any, cells: Cells) -> None:
-    import matplotlib as mpl
-
-    colours, norm = mpl.colormaps["cividis"], mpl.colors.Normalize(0, 1)
+    colours, norm = colormaps["cividis"], Normalize(0, 1)
     lengths = np.unique(cells.T)
     rows = _edges(np.log(lengths))
     for T, low, high in zip(lengths, rows[:-1], rows[1:], strict=True):
@@ -249,7 +250,7 @@ def _map(ax: Any, cells: Cells) -> None:
     ax.minorticks_off()
     plots.title(ax, f"tanh RNN; dashed: 6|ξ|, critical at σ_w = {critical:.2f}")
     figure: Any = ax.get_figure(root=True)
-    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=ax, pad=0.02)
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, pad=0.02)
     bar.set_label("accuracy")
     bar.ax.axhline(SUCCESS, color="white", linewidth=2)
 
