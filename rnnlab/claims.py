@@ -138,12 +138,11 @@ def format_table(verdicts: Iterable[Verdict], width: int | None = None) -> str:
         width: columns; the terminal's own (at most 100) when not given.
     """
     verdicts = list(verdicts)
-    columns = max(40, width or min(100, shutil.get_terminal_size((100, 24)).columns))
+    columns = _columns(width)
     blocks = []
     for v in verdicts:
-        mark = v.verdict if v.as_expected else f"{v.verdict}, UNEXPECTED"
         rows = [
-            ("", f"{mark}: {v.statement}"),
+            ("", _headline(v)),
             ("holds if", v.threshold),
             ("expected", v.expected + " (closed form)" * v.closed_form),
             ("measured", v.measured),
@@ -161,3 +160,25 @@ def format_table(verdicts: Iterable[Verdict], width: int | None = None) -> str:
         ]
         blocks.append("\n".join(lines))
     return "\n".join([*blocks, summary(verdicts)])
+
+
+def format_short(verdicts: Iterable[Verdict], width: int | None = None) -> str:
+    """As :func:`format_table`, a claim and what was measured only, and no summary."""
+    return "\n".join(
+        line
+        for v in verdicts
+        for line in textwrap.wrap(
+            f"{_headline(v)} [{v.measured}]",
+            _columns(width),
+            initial_indent="  ",
+            subsequent_indent=" " * 6,
+        )
+    )
+
+
+def _headline(v: Verdict) -> str:
+    return f"{v.verdict if v.as_expected else f'{v.verdict}, UNEXPECTED'}: {v.statement}"
+
+
+def _columns(width: int | None) -> int:
+    return max(40, width or min(100, shutil.get_terminal_size((100, 24)).columns))

@@ -1,4 +1,4 @@
-"""The command line: rnnlab run | list | report | compare.
+"""The command line: rnnlab run | list | report | compare | reproduce.
 
 absl flags, with a fresh ``FlagValues`` for every command and config_flags for ``--config.key``.
 This file reads arguments and prints; what is done is in experiment.py. It imports nothing heavy
@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from rnnlab import __version__
-from rnnlab.errors import unknown
+from rnnlab.errors import NO_SPACE, unknown
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+    from rnnlab.cluster import Cluster
     from rnnlab.experiment import Plan, Run
     from rnnlab.loading import Experiment
 
@@ -34,6 +35,7 @@ rnnlab: a laboratory for recurrent networks in JAX
   rnnlab run --config=FILE [options]    run one, or go on with it, and print its claims
   rnnlab report DIR                     write the report of a finished run again
   rnnlab compare DIR DIR...             several runs on one page
+  rnnlab reproduce                      every experiment at its small default, and one page
 
   rnnlab COMMAND --help                 the options of a command
   rnnlab --version
@@ -54,6 +56,13 @@ one that is finished.
   --workdir=DIR                   the run directory [runs/<experiment>-<hash of the config>]
   --dry_run                       print members, groups and minutes; run and write nothing
   --strict                        exit status 1 when a claim's verdict is not the expected one
+
+Beyond one machine, for experiments that train, with the same results:
+
+  --launcher=ray                  each group of members a job on an existing Ray cluster; this
+                                  process keeps the run directory
+  --ray_address=HOST:PORT         the cluster's head [auto: $RAY_ADDRESS, or the one running here]
+  --ray_cpus=N --ray_gpus=N       what a job takes [the cluster's CPUs dealt out to the groups; 0]
 
 With --config=FILE, --help lists the keys of that config and the axes of its sweep.
 """
@@ -76,7 +85,19 @@ rnnlab compare DIR DIR... [--out=compare.html]
 Lay several runs side by side on one self-contained page.
 """
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_REPRODUCE_HELP = """\
+rnnlab reproduce [options]
+
+Run every experiment that comes with rnnlab at its small default, but for those that measure speed,
+and write one page: each published claim, what was expected, what was measured, whether it holds,
+and the minutes. The same command goes on with one that was interrupted.
+
+  --only=NAME,NAME,...            these experiments only
+  --workdir=DIR                   for the runs and reproduce.html [runs/reproduce]
+  --dry_run                       print experiments, members and minutes; run and write nothing
+  --strict                        exit status 1 when a claim's verdict is not the expected one, or
+                                  an experiment cannot run
+"""
 
 
 class _Terminated(KeyboardInterrupt):
@@ -116,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, flags.Error) as error:
         return _fail(str(error))
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if error.errno in NO_SPACE:
             again = f"free some and give the same command: {_again(args)}"
             return _fail(f"no space left on the disk; what is finished is kept: {again}", 1)
         if error.errno in (errno.EACCES, errno.EROFS):
@@ -124,7 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     except KeyboardInterrupt as stop:
         code = 143 if isinstance(stop, _Terminated) else 130
-        where = "; finished members are kept, go on with" if command == "run" else ""
+        runs = command in ("run", "reproduce")
+        where = "; finished members are kept, go on with" if runs else ""
         return _fail(f"interrupted{where}: {_again(args)}" if where else "interrupted", code)
 
 
@@ -232,6 +254,7 @@ def _run(args: list[str]) -> int:
         "strict", False, "fail on an unexpected or undecided verdict", flag_values=fv
     )
     flags.DEFINE_boolean("dry_run", False, "print the plan only", flag_values=fv)
+    _define_launchers(fv)
     if target is None:
         _parse(fv, [arg for arg in args if not re.match(r"--?(no)?(config|sweep)\.", arg)])
         raise flags.Error("run needs --config=FILE; `rnnlab list` shows the experiments")
@@ -243,10 +266,36 @@ def _run(args: list[str]) -> int:
     if fv["dry_run"].value:
         print(_describe(plan, fv["workdir"].value))
         return 0
+    cluster = _cluster(fv)
     _use_all_cores()
-    run = experiment.execute(plan, fv["workdir"].value)
+    run = experiment.execute(plan, fv["workdir"].value, cluster=cluster)
     _print_claims(run)
     return int(bool(fv["strict"].value) and not all(v.verdict == v.expected for v in run.claims))
+
+
+def _define_launchers(fv: flags.FlagValues) -> None:
+    flags.DEFINE_string("launcher", "local", "local or ray", flag_values=fv)
+    flags.DEFINE_string("ray_address", "auto", "a Ray cluster's head", flag_values=fv)
+    flags.DEFINE_integer("ray_cpus", 0, "CPUs a job; 0: the CPUs dealt out", flag_values=fv)
+    flags.DEFINE_integer("ray_gpus", 0, "GPUs a job", flag_values=fv)
+    for name in ("ray_address", "ray_cpus", "ray_gpus"):
+        flags.DEFINE_alias(name.replace("_", "-"), name, flag_values=fv)
+
+
+def _cluster(fv: flags.FlagValues) -> "Cluster | None":
+    """The cluster that --launcher=ray means; None: here."""
+    launcher = fv["launcher"].value
+    if launcher == "ray":
+        from rnnlab.cluster import Cluster
+
+        cpus, gpus = (int(fv[name].value or 0) for name in ("ray_cpus", "ray_gpus"))
+        return Cluster(str(fv["ray_address"].value), cpus, gpus)
+    if launcher != "local":
+        raise flags.Error(unknown("launcher", launcher, ("local", "ray")))
+    for name in ("ray_address", "ray_cpus", "ray_gpus"):
+        if fv[name].present:
+            raise flags.Error(f"--{name} has no effect without --launcher=ray")
+    return None
 
 
 def _use_all_cores() -> None:
@@ -395,11 +444,46 @@ def _compare(args: list[str]) -> int:
     return 0
 
 
+def _reproduce(args: list[str]) -> int:
+    from rnnlab import reproduce
+    from rnnlab.claims import format_short, summary
+
+    fv = flags.FlagValues()
+    flags.DEFINE_list("only", [], "these experiments only", flag_values=fv)
+    flags.DEFINE_string("workdir", str(reproduce.WORKDIR), "the directory", flag_values=fv)
+    flags.DEFINE_boolean("strict", False, "fail on a surprise", flag_values=fv)
+    flags.DEFINE_boolean("dry_run", False, "print the plan only", flag_values=fv)
+    _parse(fv, args)
+    _use_all_cores()
+    parts = reproduce.plan([name.strip() for name in fv["only"].value])
+    if fv["dry_run"].value:
+        for part in parts:
+            words = part.reason
+            if part.plan is not None:
+                minutes = (part.plan.seconds or 0) / 60
+                words = f"{len(part.plan.members)} members, about {minutes:.1f} minutes"
+            print(f"{part.name:<20}  {words}")
+        return 0
+    found = reproduce.run(parts, str(fv["workdir"].value))
+    for name, verdicts in found.verdicts.items():
+        print(f"{name} ({found.seconds[name] / 60:.1f} minutes)")
+        print(format_short(verdicts))
+    for name, reason in found.missing.items():
+        print(f"{name} did not run: {reason}")
+    every = [v for verdicts in found.verdicts.values() for v in verdicts]
+    minutes = sum(found.seconds.values()) / 60
+    print(f"{len(found.verdicts)} experiments in {minutes:.1f} minutes; {summary(every)}")
+    print(f"page: {found.page}")
+    surprise = found.missing or not all(v.verdict == v.expected for v in every)
+    return int(bool(fv["strict"].value and surprise))
+
+
 _COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, _RUN_HELP),
     "list": (_list, _LIST_HELP),
     "report": (_report, _REPORT_HELP),
     "compare": (_compare, _COMPARE_HELP),
+    "reproduce": (_reproduce, _REPRODUCE_HELP),
 }
 
 if __name__ == "__main__":

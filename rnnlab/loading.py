@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -115,8 +116,17 @@ def find() -> list[Found]:
 
     Files are read, not executed: a description is the first line of a docstring.
     """
+    return _find([Path("experiments"), *_shared_dirs()])
+
+
+def find_shipped() -> list[Found]:
+    """The experiments that come with rnnlab: see :func:`find`."""
+    return _find(_shared_dirs())
+
+
+def _find(folders: Iterable[Path]) -> list[Found]:
     found: dict[str, Found] = {}
-    for folder in [Path("experiments"), *_shared_dirs()]:
+    for folder in folders:
         for path in sorted(folder.glob("*.py")):
             try:
                 tree = ast.parse(path.read_bytes())
@@ -144,6 +154,16 @@ def _locate(text: str) -> Path:
     raise UserError(f"no file {given}: {unknown('experiment', given.stem, names)}")
 
 
+def execute(source: bytes, path: Path) -> ModuleType:
+    """The module that an experiment's source makes; the file itself need not be here."""
+    # Compiled here, not by importlib, which would leave a __pycache__ beside the user's file.
+    module = ModuleType(f"rnnlab_experiment_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and pickle look it up
+    exec(compile(source, str(path), "exec"), module.__dict__)
+    return module
+
+
 def load(path_or_name: str | os.PathLike[str], arg: str | None = None) -> Experiment:
     """Load an experiment's file.
 
@@ -162,11 +182,7 @@ def load(path_or_name: str | os.PathLike[str], arg: str | None = None) -> Experi
         text, _, after = text.partition(":")
     path = _locate(text)
     shown = path if path == Path(text) else Path("experiments") / path.name
-    # Compiled here, not by importlib, which would leave a __pycache__ beside the user's file.
-    module = ModuleType(f"rnnlab_experiment_{path.stem}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses and pickle look it up
-    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    module = execute(path.read_bytes(), path)
     missing = [name for name in _PARTS if not callable(getattr(module, name, None))]
     if missing:
         raise UserError(f"{shown.as_posix()} is no experiment: it lacks {', '.join(missing)}")

@@ -22,6 +22,7 @@ from rnnlab.claims import Verdict, summary
 from rnnlab.records import UserError, decode_config, flatten
 
 _MARKS = {"holds": "✓", "refuted": "✗", "undecided": "?"}
+REPRODUCTION = "reproduce.html"
 _ABSENT = object()  # a key that a run does not have, which differs from None
 
 
@@ -106,6 +107,44 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
     out.parent.mkdir(parents=True, exist_ok=True)
     records.write_bytes(out, page)
     return out
+
+
+def reproduction_report(
+    workdir: Path, names: Sequence[str], seconds: Mapping[str, float], missing: Mapping[str, str]
+) -> Path:
+    """Write one page over a set of runs: every claim, what was expected and what was measured.
+
+    Args:
+        workdir: where the runs lie, each in a directory of its name; the page goes there too.
+        names: the runs, finished.
+        seconds: by name, what each took.
+        missing: what did not run, and why.
+
+    Returns:
+        the path of the page, reproduce.html.
+    """
+    runs = [_load(workdir / name) for name in names]
+    verdicts = [verdict for run in runs for verdict in run.verdicts]
+    page = _render(
+        "reproduce",
+        title=f"rnnlab reproduce · {summary(verdicts)}",
+        runs=runs,
+        names=names,
+        summary=summary(verdicts),
+        unexpected=[
+            (name, place, run.verdicts[place - 1])
+            for name, run in zip(names, runs, strict=True)
+            for place in run.unexpected
+        ],
+        counts=[[sum(v.verdict == kind for v in run.verdicts) for kind in _MARKS] for run in runs],
+        seconds=[_duration(seconds.get(name, 0.0)) for name in names],
+        total=_duration(sum(seconds.get(name, 0.0) for name in names)),
+        leads=[(_blocks(run.info["description"]) or [("p", "")])[0][1] for run in runs],
+        missing=missing,
+    )
+    path = workdir / REPRODUCTION
+    records.write_bytes(path, page)
+    return path
 
 
 # --------------------------------------------------------------------------------------- reading
