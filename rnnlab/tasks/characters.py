@@ -31,7 +31,8 @@ class Characters:
     of it and carries the state. The text is read as a ring that starts elsewhere every pass.
 
     Args:
-        path: a UTF-8 file, or a data set with a column "text" on the hub; empty: the State of
+        path: a UTF-8 file; a table with a column "text", local (.csv, .jsonl, .parquet, …) or on
+            the hub, its rows joined by newlines (:mod:`rnnlab.tasks.hub`); empty: the State of
             the Union speeches of ``rnnlab[data]``, by year.
         batch_size: B, streams; those that :meth:`batch` is asked for.
         limit: characters of the text to use, from its start; 0: all.
@@ -159,7 +160,7 @@ class Characters:
 @lru_cache(maxsize=2)  # sizes are asked for often, and a sweep's members read the same text
 def _encoded(path: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """(alphabet, the text as places in it)."""
-    if path and not Path(path).expanduser().is_file():
+    if path and (hub.is_table(path) or not Path(path).expanduser().is_file()):
         text = "\n".join(hub.load_text(path)["text"])
     else:
         text = files.read_text(path)

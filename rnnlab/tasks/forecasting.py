@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ from rnnlab import losses
 from rnnlab.errors import unknown
 from rnnlab.tasks.base import Batch, Goal
 from rnnlab.tasks.files import read_column
-from rnnlab.tasks.hub import shuffled_indices
+from rnnlab.tasks.hub import load_column, shuffled_indices
 
 Array = jax.Array
 
@@ -35,7 +36,8 @@ class Forecasting:
 
     Args:
         source: "mackey_glass" (:func:`mackey_glass`) or "csv", a column of a file.
-        path, column: of "csv": the file, and the column's name where it has several.
+        path, column: of "csv": the file, and the column's name where it has several. A table of
+            another kind, or a name on the hub, is read as :func:`rnnlab.tasks.hub.load_table` does.
         points: values of the Mackey–Glass series.
         window: T. horizon: steps ahead.
         solved_at: the loss, mean squared error in standard deviations, that counts as solved.
@@ -182,7 +184,10 @@ class Forecasting:
 
 @lru_cache(maxsize=4)
 def _column(path: str, column: str) -> np.ndarray:
-    return read_column(path, column)
+    # our own reader for a local .csv: it names the line that does not fit
+    if Path(path).suffix == ".csv" and Path(path).expanduser().is_file():
+        return read_column(path, column)
+    return load_column(path, column)
 
 
 @lru_cache(maxsize=4)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,6 +27,15 @@ _READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jsonl": ("from_json", {}),
     ".parquet": ("from_parquet", {}),
 }
+
+
+def is_table(path: str) -> bool:
+    """Whether a name looks like one of the tables that are read here, by its ending.
+
+    >>> is_table("a.parquet"), is_table("a.txt")
+    (True, False)
+    """
+    return Path(path).suffix in _READERS
 
 
 def load_text(
@@ -55,6 +65,32 @@ def load_table(path_or_name: str, split: str = "train", cache: str = "") -> "Dat
     Args and raises as :func:`load_text`; ValueError also for a file of another kind.
     """
     return _load(path_or_name, split, cache, other="")
+
+
+def load_column(path_or_name: str, column: str, split: str = "train") -> np.ndarray:
+    """One column (N,) float64 of a table, in the order of its rows.
+
+    Args:
+        column: may be empty where there is only one. The others as :func:`load_table`.
+    Raises:
+        as :func:`load_table`; ValueError also for no such column, or values in it that are no
+        finite numbers.
+    """
+    table = load_table(path_or_name, split)
+    names = table.column_names
+    if not column and len(names) == 1:
+        column = names[0]
+    if column not in names:
+        raise ValueError(f"{path_or_name!r}: task.column must name one of {names}, got {column!r}")
+    try:
+        values = np.array(table[column], np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{path_or_name!r}: column {column!r} is not all numbers") from None
+    lost = np.flatnonzero(~np.isfinite(values))
+    if lost.size:
+        raise ValueError(f"{path_or_name!r}: column {column!r} must be finite, row {lost[0]} is "
+                         f"{values[lost[0]]}")  # fmt: skip
+    return values
 
 
 def _load(name: str, split: str, cache: str, other: str) -> "Dataset":
