@@ -86,12 +86,12 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 def get_sweep(config: Any) -> list[dict[Any, Any]]:
     """For every length the σ_w at the ratios of the predicted length, on both sides."""
-    critical, v = _critical(config), _input_variance(config)
+    critical, v = critical_sigma(config), input_variance(config)
     return [
         {
             "task.delay": (T,),
             "init.w_h": tuple(
-                f"orthogonal(gain={_sigma_at(T * 2**ratio, critical, v, chaotic):.5f})"
+                f"orthogonal(gain={sigma_at(T * 2**ratio, critical, v, chaotic):.5f})"
                 for chaotic in (False, True)
                 for ratio in sorted(config.grid.ratios, reverse=chaotic)
             ),
@@ -103,34 +103,43 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
 
 def predict(config: Any) -> dict[str, Any]:
     """What mean field says of a member before it trains."""
-    sigma_w, v = _sigma_w(config), _input_variance(config)
+    sigma_w, v = recurrent_gain(config), input_variance(config)
     length = theory.trainable_length(sigma_w, input_variance=v)
     return {
         "sigma_w": sigma_w,
         "input_variance": v,
-        "chaotic": sigma_w > _critical(config),
+        "chaotic": sigma_w > critical_sigma(config),
         "predicted_length": length,
         "predicted": config.task.delay <= length,
         "predicted_without_input": config.task.delay <= theory.trainable_length(sigma_w),
     }
 
 
-def _sigma_w(config: Any) -> float:
+def recurrent_gain(config: Any) -> float:
+    """σ_w."""
     return float(parse(config.init.w_h)[1]["gain"])
 
 
-def _input_variance(config: Any) -> float:
-    """Second moment of one entry of W_xh x_t, at the noisy steps."""
-    std = parse(config.init.w_x)[1]["std"]
+def input_variance(config: Any) -> float:
+    """Second moment of one entry of W_xh x_t, at the noisy steps.
+
+    Raises:
+        ValueError: a W_xh that is not normal(std=…).
+    """
+    name, options = parse(config.init.w_x)
+    if name != "normal" or "std" not in options:
+        raise ValueError(f'init.w_x must be "normal(std=…)", got {config.init.w_x!r}')
+    std = options["std"]
     task: Any = tasks.from_config(config.task)  # a DelayedRecall
     return task.input_size * std**2 * task.input_variance
 
 
-def _critical(config: Any) -> float:
-    return theory.critical_sigma_w(input_variance=_input_variance(config))
+def critical_sigma(config: Any) -> float:
+    """The σ_w at which χ = 1 under the task's noise."""
+    return theory.critical_sigma_w(input_variance=input_variance(config))
 
 
-def _sigma_at(length: float, critical: float, v: float, chaotic: bool) -> float:
+def sigma_at(length: float, critical: float, v: float, chaotic: bool) -> float:
     """The σ_w whose predicted length this is, above or below the critical one."""
     from scipy.optimize import brentq
 
