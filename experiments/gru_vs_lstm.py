@@ -143,10 +143,9 @@ def _curves(table: Table) -> tuple[Any, str]:
     for ax, length in zip(axes[0], lengths, strict=True):
         ends = []
         for cell, members in table.select({"task.length": length}).group_by("cell.name").items():
-            if len(members):
-                index = CELLS.index(cell)
-                ends.append(plots.band(ax, *curves.share_left(members), TITLES[cell], index))
-        ax.set(xlabel="updates", ylim=(0, 1.05))
+            index = CELLS.index(cell)
+            ends.append(plots.band(ax, *curves.share_left(members), TITLES[cell], index))
+        ax.set(xlabel="updates", xlim=(0, table[0].config["training"]["steps"]), ylim=(0, 1.05))
         curves.baseline(ax, 1, "")
         plots.title(ax, f"T = {length}")
         plots.direct_labels(ax, ends)

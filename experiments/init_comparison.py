@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from rnnlab import plots, runner, training
 from rnnlab.claims import Claim
-from rnnlab.curves import mean_left, share_left
+from rnnlab.curves import baseline, mean_left, share_left
 from rnnlab.initializers import InitScheme
 from rnnlab.records import Member, Table, Undecided
 
@@ -205,15 +205,18 @@ WORST = -90.0  # decades: what is below is drawn here
 
 def figures(table: Table) -> dict[str, Any]:
     """The figures of the report, each with its caption."""
-    out = {f"curves_{task}": _curves(table, task) for task in table.values("task.name")}
-    return out | {"schemes": _schemes(table), "start_and_end": _start_and_end(table)}
+    by_w_h = _only(table, "w_h")
+    if not len(by_w_h):  # a narrowed sweep
+        return {"schemes": _schemes(table)}
+    out = {f"curves_{task}": _curves(m, task) for task, m in by_w_h.group_by("task.name").items()}
+    return out | {"schemes": _schemes(table), "start_and_end": _start_and_end(by_w_h)}
 
 
-def _curves(table: Table, task: str) -> tuple[Any, str]:
-    chosen = _only(table, "w_h").select({"task.name": task})
+def _curves(chosen: Table, task: str) -> tuple[Any, str]:
     cells = chosen.values("cell.name")
-    figure, axes = plots.new_figure(1, max(len(cells), 1), size=(14, 3.4), share_y=True)
-    for ax, cell in zip(axes[0], cells, strict=False):
+    figure, axes = plots.new_figure(1, len(cells), size=(14, 3.4), share_y=True)
+    last = chosen[0].config["training"]["steps"]
+    for ax, cell in zip(axes[0], cells, strict=True):
         ends = []
         for scheme, members in chosen.select({"cell.name": cell}).group_by("init.w_h").items():
             updates, shares = share_left(members)
@@ -223,8 +226,8 @@ def _curves(table: Table, task: str) -> tuple[Any, str]:
             else:
                 ax.plot(updates, np.median(shares, axis=0), color="#aaaaaa", linewidth=0.9,
                         zorder=1)  # fmt: skip
-        plots.theory_line(ax, np.array(ax.get_xlim()), np.ones(2))
-        ax.set(xlabel="updates", ylim=(0, 1.05))
+        ax.set(xlabel="updates", xlim=(0, last), ylim=(0, 1.05))
+        baseline(ax, 1, "")
         plots.title(ax, f"{TITLES[task]}: {TITLES[cell]}")
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("test loss / memoryless answer's")
@@ -282,21 +285,18 @@ def _schemes(table: Table) -> tuple[Any, str]:
     )
 
 
-def _start_and_end(table: Table) -> tuple[Any, str]:
-    chosen = _only(table, "w_h")
+def _start_and_end(chosen: Table) -> tuple[Any, str]:
     tasks = chosen.values("task.name")
     figure, axes = plots.new_figure(1, len(tasks), size=(4.2 * len(tasks), 3.8), share_y=True)
     for ax, task in zip(axes[0], tasks, strict=True):
         for index, (cell, members) in enumerate(
             chosen.select({"task.name": task}).group_by("cell.name").items()
         ):
-            if len(members):
-                ax.plot(
-                    np.maximum(_kept(members), WORST),
-                    mean_left(members),
-                    "osD^"[index % 4], color=plots.look(index)["color"], markersize=5, alpha=0.65,
-                    markeredgewidth=0, label=TITLES[cell],
-                )  # fmt: skip
+            ax.plot(
+                np.maximum(_kept(members), WORST), mean_left(members), "osD^"[index % 4],
+                color=plots.look(index)["color"], markersize=5, alpha=0.65, markeredgewidth=0,
+                label=TITLES[cell],
+            )  # fmt: skip
         ax.axvline(0, color="#777777", linewidth=0.8)
         ax.set(xlabel="log10 of ‖∂L/∂h_1‖ / ‖∂L/∂h_T‖ before training", ylim=(0, 1.05))
         plots.title(ax, TITLES[task])

@@ -64,7 +64,7 @@ def member(index, overrides, at=None, first=None):
 
 
 def table(spoil=lambda flat: {}):
-    """Every member of the default, one seed; ``spoil`` gives some of them another ``at`` or ``first``."""
+    """Every member, one seed; ``spoil`` gives some of them another ``at`` or ``first``."""
     return records.Table(
         member(index, overrides, **spoil(FLAT | overrides))
         for index, overrides in enumerate(MEMBERS)
