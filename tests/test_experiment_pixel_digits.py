@@ -1,0 +1,67 @@
+"""experiments/pixel_digits.py: a tiny run draws its figures, and every claim can turn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnlab import experiment, records, sweep
+
+FILE = Path(__file__).parent.parent / "experiments" / "pixel_digits.py"
+SMALL = {
+    "cell.hidden_size": 4,
+    "training.steps": 4,
+    "training.eval_every": 2,
+    "training.batch_size": 3,
+    "training.eval_batch_size": 6,
+}
+# accuracies (reading order, permuted) by line, with which every claim but the third holds
+GOOD = {
+    "tanh RNN, N(0, .001)": (0.3, 0.3),
+    "tanh RNN, orthogonal": (0.9, 0.8),
+    "IRNN": (0.9, 0.85),
+    "LSTM": (0.95, 0.9),
+    "GRU": (0.93, 0.88),
+}
+
+
+def verdicts(**spoilt):
+    """One sign a claim, in order; ``spoilt``: accuracies of the cell or scheme of a line."""
+    loaded = experiment.load(FILE)
+    lines = loaded.module.LINES
+    assert set(GOOD) == set(lines)
+    accuracies = {line: spoilt.get(line.split()[-1].strip("(.)"), GOOD[line]) for line in lines}
+    config = loaded.get_config()
+    members = []
+    for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
+        (line,) = (name for name, (own, _) in lines.items() if own.items() <= overrides.items())
+        best = overrides["training.learning_rate"] == 4e-3
+        accuracy = accuracies[line][overrides["task.permuted"]] if best else 0.0
+        result = {"accuracy": accuracy, "loss": 1 - accuracy, "solved_at": np.inf}
+        nested = records.with_overrides(config.to_dict(), overrides)
+        members.append(records.Member(index, overrides, nested, 0.0, result))
+    table = records.Table(members)
+    with pytest.raises(records.Undecided):
+        loaded.module.claims(table.select({"cell.name": "gru"}))[0].check()
+    return "".join("-+"[bool(c.check()[0])] for c in loaded.module.claims(table))
+
+
+def test_claims_can_come_out_the_other_way():
+    assert verdicts() == "++-++++++"
+    assert verdicts(**{"001": (0.75, 0.7)}) == "----+++++"
+    assert verdicts(orthogonal=(0.4, 0.4)) == "+++-+++++"
+    assert verdicts(IRNN=(0.96, 0.955)) == "++++---++"
+    assert verdicts(LSTM=(0.85, 0.845)) == "++-+--+--"
+
+
+def test_a_tiny_run_draws_what_a_narrowed_sweep_has(tmp_path):
+    loaded = experiment.load(FILE)
+    config = sweep.apply(loaded.get_config(), SMALL)
+    axes = loaded.get_sweep(config)[2]  # the IRNN
+    axes = axes | {"seed": (0,), "task.permuted": (False, True)}
+    experiment.run(loaded, config, sweep=axes, workdir=tmp_path / "run", progress=False)
+    run = experiment.load_run(tmp_path / "run")
+    assert set(run.figures) == {"curves", "accuracy"}
+    assert all(path.stat().st_size > 10_000 for path, _ in run.figures.values())
+    decided = {c.statement: c.verdict for c in run.claims if c.verdict != "undecided"}
+    assert list(decided) == ["Permuted pixels are harder for an IRNN"]
