@@ -112,6 +112,29 @@ class Checkpoints:
                 self._pass_over(number, error)
         return None
 
+    def pack(self, last: int) -> dict[int, dict[str, bytes]]:
+        """The files of the ``last`` newest, by number and path, to be sent somewhere else."""
+        found = {}
+        for number in self._numbers()[-last:]:
+            root = self._directory / str(number)
+            files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+            found[number] = {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
+        return found
+
+    def unpack(self, packed: dict[int, dict[str, bytes]]) -> None:
+        """Add what :meth:`pack` gave elsewhere, each whole or not at all; drop the oldest."""
+        for number, files in packed.items():
+            target = self._directory / str(number)
+            part = target.with_name(f"{number}.tmp")
+            shutil.rmtree(part, ignore_errors=True)
+            for name, content in files.items():
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                (part / name).write_bytes(content)
+            shutil.rmtree(target, ignore_errors=True)
+            part.rename(target)
+        for number in self._numbers()[: -self._keep]:
+            shutil.rmtree(self._directory / str(number))
+
     def _pass_over(self, number: int, error: Exception) -> None:
         reason = str(error).splitlines()[0] if str(error) else ""
         before = [n for n in self._numbers() if n < number]

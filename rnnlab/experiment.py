@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
@@ -31,6 +31,9 @@ from rnnlab import sweep as sweeps
 from rnnlab.claims import Verdict, decide
 from rnnlab.loading import Experiment, load
 from rnnlab.records import Table, Undecided, UserError
+
+if TYPE_CHECKING:
+    from rnnlab.cluster import Cluster
 
 _DPI = 150
 
@@ -238,15 +241,26 @@ def run(
 
 
 def execute(
-    plan: Plan, workdir: str | os.PathLike[str] | None = None, *, progress: bool = True
+    plan: Plan,
+    workdir: str | os.PathLike[str] | None = None,
+    *,
+    progress: bool = True,
+    cluster: "Cluster | None" = None,
 ) -> Run:
-    """Run what was planned: see :func:`run`."""
+    """Run what was planned: see :func:`run`; on the nodes of a cluster if one is given."""
     run_dir = plan.run_dir if workdir is None else Path(workdir)
+    if cluster is not None and not (run_dir / records.REPORT).is_file():
+        if not plan.experiment.trains:
+            raise UserError(
+                f"--launcher=ray takes groups of members that train; those of "
+                f"{plan.experiment.file} run here, one by one"
+            )
+        cluster.connect()
     with _owned(run_dir):
         _begin(plan, run_dir)
         _predict(plan, run_dir)
         if not (run_dir / records.REPORT).is_file():
-            _run_members(plan, run_dir, progress)
+            _run_members(plan, run_dir, progress, cluster)
             finish(plan.experiment, run_dir)
     return load_run(run_dir)
 
@@ -437,7 +451,7 @@ class _Output:
         self.done.add(index)
 
 
-def _run_members(plan: Plan, run_dir: Path, show: bool) -> None:
+def _run_members(plan: Plan, run_dir: Path, show: bool, cluster: "Cluster | None") -> None:
     output = _Output(plan, run_dir)
     if len(output.done) == len(plan.members):
         return
@@ -445,7 +459,7 @@ def _run_members(plan: Plan, run_dir: Path, show: bool) -> None:
         _say(f"{run_dir}: {len(output.done)} of {len(plan.members)} members are finished")
     with progress.shown(len(plan.members), len(output.done), show) as step:
         if plan.experiment.trains:
-            _train(plan, run_dir, output, step)
+            _train(plan, run_dir, output, step, cluster)
         else:
             _run_each(plan, run_dir, output, step)
 
@@ -476,8 +490,10 @@ def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -
         step(len(output.done))
 
 
-def _train(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -> None:
-    """Members that train, group by group."""
+def _train(
+    plan: Plan, run_dir: Path, output: _Output, step: progress.Step, cluster: "Cluster | None"
+) -> None:
+    """Members that train, group by group, here or on the nodes of a cluster."""
     import jax
 
     from rnnlab import runner
@@ -505,7 +521,10 @@ def _train(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -> N
             step(len(output.done), str(tally))
 
     jobs = [runner.Job(i, c, jax.random.key(c.seed)) for i, c in enumerate(plan.configs)]
-    runner.train(jobs, set(output.done), run_dir, plan.hash, Sink())
+    if cluster is None:
+        runner.train(jobs, set(output.done), run_dir, plan.hash, Sink())
+    else:
+        cluster.train(plan.experiment, jobs, set(output.done), run_dir, plan.hash, Sink())
 
 
 def _encoded(result: Any) -> dict[str, Any]:
