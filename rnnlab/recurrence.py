@@ -65,7 +65,8 @@ def unroll(
         {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
         the one after its last real step.
     Raises:
-        TypeError: xs that are not floats; lengths that are not whole numbers.
+        TypeError: xs that are not floats; lengths that are not whole numbers; forward mode where
+            the engine is "fused".
         ValueError: shapes that do not fit, lengths outside 0 … T, unknown taps or engines.
 
     >>> import jax
@@ -90,16 +91,24 @@ def unroll(
         xs = jnp.where(mask[..., None], xs, 0)
     if engine == "auto":
         engine = "fused" if fused_engine.supports(cell, taps) else "scan"
-    ys, state, tapped = ENGINES[engine](
-        cells.without_init(cell),
-        params,
-        jnp.moveaxis(xs, -2, 0),
-        state,
-        mask=None if mask is None else jnp.moveaxis(mask, -1, 0),
-        key=None if deterministic else key,
-        reverse=reverse,
-        taps=taps,
-    )
+    try:
+        ys, state, tapped = ENGINES[engine](
+            cells.without_init(cell),
+            params,
+            jnp.moveaxis(xs, -2, 0),
+            state,
+            mask=None if mask is None else jnp.moveaxis(mask, -1, 0),
+            key=None if deterministic else key,
+            reverse=reverse,
+            taps=taps,
+        )
+    except TypeError as error:  # inside another jit JAX itself says it, and later
+        if engine != "fused" or "forward-mode" not in str(error):
+            raise
+        raise TypeError(
+            "engine 'fused' is differentiated in reverse mode only: for jvp and jacfwd "
+            "use engine='scan'"
+        ) from None
     ys, tapped = jax.tree.map(lambda y: jnp.moveaxis(y, 0, -2), (ys, tapped))
     if mask is not None:
         ys, tapped = jax.tree.map(lambda y: jnp.where(mask[..., None], y, 0), (ys, tapped))

@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from rnnlab import cells, gru, lstm, rnn
+from rnnlab import cells, gru, lstm, recurrence, rnn, unroll
 from rnnlab.engines.fused import fused, supports
 from rnnlab.engines.scan import scan
 from tests import oracles
@@ -89,6 +89,43 @@ def test_any_batch_axes(name, batch, x64):
     cell = CELLS[name]
     mask = jnp.asarray(np.random.default_rng(3).random((T, *batch)) < 0.7)
     check(cell, draw(cell, batch=batch), 1e-10, mask=mask)
+
+
+@both_orders
+@both_lengths
+@each_cell
+def test_equals_differences_of_the_equations_in_numpy(name, lengths, reverse, x64):
+    """A third oracle: loops in NumPy, each leaf moved a little along a direction of its own."""
+    cell = CELLS[name]
+    args = draw(cell)
+    real = np.ones((T, B)) if lengths is None else np.asarray(mask_of(lengths))
+    rng = np.random.default_rng(5)
+    to_ys = rng.standard_normal((T, B, H)) * real[..., None]
+    to_final = {part: rng.standard_normal((B, H)) for part in args[2]._fields}
+
+    def loss(args):
+        ys, final, _ = fused(cell, *args, mask=mask_of(lengths), reverse=reverse)
+        return (ys * to_ys).sum() + sum((final._asdict()[k] * v).sum() for k, v in to_final.items())
+
+    def by_hand(leaves):
+        params, xs, state = jax.tree.unflatten(jax.tree.structure(args), leaves)
+        run = oracles.recurrence(
+            oracles.STEPS[name], params, np.moveaxis(xs, 0, 1), state._asdict(),
+            lengths=lengths, reverse=reverse,
+        )  # fmt: skip
+        ys = np.moveaxis(run.ys, 1, 0)
+        return (ys * to_ys).sum() + sum((run.state[k] * v).sum() for k, v in to_final.items())
+
+    value, gradients = jax.jit(jax.value_and_grad(loss))(args)
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(args)]
+    assert abs(value - by_hand(leaves)) < 1e-10 * abs(value)
+    for place, gradient in enumerate(jax.tree.leaves(gradients)):
+        direction = rng.standard_normal(gradient.shape)
+        ahead, back = list(leaves), list(leaves)
+        ahead[place], back[place] = (leaves[place] + e * direction for e in (1e-5, -1e-5))
+        difference = (by_hand(ahead) - by_hand(back)) / 2e-5
+        parts = np.asarray(gradient) * direction
+        assert abs(difference - parts.sum()) < 1e-7 * np.abs(parts).sum()
 
 
 @pytest.mark.parametrize("steps", [0, 1])
@@ -188,71 +225,99 @@ def test_forward_mode_is_refused(name):
 # ---- transformations ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mapping", ["vmap", "map"])
+def on_its_own(tree, mapped, place):
+    """What member ``place`` is given: its own of what is mapped, the common one of the rest."""
+    return tuple(
+        jax.tree.map(lambda leaf: leaf[place], part) if own else part
+        for part, own in zip(tree, mapped, strict=True)
+    )
+
+
+def several(cell, mapped, count):
+    """(params, xs, s_0), a leading axis of members on what is mapped."""
+    members = [draw(cell, seed=seed) for seed in range(count)]
+    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    return tuple(
+        part if own else common
+        for part, common, own in zip(together, members[0], mapped, strict=True)
+    )
+
+
+PARAMS, XS, ALL = (True, False, False), (False, True, False), (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "mapped"),
+    [("vmap", PARAMS), ("vmap", XS), ("vmap", ALL), ("map", ALL)],
+    ids=["vmap-params", "vmap-xs", "vmap-all", "map-all"],
+)
 @both_lengths
 @each_kind
-def test_members(name, lengths, mapping, x64):
-    """Mapped over params, inputs and states: each as alone."""
-    cell = CELLS[name]
-    members = [draw(cell, seed=seed) for seed in range(3)]
-    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-    mask = mask_of(lengths)
+def test_members(name, lengths, mapping, mapped, x64):
+    """Mapped over parameters, inputs, all: each member as alone."""
+    cell, mask = CELLS[name], mask_of(lengths)
+    args = several(cell, mapped, 3)
 
-    def one(member):
+    def one(*member):
         return outcome(fused, cell, *member, mask=mask)
 
-    got = jax.vmap(one)(together) if mapping == "vmap" else jax.lax.map(one, together)
-    for n, member in enumerate(members):
-        expected = outcome(scan, cell, *member, mask=mask)
+    if mapping == "vmap":
+        got = jax.vmap(one, in_axes=tuple(0 if own else None for own in mapped))(*args)
+    else:
+        got = jax.lax.map(lambda member: one(*member), args)
+    for n in range(3):
+        expected = outcome(scan, cell, *on_its_own(args, mapped, n), mask=mask)
         oracles.assert_close(jax.tree.map(lambda leaf, n=n: leaf[n], got), expected, 1e-10)
 
 
-@pytest.mark.parametrize("varying", ["params", "xs"])
+@pytest.mark.parametrize("mapped", [PARAMS, XS, ALL], ids=["params", "xs", "all"])
 @both_lengths
 @each_kind
-def test_inside_shard_map(name, lengths, varying, x64):
-    """With shard_map's types checked, whichever of the arguments vary over the mesh."""
-    cell = CELLS[name]
-    args = draw(cell)
-    mask = mask_of(lengths)
-    params = P("members") if varying == "params" else P()
-    xs = P("members") if varying == "xs" else P()
-    out = xs if varying == "xs" else params
+def test_inside_shard_map(name, lengths, mapped, x64):
+    """With shard_map's types checked, whichever of the arguments vary over two devices."""
+    cell, mask = CELLS[name], mask_of(lengths)
+    args = several(cell, mapped, 2)
+    mesh = Mesh(np.array(jax.devices()[:2]), ("members",))
+    specs = tuple(P("members") if own else P() for own in mapped)
 
-    def loss(params, xs, state):
-        ys, final, _ = fused(cell, params, xs, state, mask=mask)
-        return (jnp.sin(ys).sum() + final.h.sum())[None]
+    def loss(engine, *member):
+        ys, final, _ = engine(cell, *member, mask=mask)
+        return jnp.sin(ys).sum() + final.h.sum()
 
     def total(*args):
-        mesh = Mesh(np.array(jax.devices()[:1]), ("members",))
-        sharded = jax.shard_map(loss, mesh=mesh, in_specs=(params, xs, P()), out_specs=out)
-        return sharded(*args).sum()
+        def one(*args):
+            return loss(fused, *on_its_own(args, mapped, 0))[None]
+
+        return jax.shard_map(one, mesh=mesh, in_specs=specs, out_specs=P("members"))(*args).sum()
 
     def plain(*args):
-        ys, final, _ = scan(cell, *args, mask=mask)
-        return jnp.sin(ys).sum() + final.h.sum()
+        return sum(loss(scan, *on_its_own(args, mapped, n)) for n in range(2))
 
     got, expected = (jax.jit(jax.grad(f, argnums=(0, 1, 2)))(*args) for f in (total, plain))
     oracles.assert_close(got, expected, 1e-10)
 
 
-def test_gradient_inside_shard_map(x64):
-    """The batch over the mesh, the parameters everywhere: their gradients are summed over it."""
-    cell = lstm(H)
-    params, xs, state = draw(cell)
+@both_lengths
+@each_kind
+def test_gradient_inside_shard_map(name, lengths, x64):
+    """The batch over two devices, the parameters on both: their gradients are summed over them."""
+    cell, mask = CELLS[name], mask_of(lengths)
+    mask = jnp.ones((T, B), bool) if mask is None else mask
+    args = draw(cell)
 
-    def gradient(params, xs, state):
-        return jax.grad(lambda *args: jnp.sin(fused(cell, *args)[0]).sum(), (0, 1, 2))(
-            params, xs, state
-        )
+    def gradient(engine, params, xs, state, mask):
+        def loss(*args):
+            return jnp.sin(engine(cell, *args, mask=mask)[0]).sum()
 
-    mesh = Mesh(np.array(jax.devices()[:1]), ("batch",))
+        return jax.grad(loss, (0, 1, 2))(params, xs, state)
+
+    mesh = Mesh(np.array(jax.devices()[:2]), ("batch",))
     specs = (P(), P(None, "batch"), P("batch"))
-    sharded = jax.shard_map(gradient, mesh=mesh, in_specs=specs, out_specs=specs)
-    expected = jax.grad(lambda *args: jnp.sin(scan(cell, *args)[0]).sum(), (0, 1, 2))(
-        params, xs, state
+    sharded = jax.shard_map(
+        partial(gradient, fused), mesh=mesh, in_specs=(*specs, P(None, "batch")), out_specs=specs
     )
-    oracles.assert_close(jax.jit(sharded)(params, xs, state), expected, 1e-10)
+    got = jax.jit(sharded)(*args, mask)
+    oracles.assert_close(got, gradient(scan, *args, mask), 1e-10)
 
 
 def test_equal_cells_compile_once(monkeypatch):
@@ -350,3 +415,93 @@ def test_narrow_inputs():
     assert [a.dtype for a in jax.tree.leaves(got)] == [a.dtype for a in jax.tree.leaves(expected)]
     oracles.assert_close(got[0], expected[0], 1e-5)
     oracles.assert_close(got[1], expected[1], 1e-2)
+
+
+# ---- through unroll ----------------------------------------------------------------------------
+
+
+class OwnLSTM(cells.LSTM):
+    """An LSTM of a user's, whose step may be another."""
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The names of the engines that ran."""
+    names = []
+    for name, engine in recurrence.ENGINES.items():
+
+        def spied(*args, name=name, engine=engine, **options):
+            names.append(name)
+            return engine(*args, **options)
+
+        monkeypatch.setitem(recurrence.ENGINES, name, spied)
+    return names
+
+
+@each_cell
+def test_auto_picks_it(name, ran):
+    params, xs, _ = draw(CELLS[name])
+    unroll(CELLS[name], params, xs)
+    unroll(CELLS[name], params, xs, lengths=np.full(T, 2), reverse=True)
+    assert ran == ["fused", "fused"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "taps"),
+    [(lstm(H), ("f",)), (OwnLSTM(H), ()), (Leaky(H), ()), (rnn(H, jnp.sin), ())],
+    ids=["taps", "subclass of LSTM", "subclass of RNN", "callable"],
+)
+def test_auto_leaves_the_rest_to_scan(cell, taps, ran):
+    params, xs, _ = draw(cell)
+    unroll(cell, params, xs, taps=taps)
+    assert ran == ["scan"]
+    with pytest.raises(ValueError, match=r"engine 'fused' runs .* use engine 'scan'"):
+        unroll(cell, params, xs, taps=taps, engine="fused")
+
+
+@pytest.mark.parametrize("batch", [(), (4,), (2, 2)], ids=str)
+@both_orders
+@each_kind
+def test_unroll_is_the_same_by_either_engine(name, reverse, batch, x64):
+    """Lengths, NaN in the padding, a random s_0: values and all gradients."""
+    cell = CELLS[name]
+    params, xs, state = draw(cell, batch=batch)
+    lengths = np.resize([4, 9, 0, 6], batch)
+    padded = np.arange(T)[:, None] >= lengths.reshape(-1)
+    xs = jnp.where(padded.reshape(T, *batch)[..., None], jnp.nan, xs)
+    xs = jnp.moveaxis(xs, 0, -2)
+
+    @partial(jax.jit, static_argnums=0)
+    def both(engine):
+        def run(params, xs, state):
+            return unroll(
+                cell, params, xs, lengths=lengths, initial_state=state, reverse=reverse,
+                engine=engine,
+            )  # fmt: skip
+
+        results, pull = jax.vjp(run, params, xs, state)
+        return results, pull(oracles.random_like(results, 7))
+
+    got, expected = both("fused"), both("scan")
+    oracles.assert_close(got, expected, 1e-10)
+    assert not np.asarray(got[1][1])[np.moveaxis(padded.reshape(T, *batch), 0, -1)].any()
+
+
+@pytest.mark.parametrize("engine", ["auto", "fused"])
+def test_unroll_refuses_forward_mode_by_name(engine):
+    cell = lstm(H)
+    params, xs, _ = draw(cell)
+    with pytest.raises(TypeError, match=r"engine 'fused' .* reverse mode only.*engine='scan'"):
+        jax.jacfwd(lambda params: unroll(cell, params, xs, engine=engine)[0])(params)
+    tangent = jax.jvp(lambda p: unroll(cell, p, xs, engine="scan")[0], (params,), (params,))[1]
+    assert np.isfinite(tangent).all()
+
+
+def test_other_type_errors_pass_through_unroll(monkeypatch):
+    def broken(*args, **options):
+        raise TypeError("something else")
+
+    monkeypatch.setitem(recurrence.ENGINES, "fused", broken)
+    params, xs, _ = draw(lstm(H))
+    with pytest.raises(TypeError, match=r"^something else$"):
+        unroll(lstm(H), params, xs)

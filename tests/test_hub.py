@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import datasets
+import huggingface_hub
 import jax
 import numpy as np
 import pytest
 from datasets.exceptions import DatasetNotFoundError
+from huggingface_hub import HfApi
 
 from rnnlab.tasks import hub
 
@@ -23,6 +25,12 @@ def offline(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", refused)
     monkeypatch.setattr(socket.socket, "connect", refused)
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """A hub that answers."""
+    monkeypatch.setattr(HfApi, "dataset_info", lambda *arguments, **options: None)
 
 
 ROWS = {"text": ["一 two", "", "three"], "n": [1, 2, 3]}
@@ -108,14 +116,48 @@ def test_what_cannot_be_read_is_told_in_one_line(tmp_path, offline):
     refused(ValueError, "cannot be read", hub.load_table, file("f.parquet", b"no"))
 
 
-def test_offline_says_so(monkeypatch, offline, tmp_path):
-    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    words = "no file 'ag_news', and the hub cannot be reached .* give a local file"
+def refused(*arguments, **options):
+    raise socket.gaierror("no network here")
+
+
+@pytest.fixture
+def unreachable(monkeypatch):
+    """A machine without a network, and with no time to try again."""
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"waits for {seconds} s"))
+
+
+@pytest.mark.parametrize("name", ["ag_news", "someone/some", "someone/some:big"])
+@pytest.mark.parametrize("told", [False, True], ids=["no network", "HF_HUB_OFFLINE"])
+def test_out_of_reach_says_so_at_once(monkeypatch, unreachable, tmp_path, name, told):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", told)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", told)
+    words = f"no file '{name}', and the hub cannot be reached .* give a local file"
     with pytest.raises(ConnectionError, match=words) as caught:
-        hub.load_table("ag_news", cache=str(tmp_path))
+        hub.load_table(name, cache=str(tmp_path))
     assert "\n" not in str(caught.value)
     assert caught.value.__suppress_context__
+    assert datasets.config.HF_HUB_OFFLINE == huggingface_hub.constants.HF_HUB_OFFLINE == told
+
+
+def test_out_of_reach_the_cache_is_read(unreachable, tmp_path):
+    """What load_dataset leaves behind online, left behind here by its reader of files."""
+    folder = tmp_path / "someone___some" / "default" / "0.0.0" / ("0" * 40)
+    folder.mkdir(parents=True)
+    table = datasets.Dataset.from_dict(ROWS)
+    table.save_to_disk(str(tmp_path / "saved"))
+    (arrow,) = (tmp_path / "saved").glob("*.arrow")
+    arrow.rename(folder / "some-train.arrow")
+    info = datasets.DatasetInfo(
+        features=table.features, builder_name="parquet", dataset_name="some",
+        config_name="default", version="0.0.0",
+        splits={"train": {"name": "train", "num_bytes": 1, "num_examples": 3}},
+    )  # fmt: skip
+    info.write_to_directory(str(folder))
+    found = hub.load_table("someone/some", cache=str(tmp_path))
+    assert found.to_dict() == ROWS
+    assert Path(found.cache_files[0]["filename"]).parent == folder
 
 
 @pytest.mark.parametrize(
@@ -126,7 +168,7 @@ def test_offline_says_so(monkeypatch, offline, tmp_path):
         (ValueError('Unknown split "dev".\nmore'), ValueError, r'split \'dev\'.*split "dev"\.$'),
     ],
 )
-def test_a_hub_s_errors_are_ours(monkeypatch, raised, error, words):
+def test_a_hub_s_errors_are_ours(monkeypatch, answers, raised, error, words):
     def load(*arguments, **options):
         raise raised
 
@@ -138,7 +180,7 @@ def test_a_hub_s_errors_are_ours(monkeypatch, raised, error, words):
     assert caught.value.__suppress_context__
 
 
-def test_a_hub_s_name_may_carry_a_configuration(monkeypatch):
+def test_a_hub_s_name_may_carry_a_configuration(monkeypatch, answers):
     asked = []
 
     def load(*arguments, **options):

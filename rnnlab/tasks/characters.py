@@ -161,7 +161,7 @@ class Characters:
 def _encoded(path: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """(alphabet, the text as places in it)."""
     if path and (hub.is_table(path) or not Path(path).expanduser().is_file()):
-        text = "\n".join(hub.load_text(path)["text"])
+        text = "\n".join(row or "" for row in hub.load_text(path)["text"])  # a row may be None
     else:
         text = files.read_text(path)
     if limit > len(text):

@@ -130,7 +130,7 @@ def _from_hub(name: str, split: str, cache: str) -> "Dataset":
 
     data_set, _, configuration = name.partition(":")
     try:
-        with _quiet():
+        with _quiet(), contextlib.nullcontext() if _answers(data_set) else _offline():
             return datasets.load_dataset(
                 data_set, configuration or None, split=split, cache_dir=cache or None
             )  # type: ignore[return-value]
@@ -147,6 +147,34 @@ def _from_hub(name: str, split: str, cache: str) -> "Dataset":
         raise ValueError(
             f"data set {name!r}, split {split!r} cannot be loaded: {_first_line(error)}"
         ) from None
+
+
+def _answers(data_set: str) -> bool:
+    """Whether the hub answers, asked once: load_dataset tries for half a minute."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        HfApi().dataset_info(data_set, timeout=10)
+    except (HfHubHTTPError, ValueError):  # an answer, or no name of one: load_dataset tells
+        return True
+    except Exception:  # the error of whatever library carries the request
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """From the cache or not at all."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    before = config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
 def _first_line(error: BaseException) -> str:
