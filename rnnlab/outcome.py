@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -178,12 +179,16 @@ def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, Any
     path = params_file(run_dir, index)
     if not path.is_file():
         raise UserError(f"{path} is missing")
-    with np.load(path, allow_pickle=False) as arrays:
+    try:
+        with np.load(path, allow_pickle=False) as packed:
+            arrays = dict(packed)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
 
-        def read(place: Any, shape: Any) -> Any:
-            name = jax.tree_util.keystr(place)
-            if name not in arrays or arrays[name].shape != shape.shape:
-                raise UserError(f"{path} does not fit member {index}: {name} must be {shape.shape}")
-            return jnp.asarray(arrays[name])
+    def read(place: Any, shape: Any) -> Any:
+        name = jax.tree_util.keystr(place)
+        if name not in arrays or arrays[name].shape != shape.shape:
+            raise UserError(f"{path} does not fit member {index}: {name} must be {shape.shape}")
+        return jnp.asarray(arrays[name])
 
-        return setup, jax.tree_util.tree_map_with_path(read, like)
+    return setup, jax.tree_util.tree_map_with_path(read, like)

@@ -7,6 +7,7 @@ since the last checkpoint and nothing else, and doing that again gives the same 
 """
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -59,6 +60,13 @@ class Tally:
     updates: int = 0  # done by this process
     started: float = field(default_factory=time.perf_counter)
 
+    @classmethod
+    def of(cls, jobs: Sequence[Job], done: set[int]) -> "Tally":
+        """Before the first update."""
+        todo = [job for job in jobs if job.index not in done]
+        left = sum(job.config.training.steps for job in todo)
+        return cls({"running": len(todo), "finished": len(jobs) - len(todo)}, left)
+
     def __str__(self) -> str:
         parts = [f"{self.counts[name]} {name}" for name in STATUS if self.counts.get(name)]
         if self.updates and self.left:
@@ -78,6 +86,9 @@ class Sink:
 
     def rewind(self, steps: dict[int, int]) -> None:
         """Members go on from these steps: what they logged after them is void."""
+
+    def saved(self, name: str, checkpoints: Checkpoints) -> None:
+        """A checkpoint of the batch ``name`` has been written."""
 
     def measure(self, config: Any, setup: Setup, params: Any) -> dict[str, Any]:
         """More results, the experiment's own."""
@@ -106,6 +117,11 @@ def check(config: Any) -> None:
     if config.run.mapping not in MAPPINGS:
         raise ValueError(f"run.mapping must be one of {', '.join(MAPPINGS)}, got "
                          f"{config.run.mapping!r}")  # fmt: skip
+    if config.run.members_at_once < 0:
+        raise ValueError(f"run.members_at_once must be 0 (as the memory holds) or more, got "
+                         f"{config.run.members_at_once}")  # fmt: skip
+    if config.run.keep < 1:
+        raise ValueError(f"run.keep must be at least 1, got {config.run.keep}")
     every = config.training.eval_every
     steps = probed(config)
     if steps:
@@ -121,7 +137,15 @@ def probed(config: Any) -> tuple[int, ...]:
     return config.probes.at if "probes" in config else ()
 
 
-def train(jobs: Sequence[Job], done: set[int], run_dir: Path, identity: str, sink: Sink) -> None:
+def checkpoints_of(run_dir: Path, name: str, identity: str, keep: int) -> Checkpoints:
+    """The checkpoints of the batch ``name`` of a run."""
+    return Checkpoints(run_dir / CHECKPOINTS / name, f"{identity} {name}", keep)
+
+
+def train(
+    jobs: Sequence[Job], done: set[int], run_dir: Path, identity: str, sink: Sink,
+    memory_share: float = 1.0,
+) -> None:  # fmt: skip
     """Train the jobs that are not done, group by group, over all devices.
 
     Args:
@@ -131,12 +155,9 @@ def train(jobs: Sequence[Job], done: set[int], run_dir: Path, identity: str, sin
         run_dir: for checkpoints and parameters.
         identity: of the run: a checkpoint of another one is refused.
         sink: takes what is found.
+        memory_share: of the machine's memory, where others train on it too.
     """
-    todo = [job for job in jobs if job.index not in done]
-    tally = Tally(
-        {"running": len(todo), "finished": len(jobs) - len(todo)},
-        sum(job.config.training.steps for job in todo),
-    )
+    tally = Tally.of(jobs, done)
     with deferred() as signals:
         for members in groups(jobs):
             if all(job.index in done for job in members):
@@ -144,16 +165,19 @@ def train(jobs: Sequence[Job], done: set[int], run_dir: Path, identity: str, sin
             options = members[0].config.run
             setup = training.setup_of(members[0].config)
             wanted = options.members_at_once or len(members)
-            program = _fitting(Program(setup, min(wanted, len(members)), mapping=options.mapping))
-            for first in range(0, len(members), program.capacity):
-                batch = members[first : first + program.capacity]
+            program = Program(setup, min(wanted, len(members)), mapping=options.mapping)
+            program = _fitting(program, memory_share)
+            size = min(wanted, program.capacity)  # the same on any number of devices
+            for first in range(0, len(members), size):
+                batch = members[first : first + size]
                 if not all(job.index in done for job in batch):
                     _Batch(program, batch, done, run_dir, identity, sink, tally, signals).run()
+    shutil.rmtree(run_dir / CHECKPOINTS, ignore_errors=True)
 
 
-def _fitting(program: Program) -> Program:
+def _fitting(program: Program, share: float) -> Program:
     """The program, or one with fewer members where the memory would not hold it."""
-    room = _MEMORY_SHARE * _memory()
+    room = share * _MEMORY_SHARE * _memory()
     if program.mapping == "lax_map":  # every device of a CPU has the same memory
         room /= program.mesh.size
     while program.bytes_a_device > room and program.slots > 1:
@@ -182,10 +206,8 @@ class _Batch:
         self.tally, self.signals = tally, signals
         self.jobs = {job.index: job for job in jobs}
         self.options = jobs[0].config.run
-        name = f"members-from-{jobs[0].index}"
-        self.checkpoints = Checkpoints(
-            run_dir / CHECKPOINTS / name, f"{identity} {name}", self.options.keep
-        )
+        self.name = f"members-{jobs[0].index}-to-{jobs[-1].index}"
+        self.checkpoints = checkpoints_of(run_dir, self.name, identity, self.options.keep)
         self.running = [index for index in self.jobs if index not in done]
         # the member in each slot of the program; −1: none
         self.slots = [*self.jobs, *[-1] * (program.capacity - len(self.jobs))]
@@ -211,32 +233,28 @@ class _Batch:
 
     def _begin(self) -> None:
         members = [training.member(job.config, job.key) for job in self.jobs.values()]
-        states, self.hypers = self.program.start(members)
-        hosted = jax.tree.map(np.asarray, states)
-        found = self.checkpoints.restore(hosted)
-        if found is not None and sorted(found[1]["slots"]) == sorted(self.slots):
+        self.states, self.hypers = self.program.start(members)
+        found = self.checkpoints.restore(self._hosted())
+        if found is not None:
             hosted, extra = found
-            hypers = {i: m.hyper for i, m in zip(self.jobs, members, strict=True)}
-            self.slots = extra["slots"]
-            self.seconds = {int(i): s for i, s in extra["seconds"].items()}
-            self.steps = {int(i): s for i, s in extra["steps"].items()}
-            any_hyper = members[-1].hyper
-            self.hypers = self.program.stack([hypers.get(i, any_hyper) for i in self.slots])
-            states = self.program.place(hosted)
-            self.tally.left -= sum(self.steps[i] for i in self.running)
-        self.states = states
+            self.states = self.program.place(hosted)
+            self.steps = dict(zip(self.jobs, hosted.step.tolist(), strict=True))
+            self.seconds = dict(zip(self.jobs, extra["seconds"], strict=True))
+            self.tally.left -= sum(self.steps[index] for index in self.running)
         self.sink.rewind({index: self.steps[index] for index in self.running})
-        for index in self.running:
-            if not self.steps[index]:
-                self._probe(index, _member(hosted, self.slots.index(index)))
+        hosted = self._hosted()
+        for place, index in enumerate(self.jobs):
+            if index in self.running and not self.steps[index]:
+                self._probe(index, _member(hosted, place))
+
+    def _hosted(self) -> TrainState:
+        """The members' states in the order of the jobs: no slot and no device shows in it."""
+        places = [self.slots.index(index) for index in self.jobs]
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[places], self.states)
 
     def _save(self) -> None:
-        extra = {
-            "slots": self.slots,
-            "steps": {str(index): step for index, step in self.steps.items()},
-            "seconds": {str(index): spent for index, spent in self.seconds.items()},
-        }
-        self.checkpoints.save(jax.tree.map(np.asarray, self.states), extra)
+        self.checkpoints.save(self._hosted(), {"seconds": list(self.seconds.values())})
+        self.sink.saved(self.name, self.checkpoints)
 
     # ---- one call of the program ----
 
@@ -256,6 +274,8 @@ class _Batch:
             most = min(most, max(1, int(_SECONDS_A_CALL / self.pace)) if self.pace else 1)
         active = [slot for slots in waiting for slot in slots[:most]]
         start = time.perf_counter()
+        if not self.tally.updates:
+            self.tally.started = start  # what was compiled until here foretells nothing
         self.states, progress = self.program.advance(self.states, self.hypers, active)
         progress, status = jax.tree.map(np.asarray, (progress, self.states.status))
         self.pace = (time.perf_counter() - start) / min(most, max(map(len, waiting)))

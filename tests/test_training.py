@@ -1,4 +1,4 @@
-"""One member trained: against NumPy by hand, against PyTorch's optimisers, and its own promises."""
+"""One member trained: against NumPy by hand, against PyTorch, and its own promises."""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import torch
 
 from rnnlab import losses, models, training
 from rnnlab.optimizers import Hyper, Optimizer
+from rnnlab.regularisers import omega_gradient
 from rnnlab.tasks import by_name
 from rnnlab.tasks.base import Batch
 from rnnlab.training import DIVERGED, FINISHED, RUNNING, SOLVED
@@ -18,6 +19,14 @@ HYPER = Hyper(jnp.float32(0.05), jnp.float32(jnp.inf), jnp.float32(0), jnp.float
 
 def hyper(**changes):
     return HYPER._replace(**{k: jnp.float32(v) for k, v in changes.items()})
+
+
+# schemes under which no array of a simple RNN starts at zero
+SPREAD = {"w_x": "normal(std=0.5)", "w_h": "normal(std=0.4)", "b": "normal(std=0.3)"}
+
+
+def many_to_many(**options):
+    return trained.member(task={"name": "copy_memory", "delay": 4}, **options)
 
 
 def copied(params):
@@ -32,7 +41,7 @@ def copied(params):
 
 def test_one_update_by_hand():
     """W ← W − α ∂L/∂W, L the squared error of the last step, BPTT written out."""
-    m = trained.member(optimizer="sgd", seed=3)
+    m = trained.member(optimizer="sgd", seed=3, init=SPREAD)
     train = training.make_train(m.setup)
     state = train.start(m.key, m.params)
     batch, _ = train.window(state, ())
@@ -60,6 +69,42 @@ def test_one_update_by_hand():
         np.testing.assert_allclose(got, p[name] - 0.1 * grads[name], rtol=1e-4, atol=1e-6)
 
 
+def test_one_update_by_hand_with_a_loss_at_every_step():
+    """Claim 13 of the notes: L = Σ_t L_t, ∂L/∂W = Σ_t ∂L_t/∂W, W ← W − α ∂L/∂W."""
+    m = many_to_many(optimizer="sgd", reduction="sum_over_time", seed=2, init=SPREAD)
+    train = training.make_train(m.setup)
+    state = train.start(m.key, m.params)
+    batch, _ = train.window(state, ())
+    p = copied(m.params)
+    xs, targets = np.asarray(batch.inputs, np.float64), np.asarray(batch.targets)
+    mask = np.asarray(batch.mask)
+    grads, total = {name: np.zeros_like(a) for name, a in p.items()}, 0.0
+    for x, target, counts in zip(xs, targets, mask, strict=True):  # one sequence at a time
+        hs = [np.zeros(5)]
+        for x_t in x:
+            hs.append(np.tanh(hs[-1] @ p["W_hh"] + x_t @ p["W_xh"] + p["b_h"]))
+        for last in range(len(x)):  # the loss of each step, back through all steps before it
+            if not counts[last]:
+                continue
+            y = hs[last + 1] @ p["W_hy"] + p["b_y"]
+            share = np.exp(y - y.max()) / np.exp(y - y.max()).sum()
+            total -= np.log(share[target[last]]) / len(xs)
+            dy = (share - np.eye(len(share))[target[last]]) / len(xs)
+            grads["W_hy"] += np.outer(hs[last + 1], dy)
+            grads["b_y"] += dy
+            dh = p["W_hy"] @ dy
+            for t in range(last, -1, -1):
+                da = dh * (1 - hs[t + 1] ** 2)
+                grads["W_hh"] += np.outer(hs[t], da)
+                grads["W_xh"] += np.outer(x[t], da)
+                grads["b_h"] += da
+                dh = p["W_hh"] @ da
+    new, loss, _ = train.update(state, hyper(learning_rate=0.01), ())
+    assert np.isclose(loss, total, rtol=1e-5)
+    for name, got in copied(new.params).items():
+        np.testing.assert_allclose(got, p[name] - 0.01 * grads[name], rtol=1e-4, atol=1e-6)
+
+
 def test_the_loss_of_a_sequence_is_the_sum_over_its_steps():
     batch = Batch(jnp.zeros((2, 3, 1)), jnp.array([[0, 1, 1], [1, 1, 0]]), jnp.ones((2, 3), bool))
     batch = batch._replace(mask=batch.mask.at[1, 2].set(False))
@@ -79,70 +124,6 @@ def test_a_nan_where_nothing_counts_stays_out():
     grad = jax.grad(lambda y: losses.mse(y, jnp.zeros((2, 1)), mask))(outputs)
     assert np.asarray(grad)[0] == 2
     assert losses.mse(outputs, jnp.zeros((2, 1)), mask) == 1
-
-
-# ---- optimisers --------------------------------------------------------------------------------
-
-TORCH = {
-    "sgd": lambda ps: torch.optim.SGD(ps, lr=0.05),
-    "momentum": lambda ps: torch.optim.SGD(ps, lr=0.05, momentum=0.9),
-    # PyTorch adds ε after the root, optax before it: equal where ε does not count
-    "rmsprop": lambda ps: torch.optim.RMSprop(ps, lr=0.05, alpha=0.9, eps=0),
-    "adam": lambda ps: torch.optim.Adam(ps, lr=0.05),
-}
-
-
-@pytest.mark.parametrize("name", TORCH)
-@pytest.mark.parametrize("clip", [np.inf, 0.5])
-def test_optimisers_are_those_of_pytorch(name, clip):
-    start = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    grads = np.random.default_rng(1).normal(size=(6, 3, 4)).astype(np.float32)
-    transform = Optimizer(name, eps=1e-8 if name == "adam" else 1e-16).transform(
-        hyper(clip_norm=clip)
-    )
-    W, state = jnp.asarray(start), None
-    state = transform.init(W)
-    theirs = torch.nn.Parameter(torch.tensor(start))
-    optimizer = TORCH[name]([theirs])
-    for g in grads:
-        update, state = transform.update(jnp.asarray(g), state, W)
-        W = W + update
-        theirs.grad = torch.tensor(g)
-        torch.nn.utils.clip_grad_norm_([theirs], clip if np.isfinite(clip) else 1e9)
-        optimizer.step()
-        np.testing.assert_allclose(W, theirs.detach().numpy(), rtol=2e-4, atol=2e-5)
-
-
-def test_weight_decay_is_decoupled():
-    theirs = torch.nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.AdamW([theirs], lr=0.05, weight_decay=0.1)
-    transform = Optimizer("adam").transform(hyper(weight_decay=0.1))
-    W = jnp.ones(3)
-    state = transform.init(W)
-    for g in np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32):
-        update, state = transform.update(jnp.asarray(g), state, W)
-        W = W + update
-        theirs.grad = torch.tensor(g)
-        optimizer.step()
-    np.testing.assert_allclose(W, theirs.detach().numpy(), rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "warmup", "factors"),
-    [
-        ("constant", 0, [1, 1, 1, 1]),
-        ("linear", 0, [1, 0.75, 0.5, 0.25]),
-        ("linear", 2, [0, 0.5, 1, 0.5]),
-        ("cosine", 0, [(1 + np.cos(np.pi * s / 4)) / 2 for s in range(4)]),
-    ],
-)
-def test_schedules(schedule, warmup, factors):
-    optimizer = Optimizer("sgd", schedule=schedule, warmup_steps=warmup, steps=4)
-    transform = optimizer.transform(hyper(learning_rate=1.0))
-    state = transform.init(jnp.zeros(1))
-    for factor in factors:
-        update, state = transform.update(jnp.ones(1), state, jnp.zeros(1))
-        assert np.isclose(-update[0], factor, atol=1e-6)
 
 
 # ---- a run of one member -----------------------------------------------------------------------
@@ -226,13 +207,9 @@ def test_every_update_sees_another_batch_and_the_key_decides_which():
 # ---- truncated BPTT ----------------------------------------------------------------------------
 
 
-def many_to_many(**options):
-    return trained.member(task={"name": "copy_memory", "delay": 4}, **options)
-
-
 def test_windows_carry_the_state_and_cut_the_gradient():
     """Against PyTorch: a detached state between windows, an update after each."""
-    m = many_to_many(optimizer="sgd", window=8, learning_rate=0.1, seed=1)
+    m = many_to_many(optimizer="sgd", window=8, learning_rate=0.1, seed=1, init=SPREAD)
     assert m.setup.windows == 3
     train = training.make_train(m.setup)
     state = train.start(m.key, m.params)
@@ -271,6 +248,28 @@ def test_a_new_sequence_starts_afresh():
     assert (start.h == 0).all()
     _, start = train.window(state._replace(step=jnp.int32(4)), ())
     assert np.allclose(start.h, 0.7)
+
+
+def test_omega_starts_where_the_window_does():
+    """Ω of a window is that of its own states, which go on from the window before."""
+    m = many_to_many(window=8, regulariser="omega", init=SPREAD)
+    train = training.make_train(m.setup)
+    state = train.start(m.key, m.params)
+    state = state._replace(step=jnp.int32(1), carry=jax.tree.map(lambda c: c + 0.7, state.carry))
+    batch, start = train.window(state, ())
+
+    def loss_of(outputs):
+        return losses.cross_entropy(outputs, batch.targets, batch.mask)
+
+    extra = omega_gradient(m.setup.model, m.params, batch.inputs, loss_of, start)
+    other = omega_gradient(m.setup.model, m.params, batch.inputs, loss_of)
+    with_omega, without = (
+        train.gradient(m.params, hyper(omega=w), batch, start)[2]["params"]["recurrent"]
+        for w in (3.0, 0.0)
+    )
+    np.testing.assert_allclose(with_omega.W_hh - without.W_hh, 3 * extra, rtol=1e-4, atol=1e-6)
+    assert np.abs(extra - other).max() > 1e-2 * np.abs(extra).max()
+    np.testing.assert_array_equal(with_omega.W_xh, without.W_xh)
 
 
 def test_one_window_is_no_window():
@@ -322,6 +321,11 @@ def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
         ({"warmup_steps": 21}, "warmup_steps must lie in 0 … steps=20, got 21"),
         ({"learning_rate": -1.0}, "training.learning_rate must not be negative, got -1.0"),
         ({"clip_norm": float("nan")}, "training.clip_norm must not be negative, got nan"),
+        ({"clip_norm": 0.0}, "training.clip_norm=0.0 would leave no gradient"),
+        ({"eval_every": 0}, "training.eval_every must be at least 1, got 0"),
+        ({"hidden_size": 0}, "hidden_size"),
+        ({"layers": 0}, "cell.layers"),
+        ({"init": {"w_h": "orthogonl"}}, "did you mean 'orthogonal'"),
         ({"task": {"name": "addin", "length": 4}}, "did you mean 'adding'"),
         ({"task": {"name": "adding", "lenght": 4}}, "did you mean 'length'"),
         ({"cell": "lstn"}, "did you mean 'lstm'"),
@@ -331,6 +335,17 @@ def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
 def test_errors_name_what_was_got(options, message):
     with pytest.raises(ValueError, match=message):
         training.check(trained.config(**options))
+
+
+def test_data_that_are_not_there_or_too_few_are_missed_before_anything_runs(tmp_path):
+    missing = {"name": "forecasting", "source": "csv", "path": "nowhere.csv"}
+    with pytest.raises(FileNotFoundError, match=r"task\.path: no file 'nowhere.csv'"):
+        training.check(trained.config(task=missing))
+    (tmp_path / "text").write_text("abc" * 200)
+    text = {"name": "characters", "path": str(tmp_path / "text"), "batch_size": 4}
+    training.check(trained.config(task=text))
+    with pytest.raises(ValueError, match="batch_size"):
+        training.check(trained.config(task=text, batch_size=5))
 
 
 def test_an_unknown_training_key_is_refused():

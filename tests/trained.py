@@ -1,5 +1,7 @@
 """What the tests of training share: small members that train in a second."""
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -7,6 +9,7 @@ from ml_collections import ConfigDict
 
 from rnnlab import runner, training
 from rnnlab.initializers import InitScheme
+from rnnlab.program import Program
 
 
 def config(
@@ -41,30 +44,64 @@ def member(**options: Any) -> training.Member:
     return training.member(made, jax.random.key(made.seed))
 
 
+def program(
+    setup: training.Setup, capacity: int, devices: Sequence[Any], mapping: str = "auto"
+) -> Program:
+    """The program of a group; one that is asked for again is not compiled again."""
+    return _program(setup, capacity, tuple(devices), mapping)
+
+
+_program = lru_cache(Program)
+
+
 class Recorder(runner.Sink):
-    """Keeps what a run tells; ``stop_after`` calls of the program it raises Stopped."""
+    """Keeps what a run tells, on top of what one before it kept.
+
+    Args:
+        before: of the run that this one goes on with.
+        stop_after: calls of the program after which Stopped is raised: before its checkpoint.
+    """
 
     class Stopped(Exception):
         """What stands for a kill."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.metrics: list[tuple[int, dict[str, Any]]] = []
-        self.results: dict[int, dict[str, Any]] = {}
+    def __init__(self, before: "Recorder | None" = None, stop_after: int | None = None) -> None:
+        self.metrics: list[tuple[int, dict[str, Any]]] = list(before.metrics) if before else []
+        self.results: dict[int, dict[str, Any]] = dict(before.results) if before else {}
+        self.steps: dict[int, int] = {}  # the last that each member has told of
         self.rewound: list[dict[int, int]] = []
         self.tallies: list[str] = []
         self.stop_after = stop_after
 
+    @property
+    def done(self) -> set[int]:
+        """The members that have ended."""
+        return set(self.results)
+
     def log(self, index: int, record: dict[str, Any]) -> None:
         self.metrics.append((index, record))
+        self.steps[index] = record["step"]
 
     def finish(self, index: int, seconds: float, result: dict[str, Any]) -> None:
         assert index not in self.results
-        self.results[index] = result
+        self.results[index] = {k: v for k, v in result.items() if k != "ms_per_step"}
 
     def rewind(self, steps: dict[int, int]) -> None:
         self.rewound.append(steps)
+        self.metrics = [
+            (index, record)
+            for index, record in self.metrics
+            if index not in steps or 0 < steps[index] >= record["step"]
+        ]
 
     def say(self, tally: runner.Tally) -> None:
         self.tallies.append(str(tally))
         if self.stop_after is not None and len(self.tallies) >= self.stop_after:
             raise self.Stopped
+
+    def told(self) -> dict[int, list[dict[str, Any]]]:
+        """Each member's metrics, in order."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        for index, record in self.metrics:
+            found.setdefault(index, []).append(record)
+        return found
