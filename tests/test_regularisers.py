@@ -1,4 +1,4 @@
-"""Pascanu's Ω against loops over examples and steps, and δ against a recurrence that is nudged."""
+"""Pascanu's Ω against loops over examples and steps, δ by backpropagation through time by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -97,24 +97,29 @@ def test_no_gradient_left_gives_zero_and_no_nan(x64):
 # ---- δ, out of a whole model -------------------------------------------------------------------
 
 
-def nudged(model, params, inputs, start, loss):
-    """(a (B, T, H), ∂L/∂a (B, T, H)) of the recurrence written out, each a_t nudged by hand."""
-    p = params["params"]
-    own, f = p["recurrent"], cells.ACTIVATIONS[model.layer.cell.activation]
-
-    def run(nudges):
-        h, pre, hs = start, [], []
-        for t in range(inputs.shape[1]):
-            a = h @ own.W_hh + inputs[:, t] @ own.W_xh + own.b_h + nudges[:, t]
-            h = f(a)
-            pre.append(a)
+def backpropagated(model, params, inputs, start, targets):
+    """(a (B, T, H), δ = ∂L/∂a (B, T, H)), L the mean cross-entropy of all targets."""
+    p = oracles.to_numpy(params["params"])
+    own, activation = p["recurrent"], model.layer.cell.activation
+    W_rec, W_in, W_out = own.W_hh.T, own.W_xh.T, p["W_hy"].T
+    inputs, targets = np.asarray(inputs), np.asarray(targets)
+    steps = inputs.shape[1]
+    pre, deltas = np.zeros((B, steps, H)), np.zeros((B, steps, H))
+    for n in range(B):
+        h, hs = np.asarray(start[n]), []
+        for t in range(steps):
+            pre[n, t] = W_rec @ h + W_in @ inputs[n, t] + own.b_h
+            h = oracles.ACTIVATIONS[activation](pre[n, t])
             hs.append(h)
-        ys = hs[-1] if isinstance(model, ManyToOne) else jnp.stack(hs, axis=1)
-        return loss(ys @ p["W_hy"] + p["b_y"]), jnp.stack(pre, axis=1)
-
-    zero = jnp.zeros((*inputs.shape[:2], own.W_hh.shape[0]))
-    deltas, pre = jax.grad(run, has_aux=True)(zero)
-    return np.asarray(pre), np.asarray(deltas)
+        later = np.zeros(H)  # δ_{t+1}
+        for t in reversed(range(steps)):
+            d_h = W_rec.T @ later
+            if targets.ndim == 2 or t == steps - 1:
+                powers = np.exp(W_out @ hs[t] + p["b_y"])
+                answer = targets[n] if targets.ndim == 1 else targets[n, t]
+                d_h += W_out.T @ (powers / powers.sum() - np.eye(OUT)[answer]) / targets.size
+            later = deltas[n, t] = slope(activation, pre[n, t]) * d_h
+    return pre, deltas
 
 
 @pytest.mark.parametrize(("kind", "carried"), [(ManyToOne, False), (ManyToMany, True)])
@@ -132,9 +137,46 @@ def test_the_gradient_of_a_model(activation, kind, carried, x64):
 
     state = cells.HiddenState(start) if carried else None
     found = omega_gradient(model, params, inputs, loss, state)
-    pre, deltas = nudged(model, params, inputs, start, loss)
+    pre, deltas = backpropagated(model, params, inputs, start, targets)
     _, expected = by_hand(params["params"]["recurrent"].W_hh.T, activation, pre, deltas)
     np.testing.assert_allclose(found, expected.T, atol=EXACT * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.5])
+def test_its_minimum_keeps_the_gradient_s_norm(gain, x64):
+    """Down ∂⁺Ω/∂W_hh alone, δ and h anew at every step: the ratios of the norms come to 1."""
+    model = ManyToMany(rnn(H), OUT)
+    inputs = jnp.asarray(random((B, T, D), 13))
+    params = oracles.random_like(model.init(jax.random.key(0), inputs), 14, scale=0.05)
+    recurrent = params["params"]["recurrent"]
+    targets = jnp.asarray(np.random.default_rng(15).integers(0, OUT, (B, T)), jnp.int32)
+    # only the last step's loss: later ones would add to δ on its way
+    mask = jnp.zeros((B, T), bool).at[:, -1].set(True)
+
+    def loss(outputs):
+        return losses.cross_entropy(outputs, targets, mask)
+
+    def with_kernel(W_hh):
+        own = recurrent._replace(W_hh=W_hh)
+        return {"params": {**params["params"], "recurrent": own}}
+
+    def ratios(W_hh):
+        _, deltas = backpropagated(
+            model, with_kernel(W_hh), inputs, np.zeros((B, H)), targets[:, -1]
+        )
+        norms = np.linalg.norm(deltas, axis=-1)
+        return norms[:, :-1] / norms[:, 1:]
+
+    @jax.jit
+    def step(W_hh):
+        return W_hh - 0.02 * omega_gradient(model, with_kernel(W_hh), inputs, loss)
+
+    start = W_hh = gain * jnp.linalg.qr(recurrent.W_hh)[0]
+    for _ in range(300):
+        W_hh = step(W_hh)
+    before, after = (np.abs(np.log(ratios(W))) for W in (start, W_hh))
+    assert before.mean() > 0.3
+    assert after.max() < 0.1
 
 
 # ---- what it is not defined for ----------------------------------------------------------------
@@ -145,6 +187,10 @@ def test_one_simple_rnn_is_accepted(activation):
     check_omega(layer(rnn(H, activation)))
 
 
+class Leaky(cells.RNN):
+    """A subclass may step in another way."""
+
+
 @pytest.mark.parametrize(
     "refused",
     [
@@ -152,8 +198,9 @@ def test_one_simple_rnn_is_accepted(activation):
         layer(gru(H)),
         bidirectional(layer(rnn(H)), layer(rnn(H))),
         stack([layer(rnn(H)), layer(rnn(H))]),
+        layer(Leaky(H)),
     ],
-    ids=["lstm", "gru", "bidirectional", "stack"],
+    ids=["lstm", "gru", "bidirectional", "stack", "a subclass"],
 )
 def test_other_layers_are_refused(refused):
     with pytest.raises(ValueError, match="regulariser='omega' is defined for one simple RNN, got"):
