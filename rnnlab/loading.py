@@ -66,8 +66,13 @@ class Experiment:
             UserError: for an arg that the file refuses, and for a config whose values are not
                 plain: bool, int, float, str, None and tuples of these.
         """
+        args = [self.arg] if self.arg else []
         try:
-            config = self.module.get_config(*([self.arg] if self.arg else []))
+            inspect.signature(self.module.get_config).bind(*args)
+        except TypeError:
+            raise UserError(f"{self.file} has one scale only, got {self.arg!r}") from None
+        try:
+            config = self.module.get_config(*args)
         except ValueError as error:
             raise UserError(f"{self.file}: {error}") from error
         if not isinstance(config, ConfigDict):
@@ -131,7 +136,7 @@ def _find(folders: Iterable[Path]) -> list[Found]:
             try:
                 tree = ast.parse(path.read_bytes())
             except SyntaxError as error:
-                description = f"(not Python: {error.msg}, line {error.lineno})"
+                description = f"({_not_python(error)})"
             else:
                 functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
                 if "get_config" not in functions:
@@ -140,6 +145,11 @@ def _find(folders: Iterable[Path]) -> list[Found]:
                 description = lines[0] if lines else "(no description)"
             found.setdefault(path.stem, Found(path.stem, f"experiments/{path.name}", description))
     return list(found.values())
+
+
+def _not_python(error: SyntaxError) -> str:
+    line = f", line {error.lineno}" if error.lineno else ""
+    return f"not Python: {error.msg}{line}"
 
 
 def _locate(text: str) -> Path:
@@ -173,7 +183,8 @@ def load(path_or_name: str | os.PathLike[str], arg: str | None = None) -> Experi
         arg: what get_config is asked for, in place of what follows the colon.
 
     Raises:
-        UserError: when there is no such file, or it lacks one of its functions.
+        UserError: when there is no such file, it is not Python, an import of it fails, or it lacks
+            one of its functions.
     """
     text, colon, after = os.fspath(path_or_name).partition(".py:")
     if colon:
@@ -182,7 +193,12 @@ def load(path_or_name: str | os.PathLike[str], arg: str | None = None) -> Experi
         text, _, after = text.partition(":")
     path = _locate(text)
     shown = path if path == Path(text) else Path("experiments") / path.name
-    module = execute(path.read_bytes(), path)
+    try:
+        module = execute(path.read_bytes(), path)
+    except SyntaxError as error:
+        raise UserError(f"{shown.as_posix()} is {_not_python(error)}") from error
+    except ImportError as error:
+        raise UserError(f"{shown.as_posix()} cannot be loaded: {error}") from error
     missing = [name for name in _PARTS if not callable(getattr(module, name, None))]
     if missing:
         raise UserError(f"{shown.as_posix()} is no experiment: it lacks {', '.join(missing)}")
