@@ -220,7 +220,9 @@ def figures(table: Table) -> dict[str, Any]:
             f"Median accuracy over seeds, and where 6ξ says that training ends: right in "
             f"{cells.right.sum()} of {cells.right.size} cells ({100 * cells.right.mean():.0f}%; "
             f"the majority guess {100 * cells.majority():.0f}%); {cells.confusion()}. Crosses: "
-            f"wrong. Trained: accuracy above {SUCCESS}. After Chen, Pennington & Schoenholz 2018.",
+            f"wrong. Trained: accuracy above {SUCCESS}. Grey: "
+            "within a factor of two of 6|ξ|; larger marks: longer T. After Chen, Pennington & "
+            "Schoenholz 2018.",
         )
     }
 
@@ -278,15 +280,17 @@ def _collapse(ax: Any, cells: Cells) -> None:
     ax.axvline(1, color="black", linestyle="--")
     ax.axhline(SUCCESS, color="#777777", linewidth=0.8)
     for index, (chaotic, words) in enumerate(((False, "ordered"), (True, "chaotic")), start=1):
-        at = cells.chaotic == chaotic
-        if at.any():
-            ax.plot(cells.ratio[at], cells.accuracy[at], "os"[chaotic], alpha=0.7, markersize=5,
-                    color=plots.look(index)["color"], label=f"{words} side")  # fmt: skip
+        for number, T in enumerate(np.unique(cells.T[cells.chaotic == chaotic])):
+            here = np.flatnonzero((cells.chaotic == chaotic) & (cells.T == T))
+            here = here[np.argsort(cells.ratio[here])]
+            ax.plot(cells.ratio[here], cells.accuracy[here], marker="os"[chaotic], alpha=0.7,
+                    markersize=2 + number, linewidth=0.8, color=plots.look(index)["color"],
+                    label=f"{words} side" if number == 0 else None)  # fmt: skip
     ax.set(xscale="log", ylim=(0, 1.04), xlabel="T / 6|ξ|", ylabel="accuracy")
     ax.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
     ax.minorticks_off()
     ax.legend(frameon=False, loc="lower left")
-    plots.title(ax, "Grey: within a factor of two")
+    plots.title(ax, "A line for each T, in units of 6|ξ|")
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------

@@ -116,6 +116,11 @@ def test_balanced_accuracy_is_what_a_guess_of_the_majority_does_not_have():
     true_negative = np.mean([not p for p, t in zip(cells.predicted, trained, strict=True) if not t])
     assert cells.balanced() == pytest.approx((true_positive + true_negative) / 2)
     assert cells.right.mean() == pytest.approx((48 + 6) / 96)
+    ratio = [
+        m.config["task"]["delay"] / m.result["predicted_length"]
+        for m in table()[:: CONFIG.run.seeds]
+    ]
+    assert cells.near.tolist() == [0.5 <= r <= 2 for r in ratio]
 
 
 def test_a_cell_is_the_median_over_its_seeds():
