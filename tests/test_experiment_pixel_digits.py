@@ -25,8 +25,13 @@ GOOD = {
 }
 
 
-def verdicts(**spoilt):
-    """One sign a claim, in order; ``spoilt``: accuracies of the cell or scheme of a line."""
+def verdicts(orthogonal_at=50, **spoilt):
+    """One sign a claim, in order.
+
+    Args:
+        orthogonal_at: updates until that line has learned; the others need 100.
+        spoilt: accuracies of the cell or scheme of a line.
+    """
     loaded = experiment.load(FILE)
     lines = loaded.module.LINES
     assert set(GOOD) == set(lines)
@@ -39,7 +44,12 @@ def verdicts(**spoilt):
         accuracy = accuracies[line][overrides["task.permuted"]] if best else 0.0
         result = {"accuracy": accuracy, "loss": 1 - accuracy, "solved_at": np.inf}
         nested = records.with_overrides(config.to_dict(), overrides)
-        members.append(records.Member(index, overrides, nested, 0.0, result))
+        at = orthogonal_at if line.endswith("orthogonal") else 100
+        told = tuple(
+            {"step": step, "train_loss": 1.0, "accuracy": 0.75 if step >= at else 0.7}
+            for step in range(50, 2001, 50)
+        )
+        members.append(records.Member(index, overrides, nested, 0.0, result, told))
     table = records.Table(members)
     with pytest.raises(records.Undecided):
         loaded.module.claims(table.select({"cell.name": "gru"}))[0].check()
@@ -47,11 +57,12 @@ def verdicts(**spoilt):
 
 
 def test_claims_can_come_out_the_other_way():
-    assert verdicts() == "++-++++++"
-    assert verdicts(**{"001": (0.75, 0.7)}) == "----+++++"
-    assert verdicts(orthogonal=(0.4, 0.4)) == "+++-+++++"
-    assert verdicts(IRNN=(0.96, 0.955)) == "++++---++"
-    assert verdicts(LSTM=(0.85, 0.845)) == "++-+--+--"
+    assert verdicts() == "++-+++++++"
+    assert verdicts(**{"001": (0.75, 0.7)}) == "----++++++"
+    assert verdicts(orthogonal=(0.4, 0.4)) == "+++-++++++"
+    assert verdicts(orthogonal_at=100) == "++-+-+++++"
+    assert verdicts(IRNN=(0.96, 0.955)) == "+++++---++"
+    assert verdicts(LSTM=(0.85, 0.845)) == "++-++--+--"
 
 
 def test_a_tiny_run_draws_what_a_narrowed_sweep_has(tmp_path):
