@@ -25,11 +25,11 @@ GOOD = {
 }
 
 
-def verdicts(orthogonal_at=50, **spoilt):
+def verdicts(orthogonal_at=50, others_at=100, **spoilt):
     """One sign a claim, in order.
 
     Args:
-        orthogonal_at: updates until that line has learned; the others need 100.
+        orthogonal_at, others_at: updates until that line has learned, and the others.
         spoilt: accuracies of the cell or scheme of a line.
     """
     loaded = experiment.load(FILE)
@@ -44,7 +44,7 @@ def verdicts(orthogonal_at=50, **spoilt):
         accuracy = accuracies[line][overrides["task.permuted"]] if best else 0.0
         result = {"accuracy": accuracy, "loss": 1 - accuracy, "solved_at": np.inf}
         nested = records.with_overrides(config.to_dict(), overrides)
-        at = orthogonal_at if line.endswith("orthogonal") else 100
+        at = orthogonal_at if line.endswith("orthogonal") else others_at
         told = tuple(
             {"step": step, "train_loss": 1.0, "accuracy": 0.75 if step >= at else 0.7}
             for step in range(50, 2001, 50)
@@ -61,6 +61,8 @@ def test_claims_can_come_out_the_other_way():
     assert verdicts(**{"001": (0.75, 0.7)}) == "----++++++"
     assert verdicts(orthogonal=(0.4, 0.4)) == "+++-++++++"
     assert verdicts(orthogonal_at=100) == "++-+-+++++"
+    assert verdicts(orthogonal_at=3000, others_at=3000) == "++-+-+++++"
+    assert verdicts(orthogonal_at=2000, others_at=3000) == "++-+++++++"
     assert verdicts(IRNN=(0.96, 0.955)) == "+++++---++"
     assert verdicts(LSTM=(0.85, 0.845)) == "++-++--+--"
 
