@@ -157,7 +157,7 @@ def test_one_permutation_for_all_images():
 
 
 def test_the_digits_baseline_knows_the_last_pixel_only():
-    task = PixelDigits(permuted=True)
+    task = PixelDigits(permuted=True, permutation_seed=4)  # ends with a pixel that tells
     data = task.load()
     n = len(data.train)
     level = [x * 16 // 17 for x in data.train[:, -1].tolist()]
@@ -168,6 +168,20 @@ def test_the_digits_baseline_knows_the_last_pixel_only():
     blank = data._replace(train=np.zeros_like(data.train))
     p = np.bincount(data.train_labels) / n
     assert task.baseline(blank) == pytest.approx(-(p * np.log(p)).sum(), rel=1e-9)
+
+
+def test_the_digits_baseline_is_the_loss_of_that_answer():
+    """Of the shares of the classes at each level of the last pixel, counted on the images."""
+    task = PixelDigits(permuted=True, permutation_seed=4)  # ends with a pixel that tells
+    data = task.load()
+    level = [x * 16 // 17 for x in data.train[:, -1].tolist()]
+    shares = np.zeros((16, 10))
+    for at, label in zip(level, data.train_labels, strict=True):
+        shares[at, label] += 1 / level.count(at)
+    assert (np.bincount(level, minlength=16) > 0).sum() > 3
+    batch = task._batch(jnp.asarray(data.train), jnp.asarray(data.train_labels))
+    score = task.score(jnp.log(jnp.maximum(shares[level], 1e-30)), batch)
+    assert score["loss"] == pytest.approx(task.baseline(data), rel=1e-5)
 
 
 def test_digits_score_loss_and_accuracy():
@@ -302,10 +316,15 @@ def test_broken_idx_files_are_named(tmp_path):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=words):
             read_idx(file)
-    packed = tmp_path / "x.gz"
-    packed.write_bytes(gzip.compress(idx(array))[:-9])
-    with pytest.raises(ValueError, match=r"x\.gz"):
-        read_idx(packed)
+    packed, whole = tmp_path / "x.gz", gzip.compress(idx(array))
+    middle = len(whole) // 2
+    damaged = (
+        whole[:middle] + bytes(255 - b for b in whole[middle : middle + 4]) + whole[middle + 4 :]
+    )
+    for content in (whole[:-9], damaged, b"no gzip"):
+        packed.write_bytes(content)
+        with pytest.raises(ValueError, match=r"x\.gz: "):
+            read_idx(packed)
     for name, values, words in (
         ("train-labels-idx1-ubyte", np.arange(29) % 10, r"images \(30, 28, 28\) and labels \(29,"),
         ("train-labels-idx1-ubyte", np.full(30, 10), "0 … 9 expected, got 10"),
@@ -407,6 +426,10 @@ def test_characters_score_in_bits(rhyme):
     counts = Counter(data.train.tolist())
     entropy = -sum(k / len(data.train) * math.log(k / len(data.train)) for k in counts.values())
     assert task.baseline(data) == pytest.approx(entropy, rel=1e-9)
+    # and it is what the shares of the characters score, up to the two that a pass leaves out
+    shares = jnp.asarray([counts[k] / len(data.train) for k in range(size)], jnp.float32)
+    answer = jnp.broadcast_to(jnp.log(jnp.maximum(shares, 1e-30)), (*batch.mask.shape, size))
+    assert task.score(answer, batch)["loss"] == pytest.approx(entropy, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -544,6 +567,21 @@ def test_forecasting_baselines_and_units(tmp_path):
     assert score["rmse"] == pytest.approx(0.5 * drift[:96].std(), rel=1e-5)
 
 
+def test_the_forecasting_baseline_is_the_loss_of_that_answer():
+    """Of the best line, on windows; of repeating the last value, likewise."""
+    task = Forecasting(points=3000, horizon=4)
+    data = task.load()
+    slope, offset = np.polyfit(data.train[:-4], data.train[4:], 1)
+    batches = [task.batch(data, KEY, k, 500) for k in range(4)]
+    for answer, expected in (
+        (lambda x: slope * x + offset, task.baseline(data)),
+        (lambda x: x, task.persistence(data)),
+    ):
+        found = np.mean([task.score(answer(batch.inputs), batch)["loss"] for batch in batches])
+        assert found == pytest.approx(expected, rel=0.03)
+    assert 0.01 < task.baseline(data) < 1
+
+
 def test_a_constant_series_stays_finite(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text("only\n" + "7\n" * 50)
@@ -622,6 +660,14 @@ def test_series_that_do_not_fit_are_named(tmp_path):
     other.write_text("a,b\n1,2\n3\n")
     with pytest.raises(ValueError, match="line 3: a number expected in column 'b'"):
         read_column(str(other), "b")
+    other.write_bytes("\ufeffa,b\n1,2\n".encode())  # as spreadsheets write it
+    assert read_column(str(other), "a").tolist() == [1.0]
+    other.write_bytes(b"a\n\xe9\n")
+    with pytest.raises(ValueError, match=r"other\.csv is no CSV file in UTF-8: .*can't decode"):
+        read_column(str(other), "")
+    other.write_text("a\n" + "1" * 200_000 + "\n")
+    with pytest.raises(ValueError, match=r"other\.csv is no CSV file in UTF-8: field larger"):
+        read_column(str(other), "")
     other.write_text("a\n1\nnan\n")
     with pytest.raises(ValueError, match="line 3: every value must be finite"):
         read_column(str(other), "")

@@ -119,7 +119,7 @@ def read_column(path: str, column: str) -> np.ndarray:
         column: its name in the header; may be empty where there is only one.
     Raises:
         FileNotFoundError: no such file. ValueError: no such column, or a cell of it that is no
-            finite number, its line.
+            finite number, its line; or no CSV.
     """
     header, rows = _rows(path)
     if not column and len(header) == 1:
@@ -139,8 +139,12 @@ def read_column(path: str, column: str) -> np.ndarray:
 
 
 def _rows(path: str) -> tuple[list[str], list[list[str]]]:
-    with existing(path).open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    # utf-8-sig: spreadsheets begin a file with a mark that is no part of the first name
+    with existing(path).open(newline="", encoding="utf-8-sig") as file:
+        try:
+            header, *rows = list(csv.reader(file)) or [[]]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no CSV file in UTF-8: {error}") from None
     return header, rows
 
 

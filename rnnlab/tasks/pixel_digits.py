@@ -5,6 +5,7 @@ Source: Le, Jaitly & Hinton 2015 (pixel by pixel, and permuted, MNIST).
 
 import gzip
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -233,7 +234,7 @@ def read_idx(file: Path) -> np.ndarray:
     content = file.read_bytes()
     try:
         content = gzip.decompress(content) if file.suffix == ".gz" else content
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{file}: {error}") from None
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
         raise ValueError(f"{file} is no idx file of bytes: it starts with {content[:4]!r}")
