@@ -180,7 +180,7 @@ def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, Any
     if not path.is_file():
         raise UserError(f"{path} is missing")
     try:
-        with np.load(path, allow_pickle=False) as packed:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as packed:
             arrays = dict(packed)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
