@@ -65,7 +65,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "cell": {"name": "rnn-tanh", "hidden_size": 128 if full else 32, "layers": 1},
             "init": InitScheme.config(),
             "training": training.config(
-                steps=10_000 if full else 1000,  # the sweep sets each task's own
+                steps=10_000 if full else 1000,
                 learning_rate=1e-3 if full else 3e-3,
                 clip_norm=1.0,
                 batch_size=32 if full else 16,
@@ -89,19 +89,17 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
     full = config.run.scale == "full"
     tasks: dict[str, dict[str, tuple[Any]]] = {
         "adding": {
-            "task.length": (200 if full else 50,),
+            # at T = 50 no tanh RNN leaves the baseline in this budget, whatever its scheme
+            "task.length": (200 if full else 20,),
             "task.solved_at": (0.01 if full else 0.05,),
-            "training.steps": (10_000 if full else 1500,),
         },
         "delayed_recall": {
             "task.delay": (100 if full else 30,),
             "task.solved_at": (0.01 if full else 0.05,),
-            "training.steps": (10_000 if full else 1000,),
         },
         "pixel_digits": {
             "task.source": ("mnist" if full else "digits",),
             "task.solved_at": (0.9 if full else 0.7,),
-            "training.steps": (10_000 if full else 1000,),
         },
     }
     seeds = tuple(range(config.run.seeds))

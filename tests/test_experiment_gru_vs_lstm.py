@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -11,8 +12,8 @@ from rnnlab import claims, experiment, records, sweep, training
 PATH = Path(__file__).parent.parent / "experiments" / "gru_vs_lstm.py"
 LOADED = experiment.load(PATH)
 MODULE = LOADED.module
-CONFIG = LOADED.get_config()
-BASE = CONFIG.to_dict()
+CONFIG: Any = LOADED.get_config()
+BASE: Any = CONFIG.to_dict()
 LENGTHS = CONFIG.run.lengths
 # the share of the budget at which a member is solved, at the shortest and at the longest length
 SOLVED_AT = {"rnn-tanh": (0.5, 1.2), "gru": (0.2, 0.9), "lstm": (0.4, 0.6)}
@@ -47,7 +48,6 @@ def member(index, overrides, solved_at, ms, counts):
     if cell == "lstm" and overrides["seed"] == MODULE.TIMED_SEED:
         for name in MODULE.CELLS:
             result[f"ms_{name}"] = ms[name] * length
-            result |= {f"ratio_{name}{end}": ms[name] / ms["lstm"] for end in ("", "_low", "_high")}
     return records.Member(index, dict(overrides), nested, 0.0, result, told)
 
 
@@ -104,22 +104,19 @@ def test_parameters_are_counted_and_predicted_alike(cell, gates):
 
 
 def test_figures_of_a_tiny_run(tmp_path):
-    config = LOADED.get_config()
-    with config.unlocked():
-        config.cell.hidden_size = 4
-        config.training.update(steps=4, eval_every=2, batch_size=2, eval_batch_size=4)
-        config.run.update(lengths=(5,), seeds=1, repeats=3)
+    changes = {"steps": 4, "eval_every": 2, "batch_size": 2, "eval_batch_size": 4}
+    changes = {f"training.{key}": value for key, value in changes.items()}
+    few = {"cell.hidden_size": 4, "run.lengths": (5,), "run.seeds": 1, "run.repeats": 3}
+    config = sweep.apply(CONFIG, few | changes)
     narrowed = sweep.replace_axes(config, LOADED.get_sweep(config), {"cell.name": ["lstm", "gru"]})
     found = experiment.run(LOADED, config, sweep=narrowed, workdir=tmp_path / "run", progress=False)
     run = experiment.load_run(tmp_path / "run")
     assert list(run.figures) == ["curves", "lengths", "parameters", "step_time"]
     timed = found.select({"cell.name": "lstm"})[0].result
     assert all(timed[f"ms_{cell}"] > 0 for cell in MODULE.CELLS)
-    assert timed["ratio_lstm"] == 1
-    assert timed["ratio_gru_low"] <= timed["ratio_gru"] <= timed["ratio_gru_high"]
 
 
 def test_full_plans():
     small, full = (experiment.plan(experiment.load(PATH, arg)) for arg in ("", "full"))
     assert len(full.members) > len(small.members)
-    assert full.seconds > small.seconds
+    assert (full.seconds or 0) > (small.seconds or 0) > 0
