@@ -180,18 +180,18 @@ def _bits(table: Table) -> tuple[Any, str]:
 
 def _samples(table: Table) -> tuple[Any, str]:
     cells = [members[0] for members in table.group_by("cell.name").values()]
-    figure, axes = plots.new_figure(len(cells), 1, size=(9, 2.6 * len(cells)))
+    figure, axes = plots.new_figure(len(cells), 1, size=(9, 2.1 * len(cells)))
     for ax, member in zip(axes[:, 0], cells, strict=True):
         result, name = member.result, CELLS[member.config["cell"]["name"]]
         plots.title(ax, f"{name}, {result['bits_per_character']:.2f} bits a character")
         ax.set_axis_off()
         temperature = member.config["run"]["temperature"]
         for top, how, part in ((0.97, "greedy", "greedy"),
-                               (0.46, f"temperature {temperature}", "drawn")):  # fmt: skip
+                               (0.47, f"temperature {temperature}", "drawn")):  # fmt: skip
             ax.text(0, top, how, fontsize=8, va="top", color=plots.COLOURS[1],
                     transform=ax.transAxes)  # fmt: skip
             written = (result["prompt"] + result[part]).replace("\n", "↵ ")
-            lines = textwrap.wrap(written, 104)
+            lines = textwrap.wrap(written, 110)
             ax.text(0.13, top, "\n".join(lines), fontsize=8, va="top", family="monospace",
                     transform=ax.transAxes, parse_math=False)  # fmt: skip
     return figure, (

@@ -260,11 +260,11 @@ def figures(table: Table) -> dict[str, Any]:
     """Times of an update on each side, and their ratio with the bound."""
     figure, axes = plots.new_figure(1, 2, size=(10, 3.2))
     times, ratios = axes[0]
-    sides = {
-        "torch_one_thread_ms": ("PyTorch, 1 thread", "#bbbbbb"),
-        "torch_all_threads_ms": (f"PyTorch, {table[0].result['torch_threads']} threads", "#777777"),
-        "rnnlab_ms": ("rnnlab", plots.COLOURS[1]),
-    }
+    threads = table[0].result["torch_threads"]
+    sides = {"torch_one_thread_ms": ("PyTorch, 1 thread", "#bbbbbb")}
+    if threads > 1:
+        sides["torch_all_threads_ms"] = (f"PyTorch, {threads} threads", "#777777")
+    sides["rnnlab_ms"] = ("rnnlab", plots.COLOURS[1])
     names = []
     for y, member in enumerate(table):
         name, _, bound = CELLS[member.config["cell"]["name"]]
@@ -285,8 +285,8 @@ def figures(table: Table) -> dict[str, Any]:
     for ax in (times, ratios):
         ax.set_yticks(range(len(names)), names)
         ax.set(xlim=(0, None), ylim=(-0.6, len(names) - 0.25))
-    times.margins(x=0.5)
-    times.set(xlabel=f"ms for an update of {run['members']} networks", xlim=(0, None))
+    slowest = float(table.stack("torch_one_thread_ms").max())
+    times.set(xlabel=f"ms for an update of {run['members']} networks", xlim=(0, 1.45 * slowest))
     ratios.set_xlabel("PyTorch's time / rnnlab's")
     plots.title(times, "Medians of turns")
     plots.title(ratios, "How many times as fast")
