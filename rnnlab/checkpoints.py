@@ -61,10 +61,8 @@ class Checkpoints:
         self._passed_over = []
 
     def _write(self, folder: Path, tree: Any, extra: dict[str, Any]) -> None:
-        import orbax.checkpoint as ocp
-
         try:
-            with ocp.PyTreeCheckpointer() as checkpointer:
+            with _orbax() as checkpointer:
                 checkpointer.save((folder / "tree").absolute(), jax.tree.map(np.asarray, tree))
         except ValueError as error:  # tensorstore's, which quotes the system's
             for number in NO_SPACE:
@@ -151,7 +149,7 @@ class Checkpoints:
 
         shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)
         args = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
-        with ocp.PyTreeCheckpointer() as checkpointer:
+        with _orbax() as checkpointer:
             tree = checkpointer.restore((path / "tree").absolute(), item=shapes, restore_args=args)
         for got, want in zip(jax.tree.leaves(tree), jax.tree.leaves(shapes), strict=True):
             if got.shape != want.shape or got.dtype != want.dtype:
@@ -166,6 +164,15 @@ class Checkpoints:
         if not self._directory.is_dir():
             return []
         return sorted(int(p.name) for p in self._directory.iterdir() if p.name.isdecimal())
+
+
+def _orbax() -> Any:
+    """What writes and reads trees, in process 0 alone where a run has more."""
+    import orbax.checkpoint as ocp
+
+    options = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
+    return ocp.Checkpointer(handler, multiprocessing_options=options)
 
 
 def digest(tree: Any) -> str:

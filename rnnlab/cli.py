@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rnnlab.cluster import Cluster
     from rnnlab.experiment import Plan, Run
     from rnnlab.loading import Experiment
+    from rnnlab.sweep import Sweep
 
 _HELP = """\
 rnnlab: a laboratory for recurrent networks in JAX
@@ -63,6 +64,10 @@ Beyond one machine, for experiments that train, with the same results:
                                   process keeps the run directory
   --ray_address=HOST:PORT         the cluster's head [auto: $RAY_ADDRESS, or the one running here]
   --ray_cpus=N --ray_gpus=N       what a job takes [the cluster's CPUs dealt out to the groups; 0]
+  --coordinator=HOST:PORT         one run in several processes, each given the same command: where
+                                  process 0 listens, which alone writes the run directory; auto:
+                                  JAX finds out (Slurm, Open MPI, TPU)
+  --num_processes=N --process_id=I  how many they are, and which this is, from 0 on
 
 With --config=FILE, --help lists the keys of that config and the axes of its sweep.
 """
@@ -152,6 +157,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fail(message: str, status: int = 2) -> int:
     print(f"rnnlab: {message}", file=sys.stderr)
+    if "rnnlab.distributed" in sys.modules:
+        from rnnlab import distributed
+
+        distributed.leave(status)
     return status
 
 
@@ -262,13 +271,23 @@ def _run(args: list[str]) -> int:
     if _wants_help(args):
         print(_RUN_HELP, _keys(chosen), sep="\n", end="")
         return 0
-    plan = _plan(chosen, fv, args)
+    config, axes = _asked(chosen, fv, args)
+    cluster = _cluster(fv)
     if fv["dry_run"].value:
+        plan = experiment.plan(chosen, config, sweep=axes)
         print(_describe(plan, fv["workdir"].value))
         return 0
-    cluster = _cluster(fv)
-    _use_all_cores()
-    run = experiment.execute(plan, fv["workdir"].value, cluster=cluster)
+    _use_all_cores()  # before a plan: to check a member is to use JAX
+    _join(chosen, fv)
+
+    from rnnlab import distributed
+
+    with distributed.together():
+        plan = experiment.plan(chosen, config, sweep=axes)
+        if not distributed.leads():
+            experiment.follow(plan)
+            return 0
+        run = experiment.execute(plan, fv["workdir"].value, cluster=cluster)
     _print_claims(run)
     return int(bool(fv["strict"].value) and not all(v.verdict == v.expected for v in run.claims))
 
@@ -280,6 +299,9 @@ def _define_launchers(fv: flags.FlagValues) -> None:
     flags.DEFINE_integer("ray_gpus", 0, "GPUs a job", flag_values=fv)
     for name in ("ray_address", "ray_cpus", "ray_gpus"):
         flags.DEFINE_alias(name.replace("_", "-"), name, flag_values=fv)
+    flags.DEFINE_string("coordinator", None, "where process 0 listens", flag_values=fv)
+    flags.DEFINE_integer("num_processes", None, "how many processes", flag_values=fv)
+    flags.DEFINE_integer("process_id", None, "which process this is", flag_values=fv)
 
 
 def _cluster(fv: flags.FlagValues) -> "Cluster | None":
@@ -298,6 +320,23 @@ def _cluster(fv: flags.FlagValues) -> "Cluster | None":
     return None
 
 
+def _join(chosen: "Experiment", fv: flags.FlagValues) -> None:
+    """Join the other processes of the run, if it has others."""
+    coordinator, *numbers = (fv[k].value for k in ("coordinator", "num_processes", "process_id"))
+    if coordinator is None:
+        if numbers != [None, None]:
+            raise flags.Error("--num_processes and --process_id need --coordinator=HOST:PORT")
+        return
+    if fv["launcher"].value == "ray":
+        raise flags.Error("--coordinator and --launcher=ray exclude each other")
+    if not chosen.trains:
+        raise flags.Error(f"--coordinator is for members that train; {chosen.file} has none")
+
+    from rnnlab import distributed
+
+    distributed.initialize(str(coordinator), *numbers)
+
+
 def _use_all_cores() -> None:
     """One CPU device a core, so that a sweep fills them; before the first JAX call or never.
 
@@ -313,8 +352,10 @@ def _use_all_cores() -> None:
         jax.config.update("jax_num_cpu_devices", cores)
 
 
-def _plan(chosen: "Experiment", fv: flags.FlagValues, args: list[str]) -> "Plan":
-    """The plan that --config.KEY and --sweep.KEY ask for; fv takes the other flags' values."""
+def _asked(
+    chosen: "Experiment", fv: flags.FlagValues, args: list[str]
+) -> "tuple[ConfigDict, Sweep]":
+    """What --config.KEY and --sweep.KEY ask for; fv takes the other flags' values."""
     from ml_collections import config_flags
 
     from rnnlab import experiment, sweep
@@ -344,7 +385,7 @@ def _plan(chosen: "Experiment", fv: flags.FlagValues, args: list[str]) -> "Plan"
     whole = sweep.replace_axes(config, chosen.get_sweep(config), axes)
     now = sweep.flat_config(config)
     experiment.check_no_axis({key: now[key] for key in set_keys}, config, whole)
-    return experiment.plan(chosen, config, sweep=whole)
+    return config, whole
 
 
 def _type(config: "ConfigDict", key: str) -> type:

@@ -18,7 +18,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from rnnlab.loading import Experiment, load
 from rnnlab.records import Table, Undecided, UserError
 
 if TYPE_CHECKING:
+    from rnnlab import runner
     from rnnlab.cluster import Cluster
 
 _DPI = 150
@@ -248,6 +249,8 @@ def execute(
     cluster: "Cluster | None" = None,
 ) -> Run:
     """Run what was planned: see :func:`run`; on the nodes of a cluster if one is given."""
+    from rnnlab import distributed  # it loads JAX, which a look at a run does not need
+
     run_dir = plan.run_dir if workdir is None else Path(workdir)
     if cluster is not None and not (run_dir / records.REPORT).is_file():
         if not plan.experiment.trains:
@@ -256,13 +259,27 @@ def execute(
                 f"{plan.experiment.file} run here, one by one"
             )
         cluster.connect()
-    with _owned(run_dir):
+    with distributed.followers() as call, _owned(run_dir):
         _begin(plan, run_dir)
         _predict(plan, run_dir)
         if not (run_dir / records.REPORT).is_file():
-            _run_members(plan, run_dir, progress, cluster)
+            _run_members(plan, run_dir, progress, cluster, call)
             finish(plan.experiment, run_dir)
     return load_run(run_dir)
+
+
+def follow(plan: Plan) -> None:
+    """Take part in a run that process 0 leads, and writes: its :func:`execute` calls for this.
+
+    Raises:
+        UserError: that run is another one.
+    """
+    from rnnlab import distributed, runner
+
+    order = distributed.agree(None)
+    if order is not None:
+        _check_same(plan, order["hash"])
+        runner.train(_jobs(plan), set(order["done"]), Path(), plan.hash, runner.Sink())
 
 
 def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
@@ -451,7 +468,13 @@ class _Output:
         self.done.add(index)
 
 
-def _run_members(plan: Plan, run_dir: Path, show: bool, cluster: "Cluster | None") -> None:
+def _run_members(
+    plan: Plan,
+    run_dir: Path,
+    show: bool,
+    cluster: "Cluster | None",
+    call: Callable[[Any], None],
+) -> None:
     output = _Output(plan, run_dir)
     if len(output.done) == len(plan.members):
         return
@@ -459,7 +482,7 @@ def _run_members(plan: Plan, run_dir: Path, show: bool, cluster: "Cluster | None
         _say(f"{run_dir}: {len(output.done)} of {len(plan.members)} members are finished")
     with progress.shown(len(plan.members), len(output.done), show) as step:
         if plan.experiment.trains:
-            _train(plan, run_dir, output, step, cluster)
+            _train(plan, run_dir, output, step, cluster, call)
         else:
             _run_each(plan, run_dir, output, step)
 
@@ -491,11 +514,14 @@ def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -
 
 
 def _train(
-    plan: Plan, run_dir: Path, output: _Output, step: progress.Step, cluster: "Cluster | None"
+    plan: Plan,
+    run_dir: Path,
+    output: _Output,
+    step: progress.Step,
+    cluster: "Cluster | None",
+    call: Callable[[Any], None],
 ) -> None:
     """Members that train, group by group, here or on the nodes of a cluster."""
-    import jax
-
     from rnnlab import runner
 
     measure = getattr(plan.experiment.module, "measure", None)
@@ -520,11 +546,31 @@ def _train(
         def say(self, tally: runner.Tally) -> None:
             step(len(output.done), str(tally))
 
-    jobs = [runner.Job(i, c, jax.random.key(c.seed)) for i, c in enumerate(plan.configs)]
+    jobs = _jobs(plan)
     if cluster is None:
+        call({"hash": plan.hash, "done": sorted(output.done)})
+        _check_same(plan, plan.hash)
         runner.train(jobs, set(output.done), run_dir, plan.hash, Sink())
     else:
         cluster.train(plan.experiment, jobs, set(output.done), run_dir, plan.hash, Sink())
+
+
+def _jobs(plan: Plan) -> "list[runner.Job]":
+    import jax
+
+    from rnnlab import runner
+
+    return [runner.Job(i, c, jax.random.key(c.seed)) for i, c in enumerate(plan.configs)]
+
+
+def _check_same(plan: Plan, wanted: str) -> None:
+    from rnnlab import distributed
+
+    if not all(distributed.exchange(plan.hash == wanted)):
+        raise UserError(
+            "the processes of a run must be given the same command, but for --process_id: "
+            "one of them has another config"
+        )
 
 
 def _encoded(result: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from rnnlab import distributed
 from rnnlab.errors import unknown
 from rnnlab.optimizers import Hyper
 from rnnlab.training import Member, Progress, Setup, TrainState, draw_params, make_train
@@ -33,7 +34,7 @@ class Program:
     Args:
         setup: what the members share.
         capacity: how many members it holds at a time; rounded up to fill the devices evenly.
-        devices: all of this process' if None.
+        devices: all there are if None.
         mapping: "lax_map", "vmap", or "auto": the first on a CPU.
     """
 
@@ -48,7 +49,9 @@ class Program:
             raise ValueError(unknown("run.mapping", mapping, MAPPINGS))
         if capacity < 1:
             raise ValueError(f"a program needs room for a member, got capacity={capacity}")
-        devices = list(jax.devices() if devices is None else devices)[:capacity]
+        devices = list(jax.devices() if devices is None else devices)
+        if distributed.alone():  # otherwise every process has a part in every program
+            devices = devices[:capacity]
         self.setup = setup
         self.train = make_train(setup)
         self.mesh = Mesh(np.array(devices), ("members",))
@@ -109,7 +112,8 @@ class Program:
             hypers: the same.
             active: slots; each device works through its own.
         Returns:
-            (states, progress with leaves (capacity,), zero where a member stood still).
+            (states, progress with leaves (capacity,), which tells nothing where a member stood
+            still).
         """
         order = np.zeros((self.mesh.size, self.slots), np.int32)
         counts = np.zeros(self.mesh.size, np.int32)

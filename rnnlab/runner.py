@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
-from rnnlab import outcome, training
+from rnnlab import distributed, outcome, training
 from rnnlab.checkpoints import Checkpoints
 from rnnlab.program import MAPPINGS, Program
 from rnnlab.signals import Deferred, deferred
@@ -172,14 +171,15 @@ def train(
                 batch = members[first : first + size]
                 if not all(job.index in done for job in batch):
                     _Batch(program, batch, done, run_dir, identity, sink, tally, signals).run()
-    shutil.rmtree(run_dir / CHECKPOINTS, ignore_errors=True)
+    if distributed.leads():
+        shutil.rmtree(run_dir / CHECKPOINTS, ignore_errors=True)
 
 
 def _fitting(program: Program, share: float) -> Program:
     """The program, or one with fewer members where the memory would not hold it."""
-    room = share * _MEMORY_SHARE * _memory()
+    room = share * _MEMORY_SHARE * min(distributed.exchange(_memory()))
     if program.mapping == "lax_map":  # every device of a CPU has the same memory
-        room /= program.mesh.size
+        room /= len(program.mesh.local_devices)
     while program.bytes_a_device > room and program.slots > 1:
         slots = max(1, min(program.slots - 1, int(program.slots * room / program.bytes_a_device)))
         capacity = slots * program.mesh.size
@@ -222,10 +222,14 @@ class _Batch:
         while self.running:
             self._call()
             due = time.perf_counter() - saved > self.options.checkpoint_seconds
-            if self.running and (due or self.signals.asked):
+            told = distributed.exchange((due, self.signals.asked is not None))
+            due, asked = told[0][0], any(asked for _, asked in told)
+            if self.running and (due or asked):
                 self._save()
                 saved = time.perf_counter()
             self.signals.check()
+            if asked and not distributed.alone():
+                raise KeyboardInterrupt  # another process has been asked to stop
             self._balance()
         self.checkpoints.clear()
 
@@ -234,15 +238,17 @@ class _Batch:
     def _begin(self) -> None:
         members = [training.member(job.config, job.key) for job in self.jobs.values()]
         self.states, self.hypers = self.program.start(members)
-        found = self.checkpoints.restore(self._hosted())
-        if found is not None:
-            hosted, extra = found
+        hosted = self._hosted()
+        found = self.checkpoints.restore(hosted) if distributed.leads() else None
+        hosted, extra = found or (hosted, None)
+        extra = distributed.agree(extra)
+        if extra is not None:
+            hosted = distributed.agree_tree(hosted)
             self.states = self.program.place(hosted)
             self.steps = dict(zip(self.jobs, hosted.step.tolist(), strict=True))
             self.seconds = dict(zip(self.jobs, extra["seconds"], strict=True))
             self.tally.left -= sum(self.steps[index] for index in self.running)
         self.sink.rewind({index: self.steps[index] for index in self.running})
-        hosted = self._hosted()
         for place, index in enumerate(self.jobs):
             if index in self.running and not self.steps[index]:
                 self._probe(index, _member(hosted, place))
@@ -250,11 +256,13 @@ class _Batch:
     def _hosted(self) -> TrainState:
         """The members' states in the order of the jobs: no slot and no device shows in it."""
         places = [self.slots.index(index) for index in self.jobs]
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[places], self.states)
+        return jax.tree.map(lambda leaf: leaf[places], distributed.gather(self.states))
 
     def _save(self) -> None:
-        self.checkpoints.save(self._hosted(), {"seconds": list(self.seconds.values())})
-        self.sink.saved(self.name, self.checkpoints)
+        hosted = self._hosted()
+        if distributed.leads():
+            self.checkpoints.save(hosted, {"seconds": list(self.seconds.values())})
+            self.sink.saved(self.name, self.checkpoints)
 
     # ---- one call of the program ----
 
@@ -277,8 +285,9 @@ class _Batch:
         if not self.tally.updates:
             self.tally.started = start  # what was compiled until here foretells nothing
         self.states, progress = self.program.advance(self.states, self.hypers, active)
-        progress, status = jax.tree.map(np.asarray, (progress, self.states.status))
-        self.pace = (time.perf_counter() - start) / min(most, max(map(len, waiting)))
+        progress, status = distributed.gather((progress, self.states.status))
+        pace = (time.perf_counter() - start) / min(most, max(map(len, waiting)))
+        self.pace = distributed.agree(pace)
         host = None
         for slot in active:
             index, told = self.slots[slot], _numbers(progress, slot)
@@ -291,7 +300,7 @@ class _Batch:
             self.sink.log(index, record | score)
             stopped = status[slot] != RUNNING
             if stopped or told.step in probed(self.jobs[index].config):
-                host = host or jax.tree.map(np.asarray, self.states)
+                host = host or distributed.gather(self.states)
                 state = _member(host, slot)
                 if stopped:
                     self._stop(slot, state, told)
@@ -302,20 +311,21 @@ class _Batch:
     def _stop(self, slot: int, state: TrainState, told: Any) -> None:
         """A member has come to its end: its parameters are written, then its results."""
         index, train, data = self.slots[slot], self.program.train, self.program.host_data
-        job = self.jobs[index]
-        result = outcome.results(train, state, told, data)
-        result["ms_per_step"] = 1e3 * self.seconds[index] / max(result["steps"], 1)
-        result |= self.sink.measure(job.config, train.setup, state.params)
-        outcome.save_params(self.run_dir, index, state.params)
-        self.sink.finish(index, self.seconds[index], result)
+        job, steps, status = self.jobs[index], int(state.step), STATUS[int(state.status)]
+        if distributed.leads():
+            result = outcome.results(train, state, told, data)
+            result["ms_per_step"] = 1e3 * self.seconds[index] / max(steps, 1)
+            result |= self.sink.measure(job.config, train.setup, state.params)
+            outcome.save_params(self.run_dir, index, state.params)
+            self.sink.finish(index, self.seconds[index], result)
         self.running.remove(index)
-        self.tally.left -= job.config.training.steps - result["steps"]
+        self.tally.left -= job.config.training.steps - steps
         self.tally.counts["running"] -= 1
-        self.tally.counts[result["status"]] = self.tally.counts.get(result["status"], 0) + 1
+        self.tally.counts[status] = self.tally.counts.get(status, 0) + 1
 
     def _probe(self, index: int, state: TrainState) -> None:
         step = int(state.step)
-        if step in probed(self.jobs[index].config):
+        if step in probed(self.jobs[index].config) and distributed.leads():
             found = outcome.probe(self.program.train, state, self.program.host_data)
             self.sink.log(index, {"step": step, **found})
 
@@ -328,7 +338,8 @@ class _Batch:
         dealt = sorted(range(len(self.slots)), key=lambda slot: self.slots[slot] not in running)
         order = [slot for device in range(devices) for slot in dealt[device::devices]]
         self.slots = [self.slots[slot] for slot in order]
-        trees = jax.tree.map(lambda leaf: np.asarray(leaf)[order], (self.states, self.hypers))
+        hosted = distributed.gather((self.states, self.hypers))
+        trees = jax.tree.map(lambda leaf: leaf[order], hosted)
         self.states, self.hypers = self.program.place(trees)
 
 
