@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from rnnlab import (
         cells,
         claims,
+        cluster,
+        distributed,
         experiment,
         generation,
         gradients,
@@ -70,6 +72,8 @@ __all__ = [
     "bidirectional",
     "cells",
     "claims",
+    "cluster",
+    "distributed",
     "experiment",
     "generation",
     "gradients",

@@ -222,6 +222,7 @@ def run(
     sweep: sweeps.Sweep | None = None,
     workdir: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    cluster: "Cluster | None" = None,
 ) -> Table:
     """Run an experiment, or go on with it, or read it where it is finished.
 
@@ -231,6 +232,7 @@ def run(
         sweep: axes in place of the file's own.
         workdir: the run directory; runs/<experiment>-<hash> if None.
         progress: whether to show progress on stderr.
+        cluster: a :class:`rnnlab.cluster.Cluster` whose nodes train the members; here if None.
 
     Returns:
         the table of finished members; ``rnnlab.load_run`` gives claims and figures besides.
@@ -238,7 +240,8 @@ def run(
     Raises:
         UserError: for whatever is wrong with config, sweep or directory, before anything runs.
     """
-    return execute(plan(experiment, config, sweep=sweep), workdir, progress=progress).table
+    planned = plan(experiment, config, sweep=sweep)
+    return execute(planned, workdir, progress=progress, cluster=cluster).table
 
 
 def execute(
