@@ -36,7 +36,7 @@ def get_config(arg=None):
         {
             "seed": 0,
             "task": {"name": "copy_memory", "delay": 4, "solved_at": 1.0},
-            "cell": {"name": "rnn-tanh", "hidden_size": 5, "layers": 1},
+            "cell": {"name": "gru", "hidden_size": 5, "layers": 1},
             "init": InitScheme.config(),
             "training": training.config(
                 steps=600, eval_every=30, window=8, batch_size=4, eval_batch_size=8,
@@ -51,7 +51,7 @@ def get_config(arg=None):
 def get_sweep(config):
     return [
         {
-            "cell.name": ("rnn-tanh", "gru")[: config.run.cells],
+            "cell.name": ("gru", "rnn-tanh")[: config.run.cells],
             "training.learning_rate": (1e-3, 1e-2),
             "seed": (0, 1),
         },

@@ -40,7 +40,7 @@ def config(
 
 def member(**options: Any) -> training.Member:
     """A member drawn from :func:`config`."""
-    made = config(**options)
+    made: Any = config(**options)
     return training.member(made, jax.random.key(made.seed))
 
 
