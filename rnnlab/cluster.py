@@ -34,7 +34,7 @@ import jax
 from ml_collections import ConfigDict
 
 import rnnlab
-from rnnlab import loading, outcome, runner
+from rnnlab import distributed, loading, outcome, runner
 from rnnlab.checkpoints import Checkpoints
 from rnnlab.records import UserError
 from rnnlab.runner import Job, Sink, Tally
@@ -52,8 +52,9 @@ class Cluster:
     """A Ray cluster that is running, and what a job takes of it.
 
     Args:
-        address: "HOST:PORT" of its head, "ray://HOST:PORT" for Ray's client, or "auto": that of
-            RAY_ADDRESS, or the one that runs on this machine.
+        address: "HOST:PORT" of its head, or "auto": that of RAY_ADDRESS, or the one that runs on
+            this machine. This machine must be one of its nodes: Ray's client ("ray://") does
+            not stream.
         cpus: of a job; on a CPU each of them is a device. 0: the CPUs of all nodes, dealt out
             to the groups.
         gpus: of a job.
@@ -91,8 +92,8 @@ class Cluster:
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError) as error:
-                reason = f"{error}".strip().splitlines()[0]
-                raise UserError(f"no Ray cluster at {address}: {reason}") from None
+                reason = " ".join(f"{error}".split())
+                raise UserError(f"cannot join the Ray cluster at {address}: {reason}") from None
 
     def train(
         self,
@@ -138,12 +139,11 @@ def _knock(address: str) -> None:
     Raises:
         UserError: so.
     """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not (host and colon and port.isdecimal()):
-        raise UserError(f"--ray_address must be HOST:PORT or auto, got {address!r}")
     try:
-        socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
-    except (OSError, OverflowError) as error:
+        socket.create_connection(
+            distributed.endpoint("--ray_address", address), _SECONDS_TO_ANSWER
+        ).close()
+    except OSError as error:
         raise UserError(f"no Ray cluster at {address}: {error}") from None
 
 

@@ -49,15 +49,13 @@ def initialize(
                 f"--process_id must lie in 0 … {num_processes - 1}, for --num_processes is "
                 f"{num_processes}; got {process_id}"
             )
-        host, colon, port = coordinator.rpartition(":")
-        if not (host and colon and port.isdecimal()):
-            raise UserError(f"--coordinator must be HOST:PORT or auto, got {coordinator!r}")
+        host, port = endpoint("--coordinator", coordinator)
         options = {
             "coordinator_address": coordinator,
             "num_processes": num_processes,
             "process_id": process_id,
         }
-        _meet(host, int(port), process_id)
+        _meet(host, port, process_id)
     failed: list[Exception] = []
 
     def join() -> None:
@@ -80,6 +78,21 @@ def initialize(
         raise UserError(f"cannot join the other processes: {f'{failed[0]}'.splitlines()[0]}")
 
 
+def endpoint(flag: str, address: str) -> tuple[str, int]:
+    """(host, port) of an address.
+
+    Raises:
+        UserError: it is no HOST:PORT.
+
+    >>> endpoint("--coordinator", "[::1]:1234")
+    ('::1', 1234)
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535 or "/" in host:
+        raise UserError(f"{flag} must be HOST:PORT or auto, got {address!r}")
+    return host.strip("[]"), int(port)
+
+
 def _meet(host: str, port: int, process_id: int) -> None:
     """Wait for process 0 to listen, or make sure that it can.
 
@@ -91,7 +104,7 @@ def _meet(host: str, port: int, process_id: int) -> None:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 own.bind(("", port))
-            except (OSError, OverflowError) as error:
+            except OSError as error:
                 raise UserError(f"process 0 cannot listen on port {port}: {error}") from None
         return
     end = time.monotonic() + _SECONDS_TO_MEET
@@ -99,7 +112,7 @@ def _meet(host: str, port: int, process_id: int) -> None:
         try:
             socket.create_connection((host, port), 5.0).close()
             return
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             if time.monotonic() > end:
                 raise UserError(f"process 0 does not answer at {host}:{port}: {error}") from None
         time.sleep(0.2)

@@ -11,6 +11,7 @@ import pytest
 
 import rnnlab
 from rnnlab import cli, experiment, loading, records, report
+from tests import swept
 from tests.test_experiment import SOURCE
 
 
@@ -46,6 +47,16 @@ def refused(capsys, *args: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------- runs
+
+
+def test_devices_are_asked_for_before_jax_is_used(monkeypatch, tmp_path):
+    calls, real = [], experiment.plan
+    monkeypatch.setattr(cli, "_use_all_cores", lambda: calls.append("devices"))
+    monkeypatch.setattr(experiment, "plan", lambda *a, **k: calls.append("plan") or real(*a, **k))
+    file = swept.write(tmp_path / "three.py")  # whose members use JAX when they are checked
+    args = f"--config={file}", "--launcher=ray", "--ray_address=127.0.0.1:9"
+    assert cli.main(["run", *args]) == 2
+    assert calls == ["devices", "plan"]
 
 
 def test_run_prints_the_claims_and_where_the_report_is(capsys):

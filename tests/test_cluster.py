@@ -24,6 +24,8 @@ HOST = "127.0.0.2"
 @pytest.fixture(scope="module")
 def nodes():
     """A head, and what adds a node to it, each with one CPU."""
+    if sys.platform != "linux":
+        pytest.skip(f"{HOST} is there without being set up on Linux alone")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -138,9 +140,9 @@ def test_without_ray(monkeypatch):
     ("address", "message"),
     [
         ("127.0.0.1:9", "no Ray cluster at 127.0.0.1:9: .*refused"),
-        ("ray://127.0.0.1:9", "no Ray cluster at ray://127.0.0.1:9: .*refused"),
+        ("ray://127.0.0.1:9", "--ray_address must be HOST:PORT or auto, got 'ray://"),
         ("127.0.0.1", "--ray_address must be HOST:PORT or auto, got '127.0.0.1'"),
-        ("127.0.0.1:99999", "no Ray cluster at 127.0.0.1:99999"),
+        ("127.0.0.1:99999", "--ray_address must be HOST:PORT or auto, got '127.0.0.1:99999'"),
     ],
 )
 def test_an_address_where_nothing_answers(address, message):
