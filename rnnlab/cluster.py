@@ -306,6 +306,8 @@ class _Run:
         self._checkpoints_of(name).unpack(packed)
 
     def _on_say(self, group: int, tally: Tally) -> None:
+        if not any(one.updates for one in self.tallies):
+            self.started = time.perf_counter()  # what was compiled until here foretells nothing
         self.tallies[group] = tally
         counts = Counter(self.before.counts)
         for one in self.tallies:

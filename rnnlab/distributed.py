@@ -75,7 +75,8 @@ def initialize(
             f"not all {num_processes or ''} processes came within {_SECONDS_TO_MEET:.0f} seconds"
         )
     if failed:
-        raise UserError(f"cannot join the other processes: {f'{failed[0]}'.splitlines()[0]}")
+        reason = f"{failed[0]}".splitlines()[0]
+        raise UserError(f"--coordinator={coordinator}: cannot join other processes: {reason}")
 
 
 def endpoint(flag: str, address: str) -> tuple[str, int]:

@@ -127,6 +127,7 @@ def test_a_process_that_cannot_join(monkeypatch):
             ["--coordinator=a", "--num_processes=2", "--process_id=1"],
             "--coordinator must be HOST:PORT or auto, got 'a'",
         ),
+        (["--coordinator=auto"], "--coordinator=auto: cannot join other processes: "),
         (["--coordinator=a:1", "--launcher=ray"], "--coordinator and --launcher=ray exclude each"),
     ],
 )
