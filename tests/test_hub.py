@@ -141,6 +141,11 @@ def test_out_of_reach_says_so_at_once(monkeypatch, unreachable, tmp_path, name, 
     assert datasets.config.HF_HUB_OFFLINE == huggingface_hub.constants.HF_HUB_OFFLINE == told
 
 
+def test_what_is_no_name_is_told_without_the_network(unreachable, tmp_path):
+    with pytest.raises(ValueError, match="'no name!', split 'train' cannot be loaded: Repo id"):
+        hub.load_table("no name!", cache=str(tmp_path))
+
+
 def test_out_of_reach_the_cache_is_read(unreachable, tmp_path):
     """What load_dataset leaves behind online, left behind here by its reader of files."""
     folder = tmp_path / "someone___some" / "default" / "0.0.0" / ("0" * 40)

@@ -323,8 +323,11 @@ class _GRU:
         h, H = state.h, state.h.shape[-1]
         s = jax.nn.sigmoid(_affine(gates, h, x))
         z, r = s[..., :H], s[..., H:]
-        h_tilde = jnp.tanh(_affine(candidate, r * h, x))
-        return HiddenState(z * h + (1 - z) * h_tilde), (z, r, h_tilde)
+        # r*h is saved, not made anew: XLA:CPU (jaxlib 0.10.2) compiles wrong numbers for the
+        # products with a Hessian of the latter, and right ones without its optimisations
+        r_h = r * h
+        h_tilde = jnp.tanh(_affine(candidate, r_h, x))
+        return HiddenState(z * h + (1 - z) * h_tilde), (z, r, h_tilde, r_h)
 
     def transpose(self, weights: tuple[_Stacked, _Stacked]) -> tuple[Array, Array]:
         return _recurrent(weights[0], 2), _recurrent(weights[1], 1)
@@ -337,7 +340,7 @@ class _GRU:
         saved: tuple[Array, ...],
         d: HiddenState,
     ) -> tuple[HiddenState, tuple[Array, Array]]:
-        z, r, h_tilde = saved
+        z, r, h_tilde, _ = saved
         d_h = d.h * (1 - z) * _tanh_slope(h_tilde)
         d_rh = d_h @ transposed[1]
         d_zr = _join(
@@ -353,9 +356,9 @@ class _GRU:
         saved: tuple[Array, ...],
         d_a: tuple[Array, Array],
     ) -> tuple[tuple[_Stacked, _Stacked], Array]:
-        _, r, _ = saved
+        *_, r_h = saved
         d_gates, d_xs = _stacked_gradients(weights[0], before.h, inputs, d_a[0])
-        d_candidate, more = _stacked_gradients(weights[1], r * before.h, inputs, d_a[1])
+        d_candidate, more = _stacked_gradients(weights[1], r_h, inputs, d_a[1])
         return (d_gates, d_candidate), d_xs + more
 
 
