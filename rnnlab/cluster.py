@@ -18,6 +18,7 @@ import logging
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -117,8 +118,7 @@ class Cluster:
         cpus = self._share(len(groups))
         order = _Order(experiment.path.read_bytes(), experiment.path, identity, cpus, self.gpus)
         _Run(groups, jobs, set(done), run_dir, sink, order).run()
-        for batch in (run_dir / runner.CHECKPOINTS).glob("*"):
-            runner.checkpoints_of(run_dir, batch.name, identity, 1).clear()
+        shutil.rmtree(run_dir / runner.CHECKPOINTS, ignore_errors=True)
 
     def _share(self, groups: int) -> int:
         """CPUs a job."""
@@ -172,7 +172,7 @@ class _Run:
     ) -> None:  # fmt: skip
         self.groups, self.done, self.order = groups, done, order
         self.run_dir, self.sink = run_dir, sink
-        self.keep = {job.index: job.config.run.keep for job in jobs}
+        self.keep = max(job.config.run.keep for job in jobs)
         self.lost = [0] * len(groups)  # times in a row
         self.tallies = [Tally.of(group, done) for group in groups]
         here = {job.index for group in groups for job in group}
@@ -226,13 +226,11 @@ class _Run:
         found = {}
         for folder in (self.run_dir / runner.CHECKPOINTS).glob("*"):
             if {int(number) for number in re.findall(r"\d+", folder.name)} <= indices:
-                checkpoints = self._checkpoints_of(folder.name)
-                found[folder.name] = checkpoints.pack(max(self.keep.values()))
+                found[folder.name] = self._checkpoints_of(folder.name).pack(self.keep)
         return found
 
     def _checkpoints_of(self, name: str) -> Checkpoints:
-        keep = max(self.keep.values())
-        return runner.checkpoints_of(self.run_dir, name, self.order.identity, keep)
+        return runner.checkpoints_of(self.run_dir, name, self.order.identity, self.keep)
 
     def _take(self, stream: Any) -> None:
         """The next events of a job, or its end."""
@@ -275,9 +273,11 @@ class _Run:
                 f"{name} was lost {_TRIES} times ({reason}) without finishing a member; finished "
                 "members are kept, the same command goes on"
             )
+        there_is = self._checkpoints({job.index for job in self.groups[group]})
         print(
-            f"rnnlab: {name} was lost: {reason}; it is started again from its last checkpoint "
-            f"(try {self.lost[group] + 1} of {_TRIES})",
+            f"rnnlab: {name} was lost: {reason}; it is started again"
+            + " from its last checkpoint" * bool(there_is)
+            + f" (try {self.lost[group] + 1} of {_TRIES})",
             file=sys.stderr,
         )
         self._submit(group)
