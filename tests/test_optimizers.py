@@ -104,7 +104,8 @@ def test_weight_decay_is_decoupled_and_goes_with_the_schedule(name, x64):
         else:
             with torch.no_grad():
                 theirs -= rate * (torch.tensor(g) + 0.1 * theirs)
-        np.testing.assert_allclose(W, theirs.detach().numpy(), rtol=1e-12)
+        # optax takes a schedule's share in float32
+        np.testing.assert_allclose(W, theirs.detach().numpy(), rtol=1e-7)
 
 
 def test_a_gradient_of_zero_moves_nothing():
@@ -141,6 +142,12 @@ STEPS = 12
 MIXED = [(0.1, np.inf, 0.0), (0.02, 0.1, 0.0), (0.3, 0.05, 0.02), (1e-3, 1.0, 0.1)]
 
 
+def numbers_of(name):
+    """(rate, bound, decay) of each member; steps of the adaptive ones are as long as the rate."""
+    scale = 0.1 if name in ("rmsprop", "adam") else 1.0
+    return [(scale * rate, clip, decay) for rate, clip, decay in MIXED]
+
+
 def mixed(name):
     """Members that differ in rate, bound, decay, scheme and seed; a schedule with a warm-up."""
     return [
@@ -149,7 +156,7 @@ def mixed(name):
             optimizer=name, schedule="cosine", warmup_steps=3, steps=STEPS, eval_every=STEPS,
             learning_rate=rate, clip_norm=clip, weight_decay=decay, stop_when_solved=False,
         )
-        for s, (rate, clip, decay) in enumerate(MIXED)
+        for s, (rate, clip, decay) in enumerate(numbers_of(name))
     ]  # fmt: skip
 
 
@@ -191,7 +198,7 @@ def test_every_member_of_a_mixed_program_is_the_one_trained_alone(name):
     states, progress = made.advance(states, hypers, range(len(members)))
     hosted = jax.tree.map(np.asarray, states.params)["params"]
     was_clipped = []
-    for k, (member, numbers) in enumerate(zip(members, MIXED, strict=True)):
+    for k, (member, numbers) in enumerate(zip(members, numbers_of(name), strict=True)):
         theirs, norms = alone(member, name, *numbers)
         got = {**hosted["recurrent"]._asdict(), "W_hy": hosted["W_hy"], "b_y": hosted["b_y"]}
         for n, value in theirs.items():
