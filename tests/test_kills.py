@@ -127,7 +127,7 @@ def test_a_disk_that_fills_up_costs_nothing(folder, whole):
         (["--config.task.dely=3"], "unknown config key 'task.dely'; did you mean 'task.delay'"),
         (["--config.task.delay=0"], "delay"),
         (["--config.init.w_h=orthogonl"], "did you mean 'orthogonal'"),
-        (["--config.cell.name=lsmt", "--sweep.cell.name=lsmt"], "did you mean 'lstm'"),
+        (["--sweep.cell.name=lsmt"], "did you mean 'lstm'"),
         (["--config.cell.layers=0"], "cell.layers must be at least 1, got 0"),
         (["--sweep.training.learnin_rate=1"], "did you mean 'training.learning_rate'"),
     ],
