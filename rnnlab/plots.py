@@ -211,6 +211,7 @@ def direct_labels(ax: Axes, ends: Sequence[End | None], size: float = 8) -> None
                 "alpha": 0.6,
                 "shrinkA": 0,
                 "shrinkB": 0,
+                "relpos": (0, 0.5),  # to the label's left edge, not through other labels
             },
         )
     ax.set_ylim(low, high)
