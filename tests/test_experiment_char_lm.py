@@ -53,9 +53,9 @@ def test_windows_fill_the_text_and_all_that_is_held_out_is_scored(arg):
     config = experiment.load(FILE, arg).get_config()
     task = training.task_of(config)
     assert task.length % config.training.window == 0
-    assert task._train_size() - 1 - config.task.batch_size * task.length < config.task.batch_size
+    data = task.load()
+    assert len(data.train) - 1 - config.task.batch_size * task.length < config.task.batch_size
     if not arg:
-        data = task.load()
         scored = task.test(data, jax.random.key(0), config.training.eval_batch_size).targets.size
         assert len(data.test) - 1 - scored < config.task.batch_size
 
@@ -92,7 +92,9 @@ def test_feeding_back_is_seen_to_be_the_forward_pass_and_its_absence_is():
     module = experiment.load(FILE).module
     model = models.LanguageModel(cells.gru(6, init=InitScheme(w_h="normal(std=1.0)")), symbols=7)
     params = model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
-    params = jax.tree.map(lambda a: a + jax.random.normal(jax.random.key(1), a.shape), params)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape), jnp.float32), params)
+    params["params"]["b_y"] *= 0.1  # else one symbol wins always
     prompt = jnp.array([[1, 2, 3]], jnp.int32)
     greedy = generation.generate(model, params, prompt, 30, temperature=0)
     assert len(set(np.asarray(greedy[0]).tolist())) > 1
