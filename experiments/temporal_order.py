@@ -40,6 +40,7 @@ LINEAR = ("rnn-identity", "identity", SMALL, SMALL)
 LINEAR_LENGTH = 20
 RATES = (0.01, 0.03, 0.1, 0.3)  # its learning rates; the last two are the higher ones
 SHOWN = 0.1
+BEYOND = 6  # decades: the top of the axis of gradient norms, and where what is not finite is drawn
 
 run = runner.run
 
@@ -88,7 +89,7 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
             INIT_KEYS: (LINEAR,),
             "task.length": (LINEAR_LENGTH,),
             "training.steps": (500,),
-            "training.eval_every": (25,),
+            "training.eval_every": (5,),
             "training.learning_rate": RATES,
             METHOD_KEYS: (METHODS["SGD"], METHODS["clip"]),
             "seed": seeds,
@@ -199,17 +200,17 @@ def _clipping(table: Table) -> tuple[Any, str]:
     norms, shares = axes[0]
     ends: list[plots.End | None] = []
     for index, method in enumerate(("SGD", "clip")):
-        style = plots.look(index)
-        end = None
+        style, found = plots.look(index), []
         for member in _of(linear, LINEAR, method, **{"training.learning_rate": SHOWN}):
-            x, y = _finite_norms(member)
+            x, y = _norms(member)
             norms.plot(x, y, alpha=0.8, **style | {"linewidth": 1.1})
             if member.result["status"] == "diverged":
-                at = member.result["diverged_at"]
-                norms.plot(at, y[-1], "x", color=style["color"], markersize=8, markeredgewidth=2)
-            end = plots.End(x[-1], y[-1], method, style["color"])
-        ends.append(end)
-    norms.set(yscale="log", xlabel="updates", ylabel="largest gradient norm in 25 updates")
+                norms.plot(x[-1], y[-1], "x", color=style["color"], markersize=8,
+                           markeredgewidth=2, clip_on=False)  # fmt: skip
+            found.append(plots.End(x[-1], y[-1], method, style["color"]))
+        ends.append(max(found, key=lambda end: end.x, default=None))
+    norms.set(ylim=(-1, BEYOND), xlabel="updates")
+    norms.set_ylabel("log10 of the gradient norm, largest of 5")
     plots.title(norms, f"Learning rate {SHOWN:g}")
     plots.direct_labels(norms, ends)
     ends = []
@@ -231,16 +232,18 @@ def _clipping(table: Table) -> tuple[Any, str]:
     return figure, (
         f"A linear RNN with W_hh = I at length {LINEAR_LENGTH}: an update that lifts an eigenvalue "
         "above 1 is met by a gradient that grows like its powers. Left: a line a seed; a cross: "
-        "loss, gradient or parameters are not finite any more. Clipping at norm 1 (Pascanu et al. "
-        "2013, §3.2) does not keep the gradient small but the step it causes."
+        "loss, gradient or parameters are not finite from here on. Clipping at norm 1 (Pascanu et "
+        "al. 2013, §3.2) does not keep the gradient small but the step it causes."
     )
 
 
-def _finite_norms(member: Member) -> tuple[np.ndarray, np.ndarray]:
-    points = np.array([(r["step"], r["grad_norm_max"]) for r in member.metrics])
-    known = np.isfinite(points[:, 1])
-    known[0] |= not known.any()
-    return points[known, 0], points[known, 1]
+def _norms(member: Member) -> tuple[np.ndarray, np.ndarray]:
+    """(updates, log10 of the largest gradient norm since the look before), up to divergence."""
+    x, y = np.array([(r["step"], r["grad_norm_max"]) for r in member.metrics], float).T
+    y = np.log10(np.where(np.isfinite(y), y, np.inf))
+    if member.result["status"] == "diverged":
+        x[-1], y[-1] = member.result["diverged_at"], np.inf
+    return x, np.minimum(y, BEYOND)
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
