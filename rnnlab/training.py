@@ -424,8 +424,11 @@ def check(config: Any) -> None:
         ValueError: an unknown key or name, a number out of its range, data that do not fit.
         FileNotFoundError, ConnectionError: data that are not there.
     """
-    setup = setup_of(config)
-    _check_data(setup.task, setup.settings.batch_size, setup.settings.eval_batch_size)
+    try:
+        setup = setup_of(config)
+        _check_data(setup.task, setup.settings.batch_size, setup.settings.eval_batch_size)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"task.path: {error}") from error
     hyper_of(config.training)
 
 

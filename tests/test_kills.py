@@ -125,7 +125,7 @@ def test_a_disk_that_fills_up_costs_nothing(folder, whole):
         (["--config.run.keep=0"], "run.keep must be at least 1, got 0"),
         (["--config.task.name=copy"], "unknown task 'copy'"),
         (["--config.task.dely=3"], "unknown config key 'task.dely'; did you mean 'task.delay'"),
-        (["--config.task.delay=0"], "delay"),
+        (["--config.task.delay=0"], "delay must be a whole number of at least 1, got 0"),
         (["--config.init.w_h=orthogonl"], "did you mean 'orthogonal'"),
         (["--sweep.cell.name=lsmt"], "did you mean 'lstm'"),
         (["--config.cell.layers=0"], "cell.layers must be at least 1, got 0"),

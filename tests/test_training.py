@@ -346,9 +346,10 @@ def test_errors_name_what_was_got(options, message):
 
 
 def test_data_that_are_not_there_or_too_few_are_missed_before_anything_runs(tmp_path):
-    missing = {"name": "forecasting", "source": "csv", "path": "nowhere.csv"}
-    with pytest.raises(FileNotFoundError, match=r"task\.path: no file 'nowhere.csv'"):
-        training.check(trained.config(task=missing))
+    missing = {"path": str(tmp_path / "nowhere.txt")}
+    for task in ({"name": "forecasting", "source": "csv"}, {"name": "characters"}):
+        with pytest.raises(FileNotFoundError, match=r"task\.path: no file '.*nowhere.txt'"):
+            training.check(trained.config(task=task | missing))
     (tmp_path / "text").write_text("abc" * 200)
     text = {"name": "characters", "path": str(tmp_path / "text"), "batch_size": 4}
     training.check(trained.config(task=text))

@@ -20,7 +20,7 @@ def existing(path: str) -> Path:
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise FileNotFoundError(f"task.path: no file {path!r}")
+        raise FileNotFoundError(f"no file {path!r}")
     return file
 
 
