@@ -150,7 +150,7 @@ def _curves(table: Table) -> tuple[Any, str]:
     axes[0, 0].set_ylabel("test loss / memoryless answer's")
     return figure, (
         "Learning curves of the adding problem by length: median and 10–90% band over seeds. A "
-        "member that has solved it stops, with nothing left to learn. Dashed: always saying 1."
+        "member that has solved it stops, with nothing left to learn. Dotted: always saying 1."
     )
 
 
