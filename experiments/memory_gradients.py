@@ -48,7 +48,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "task": {"sequences": 64_000 if full else 4_000},
             "run": {
                 "seeds": 3,
-                "seconds_per_member": 4.0 if full else 0.4,
+                "seconds_per_member": 4.0 if full else 0.25,
                 "seconds_per_group": 0.0,
             },
         }

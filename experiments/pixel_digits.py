@@ -79,7 +79,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 seeds=5 if full else 3,
                 rates=(1e-4, 1e-3) if full else (1e-3, 4e-3),
                 gated_rates=(1e-3,) if full else (4e-3,),
-                seconds_per_member=3000.0 if full else 4.0,
+                seconds_per_member=3000.0 if full else 2.0,
                 seconds_per_group=8.0,
             ),
         }
