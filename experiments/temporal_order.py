@@ -9,9 +9,9 @@ rate .1 instead of .01, 4 seeds, and 1000 test sequences instead of 10,000. Abou
 
 Expected, after the figure: plain SGD fails first, from length 20 on; clipping solves 30 and at
 times 50; with Ω as well both tanh initialisations solve 50, and the sigmoid RNN 10, which it does
-not without. In the paper, with a thousand times the updates, plain SGD fails past 20 to 50 steps and
-clipping with Ω holds to 200. A linear RNN at length 20 and rates from .1 on diverges, and learns the
-task where its gradient is clipped.
+not without. In the paper, with a thousand times the updates, plain SGD fails past 20 to 50 steps
+and clipping with Ω holds to 200. A linear RNN at length 20 and rates from .1 on diverges, and
+learns the task where its gradient is clipped.
 """
 
 import math
