@@ -496,7 +496,7 @@ def _reproduce(args: list[str]) -> int:
     flags.DEFINE_boolean("dry_run", False, "print the plan only", flag_values=fv)
     _parse(fv, args)
     _use_all_cores()
-    parts = reproduce.plan([name.strip() for name in fv["only"].value])
+    parts = reproduce.plan([name.strip() for name in fv["only"].value or ()])
     if fv["dry_run"].value:
         for part in parts:
             words = part.reason

@@ -122,8 +122,7 @@ def run(
                 seconds[part.name] = round(seconds.get(part.name, 0.0) + spent, 3)
                 records.write_json(record, seconds)
         # after every experiment: whoever stops it has the page of what is finished
-        page = report.reproduction_report(workdir, done, seconds, missing)
-    if not done:
-        page = report.reproduction_report(workdir, done, seconds, missing)
+        report.reproduction_report(workdir, done, seconds, missing)
+    page = report.reproduction_report(workdir, done, seconds, missing)
     verdicts = {name: experiment.load_run(workdir / name).claims for name in done}
     return Reproduction(page, verdicts, {name: seconds.get(name, 0.0) for name in done}, missing)

@@ -54,7 +54,7 @@ def test_no_members_no_curve():
 
 def test_the_line_drawn_is_the_median_over_members():
     table = Table([member(i, 50) for i in range(3)])
-    figure, axes = plots.new_figure(1, 1, size=(4, 3))
+    _, axes = plots.new_figure(1, 1, size=(4, 3))
     end = curves.draw(axes[0, 0], table, "loss", "three", 1)
     line = axes[0, 0].lines[0]
     middle = np.median([[r["loss"] for r in m.metrics] for m in table], axis=0)
@@ -103,7 +103,7 @@ def test_in_words():
 
 
 def test_what_is_left_against_a_loop():
-    """Solved: nothing from there on; diverged: everything; a loss above the baseline counts as 1."""
+    """Solved: nothing from there on; diverged: everything; a loss above the baseline counts 1."""
     told = {
         "finished": [0.8, 0.6, float("nan"), 0.2, float("inf")],
         "solved": [0.5, 0.1],
