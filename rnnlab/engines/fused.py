@@ -323,8 +323,8 @@ class _GRU:
         h, H = state.h, state.h.shape[-1]
         s = jax.nn.sigmoid(_affine(gates, h, x))
         z, r = s[..., :H], s[..., H:]
-        # r*h is saved, not made anew: XLA:CPU (jaxlib 0.10.2) compiles wrong numbers for the
-        # products with a Hessian of the latter, and right ones without its optimisations
+        # r*h is saved, not made anew: of the latter XLA:CPU (jaxlib 0.10.2) compiles, in float64,
+        # wrong products with the Hessian, and right ones without its optimisations
         r_h = r * h
         h_tilde = jnp.tanh(_affine(candidate, r_h, x))
         return HiddenState(z * h + (1 - z) * h_tilde), (z, r, h_tilde, r_h)
