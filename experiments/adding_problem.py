@@ -3,7 +3,12 @@
     rnnlab run --config=experiments/adding_problem.py
 
 Two marked numbers among T = 100 are to be added; the mean squared error against training updates,
-after Le, Jaitly & Hinton 2015.
+after Le, Jaitly & Hinton 2015: 50 units, batches of 32, at most 2000 updates of Adam, 4 seeds.
+About a minute on 2 cores; ":full" has the paper's lengths, 150 to 400, its 100 units and its small
+input weights (four hours by --dry_run's estimate).
+
+Expected: the tanh RNN is still at 1/6 when the IRNN and the LSTM have solved the task, after some
+600 updates; a ReLU RNN with orthogonal W_hh solves it too, but after 1000 to 2000.
 """
 
 from typing import Any
@@ -45,8 +50,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 eval_batch_size=1000,
             ),
             "run": runner.config(
-                seconds_per_member=200.0 if full else 3.5,
-                seconds_per_group=5.0,
+                seconds_per_member=130.0 if full else 1.3,
+                seconds_per_group=3.0,
                 seeds=4,
                 lengths=(150, 200, 300, 400) if full else (100,),
                 # each model at its best rate, as Le et al. have it; the LSTM is slow to search
@@ -114,7 +119,8 @@ def _curves(table: Table, models: dict[str, dict[str, Any]]) -> Any:
             label = f"{name}, rate {rate:g}: {solved * len(chosen):.0f} of {len(chosen)}"
             ends.append(curves.draw(ax, chosen, "loss", label, index))
         ax.set(xlabel="updates", ylim=(0, 0.25), xlim=(0, last))
-        curves.baseline(ax, BASELINE, "1/6")
+        curves.baseline(ax, BASELINE, "")
+        ends.append(plots.End(last, BASELINE, "1/6", "#000000"))
         plots.title(ax, f"T = {length}")
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("mean squared error")
@@ -141,7 +147,9 @@ def _claims_at(table: Table, length: int) -> list[Claim]:
             for rate, chosen in tanh.group_by("training.learning_rate").items()
         }
         words = ", ".join(f"{loss:.3f} at rate {rate:g}" for rate, loss in medians.items())
-        return min(medians.values()) >= 0.9 * BASELINE, f"median error {words}; 1/6 = .167"
+        return min(medians.values()) >= 0.9 * BASELINE, (
+            f"median error {words}; 1/6 = .167; the lowest of all {tanh.stack('loss').min():.3f}"
+        )
 
     def leaves(model: dict[str, Any]) -> Any:
         def check() -> tuple[bool, str]:

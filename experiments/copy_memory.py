@@ -130,7 +130,8 @@ def _curves(table: Table, name: str, label: str) -> Any:
             level = theory.copy_memory_baseline(delay, task["alphabet"], task["items"])
             top, words = 2.5 * level, f"10 ln 8/{delay + 2 * task['items']}"
         ax.set(xlabel="updates", ylabel=label, xlim=(0, last), ylim=(0, top))
-        curves.baseline(ax, level, words)
+        curves.baseline(ax, level, "")
+        ends.append(plots.End(last, level, words, "#000000"))
         plots.title(ax, f"T = {delay}")
         plots.direct_labels(ax, ends)
     return figure
