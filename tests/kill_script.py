@@ -55,7 +55,7 @@ def get_sweep(config):
             "training.learning_rate": (1e-3, 1e-2),
             "seed": (0, 1),
         },
-        {"training.learning_rate": (1e30,), "seed": (7,)},
+        {"training.learning_rate": (3e38,), "seed": (7,)},
     ]
 
 

@@ -190,7 +190,7 @@ def alone(member, name, rate, clip, decay):
     return {n: a.detach().numpy() for n, a in p.items()}, norms
 
 
-@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize("name", ["momentum", "adam"])
 def test_every_member_of_a_mixed_program_is_the_one_trained_alone(name):
     members = mixed(name)
     made = Program(members[0].setup, len(members), jax.devices()[:2])

@@ -148,13 +148,11 @@ def test_training_learns_and_stops_when_solved():
 
 
 def test_without_the_rule_it_goes_to_the_end():
-    m = trained.member(task={"name": "adding", "length": 4, "solved_at": 100.0})
-    assert training.make_train(m.setup)(m.key, m.hyper, m.params)[0].status == SOLVED
-    m = trained.member(
-        task={"name": "adding", "length": 4, "solved_at": 100.0}, stop_when_solved=False
-    )
-    state, _ = training.make_train(m.setup)(m.key, m.hyper, m.params)
-    assert (int(state.step), int(state.status)) == (20, FINISHED)
+    task = {"name": "adding", "length": 4, "solved_at": 100.0}
+    for stop, ends in ((True, (10, SOLVED)), (False, (20, FINISHED))):
+        m = trained.member(task=task, stop_when_solved=stop)
+        state, _ = jax.jit(training.make_train(m.setup))(m.key, m.hyper, m.params)
+        assert (int(state.step), int(state.status)) == ends
 
 
 def test_chunks_one_by_one_are_the_whole():
