@@ -174,8 +174,8 @@ def _accuracy(table: Table) -> tuple[Any, str]:
     ax.set_yticks(-np.arange(len(shown)), shown)
     ax.set(xlabel="accuracy", xlim=(0, 1.02), ylim=(0.5 - len(shown), 1.1))
     for place, words in enumerate(("reading order", "permuted")):
-        ax.text(0.02 + 0.2 * place, 0.75, f"● {words}", color=plots.COLOURS[1 + place])
-    ax.text(0.42, 0.75, "◇ published, on 28x28 MNIST", color="#555555")
+        ax.text(0.02 + 0.23 * place, 0.75, f"● {words}", color=plots.COLOURS[1 + place])
+    ax.text(0.44, 0.75, "◇ published, on 28x28 MNIST", color="#555555")
     return figure, (
         "The last accuracy of every seed, beside what Cooijmans et al. 2017, Table 1, report of "
         "784 pixels: other images, ten times as many steps."
