@@ -3,7 +3,13 @@
     rnnlab run --config=experiments/copy_memory.py
 
 Ten symbols of eight, T = 100 blanks, and the symbols again; cross-entropy against training updates
-with RMSprop at 1e-3 and batches of 20, after Arjovsky, Shah & Bengio 2016.
+with RMSprop at 1e-3 and batches of 20, after Arjovsky, Shah & Bengio 2016: 2000 updates, 3 seeds,
+80 units (gated: 40). About a minute on 2 cores; ":full" has T = 100 to 500 and 10,000 updates
+(three quarters of an hour by --dry_run's estimate).
+
+Expected: 10 ln 8/120 = .1733 without memory. The linear RNN with orthogonal W_hh is at a third of
+that and names 0.8 to 0.9 of the symbols; every other model is within 5% of the baseline, with
+orthogonal W_hh and tanh too.
 """
 
 from typing import Any
@@ -59,8 +65,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 eval_batch_size=200,
             ),
             "run": runner.config(
-                seconds_per_member=150.0 if full else 7.5,
-                seconds_per_group=4.0,
+                seconds_per_member=35.0 if full else 2.8,
+                seconds_per_group=3.0,
                 seeds=3,
                 delays=(100, 200, 300, 500) if full else (100,),
             ),
@@ -104,7 +110,8 @@ def figures(table: Table) -> dict[str, Any]:
             _curves(table, "loss", "cross-entropy (nats a step)"),
             "Test loss against updates, after Arjovsky, Shah & Bengio 2016, Fig. 1. Dotted: "
             "10 ln 8/(T + 20), the loss of an answer that remembers nothing. Median and 10–90% "
-            "band over seeds.",
+            "band over seeds; one that leaves the panel is of a member whose loss jumped and fell "
+            "back.",
         ),
         "recall": (
             _curves(table, "recall", "share of symbols recalled"),
@@ -128,7 +135,7 @@ def _curves(table: Table, name: str, label: str) -> Any:
         level, top, words = 1 / task["alphabet"], 1.02, "a guess"
         if name == "loss":
             level = theory.copy_memory_baseline(delay, task["alphabet"], task["items"])
-            top, words = 2.5 * level, f"10 ln 8/{delay + 2 * task['items']}"
+            top, words = 1.6 * level, f"10 ln 8/{delay + 2 * task['items']}"
         ax.set(xlabel="updates", ylabel=label, xlim=(0, last), ylim=(0, top))
         curves.baseline(ax, level, "")
         ends.append(plots.End(last, level, words, "#000000"))
