@@ -219,8 +219,8 @@ def leave(status: int) -> None:
     An orderly end would wait for them, and they for this one.
     """
     if jax.distributed.is_initialized():
-        if leads():  # the runtime is the leader's: it goes last, for the others to say why they go
-            time.sleep(1.0)
+        # what was sent last must arrive; the runtime is the leader's, which therefore goes last
+        time.sleep(2.0 if leads() else 1.0)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

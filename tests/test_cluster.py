@@ -57,7 +57,7 @@ def end(process):
 def test_interrupted_and_with_a_node_that_dies_a_run_finds_the_same(nodes, tmp_path):
     made, add_node = nodes
     other = add_node()
-    file = swept.write(tmp_path / "three.py", steps=30_000)
+    file = swept.write(tmp_path / "three.py", steps=15_000)
     there, here = tmp_path / "there", tmp_path / "here"
 
     process = start(file, there, made.address)
