@@ -49,15 +49,16 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 optimizer="rmsprop",
                 decay=0.9,
                 learning_rate=1e-3,
-                steps=50_000 if full else 1000,
+                steps=50_000 if full else 2000,
                 batch_size=50 if full else 32,
                 eval_every=500 if full else 50,
                 eval_batch_size=500 if full else 250,
             ),
             "run": runner.config(
                 tasks=PAPER if full else (RECALL,),
+                noise=0.1,  # of delayed recall
                 seeds=3,
-                seconds_per_member=19_000.0 if full else 3.0,
+                seconds_per_member=19_000.0 if full else 7.0,
                 seconds_per_group=20.0 if full else 8.0,
             ),
         }
@@ -76,6 +77,7 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
                 f"chrono(t_max={3 * value // 2 if span == 'delay' else value})",
             ),
             "seed": tuple(range(config.run.seeds)),
+            **({"task.noise": (config.run.noise,)} if name == "delayed_recall" else {}),
         }
         for name, span, values in config.run.tasks
         for value in values
