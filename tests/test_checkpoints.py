@@ -188,7 +188,7 @@ def test_a_full_disk_costs_nothing_that_was_there(where, two, tree, monkeypatch)
 
     with monkeypatch.context() as patch:
         if where == "orbax":
-            patch.setattr(ocp.PyTreeCheckpointer, "save", full)
+            patch.setattr(ocp.Checkpointer, "save", full)
         else:
             patch.setattr(checkpoints.records, "write_json", full)
         with pytest.raises(OSError, match="No space left") as caught:
