@@ -263,6 +263,7 @@ class _Batch:
         if distributed.leads():
             self.checkpoints.save(hosted, {"seconds": list(self.seconds.values())})
             self.sink.saved(self.name, self.checkpoints)
+        distributed.agree(None)  # nobody goes before it is written
 
     # ---- one call of the program ----
 
