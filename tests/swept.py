@@ -79,10 +79,10 @@ def wait(until, process, seconds=120):
     raise AssertionError(f"it did not come to it: {process.communicate()}")
 
 
-def batches(run_dir):
-    """The batches of which a checkpoint is there."""
+def batches(run_dir, since=0.0):
+    """The batches of which a checkpoint is there that was written after a time."""
     found = (run_dir / "checkpoints").glob("*/*/rnnlab.json")
-    return {path.parent.parent.name for path in found}
+    return {path.parent.parent.name for path in found if path.stat().st_mtime > since}
 
 
 def outcome_of(run_dir):
