@@ -1,5 +1,6 @@
 """What the tests of several machines share: a sweep of three groups, and all that it finds."""
 
+import contextlib
 import json
 import sys
 import time
@@ -81,8 +82,12 @@ def wait(until, process, seconds=120):
 
 def batches(run_dir, since=0.0):
     """The batches of which a checkpoint is there that was written after a time."""
-    found = (run_dir / "checkpoints").glob("*/*/rnnlab.json")
-    return {path.parent.parent.name for path in found if path.stat().st_mtime > since}
+    found = set()
+    for path in (run_dir / "checkpoints").glob("*/*/rnnlab.json"):
+        with contextlib.suppress(FileNotFoundError):  # dropped by now
+            if path.stat().st_mtime > since:
+                found.add(path.parent.parent.name)
+    return found
 
 
 def outcome_of(run_dir):
