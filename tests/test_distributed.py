@@ -48,7 +48,7 @@ def end(processes):
 
 
 def test_killed_and_interrupted_two_processes_find_what_one_finds(tmp_path):
-    file = swept.write(tmp_path / "three.py", steps=3000)
+    file = swept.write(tmp_path / "three.py", steps=1500)
     there, here = tmp_path / "there", tmp_path / "here"
 
     processes = start(file, there)
