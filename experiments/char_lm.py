@@ -4,7 +4,7 @@
 
 The first half million characters (packages of rnnlab[data]), 81 of them distinct, the last tenth
 held out; tanh RNN, LSTM and GRU of H = 128 by BPTT truncated to 50 characters, the state carried
-from window to window. About 3 minutes on 2 cores; ":full" has all 12 million and H = 512.
+from window to window. About 2 minutes on 2 cores; ":full" has all 12 million and H = 512.
 
 Expected: an interpolated (Witten–Bell) n-gram needs 4.29, 3.33, 2.55, 1.93 and 1.65 bits a
 character at n = 1 to 5; the LSTM beats it up to n = 3, and more text and units are needed beyond.
@@ -260,7 +260,7 @@ def claims(table: Table) -> list[Claim]:
         *against,
         Claim("An LSTM predicts characters better than a simple RNN", notes + "11 and 17",
               median + "below the RNN's", "holds", better_than_rnn),
-        Claim("A GRU predicts characters as well as an LSTM", notes + "18", median + f"within "
+        Claim("A GRU and an LSTM predict characters equally well", notes + "18", median + f"within "
               f"{PAR} of each other", "holds", on_par),
         Claim("The number of parameters does not depend on the length of the text", notes + "10",
               "counted at every length: g·H(H + V + 1) + HV + V, as many as were trained",

@@ -3,9 +3,8 @@
     rnnlab run --config=experiments/chrono.py
 
 One of eight symbols, noise for a delay of 20 to 200 steps, then its name; after Tallec & Ollivier
-2018, with their optimiser (RMSprop, rate 1e-3, no clipping) and 32 units. About 3 minutes on 2
-cores by --dry_run's estimate. ":full" has their tasks and their scale: LSTM-128 on copy, variable
-copy and adding.
+2018, with their optimiser (RMSprop, rate 1e-3, no clipping) and 32 units. About 2 minutes on 2
+cores. ":full" has their tasks and their scale: LSTM-128 on copy, variable copy and adding.
 
 Expected (Tallec & Ollivier: chrono learns to add over 750 steps about 7 times sooner than b_f = 1):
 b_f = 0 learns at no delay, b_f = 1 where the delay is short, chrono where it is long. In pilots of
