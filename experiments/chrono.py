@@ -134,7 +134,6 @@ def by_bias(chosen: Table, bias: str) -> Table:
 
 ORDER = ("0", "1", "chrono")
 LABELS = {"0": "b_f = 0", "1": "b_f = 1", "chrono": "chrono"}
-NEVER = 1.15  # of the budget: where what was never solved is drawn
 
 
 def figures(table: Table) -> dict[str, Any]:
@@ -159,23 +158,15 @@ def _by_span(here: dict[int, Table]) -> tuple[Any, str]:
         count = min(map(len, chosen))  # seeds that every span has
         shares = np.stack([curves.share_left(c)[1][:count, -1] for c in chosen], axis=1)
         at = np.stack([c.stack("solved_at")[:count] for c in chosen], axis=1)
-        at = np.where(np.isfinite(at), at, NEVER * budget)
+        at = curves.drawable(at, budget)
         for ax, found in ((left, shares), (solved, at)):
-            ends[ax].append(plots.band(ax, np.array(own), found, LABELS[bias], index))
-            ax.plot(own, np.median(found, axis=0), "o", color=plots.look(index)["color"],
-                    markersize=4)  # fmt: skip
+            ends[ax].append(curves.band_with_points(ax, own, found, LABELS[bias], index))
     left.set(ylim=(0, 1.05), ylabel="test loss at the end / memoryless")
     plots.title(left, "What is left to be learned")
-    ticks = [round(share * budget) for share in (0, 0.25, 0.5, 0.75, 1)]
-    solved.axhline(budget, color="#777777", linewidth=0.8, linestyle="--")
-    solved.set_yticks([*ticks, NEVER * budget], [*map(str, ticks), "never"])
-    solved.set(ylabel="updates until solved", ylim=(0, 1.06 * NEVER * budget))
+    curves.updates_axis(solved, budget)
     plots.title(solved, "Time to solve")
     for ax in (left, solved):
-        ax.set_xscale("log")
-        ax.set_xticks(values, map(str, values))
-        ax.minorticks_off()
-        ax.set_xlabel("steps to be bridged")
+        curves.length_axis(ax, values, "steps to be bridged")
         plots.direct_labels(ax, ends[ax])
     return figure, (
         "LSTM by forget bias, median and 10–90% band over seeds, after Tallec & Ollivier 2018, "

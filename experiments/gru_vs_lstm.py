@@ -123,8 +123,6 @@ def left(table: Table, cell: str, length: int) -> np.ndarray:
 
 # ---- figures -----------------------------------------------------------------------------------
 
-NEVER = 1.15  # of the budget: where what was never solved is drawn
-
 
 def figures(table: Table) -> dict[str, Any]:
     """The figures of the report, each with its caption."""
@@ -163,25 +161,17 @@ def _lengths(table: Table) -> tuple[Any, str]:
         own = sorted(members.values("task.length"))
         by_length = np.stack([left(members, cell, length) for length in own], axis=1)
         at = np.stack([members.select({"task.length": T}).stack("solved_at") for T in own], axis=1)
-        at = np.where(np.isfinite(at), at, NEVER * budget)
+        at = curves.drawable(at, budget)
         for ax, values in ((scores, by_length), (solved, at)):
             index = CELLS.index(cell)
-            ends[ax].append(plots.band(ax, np.array(own), values, TITLES[cell], index))
-            ax.plot(own, np.median(values, axis=0), "o", color=plots.look(index)["color"],
-                    markersize=4)  # fmt: skip
+            ends[ax].append(curves.band_with_points(ax, own, values, TITLES[cell], index))
     scores.set(ylim=(0, 1.05), ylabel="mean test loss over the budget / memoryless")
     scores.axhline(1, color="#777777", linewidth=0.8, linestyle="--")
     plots.title(scores, "What is left to be learned")
-    solved.axhline(budget, color="#777777", linewidth=0.8, linestyle="--")
-    ticks = [round(share * budget) for share in (0, 0.25, 0.5, 0.75, 1)]
-    solved.set_yticks([*ticks, NEVER * budget], [*map(str, ticks), "never"])
-    solved.set(ylabel="updates until solved", ylim=(0, 1.06 * NEVER * budget))
+    curves.updates_axis(solved, budget)
     plots.title(solved, "Time to solve")
     for ax in (scores, solved):
-        ax.set_xscale("log")
-        ax.set_xticks(lengths, map(str, lengths))
-        ax.minorticks_off()
-        ax.set_xlabel("sequence length T")
+        curves.length_axis(ax, lengths, "sequence length T")
         plots.direct_labels(ax, ends[ax])
     return figure, (
         "Adding problem, median and 10–90% band over seeds. Left: the mean test loss over the "

@@ -135,3 +135,43 @@ def solved(chosen: Table) -> str:
     count, median = int(np.isfinite(at).sum()), float(np.median(at))
     words = f"{count} of {at.size} solve{'s' * (at.size == 1)} it"
     return words + (f", the median after {median:.0f} updates" if np.isfinite(median) else "")
+
+
+# ---- against length ----------------------------------------------------------------------------
+
+_NEVER = 1.15  # of the budget: where what was never solved is drawn
+
+
+def band_with_points(
+    ax: Axes, lengths: Any, values: np.ndarray, label: str, index: int
+) -> plots.End | None:
+    """:func:`rnnlab.plots.band` of values (members, lengths), a point at each measured length."""
+    x = np.asarray(lengths)
+    ax.plot(x, np.median(values, axis=0), "o", color=plots.look(index)["color"], markersize=4)
+    return plots.band(ax, x, values, label, index)
+
+
+def drawable(solved_at: np.ndarray, budget: int) -> np.ndarray:
+    """Updates until solved, with "never" (inf) where :func:`updates_axis` has it.
+
+    >>> drawable(np.array([50.0, np.inf]), budget=100).tolist()
+    [50.0, 115.0]
+    """
+    return np.where(np.isfinite(solved_at), solved_at, round(_NEVER * budget))
+
+
+def updates_axis(ax: Axes, budget: int) -> None:
+    """A y axis of updates until solved, the budget dashed and "never" above it."""
+    ticks = [round(share * budget) for share in (0, 0.25, 0.5, 0.75, 1)]
+    never = round(_NEVER * budget)
+    ax.axhline(budget, color="#777777", linewidth=0.8, linestyle="--")
+    ax.set_yticks([*ticks, never], [*map(str, ticks), "never"])
+    ax.set(ylabel="updates until solved", ylim=(0, 1.06 * never))
+
+
+def length_axis(ax: Axes, lengths: Any, label: str) -> None:
+    """A logarithmic x axis with a tick at each length and at no other."""
+    ax.set_xscale("log")
+    ax.set_xticks(list(lengths), [str(length) for length in lengths])
+    ax.minorticks_off()
+    ax.set_xlabel(label)

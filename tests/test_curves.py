@@ -127,3 +127,19 @@ def test_what_is_left_against_a_loop():
         [1, 1, 1, 1, 1],
     ]
     assert curves.mean_left(Table(members)).tolist() == pytest.approx([0.88, 0.24, 1])
+
+
+def test_against_length():
+    figure, axes = plots.new_figure(1, 1, size=(4, 3))
+    ax = axes[0, 0]
+    values = curves.drawable(np.array([[10.0, math.inf], [30.0, 40.0], [20.0, math.inf]]), 200)
+    assert curves.band_with_points(ax, (20, 50), values, "a", 1)
+    curves.updates_axis(ax, 200)
+    curves.length_axis(ax, (20, 50), "T")
+    points = next(line for line in ax.lines if line.get_marker() == "o")
+    assert points.get_ydata().tolist() == [20, 230]  # the medians; never is above the budget
+    figure.canvas.draw()
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["20", "50"]
+    ticks = dict(zip((t.get_text() for t in ax.get_yticklabels()), ax.get_yticks(), strict=True))
+    assert (ticks["never"], ticks["200"], ticks["0"]) == (230, 200, 0)
+    assert ax.get_ylim()[1] > 230
