@@ -1,25 +1,26 @@
 """The named cells over time with a hand-written adjoint: the engine for training on CPUs.
 
-Forwards, one product of [h_{t−1}, x_t] with the stacked weights a step. Backwards, one reverse scan
-that carries the adjoint of the state only and hands out the adjoints of the pre-activations;
-gradients of weights, biases and inputs are one product each, over all steps at once. Autodiff of a
-scan adds up the weights' gradient step by step instead.
+Forwards, the rows [h_{t−1}, x_t, 1] of all steps lie in one array: a step fills in its h, takes one
+product with the stacked weights and keeps its pre-activations. Backwards, the reverse loop carries
+the adjoint of the state only and writes the adjoints of the pre-activations over the
+pre-activations; then weights and biases get their gradient in one product with those rows, over all
+steps at once. So a step's arrays are written once, in place, and no array over time is copied:
+on CPUs page faults and copies cost an LSTM as much as its products do.
 
-Backwards is made of plain operations, so it can itself be differentiated, in either mode. Forward
-mode over the recurrence itself belongs to ``scan``; JAX refuses it here, as for any custom_vjp.
+In reverse mode only. Second derivatives are those of ``scan``: both passes say so to JAX.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from rnnlab import cells
-from rnnlab.cells import HiddenState, LSTMState
-from rnnlab.engines.scan import select
+from rnnlab.cells import GRUParams, HiddenState, LSTMParams, LSTMState, RNNParams
+from rnnlab.engines.scan import scan, select
 
 Array = jax.Array
 
@@ -89,12 +90,15 @@ def fused(
             f"engine 'fused' runs RNN ({', '.join(SLOPES)}), LSTM and GRU without taps, "
             f"got {cell} with taps={taps}: use engine 'scan'"
         )
+    _equations(cell, params)  # refuses the params of another GRU
+    if not xs.shape[0]:
+        return scan(cell, params, xs, state, mask=mask, reverse=reverse)
     xs = xs.astype(jnp.result_type(xs, *jax.tree.leaves(params)))
-    equations = _equations(cell, params)
     params, xs, state = _varying_alike((params, xs, state), mask)
-    weights, inputs = equations.pack(params, xs)
-    ys, state = _run(equations, reverse, weights, inputs, state, mask)
-    return ys, state, {}
+    if reverse:
+        xs, mask = xs[::-1], None if mask is None else mask[::-1]
+    ys, state = _run(cell, params, xs, state, mask)
+    return (ys[::-1] if reverse else ys), state, {}
 
 
 def _varying_alike(tree: Any, mask: Array | None) -> Any:
@@ -112,124 +116,220 @@ def _varying_alike(tree: Any, mask: Array | None) -> Any:
 
 
 class _Equations(Protocol):
-    """A cell's step and the adjoint of it. ``weights``, ``inputs``, ``saved``: any pytrees."""
+    """A cell's step and the adjoint of it. ``row``: [h_{t−1}, x_t, 1] (..., H+D+1).
 
-    def pack(self, params: Any, xs: Array) -> tuple[Any, Any]:
-        """(weights, inputs (T, ..., ·)): what is the same at every step, and what is not."""
+    ``kept``: arrays (..., ·) a step hands to its adjoint. The adjoint's ``d_pre`` are written over
+    the first of them, one by one.
+    """
+
+    widths: ClassVar[tuple[int, ...]]  # of kept arrays, in H
+
+    def pack(self, params: Any) -> Any:
+        """The weights as the steps use them; once, outside the loops."""
         ...
 
-    def step(self, weights: Any, state: Any, x: Any) -> tuple[Any, Any]:
-        """(new state, what the adjoint needs besides the states)."""
+    def inputs(self, params: Any, xs: Array) -> Any:
+        """What a step needs of x_t besides the row: (T, ..., ·) or None."""
         ...
 
-    def transpose(self, weights: Any) -> Any:
-        """The recurrent kernels transposed: once, not at every step."""
+    def step(self, weights: Any, row: Array, x: Any, state: Any) -> tuple[Any, tuple[Array, ...]]:
+        """(s_t, kept)."""
         ...
 
-    def adjoint(self, transposed: Any, before: Any, h: Array, saved: Any, d: Any) -> Any:
-        """(∂L/∂s_{t−1}, ∂L/∂pre-activations) by d = ∂L/∂s_t."""
+    def after(self, state: Any) -> Any:
+        """What the adjoint of step t needs of s_t."""
         ...
 
-    def gradients(self, weights: Any, inputs: Any, before: Any, saved: Any, d_a: Any) -> Any:
-        """(∂L/∂weights, ∂L/∂inputs) by the adjoints of all steps' pre-activations."""
+    def adjoint(self, weights: Any, h: Array, kept: Any, after: Any, d: Any) -> Any:
+        """(∂L/∂s_{t−1}, d_pre, ``after`` of s_{t−1}) by h = h_{t−1} and d = ∂L/∂s_t."""
+        ...
+
+    def gradients(self, params: Any, rows: Array, d_pre: Any, kept: Any) -> Any:
+        """(∂L/∂params, ∂L/∂xs) by all steps' rows and d_pre."""
         ...
 
 
+def _place(array: Array, t: Array) -> tuple[Array, ...]:
+    # unsigned: JAX lets a signed index count from the end, at the price of a kernel a step
+    return t.astype(jnp.uint32), *(jnp.uint32(0),) * (array.ndim - 1)
+
+
+def _at(array: Array, t: Array) -> Array:
+    return jax.lax.dynamic_slice(array, _place(array, t), (1, *array.shape[1:]))[0]
+
+
+def _put(array: Array, value: Array, t: Array) -> Array:
+    """``value`` into the first features of row t."""
+    return jax.lax.dynamic_update_slice(array, value[None], _place(array, t))
+
+
+def _empty(like: Array, features: int) -> Array:
+    # not jnp.zeros: a constant varies over no mesh axis, and shard_map refuses it in a loop
+    return jnp.broadcast_to(like.ravel()[:0].sum(), (*like.shape[:-1], features))
+
+
+def _plain(cell: Any, mask: Array | None, params: Any, xs: Array, start: Any) -> tuple[Array, Any]:
+    """What _run computes, by the definition: what second derivatives are taken of."""
+    return scan(cell, params, xs, start, mask=mask)[:2]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _forwards(
-    equations: _Equations, reverse: bool, weights: Any, inputs: Any, start: Any, mask: Array | None
-) -> tuple[tuple[Array, Any], tuple[Any, ...]]:
-    def body(state: Any, at: tuple[Any, Any]) -> tuple[Any, Any]:
-        x, keep = at
-        new, saved = equations.step(weights, state, x)
-        kept = new if keep is None else select(keep, new, state)
-        # without a mask the outputs are the states: one array less to write and to hold
-        return kept, (new.h, kept._replace(h=None) if keep is None else kept, saved)
+    cell: Any, params: Any, xs: Array, start: Any, mask: Array | None
+) -> tuple[tuple[Array, Any], tuple[Array, tuple[Array, ...]]]:
+    """((ys, final state), (rows, kept)), the latter two (T, ..., ·)."""
+    equations, H = _equations(cell, params), cell.hidden_size
+    weights, inputs = equations.pack(params), equations.inputs(params, xs)
+    # [·, x_t, 1]: ones on both sides, for a pad is one pass over the array
+    sides = [(0, 0, 0)] * (xs.ndim - 1) + [(H, 1, 0)]
+    rows = jax.lax.pad(xs, jnp.ones((), xs.dtype), sides)
+    kept = tuple(_empty(xs, width * H) for width in equations.widths)
 
-    final, (ys, states, saved) = jax.lax.scan(body, start, (inputs, mask), reverse=reverse)
-    states = states._replace(h=ys) if mask is None else states
-    before = jax.tree.map(partial(_before, reverse=reverse), start, states)
-    return (ys, final), (weights, inputs, mask, before, ys, saved)
+    def body(t: Array, carry: Any) -> Any:
+        rows, kept, state = carry
+        rows = _put(rows, state.h, t)
+        x = jax.tree.map(lambda array: _at(array, t), inputs)
+        new, keeps = equations.step(weights, _at(rows, t), x, state)
+        kept = tuple(_put(array, value, t) for array, value in zip(kept, keeps, strict=True))
+        return rows, kept, new if mask is None else select(_at(mask, t), new, state)
+
+    rows, kept, final = jax.lax.fori_loop(0, xs.shape[0], body, (rows, kept, start))
+    ys = jnp.concatenate([rows[1:, ..., :H], final.h[None]])
+    if mask is not None:
+        ys = jnp.where(mask[..., None], ys, 0)
+    return (ys, final), (rows, kept)
 
 
-def _before(start: Array, states: Array, reverse: bool) -> Array:
-    """s_{t−1} at all t; cheaper than to hand the old state out of the scan."""
-    if reverse:
-        return jnp.concatenate([states, start[None]])[1:]
-    return jnp.concatenate([start[None], states])[:-1]
+@_forwards.defjvp
+def _forwards_jvp(cell: Any, primals: Any, tangents: Any) -> Any:
+    params, xs, start, mask = primals
+    results = _forwards(cell, *primals)
+    _, d_results = jax.jvp(partial(_plain, cell, mask), (params, xs, start), tangents[:3])
+    # what is kept goes to _backwards alone, whose derivative does not look at it
+    return results, (d_results, jax.tree.map(jnp.zeros_like, results[1]))
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _backwards(
-    equations: _Equations, reverse: bool, residuals: tuple[Any, ...], cotangents: tuple[Array, Any]
-) -> tuple[Any, Any, Any, None]:
-    weights, inputs, mask, before, ys, saved = residuals
-    d_ys, d_final = cotangents
-    transposed = equations.transpose(weights)
+    cell: Any, params: Any, xs: Array, start: Any, mask: Array | None, residuals: Any, d: Any
+) -> tuple[Any, Array, Any]:
+    """(∂L/∂params, ∂L/∂xs, ∂L/∂s_0) by d = (∂L/∂ys, ∂L/∂final state)."""
+    equations, H, T = _equations(cell, params), cell.hidden_size, xs.shape[0]
+    weights = equations.pack(params)
+    final, rows, kept = residuals
+    d_ys, d_final = d
+    # without pre-activations to write over, it writes over what it has just read
+    in_place = bool(kept)
+    pre = kept if in_place else (d_ys,)
 
-    def body(d: Any, at: tuple[Any, ...]) -> tuple[Any, Any]:
-        d_y, keep, before, h, saved = at
-        nothing = jax.tree.map(jnp.zeros_like, d)
-        new = d if keep is None else select(keep, d, nothing)
-        new = new._replace(h=new.h + d_y)
-        d_before, d_a = equations.adjoint(transposed, before, h, saved, new)
-        if keep is not None:  # where the state stood still, its adjoint does
-            d_before = jax.tree.map(jnp.add, d_before, select(keep, nothing, d))
-        return d_before, d_a
+    def body(k: Array, carry: Any) -> Any:
+        d, after, pre = carry
+        t = T - 1 - k
+        # the adjoints go where these come from, so these are read first
+        values = tuple(_at(array, t) for array in pre)
+        d_y = _at(d_ys, t) if in_place else values[0]
+        new = d._replace(h=d.h + d_y)
+        h = _at(rows, t)[..., :H]
+        d_before, d_pre, before = equations.adjoint(weights, h, values, after, new)
+        if mask is not None:  # where the state stood still, its adjoint does
+            keep = _at(mask, t)
+            d_before = select(keep, d_before, d)
+            d_pre = jax.tree.map(lambda a: jnp.where(keep[..., None], a, 0), d_pre)
+        written = tuple(_put(array, value, t) for array, value in zip(pre, d_pre, strict=False))
+        return d_before, before, (*written, *pre[len(written) :])
 
-    steps = (d_ys, mask, before, ys, saved)
-    d_start, d_a = jax.lax.scan(body, d_final, steps, reverse=not reverse)
-    d_weights, d_inputs = equations.gradients(weights, inputs, before, saved, d_a)
-    return d_weights, d_inputs, d_start, None
+    carry = (d_final, equations.after(final), pre)
+    d_start, _, pre = jax.lax.fori_loop(0, T, body, carry)
+    d_params, d_xs = equations.gradients(params, rows, pre, kept)
+    return d_params, d_xs, d_start
 
 
-def _results(*args: Any) -> tuple[Array, Any]:
-    return _forwards(*args)[0]
+@_backwards.defjvp
+def _backwards_jvp(cell: Any, primals: Any, tangents: Any) -> Any:
+    params, xs, start, mask, _, d = primals
+
+    def by_definition(params: Any, xs: Array, start: Any, d: Any) -> Any:
+        return jax.vjp(partial(_plain, cell, mask), params, xs, start)[1](d)
+
+    moved = (*tangents[:3], tangents[5])
+    return _backwards(cell, *primals), jax.jvp(by_definition, (params, xs, start, d), moved)[1]
 
 
-_run = jax.custom_vjp(_results, nondiff_argnums=(0, 1))
-_run.defvjp(_forwards, _backwards)
+def _results(cell: Any, params: Any, xs: Array, start: Any, mask: Array | None) -> Any:
+    return _forwards(cell, params, xs, start, mask)[0]
+
+
+def _with_residuals(cell: Any, params: Any, xs: Array, start: Any, mask: Array | None) -> Any:
+    results, (rows, kept) = _forwards(cell, params, xs, start, mask)
+    return results, (params, xs, start, mask, (results[1], rows, kept))
+
+
+def _pull(cell: Any, residuals: Any, d: Any) -> Any:
+    return (*_backwards(cell, *residuals, d), None)
+
+
+_run = jax.custom_vjp(_results, nondiff_argnums=(0,))
+_run.defvjp(_with_residuals, _pull)
 
 
 # ---- gates side by side ------------------------------------------------------------------------
-
-
-class _Stacked(NamedTuple):
-    """k gates that see [h_{t−1}, x_t]: one product for all, the n-th in columns nH … (n+1)H."""
-
-    W: Array  # (H + D, kH)
-    b: Array  # (kH,)
 
 
 def _join(*parts: Array) -> Array:
     return jnp.concatenate(parts, axis=-1)
 
 
-def _stack(params: Any, gates: str) -> _Stacked:
-    columns = [
-        jnp.concatenate([getattr(params, f"W_h{gate}"), getattr(params, f"W_x{gate}")])
-        for gate in gates
-    ]
-    return _Stacked(_join(*columns), _join(*(getattr(params, f"b_{gate}") for gate in gates)))
+def _stack(params: Any, gates: str) -> Array:
+    """(H+D+1, kH): one product with a row is the affine map of k gates, the n-th in nH … (n+1)H."""
+    return _join(
+        *(
+            jnp.concatenate(
+                [
+                    getattr(params, f"W_h{gate}"),
+                    getattr(params, f"W_x{gate}"),
+                    getattr(params, f"b_{gate}")[None],
+                ]
+            )
+            for gate in gates
+        )
+    )
 
 
-def _affine(weights: _Stacked, h: Array, x: Array) -> Array:
-    return _join(h, x) @ weights.W + weights.b
+def _unstack(stacked: Array, gates: str, H: int) -> dict[str, Array]:
+    """The gates' blocks of what is stacked like the weights."""
+    blocks = {}
+    for gate, block in zip(gates, jnp.split(stacked, len(gates), axis=-1), strict=True):
+        blocks[f"W_h{gate}"], blocks[f"W_x{gate}"] = block[:H], block[H:-1]
+        blocks[f"b_{gate}"] = block[-1]
+    return blocks
 
 
-def _recurrent(weights: _Stacked, gates: int) -> Array:
-    """The rows of W that h meets, transposed: (kH, H)."""
-    return weights.W[: weights.b.shape[0] // gates].T
+def _over_time(rows: Array, d_pre: Array) -> Array:
+    """Σ_t row_tᵀ d_pre_t, over the batch as well."""
+    return rows.reshape(-1, rows.shape[-1]).T @ d_pre.reshape(-1, d_pre.shape[-1])
 
 
-def _stacked_gradients(
-    weights: _Stacked, h: Array, xs: Array, d_a: Array
-) -> tuple[_Stacked, Array]:
-    """By d_a (T, ..., kH), of ``_affine`` at all steps: the gradients of (W, b), and of x."""
-    seen, d_flat = _join(h, xs), d_a.reshape(-1, d_a.shape[-1])
-    d_W = seen.reshape(-1, seen.shape[-1]).T @ d_flat
-    return _Stacked(d_W, d_flat.sum(0)), d_a @ weights.W[h.shape[-1] :].T
+def _to_inputs(params: Any, gates: str, d_pre: Array) -> Array:
+    return d_pre @ _join(*(getattr(params, f"W_x{gate}") for gate in gates)).T
+
+
+def _split(array: Array, parts: int) -> list[Array]:
+    return jnp.split(array, parts, axis=-1)
 
 
 # ---- the equations and their adjoints ----------------------------------------------------------
+
+
+class _Packed(NamedTuple):
+    """Stacked weights, and the rows of them that h meets, transposed: (kH, H)."""
+
+    W: Array
+    transposed: Array
+
+
+def _packed(params: Any, gates: str, H: int) -> _Packed:
+    W = _stack(params, gates)
+    return _Packed(W, W[:H].T)
 
 
 @dataclass(frozen=True)
@@ -237,27 +337,34 @@ class _RNN:
     """h_t = f(a), a = W·[h_{t−1}, x_t] + b."""
 
     activation: str
+    widths: ClassVar[tuple[int, ...]] = ()  # f' is known by h_t, which the next row has
 
-    def pack(self, params: Any, xs: Array) -> tuple[_Stacked, Array]:
-        return _stack(params, "h"), xs
+    def pack(self, params: RNNParams) -> _Packed:
+        return _packed(params, "h", params.W_hh.shape[0])
 
-    def step(self, weights: _Stacked, state: HiddenState, x: Array) -> tuple[HiddenState, None]:
-        f = cells.ACTIVATIONS[self.activation]
-        return HiddenState(f(_affine(weights, state.h, x))), None
+    def inputs(self, params: RNNParams, xs: Array) -> None:
+        return None
 
-    def transpose(self, weights: _Stacked) -> Array:
-        return _recurrent(weights, 1)
+    def step(
+        self, weights: _Packed, row: Array, x: None, state: HiddenState
+    ) -> tuple[HiddenState, tuple[()]]:
+        return HiddenState(cells.ACTIVATIONS[self.activation](row @ weights.W)), ()
+
+    def after(self, state: HiddenState) -> Array:
+        return state.h
 
     def adjoint(
-        self, transposed: Array, before: HiddenState, h: Array, saved: None, d: HiddenState
-    ) -> tuple[HiddenState, Array]:
-        d_a = d.h * SLOPES[self.activation](h)
-        return HiddenState(d_a @ transposed), d_a
+        self, weights: _Packed, h: Array, kept: Any, after: Array, d: HiddenState
+    ) -> tuple[HiddenState, tuple[Array], Array]:
+        d_a = d.h * SLOPES[self.activation](after)
+        return HiddenState(d_a @ weights.transposed), (d_a,), h
 
     def gradients(
-        self, weights: _Stacked, inputs: Array, before: HiddenState, saved: None, d_a: Array
-    ) -> tuple[_Stacked, Array]:
-        return _stacked_gradients(weights, before.h, inputs, d_a)
+        self, params: RNNParams, rows: Array, d_pre: Any, kept: Any
+    ) -> tuple[RNNParams, Array]:
+        (d_a,) = d_pre
+        d_W = _unstack(_over_time(rows, d_a), "h", params.W_hh.shape[0])
+        return RNNParams(**d_W), _to_inputs(params, "h", d_a)
 
 
 @dataclass(frozen=True)
@@ -268,152 +375,153 @@ class _LSTM:
     initialisation would lose their last digits.
     """
 
-    def pack(self, params: Any, xs: Array) -> tuple[_Stacked, Array]:
-        return _stack(params, "fioc"), xs
+    widths: ClassVar[tuple[int, ...]] = (4, 1)  # a, C_{t−1}
+
+    def pack(self, params: LSTMParams) -> _Packed:
+        return _packed(params, "fioc", params.W_hf.shape[0])
+
+    def inputs(self, params: LSTMParams, xs: Array) -> None:
+        return None
+
+    def _gates(self, a: Array) -> tuple[Array, Array, Array, Array]:
+        f, i, o, c = _split(a, 4)
+        return jax.nn.sigmoid(f), jax.nn.sigmoid(i), jax.nn.sigmoid(o), jnp.tanh(c)
 
     def step(
-        self, weights: _Stacked, state: LSTMState, x: Array
-    ) -> tuple[LSTMState, tuple[Array, ...]]:
-        H = state.h.shape[-1]
-        a = _affine(weights, state.h, x)
-        s, C_tilde = jax.nn.sigmoid(a[..., : 3 * H]), jnp.tanh(a[..., 3 * H :])
-        f, i, o = s[..., :H], s[..., H : 2 * H], s[..., 2 * H :]
+        self, weights: _Packed, row: Array, x: None, state: LSTMState
+    ) -> tuple[LSTMState, tuple[Array, Array]]:
+        a = row @ weights.W
+        f, i, o, C_tilde = self._gates(a)
         C = f * state.C + i * C_tilde
-        tanh_C = jnp.tanh(C)
-        return LSTMState(o * tanh_C, C), (f, i, o, C_tilde, tanh_C)
+        return LSTMState(o * jnp.tanh(C), C), (a, state.C)
 
-    def transpose(self, weights: _Stacked) -> Array:
-        return _recurrent(weights, 4)
+    def after(self, state: LSTMState) -> Array:
+        return state.C
 
     def adjoint(
-        self,
-        transposed: Array,
-        before: LSTMState,
-        h: Array,
-        saved: tuple[Array, ...],
-        d: LSTMState,
-    ) -> tuple[LSTMState, Array]:
-        f, i, o, C_tilde, tanh_C = saved
+        self, weights: _Packed, h: Array, kept: Any, after: Array, d: LSTMState
+    ) -> tuple[LSTMState, tuple[Array], Array]:
+        a, C = kept
+        f, i, o, C_tilde = self._gates(a)
+        tanh_C = jnp.tanh(after)
         d_C = d.C + d.h * o * _tanh_slope(tanh_C)
         d_a = _join(
-            d_C * before.C * _sigmoid_slope(f),
+            d_C * C * _sigmoid_slope(f),
             d_C * C_tilde * _sigmoid_slope(i),
             d.h * tanh_C * _sigmoid_slope(o),
             d_C * i * _tanh_slope(C_tilde),
         )
-        return LSTMState(d_a @ transposed, d_C * f), d_a
+        return LSTMState(d_a @ weights.transposed, d_C * f), (d_a,), C
 
     def gradients(
-        self, weights: _Stacked, inputs: Array, before: LSTMState, saved: Any, d_a: Array
-    ) -> tuple[_Stacked, Array]:
-        return _stacked_gradients(weights, before.h, inputs, d_a)
+        self, params: LSTMParams, rows: Array, d_pre: Any, kept: Any
+    ) -> tuple[LSTMParams, Array]:
+        d_a, _ = d_pre
+        d_W = _unstack(_over_time(rows, d_a), "fioc", params.W_hf.shape[0])
+        return LSTMParams(**d_W), _to_inputs(params, "fioc", d_a)
 
 
 @dataclass(frozen=True)
 class _GRU:
     """z, r = σ(W·[h_{t−1}, x_t] + b); h̃ = tanh(W_h·[r*h_{t−1}, x_t] + b_h); h_t as in cells.GRU."""
 
-    def pack(self, params: Any, xs: Array) -> tuple[tuple[_Stacked, _Stacked], Array]:
-        return (_stack(params, "zr"), _stack(params, "h")), xs
+    widths: ClassVar[tuple[int, ...]] = (2, 1, 1)  # a of z and r, a of h̃, r*h_{t−1}
+
+    def pack(self, params: GRUParams) -> tuple[_Packed, _Packed]:
+        H = params.W_hh.shape[0]
+        return _packed(params, "zr", H), _packed(params, "h", H)
+
+    def inputs(self, params: GRUParams, xs: Array) -> None:
+        return None
 
     def step(
-        self, weights: tuple[_Stacked, _Stacked], state: HiddenState, x: Array
-    ) -> tuple[HiddenState, tuple[Array, ...]]:
+        self, weights: tuple[_Packed, _Packed], row: Array, x: None, state: HiddenState
+    ) -> tuple[HiddenState, tuple[Array, Array, Array]]:
         gates, candidate = weights
-        h, H = state.h, state.h.shape[-1]
-        s = jax.nn.sigmoid(_affine(gates, h, x))
-        z, r = s[..., :H], s[..., H:]
-        # r*h is saved, not made anew: of the latter XLA:CPU (jaxlib 0.10.2) compiles, in float64,
-        # wrong products with the Hessian, and right ones without its optimisations
+        h = state.h
+        a = row @ gates.W
+        z, r = _split(jax.nn.sigmoid(a), 2)
         r_h = r * h
-        h_tilde = jnp.tanh(_affine(candidate, r_h, x))
-        return HiddenState(z * h + (1 - z) * h_tilde), (z, r, h_tilde, r_h)
+        a_h = _join(r_h, row[..., h.shape[-1] :]) @ candidate.W
+        return HiddenState(z * h + (1 - z) * jnp.tanh(a_h)), (a, a_h, r_h)
 
-    def transpose(self, weights: tuple[_Stacked, _Stacked]) -> tuple[Array, Array]:
-        return _recurrent(weights[0], 2), _recurrent(weights[1], 1)
+    def after(self, state: HiddenState) -> None:
+        return None
 
     def adjoint(
-        self,
-        transposed: tuple[Array, Array],
-        before: HiddenState,
-        h: Array,
-        saved: tuple[Array, ...],
-        d: HiddenState,
-    ) -> tuple[HiddenState, tuple[Array, Array]]:
-        z, r, h_tilde, _ = saved
+        self, weights: tuple[_Packed, _Packed], h: Array, kept: Any, after: None, d: HiddenState
+    ) -> tuple[HiddenState, tuple[Array, Array], None]:
+        gates, candidate = weights
+        a, a_h, _ = kept
+        z, r = _split(jax.nn.sigmoid(a), 2)
+        h_tilde = jnp.tanh(a_h)
         d_h = d.h * (1 - z) * _tanh_slope(h_tilde)
-        d_rh = d_h @ transposed[1]
-        d_zr = _join(
-            d.h * (before.h - h_tilde) * _sigmoid_slope(z), d_rh * before.h * _sigmoid_slope(r)
-        )
-        return HiddenState(d.h * z + d_rh * r + d_zr @ transposed[0]), (d_zr, d_h)
+        d_rh = d_h @ candidate.transposed
+        d_zr = _join(d.h * (h - h_tilde) * _sigmoid_slope(z), d_rh * h * _sigmoid_slope(r))
+        return HiddenState(d.h * z + d_rh * r + d_zr @ gates.transposed), (d_zr, d_h), None
 
     def gradients(
-        self,
-        weights: tuple[_Stacked, _Stacked],
-        inputs: Array,
-        before: HiddenState,
-        saved: tuple[Array, ...],
-        d_a: tuple[Array, Array],
-    ) -> tuple[tuple[_Stacked, _Stacked], Array]:
-        *_, r_h = saved
-        d_gates, d_xs = _stacked_gradients(weights[0], before.h, inputs, d_a[0])
-        d_candidate, more = _stacked_gradients(weights[1], r_h, inputs, d_a[1])
-        return (d_gates, d_candidate), d_xs + more
+        self, params: GRUParams, rows: Array, d_pre: Any, kept: Any
+    ) -> tuple[GRUParams, Array]:
+        (d_zr, d_h, r_h), H = d_pre, params.W_hh.shape[0]
+        d_W = _unstack(_over_time(rows, d_zr), "zr", H)
+        d_Wx = _over_time(rows[..., H:], d_h)
+        d_xs = _to_inputs(params, "zr", d_zr) + _to_inputs(params, "h", d_h)
+        d_W |= {"W_hh": _over_time(r_h, d_h), "W_xh": d_Wx[:-1], "b_h": d_Wx[-1]}
+        return GRUParams(**d_W), d_xs
 
 
 @dataclass(frozen=True)
 class _GRUResetAfter:
     """As _GRU, but h̃ = tanh(W_xh x_t + b_h + r*q), q = W_hh h_{t−1} + b_hn.
 
-    q stands beside z and r, with no rows for x; W_xh x + b_h is made before the scan.
+    q stands beside z and r, with no rows for x; W_xh x + b_h is made before the loop.
     """
 
-    def pack(self, params: Any, xs: Array) -> tuple[_Stacked, tuple[Array, Array]]:
-        gates = _stack(params, "zr")
-        W_q = jnp.concatenate([params.W_hh, jnp.zeros_like(params.W_xh)])
-        stacked = _Stacked(_join(gates.W, W_q), _join(gates.b, params.b_hn))
-        return stacked, (xs, xs @ params.W_xh + params.b_h)
+    widths: ClassVar[tuple[int, ...]] = (3, 1)  # a of z and r, and q; a of h̃
+
+    def pack(self, params: GRUParams) -> _Packed:
+        assert params.b_hn is not None  # _equations saw to it
+        q = jnp.concatenate([params.W_hh, jnp.zeros_like(params.W_xh), params.b_hn[None]])
+        W = _join(_stack(params, "zr"), q)
+        return _Packed(W, W[: q.shape[-1]].T)
+
+    def inputs(self, params: GRUParams, xs: Array) -> Array:
+        return xs @ params.W_xh + params.b_h
 
     def step(
-        self, weights: _Stacked, state: HiddenState, x: tuple[Array, Array]
-    ) -> tuple[HiddenState, tuple[Array, ...]]:
-        x_t, of_x = x
-        h, H = state.h, state.h.shape[-1]
-        a = _affine(weights, h, x_t)
-        s, q = jax.nn.sigmoid(a[..., : 2 * H]), a[..., 2 * H :]
-        z, r = s[..., :H], s[..., H:]
-        h_tilde = jnp.tanh(of_x + r * q)
-        return HiddenState(z * h + (1 - z) * h_tilde), (z, r, h_tilde, q)
+        self, weights: _Packed, row: Array, x: Array, state: HiddenState
+    ) -> tuple[HiddenState, tuple[Array, Array]]:
+        a = row @ weights.W
+        z, r, q = _split(a, 3)
+        z, r = jax.nn.sigmoid(z), jax.nn.sigmoid(r)
+        a_h = x + r * q
+        return HiddenState(z * state.h + (1 - z) * jnp.tanh(a_h)), (a, a_h)
 
-    def transpose(self, weights: _Stacked) -> Array:
-        return _recurrent(weights, 3)
+    def after(self, state: HiddenState) -> None:
+        return None
 
     def adjoint(
-        self,
-        transposed: Array,
-        before: HiddenState,
-        h: Array,
-        saved: tuple[Array, ...],
-        d: HiddenState,
-    ) -> tuple[HiddenState, tuple[Array, Array]]:
-        z, r, h_tilde, q = saved
+        self, weights: _Packed, h: Array, kept: Any, after: None, d: HiddenState
+    ) -> tuple[HiddenState, tuple[Array, Array], None]:
+        a, a_h = kept
+        z, r, q = _split(a, 3)
+        z, r, h_tilde = jax.nn.sigmoid(z), jax.nn.sigmoid(r), jnp.tanh(a_h)
         d_h = d.h * (1 - z) * _tanh_slope(h_tilde)
-        d_a = _join(
-            d.h * (before.h - h_tilde) * _sigmoid_slope(z), d_h * q * _sigmoid_slope(r), d_h * r
-        )
-        return HiddenState(d.h * z + d_a @ transposed), (d_a, d_h)
+        d_a = _join(d.h * (h - h_tilde) * _sigmoid_slope(z), d_h * q * _sigmoid_slope(r), d_h * r)
+        return HiddenState(d.h * z + d_a @ weights.transposed), (d_a, d_h), None
 
     def gradients(
-        self,
-        weights: _Stacked,
-        inputs: tuple[Array, Array],
-        before: HiddenState,
-        saved: Any,
-        d_a: tuple[Array, Array],
-    ) -> tuple[_Stacked, tuple[Array, Array]]:
-        d_weights, d_xs = _stacked_gradients(weights, before.h, inputs[0], d_a[0])
-        return d_weights, (d_xs, d_a[1])
+        self, params: GRUParams, rows: Array, d_pre: Any, kept: Any
+    ) -> tuple[GRUParams, Array]:
+        (d_a, d_h), H = d_pre, params.W_hh.shape[0]
+        stacked = _over_time(rows, d_a)
+        d_q = stacked[:, 2 * H :]
+        d_Wx = _over_time(rows[..., H:], d_h)
+        d_W = _unstack(stacked[:, : 2 * H], "zr", H)
+        d_W |= {"W_hh": d_q[:H], "b_hn": d_q[-1], "W_xh": d_Wx[:-1], "b_h": d_Wx[-1]}
+        d_xs = _to_inputs(params, "zr", d_a[..., : 2 * H]) + _to_inputs(params, "h", d_h)
+        return GRUParams(**d_W), d_xs
 
 
 def _equations(cell: Any, params: Any) -> _Equations:

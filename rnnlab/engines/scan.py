@@ -44,7 +44,7 @@ def scan(
         reverse: from the last step to the first; outputs keep the order of ``xs``.
         taps: names of states or gates to hand out.
     Returns:
-        (ys (T, ..., H), the final state, {tap: (T, ..., H)}).
+        (ys (T, ..., H), zero where the mask is false; the final state; {tap: (T, ..., H)}).
     """
 
     def body(state: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -52,7 +52,7 @@ def scan(
         step_key = None if key is None else jax.random.fold_in(key, t)
         new, y, gates = cell.step(params, state, x, key=step_key)
         if keep is not None:
-            new = select(keep, new, state)
+            new, y = select(keep, (new, y), (state, jnp.zeros_like(y)))
         values = {**gates._asdict(), **new._asdict()}
         return new, (y, {tap: values[tap] for tap in taps})
 
