@@ -42,7 +42,7 @@ SLOPES: dict[str, Callable[[Array], Array]] = {
 
 
 def supports(cell: Any, taps: tuple[str, ...] = (), key: Array | None = None) -> bool:
-    """Whether :func:`fused` runs this: RNN (named f), LSTM or GRU, and no taps.
+    """Whether :func:`fused` runs this: RNN (named f), LSTM or GRU, without options or taps.
 
     Exactly these classes, for a subclass may step otherwise. They draw nothing: any key will do.
 
@@ -50,13 +50,16 @@ def supports(cell: Any, taps: tuple[str, ...] = (), key: Array | None = None) ->
     (True, False)
     >>> supports(cells.rnn(4, "relu")), supports(cells.rnn(4, jax.nn.softplus))
     (True, False)
+    >>> supports(cells.lstm(4, peephole=True)), supports(cells.gru(4, norm="layer"))
+    (False, False)
     """
     del key
     if type(cell) is cells.RNN:
         known = isinstance(cell.activation, str) and cell.activation in SLOPES
     else:
         known = type(cell) in (cells.LSTM, cells.GRU)
-    return known and not taps
+    options = any(getattr(cell, option, None) for option in cells.OPTIONS)
+    return known and not options and not taps
 
 
 # compiled on its own, as scan is
@@ -86,8 +89,9 @@ def fused(
     """
     if not supports(cell, taps, key):
         raise ValueError(
-            f"engine 'fused' runs RNN ({', '.join(SLOPES)}), LSTM and GRU without taps, "
-            f"got {cell} with taps={taps}: use engine 'scan'"
+            f"engine 'fused' runs RNN ({', '.join(SLOPES)}), LSTM and GRU, without wrappers, "
+            f"options ({', '.join(cells.OPTIONS)}) or taps, got {cell} with taps={taps}: use "
+            "engine 'scan'"
         )
     xs = xs.astype(jnp.result_type(xs, *jax.tree.leaves(params)))
     equations = _equations(cell, params)
