@@ -416,7 +416,7 @@ def test_saturation_of_a_projection_looks_at_m(x64):
         (lambda: lstm(H, peephole="yes"), "peephole must be True or False, got 'yes'"),
         (lambda: cells.by_name("gru", H, InitScheme(), projection=2), "'projection'.*norm"),
         (lambda: cells.by_name("rnn-relu", H, InitScheme(), peephole=True), "option of cell"),
-        (lambda: lstm(H, InitScheme(w_h="identity"), projection=P).init_params(
+        (lambda: lstm(H, InitScheme(w_h="sparse(nonzeros=2)"), projection=P).init_params(
             jax.random.key(0), D), "square"),
     ],
 )  # fmt: skip
