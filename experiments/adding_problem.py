@@ -16,7 +16,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from rnnlab import curves, plots, runner, theory, training
+from rnnlab import curves, plots, recurrence, runner, theory, training
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
 from rnnlab.records import Table
@@ -39,7 +39,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         {
             "seed": 0,
             "task": {"name": "adding", "length": 100, "solved_at": 0.01},
-            "cell": {"name": "rnn-tanh", "hidden_size": 100 if full else 50, "layers": 1},
+            "cell": recurrence.config("rnn-tanh", 100 if full else 50),
             "init": InitScheme.config(),
             "training": training.config(
                 steps=20_000 if full else 2000,

@@ -17,7 +17,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from rnnlab import curves, plots, runner, theory, training
+from rnnlab import curves, plots, recurrence, runner, theory, training
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme, parse
 from rnnlab.records import Table, Undecided
@@ -46,7 +46,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "seed": 0,
             # a task has a delay or a length; what is None is left to it
             "task": {"name": "delayed_recall", "delay": None, "length": None, "noise": None},
-            "cell": {"name": "lstm", "hidden_size": 128 if full else 32, "layers": 1},
+            "cell": recurrence.config("lstm", 128 if full else 32),
             "init": InitScheme.config(),
             "training": training.config(
                 optimizer="rmsprop",

@@ -18,7 +18,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from rnnlab import curves, plots, runner, theory, training
+from rnnlab import curves, plots, recurrence, runner, theory, training
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
 from rnnlab.records import Table
@@ -53,7 +53,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "items": 10,
                 "solved_at": 0.99,
             },
-            "cell": {"name": "rnn-identity", "hidden_size": 80, "layers": 1},
+            "cell": recurrence.config("rnn-identity", 80),
             "init": InitScheme.config(),
             "training": training.config(
                 optimizer="rmsprop",

@@ -16,7 +16,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from rnnlab import curves, plots, runner
+from rnnlab import curves, plots, recurrence, runner
 from rnnlab import training as train
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
@@ -63,7 +63,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "source": "mnist" if full else "digits",  # or "fashion"
                 "permuted": False,
             },
-            "cell": {"name": "lstm", "hidden_size": 100 if full else 64, "layers": 1},
+            "cell": recurrence.config("lstm", 100 if full else 64),
             "init": InitScheme.config(),
             "training": train.config(
                 learning_rate=1e-3,

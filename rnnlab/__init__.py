@@ -20,6 +20,9 @@ _HOME = {
     "gru": "cells",
     "lstm": "cells",
     "rnn": "cells",
+    "Residual": "wrappers",
+    "VariationalDropout": "wrappers",
+    "Zoneout": "wrappers",
     "load_run": "experiment",
     "run": "experiment",
     "load_params": "outcome",
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
         tasks,
         theory,
         training,
+        wrappers,
     )
     from rnnlab.cells import GRU, LSTM, RNN, gru, lstm, rnn
     from rnnlab.experiment import load_run, run
@@ -63,12 +67,16 @@ if TYPE_CHECKING:
     from rnnlab.outcome import load_params
     from rnnlab.recurrence import bidirectional, layer, stack, unroll
     from rnnlab.training import make_train
+    from rnnlab.wrappers import Residual, VariationalDropout, Zoneout
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
     "InitScheme",
+    "Residual",
+    "VariationalDropout",
+    "Zoneout",
     "bidirectional",
     "cells",
     "claims",
@@ -103,6 +111,7 @@ __all__ = [
     "theory",
     "training",
     "unroll",
+    "wrappers",
 ]
 
 

@@ -4,7 +4,10 @@
 assume. Each gate keeps its two blocks apart, ``W_i·[h, x] = W_hi h + W_xi x``, so that a scheme
 applies to a block as its theory means it. Nothing here knows of batches: leading axes broadcast.
 
-Shapes: D input, H hidden, O output; ``...`` any leading axes.
+An option that changes the inside of a gate is a keyword of its function: ``gains`` (layer
+normalisation), ``peephole``. What goes *around* a cell lies in :mod:`rnnlab.wrappers`.
+
+Shapes: D input, H hidden, P projected, O output; ``...`` any leading axes.
 """
 
 from collections.abc import Callable
@@ -77,23 +80,97 @@ def _check_units(name: str, **values: Array) -> None:
         raise ValueError(f"{name}: the last axes must be the same H units, got {shapes}")
 
 
-def _affine(name: str, h: Array, x: Array, W_h: Array, W_x: Array, b: Array) -> Array:
-    """W_h h + W_x x + b of the gate called ``name``."""
+def _check_vector(name: str, part: str, value: Array, units: int) -> None:
+    if jnp.shape(value)[-1:] != (units,):
+        raise ValueError(f"{name}: {part} must end in {units} units, got shape {jnp.shape(value)}")
+
+
+class Gains(NamedTuple):
+    """The gains of one gate's two normalised products, each (H,)."""
+
+    x: Array  # of LN(W_x x_t)
+    h: Array  # of LN(W_h h_{t−1})
+
+
+Peephole = tuple[Array, Array]  # (p (H,), the memory it looks at (..., H))
+
+
+def _affine(
+    name: str,
+    h: Array,
+    x: Array,
+    W_h: Array,
+    W_x: Array,
+    b: Array,
+    gains: Gains | None = None,
+    peephole: Peephole | None = None,
+) -> Array:
+    """W_h h + W_x x + b of the gate called ``name``, and what its options make of it."""
     _check(name, h, x, W_h, W_x, b)
-    return h @ W_h + x @ W_x + b
+    if gains is None:
+        a = h @ W_h + x @ W_x + b
+    else:
+        for part, g in zip(("gains.x", "gains.h"), gains, strict=True):
+            _check_vector(name, part, g, W_h.shape[1])
+        a = layer_norm(h @ W_h, gains.h) + layer_norm(x @ W_x, gains.x) + b
+    if peephole is None:
+        return a
+    p, C = peephole
+    _check_vector(name, "p", p, W_h.shape[1])
+    _check_vector(name, "C", C, W_h.shape[1])
+    return a + p * C
+
+
+# ---- layer normalisation -----------------------------------------------------------------------
+
+LN_EPSILON = 1e-5  # of the variance: h_0 = 0 has none
+
+
+def layer_norm(a: Array, g: Array, b: Array | None = None) -> Array:
+    """LN(a) = g*(a − μ)/√(σ² + ε) + b, μ and σ² the mean and variance of a's units.
+
+    Written LN(a; g, b) where it is used, LN(a; g) without b.
+
+    Args:
+        a: (..., H); the H units of one gate, never those of several.
+        g: gain (H,). b: bias (H,), or None where the gate has one of its own.
+    Returns:
+        (..., H).
+    Source: Ba, Kiros & Hinton 2016 (arXiv 1607.06450), eqs 3–4; ε = 1e-5 as PyTorch has it.
+
+    >>> layer_norm(jnp.array([1.0, 3.0]), jnp.ones(2)).round(3).tolist()
+    [-1.0, 1.0]
+    """
+    _check_vector("layer_norm", "g", g, jnp.shape(a)[-1])
+    centred = a - jnp.mean(a, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    normed = g * (centred * jax.lax.rsqrt(variance + LN_EPSILON))
+    if b is None:
+        return normed
+    _check_vector("layer_norm", "b", b, jnp.shape(a)[-1])
+    return normed + b
 
 
 # ---- the simple recurrent network --------------------------------------------------------------
 
 
 def rnn_hidden(
-    h: Array, x: Array, W_hh: Array, W_xh: Array, b_h: Array, activation: Activation = "tanh"
+    h: Array,
+    x: Array,
+    W_hh: Array,
+    W_xh: Array,
+    b_h: Array,
+    activation: Activation = "tanh",
+    g_h: Array | None = None,
 ) -> Array:
     """h_t = f(W_hh h_{t−1} + W_xh x_t + b_h).
 
+    Variant: with ``g_h`` the summed input is normalised, h_t = f(LN(W_hh h_{t−1} + W_xh x_t; g_h,
+    b_h)) (Ba et al. 2016, eq. 4).
+
     Args:
         h: h_{t−1} (..., H). x: x_t (..., D).
-        W_hh: (H, H). W_xh: (D, H). b_h: (H,).
+        W_hh: (H, H). W_xh: (D, H). b_h, g_h: (H,).
         activation: f, "tanh", "relu", "identity" or any elementwise callable.
     Returns:
         h_t (..., H).
@@ -103,7 +180,13 @@ def rnn_hidden(
     >>> float(rnn_hidden(jnp.array([1.0]), jnp.array([2.0]), one, one, jnp.zeros(1), "identity")[0])
     3.0
     """
-    return activation_function(activation)(_affine("rnn_hidden", h, x, W_hh, W_xh, b_h))
+    if g_h is None:
+        a = _affine("rnn_hidden", h, x, W_hh, W_xh, b_h)
+    else:
+        _check("rnn_hidden", h, x, W_hh, W_xh, b_h)
+        _check_vector("rnn_hidden", "g_h", g_h, W_hh.shape[1])
+        a = layer_norm(h @ W_hh + x @ W_xh, g_h, b_h)
+    return activation_function(activation)(a)
 
 
 def output(h: Array, W_hy: Array, b_y: Array, activation: Activation = "identity") -> Array:
@@ -124,34 +207,52 @@ def output(h: Array, W_hy: Array, b_y: Array, activation: Activation = "identity
 # ---- LSTM --------------------------------------------------------------------------------------
 
 
-def forget_gate(h: Array, x: Array, W_hf: Array, W_xf: Array, b_f: Array) -> Array:
+def forget_gate(
+    h: Array, x: Array, W_hf: Array, W_xf: Array, b_f: Array,
+    gains: Gains | None = None, peephole: Peephole | None = None,
+) -> Array:  # fmt: skip
     """f_t = σ(W_f·[h_{t−1}, x_t] + b_f): the share of C_{t−1} that is kept.
 
+    Variants: with ``gains`` the products are normalised apart, over the H units of this gate,
+    σ(LN(W_hf h_{t−1}; g_h) + LN(W_xf x_t; g_x) + b_f); with ``peephole`` the gate also sees the
+    memory, σ(… + p_f*C_{t−1}), which is not normalised.
+
     Args:
-        h: h_{t−1} (..., H). x: x_t (..., D). W_hf: (H, H). W_xf: (D, H). b_f: (H,).
+        h: h_{t−1} (..., H), or (..., P) where it is projected. x: x_t (..., D).
+        W_hf: (H, H) or (P, H). W_xf: (D, H). b_f: (H,).
+        gains: (g_x, g_h), each (H,).
+        peephole: (p_f (H,), C_{t−1} (..., H)).
     Returns:
         f_t (..., H), between 0 and 1.
-    Source: Gers, Schmidhuber & Cummins 2000; the notes, 遗忘门.
+    Source: Gers, Schmidhuber & Cummins 2000; the notes, 遗忘门. Gains: Ba et al. 2016 (arXiv
+        1607.06450), supplement, there with statistics over the four gates together and a bias for
+        each product. Peephole: Gers & Schmidhuber 2000, "Recurrent nets that time and count".
     """
-    return jax.nn.sigmoid(_affine("forget_gate", h, x, W_hf, W_xf, b_f))
+    return jax.nn.sigmoid(_affine("forget_gate", h, x, W_hf, W_xf, b_f, gains, peephole))
 
 
-def input_gate(h: Array, x: Array, W_hi: Array, W_xi: Array, b_i: Array) -> Array:
+def input_gate(
+    h: Array, x: Array, W_hi: Array, W_xi: Array, b_i: Array,
+    gains: Gains | None = None, peephole: Peephole | None = None,
+) -> Array:  # fmt: skip
     """i_t = σ(W_i·[h_{t−1}, x_t] + b_i): the share of C̃_t that is written.
 
-    Args and returns as :func:`forget_gate`.
+    Args, variants and returns as :func:`forget_gate`; its ``peephole`` is (p_i, C_{t−1}).
     Source: Hochreiter & Schmidhuber 1997; the notes, 输入门.
     """
-    return jax.nn.sigmoid(_affine("input_gate", h, x, W_hi, W_xi, b_i))
+    return jax.nn.sigmoid(_affine("input_gate", h, x, W_hi, W_xi, b_i, gains, peephole))
 
 
-def candidate_memory(h: Array, x: Array, W_hc: Array, W_xc: Array, b_c: Array) -> Array:
+def candidate_memory(
+    h: Array, x: Array, W_hc: Array, W_xc: Array, b_c: Array,
+    gains: Gains | None = None,
+) -> Array:  # fmt: skip
     """C̃_t = tanh(W_c·[h_{t−1}, x_t] + b_c): what may be written, between −1 and 1.
 
-    Args as :func:`forget_gate`. Returns: C̃_t (..., H).
+    Args and the variant ``gains`` as :func:`forget_gate`. Returns: C̃_t (..., H).
     Source: Hochreiter & Schmidhuber 1997; the notes, 候选记忆.
     """
-    return jnp.tanh(_affine("candidate_memory", h, x, W_hc, W_xc, b_c))
+    return jnp.tanh(_affine("candidate_memory", h, x, W_hc, W_xc, b_c, gains))
 
 
 def cell_state(f: Array, C: Array, i: Array, C_tilde: Array) -> Array:
@@ -170,48 +271,78 @@ def cell_state(f: Array, C: Array, i: Array, C_tilde: Array) -> Array:
     return f * C + i * C_tilde
 
 
-def output_gate(h: Array, x: Array, W_ho: Array, W_xo: Array, b_o: Array) -> Array:
+def output_gate(
+    h: Array, x: Array, W_ho: Array, W_xo: Array, b_o: Array,
+    gains: Gains | None = None, peephole: Peephole | None = None,
+) -> Array:  # fmt: skip
     """o_t = σ(W_o·[h_{t−1}, x_t] + b_o): the share of tanh(C_t) that is shown.
 
-    Args and returns as :func:`forget_gate`.
+    Args, variants and returns as :func:`forget_gate`; its ``peephole`` is (p_o, C_t), the memory
+    *after* the update.
     Source: Hochreiter & Schmidhuber 1997; the notes, 输出门.
     """
-    return jax.nn.sigmoid(_affine("output_gate", h, x, W_ho, W_xo, b_o))
+    return jax.nn.sigmoid(_affine("output_gate", h, x, W_ho, W_xo, b_o, gains, peephole))
 
 
-def lstm_hidden(o: Array, C: Array) -> Array:
+def lstm_hidden(o: Array, C: Array, g_C: Array | None = None, b_C: Array | None = None) -> Array:
     """h_t = o_t*tanh(C_t).
 
+    Variant: with ``g_C`` the memory is normalised where it is shown, h_t = o_t*tanh(LN(C_t; g_C,
+    b_C)); C_t itself is carried on as it is (Ba et al. 2016, supplement).
+
     Args:
-        o: o_t (..., H). C: C_t (..., H).
+        o: o_t (..., H). C: C_t (..., H). g_C, b_C: (H,).
     Returns:
-        h_t (..., H).
+        h_t (..., H); m_t where a projection follows.
     Source: Hochreiter & Schmidhuber 1997; the notes, 输出门.
     """
     _check_units("lstm_hidden", o=o, C=C)
-    return o * jnp.tanh(C)
+    if g_C is None:
+        return o * jnp.tanh(C)
+    _check_units("lstm_hidden", C=C, g_C=g_C, **({} if b_C is None else {"b_C": b_C}))
+    return o * jnp.tanh(layer_norm(C, g_C, b_C))
+
+
+def lstm_projection(m: Array, W_mh: Array) -> Array:
+    """h_t = W_mh m_t, m_t = o_t*tanh(C_t): what is put out and fed back, P numbers for H units.
+
+    Args:
+        m: m_t (..., H). W_mh: (H, P).
+    Returns:
+        h_t (..., P).
+    Source: Sak, Senior & Beaufays 2014 (arXiv 1402.1128), r_t = W_rm m_t there; PyTorch's
+        ``proj_size``.
+    """
+    _check_kernel("lstm_projection", "m", m, "W_mh", W_mh)
+    return m @ W_mh
 
 
 # ---- GRU ---------------------------------------------------------------------------------------
 
 
-def update_gate(h: Array, x: Array, W_hz: Array, W_xz: Array, b_z: Array) -> Array:
+def update_gate(
+    h: Array, x: Array, W_hz: Array, W_xz: Array, b_z: Array,
+    gains: Gains | None = None,
+) -> Array:  # fmt: skip
     """z_t = σ(W_z·[h_{t−1}, x_t] + b_z): the share of h_{t−1} that is kept.
 
-    Args and returns as :func:`forget_gate`. The notes, PyTorch, Keras and cuDNN let z keep the
-    past; Cho et al. 2014 and haiku write it the other way round.
+    Args, the variant ``gains`` and returns as :func:`forget_gate`. The notes, PyTorch, Keras and
+    cuDNN let z keep the past; Cho et al. 2014 and haiku write it the other way round.
     Source: the notes, 更新门.
     """
-    return jax.nn.sigmoid(_affine("update_gate", h, x, W_hz, W_xz, b_z))
+    return jax.nn.sigmoid(_affine("update_gate", h, x, W_hz, W_xz, b_z, gains))
 
 
-def reset_gate(h: Array, x: Array, W_hr: Array, W_xr: Array, b_r: Array) -> Array:
+def reset_gate(
+    h: Array, x: Array, W_hr: Array, W_xr: Array, b_r: Array,
+    gains: Gains | None = None,
+) -> Array:  # fmt: skip
     """r_t = σ(W_r·[h_{t−1}, x_t] + b_r): the share of h_{t−1} that the candidate sees.
 
-    Args and returns as :func:`forget_gate`.
+    Args, the variant ``gains`` and returns as :func:`forget_gate`.
     Source: Cho et al. 2014 (arXiv 1406.1078), eq. 5; the notes, 重置门.
     """
-    return jax.nn.sigmoid(_affine("reset_gate", h, x, W_hr, W_xr, b_r))
+    return jax.nn.sigmoid(_affine("reset_gate", h, x, W_hr, W_xr, b_r, gains))
 
 
 def candidate_hidden(
@@ -222,25 +353,34 @@ def candidate_hidden(
     W_xh: Array,
     b_h: Array,
     b_hn: Array | None = None,
+    gains: Gains | None = None,
 ) -> Array:
     """h̃_t = tanh(W_h·[r_t*h_{t−1}, x_t] + b_h).
 
-    Variant: with ``b_hn`` the reset comes after the recurrent product, as in cuDNN, PyTorch and
-    Keras (reset_after=True): h̃_t = tanh(W_xh x_t + b_h + r_t*(W_hh h_{t−1} + b_hn)).
+    Variants: with ``b_hn`` the reset comes after the recurrent product, as in cuDNN, PyTorch and
+    Keras (reset_after=True): h̃_t = tanh(W_xh x_t + b_h + r_t*(W_hh h_{t−1} + b_hn)). With
+    ``gains`` both products are normalised: tanh(LN(W_hh (r_t*h_{t−1}); g_h) + LN(W_xh x_t; g_x) +
+    b_h), and after the product tanh(LN(W_xh x_t; g_x) + b_h + r_t*(LN(W_hh h_{t−1}; g_h) + b_hn)),
+    which is the GRU of Ba et al. 2016, supplement.
 
     Args:
         r: r_t (..., H). h: h_{t−1} (..., H). x: x_t (..., D).
-        W_hh: (H, H). W_xh: (D, H). b_h, b_hn: (H,).
+        W_hh: (H, H). W_xh: (D, H). b_h, b_hn: (H,). gains: (g_x, g_h), each (H,).
     Returns:
         h̃_t (..., H).
     Source: Cho et al. 2014, eq. 8; the notes, 生成候选隐藏状态.
     """
     _check_units("candidate_hidden", r=r, h=h)
     if b_hn is None:
-        return jnp.tanh(_affine("candidate_hidden", r * h, x, W_hh, W_xh, b_h))
+        return jnp.tanh(_affine("candidate_hidden", r * h, x, W_hh, W_xh, b_h, gains))
     _check("candidate_hidden", h, x, W_hh, W_xh, b_h)
     _check_bias("candidate_hidden", b_hn, W_hh.shape[1])
-    return jnp.tanh(x @ W_xh + b_h + r * (h @ W_hh + b_hn))
+    present, past = x @ W_xh, h @ W_hh
+    if gains is not None:
+        for part, g in zip(("gains.x", "gains.h"), gains, strict=True):
+            _check_vector("candidate_hidden", part, g, W_hh.shape[1])
+        present, past = layer_norm(present, gains.x), layer_norm(past, gains.h)
+    return jnp.tanh(present + b_h + r * (past + b_hn))
 
 
 def gru_hidden(z: Array, h: Array, h_tilde: Array) -> Array:
@@ -268,13 +408,33 @@ class RNNParams(NamedTuple):
     W_xh: Array  # (D, H)
     W_hh: Array  # (H, H)
     b_h: Array  # (H,)
+    g_h: Array | None = None  # (H,), norm only
+
+
+class LSTMNorm(NamedTuple):
+    """What ``norm="layer"`` adds to an :class:`LSTM`."""
+
+    f: Gains
+    i: Gains
+    c: Gains
+    o: Gains
+    g_C: Array  # (H,)
+    b_C: Array  # (H,)
+
+
+class Peepholes(NamedTuple):
+    """What ``peephole=True`` adds to an :class:`LSTM`: diagonal kernels from the memory, (H,)."""
+
+    f: Array  # p_f, from C_{t−1}
+    i: Array  # p_i, from C_{t−1}
+    o: Array  # p_o, from C_t
 
 
 class LSTMParams(NamedTuple):
     """Parameters of :class:`LSTM`, gate by gate."""
 
     W_xf: Array  # (D, H)
-    W_hf: Array  # (H, H)
+    W_hf: Array  # (H, H); (P, H) with a projection
     b_f: Array  # (H,)
     W_xi: Array
     W_hi: Array
@@ -285,6 +445,17 @@ class LSTMParams(NamedTuple):
     W_xo: Array
     W_ho: Array
     b_o: Array
+    W_mh: Array | None = None  # (H, P), projection only
+    peepholes: Peepholes | None = None
+    norm: LSTMNorm | None = None
+
+
+class GRUNorm(NamedTuple):
+    """What ``norm="layer"`` adds to a :class:`GRU`."""
+
+    z: Gains
+    r: Gains
+    h: Gains
 
 
 class GRUParams(NamedTuple):
@@ -300,6 +471,7 @@ class GRUParams(NamedTuple):
     W_hh: Array
     b_h: Array
     b_hn: Array | None = None  # (H,), reset_after only
+    norm: GRUNorm | None = None
 
 
 class HiddenState(NamedTuple):
@@ -311,7 +483,7 @@ class HiddenState(NamedTuple):
 class LSTMState(NamedTuple):
     """State of :class:`LSTM`."""
 
-    h: Array  # (..., H)
+    h: Array  # (..., H); (..., P) with a projection
     C: Array  # (..., H)
 
 
@@ -328,12 +500,32 @@ class LSTMGates(NamedTuple):
     o: Array
 
 
+class ProjectedGates(NamedTuple):
+    """:class:`LSTMGates` and m_t = o_t*tanh(C_t), of an :class:`LSTM` with a projection."""
+
+    f: Array
+    i: Array
+    C_tilde: Array
+    o: Array
+    m: Array
+
+
 class GRUGates(NamedTuple):
     """Gate values of one step of :class:`GRU`, each (..., H)."""
 
     z: Array
     r: Array
     h_tilde: Array
+
+
+class Masks(NamedTuple):
+    """Factors drawn once a sequence, which a step multiplies by what is seen.
+
+    0 where it is dropped, 1/(1 − rate) where it is kept; None: all is seen.
+    """
+
+    x: Array | None = None  # (..., D), of x_t; a cell's own step has no use for it
+    h: Array | None = None  # (..., H), of h_{t−1} in the products of the gates
 
 
 # ---- cells -------------------------------------------------------------------------------------
@@ -346,6 +538,10 @@ class Cell(Protocol):
     ``step`` gets ``perturb``, a state added to each part of the new state at the moment it is
     made (None: nothing is). The cotangent of ``perturb`` is the *total* derivative with respect
     to that part, so that ∂L/∂C_t includes the way through h_t = o_t*tanh(C_t).
+
+    A cell that draws has ``stochastic = True``; without a ``key`` its step gives what is expected.
+    One that draws something once for a whole sequence has ``draw_masks(key, params, batch_shape,
+    input_size)``, and its step takes the result as ``masks`` (:mod:`rnnlab.wrappers`).
     """
 
     @property
@@ -371,11 +567,36 @@ def _plus(value: Array, perturb: Any, part: str) -> Array:
     return value if perturb is None else value + getattr(perturb, part)
 
 
-def _check_sizes(hidden_size: Any, init: Any) -> None:
-    if not isinstance(hidden_size, int) or isinstance(hidden_size, bool) or hidden_size < 1:
-        raise ValueError(f"hidden_size must be a whole number of at least 1, got {hidden_size!r}")
+def _seen(h: Array, masks: Masks | None) -> Array:
+    """h_{t−1} as the gates see it; what carries h_{t−1} on past them is no product of theirs."""
+    return h if masks is None or masks.h is None else h * masks.h
+
+
+def _whole(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+NORMS = ("layer",)
+
+
+def _check_sizes(hidden_size: Any, init: Any, norm: Any) -> None:
+    _whole("hidden_size", hidden_size)
     if not isinstance(init, InitScheme):
         raise TypeError(f"init must be an InitScheme, got {type(init).__name__}")
+    if norm is not None and norm not in NORMS:
+        raise ValueError(unknown("norm", norm, NORMS))
+    if norm is not None and hidden_size == 1:
+        raise ValueError("norm='layer' of hidden_size=1 is always zero: it needs 2 units or more")
+
+
+def _check_option(cell: Any, option: str, wanted: bool, block: str, value: Any) -> None:
+    """Parameters of a cell with other options would run, and mean something else."""
+    if (value is not None) != wanted:
+        raise ValueError(
+            f"{type(cell).__name__} with {option} got params "
+            f"{'without' if value is None else 'with'} {block}"
+        )
 
 
 def _first_state(example: Array, batch_shape: tuple[int, ...], key: Array | None) -> Array:
@@ -390,11 +611,16 @@ def _first_state(example: Array, batch_shape: tuple[int, ...], key: Array | None
 
 
 def _draw(
-    init: InitScheme, key: Array, input_size: int, hidden_size: int, gate: str, forgets: bool
+    init: InitScheme,
+    key: Array,
+    input_size: int,
+    hidden_size: int,
+    gate: str,
+    forgets: bool,
+    fed_back: int | None = None,
 ) -> tuple[Array, Array, Array]:
-    """(W_x, W_h, b) of one gate."""
-    if not isinstance(input_size, int) or input_size < 1:
-        raise ValueError(f"input_size must be a whole number of at least 1, got {input_size!r}")
+    """(W_x, W_h, b) of one gate; W_h has ``fed_back`` rows, H unless it says otherwise."""
+    _whole("input_size", input_size)
     scheme = init.gate(gate, forgets=forgets)
     key_x, key_h, key_b = jax.random.split(key, 3)
 
@@ -404,9 +630,14 @@ def _draw(
 
     return (
         block(scheme.w_x, key_x, (input_size, hidden_size)),
-        block(scheme.w_h, key_h, (hidden_size, hidden_size)),
+        block(scheme.w_h, key_h, (fed_back or hidden_size, hidden_size)),
         block(scheme.b, key_b, (hidden_size,)),
     )
+
+
+def _gains(like: Array) -> Gains:
+    """Ones, made from a parameter (H,) so that they have its dtype and placement."""
+    return Gains(jnp.ones_like(like), jnp.ones_like(like))
 
 
 @dataclass(frozen=True)
@@ -417,6 +648,7 @@ class RNN:
         hidden_size: H, units.
         activation: f: "tanh", "relu", "identity", or an elementwise callable.
         init: schemes by block; ``forget_bias`` has no meaning here and is refused.
+        norm: "layer": h_t = f(LN(W_hh h_{t−1} + W_xh x_t; g_h, b_h)), g_h = 1 at first.
     Raises:
         ValueError: a bad size, activation or scheme.
 
@@ -432,12 +664,13 @@ class RNN:
     hidden_size: int
     activation: Activation = "tanh"
     init: InitScheme = field(default_factory=InitScheme)
+    norm: str | None = None
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
     state_parts: ClassVar[tuple[str, ...]] = ("h",)
 
     def __post_init__(self) -> None:
-        _check_sizes(self.hidden_size, self.init)
+        _check_sizes(self.hidden_size, self.init, self.norm)
         activation_function(self.activation)
         self.init.check_gates("rnn", self.gates)
         if self.init.forget_bias is not None:
@@ -452,7 +685,7 @@ class RNN:
     def init_params(self, key: Array, input_size: int) -> RNNParams:
         """Draw the parameters for inputs of D = ``input_size`` features."""
         W_xh, W_hh, b_h = _draw(self.init, key, input_size, self.hidden_size, "h", False)
-        return RNNParams(W_xh, W_hh, b_h)
+        return RNNParams(W_xh, W_hh, b_h, None if self.norm is None else jnp.ones_like(b_h))
 
     def initial_state(
         self, params: RNNParams, batch_shape: tuple[int, ...], key: Array | None = None
@@ -468,10 +701,14 @@ class RNN:
         *,
         key: Array | None = None,
         perturb: HiddenState | None = None,
+        masks: Masks | None = None,
     ) -> tuple[HiddenState, Array, NoGates]:
         """One time step: (new state, output h_t (..., H), no gates)."""
         del key
-        h = rnn_hidden(state.h, x, params.W_hh, params.W_xh, params.b_h, self.activation)
+        p = params
+        _check_option(self, f"norm={self.norm!r}", self.norm is not None, "g_h", p.g_h)
+        h = _seen(state.h, masks)
+        h = rnn_hidden(h, x, p.W_hh, p.W_xh, p.b_h, self.activation, p.g_h)
         h = _plus(h, perturb, "h")
         return HiddenState(h), h, NoGates()
 
@@ -483,48 +720,87 @@ class LSTM:
     f_t, i_t, o_t = σ(W·[h_{t−1}, x_t] + b); C̃_t = tanh(W_c·[h_{t−1}, x_t] + b_c);
     C_t = f_t*C_{t−1} + i_t*C̃_t; h_t = o_t*tanh(C_t).
 
+    Options, which go together in any way:
+
+    - ``norm="layer"``: each gate's W_h h_{t−1} and W_x x_t normalised apart, and the memory where
+      it is shown, h_t = o_t*tanh(LN(C_t; g_C, b_C)). Gains 1 and b_C = 0 at first.
+    - ``projection=P``: m_t = o_t*tanh(C_t), h_t = W_mh m_t; h_t is fed back and put out, so that
+      every W_h· is (P, H). W_mh lies on the way from h to h and is drawn as ``init.w_h``.
+    - ``peephole=True``: f and i also see p*C_{t−1}, o sees p_o*C_t, none of it normalised. p = 0
+      at first, an LSTM without.
+
     Args:
         hidden_size: H, units.
         init: schemes by block; gates are "f", "i", "c", "o".
+        norm: "layer", or None.
+        projection: P, or None.
+        peephole: whether the gates see the memory.
     Raises:
-        ValueError: a bad size or scheme.
-    Source: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+        ValueError: a bad size, scheme or option.
+    Source: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000; Ba et al. 2016
+        (arXiv 1607.06450), supplement; Sak et al. 2014 (arXiv 1402.1128); Gers &
+        Schmidhuber 2000.
+
+    >>> cell = LSTM(8, projection=3, peephole=True)
+    >>> params = cell.init_params(jax.random.key(0), input_size=2)
+    >>> state, y, gates = cell.step(params, cell.initial_state(params, ()), jnp.ones(2))
+    >>> y.shape, state.C.shape, gates.m.shape
+    ((3,), (8,), (8,))
     """
 
     hidden_size: int
     init: InitScheme = field(default_factory=InitScheme)
+    norm: str | None = None
+    projection: int | None = None
+    peephole: bool = False
 
     gates: ClassVar[tuple[str, ...]] = ("f", "i", "c", "o")
     state_parts: ClassVar[tuple[str, ...]] = ("h", "C")
 
     def __post_init__(self) -> None:
-        _check_sizes(self.hidden_size, self.init)
+        _check_sizes(self.hidden_size, self.init, self.norm)
         self.init.check_gates("lstm", self.gates)
+        if self.projection is not None:
+            _whole("projection", self.projection)
+        if not isinstance(self.peephole, bool):
+            raise ValueError(f"peephole must be True or False, got {self.peephole!r}")
 
     @property
     def output_size(self) -> int:
-        """Features of y_t: H."""
-        return self.hidden_size
+        """Features of y_t: H, or P of a projection."""
+        return self.projection or self.hidden_size
 
     def init_params(self, key: Array, input_size: int) -> LSTMParams:
         """Draw the parameters for inputs of D = ``input_size`` features."""
+        H, P = self.hidden_size, self.projection
         drawn = [
-            _draw(self.init, k, input_size, self.hidden_size, gate, gate == "f")
+            _draw(self.init, k, input_size, H, gate, gate == "f", P)
             for gate, k in zip(self.gates, jax.random.split(key, 4), strict=True)
         ]
-        params = LSTMParams(*(block for gate in drawn for block in gate))
+        blocks: list[Any] = [block for gate in drawn for block in gate]
+        params = LSTMParams(*blocks)
         own_b_i = dict(self.init.gates).get("i")
         if self.init.is_chrono and (own_b_i is None or own_b_i.b is None):
             params = params._replace(b_i=-params.b_f)
+        if P is not None:
+            W_mh = make(self.init.w_h, H)(jax.random.fold_in(key, 0), (H, P))
+            params = params._replace(W_mh=W_mh)
+        like = params.b_o
+        if self.peephole:
+            params = params._replace(peepholes=Peepholes(*(jnp.zeros_like(like) for _ in "fio")))
+        if self.norm is not None:
+            gains = (_gains(like) for _ in self.gates)
+            norm = LSTMNorm(*gains, g_C=jnp.ones_like(like), b_C=jnp.zeros_like(like))
+            params = params._replace(norm=norm)
         return params
 
     def initial_state(
         self, params: LSTMParams, batch_shape: tuple[int, ...], key: Array | None = None
     ) -> LSTMState:
-        """h_0 and C_0, each (*batch_shape, H): zeros, or N(0, 0.1²) with a key."""
+        """h_0 (H or P) and C_0 (*batch_shape, H): zeros, or N(0, 0.1²) with a key."""
         key_h, key_C = (None, None) if key is None else jax.random.split(key)
         return LSTMState(
-            _first_state(params.b_o, batch_shape, key_h),
+            _first_state(params.b_o if params.W_mh is None else params.W_mh[0], batch_shape, key_h),
             _first_state(params.b_f, batch_shape, key_C),
         )
 
@@ -536,17 +812,37 @@ class LSTM:
         *,
         key: Array | None = None,
         perturb: LSTMState | None = None,
-    ) -> tuple[LSTMState, Array, LSTMGates]:
+        masks: Masks | None = None,
+    ) -> tuple[LSTMState, Array, LSTMGates | ProjectedGates]:
         """One time step: (new state, output h_t (..., H), gate values)."""
         del key
-        p, h = params, state.h
-        f = forget_gate(h, x, p.W_hf, p.W_xf, p.b_f)
-        i = input_gate(h, x, p.W_hi, p.W_xi, p.b_i)
-        C_tilde = candidate_memory(h, x, p.W_hc, p.W_xc, p.b_c)
-        o = output_gate(h, x, p.W_ho, p.W_xo, p.b_o)
+        p, h = params, _seen(state.h, masks)
+        self._check_options(p)
+
+        def options(gate: str, C: Array) -> dict[str, Any]:
+            gains = None if p.norm is None else getattr(p.norm, gate)
+            if gate == "c":
+                return {"gains": gains}
+            peephole = None if p.peepholes is None else (getattr(p.peepholes, gate), C)
+            return {"gains": gains, "peephole": peephole}
+
+        f = forget_gate(h, x, p.W_hf, p.W_xf, p.b_f, **options("f", state.C))
+        i = input_gate(h, x, p.W_hi, p.W_xi, p.b_i, **options("i", state.C))
+        C_tilde = candidate_memory(h, x, p.W_hc, p.W_xc, p.b_c, **options("c", state.C))
         C = _plus(cell_state(f, state.C, i, C_tilde), perturb, "C")
-        h = _plus(lstm_hidden(o, C), perturb, "h")
-        return LSTMState(h, C), h, LSTMGates(f, i, C_tilde, o)
+        o = output_gate(h, x, p.W_ho, p.W_xo, p.b_o, **options("o", C))
+        m = lstm_hidden(o, C) if p.norm is None else lstm_hidden(o, C, p.norm.g_C, p.norm.b_C)
+        if p.W_mh is None:
+            h = _plus(m, perturb, "h")
+            return LSTMState(h, C), h, LSTMGates(f, i, C_tilde, o)
+        h = _plus(lstm_projection(m, p.W_mh), perturb, "h")
+        return LSTMState(h, C), h, ProjectedGates(f, i, C_tilde, o, m)
+
+    def _check_options(self, p: LSTMParams) -> None:
+        _check_option(self, f"norm={self.norm!r}", self.norm is not None, "norm", p.norm)
+        _check_option(self, f"peephole={self.peephole}", self.peephole, "peepholes", p.peepholes)
+        has = self.projection is not None
+        _check_option(self, f"projection={self.projection}", has, "W_mh", p.W_mh)
 
 
 @dataclass(frozen=True)
@@ -561,20 +857,24 @@ class GRU:
         reset_after: apply r after the recurrent product, with a bias of its own: the GRU of
             cuDNN, PyTorch and Keras.
         init: schemes by block; gates are "z", "r", "h"; ``forget_bias`` sets b_z.
+        norm: "layer": each gate's and the candidate's W_h h_{t−1} and W_x x_t normalised apart,
+            gains 1 at first; with ``reset_after`` as Ba et al. 2016 have it.
     Raises:
-        ValueError: a bad size or scheme.
-    Source: Cho et al. 2014 (arXiv 1406.1078), z written as the notes and PyTorch have it.
+        ValueError: a bad size, scheme or option.
+    Source: Cho et al. 2014 (arXiv 1406.1078), z written as the notes and PyTorch have it; Ba et al.
+        2016 (arXiv 1607.06450), supplement.
     """
 
     hidden_size: int
     reset_after: bool = False
     init: InitScheme = field(default_factory=InitScheme)
+    norm: str | None = None
 
     gates: ClassVar[tuple[str, ...]] = ("z", "r", "h")
     state_parts: ClassVar[tuple[str, ...]] = ("h",)
 
     def __post_init__(self) -> None:
-        _check_sizes(self.hidden_size, self.init)
+        _check_sizes(self.hidden_size, self.init, self.norm)
         self.init.check_gates("gru", self.gates)
 
     @property
@@ -589,12 +889,15 @@ class GRU:
             _draw(self.init, k, input_size, self.hidden_size, gate, gate == "z")
             for gate, k in zip(self.gates, keys, strict=True)
         ]
-        params = GRUParams(*(block for gate in drawn for block in gate))
+        blocks: list[Any] = [block for gate in drawn for block in gate]
+        params = GRUParams(*blocks)
         if self.reset_after:
             scheme = self.init.gate("h").b
             assert scheme is not None
             b_hn = make(scheme, self.hidden_size)(key_bias, (self.hidden_size,))
             params = params._replace(b_hn=b_hn)
+        if self.norm is not None:
+            params = params._replace(norm=GRUNorm(*(_gains(params.b_h) for _ in self.gates)))
         return params
 
     def initial_state(
@@ -611,30 +914,44 @@ class GRU:
         *,
         key: Array | None = None,
         perturb: HiddenState | None = None,
+        masks: Masks | None = None,
     ) -> tuple[HiddenState, Array, GRUGates]:
         """One time step: (new state, output h_t (..., H), gate values)."""
         del key
-        p, h = params, state.h
-        if (p.b_hn is not None) != self.reset_after:
-            raise ValueError(f"a GRU with reset_after={self.reset_after} got params "
-                             f"{'with' if p.b_hn is not None else 'without'} b_hn")  # fmt: skip
-        z = update_gate(h, x, p.W_hz, p.W_xz, p.b_z)
-        r = reset_gate(h, x, p.W_hr, p.W_xr, p.b_r)
-        h_tilde = candidate_hidden(r, h, x, p.W_hh, p.W_xh, p.b_h, p.b_hn)
-        h = _plus(gru_hidden(z, h, h_tilde), perturb, "h")
+        p, seen = params, _seen(state.h, masks)
+        _check_option(self, f"reset_after={self.reset_after}", self.reset_after, "b_hn", p.b_hn)
+        _check_option(self, f"norm={self.norm!r}", self.norm is not None, "norm", p.norm)
+        of_z, of_r, of_h = (None, None, None) if p.norm is None else p.norm
+        z = update_gate(seen, x, p.W_hz, p.W_xz, p.b_z, of_z)
+        r = reset_gate(seen, x, p.W_hr, p.W_xr, p.b_r, of_r)
+        h_tilde = candidate_hidden(r, seen, x, p.W_hh, p.W_xh, p.b_h, p.b_hn, of_h)
+        h = _plus(gru_hidden(z, state.h, h_tilde), perturb, "h")
         return HiddenState(h), h, GRUGates(z, r, h_tilde)
 
 
-def rnn(hidden_size: int, activation: Activation = "tanh", init: InitScheme | None = None) -> RNN:
+def rnn(
+    hidden_size: int,
+    activation: Activation = "tanh",
+    init: InitScheme | None = None,
+    *,
+    norm: str | None = None,
+) -> RNN:
     """An :class:`RNN`; default init: W_hh orthogonal, W_xh Xavier, b zero.
 
     >>> rnn(8, "relu").activation
     'relu'
     """
-    return RNN(hidden_size, activation, init or InitScheme())
+    return RNN(hidden_size, activation, init or InitScheme(), norm)
 
 
-def lstm(hidden_size: int, init: InitScheme | None = None) -> LSTM:
+def lstm(
+    hidden_size: int,
+    init: InitScheme | None = None,
+    *,
+    norm: str | None = None,
+    projection: int | None = None,
+    peephole: bool = False,
+) -> LSTM:
     """An :class:`LSTM`; default init: W_h orthogonal gate by gate, b_f = 1, other b zero.
 
     b_f = 1 follows Jozefowicz et al. 2015 and Keras; an ``init`` of your own is taken as it is.
@@ -642,16 +959,23 @@ def lstm(hidden_size: int, init: InitScheme | None = None) -> LSTM:
     >>> lstm(8).init.forget_bias
     1.0
     """
-    return LSTM(hidden_size, init or InitScheme(forget_bias=1.0))
+    init = init or InitScheme(forget_bias=1.0)
+    return LSTM(hidden_size, init, norm, projection, peephole)
 
 
-def gru(hidden_size: int, reset_after: bool = False, init: InitScheme | None = None) -> GRU:
+def gru(
+    hidden_size: int,
+    reset_after: bool = False,
+    init: InitScheme | None = None,
+    *,
+    norm: str | None = None,
+) -> GRU:
     """A :class:`GRU`; default init: W_h orthogonal gate by gate, b zero.
 
     >>> gru(8, reset_after=True).reset_after
     True
     """
-    return GRU(hidden_size, reset_after, init or InitScheme())
+    return GRU(hidden_size, reset_after, init or InitScheme(), norm)
 
 
 def without_init(cell: Any) -> Any:
@@ -674,35 +998,46 @@ def without_init(cell: Any) -> Any:
     return replace(cell, **changes)
 
 
-def _named(build: Callable[..., Any], **options: Any) -> Callable[[int, InitScheme], Any]:
-    return lambda hidden_size, init: build(hidden_size, init=init, **options)
+class _Named(NamedTuple):
+    """A cell by its name: the class, and what the name settles."""
+
+    kind: Any
+    settled: dict[str, Any]
 
 
 # the names that configs use; a "bi-" in front makes a layer bidirectional (recurrence.by_name)
-CELLS: dict[str, Callable[[int, InitScheme], Any]] = {
-    "rnn-tanh": _named(RNN, activation="tanh"),
-    "rnn-relu": _named(RNN, activation="relu"),
-    "rnn-identity": _named(RNN, activation="identity"),
-    "rnn-sigmoid": _named(RNN, activation="sigmoid"),
-    "lstm": _named(LSTM),
-    "gru": _named(GRU),
-    "gru-reset-after": _named(GRU, reset_after=True),
+CELLS: dict[str, _Named] = {
+    "rnn-tanh": _Named(RNN, {"activation": "tanh"}),
+    "rnn-relu": _Named(RNN, {"activation": "relu"}),
+    "rnn-identity": _Named(RNN, {"activation": "identity"}),
+    "rnn-sigmoid": _Named(RNN, {"activation": "sigmoid"}),
+    "lstm": _Named(LSTM, {}),
+    "gru": _Named(GRU, {}),
+    "gru-reset-after": _Named(GRU, {"reset_after": True}),
 }
+OPTIONS = ("norm", "projection", "peephole")
 
 
-def by_name(name: str, hidden_size: int, init: InitScheme) -> Any:
+def by_name(name: str, hidden_size: int, init: InitScheme, **options: Any) -> Any:
     """The cell a config names.
 
     Args:
         name: a key of ``CELLS``.
         hidden_size: H.
         init: schemes.
+        options: of ``OPTIONS``.
     Raises:
-        ValueError: an unknown name, the nearest named; a scheme the cell has no use for.
+        ValueError: an unknown name, the nearest named; a scheme or an option the cell has no use
+            for.
 
     >>> by_name("rnn-relu", 4, InitScheme()).activation
     'relu'
     """
     if name not in CELLS:
         raise ValueError(unknown("cell", name, CELLS))
-    return CELLS[name](hidden_size, init)
+    kind, settled = CELLS[name]
+    own = [f.name for f in fields(kind) if f.name in OPTIONS]
+    for option in options:
+        if option not in own:
+            raise ValueError(unknown(f"option of cell {name!r}:", option, own))
+    return kind(hidden_size, init=init, **settled, **options)

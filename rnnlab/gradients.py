@@ -406,8 +406,9 @@ def saturation(
 ) -> dict[str, Array]:
     """How far units and gates are from the flat ends of their functions, step by step.
 
-    tanh units: mean over units of 1 − |h|. Gates: mean of min(z, 1 − z). ReLU units: share with
-    h > 0. In each, 0 is saturated: no gradient passes through the function.
+    tanh units: mean over units of 1 − |h| (|m| of an LSTM whose h is projected). Gates: mean of
+    min(z, 1 − z). ReLU units: share with h > 0. In each, 0 is saturated: no gradient passes through
+    the function.
 
     Args:
         xs: (B, T, D). lengths: (B,).
@@ -422,11 +423,13 @@ def saturation(
         raise ValueError(f"saturation is of tanh or relu units, got activation {activation!r}")
     xs = recurrence.check_inputs(xs)
     gates = [g for g in ("f", "i", "o", "z", "r") if g in getattr(cell, "gates", ())]
+    # h of a projection is no tanh unit; m = o*tanh(C) is
+    unit = "m" if getattr(cell, "projection", None) else "h"
     with jax.default_matmul_precision("highest"):
         _, _, values = recurrence.unroll(
-            cell, params, xs, lengths=lengths, initial_state=initial_state, taps=("h", *gates)
+            cell, params, xs, lengths=lengths, initial_state=initial_state, taps=(unit, *gates)
         )
-    h = values.pop("h")
+    h = values.pop(unit)
     out = {"h": jnp.mean(h > 0 if activation == "relu" else 1 - jnp.abs(h), axis=-1)}
     for name, z in values.items():
         out[name] = jnp.mean(jnp.minimum(z, 1 - z), axis=-1)

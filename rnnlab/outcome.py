@@ -122,7 +122,10 @@ def _look(train: Train, state: TrainState, data: Any) -> tuple[dict[str, Any], d
     )
     grads = jax.grad(whole)(state.params)["params"]
     blocks = grads.pop("recurrent")._asdict() | grads
-    norms = {name: jnp.linalg.norm(block) for name, block in blocks.items() if block is not None}
+    norms = {  # the blocks of an option lie deeper: norm.f.x
+        jax.tree_util.keystr(place, simple=True, separator="."): jnp.linalg.norm(block)
+        for place, block in jax.tree_util.tree_leaves_with_path(blocks)
+    }
     return curve.norms, norms
 
 

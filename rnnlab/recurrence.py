@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from rnnlab import cells
+from rnnlab import cells, wrappers
 from rnnlab.engines import fused as fused_engine
 from rnnlab.engines.fused import fused
 from rnnlab.engines.scan import scan
@@ -30,6 +30,7 @@ ENGINES: dict[str, Callable[..., tuple[Array, Any, dict[str, Array]]]] = {
     "scan": scan,
     "fused": fused,
 }
+RESETTING = ("scan",)  # the engines that take resets
 
 
 def unroll(
@@ -38,6 +39,7 @@ def unroll(
     xs: Array,
     *,
     lengths: Array | None = None,
+    resets: Array | None = None,
     initial_state: Any = None,
     key: Array | None = None,
     deterministic: bool = True,
@@ -52,6 +54,11 @@ def unroll(
         params: its parameters.
         xs: (B, T, D), floats. B may be any number of leading axes.
         lengths: (B,) whole numbers, 0 … T: real steps of each sequence; None: all T.
+        resets: (B, T) booleans, true at the first step of an episode (of several packed into one
+            row): the state before that step is the cell's own s_0, not ``initial_state``, which is
+            of the row's first step alone. Nothing crosses a reset, gradients included. With
+            ``reverse`` (and backwards in a bidirectional layer) each episode starts afresh at its
+            own end; a reset on padding does nothing. Engine "scan" only, so far.
         initial_state: s_0, leaves (B, H); None: the cell's own (zeros).
             ``cell.initial_state(params, (B,), key)`` draws a random one.
         key: for a stochastic cell; step t draws from ``fold_in(key, t)``.
@@ -59,15 +66,17 @@ def unroll(
         reverse: read from each sequence's own end to its start; outputs keep the order of xs.
         taps: names of states or gates to hand out as well ("C", "f", …).
         engine: "scan", the definition; "fused", the same with a hand-written adjoint, for RNN, LSTM
-            and GRU without taps, in reverse mode only; "auto": fused where it can, else scan.
+            and GRU without options, wrappers, taps and resets, in reverse mode only; "auto": fused
+            where it can, else scan.
     Returns:
         (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third:
         {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
         the one after its last real step.
     Raises:
-        TypeError: xs that are not floats; lengths that are not whole numbers; forward mode where
-            the engine is "fused".
-        ValueError: shapes that do not fit, lengths outside 0 … T, unknown taps or engines.
+        TypeError: xs that are not floats; lengths that are not whole numbers, resets that are not
+            booleans; forward mode where the engine is "fused".
+        ValueError: shapes that do not fit, lengths outside 0 … T, unknown taps or engines, what an
+            engine cannot run.
 
     >>> import jax
     >>> cell = cells.lstm(4)
@@ -86,11 +95,14 @@ def unroll(
     check_params(cell, params, xs)
     state = start_state(cell, params, batch_shape, initial_state)
     taps = _check_taps(cell, params, state, xs, taps)
+    options = {} if resets is None else {"resets": _resets(resets, mask, xs, reverse)}
+    if options and engine not in ("auto", *RESETTING):
+        raise ValueError(f"engine {engine!r} has no resets: use one of {', '.join(RESETTING)}")
 
     if mask is not None:
         xs = jnp.where(mask[..., None], xs, 0)
     if engine == "auto":
-        engine = "fused" if fused_engine.supports(cell, taps) else "scan"
+        engine = "fused" if fused_engine.supports(cell, taps) and not options else "scan"
     try:
         ys, state, tapped = ENGINES[engine](
             cells.without_init(cell),
@@ -101,6 +113,7 @@ def unroll(
             key=None if deterministic else key,
             reverse=reverse,
             taps=taps,
+            **options,
         )
     except TypeError as error:  # inside another jit JAX itself says it, and later
         if engine != "fused" or "forward-mode" not in str(error):
@@ -173,6 +186,21 @@ def length_mask(lengths: Any, batch_shape: tuple[int, ...], T: int) -> Any:
     if known and lengths.size and (lengths.min() < 0 or lengths.max() > T):
         raise ValueError(f"lengths must lie in 0 … {T}, got {lengths.min()} … {lengths.max()}")
     return jnp.arange(T, dtype=jnp.int32) < jnp.asarray(lengths, jnp.int32)[..., None]
+
+
+def _resets(resets: Any, mask: Array | None, xs: Array, reverse: bool) -> Array:
+    """(T, B…), true at the steps before which the state starts afresh, in the order of reading."""
+    resets = jnp.asarray(resets)
+    if resets.dtype != jnp.bool_:
+        raise TypeError(f"resets must be booleans, true at an episode's first step, got "
+                        f"{resets.dtype}")  # fmt: skip
+    if resets.shape != xs.shape[:-1]:
+        raise ValueError(f"resets must be {xs.shape[:-1]}, one a step, got {resets.shape}")
+    if mask is not None:  # else the end of a row would start afresh where padding is marked
+        resets = resets & mask
+    if reverse:  # an episode is entered at its end: the step before the next one's first
+        resets = jnp.concatenate([resets[..., 1:], jnp.zeros_like(resets[..., :1])], axis=-1)
+    return jnp.moveaxis(resets, -1, 0)
 
 
 def start_state(cell: Any, params: Any, batch_shape: tuple[int, ...], initial_state: Any) -> Any:
@@ -333,6 +361,7 @@ class Stack:
 
     layers: tuple[Layer, ...]
     dropout: float = 0.0
+    variational: bool = False
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -375,9 +404,9 @@ class Stack:
     ) -> Any:
         """The layers in turn over xs (B, T, D), dropout between them.
 
-        Dropout scales what it keeps by 1/(1−rate), draws a mask for every step, and acts only
-        with ``deterministic=False``. Options as :func:`unroll`; states (and taps) come back as
-        tuples, bottom first.
+        Dropout scales what it keeps by 1/(1−rate), draws a mask for every step (with
+        ``variational`` one for all of them), and acts only with ``deterministic=False``. Options
+        as :func:`unroll`; states (and taps) come back as tuples, bottom first.
         """
         drops = self.dropout > 0 and not deterministic
         if drops and key is None:
@@ -390,7 +419,8 @@ class Stack:
         ys, rests = xs, []
         for index, (inner, p, start) in enumerate(zip(self.layers, params, starts, strict=True)):
             if index > 0 and drops:
-                ys = _drop(keys[2 * index + 1], ys, self.dropout)
+                drop = _drop_alike if self.variational else _drop
+                ys = drop(keys[2 * index + 1], ys, self.dropout)
             ys, *rest = inner.apply(
                 p,
                 ys,
@@ -425,6 +455,11 @@ def _drop(key: Any, ys: Array, rate: float) -> Array:
     return jnp.where(kept, ys / (1 - rate), 0)
 
 
+def _drop_alike(key: Any, ys: Array, rate: float) -> Array:
+    kept = jax.random.bernoulli(key, 1 - rate, (*ys.shape[:-2], 1, ys.shape[-1]))
+    return jnp.where(kept, ys / (1 - rate), 0)
+
+
 def layer(cell: Any) -> Layer:
     """A layer of one cell; a layer is handed back as it is.
 
@@ -452,28 +487,114 @@ def bidirectional(forward: Any, backward: Any = None, merge: str = "concat") -> 
     return Bidirectional(layer(forward), layer(forward if backward is None else backward), merge)
 
 
-def stack(layers: Any, dropout: float = 0.0) -> Stack:
+def stack(layers: Any, dropout: float = 0.0, variational: bool = False) -> Stack:
     """Layers on top of each other, with dropout between them.
+
+    Args:
+        layers: layers or cells, bottom first.
+        dropout: the rate at which an output is dropped on its way to the layer above.
+        variational: one mask for all steps of a sequence (Gal & Ghahramani 2016, arXiv
+            1512.05287); on h_{t−1} and on the first layer's inputs it is
+            :class:`rnnlab.wrappers.VariationalDropout`'s.
 
     >>> stack([cells.lstm(4), bidirectional(cells.gru(3))], dropout=0.1).output_size
     6
     """
-    return Stack(tuple(layer(inner) for inner in layers), dropout)
+    return Stack(tuple(layer(inner) for inner in layers), dropout, variational)
 
 
 NAMES = (*cells.CELLS, *(f"bi-{name}" for name in cells.CELLS))
+AROUND = ("zoneout_h", "zoneout_C", "recurrent_dropout", "residual")  # keys of by_name
 
 
-def by_name(name: str, hidden_size: int, init: InitScheme) -> Layer:
+def by_name(name: str, hidden_size: int, init: InitScheme, **options: Any) -> Layer:
     """The layer a config names: a cell's name, or "bi-" and a cell's name.
 
+    Args:
+        name: of ``NAMES``. hidden_size: H. init: schemes.
+        options: of the cell (``cells.OPTIONS``), and of what goes around it: ``zoneout_h``,
+            ``zoneout_C``, ``recurrent_dropout`` (rates), ``residual`` (whether).
     Raises:
-        ValueError: an unknown name, the nearest named.
+        ValueError: an unknown name, the nearest named; an option the cell has no use for.
 
     >>> by_name("bi-gru", 4, InitScheme()).output_size
     8
+    >>> by_name("lstm", 4, InitScheme(), peephole=True, zoneout_C=0.5).cell.rate
+    (('C', 0.5),)
     """
     if name not in NAMES:
         raise ValueError(unknown("cell", name, NAMES))
-    cell = cells.by_name(name.removeprefix("bi-"), hidden_size, init)
+    around = {key: options.pop(key) for key in AROUND if key in options}
+    cell = cells.by_name(name.removeprefix("bi-"), hidden_size, init, **options)
+    parts = {"h": "zoneout_h", "C": "zoneout_C"}
+    rates = {part: around[key] for part, key in parts.items() if around.get(key)}
+    if rates:
+        cell = wrappers.Zoneout(cell, rates)
+    if around.get("recurrent_dropout"):
+        cell = wrappers.VariationalDropout(cell, recurrent_rate=around["recurrent_dropout"])
+    if around.get("residual"):
+        cell = wrappers.Residual(cell)
     return bidirectional(cell) if name.startswith("bi-") else layer(cell)
+
+
+def config(name: str, hidden_size: int, layers: int = 1, **changes: Any) -> dict[str, Any]:
+    """The ``cell`` group of a config, every key present; what is empty, 0 or False is off.
+
+    >>> config("lstm", 64)["norm"], config("lstm", 64, zoneout_C=0.5)["zoneout_C"]
+    ('', 0.5)
+    """
+    group: dict[str, Any] = {
+        "name": name,
+        "hidden_size": hidden_size,
+        "layers": layers,
+        "norm": "",  # "layer": inside the gates
+        "projection": 0,  # P, of an LSTM
+        "peephole": False,  # of an LSTM
+        "zoneout_h": 0.0,
+        "zoneout_C": 0.0,
+        "recurrent_dropout": 0.0,  # one mask a sequence, on what the gates see of h
+        "residual": False,  # around every layer but the first
+        "dropout": 0.0,  # between layers
+        "variational": False,  # that dropout with one mask a sequence
+    }
+    for key in changes:
+        if key not in group:
+            raise ValueError(unknown("cell key", key, group))
+    return group | changes
+
+
+def from_config(group: Any, init: InitScheme) -> Layer:
+    """The layer, or stack of layers, of a config's ``cell`` group.
+
+    Args:
+        group: as :func:`config` lays it out; an experiment may leave out what it never turns on.
+        init: schemes.
+    Raises:
+        ValueError: an unknown key or name, numbers out of range, options that do not fit the cell
+            or have nothing to act on.
+
+    >>> net = from_config(config("lstm", 8, layers=2, residual=True, norm="layer"), InitScheme())
+    >>> net.layers[1].cell.inner.norm
+    'layer'
+    """
+    known = config("", 0)
+    for key in group:
+        if key not in known:
+            raise ValueError(unknown("cell key", key, known))
+    if group["layers"] < 1:
+        raise ValueError(f"cell.layers must be at least 1, got {group['layers']}")
+    on = {key: group[key] for key in group if group[key]}
+    between = {key: on[key] for key in ("residual", "dropout", "variational") if key in on}
+    if between and group["layers"] == 1:
+        raise ValueError(f"cell.{next(iter(between))} acts between layers: cell.layers is 1")
+    if "variational" in between and "dropout" not in between:
+        raise ValueError("cell.variational is of cell.dropout, which is 0")
+    options = {key: on[key] for key in (*cells.OPTIONS, *AROUND) if key in on}
+    residual = options.pop("residual", False)
+    name, H = group["name"], group["hidden_size"]
+    first = by_name(name, H, init, **options)
+    if group["layers"] == 1:
+        return first
+    above = by_name(name, H, init, **options, residual=residual)
+    dropout = between.get("dropout", 0.0)
+    return stack([first] + [above] * (group["layers"] - 1), dropout, "variational" in between)

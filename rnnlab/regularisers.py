@@ -33,8 +33,8 @@ def check_omega(layer: Any) -> None:
         ValueError: anything but one simple RNN, one way, with a named activation.
     """
     cell = getattr(layer, "cell", None)
-    # exactly this class: a subclass may step otherwise
-    if not isinstance(layer, recurrence.CellLayer) or type(cell) is not cells.RNN:
+    # exactly this class: a subclass may step otherwise, and so does a normalised one
+    if type(cell) is not cells.RNN or not isinstance(layer, recurrence.CellLayer) or cell.norm:
         raise ValueError(f"regulariser='omega' is defined for one simple RNN, got {layer}")
     if cell.activation not in SLOPES:
         raise ValueError(unknown("activation for regulariser='omega':", cell.activation, SLOPES))

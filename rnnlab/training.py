@@ -370,8 +370,8 @@ def setup_of(config: Any) -> Setup:
     """The static part of a member: equal for all members of a group.
 
     Args:
-        config: with the groups task (as :func:`rnnlab.tasks.from_config`), cell (name,
-            hidden_size, layers), init and training (as :func:`config` lays it out).
+        config: with the groups task (as :func:`rnnlab.tasks.from_config`), cell (as
+            :func:`rnnlab.recurrence.config`), init and training (as :func:`config` lays it out).
     Raises:
         ValueError: an unknown key or name, or values that do not go together.
     """
@@ -384,12 +384,8 @@ def task_of(config: Any) -> Task:
 
 
 def _model(config: Any) -> Any:
-    init, cell = InitScheme.from_config(config.init), config.cell
-    if cell.layers < 1:
-        raise ValueError(f"cell.layers must be at least 1, got {cell.layers}")
-    layers = [recurrence.by_name(cell.name, cell.hidden_size, init) for _ in range(cell.layers)]
-    layer = layers[0] if cell.layers == 1 else recurrence.stack(layers)
-    return models.for_task(task_of(config), layer, init)
+    init = InitScheme.from_config(config.init)
+    return models.for_task(task_of(config), recurrence.from_config(config.cell, init), init)
 
 
 def _settings(group: Any) -> Settings:

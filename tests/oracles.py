@@ -29,6 +29,21 @@ def affine(W_h, W_x, b, h, x):
     return joined(W_h, W_x) @ np.concatenate([h, x]) + b
 
 
+def layer_norm(a, g, b=0.0):
+    mean = sum(a) / len(a)
+    variance = sum((unit - mean) ** 2 for unit in a) / len(a)
+    return g * (a - mean) / np.sqrt(variance + 1e-5) + b
+
+
+def gate(p, letter, h, x):
+    """The summed input of one gate, its two products normalised apart if ``p.norm`` says so."""
+    W_h, W_x, b = (getattr(p, f"{block}{letter}") for block in ("W_h", "W_x", "b_"))
+    if p.norm is None:
+        return affine(W_h, W_x, b, h, x)
+    gains = getattr(p.norm, letter)
+    return layer_norm(W_h.T @ h, gains.h) + layer_norm(W_x.T @ x, gains.x) + b
+
+
 ACTIVATIONS = {
     "tanh": np.tanh,
     "relu": lambda a: np.where(a > 0, a, 0.0),
@@ -43,30 +58,39 @@ def _nudged(value, nudge, part):
 
 
 def rnn_step(p, state, x, nudge=None, *, activation):
-    h = ACTIVATIONS[activation](affine(p.W_hh, p.W_xh, p.b_h, state["h"], x))
+    if p.g_h is None:
+        a = affine(p.W_hh, p.W_xh, p.b_h, state["h"], x)
+    else:
+        a = layer_norm(joined(p.W_hh, p.W_xh) @ np.concatenate([state["h"], x]), p.g_h, p.b_h)
+    h = ACTIVATIONS[activation](a)
     return {"h": _nudged(h, nudge, "h")}, {}
 
 
 def lstm_step(p, state, x, nudge=None):
     h, C = state["h"], state["C"]
-    f = sigmoid(affine(p.W_hf, p.W_xf, p.b_f, h, x))
-    i = sigmoid(affine(p.W_hi, p.W_xi, p.b_i, h, x))
-    C_tilde = np.tanh(affine(p.W_hc, p.W_xc, p.b_c, h, x))
-    o = sigmoid(affine(p.W_ho, p.W_xo, p.b_o, h, x))
+    p_f, p_i, p_o = (0.0, 0.0, 0.0) if p.peepholes is None else p.peepholes
+    f = sigmoid(gate(p, "f", h, x) + p_f * C)
+    i = sigmoid(gate(p, "i", h, x) + p_i * C)
+    C_tilde = np.tanh(gate(p, "c", h, x))
     C = _nudged(f * C + i * C_tilde, nudge, "C")
-    h = _nudged(o * np.tanh(C), nudge, "h")
-    return {"h": h, "C": C}, {"f": f, "i": i, "C_tilde": C_tilde, "o": o}
+    o = sigmoid(gate(p, "o", h, x) + p_o * C)
+    m = o * np.tanh(C if p.norm is None else layer_norm(C, p.norm.g_C, p.norm.b_C))
+    gates = {"f": f, "i": i, "C_tilde": C_tilde, "o": o}
+    if p.W_mh is not None:
+        gates, m = {**gates, "m": m}, p.W_mh.T @ m
+    return {"h": _nudged(m, nudge, "h"), "C": C}, gates
 
 
 def gru_step(p, state, x, nudge=None, *, reset_after=False):
     h = state["h"]
-    z = sigmoid(affine(p.W_hz, p.W_xz, p.b_z, h, x))
-    r = sigmoid(affine(p.W_hr, p.W_xr, p.b_r, h, x))
+    z, r = sigmoid(gate(p, "z", h, x)), sigmoid(gate(p, "r", h, x))
     if reset_after:
-        past = np.asarray(p.W_hh).T @ h + p.b_hn
-        h_tilde = np.tanh(np.asarray(p.W_xh).T @ x + p.b_h + r * past)
+        past, present = p.W_hh.T @ h, p.W_xh.T @ x
+        if p.norm is not None:
+            past, present = layer_norm(past, p.norm.h.h), layer_norm(present, p.norm.h.x)
+        h_tilde = np.tanh(present + p.b_h + r * (past + p.b_hn))
     else:
-        h_tilde = np.tanh(affine(p.W_hh, p.W_xh, p.b_h, r * h, x))
+        h_tilde = np.tanh(gate(p, "h", r * h, x))
     h = _nudged(z * h + (1 - z) * h_tilde, nudge, "h")
     return {"h": h}, {"z": z, "r": r, "h_tilde": h_tilde}
 
@@ -105,7 +129,7 @@ def recurrence(step, p, xs, initial, *, lengths=None, reverse=False, nudges=None
             state, gates = step(p, state, xs[n, t], (nudges or {}).get(t))
             ys[n, t] = state["h"]
             for name, value in {**gates, **state}.items():
-                taps.setdefault(name, np.zeros((B, T, H)))[n, t] = value
+                taps.setdefault(name, np.zeros((B, T, value.size)))[n, t] = value
         finals.append(state)
     state = {part: np.stack([final[part] for final in finals]) for part in initial}
     return Run(ys, state, taps)

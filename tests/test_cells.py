@@ -157,8 +157,11 @@ AFFINE = ("rnn_hidden", "forget_gate", "input_gate", "candidate_memory", "output
 EQUATIONS = (*AFFINE, "output", "cell_state", "lstm_hidden", "gru_hidden")
 
 
+OPTIONS = ("activation", "gains", "peephole", "g_h", "g_C", "b_C")  # these: test_cell_options.py
+
+
 def names_of(equation):
-    return [a for a in inspect.signature(getattr(cells, equation)).parameters if a != "activation"]
+    return [a for a in inspect.signature(getattr(cells, equation)).parameters if a not in OPTIONS]
 
 
 def shape_of(argument, leading):

@@ -108,6 +108,7 @@ CHAIN = [
     {"errors", "theory"},
     {"initializers"},
     {"cells"},
+    {"wrappers"},
     {"engines"},
     {"recurrence"},
     {"gradients", "models", "losses"},
@@ -123,7 +124,8 @@ ALLOWED = {
     "initializers": {"errors", "theory"},
     "cells": {"errors", "initializers"},
     "engines": {"cells", "errors", "engines"},
-    "recurrence": {"cells", "engines", "errors", "initializers"},
+    "wrappers": {"cells", "errors"},
+    "recurrence": {"cells", "engines", "errors", "initializers", "wrappers"},
 }
 PLACE = {name: k for k, names in enumerate(CHAIN) for name in names}
 

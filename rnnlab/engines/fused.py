@@ -43,7 +43,7 @@ SLOPES: dict[str, Callable[[Array], Array]] = {
 
 
 def supports(cell: Any, taps: tuple[str, ...] = (), key: Array | None = None) -> bool:
-    """Whether :func:`fused` runs this: RNN (named f), LSTM or GRU, and no taps.
+    """Whether :func:`fused` runs this: RNN (named f), LSTM or GRU, without options or taps.
 
     Exactly these classes, for a subclass may step otherwise. They draw nothing: any key will do.
 
@@ -51,13 +51,16 @@ def supports(cell: Any, taps: tuple[str, ...] = (), key: Array | None = None) ->
     (True, False)
     >>> supports(cells.rnn(4, "relu")), supports(cells.rnn(4, jax.nn.softplus))
     (True, False)
+    >>> supports(cells.lstm(4, peephole=True)), supports(cells.gru(4, norm="layer"))
+    (False, False)
     """
     del key
     if type(cell) is cells.RNN:
         known = isinstance(cell.activation, str) and cell.activation in SLOPES
     else:
         known = type(cell) in (cells.LSTM, cells.GRU)
-    return known and not taps
+    options = any(getattr(cell, option, None) for option in cells.OPTIONS)
+    return known and not options and not taps
 
 
 # compiled on its own, as scan is
@@ -87,8 +90,9 @@ def fused(
     """
     if not supports(cell, taps, key):
         raise ValueError(
-            f"engine 'fused' runs RNN ({', '.join(SLOPES)}), LSTM and GRU without taps, "
-            f"got {cell} with taps={taps}: use engine 'scan'"
+            f"engine 'fused' runs RNN ({', '.join(SLOPES)}), LSTM and GRU, without wrappers, "
+            f"options ({', '.join(cells.OPTIONS)}) or taps, got {cell} with taps={taps}: use "
+            "engine 'scan'"
         )
     _equations(cell, params)  # refuses the params of another GRU
     if not xs.shape[0]:
