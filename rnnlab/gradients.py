@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from rnnlab import adjoint, cells, logsvd, recurrence
+from rnnlab import adjoint, cells, convergence, logsvd, recurrence
 from rnnlab.errors import unknown
 
 Array = jax.Array
@@ -379,6 +379,46 @@ def lyapunov_exponents(
         one = jax.vmap(one)
     with jax.default_matmul_precision("highest"):
         return one(xs, state)
+
+
+def newton_iterations(
+    cell: Any,
+    params: Any,
+    xs: Array,
+    steps: int | None = None,
+    *,
+    discard: int = 0,
+    initial_state: Any = None,
+    **options: float,
+) -> np.ndarray:
+    """Corrections that ``engine="newton"`` will take, by the largest Lyapunov exponent.
+
+    Args:
+        xs: (B, T, D), or (T, D); λ_1 is measured along it, so a short piece will do.
+        steps: the length to foretell; None: that of xs.
+        discard: as :func:`lyapunov_exponents`.
+        options: tolerance, error, curvature of :func:`rnnlab.convergence.newton_iterations`,
+            where the reasoning is.
+    Returns:
+        (B,) whole numbers.
+    Raises:
+        ValueError: as :func:`lyapunov_exponents`, and as the prediction for bad options.
+
+    >>> from rnnlab import InitScheme, rnn
+    >>> cell = rnn(4, init=InitScheme(w_h="orthogonal(gain=0.5)"))
+    >>> params = cell.init_params(jax.random.key(0), input_size=1)
+    >>> newton_iterations(cell, params, jnp.zeros((50, 1)), 10_000).item()  # λ = ln ½
+    5
+    """
+    top = lyapunov_exponents(
+        cell, params, xs, 1, discard=discard, initial_state=initial_state
+    )[..., 0]  # fmt: skip
+    steps = jnp.shape(xs)[-2] if steps is None else steps
+    counts = [
+        convergence.newton_iterations(float(exponent), steps, **options)
+        for exponent in np.ravel(np.asarray(top))
+    ]
+    return np.reshape(np.array(counts), top.shape)
 
 
 def spectral_radius(W: Any) -> float:

@@ -20,6 +20,7 @@ from jax.core import Tracer
 from rnnlab import cells, wrappers
 from rnnlab.engines import fused as fused_engine
 from rnnlab.engines.fused import fused
+from rnnlab.engines.newton import Newton, newton
 from rnnlab.engines.scan import scan
 from rnnlab.errors import unknown
 from rnnlab.initializers import InitScheme
@@ -29,6 +30,7 @@ Array = jax.Array
 ENGINES: dict[str, Callable[..., tuple[Array, Any, dict[str, Array]]]] = {
     "scan": scan,
     "fused": fused,
+    "newton": newton,
 }
 RESETTING = ("scan",)  # the engines that take resets
 
@@ -45,7 +47,7 @@ def unroll(
     deterministic: bool = True,
     reverse: bool = False,
     taps: tuple[str, ...] = (),
-    engine: str = "auto",
+    engine: str | Newton = "auto",
 ) -> Any:
     """Run a cell over whole sequences: s_t, y_t = step(s_{t−1}, x_t) for t = 1 … T.
 
@@ -66,8 +68,9 @@ def unroll(
         reverse: read from each sequence's own end to its start; outputs keep the order of xs.
         taps: names of states or gates to hand out as well ("C", "f", …).
         engine: "scan", the definition; "fused", the same with a hand-written adjoint, for RNN, LSTM
-            and GRU without options, wrappers, taps and resets, in reverse mode only; "auto": fused
-            where it can, else scan.
+            and GRU without options, wrappers, taps and resets, in reverse mode only; "newton" or
+            :class:`Newton`, all steps at once, for RNN, LSTM and GRU; "auto": fused where it can,
+            else scan.
     Returns:
         (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third:
         {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
@@ -88,7 +91,7 @@ def unroll(
     xs = check_inputs(xs)
     batch_shape, T = xs.shape[:-2], xs.shape[-2]
     mask = length_mask(lengths, batch_shape, T)
-    if engine not in ("auto", *ENGINES):
+    if not isinstance(engine, Newton) and engine not in ("auto", *ENGINES):
         raise ValueError(unknown("engine", engine, ("auto", *ENGINES)))
     if getattr(cell, "stochastic", False) and not deterministic and key is None:
         raise ValueError(f"{cell} draws at every step: deterministic=False needs a key")
@@ -104,7 +107,7 @@ def unroll(
     if engine == "auto":
         engine = "fused" if fused_engine.supports(cell, taps) and not options else "scan"
     try:
-        ys, state, tapped = ENGINES[engine](
+        ys, state, tapped = (engine if isinstance(engine, Newton) else ENGINES[engine])(
             cells.without_init(cell),
             params,
             jnp.moveaxis(xs, -2, 0),
