@@ -1,0 +1,1 @@
+"""Files and weights of other libraries, read and written."""

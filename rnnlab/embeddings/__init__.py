@@ -1,0 +1,1 @@
+"""Word vectors: skip-gram, CBOW, FastText and GloVe; asked, saved and scored."""
