@@ -8,7 +8,8 @@ anywhere: a half-written last line is dropped on reading.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -134,18 +135,27 @@ def with_overrides(nested: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
 # ---------------------------------------------------------------------------------------- files
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replace a file at once: a reader, or a crash, sees the old content or the new, whole."""
+@contextmanager
+def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A path to write to; what was written takes the file's place at once, when all went well.
+
+    A reader, or a crash, sees the old content or the new, whole.
+    """
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
+        yield part
+        with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Replace a file at once: see :func:`replaced`."""
+    with replaced(path) as part:
+        part.write_bytes(data)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -1,0 +1,196 @@
+"""rnnlab/embeddings/vectors.py: queries against loops over words and gensim's, files whole."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from gensim.models import KeyedVectors
+
+from rnnlab.embeddings import subwords, vectors
+from rnnlab.embeddings.vectors import Vectors
+
+WORDS = ["the", "of", "king", "queen", "man", "woman", "café", "词", "car", "</s>"]
+
+
+def drawn(V=10, D=6, seed=0):
+    return np.random.default_rng(seed).normal(size=(V, D)).astype(np.float32)
+
+
+@pytest.fixture
+def some():
+    return Vectors(WORDS, drawn(), counts=np.arange(len(WORDS), 0, -1))
+
+
+def keyed(v):
+    out = KeyedVectors(v.dimension)
+    out.add_vectors(list(v.words), v.matrix)
+    return out
+
+
+def with_subwords(words=WORDS, D=6):
+    sub = subwords.Subwords(drawn(len(words), D), drawn(101, D, seed=1), 3, 6)
+    return Vectors(words, subwords.compose(words, sub), subwords=sub)
+
+
+def cos(x, y):
+    return sum(x * y) / (sum(x * x) ** 0.5 * sum(y * y) ** 0.5)
+
+
+# ---- queries -----------------------------------------------------------------------------------
+
+
+def test_similarity(some):
+    assert some.similarity("king", "café") == pytest.approx(
+        cos(some["king"].astype(float), some["café"].astype(float)), abs=1e-6
+    )
+
+
+def test_neighbours_are_the_largest_cosines(some):
+    by_loop = sorted(
+        ((w, cos(some["king"].astype(float), some[w].astype(float))) for w in WORDS if w != "king"),
+        key=lambda pair: -pair[1],
+    )
+    found = some.neighbours("king", top=4)
+    assert [w for w, _ in found] == [w for w, _ in by_loop[:4]]
+    np.testing.assert_allclose([c for _, c in found], [c for _, c in by_loop[:4]], atol=1e-6)
+    assert some.neighbours(3 * some["king"], top=1)[0][0] == "king"  # a vector leaves none out
+    assert {w for w, _ in some.neighbours("car", top=99, restrict=3)} == {"the", "of", "king"}
+    assert len(some.neighbours("of", top=99, restrict=3)) == 2
+
+
+def test_neighbours_are_gensims(some):
+    for word in WORDS:
+        ours, theirs = some.neighbours(word, 5), keyed(some).most_similar(word, topn=5)
+        assert [w for w, _ in ours] == [w for w, _ in theirs]
+        np.testing.assert_allclose([c for _, c in ours], [c for _, c in theirs], atol=1e-6)
+
+
+def test_analogies_are_the_equations(some):
+    a, b, c = "man", "king", "woman"
+    others = [w for w in WORDS if w not in (a, b, c)]
+    v = {w: some[w].astype(float) for w in WORDS}
+    add = {w: cos(v[w], v[b]) - cos(v[w], v[a]) + cos(v[w], v[c]) for w in others}
+    half = {(w, q): (1 + cos(v[w], v[q])) / 2 for w in others for q in (a, b, c)}
+    mul = {w: half[w, b] * half[w, c] / (half[w, a] + 1e-3) for w in others}
+    for method, scores in (("3cosadd", add), ("3cosmul", mul)):
+        found = some.analogy(a, b, c, top=9, method=method)
+        assert [w for w, _ in found] == sorted(others, key=lambda w: -scores[w])
+        np.testing.assert_allclose([s for _, s in found], [scores[w] for w, _ in found], rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated `init_sims`")  # by gensim itself
+def test_analogies_are_gensims(some):
+    for a, b, c in (("man", "king", "woman"), ("the", "car", "词"), ("of", "of", "king")):
+        add = keyed(some).most_similar(positive=[b, c], negative=[a], topn=5)
+        assert [w for w, _ in some.analogy(a, b, c, 5)] == [w for w, _ in add]
+        mul = keyed(some).most_similar_cosmul(positive=[b, c], negative=[a], topn=5)
+        found = some.analogy(a, b, c, 5, method="3cosmul")
+        assert [w for w, _ in found] == [w for w, _ in mul]
+
+
+def test_equal_scores_are_told_apart_by_frequency():
+    v = Vectors(["a", "b", "c", "d"], np.array([[1, 0], [0, 1], [1, 1], [1, 1]]))
+    assert [w for w, _ in v.neighbours("a", 2)] == ["c", "d"]
+
+
+def test_a_zero_row_is_near_nothing():
+    v = Vectors(["a", "b"], np.array([[1, 0], [0, 0]]))
+    assert v.neighbours("a") == [("b", 0.0)]
+    assert v.similarity("b", "b") == 0
+
+
+def test_unseen_words(some):
+    assert "kings" not in some
+    assert not some.has("kings")
+    with pytest.raises(KeyError, match="'kings': not among the 10 words; did you mean 'king'"):
+        some["kings"]
+    v = with_subwords()
+    assert "kings" not in v
+    assert v.has("kings")
+    ids = subwords.buckets("kings", 3, 6, 101)
+    np.testing.assert_allclose(v["kings"], v.subwords.rows[ids].mean(0), rtol=1e-5, atol=1e-6)
+    near = v.neighbours("kings", top=len(WORDS))
+    assert {w for w, _ in near} == set(WORDS)  # itself is none of the words
+    np.testing.assert_allclose(v.similarity("kings", near[0][0]), near[0][1], atol=1e-6)
+    assert not v.has("")
+    with pytest.raises(KeyError, match="no vector for ''"):
+        v[""]
+
+
+def test_a_models_table_starts_from_them(some):
+    np.testing.assert_array_equal(some.table(["car", "the"]), some.matrix[[8, 0]])
+    initial = drawn(3, seed=7)
+    table = some.table(["<pad>", "car", "unheard"], initial)
+    np.testing.assert_array_equal(table[[0, 2]], initial[[0, 2]])
+    np.testing.assert_array_equal(table[1], some["car"])
+    with pytest.raises(ValueError, match="2 of 3 words have no vector, the first is '<pad>'"):
+        some.table(["<pad>", "car", "unheard"])
+    with pytest.raises(ValueError, match=r"initial must be \(1, 6\), got \(2, 6\)"):
+        some.table(["car"], drawn(2))
+    assert with_subwords().table(["kings"]).shape == (1, 6)
+
+
+def test_what_does_not_fit_is_said():
+    for arguments, words in (
+        ((["a"], drawn(2)), r"1 words need a matrix of as many rows, got \(2, 6\)"),
+        ((["a", "b", "a"], drawn(3)), "'a' is there more than once"),
+        (([], drawn(0)), "no words"),
+        ((["a", "b"], [[1, 2], [1, np.nan]]), r"'b' \(row 1\) is not finite"),
+        ((["a"], [[1.0]], [1, 2]), r"1 words need as many counts, got \(2,\)"),
+        ((["a"], [[1.0]], None, subwords.Subwords(drawn(1), drawn(2), 3, 6)), "word_rows"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Vectors(*arguments)
+    v = Vectors(WORDS, drawn())
+    with pytest.raises(ValueError, match=r"\(6,\), got \(5,\)"):
+        v.neighbours(np.zeros(5))
+    with pytest.raises(ValueError, match="top must be at least 1, got 0"):
+        v.neighbours("king", top=0)
+    with pytest.raises(ValueError, match="did you mean '3cosadd'"):
+        v.analogy("king", "man", "queen", method="cosadd")
+    with pytest.raises(ValueError, match="read-only"):
+        v.matrix[0] = 0
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["plain", "counts", "subwords"])
+def test_saved_vectors_are_loaded_whole(kind, some, tmp_path):
+    v = {"plain": Vectors(["a\nb", "caf\udc82"], drawn(2)), "counts": some,
+         "subwords": with_subwords()}[kind]  # fmt: skip
+    v.save(tmp_path / "v.safetensors")
+    back = vectors.load(tmp_path / "v.safetensors")
+    assert back.words == v.words
+    np.testing.assert_array_equal(back.matrix, v.matrix)
+    assert (back.counts is None) == (v.counts is None)
+    if kind == "counts":
+        np.testing.assert_array_equal(back.counts, v.counts)
+    if kind == "subwords":
+        np.testing.assert_array_equal(back["kings"], v["kings"])
+        assert back.subwords[2:] == (3, 6)
+    assert [p.name for p in tmp_path.iterdir()] == ["v.safetensors"]
+
+
+def test_other_files_are_refused(some, tmp_path):
+    path = tmp_path / "v.safetensors"
+    with pytest.raises(FileNotFoundError, match=r"v\.safetensors"):
+        vectors.load(path)
+    some.save(path)
+    whole = path.read_bytes()
+    for cut in (0, 5, 40, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match="is no whole safetensors file"):
+            vectors.load(path)
+    header = json.dumps({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
+    with pytest.raises(ValueError, match=r"'rnnlab.vectors/1' expected, got None .*\['x'\]"):
+        vectors.load(path)
+
+
+def test_without_safetensors_one_line_says_what_to_install(some, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
+    with pytest.raises(ImportError, match=r"pip install 'rnnlab\[vectors\]'"):
+        some.save(tmp_path / "v.safetensors")
+    assert not list(tmp_path.iterdir())
