@@ -1,0 +1,1 @@
+"""Tokens, vocabularies and corpora: what sparse, embeddings and bert share."""

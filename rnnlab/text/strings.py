@@ -1,0 +1,170 @@
+"""Documents as Arrow strings: what is accepted as documents, checked and cut into pieces."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+# of UTF-8 that one piece of work has: the temporary arrays of a piece stay small
+PIECE = 1 << 22
+_EXPECTED = "documents must be text (str) or all lists of tokens"
+
+
+class Strings(NamedTuple):
+    """N strings as one run of UTF-8 bytes: string i is data[offsets[i]:offsets[i + 1]]."""
+
+    data: np.ndarray  # (bytes,) uint8, not to be written to
+    offsets: np.ndarray  # (N+1,) int64
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    usable = getattr(os, "sched_getaffinity", None)  # what a container allows, where known
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def parallel(function: Callable[[T], U], items: list[T], workers: int | None = None) -> list[U]:
+    """The results of the function, in order, by threads: Arrow and NumPy let go of the GIL.
+
+    Args:
+        workers: threads; None: as many as there are cores.
+    """
+    workers = min(cores() if workers is None else workers, len(items))
+    if workers <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, items))
+
+
+def strings(array: pa.Array) -> Strings:
+    """The bytes and offsets of an Arrow array of strings without nulls; nothing is copied."""
+    wide = pa.types.is_large_string(array.type)
+    _, places, content = array.buffers()
+    if places is None or not len(array):
+        return Strings(np.zeros(0, np.uint8), np.zeros(len(array) + 1, np.int64))
+    offsets = np.frombuffer(places, np.int64 if wide else np.int32)
+    offsets = offsets[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    whole = np.frombuffer(content, np.uint8) if content else np.zeros(0, np.uint8)
+    return Strings(whole[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+
+def string_array(data: np.ndarray, offsets: np.ndarray) -> pa.Array:
+    """The Arrow array of strings that these bytes are: the inverse of :func:`strings`."""
+    places = pa.py_buffer(np.ascontiguousarray(offsets, np.int32))
+    return pa.StringArray.from_buffers(
+        len(offsets) - 1, places, pa.py_buffer(np.ascontiguousarray(data))
+    )
+
+
+def as_arrow(documents: Any) -> pa.Array | pa.ChunkedArray:
+    """Documents as Arrow strings, or as lists of strings where they are tokens already.
+
+    Args:
+        documents: a list, tuple or NumPy array of str; an Arrow array, chunked or not; a column
+            of a ``datasets`` data set; or lists of tokens.
+    Raises:
+        TypeError: another kind of collection (one string, a dict), or a document that is neither
+            text nor a list of tokens (None, NaN, a number, bytes, or a mixture), its place named.
+        ValueError: characters that are no Unicode text (half a surrogate pair).
+
+    >>> as_arrow(["a cat", "a dog"]).type
+    DataType(string)
+    >>> as_arrow(["a cat", None])
+    Traceback (most recent call last):
+    TypeError: documents must be text (str) or all lists of tokens; document 1 is None
+    """
+    if isinstance(documents, pa.Array | pa.ChunkedArray):
+        return _checked(documents)
+    if hasattr(documents, "source") and hasattr(documents, "column_name"):  # a datasets Column
+        documents = documents[:]
+    if isinstance(documents, str | bytes | dict | set):
+        raise TypeError(f"documents must be a list of texts, got one {type(documents).__name__}")
+    try:
+        documents = documents if isinstance(documents, list | tuple) else list(documents)
+    except TypeError:
+        raise TypeError(
+            f"documents must be a list of texts, got a {type(documents).__name__}"
+        ) from None
+    kinds = set(map(type, documents))
+    if kinds and all(issubclass(kind, list | tuple) for kind in kinds):
+        return _token_lists(documents)
+    if not all(issubclass(kind, str) for kind in kinds):
+        at = next(i for i, text in enumerate(documents) if not isinstance(text, str))
+        raise TypeError(_EXPECTED + f"; document {at} is {_kind(documents[at])}")
+    return _from_python(documents)
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, float) and np.isnan(value):
+        return "NaN"
+    return f"{type(value).__name__} {value!r:.40}"
+
+
+def _from_python(texts: Any) -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.array(texts, pa.string())  # chunked past 2 GiB
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a text is no Unicode: {error.reason} in {error.object!r:.60}") from None
+
+
+def _token_lists(documents: Any) -> pa.Array:
+    tokens = list(itertools.chain.from_iterable(documents))
+    for at, document in enumerate(documents):
+        if not all(isinstance(token, str) for token in document):
+            wrong = next(token for token in document if not isinstance(token, str))
+            raise TypeError(f"tokens must be str; document {at} holds {_kind(wrong)}")
+    lengths = np.fromiter(map(len, documents), np.int64, len(documents))
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    values = _from_python(tokens)
+    if isinstance(values, pa.ChunkedArray):
+        raise ValueError("lists of tokens beyond 2 GiB: give them in parts")
+    return pa.LargeListArray.from_arrays(pa.array(offsets), values)
+
+
+def _checked(array: Any) -> pa.Array | pa.ChunkedArray:
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        array = array.cast(kind.value_type)
+        kind = array.type
+    if pa.types.is_string_view(kind):
+        array, kind = array.cast(pa.large_string()), pa.large_string()
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_list(kind)):
+        raise TypeError(f"documents must be text or lists of tokens, got an Arrow array of {kind}")
+    inner = [array]
+    if _is_list(kind):
+        pieces = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+        inner += [piece.flatten() for piece in pieces]
+    for part in inner:
+        if part.null_count:
+            at = int(np.flatnonzero(part.is_null().to_numpy(zero_copy_only=False))[0])
+            own = part is array
+            raise TypeError(f"{_EXPECTED}; document {at} is None" if own
+                            else f"tokens must be str; token {at} is None")  # fmt: skip
+    return array
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and (
+        pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+    )
+
+
+def pieces(array: pa.Array | pa.ChunkedArray, size: int = PIECE) -> Iterator[pa.Array]:
+    """The array in slices of whole strings, about ``size`` bytes of UTF-8 each; not copied."""
+    for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
+        if not len(chunk):
+            continue
+        ends = strings(chunk).offsets
+        cuts = np.searchsorted(ends, np.arange(size, ends[-1] + size, size), side="left")
+        cuts = np.unique(np.concatenate([[0], np.minimum(cuts, len(chunk)), [len(chunk)]]))
+        for start, stop in itertools.pairwise(cuts.tolist()):
+            yield chunk.slice(start, stop - start)
