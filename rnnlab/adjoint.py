@@ -100,7 +100,7 @@ def forward(
     if chunk >= T:
         _, ys, before = _run(cell, params, _slice(xs, 0, T), _slice(mask, 0, T), state)
         ys = jnp.moveaxis(ys, 0, 1)
-        return ys, before, _first_overflow(ys)
+        return ys, before, first_overflow(ys)
 
     def one(carry: Any, start: Any, size: int) -> tuple[Any, Any]:
         state, ys = carry
@@ -116,12 +116,15 @@ def forward(
     if rest:
         carry, last = one(carry, full * chunk, rest)
         kept = jax.tree.map(lambda k, s: jnp.concatenate([k, s[None]]), kept, last)
-    return carry[1], kept, _first_overflow(carry[1])
+    return carry[1], kept, first_overflow(carry[1])
 
 
-def _first_overflow(ys: Array) -> Array:
+def first_overflow(ys: Array, reverse: bool = False) -> Array:
+    """Index of the first step read whose output is not finite, −1 where all are; ys (B…, T, H)."""
     finite = jnp.isfinite(ys).all(axis=-1)
-    return jnp.where(finite.all(axis=1), -1, jnp.argmin(finite, axis=1))
+    T = finite.shape[-1]
+    found = T - 1 - jnp.argmin(finite[..., ::-1], -1) if reverse else jnp.argmin(finite, -1)
+    return jnp.where(finite.all(axis=-1), -1, found)
 
 
 # ---- backward ----------------------------------------------------------------------------------

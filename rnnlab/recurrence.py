@@ -18,8 +18,9 @@ import numpy as np
 from jax.core import Tracer
 
 from rnnlab import cells, wrappers
-from rnnlab.engines import fused as fused_engine
-from rnnlab.engines.fused import fused
+from rnnlab.engines.choice import choose
+from rnnlab.engines.choice import choose
+from rnnlab.engines.fused import Fused, fused
 from rnnlab.engines.newton import Newton, newton
 from rnnlab.engines.scan import scan
 from rnnlab.errors import unknown
@@ -30,9 +31,9 @@ Array = jax.Array
 ENGINES: dict[str, Callable[..., tuple[Array, Any, dict[str, Array]]]] = {
     "scan": scan,
     "fused": fused,
+    "fused_recompute": Fused(recompute=True),
     "newton": newton,
 }
-RESETTING = ("scan",)  # the engines that take resets
 
 
 def unroll(
@@ -47,7 +48,7 @@ def unroll(
     deterministic: bool = True,
     reverse: bool = False,
     taps: tuple[str, ...] = (),
-    engine: str | Newton = "auto",
+    engine: str | Fused | Newton = "auto",
 ) -> Any:
     """Run a cell over whole sequences: s_t, y_t = step(s_{t−1}, x_t) for t = 1 … T.
 
@@ -60,7 +61,7 @@ def unroll(
             row): the state before that step is the cell's own s_0, not ``initial_state``, which is
             of the row's first step alone. Nothing crosses a reset, gradients included. With
             ``reverse`` (and backwards in a bidirectional layer) each episode starts afresh at its
-            own end; a reset on padding does nothing. Engine "scan" only, so far.
+            own end; a reset on padding does nothing. Not with engine "newton".
         initial_state: s_0, leaves (B, H); None: the cell's own (zeros).
             ``cell.initial_state(params, (B,), key)`` draws a random one.
         key: for a stochastic cell; step t draws from ``fold_in(key, t)``.
@@ -68,9 +69,10 @@ def unroll(
         reverse: read from each sequence's own end to its start; outputs keep the order of xs.
         taps: names of states or gates to hand out as well ("C", "f", …).
         engine: "scan", the definition; "fused", the same with a hand-written adjoint, for RNN, LSTM
-            and GRU without options, wrappers, taps and resets, in reverse mode only; "newton" or
-            :class:`Newton`, all steps at once, for RNN, LSTM and GRU; "auto": fused where it can,
-            else scan.
+            and GRU without options, wrappers and taps, in reverse mode only; "fused_recompute", it
+            with √T memory; "newton", all steps at once, for the same cells; :class:`Fused` or
+            :class:`Newton` with options of their own; "auto": as :mod:`rnnlab.engines.choice` has
+            it from measurements, scan where nothing else can.
     Returns:
         (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third:
         {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
@@ -91,7 +93,7 @@ def unroll(
     xs = check_inputs(xs)
     batch_shape, T = xs.shape[:-2], xs.shape[-2]
     mask = length_mask(lengths, batch_shape, T)
-    if not isinstance(engine, Newton) and engine not in ("auto", *ENGINES):
+    if not isinstance(engine, (Fused, Newton)) and engine not in ("auto", *ENGINES):
         raise ValueError(unknown("engine", engine, ("auto", *ENGINES)))
     if getattr(cell, "stochastic", False) and not deterministic and key is None:
         raise ValueError(f"{cell} draws at every step: deterministic=False needs a key")
@@ -99,15 +101,16 @@ def unroll(
     state = start_state(cell, params, batch_shape, initial_state)
     taps = _check_taps(cell, params, state, xs, taps)
     options = {} if resets is None else {"resets": _resets(resets, mask, xs, reverse)}
-    if options and engine not in ("auto", *RESETTING):
-        raise ValueError(f"engine {engine!r} has no resets: use one of {', '.join(RESETTING)}")
+    if engine == "auto":
+        engine = choose(cell, taps=taps)
+    run = ENGINES[engine] if isinstance(engine, str) else engine
+    if options and (run is newton or isinstance(run, Newton)):
+        raise ValueError("engine 'newton' has no resets: use 'scan' or 'fused'")
 
     if mask is not None:
         xs = jnp.where(mask[..., None], xs, 0)
-    if engine == "auto":
-        engine = "fused" if fused_engine.supports(cell, taps) and not options else "scan"
     try:
-        ys, state, tapped = (engine if isinstance(engine, Newton) else ENGINES[engine])(
+        ys, state, tapped = run(
             cells.without_init(cell),
             params,
             jnp.moveaxis(xs, -2, 0),
@@ -119,7 +122,7 @@ def unroll(
             **options,
         )
     except TypeError as error:  # inside another jit JAX itself says it, and later
-        if engine != "fused" or "forward-mode" not in str(error):
+        if "forward-mode" not in str(error) or not (run is fused or isinstance(run, Fused)):
             raise
         raise TypeError(
             "engine 'fused' is differentiated in reverse mode only: for jvp and jacfwd "

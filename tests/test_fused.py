@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from rnnlab import cells, gru, lstm, recurrence, rnn, unroll
-from rnnlab.engines.fused import fused, supports
+from rnnlab.engines.fused import Fused, fused, supports
 from rnnlab.engines.scan import scan
 from tests import oracles
 
@@ -49,18 +49,21 @@ def draw(cell, input_size=3, batch=(B,), steps=T, seed=0):
 
 
 @partial(jax.jit, static_argnames=("engine", "cell", "reverse"))
-def outcome(engine, cell, params, xs, state, mask=None, reverse=False, cotangents=None):
+def outcome(
+    engine, cell, params, xs, state, mask=None, reverse=False, cotangents=None, resets=None
+):
     """(ys, final state) and the gradients of params, xs and s_0 by random cotangents of both."""
 
     def run(params, xs, state):
-        return engine(cell, params, xs, state, mask=mask, reverse=reverse)[:2]
+        options = {} if resets is None else {"resets": resets}
+        return engine(cell, params, xs, state, mask=mask, reverse=reverse, **options)[:2]
 
     results, pull = jax.vjp(run, params, xs, state)
     return results, pull(oracles.random_like(results, 7) if cotangents is None else cotangents)
 
 
-def check(cell, args, bound, **options):
-    got, expected = (outcome(engine, cell, *args, **options) for engine in (fused, scan))
+def check(cell, args, bound, engine=fused, **options):
+    got, expected = (outcome(e, cell, *args, **options) for e in (engine, scan))
     assert jax.tree.structure(got) == jax.tree.structure(expected)
     oracles.assert_close(got, expected, bound)
 
@@ -168,6 +171,86 @@ def test_small_gates_keep_their_digits():
         double = jax.tree.map(lambda a: jnp.asarray(np.asarray(a, np.float64)), (params, xs, state))
         expected = scan(cell, *double)[1].C
     assert oracles.relative_error(got, expected) < 1e-5
+
+
+# ---- episodes ----------------------------------------------------------------------------------
+
+RESETS = jnp.asarray(np.random.default_rng(6).random((T, B)) < 0.3).at[0, 0].set(True)
+
+
+@both_orders
+@both_lengths
+@each_kind
+def test_resets(name, lengths, reverse, x64):
+    cell = CELLS[name]
+    check(cell, draw(cell), 1e-10, mask=mask_of(lengths), resets=RESETS, reverse=reverse)
+
+
+@both_orders
+@each_kind
+def test_nothing_crosses_a_reset(name, reverse, x64):
+    """A loss on the later episode leaves the earlier one's inputs and s_0 exactly nothing."""
+    cell, at = CELLS[name], 4
+    resets = jnp.zeros((T, B), bool).at[at].set(True)
+    args = draw(cell)
+
+    def loss(xs, state):
+        ys, _, _ = fused(cell, args[0], xs, state, resets=resets, reverse=reverse)
+        return jnp.sin(ys[:at] if reverse else ys[at:]).sum()
+
+    d_xs, d_state = jax.grad(loss, (0, 1))(*args[1:])
+    own = d_xs[: at + 1] if reverse else d_xs[at:]  # in reverse step at itself starts afresh
+    other = d_xs[at + 1 :] if reverse else d_xs[:at]
+    assert (jnp.abs(own).max(axis=(1, 2)) > 0).all()
+    np.testing.assert_array_equal(other, 0)
+    for leaf in jax.tree.leaves(d_state):
+        np.testing.assert_array_equal(leaf, 0)
+
+
+# ---- recomputed --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [0, 1, 7, 9, 23])
+@each_kind
+def test_recomputed(name, steps, x64):
+    """Stretches that divide T and such that leave a rest; lengths and resets cut as xs are."""
+    cell = CELLS[name]
+    resets = jnp.asarray(np.random.default_rng(6).random((steps, B)) < 0.3)
+    mask = jnp.arange(steps)[:, None] < jnp.asarray([steps, steps // 2, 0, 1])
+    args = draw(cell, steps=steps)
+    got, expected = (
+        outcome(engine, cell, *args, mask=mask, resets=resets, reverse=steps % 2 == 0)
+        for engine in (Fused(recompute=True), scan)
+    )
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_recomputing_keeps_a_fraction():
+    """Bytes set aside by the compiled gradient at T = 4,096: less than a fifth."""
+    cell, steps = lstm(32), 4096
+    args = draw(cell, 1, (2,), steps)
+
+    def memory(engine):
+        def loss(params):
+            return engine(cell, params, *args[1:])[1].h.sum()
+
+        compiled = jax.jit(jax.grad(loss)).lower(args[0]).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert memory(Fused(recompute=True)) < memory(fused) / 5
+
+
+@two_kinds
+def test_gradient_of_gradient_recomputed(name, x64):
+    cell = CELLS[name]
+    args = draw(cell)
+
+    @partial(jax.jit, static_argnums=0)
+    def second(engine):
+        return jax.grad(partial(penalty, engine, cell, mask_of(LENGTHS), False))(args)
+
+    oracles.assert_close(second(Fused(recompute=True)), second(scan), 1e-10)
 
 
 # ---- second derivatives ------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 import rnnlab
 from rnnlab import cells, gradients, recurrence, theory
 from rnnlab.initializers import InitScheme
+from tests import oracles
 
 D, H, B, T = 3, 6, 4, 20
 NAMES = tuple(cells.CELLS)
@@ -74,6 +75,45 @@ def test_adjoints_equal_float64_for_losses_at_every_step(name, reverse, lengths)
             got = np.asarray(getattr(curve, part))
             assert (np.isneginf(got) == np.isneginf(want)).all()
             np.testing.assert_allclose(got[np.isfinite(want)], want[np.isfinite(want)], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["rnn-tanh", "lstm", "gru"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "lengths"])
+def test_norms_beside_the_gradient(name, reverse, lengths):
+    """Of one pass by the fused engine: the probe's norms, autodiff's value and gradient."""
+    cell, params, xs, start, weights = _case(name)
+    options = {"lengths": lengths, "initial_state": start, "reverse": reverse}
+
+    def loss(ys):
+        return (jnp.sin(ys) * weights).sum()
+
+    def whole(params):
+        return loss(recurrence.unroll(cell, params, xs, engine="scan", **options)[0])
+
+    expected = gradients.adjoint_norms(cell, params, xs, loss, **options)
+    value, grads, curve = jax.jit(
+        lambda params: gradients.value_grad_and_norms(cell, params, xs, loss, **options)
+    )(params)
+    oracles.assert_close((value, grads), jax.value_and_grad(whole)(params), 1e-5)
+    assert curve.norms.keys() == expected.norms.keys()
+    np.testing.assert_array_equal(curve.overflow_at, expected.overflow_at)
+    for part, want in expected.norms.items():
+        assert (np.isneginf(want) == np.isneginf(curve.norms[part])).all()
+        real = np.isfinite(want)
+        np.testing.assert_allclose(curve.norms[part][real], want[real], atol=1e-4)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_where_outputs_overflow(reverse):
+    cell = rnnlab.rnn(2, "identity", init=InitScheme(w_h="identity(gain=1e10)"))
+    params = cell.init_params(jax.random.key(0), 1)
+    xs = jnp.ones((1, 9, 1))
+    curve = gradients.value_grad_and_norms(
+        cell, params, xs, lambda ys: ys[0, 0, 0], reverse=reverse
+    )[2]
+    expected = gradients.adjoint_norms(cell, params, xs, lambda ys: ys[0, 0, 0], reverse=reverse)
+    assert curve.overflow_at == expected.overflow_at != -1
 
 
 @pytest.mark.parametrize("merge", ["concat", "product"])

@@ -163,7 +163,7 @@ def mixed(name):
 def alone(member, name, rate, clip, decay):
     """The final parameters by a plain loop: PyTorch's gradient and optimiser, the same batches."""
     own = member.params["params"]
-    arrays = {**own["recurrent"]._asdict(), "W_hy": own["W_hy"], "b_y": own["b_y"]}
+    arrays = trained.blocks(own)
     p = {n: torch.nn.Parameter(torch.tensor(np.asarray(a, np.float64))) for n, a in arrays.items()}
     optimizer = TORCH[name](list(p.values()), rate)
     key_data = jax.random.split(member.key, 3)[0]
@@ -200,7 +200,7 @@ def test_every_member_of_a_mixed_program_is_the_one_trained_alone(name):
     was_clipped = []
     for k, (member, numbers) in enumerate(zip(members, numbers_of(name), strict=True)):
         theirs, norms = alone(member, name, *numbers)
-        got = {**hosted["recurrent"]._asdict(), "W_hy": hosted["W_hy"], "b_y": hosted["b_y"]}
+        got = trained.blocks(hosted)
         for n, value in theirs.items():
             np.testing.assert_allclose(got[n][k], value, rtol=2e-4, atol=2e-5)
         assert np.isclose(progress.grad_norm[k], np.mean(norms), rtol=1e-4)

@@ -133,7 +133,7 @@ def test_a_probe_is_the_gradient_of_the_loss_that_is_trained_on(cell, task, opti
     assert ("adjoint_C" in found) == (cell == "lstm")
     gradient = jax.jit(train.gradient)
     grads = gradient(state.params, trained.member().hyper, batch, start)[2]["params"]
-    blocks = grads.pop("recurrent")._asdict() | grads
+    blocks = trained.blocks(grads)
     for name, block in blocks.items():
         assert np.isclose(found[f"grad_{name}"], np.linalg.norm(block), rtol=1e-4), name
     assert all(value > 0 for name, value in found.items() if name.startswith("grad_"))

@@ -88,7 +88,7 @@ def test_relative_and_median_keep_zeros_and_silence_apart():
 
 def test_scales_that_theory_is_fed_with():
     probe = _draw()
-    W_xh, W_hh, b = (np.asarray(a, np.float64) for a in probe.params)
+    W_xh, W_hh, b = (np.asarray(a, np.float64) for a in probe.params[:3])
     drive = np.asarray(probe.xs, np.float64) @ W_xh + b
     assert probing.input_variance(probe) == pytest.approx((drive**2).mean(), rel=1e-5)
     assert probing.effective_sigma_w(W_hh) == pytest.approx(np.sqrt((W_hh**2).sum() / 6))

@@ -211,7 +211,7 @@ def test_resets_may_be_traced_and_leading_axes_are_any():
         ({"resets": RESETS.astype(int)}, TypeError, "resets must be booleans.* got int"),
         ({"resets": RESETS[:, 1:]}, ValueError, r"resets must be \(3, 7\).* got \(3, 6\)"),
         ({"resets": RESETS[0]}, ValueError, r"resets must be \(3, 7\).* got \(7,\)"),
-        ({"resets": RESETS, "engine": "fused"}, ValueError, "engine 'fused' has no resets.*scan"),
+        ({"resets": RESETS, "engine": "newton"}, ValueError, "engine 'newton' has no resets.*scan"),
     ],
 )
 def test_refused(options, error, message):

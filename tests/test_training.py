@@ -32,7 +32,7 @@ def many_to_many(**options):
 def copied(params):
     """The parameters of a simple RNN and its read-out, in float64."""
     own = params["params"]
-    arrays = {**own["recurrent"]._asdict(), "W_hy": own["W_hy"], "b_y": own["b_y"]}
+    arrays = trained.blocks(own)
     return {name: np.asarray(a, np.float64) for name, a in arrays.items()}
 
 

@@ -105,3 +105,9 @@ class Recorder(runner.Sink):
         for index, record in self.metrics:
             found.setdefault(index, []).append(record)
         return found
+
+
+def blocks(own: dict[str, Any]) -> dict[str, Any]:
+    """Every array of a member of one layer by its block's name; ``own``: params["params"]."""
+    recurrent = {n: a for n, a in own["recurrent"]._asdict().items() if a is not None}
+    return recurrent | {name: block for name, block in own.items() if name != "recurrent"}

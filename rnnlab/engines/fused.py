@@ -7,8 +7,12 @@ pre-activations; then weights and biases get their gradient in one product with 
 steps at once. So a step's arrays are written once, in place, and no array over time is copied:
 on CPUs page faults and copies cost an LSTM as much as its products do.
 
+With ``Fused(recompute=True)`` all this is kept for √T steps at a time only.
+
 In reverse mode only. Second derivatives are those of ``scan``: both passes say so to JAX.
 """
+
+import math
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +46,26 @@ SLOPES: dict[str, Callable[[Array], Array]] = {
 }
 
 
+@dataclass(frozen=True)
+class Fused:
+    """How the engine runs; ``unroll(..., engine=Fused(...))``, or "fused" for the defaults.
+
+    Args:
+        recompute: keep the states at the ends of about √T stretches of √T steps only, and run each
+            stretch once more in the reverse pass: memory O(√T) besides inputs and outputs, for
+            about 4/3 of the work. In configs: "fused_recompute".
+
+    >>> Fused().recompute
+    False
+    """
+
+    recompute: bool = False
+
+    def __call__(self, cell: Any, params: Any, xs: Array, state: Any, **options: Any) -> Any:
+        """:func:`fused` with these options."""
+        return fused(cell, params, xs, state, recompute=self.recompute, **options)
+
+
 def supports(cell: Any, taps: tuple[str, ...] = (), key: Array | None = None) -> bool:
     """Whether :func:`fused` runs this: RNN (named f), LSTM or GRU, without options or taps.
 
@@ -64,7 +88,7 @@ def supports(cell: Any, taps: tuple[str, ...] = (), key: Array | None = None) ->
 
 
 # compiled on its own, as scan is
-@partial(jax.jit, static_argnames=("cell", "reverse", "taps"))
+@partial(jax.jit, static_argnames=("cell", "reverse", "taps", "recompute"))
 def fused(
     cell: Any,
     params: Any,
@@ -72,12 +96,20 @@ def fused(
     state: Any,
     *,
     mask: Array | None = None,
+    resets: Array | None = None,
     key: Array | None = None,
     reverse: bool = False,
     taps: tuple[str, ...] = (),
+    recompute: bool = False,
+    norms: Any = None,
 ) -> tuple[Array, Any, dict[str, Array]]:
     """Run ``cell`` along the first axis; arguments and results are :func:`scan`'s.
 
+    Args:
+        recompute: as :class:`Fused` has it.
+        norms: zeros of the structure of the state, leaves (T, ...). They change nothing; their
+            "gradients" are ‖∂L/∂h_t‖, ‖∂L/∂C_t‖ of each step and example, the total derivatives,
+            which the reverse pass has at hand (see :func:`rnnlab.gradients.value_grad_and_norms`).
     Raises:
         ValueError: what :func:`supports` denies; parameters of the other kind of GRU.
         TypeError: from JAX, under forward-mode differentiation (jvp, jacfwd): use scan.
@@ -98,22 +130,57 @@ def fused(
     if not xs.shape[0]:
         return scan(cell, params, xs, state, mask=mask, reverse=reverse)
     xs = xs.astype(jnp.result_type(xs, *jax.tree.leaves(params)))
-    params, xs, state = _varying_alike((params, xs, state), mask)
+    over = _Time(xs, mask, resets, norms)
     if reverse:
-        xs, mask = xs[::-1], None if mask is None else mask[::-1]
-    ys, state = _run(cell, params, xs, state, mask)
+        over = jax.tree.map(lambda a: a[::-1], over)
+    params, state, over = _varying_alike((params, state, over))
+    ys, state = (_in_stretches if recompute else _run)(cell, params, state, over)
     return (ys[::-1] if reverse else ys), state, {}
 
 
-def _varying_alike(tree: Any, mask: Array | None) -> Any:
+class _Time(NamedTuple):
+    """What the steps are given, all (T, ..., ·)."""
+
+    xs: Array
+    mask: Array | None
+    resets: Array | None
+    norms: Any
+
+
+def _in_stretches(cell: Any, params: Any, start: Any, over: _Time) -> tuple[Array, Any]:
+    """_run over stretches of about √T steps, of which the reverse pass is left the first states."""
+    T = over.xs.shape[0]
+    root = math.isqrt(T)
+    # one that divides T, where there is one: what is left over costs a copy of ys
+    near = [n for n in range(max(root // 2, 1), 2 * root + 1) if T % n == 0]
+    length = min(near, key=lambda n: abs(n - root), default=root)
+    whole, rest = divmod(T, length)
+    run = jax.checkpoint(partial(_run, cell))
+
+    def body(state: Any, stretch: _Time) -> tuple[Any, Array]:
+        ys, state = run(params, state, stretch)
+        return state, ys
+
+    def cut(a: Array) -> Array:
+        return a[: whole * length].reshape(whole, length, *a.shape[1:])
+
+    state, ys = jax.lax.scan(body, start, jax.tree.map(cut, over))
+    ys = ys.reshape(-1, *ys.shape[2:])
+    if rest:
+        ys_rest, state = run(params, state, jax.tree.map(lambda a: a[whole * length :], over))
+        ys = jnp.concatenate([ys, ys_rest])
+    return ys, state
+
+
+def _varying_alike(tree: Any) -> Any:
     """The same values, each made to vary over every mesh axis that any of them varies over.
 
     shard_map wants a custom_vjp's cotangents to vary just as its arguments do, and all of them
     here depend on all of these. The sum of no elements varies as its array does; XLA removes it.
     """
-    dtype = jax.tree.leaves(tree)[0].dtype
-    nothing = sum(leaf.ravel()[:0].sum().astype(dtype) for leaf in jax.tree.leaves((tree, mask)))
-    return jax.tree.map(lambda leaf: leaf + nothing, tree)
+    leaves = jax.tree.leaves(tree)
+    nothing = sum(leaf.ravel()[:0].sum().astype(leaves[0].dtype) for leaf in leaves)
+    return jax.tree.map(lambda a: a if a.dtype == jnp.bool_ else a + nothing, tree)
 
 
 # ---- any cell ----------------------------------------------------------------------------------
@@ -140,12 +207,11 @@ class _Equations(Protocol):
         """(s_t, kept)."""
         ...
 
-    def after(self, state: Any) -> Any:
-        """What the adjoint of step t needs of s_t."""
-        ...
+    def adjoint(self, weights: Any, h: Array, y: Array, kept: Any, d: Any) -> Any:
+        """(∂L/∂s_{t−1}, d_pre, the total ∂L/∂s_t) by h = h_{t−1}, y = h_t and d.
 
-    def adjoint(self, weights: Any, h: Array, kept: Any, after: Any, d: Any) -> Any:
-        """(∂L/∂s_{t−1}, d_pre, ``after`` of s_{t−1}) by h = h_{t−1} and d = ∂L/∂s_t."""
+        ``d``: ∂L/∂s_t part by part, the others held; h_t = o_t*tanh(C_t) hands its own on to C_t.
+        """
         ...
 
     def gradients(self, params: Any, rows: Array, d_pre: Any, kept: Any) -> Any:
@@ -172,104 +238,133 @@ def _empty(like: Array, features: int) -> Array:
     return jnp.broadcast_to(like.ravel()[:0].sum(), (*like.shape[:-1], features))
 
 
-def _plain(cell: Any, mask: Array | None, params: Any, xs: Array, start: Any) -> tuple[Array, Any]:
+def _plain(cell: Any, params: Any, start: Any, over: _Time) -> tuple[Array, Any]:
     """What _run computes, by the definition: what second derivatives are taken of."""
-    return scan(cell, params, xs, start, mask=mask)[:2]
+    return scan(cell, params, over.xs, start, mask=over.mask, resets=over.resets)[:2]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _forwards(
-    cell: Any, params: Any, xs: Array, start: Any, mask: Array | None
+    cell: Any, params: Any, start: Any, over: _Time
 ) -> tuple[tuple[Array, Any], tuple[Array, tuple[Array, ...]]]:
     """((ys, final state), (rows, kept)), the latter two (T, ..., ·)."""
     equations, H = _equations(cell, params), cell.hidden_size
+    xs, mask, resets, _ = over
     weights, inputs = equations.pack(params), equations.inputs(params, xs)
     # [·, x_t, 1]: ones on both sides, for a pad is one pass over the array
     sides = [(0, 0, 0)] * (xs.ndim - 1) + [(H, 1, 0)]
     rows = jax.lax.pad(xs, jnp.ones((), xs.dtype), sides)
     kept = tuple(_empty(xs, width * H) for width in equations.widths)
+    # a state made anew is not the one before it: then the next row does not hold the output
+    ys = () if resets is None else (_empty(xs, H),)
 
     def body(t: Array, carry: Any) -> Any:
-        rows, kept, state = carry
-        rows = _put(rows, state.h, t)
+        rows, kept, ys, state = carry
+        before = state if resets is None else _fresh(_at(resets, t), state)
+        rows = _put(rows, before.h, t)
         x = jax.tree.map(lambda array: _at(array, t), inputs)
-        new, keeps = equations.step(weights, _at(rows, t), x, state)
+        new, keeps = equations.step(weights, _at(rows, t), x, before)
         kept = tuple(_put(array, value, t) for array, value in zip(kept, keeps, strict=True))
-        return rows, kept, new if mask is None else select(_at(mask, t), new, state)
+        ys = tuple(_put(array, new.h, t) for array in ys)
+        return rows, kept, ys, new if mask is None else select(_at(mask, t), new, state)
 
-    rows, kept, final = jax.lax.fori_loop(0, xs.shape[0], body, (rows, kept, start))
-    ys = jnp.concatenate([rows[1:, ..., :H], final.h[None]])
+    rows, kept, ys, final = jax.lax.fori_loop(0, xs.shape[0], body, (rows, kept, ys, start))
+    ys = ys[0] if ys else jnp.concatenate([rows[1:, ..., :H], final.h[None]])
     if mask is not None:
         ys = jnp.where(mask[..., None], ys, 0)
     return (ys, final), (rows, kept)
 
 
+def _fresh(reset: Array, state: Any) -> Any:
+    """The named cells' own s_0, zeros, where ``reset`` is true; its adjoint is cut there alike."""
+    return jax.tree.map(lambda s: jnp.where(reset[..., None], 0, s), state)
+
+
 @_forwards.defjvp
 def _forwards_jvp(cell: Any, primals: Any, tangents: Any) -> Any:
-    params, xs, start, mask = primals
+    params, start, over = primals
     results = _forwards(cell, *primals)
-    _, d_results = jax.jvp(partial(_plain, cell, mask), (params, xs, start), tangents[:3])
+
+    def by_definition(params: Any, start: Any, xs: Array) -> Any:
+        return _plain(cell, params, start, over._replace(xs=xs))
+
+    moved = (*tangents[:2], tangents[2].xs)
+    _, d_results = jax.jvp(by_definition, (params, start, over.xs), moved)
     # what is kept goes to _backwards alone, whose derivative does not look at it
     return results, (d_results, jax.tree.map(jnp.zeros_like, results[1]))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _backwards(
-    cell: Any, params: Any, xs: Array, start: Any, mask: Array | None, residuals: Any, d: Any
-) -> tuple[Any, Array, Any]:
-    """(∂L/∂params, ∂L/∂xs, ∂L/∂s_0) by d = (∂L/∂ys, ∂L/∂final state)."""
-    equations, H, T = _equations(cell, params), cell.hidden_size, xs.shape[0]
+    cell: Any, params: Any, start: Any, over: _Time, residuals: Any, d: Any
+) -> tuple[Any, Any, Array, Any]:
+    """(∂L/∂params, ∂L/∂s_0, ∂L/∂xs, norms) by d = (∂L/∂ys, ∂L/∂final state)."""
+    equations, H, T = _equations(cell, params), cell.hidden_size, over.xs.shape[0]
+    _, mask, resets, norms = over
     weights = equations.pack(params)
-    final, rows, kept = residuals
+    ys, rows, kept = residuals
     d_ys, d_final = d
     # without pre-activations to write over, it writes over what it has just read
     in_place = bool(kept)
     pre = kept if in_place else (d_ys,)
 
     def body(k: Array, carry: Any) -> Any:
-        d, after, pre = carry
+        d, pre, norms = carry
         t = T - 1 - k
         # the adjoints go where these come from, so these are read first
         values = tuple(_at(array, t) for array in pre)
         d_y = _at(d_ys, t) if in_place else values[0]
         new = d._replace(h=d.h + d_y)
         h = _at(rows, t)[..., :H]
-        d_before, d_pre, before = equations.adjoint(weights, h, values, after, new)
+        d_before, d_pre, total = equations.adjoint(weights, h, _at(ys, t), values, new)
+        if resets is not None:
+            d_before = _fresh(_at(resets, t), d_before)
         if mask is not None:  # where the state stood still, its adjoint does
             keep = _at(mask, t)
             d_before = select(keep, d_before, d)
-            d_pre = jax.tree.map(lambda a: jnp.where(keep[..., None], a, 0), d_pre)
+            d_pre, total = jax.tree.map(
+                lambda a: jnp.where(keep[..., None], a, 0), (d_pre, total)
+            )
+        if norms is not None:
+            norms = jax.tree.map(
+                lambda array, a: _put(array, jnp.linalg.norm(a, axis=-1), t), norms, total
+            )
         written = tuple(_put(array, value, t) for array, value in zip(pre, d_pre, strict=False))
-        return d_before, before, (*written, *pre[len(written) :])
+        return d_before, (*written, *pre[len(written) :]), norms
 
-    carry = (d_final, equations.after(final), pre)
-    d_start, _, pre = jax.lax.fori_loop(0, T, body, carry)
+    d_start, pre, norms = jax.lax.fori_loop(0, T, body, (d_final, pre, norms))
     d_params, d_xs = equations.gradients(params, rows, pre, kept)
-    return d_params, d_xs, d_start
+    return d_params, d_start, d_xs, norms
 
 
 @_backwards.defjvp
 def _backwards_jvp(cell: Any, primals: Any, tangents: Any) -> Any:
-    params, xs, start, mask, _, d = primals
+    params, start, over, _, d = primals
 
-    def by_definition(params: Any, xs: Array, start: Any, d: Any) -> Any:
-        return jax.vjp(partial(_plain, cell, mask), params, xs, start)[1](d)
+    def by_definition(params: Any, start: Any, xs: Array, d: Any) -> Any:
+        def run(params: Any, start: Any, xs: Array) -> Any:
+            return _plain(cell, params, start, over._replace(xs=xs))
 
-    moved = (*tangents[:3], tangents[5])
-    return _backwards(cell, *primals), jax.jvp(by_definition, (params, xs, start, d), moved)[1]
+        return jax.vjp(run, params, start, xs)[1](d)
+
+    results = _backwards(cell, *primals)
+    moved = (tangents[0], tangents[1], tangents[2].xs, tangents[4])
+    _, d_results = jax.jvp(by_definition, (params, start, over.xs, d), moved)
+    return results, (*d_results, jax.tree.map(jnp.zeros_like, results[3]))  # norms are read only
 
 
-def _results(cell: Any, params: Any, xs: Array, start: Any, mask: Array | None) -> Any:
-    return _forwards(cell, params, xs, start, mask)[0]
+def _results(cell: Any, params: Any, start: Any, over: _Time) -> Any:
+    return _forwards(cell, params, start, over)[0]
 
 
-def _with_residuals(cell: Any, params: Any, xs: Array, start: Any, mask: Array | None) -> Any:
-    results, (rows, kept) = _forwards(cell, params, xs, start, mask)
-    return results, (params, xs, start, mask, (results[1], rows, kept))
+def _with_residuals(cell: Any, params: Any, start: Any, over: _Time) -> Any:
+    results, (rows, kept) = _forwards(cell, params, start, over)
+    return results, (params, start, over, (results[0], rows, kept))
 
 
 def _pull(cell: Any, residuals: Any, d: Any) -> Any:
-    return (*_backwards(cell, *residuals, d), None)
+    d_params, d_start, d_xs, norms = _backwards(cell, *residuals, d)
+    return d_params, d_start, _Time(d_xs, None, None, norms)
 
 
 _run = jax.custom_vjp(_results, nondiff_argnums=(0,))
@@ -299,7 +394,7 @@ def _stack(params: Any, gates: str) -> Array:
     )
 
 
-def _unstack(stacked: Array, gates: str, H: int) -> dict[str, Array]:
+def _unstack(stacked: Array, gates: str, H: int) -> dict[str, Any]:
     """The gates' blocks of what is stacked like the weights."""
     blocks = {}
     for gate, block in zip(gates, jnp.split(stacked, len(gates), axis=-1), strict=True):
@@ -341,7 +436,7 @@ class _RNN:
     """h_t = f(a), a = W·[h_{t−1}, x_t] + b."""
 
     activation: str
-    widths: ClassVar[tuple[int, ...]] = ()  # f' is known by h_t, which the next row has
+    widths: ClassVar[tuple[int, ...]] = ()  # f' is known by h_t
 
     def pack(self, params: RNNParams) -> _Packed:
         return _packed(params, "h", params.W_hh.shape[0])
@@ -354,14 +449,11 @@ class _RNN:
     ) -> tuple[HiddenState, tuple[()]]:
         return HiddenState(cells.ACTIVATIONS[self.activation](row @ weights.W)), ()
 
-    def after(self, state: HiddenState) -> Array:
-        return state.h
-
     def adjoint(
-        self, weights: _Packed, h: Array, kept: Any, after: Array, d: HiddenState
-    ) -> tuple[HiddenState, tuple[Array], Array]:
-        d_a = d.h * SLOPES[self.activation](after)
-        return HiddenState(d_a @ weights.transposed), (d_a,), h
+        self, weights: _Packed, h: Array, y: Array, kept: Any, d: HiddenState
+    ) -> tuple[HiddenState, tuple[Array], HiddenState]:
+        d_a = d.h * SLOPES[self.activation](y)
+        return HiddenState(d_a @ weights.transposed), (d_a,), d
 
     def gradients(
         self, params: RNNParams, rows: Array, d_pre: Any, kept: Any
@@ -399,15 +491,12 @@ class _LSTM:
         C = f * state.C + i * C_tilde
         return LSTMState(o * jnp.tanh(C), C), (a, state.C)
 
-    def after(self, state: LSTMState) -> Array:
-        return state.C
-
     def adjoint(
-        self, weights: _Packed, h: Array, kept: Any, after: Array, d: LSTMState
-    ) -> tuple[LSTMState, tuple[Array], Array]:
+        self, weights: _Packed, h: Array, y: Array, kept: Any, d: LSTMState
+    ) -> tuple[LSTMState, tuple[Array], LSTMState]:
         a, C = kept
         f, i, o, C_tilde = self._gates(a)
-        tanh_C = jnp.tanh(after)
+        tanh_C = jnp.tanh(f * C + i * C_tilde)
         d_C = d.C + d.h * o * _tanh_slope(tanh_C)
         d_a = _join(
             d_C * C * _sigmoid_slope(f),
@@ -415,7 +504,7 @@ class _LSTM:
             d.h * tanh_C * _sigmoid_slope(o),
             d_C * i * _tanh_slope(C_tilde),
         )
-        return LSTMState(d_a @ weights.transposed, d_C * f), (d_a,), C
+        return LSTMState(d_a @ weights.transposed, d_C * f), (d_a,), LSTMState(d.h, d_C)
 
     def gradients(
         self, params: LSTMParams, rows: Array, d_pre: Any, kept: Any
@@ -449,12 +538,9 @@ class _GRU:
         a_h = _join(r_h, row[..., h.shape[-1] :]) @ candidate.W
         return HiddenState(z * h + (1 - z) * jnp.tanh(a_h)), (a, a_h, r_h)
 
-    def after(self, state: HiddenState) -> None:
-        return None
-
     def adjoint(
-        self, weights: tuple[_Packed, _Packed], h: Array, kept: Any, after: None, d: HiddenState
-    ) -> tuple[HiddenState, tuple[Array, Array], None]:
+        self, weights: tuple[_Packed, _Packed], h: Array, y: Array, kept: Any, d: HiddenState
+    ) -> tuple[HiddenState, tuple[Array, Array], HiddenState]:
         gates, candidate = weights
         a, a_h, _ = kept
         z, r = _split(jax.nn.sigmoid(a), 2)
@@ -462,7 +548,7 @@ class _GRU:
         d_h = d.h * (1 - z) * _tanh_slope(h_tilde)
         d_rh = d_h @ candidate.transposed
         d_zr = _join(d.h * (h - h_tilde) * _sigmoid_slope(z), d_rh * h * _sigmoid_slope(r))
-        return HiddenState(d.h * z + d_rh * r + d_zr @ gates.transposed), (d_zr, d_h), None
+        return HiddenState(d.h * z + d_rh * r + d_zr @ gates.transposed), (d_zr, d_h), d
 
     def gradients(
         self, params: GRUParams, rows: Array, d_pre: Any, kept: Any
@@ -502,18 +588,15 @@ class _GRUResetAfter:
         a_h = x + r * q
         return HiddenState(z * state.h + (1 - z) * jnp.tanh(a_h)), (a, a_h)
 
-    def after(self, state: HiddenState) -> None:
-        return None
-
     def adjoint(
-        self, weights: _Packed, h: Array, kept: Any, after: None, d: HiddenState
-    ) -> tuple[HiddenState, tuple[Array, Array], None]:
+        self, weights: _Packed, h: Array, y: Array, kept: Any, d: HiddenState
+    ) -> tuple[HiddenState, tuple[Array, Array], HiddenState]:
         a, a_h = kept
         z, r, q = _split(a, 3)
         z, r, h_tilde = jax.nn.sigmoid(z), jax.nn.sigmoid(r), jnp.tanh(a_h)
         d_h = d.h * (1 - z) * _tanh_slope(h_tilde)
         d_a = _join(d.h * (h - h_tilde) * _sigmoid_slope(z), d_h * q * _sigmoid_slope(r), d_h * r)
-        return HiddenState(d.h * z + d_a @ weights.transposed), (d_a, d_h), None
+        return HiddenState(d.h * z + d_a @ weights.transposed), (d_a, d_h), d
 
     def gradients(
         self, params: GRUParams, rows: Array, d_pre: Any, kept: Any

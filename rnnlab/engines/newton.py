@@ -227,6 +227,8 @@ def _newton(
     ]
     join = partial(jax.tree.map, lambda *a: jnp.concatenate(a))
     ys, gates = join(*(reversed(parts) if reverse else parts))
+    if mask is not None:
+        ys = jnp.where(mask[..., None], ys, 0)
     values = {**gates._asdict(), **states._asdict()}
     return ys, final, {tap: values[tap] for tap in taps}
 
