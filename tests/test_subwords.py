@@ -79,19 +79,24 @@ def drawn(V, D=5, K=31, minn=3, maxn=6):
     )
 
 
-def test_vectors_are_means_of_rows():
+@pytest.mark.parametrize(("minn", "maxn"), [(3, 6), (1, 2)])
+def test_vectors_are_means_of_rows(minn, maxn):
     words = [*WORDS, "</s>"]
-    sub = drawn(len(words))
+    sub = drawn(len(words), minn=minn, maxn=maxn)
     matrix = subwords.compose(words, sub)
     assert matrix.dtype == np.float32
     for v, word in enumerate(words):
-        grams = [] if word == "</s>" else [h % 31 for _, h in loop(word, 3, 6)]
+        grams = [] if word == "</s>" else [h % 31 for _, h in loop(word, minn, maxn)]
         mean = np.mean([sub.word_rows[v], *(sub.rows[g] for g in grams)], axis=0)
         np.testing.assert_allclose(matrix[v], mean, rtol=1e-5, atol=1e-6)
         if grams:
             np.testing.assert_allclose(subwords.vector(word, sub, v), mean, rtol=1e-5, atol=1e-6)
-    unseen = np.mean([sub.rows[h % 31] for _, h in loop("hers", 3, 6)], axis=0)
+    unseen = np.mean([sub.rows[h % 31] for _, h in loop("hers", minn, maxn)], axis=0)
     np.testing.assert_allclose(subwords.vector("hers", sub), unseen, rtol=1e-5, atol=1e-6)
+
+
+def test_a_short_known_word_keeps_its_row():
+    sub = drawn(len(WORDS))
     np.testing.assert_array_equal(subwords.vector("", sub, 8), sub.word_rows[8])
 
 

@@ -122,13 +122,13 @@ def compose(words: Sequence[str | bytes], subwords: Subwords) -> np.ndarray:
     """(V, D): the vectors of all words of the vocabulary, :func:`vector` of each.
 
     Args:
-        words: (V,), in the order of ``subwords.word_rows``; b"</s>", fastText's end of a line,
+        words: (V,), in the order of ``subwords.word_rows``; "</s>", fastText's end of a line,
             has no n-grams.
     """
     matrix = np.array(subwords.word_rows, np.float32)
     step = max(1, 2**22 // max(1, matrix.shape[1]) // 32)  # some 2²² numbers gathered at a time
     for start in range(0, len(words), step):
-        chunk = [b"" if _bytes(w) == b"</s>" else w for w in words[start : start + step]]
+        chunk = words[start : start + step]
         ids, offsets = bucket_ids(chunk, subwords.minn, subwords.maxn, max(len(subwords.rows), 1))
         counts = np.diff(offsets)
         some = counts > 0
@@ -137,6 +137,9 @@ def compose(words: Sequence[str | bytes], subwords: Subwords) -> np.ndarray:
         sums = np.add.reduceat(subwords.rows[ids], offsets[:-1][some], axis=0)
         part = matrix[start : start + step]
         part[some] = (part[some] + sums) / (counts[some, None] + 1).astype(np.float32)
+    for row, word in enumerate(words):
+        if word in ("</s>", b"</s>"):
+            matrix[row] = subwords.word_rows[row]
     return matrix
 
 
