@@ -169,9 +169,7 @@ def value_grad_and_norms(
 
     with_ys = jax.value_and_grad(whole, (0, 1), has_aux=True)
     (value, ys), (grads, norms) = with_ys(params, nothing)
-    logs = {
-        part: jnp.log10(jnp.moveaxis(norm, 0, -1)) for part, norm in norms._asdict().items()
-    }
+    logs = {part: jnp.log10(jnp.moveaxis(norm, 0, -1)) for part, norm in norms._asdict().items()}
     return value, grads, AdjointCurve(logs, adjoint.first_overflow(ys, reverse=reverse))
 
 

@@ -19,7 +19,6 @@ from jax.core import Tracer
 
 from rnnlab import cells, wrappers
 from rnnlab.engines.choice import choose
-from rnnlab.engines.choice import choose
 from rnnlab.engines.fused import Fused, fused
 from rnnlab.engines.newton import Newton, newton
 from rnnlab.engines.scan import scan

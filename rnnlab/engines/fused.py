@@ -13,7 +13,6 @@ In reverse mode only. Second derivatives are those of ``scan``: both passes say 
 """
 
 import math
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -322,9 +321,7 @@ def _backwards(
         if mask is not None:  # where the state stood still, its adjoint does
             keep = _at(mask, t)
             d_before = select(keep, d_before, d)
-            d_pre, total = jax.tree.map(
-                lambda a: jnp.where(keep[..., None], a, 0), (d_pre, total)
-            )
+            d_pre, total = jax.tree.map(lambda a: jnp.where(keep[..., None], a, 0), (d_pre, total))
         if norms is not None:
             norms = jax.tree.map(
                 lambda array, a: _put(array, jnp.linalg.norm(a, axis=-1), t), norms, total

@@ -1,0 +1,122 @@
+"""experiments/speed_recurrent.py: every side computes the same, and the bounds can be missed."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from rnnlab import experiment, records, sweep
+
+FILE = Path(__file__).parent.parent / "experiments" / "speed_recurrent.py"
+SIZE = "3x7x2x5"
+SMALL = {"task.size": SIZE, "run.repeats": 5, "run.seconds": 0.1}
+
+
+def small(**changes):
+    return sweep.apply(experiment.load(FILE).get_config(), SMALL | changes)
+
+
+@pytest.fixture(scope="module")
+def module():
+    return experiment.load(FILE).module
+
+
+def test_a_small_run_times_every_side(module):
+    logged = []
+    config = small(**{"cell.name": "gru-reset-after"})
+    result = module.run(config, jax.random.key(0), lambda **record: logged.append(record))
+    sides = {"fused", "scan", "GRUCell", "torch"}
+    for which, record in zip(module.PASSES, logged, strict=True):
+        assert record["name"] == which
+        assert record["ms"].keys() == sides
+        for side, ms in record["ms"].items():
+            assert len(ms) == 5
+            assert 0 <= result[f"{side}_{which}_difference"] <= module.SAME
+            ratio = np.median(ms) / np.median(record["ms"]["fused"])
+            assert result[f"{side}_{which}_ratio"] == ratio
+        assert result[f"torch_{which}_difference"] > 0
+
+
+@pytest.mark.parametrize("side", ["fused", "LSTMCell", "OptimizedLSTMCell", "torch"])
+def test_a_side_that_computes_something_else_is_seen(module, side):
+    size = module.parse(SIZE)
+    case, other = (module.draw("lstm", size, jax.random.key(0)) for _ in range(2))
+    other.params = other.params._replace(b_c=other.params.b_c.at[2].add(1e-3))
+    for both in (False, True):
+        expected = module.sides("lstm")["scan"](case, both)()
+        made = module.sides("lstm")[side]
+        assert module.largest_difference(made(case, both)(), expected) <= module.SAME
+        assert module.largest_difference(made(other, both)(), expected) > module.SAME
+
+
+def test_every_gradient_is_compared(module):
+    case = module.draw("gru-reset-after", module.parse(SIZE), jax.random.key(0))
+    blocks, xs = module.sides("gru-reset-after")["torch"](case, True)().read()
+    assert blocks.keys() == module.named(case.params).keys()
+    short = module.TorchResult(lambda: ({n: a for n, a in blocks.items() if n != "b_hn"}, xs))
+    with pytest.raises(AssertionError, match="b_hn"):
+        module.largest_difference(short, module.sides("gru-reset-after")["scan"](case, True)())
+
+
+def table_of(module, ratio, memory=1.0, low=None):
+    loaded, members = experiment.load(FILE), []
+    config = loaded.get_config()
+    for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
+        result = {"device": "cpu"}
+        for which in module.PASSES:
+            for side in module.sides(overrides["cell.name"]):
+                result[f"{side}_{which}_ms"] = ratio if side != "fused" else 1.0
+                result[f"{side}_{which}_ratio"] = result[f"{side}_{which}_ms"]
+        if index == 0 and low is not None:
+            result["torch_both_ratio"] = low
+        result |= {"fused_peak_mib": memory, "torch_peak_mib": 1.0, "scan_long_mib": 10.0}
+        result |= {"fused_recompute_long_mib": memory}
+        nested = records.with_overrides(config.to_dict(), overrides)
+        members.append(records.Member(index, overrides, nested, 0.0, result))
+    return records.Table(members)
+
+
+def test_claims_can_come_out_the_other_way(module):
+    def verdicts(*numbers):
+        return [claim.check()[0] for claim in module.claims(table_of(module, *numbers))]
+
+    assert verdicts(1.41) == [True] * 6
+    assert verdicts(1.39) == [True, False, True, True, True, True]
+    assert verdicts(1.24) == [False, False, True, True, True, True]
+    assert verdicts(0.99) == [False, False, False, True, True, True]
+    assert verdicts(1.5, 1.01, 0.84) == [True, True, True, False, False, False]
+    some = records.Table(list(table_of(module, 2.0))[:-1])
+    with pytest.raises(records.Undecided, match="11 of 12"):
+        module.claims(some)[0].check()
+
+
+def test_figure(module):
+    assert set(module.figures(table_of(module, 2.0))) == {"speed"}
+
+
+def test_memory_of_long_sequences_is_measured(module, monkeypatch):
+    monkeypatch.setattr(module, "LONG", (2, 900, 1, 8))
+    kept = {e: module.set_aside("lstm", e) for e in ("scan", "fused", "fused_recompute")}
+    assert 0 < kept["fused_recompute"] < kept["fused"] / 3 < kept["scan"] / 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cell.name": "gru"}, "cell.name must be one of"),
+        ({"task.size": "3x7x2"}, "BxTxDxH.*'3x7x2'"),
+        ({"task.size": "3x7x0x5"}, "positive numbers"),
+        ({"run.repeats": 4}, "at least 5, got 4"),
+    ],
+)
+def test_refusals(module, changes, words):
+    with pytest.raises(ValueError, match=words):
+        module.check(small(**changes))
+
+
+def test_without_torch_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(records.UserError, match="pip install torch"):
+        experiment.plan(FILE)
