@@ -13,7 +13,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 # of UTF-8 that one piece of work has: the temporary arrays of a piece stay small
-PIECE = 1 << 22
+PIECE = 1 << 20
 _EXPECTED = "documents must be text (str) or all lists of tokens"
 
 
