@@ -2,7 +2,6 @@
 
 import re
 import sys
-import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -19,18 +18,10 @@ ALPHABET = "ab _-'\n\t\u00a0éÉßẞΣσςİıK中文字𝔸𐐀\U0001f600\u030
 DOCUMENTS = st.lists(st.text(ALPHABET, max_size=12) | st.text(max_size=6), max_size=7)
 
 
-def plain(text):
-    text = text.lower()
-    if text.isascii():
-        return text
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-
-
 CASES = {
     "words": (Words(), lambda text: re.findall(r"\w+", text.lower())),
     "two": (Words(min_length=2), lambda text: re.findall(r"\b\w\w+\b", text.lower())),
     "three": (Words(False, 3), lambda text: re.findall(r"\w\w\w+", text)),
-    "plain": (Words(accents=False), lambda text: re.findall(r"\w+", plain(text))),
     "whitespace": (Whitespace(), str.split),
     "lower": (Whitespace(lowercase=True), lambda text: text.lower().split()),
     "characters": (Characters(), list),

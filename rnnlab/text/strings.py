@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 # of UTF-8 that one piece of work has: the temporary arrays of a piece stay small
-PIECE = 1 << 22
+PIECE = 1 << 20
 _EXPECTED = "documents must be text (str) or all lists of tokens"
 
 
@@ -41,6 +42,11 @@ def parallel(function: Callable[[T], U], items: list[T], workers: int | None = N
         return [function(item) for item in items]
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(function, items))
+
+
+def compute(name: str, *arrays: Any, **options: Any) -> Any:
+    """A function of pyarrow.compute, which makes them when imported: no type checker sees them."""
+    return getattr(pc, name)(*arrays, **options)
 
 
 def strings(array: pa.Array) -> Strings:

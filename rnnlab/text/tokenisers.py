@@ -11,7 +11,6 @@ import importlib
 import itertools
 import logging
 import tempfile
-import unicodedata
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -118,7 +117,6 @@ class _Letters:
 
     lowercase: bool
     min_length: int
-    accents: bool
 
     def letter(self, character: str) -> bool:
         """Whether a character belongs to a token."""
@@ -133,34 +131,29 @@ class _Letters:
 
     def _piece(self, piece: pa.Array) -> Tokens:
         content, offsets = strings(piece)
-        if _is_ascii(content):
-            mask, lowered = _ascii_tables(type(self), self.lowercase)
-            return _runs(lowered[content], offsets, mask[content], None, self.min_length)
-        if not self.accents:
-            texts = [self._plain(text) for text in piece.to_pylist()]
-            return self._piece_of_bytes(pa.array(texts, pa.string()), lowercase=False)
-        return self._piece_of_bytes(piece, self.lowercase)
+        if is_ascii(content):
+            content = _lower_ascii(content) if self.lowercase else content
+            return _runs(content, offsets, self._mask(content), None, self.min_length)
+        return self._piece_of_characters(piece, self.lowercase)
 
-    def _plain(self, text: str) -> str:
-        """Lower case, and letters without their accents: NFKD, combining marks left out."""
-        text = text.lower() if self.lowercase else text
-        if text.isascii():
-            return text
-        return "".join(
-            c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)
-        )
+    def _mask(self, content: np.ndarray) -> np.ndarray:
+        """Which bytes are characters of ASCII that belong to a token."""
+        mask = np.zeros(len(content), bool)
+        for first, last in _ascii_ranges(type(self)):
+            mask |= content - np.uint8(first) <= last - first  # unsigned: below first is far above
+        return mask
 
-    def _piece_of_bytes(self, piece: pa.Array, lowercase: bool) -> Tokens:
-        """UTF-8 in which bytes of ASCII go by the table, and the few others by their character."""
+    def _piece_of_characters(self, piece: pa.Array, lowercase: bool) -> Tokens:
+        """UTF-8 in which ASCII goes by its bytes, and the few others by their character."""
         content, offsets = strings(piece)
-        mask, lowered = _ascii_tables(type(self), lowercase)
-        mask, lowered = mask[content], lowered[content]
+        lowered = _lower_ascii(content) if lowercase else content
+        mask = self._mask(lowered)
         lead, points = _wide_characters(content)
         distinct, which = np.unique(points, return_inverse=True)
         characters = [chr(point) for point in distinct.tolist()]
         if lowercase and not all(map(_lowers_in_place, characters)):
             texts = [text.lower() for text in piece.to_pylist()]
-            return self._piece_of_bytes(pa.array(texts, pa.string()), lowercase=False)
+            return self._piece_of_characters(pa.array(texts, pa.string()), lowercase=False)
         if lowercase:
             for k, character in enumerate(characters):
                 lower = character.lower()
@@ -177,19 +170,23 @@ class _Letters:
         return _runs(lowered, offsets, mask, extra, self.min_length)
 
 
-def _is_ascii(content: np.ndarray) -> bool:
+def is_ascii(content: np.ndarray) -> bool:
+    """Whether UTF-8 bytes are all ASCII."""
     return not content.size or int(content.max()) < 0x80
 
 
 @functools.cache
-def _ascii_tables(kind: Any, lowercase: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(whether a byte belongs to a token; what it becomes), (256,) each."""
-    characters = [chr(byte) for byte in range(0x80)]
-    letter = np.array([kind.letter(kind, character) for character in characters] + [False] * 0x80)
-    becomes = np.arange(256, dtype=np.uint8)
-    if lowercase:
-        becomes[:0x80] = [ord(character.lower()) for character in characters]
-    return letter, becomes
+def _ascii_ranges(kind: Any) -> list[tuple[int, int]]:
+    """(first, last) of the runs of ASCII characters that belong to a tokeniser's tokens."""
+    letter = np.array([False, *(kind.letter(kind, chr(byte)) for byte in range(0x80)), False])
+    edges = np.flatnonzero(letter[1:] != letter[:-1])
+    return [(int(i), int(j) - 1) for i, j in edges.reshape(-1, 2)]
+
+
+def _lower_ascii(content: np.ndarray) -> np.ndarray:
+    """A copy with A to Z in lower case."""
+    capital = content - np.uint8(ord("A")) < 26
+    return content + (capital.view(np.uint8) << np.uint8(5))
 
 
 def _lowers_in_place(character: str) -> bool:
@@ -253,7 +250,9 @@ def _runs(
         starts, sizes = starts[keep], sizes[keep]
     bounds = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(sizes, out=bounds[1:])
-    return _number(string_array(content[mask], bounds), np.searchsorted(starts, offsets))
+    return _number(
+        string_array(np.compress(mask, content), bounds), np.searchsorted(starts, offsets)
+    )
 
 
 @dataclass(frozen=True)
@@ -265,7 +264,6 @@ class Words(_Letters):
     Args:
         lowercase: as str.lower does, before splitting.
         min_length: characters that a word has at least.
-        accents: False: they are taken off (scikit-learn's ``strip_accents="unicode"``).
 
     >>> Words()(["It's 3 o'clock, Élise!"]).terms.to_pylist()
     ['it', 's', '3', 'o', 'clock', 'élise']
@@ -275,7 +273,6 @@ class Words(_Letters):
 
     lowercase: bool = True
     min_length: int = 1
-    accents: bool = True
 
     def __post_init__(self) -> None:
         if self.min_length < 1:
@@ -298,7 +295,6 @@ class Whitespace(_Letters):
 
     lowercase: bool = False
     min_length: int = 1
-    accents: bool = True
 
     def __post_init__(self) -> None:
         if self.min_length < 1:
@@ -394,7 +390,7 @@ def by_name(name: str, **options: Any) -> Any:
         ValueError: an unknown name or option, the nearest named.
 
     >>> by_name("words", lowercase=False)
-    Words(lowercase=False, min_length=1, accents=True)
+    Words(lowercase=False, min_length=1)
     """
     if name not in TOKENISERS:
         raise ValueError(unknown("tokeniser", name, TOKENISERS))

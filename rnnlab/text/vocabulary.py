@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from rnnlab.text.strings import as_arrow
+from rnnlab.text.strings import as_arrow, compute
 from rnnlab.text.tokenisers import Tokens
 
 
@@ -93,13 +92,13 @@ class Vocabulary:
             raise ValueError("the corpus has no tokens: every document is empty")
 
         total = int(counts.sum())
-        given = _call("index_in", special, value_set=terms).fill_null(-1).to_numpy()
+        given = compute("index_in", special, value_set=terms).fill_null(-1).to_numpy()
         special_counts = np.where(given >= 0, counts[given], 0).astype(np.int64)
         keep = counts >= min_count
         keep[given[given >= 0]] = False
         keep = np.flatnonzero(keep)
         rank = np.empty(len(terms), np.int64)
-        rank[_call("array_sort_indices", terms).to_numpy()] = np.arange(len(terms))
+        rank[compute("array_sort_indices", terms).to_numpy()] = np.arange(len(terms))
         keep = keep[np.lexsort((rank[keep], -counts[keep]))]
         if max_size is not None:
             keep = keep[: max_size - len(special)]
@@ -119,7 +118,7 @@ class Vocabulary:
 
     def get(self, word: str) -> int | None:
         """The word's id; None where it has none."""
-        place = _call("index", self.terms, value=pa.scalar(word, pa.string())).as_py()
+        place = compute("index", self.terms, value=pa.scalar(word, pa.string())).as_py()
         return None if place < 0 else place
 
     def __contains__(self, word: object) -> bool:
@@ -153,7 +152,7 @@ class Vocabulary:
         """The id of every string of an Arrow array: (n,) int32."""
         if not len(terms):
             return np.zeros(0, np.int32)
-        found = _call("index_in", terms.cast(pa.string()), value_set=self.terms)
+        found = compute("index_in", terms.cast(pa.string()), value_set=self.terms)
         return found.fill_null(unknown).to_numpy().astype(np.int32, copy=False)
 
     def decode(self, ids: Any) -> list[str]:
@@ -278,8 +277,3 @@ def keep_probabilities(
     ratio = np.where(counts > 0, ratio, np.inf)
     kept = np.sqrt(ratio)
     return np.minimum(1, kept + ratio if formula == "word2vec" else kept)
-
-
-def _call(name: str, array: Any, **options: Any) -> Any:
-    """A function of pyarrow.compute, which makes them when it is imported."""
-    return getattr(pc, name)(array, **options)

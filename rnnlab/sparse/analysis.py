@@ -1,0 +1,227 @@
+"""From documents to counts of features: what bag of words, TF-IDF and hashing share."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from rnnlab.errors import unknown
+from rnnlab.sparse.ngram import check_range, ngrams, word_parts
+from rnnlab.text.strings import as_arrow, compute, parallel, pieces, strings
+from rnnlab.text.tokenisers import (
+    Characters,
+    Tokens,
+    Whitespace,
+    Words,
+    is_ascii,
+    tokenise,
+)
+
+ANALYZERS = ("word", "char", "char_wb")
+TOKEN_PATTERN = r"(?u)\b\w\w+\b"  # scikit-learn's default: words of two characters or more
+# the patterns that :class:`rnnlab.text.tokenisers.Words` knows; others go through Python's re
+_WORDS = {TOKEN_PATTERN: 2, r"\b\w\w+\b": 2, r"(?u)\b\w+\b": 1, r"\b\w+\b": 1, r"\w+": 1}
+# what Python's \s matches, for RE2
+_SPACE = (
+    r"\t\n\v\f\r\x1c-\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+)
+
+
+class Features(NamedTuple):
+    """How often each feature occurs in each of N documents."""
+
+    matrix: Any  # scipy.sparse.csr_array (N, F) int64, columns in order within a row
+    terms: Any  # pa.StringArray (F,), the features, in order of their bytes
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is counted as a feature, in scikit-learn's words; the order is theirs, too.
+
+    Lower case, accents, tokens, stop words, n-grams.
+
+    Args:
+        analyzer: "word", "char" (n-grams over the whole text, runs of white space one space) or
+            "char_wb" (inside words, with a space before and after).
+        ngram_range: (low, high) of n.
+        lowercase: as str.lower.
+        strip_accents: None, "unicode" (NFKD without combining marks) or "ascii".
+        stop_words: None, "english" (scikit-learn's list) or words; of analyzer "word" only.
+        token_pattern: a regular expression of Python's re; with a group, the token is the group.
+        tokeniser: one of :mod:`rnnlab.text.tokenisers` in place of the pattern; it also decides
+            about lower case.
+    Raises:
+        ValueError: an option out of its range.
+
+    Documents may be lists of tokens: then only stop words and n-grams are left to do.
+    """
+
+    analyzer: str = "word"
+    ngram_range: tuple[int, int] = (1, 1)
+    lowercase: bool = True
+    strip_accents: str | None = None
+    stop_words: Any = None
+    token_pattern: str = TOKEN_PATTERN
+    tokeniser: Any = None
+
+    def __post_init__(self) -> None:
+        if self.analyzer not in ANALYZERS:
+            raise ValueError(unknown("analyzer", self.analyzer, ANALYZERS))
+        check_range(*self.ngram_range)
+        if self.strip_accents not in (None, "unicode", "ascii"):
+            raise ValueError(f"strip_accents must be None, 'unicode' or 'ascii', "
+                             f"got {self.strip_accents!r}")  # fmt: skip
+        if isinstance(self.stop_words, str) and self.stop_words != "english":
+            raise ValueError(f"stop_words must be None, 'english' or a list of words, got "
+                             f"{self.stop_words!r}")  # fmt: skip
+        if self.tokeniser is None and re.compile(self.token_pattern).groups > 1:
+            raise ValueError(f"token_pattern has more than one group: {self.token_pattern!r}")
+
+    def __call__(self, documents: Any, workers: int | None = None) -> Features:
+        """The features of all documents.
+
+        Args:
+            documents: what :func:`rnnlab.text.strings.as_arrow` accepts.
+            workers: threads; None: as many as there are cores.
+        Raises:
+            TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`.
+        """
+        array = as_arrow(documents)
+        if self.analyzer != "word" and _are_tokens(array):
+            raise TypeError(f"analyzer {self.analyzer!r} wants texts, got lists of tokens")
+        if _are_tokens(array):
+            return merge([self._of_tokens(tokenise(array))], workers)
+        return merge(parallel(self._piece, list(pieces(array)), workers), workers)
+
+    def _piece(self, piece: Any) -> Features:
+        """The features of a few documents, the terms in no order."""
+        piece, lowercase = self._plain(piece)
+        if self.analyzer == "word":
+            return self._of_tokens(self._split(piece, lowercase))
+        runs = f"[{_SPACE}]{{2,}}"
+        piece = compute("replace_substring_regex", piece, pattern=runs, replacement=" ")
+        low, high = self.ngram_range
+        if self.analyzer == "char":
+            return count(ngrams(Characters(lowercase)(piece), low, high, ""))
+        # (documents x words) times (words x n-grams): a word is taken apart once
+        words = count(Whitespace(lowercase)(piece))
+        parts = count(word_parts(words.terms, low, high))
+        return Features(sp.csr_array(words.matrix @ parts.matrix), parts.terms)
+
+    def _plain(self, piece: Any) -> tuple[Any, bool]:
+        """(the piece without accents, whether it is still to be put in lower case)."""
+        if self.strip_accents is None or is_ascii(strings(piece).data):
+            return piece, self.lowercase
+        texts = [text.lower() if self.lowercase else text for text in piece.to_pylist()]
+        return pa.array(
+            [_without_accents(t, self.strip_accents) for t in texts], pa.string()
+        ), False
+
+    def _split(self, piece: Any, lowercase: bool) -> Tokens:
+        if self.tokeniser is not None:
+            return self.tokeniser(piece)
+        if self.token_pattern in _WORDS:
+            return Words(lowercase, _WORDS[self.token_pattern])(piece)
+        find = re.compile(self.token_pattern).findall
+        texts = piece.to_pylist()
+        return tokenise([find(text.lower() if lowercase else text) for text in texts])
+
+    def _of_tokens(self, tokens: Tokens) -> Features:
+        return count(ngrams(self._without_stop_words(tokens), *self.ngram_range))
+
+    def _without_stop_words(self, tokens: Tokens) -> Tokens:
+        if self.stop_words is None:
+            return tokens
+        stop = pa.array(sorted(_stop_words(self.stop_words)), pa.string())
+        keep = ~compute("is_in", tokens.terms, value_set=stop).to_numpy(zero_copy_only=False)
+        kept = keep[tokens.codes]
+        before = np.concatenate([[0], np.cumsum(kept)])
+        number = np.cumsum(keep) - 1
+        return Tokens(
+            number[tokens.codes[kept]].astype(np.int32),
+            before[tokens.offsets],
+            tokens.terms.filter(pa.array(keep)),
+        )
+
+
+def _are_tokens(array: Any) -> bool:
+    return pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
+
+
+def _stop_words(given: Any) -> Iterable[str]:
+    if given == "english":
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+        return ENGLISH_STOP_WORDS
+    return given
+
+
+def _without_accents(text: str, how: str) -> str:
+    if text.isascii():
+        return text
+    parts = unicodedata.normalize("NFKD", text)
+    if how == "ascii":
+        return parts.encode("ascii", "ignore").decode()
+    return "".join(c for c in parts if not unicodedata.combining(c))
+
+
+# ---- counting ----------------------------------------------------------------------------------
+
+
+def count(tokens: Tokens) -> Features:
+    """How often each term occurs in each document; the terms stay in the order they have."""
+    shape = len(tokens.offsets) - 1, len(tokens.terms)
+    ones = np.ones(len(tokens.codes), np.int64)
+    # summed in place: the codes are the caller's
+    matrix = sp.csr_array((ones, tokens.codes.copy(), _index(tokens.offsets)), shape=shape)
+    matrix.sum_duplicates()
+    return Features(matrix, tokens.terms)
+
+
+def _index(offsets: np.ndarray) -> np.ndarray:
+    """As few bytes as scipy wants: both index arrays of one type."""
+    return offsets.astype(np.int32 if offsets[-1] < 2**31 else np.int64)
+
+
+def merge(parts: list[Features], workers: int | None = None) -> Features:
+    """The documents of all parts one after the other; the terms in order of their bytes."""
+    terms = pa.chunked_array([part.terms for part in parts], pa.string()).combine_chunks()
+    numbered = terms.dictionary_encode()
+    ends = np.cumsum([len(part.terms) for part in parts])
+    places = np.split(numbered.indices.to_numpy(), ends[:-1]) if parts else []
+    order = compute("array_sort_indices", numbered.dictionary).to_numpy()
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    width = len(order)
+
+    def renumbered(k: int) -> Any:
+        return select(parts[k].matrix, rank[places[k]], width)
+
+    matrices = parallel(renumbered, list(range(len(parts))), workers)
+    return Features(stack(matrices, width), numbered.dictionary.take(pa.array(order)))
+
+
+def select(matrix: Any, places: np.ndarray, width: int) -> Any:
+    """The matrix with column j at ``places[j]`` of ``width``; −1: left out. Columns in order."""
+    indices, data, offsets = places[matrix.indices], matrix.data, matrix.indptr
+    if (places < 0).any():
+        keep = indices >= 0
+        before = np.concatenate([[0], np.cumsum(keep)])
+        indices, data, offsets = indices[keep], data[keep], before[offsets]
+    chosen = sp.csr_array(
+        (data, indices.astype(np.int32), _index(offsets)), shape=(matrix.shape[0], width)
+    )
+    chosen.sort_indices()
+    return chosen
+
+
+def stack(matrices: list[Any], width: int) -> Any:
+    """The rows of all matrices, one below the other."""
+    if not matrices:
+        return sp.csr_array((0, width), dtype=np.int64)
+    return matrices[0] if len(matrices) == 1 else sp.csr_array(sp.vstack(matrices, format="csr"))
