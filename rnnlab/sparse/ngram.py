@@ -53,7 +53,16 @@ def ngrams(tokens: Tokens, low: int, high: int, separator: str = " ") -> Tokens:
     names = _names(codes, terms, starts[first], sizes[first], separator)
     per_document = sum(np.maximum(lengths - n + 1, 0) for n in range(low, high + 1))
     bounds = np.concatenate([[0], np.cumsum(per_document)]).astype(np.int64)
-    return merge_equal(Tokens(places.astype(np.int32), bounds, names))
+    grams = Tokens(places.astype(np.int32), bounds, names)
+    return merge_equal(grams) if _ambiguous(terms, separator) else grams
+
+
+def _ambiguous(terms: Any, separator: str) -> bool:
+    """Whether two n-grams may be one string: "new york" may be a token, or two."""
+    if not separator:
+        lengths = compute("utf8_length", terms)
+        return len(terms) > 0 and compute("max", lengths).as_py() > 1
+    return bool(compute("any", compute("match_substring", terms, pattern=separator)).as_py())
 
 
 def _windows(offsets: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +96,7 @@ def _names(
 
 
 def merge_equal(tokens: Tokens) -> Tokens:
-    """Tokens whose equal terms have one place: "New York" may be one token or two."""
+    """Tokens whose equal terms have one place."""
     numbered = tokens.terms.dictionary_encode()
     if len(numbered.dictionary) == len(tokens.terms):
         return tokens

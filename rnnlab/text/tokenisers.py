@@ -231,7 +231,7 @@ def _runs(
     edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
     # a document that begins as the one before it ends, inside a run
     inner = offsets[1:-1]
-    inner = np.unique(inner[(inner > 0) & (inner < len(content))])
+    inner = inner[(inner > 0) & (inner < len(content)) & (np.diff(inner, prepend=-1) > 0)]
     split = inner[mask[inner - 1] & mask[inner]]
     if split.size:
         edges = np.sort(np.concatenate([edges, split, split]))
@@ -243,7 +243,7 @@ def _runs(
             run = np.searchsorted(starts, extra[0], side="right") - 1
             characters = sizes - np.bincount(run, extra[1], len(starts)).astype(np.int64)
         keep = characters >= min_length
-        for size in np.unique(sizes[~keep]).tolist():
+        for size in np.flatnonzero(np.bincount(sizes[~keep])).tolist():
             short = starts[~keep & (sizes == size)]
             for place in range(size):
                 mask[short + place] = False
