@@ -175,7 +175,7 @@ def read_config(path: str | os.PathLike[str], **changes: Any) -> Config:
     fields: dict[str, Any] = {ours: said[theirs] for ours, theirs in _SIZES.items()}
     fields |= {ours: said[theirs] for theirs, ours in _OPTIONAL.items() if theirs in said}
     try:
-        return Config(**(fields | {"activation": names[said["hidden_act"]]} | changes))
+        return Config(**{**fields, "activation": names[said["hidden_act"]], **changes})
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: {error}") from None
 
