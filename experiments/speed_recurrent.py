@@ -60,7 +60,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             # timed turns of each side; fewer where a turn of all takes long, at least 5
             "run": {
                 "repeats": 21,
-                "seconds": 12.0,
+                "seconds": 6.0,
                 "seconds_per_member": 30.0,
                 "seconds_per_group": 0.0,
             },

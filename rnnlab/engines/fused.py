@@ -23,7 +23,7 @@ import jax.numpy as jnp
 
 from rnnlab import cells
 from rnnlab.cells import GRUParams, HiddenState, LSTMParams, LSTMState, RNNParams
-from rnnlab.engines.scan import scan, select
+from rnnlab.engines.scan import scan, select, varying_alike
 
 Array = jax.Array
 
@@ -132,7 +132,7 @@ def fused(
     over = _Time(xs, mask, resets, norms)
     if reverse:
         over = jax.tree.map(lambda a: a[::-1], over)
-    params, state, over = _varying_alike((params, state, over))
+    params, state, over = varying_alike((params, state, over))
     ys, state = (_in_stretches if recompute else _run)(cell, params, state, over)
     return (ys[::-1] if reverse else ys), state, {}
 
@@ -169,17 +169,6 @@ def _in_stretches(cell: Any, params: Any, start: Any, over: _Time) -> tuple[Arra
         ys_rest, state = run(params, state, jax.tree.map(lambda a: a[whole * length :], over))
         ys = jnp.concatenate([ys, ys_rest])
     return ys, state
-
-
-def _varying_alike(tree: Any) -> Any:
-    """The same values, each made to vary over every mesh axis that any of them varies over.
-
-    shard_map wants a custom_vjp's cotangents to vary just as its arguments do, and all of them
-    here depend on all of these. The sum of no elements varies as its array does; XLA removes it.
-    """
-    leaves = jax.tree.leaves(tree)
-    nothing = sum(leaf.ravel()[:0].sum().astype(leaves[0].dtype) for leaf in leaves)
-    return jax.tree.map(lambda a: a if a.dtype == jnp.bool_ else a + nothing, tree)
 
 
 # ---- any cell ----------------------------------------------------------------------------------

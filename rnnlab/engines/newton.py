@@ -31,7 +31,7 @@ import jax.numpy as jnp
 
 from rnnlab import cells
 from rnnlab.engines.fused import SLOPES
-from rnnlab.engines.scan import scan, select
+from rnnlab.engines.scan import scan, select, varying_alike
 
 Array = jax.Array
 
@@ -209,6 +209,7 @@ def _newton(
     xs = xs.astype(jnp.result_type(xs, *jax.tree.leaves(params)))
     if xs.shape[0] == 0:  # no step, no root
         return scan(cell, params, xs, state, mask=mask, taps=taps)
+    params, xs, state, mask = varying_alike((params, xs, state, mask))
     states = _trajectory(cell, params, xs, state, mask, guess, reverse, method).states
     final = jax.tree.map(lambda s: s[0 if reverse else -1], states)
     if mask is None and not taps:

@@ -18,6 +18,18 @@ def select(keep: Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda n, o: jnp.where(keep[..., None], n, o), new, old)
 
 
+def varying_alike(tree: Any) -> Any:
+    """The same values, each made to vary over every mesh axis that any of them varies over.
+
+    shard_map wants the cotangents of a hand-written derivative to vary just as its arguments do,
+    and all of them depend on all of these. The sum of no elements varies as its array does; XLA
+    removes it. Booleans stay as they are.
+    """
+    leaves = jax.tree.leaves(tree)
+    nothing = sum(leaf.ravel()[:0].sum().astype(leaves[0].dtype) for leaf in leaves)
+    return jax.tree.map(lambda a: a if a.dtype == jnp.bool_ else a + nothing, tree)
+
+
 def sequence_masks(cell: Any, params: Any, xs: Array, key: Array | None) -> dict[str, Any]:
     """The keyword ``masks`` of the cell's steps over xs (T, ..., D), or nothing.
 
