@@ -112,5 +112,5 @@ def test_files_that_do_not_fit(index, tmp_path):
     with pytest.raises(ValueError, match="expected int32, got int64"):
         InvertedIndex.load(folder)
     np.save(folder / "counts.npy", np.array([{"a": 1}], object), allow_pickle=True)
-    with pytest.raises(ValueError, match="Python objects|allow_pickle"):
+    with pytest.raises(ValueError, match=r"Python objects|allow_pickle"):
         InvertedIndex.load(folder)

@@ -82,7 +82,9 @@ def recall(ranked: Sequence[int] | np.ndarray, gains: Gains, k: int = 10) -> flo
     return found / total if total else 0.0
 
 
-def reciprocal_rank(ranked: Sequence[int] | np.ndarray, gains: Gains, k: int | None = None) -> float:
+def reciprocal_rank(
+    ranked: Sequence[int] | np.ndarray, gains: Gains, k: int | None = None
+) -> float:
     """1 / the rank of the first relevant document; 0 where none is found. Its mean is MRR.
 
     >>> reciprocal_rank([7, 3, 5], {3: 2, 9: 1})
