@@ -182,7 +182,7 @@ def lee(least: float = 0.5) -> Collection:
         checked((folder / name).read_bytes(), digest, f"{folder / name} is not gensim 4.4.0's")
         for name, digest in _LEE.items()
     ]
-    documents = contents[0].decode("utf-8").splitlines()
+    documents = contents[0].decode("latin-1").splitlines()
     table = np.array([line.split() for line in contents[1].decode().splitlines()], float)
     # one triangle is filled
     table = np.maximum(table, table.T)
