@@ -200,7 +200,7 @@ class BM25(BaseEstimator):
                 f"no word in any of {index.num_documents} documents: there is nothing to index"
             )
         self.index_ = index
-        self._known: tuple[Any, Postings] | None = None
+        self._known: Any = None  # (parameters, postings, base)
         return self
 
     def transform(self, documents: Any) -> scipy.sparse.csr_array:
@@ -219,7 +219,8 @@ class BM25(BaseEstimator):
         columns = numbers[terms]
         seen = columns >= 0
         told = idf(index.document_frequencies, index.num_documents, self.variant)[columns]
-        weights = np.float32(told * self._above_absent(tf, np.diff(tokens.offsets)[rows]))
+        weights = told * self._above_absent(tf, np.diff(tokens.offsets)[rows])
+        weights = weights.astype(np.float32)
         shape = (len(tokens.offsets) - 1, len(index.terms))
         return scipy.sparse.csr_array((weights[seen], (rows[seen], columns[seen])), shape)
 
@@ -301,11 +302,12 @@ class BM25(BaseEstimator):
         index = self._index()
         if index.mapped:
             asked, places = np.unique(terms, return_inverse=True)
-            return *self._postings_of(asked), places
+            weighted, base = self._postings_of(asked)
+            return weighted, base, places
         key = (self.variant, self.k1, self.b, self.delta)
         if self._known is None or self._known[0] != key:
-            self._known = (key, self._postings_of(np.arange(len(index.terms))))
-        return *self._known[1], terms
+            self._known = (key, *self._postings_of(np.arange(len(index.terms))))
+        return self._known[1], self._known[2], terms
 
     def _postings_of(self, terms: np.ndarray) -> tuple[Postings, np.ndarray]:
         """Postings of some terms, in their order, and what each scores where it is absent."""

@@ -138,7 +138,7 @@ def search(
     # blocks small enough for every thread to have some, large enough for their overhead not to show
     step = max(1, min(BLOCK, -(-Q // (4 * threads)))) if threads > 1 else max(Q, 1)
 
-    def block(low: int) -> Ranking:
+    def block(low: int) -> tuple[np.ndarray, np.ndarray]:
         return run(postings, queries, num_documents, k, low, min(low + step, Q))
 
     parts = parallel(block, list(range(0, Q, step)), threads)

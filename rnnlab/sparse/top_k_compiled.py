@@ -6,10 +6,10 @@ cannot be among the best: what is left is looked up for the documents in the run
 sums are the very same as without skipping.
 """
 
+from typing import Any
+
 import numba
 import numpy as np
-
-from rnnlab.sparse.top_k import Postings, Queries, Ranking
 
 # bounds are sums in another order than the scores': room for their rounding
 ROOM = 1.0 + 1e-5
@@ -18,9 +18,9 @@ SEARCH_COST = 24
 
 
 def pruned(
-    postings: Postings, queries: Queries, num_documents: int, k: int, low: int, high: int
-) -> Ranking:
-    """What :func:`rnnlab.sparse.top_k.dense` returns."""
+    postings: Any, queries: Any, num_documents: int, k: int, low: int, high: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What :func:`rnnlab.sparse.top_k.dense` returns, from the same arguments."""
     documents = np.empty((high - low, k), np.int32)
     values = np.empty((high - low, k), np.float32)
     _run(
@@ -37,7 +37,7 @@ def pruned(
         documents,
         values,
     )
-    return Ranking(documents, values)
+    return documents, values
 
 
 @numba.njit(nogil=True)

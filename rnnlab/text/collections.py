@@ -16,6 +16,7 @@ import numpy as np
 from rnnlab.tasks.files import checked, existing, packaged
 from rnnlab.text.corpora import movie_reviews
 
+CRANFIELD = ("cran.all.1400", "cran.qry", "cranqrel")
 # of gensim 4.4.0
 _LEE = {
     "lee.cor": "a878f9a58f6743c32985c56c2f2f75988386216b38a4023a01fd3bcf7884d93e",
@@ -160,7 +161,7 @@ def cranfield(folder: str | os.PathLike[str]) -> Collection:
     """
     root = Path(folder).expanduser()
     gains = {-1: 0.0, 0: 0.0, 1: 4.0, 2: 3.0, 3: 2.0, 4: 1.0}
-    paths = [root / name for name in ("cran.all.1400", "cran.qry", "cranqrel")]
+    paths = [root / name for name in CRANFIELD]
     # the words of a document begin with its title
     return smart_collection(*paths, gains=gains, fields="W")
 
