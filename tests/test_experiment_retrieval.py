@@ -121,5 +121,5 @@ def test_refusals():
     ):
         with pytest.raises(ValueError, match=words):
             experiment.load(FILE).module.check(small(**changes))
-    with pytest.raises(UserError, match="no argument"):
-        experiment.plan(experiment.load(FILE, "full"))
+    with pytest.raises(UserError, match="no argument or"):
+        experiment.plan(experiment.load(FILE, "fully"))
