@@ -1,0 +1,190 @@
+"""Which documents hold a term, and how often: the index that BM25 reads.
+
+Built in one sort of packed (term, document) codes; saved as plain arrays, mapped into memory when
+loaded. For collections beyond memory, :mod:`rnnlab.sparse.external_index` writes the same files.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rnnlab.text.tokenisers import Tokens
+
+FORMAT = "rnnlab inverted index"
+VERSION = 1
+ARRAYS = {
+    "offsets": np.dtype(np.int64),
+    "documents": np.dtype(np.int32),
+    "counts": np.dtype(np.int32),
+    "lengths": np.dtype(np.int32),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class InvertedIndex:
+    """N documents, V terms and P postings, a posting being a term in a document.
+
+    Args:
+        terms: pa.StringArray (V,), distinct; a term's number is its place.
+        offsets: (V+1,) int64: term t has the postings offsets[t] … offsets[t+1].
+        documents: (P,) int32, rising within a term.
+        counts: (P,) int32, how often the term is in the document: TF(t, d).
+        lengths: (N,) int32, tokens of each document: |d|.
+        mapped: whether the arrays are files mapped into memory, to be read in parts.
+
+    >>> from rnnlab.text.tokenisers import tokenise
+    >>> index = InvertedIndex.build(tokenise(["a rose is a rose", "a name"]))
+    >>> index.terms.to_pylist(), index.document_frequencies.tolist()
+    (['a', 'rose', 'is', 'name'], [2, 1, 1, 1])
+    >>> index.documents.tolist(), index.counts.tolist(), index.lengths.tolist()
+    ([0, 1, 0, 0, 1], [2, 1, 2, 1, 1], [5, 2])
+    """
+
+    terms: Any
+    offsets: np.ndarray
+    documents: np.ndarray
+    counts: np.ndarray
+    lengths: np.ndarray
+    mapped: bool = False
+
+    @classmethod
+    def build(cls, tokens: Tokens) -> "InvertedIndex":
+        """The index of tokenised documents.
+
+        Raises:
+            ValueError: more than 2³¹−1 documents.
+        """
+        term_ids, documents, counts = postings(tokens.codes, tokens.offsets)
+        offsets = np.zeros(len(tokens.terms) + 1, np.int64)
+        np.cumsum(np.bincount(term_ids, minlength=len(tokens.terms)), out=offsets[1:])
+        lengths = np.diff(tokens.offsets).astype(np.int32)
+        return cls(tokens.terms, offsets, documents, counts, lengths)
+
+    @property
+    def num_documents(self) -> int:
+        """N, empty documents among them."""
+        return len(self.lengths)
+
+    @functools.cached_property
+    def document_frequencies(self) -> np.ndarray:
+        """In how many documents each term is: (V,) int64."""
+        return np.diff(self.offsets)
+
+    @functools.cached_property
+    def average_length(self) -> float:
+        """Tokens a document: avgdl; 1 where there is no token at all."""
+        total = float(np.sum(self.lengths, dtype=np.int64))
+        return total / self.num_documents if total else 1.0
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {term: place for place, term in enumerate(self.terms.to_pylist())}
+
+    def numbers(self, words: Iterable[str]) -> np.ndarray:
+        """The numbers of words, (n,) int64; −1: no document has it."""
+        return np.array([self._places.get(word, -1) for word in words], np.int64)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index into a directory, which is made.
+
+        Raises:
+            FileExistsError: there is something at the path already.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=False)
+        for name, dtype in ARRAYS.items():
+            np.save(folder / f"{name}.npy", np.asarray(getattr(self, name), dtype))
+        finish(folder, self.terms, self.num_documents, len(self.documents))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], mapped: bool = True) -> "InvertedIndex":
+        """An index that :meth:`save` or the external build wrote; nothing is unpickled.
+
+        Args:
+            mapped: leave the arrays on disk and read what is asked for; False: read them now.
+        Raises:
+            FileNotFoundError: no index there. ValueError: files that do not fit together.
+        """
+        folder = Path(path)
+        about = folder / "index.json"
+        if not about.is_file():
+            raise FileNotFoundError(f"{folder} is no saved index: it has no index.json")
+        told = json.loads(about.read_text(encoding="utf-8"))
+        if told.get("format") != FORMAT or told.get("version") != VERSION:
+            raise ValueError(
+                f"{about}: expected format {FORMAT!r}, version {VERSION}, got "
+                f"{told.get('format')!r}, {told.get('version')!r}"
+            )
+        mode = "r" if mapped else None
+        arrays = {
+            name: _loaded(folder / f"{name}.npy", dtype, mode) for name, dtype in ARRAYS.items()
+        }
+        with pa.memory_map(str(folder / "terms.arrow"), "r") as file:
+            terms = pa.ipc.open_file(file).read_all().column("term").combine_chunks()
+        expected = {
+            "offsets": told["terms"] + 1,
+            "documents": told["postings"],
+            "counts": told["postings"],
+            "lengths": told["documents"],
+        }
+        for name, size in expected.items():
+            if arrays[name].shape != (size,):
+                raise ValueError(f"{folder}/{name}.npy: expected {size}, got {arrays[name].shape}")
+        if len(terms) != told["terms"]:
+            raise ValueError(f"{folder}/terms.arrow: expected {told['terms']}, got {len(terms)}")
+        return cls(terms, **arrays, mapped=mapped)
+
+
+def _loaded(path: Path, dtype: np.dtype, mode: Any) -> np.ndarray:
+    empty = path.stat().st_size <= 128  # an empty array cannot be mapped
+    array = np.load(path, mmap_mode=None if empty else mode, allow_pickle=False)
+    if array.dtype != dtype:
+        raise ValueError(f"{path}: expected {dtype}, got {array.dtype}")
+    return array
+
+
+def finish(folder: Path, terms: Any, documents: int, postings: int) -> None:
+    """Write the terms and, last of all, what tells that the index is whole."""
+    table = pa.table({"term": terms})
+    sink = pa.OSFile(str(folder / "terms.arrow"), "wb")
+    with sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "documents": documents,
+        "terms": len(terms),
+        "postings": postings,
+    }
+    (folder / "index.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def postings(codes: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct (term, document) pairs in order, and how often each occurs.
+
+    Args:
+        codes: (T,) terms of N documents, one after the other. offsets: (N+1,).
+    Returns:
+        (terms (P,) int64, documents (P,) int32, counts (P,) int32), by term, then document.
+    Raises:
+        ValueError: more than 2³¹−1 documents.
+    """
+    N = len(offsets) - 1
+    if N >= 2**31:
+        raise ValueError(f"an index has at most 2³¹−1 documents, got {N}")
+    # both numbers in one: the sort of whole numbers is many times as fast as one by two keys
+    shift = max(N - 1, 1).bit_length()
+    packed = codes.astype(np.int64) << shift
+    packed |= np.repeat(np.arange(N), np.diff(offsets))
+    packed.sort()
+    first = np.flatnonzero(np.diff(packed, prepend=-1))
+    counts = np.diff(first, append=len(packed)).astype(np.int32)
+    pairs = packed[first]
+    return pairs >> shift, (pairs & ((1 << shift) - 1)).astype(np.int32), counts

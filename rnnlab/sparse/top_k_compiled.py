@@ -1,0 +1,216 @@
+"""Top-k by numba, skipping what cannot matter (MaxScore; Turtle & Flood 1995).
+
+Terms are taken in the order of what they can add at most. Once the k-th best score so far is
+above all that the terms left can add together, a document that has none of the earlier terms
+cannot be among the best: what is left is looked up for the documents in the running only. The
+sums are the very same as without skipping.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+
+# bounds are sums in another order than the scores': room for their rounding
+ROOM = 1.0 + 1e-5
+# a binary search costs about as much as that many postings read one after the other
+SEARCH_COST = 24
+
+
+def pruned(
+    postings: Any, queries: Any, num_documents: int, k: int, low: int, high: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What :func:`rnnlab.sparse.top_k.dense` returns, from the same arguments."""
+    documents = np.empty((high - low, k), np.int32)
+    values = np.empty((high - low, k), np.float32)
+    _run(
+        postings.offsets,
+        postings.documents,
+        postings.weights,
+        postings.low,
+        postings.high,
+        queries.offsets[low : high + 1],
+        queries.terms,
+        queries.times,
+        queries.base[low:high],
+        num_documents,
+        documents,
+        values,
+    )
+    return documents, values
+
+
+@numba.njit(nogil=True)
+def _worse(score, document, other_score, other_document):
+    return score < other_score or (score == other_score and document > other_document)
+
+
+@numba.njit(nogil=True)
+def _sift_down(scores, documents, size):
+    """Restore the heap whose root, the worst of those kept, was replaced."""
+    score, document, at = scores[0], documents[0], 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        right = child + 1
+        if right < size and _worse(
+            scores[right], documents[right], scores[child], documents[child]
+        ):
+            child = right
+        if not _worse(scores[child], documents[child], score, document):
+            break
+        scores[at], documents[at] = scores[child], documents[child]
+        at = child
+    scores[at], documents[at] = score, document
+
+
+@numba.njit(nogil=True)
+def _offer(scores, documents, size, score, document):
+    """A document for the heap of the best; returns how many it holds."""
+    if size < len(scores):
+        at = size
+        while at > 0:
+            parent = (at - 1) // 2
+            if not _worse(score, document, scores[parent], documents[parent]):
+                break
+            scores[at], documents[at] = scores[parent], documents[parent]
+            at = parent
+        scores[at], documents[at] = score, document
+        return size + 1
+    if _worse(scores[0], documents[0], score, document):
+        scores[0], documents[0] = score, document
+        _sift_down(scores, documents, size)
+    return size
+
+
+@numba.njit(nogil=True)
+def _sort(scores, documents):
+    """A full heap, sorted best first in place."""
+    for size in range(len(scores) - 1, 0, -1):
+        scores[0], scores[size] = scores[size], scores[0]
+        documents[0], documents[size] = documents[size], documents[0]
+        _sift_down(scores, documents, size)
+
+
+@numba.njit(nogil=True)
+def _kth(scores, documents, total, base, running, count):
+    """The k-th best score of the first so many documents in the running; overwrites the heap."""
+    size = 0
+    for i in range(count):
+        document = running[i]
+        size = _offer(scores, documents, size, total[document] + base, document)
+    return scores[0]
+
+
+@numba.njit(nogil=True)
+def _find(documents, start, stop, document):
+    """The first posting of a term's sorted range that is not before the document."""
+    size = stop - start
+    while size > 1:  # no branch on what is found, which no processor could foretell
+        half = size // 2
+        start += half * (documents[start + half - 1] < document)
+        size -= half
+    if size == 1 and documents[start] < document:
+        start += 1
+    return start
+
+
+@numba.njit(nogil=True)
+def _run(
+    offsets,
+    documents,
+    weights,
+    low,
+    high,
+    bounds,
+    terms,
+    times,
+    bases,
+    N,
+    out_documents,
+    out_scores,
+):
+    k = out_documents.shape[1]
+    total = np.zeros(N, np.float32)  # of each document, all zero between queries
+    running = np.empty(N, np.int32)  # documents that have one of the terms so far
+    for row in range(len(bounds) - 1):
+        begin, end, base = bounds[row], bounds[row + 1], bases[row]
+        best_scores, best_documents = out_scores[row], out_documents[row]
+        # a negative weight makes a partial sum no bound, and zero better than some of what is found
+        positive, rest = True, 0.0
+        for place in range(begin, end):
+            positive = positive and low[terms[place]] >= 0
+            rest += high[terms[place]] * times[place]
+
+        if not positive:
+            for place in range(begin, end):
+                term = terms[place]
+                for posting in range(offsets[term], offsets[term + 1]):
+                    total[documents[posting]] += times[place] * weights[posting]
+            size = 0
+            for document in range(N):
+                size = _offer(best_scores, best_documents, size, total[document] + base, document)
+            _sort(best_scores, best_documents)
+            total[:] = 0
+            continue
+
+        # every document that has one of the first terms …
+        count, least, place = 0, -1.0, begin
+        while place < end and (base + rest) * ROOM >= least:
+            term = terms[place]
+            for posting in range(offsets[term], offsets[term + 1]):
+                if weights[posting] > 0:
+                    document = documents[posting]
+                    if total[document] == 0:
+                        running[count] = document
+                        count += 1
+                    total[document] += times[place] * weights[posting]
+            rest -= high[term] * times[place]
+            place += 1
+            # … until the rest cannot bring in another one
+            if place < end and count >= k:
+                following = terms[place]
+                if offsets[following + 1] - offsets[following] > count // 4:
+                    least = _kth(best_scores, best_documents, total, base, running, count)
+
+        live = count
+        while place < end:
+            # those that the rest can still lift to the k-th, in front
+            kept = 0
+            for i in range(live):
+                if (base + total[running[i]] + rest) * ROOM >= least:
+                    running[kept], running[i] = running[i], running[kept]
+                    kept += 1
+            live = kept
+            term = terms[place]
+            start, stop = offsets[term], offsets[term + 1]
+            if live * SEARCH_COST < stop - start:
+                for i in range(live):
+                    document = running[i]
+                    posting = _find(documents, start, stop, document)
+                    if posting < stop and documents[posting] == document:
+                        total[document] += times[place] * weights[posting]
+            else:
+                for posting in range(start, stop):
+                    document = documents[posting]
+                    if total[document] > 0:
+                        total[document] += times[place] * weights[posting]
+            rest -= high[term] * times[place]
+            place += 1
+            if place < end and live > k:
+                least = _kth(best_scores, best_documents, total, base, running, live)
+
+        size = 0
+        for i in range(live):
+            document = running[i]
+            size = _offer(best_scores, best_documents, size, total[document] + base, document)
+        # too few: the first of the documents that have no term
+        document = 0
+        while size < k:
+            if total[document] == 0:
+                size = _offer(best_scores, best_documents, size, base, document)
+            document += 1
+        _sort(best_scores, best_documents)
+        for i in range(count):
+            total[running[i]] = 0

@@ -1,0 +1,221 @@
+"""Test collections: documents, queries and which document answers which query.
+
+Reads the SMART format (cran.all.1400, cran.qry: fields behind ``.I``, ``.T``, ``.W``) with
+judgements as three columns, and TREC's judgements (qrels: query, 0, document, grade). Shipped
+with packages: 50 news documents with graded human similarities, and movie reviews of which one
+is to be found again from a few of its words.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlab.tasks.files import checked, existing, packaged
+from rnnlab.text.corpora import movie_reviews
+
+CRANFIELD = ("cran.all.1400", "cran.qry", "cranqrel")
+# of gensim 4.4.0
+_LEE = {
+    "lee.cor": "a878f9a58f6743c32985c56c2f2f75988386216b38a4023a01fd3bcf7884d93e",
+    "similarities0-1.txt": "23762bc6b728897144dda3d324a2c032dc1e059e1009806226d64b6dd123ed79",
+}
+
+
+class Collection(NamedTuple):
+    """Documents, queries, and for every query {place of a document: gain ≥ 0}."""
+
+    documents: list[str]
+    queries: list[str]
+    judgements: list[dict[int, float]]
+
+
+def read_smart(path: str | os.PathLike[str], fields: str = "TW") -> tuple[list[int], list[str]]:
+    """(ids, texts) of a SMART file.
+
+    Args:
+        fields: the letters of the fields that make up a text, joined in the file's order: title T,
+            author A, source B, words W.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not UTF-8 or Latin-1 text that begins with ".I", an id that is no number.
+    """
+    file = existing(os.fspath(path))
+    ids: list[int] = []
+    texts: list[list[str]] = []
+    field = ""
+    for number, line in enumerate(_text(file).splitlines(), start=1):
+        head = re.fullmatch(r"\.([A-Z])\s*(.*?)\s*", line)
+        if head and head[1] == "I":
+            if not head[2].isdigit():
+                raise ValueError(f"{file}, line {number}: an id expected after .I, got {line!r}")
+            ids.append(int(head[2]))
+            texts.append([])
+            field = ""
+        elif not ids:
+            if line.strip():
+                raise ValueError(f"{file}, line {number}: SMART begins with .I, got {line!r:.60}")
+        elif head and not head[2]:
+            field = head[1]
+        elif field and field in fields:
+            texts[-1].append(line)
+    if not ids:
+        raise ValueError(f"{file} holds no .I line: no SMART file")
+    return ids, ["\n".join(lines) for lines in texts]
+
+
+def _text(file: Path) -> str:
+    content = file.read_bytes()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def read_judgements(path: str | os.PathLike[str]) -> list[tuple[int, int, int]]:
+    """(query, document, grade) of a file of judgements, in order.
+
+    A line has four columns (TREC: query, 0, document, grade) or three (query, document, grade),
+    all whole numbers.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: another line, its number named.
+    """
+    file = existing(os.fspath(path))
+    found = []
+    for number, line in enumerate(_text(file).splitlines(), start=1):
+        columns = line.split()
+        if not columns:
+            continue
+        try:
+            numbers = [int(column) for column in columns]
+            query, document, grade = (
+                (numbers[0], *numbers[2:]) if len(numbers) == 4 else tuple(numbers)
+            )
+        except ValueError:
+            raise ValueError(
+                f"{file}, line {number}: 'query 0 document grade' or 'query document grade' "
+                f"expected, whole numbers, got {line!r:.60}"
+            ) from None
+        found.append((query, document, grade))
+    if not found:
+        raise ValueError(f"{file} holds no judgement")
+    return found
+
+
+def smart_collection(
+    documents: str | os.PathLike[str],
+    queries: str | os.PathLike[str],
+    judgements: str | os.PathLike[str],
+    *,
+    gains: dict[int, float] | None = None,
+    by_position: bool = True,
+    fields: str = "TW",
+) -> Collection:
+    """A collection in SMART format.
+
+    Args:
+        documents, queries, judgements: paths.
+        gains: of each grade; None: the grade itself, negative ones 0. Cranfield's grade 1 is the
+            best, 4 the weakest, −1 not relevant: see :func:`cranfield`.
+        by_position: judgements count queries 1, 2, … in the file's order (Cranfield's ``.I`` of
+            queries are other numbers); False: by their ``.I``.
+        fields: of documents, see :func:`read_smart`.
+    Raises:
+        ValueError: a judgement of a document or query that is not there, or a grade without gain.
+    """
+    document_ids, texts = read_smart(documents, fields)
+    query_ids, asked = read_smart(queries)
+    place = {number: i for i, number in enumerate(document_ids)}
+    if by_position:
+        query_place = {number: number - 1 for number in range(1, len(asked) + 1)}
+    else:
+        query_place = {number: i for i, number in enumerate(query_ids)}
+    told: list[dict[int, float]] = [{} for _ in asked]
+    for query, document, grade in read_judgements(judgements):
+        for what, number, known in (
+            ("query", query, query_place),
+            ("document", document, place),
+        ):
+            if number not in known:
+                raise ValueError(f"{judgements}: judges {what} {number}, which is not there")
+        if gains is not None and grade not in gains:
+            raise ValueError(f"{judgements}: grade {grade} of query {query} has no gain")
+        gain = float(max(grade, 0)) if gains is None else gains[grade]
+        own = told[query_place[query]]
+        own[place[document]] = max(own.get(place[document], 0.0), gain)
+    return Collection(texts, asked, told)
+
+
+def cranfield(folder: str | os.PathLike[str]) -> Collection:
+    """The Cranfield collection: 1,400 abstracts, 225 queries, 1,837 graded judgements.
+
+    Grade 1 (a complete answer) to 4 (of minimum interest) become gains 4 to 1, −1 becomes 0.
+
+    Args:
+        folder: holds cran.all.1400, cran.qry, cranqrel.
+    Raises:
+        FileNotFoundError: one of them is missing.
+    """
+    root = Path(folder).expanduser()
+    gains = {-1: 0.0, 0: 0.0, 1: 4.0, 2: 3.0, 3: 2.0, 4: 1.0}
+    paths = [root / name for name in CRANFIELD]
+    # the words of a document begin with its title
+    return smart_collection(*paths, gains=gains, fields="W")
+
+
+def lee(least: float = 0.5) -> Collection:
+    """50 news documents, each the query for the 49 others, judged by people (Lee et al. 2005).
+
+    The gain is the mean similarity that people gave the two documents, from 0.2 (nothing in
+    common) to 1; the document itself has none (it is to be left out of a ranking).
+
+    Args:
+        least: similarities below it become 0, not relevant.
+    Raises:
+        ValueError: gensim, which brings the files, is not installed.
+    """
+    what = "the Lee news documents"
+    folder = packaged("gensim", "test/test_data", what)
+    contents = [
+        checked((folder / name).read_bytes(), digest, f"{folder / name} is not gensim 4.4.0's")
+        for name, digest in _LEE.items()
+    ]
+    documents = contents[0].decode("latin-1").splitlines()
+    table = np.array([line.split() for line in contents[1].decode().splitlines()], float)
+    # one triangle is filled
+    table = np.maximum(table, table.T)
+    judgements = [
+        {j: float(gain) for j, gain in enumerate(row) if j != i and gain >= least}
+        for i, row in enumerate(table)
+    ]
+    return Collection(documents, documents, judgements)
+
+
+def known_items(
+    documents: int = 5000, queries: int = 500, words: int = 6, seed: int = 0
+) -> Collection:
+    """Movie reviews, each query some words of one of them, which is to be found again.
+
+    A query's words are drawn from its review's distinct words, frequent ones of the review as
+    likely as rare ones, and shuffled.
+
+    Args:
+        documents: reviews. queries: of as many of them. words: of a query, at most.
+    Raises:
+        ValueError: rnnlab[data] is not installed; more queries than reviews of that many words.
+    """
+    rng = np.random.default_rng(seed)
+    texts = movie_reviews().texts
+    if not 1 <= documents <= len(texts):
+        raise ValueError(f"documents must be 1 to {len(texts)}, got {documents}")
+    chosen = [texts[i] for i in rng.permutation(len(texts))[:documents]]
+    vocabularies = [sorted(set(re.findall(r"\w+", text.lower()))) for text in chosen]
+    fit = [i for i, own in enumerate(vocabularies) if len(own) >= words]
+    if not 1 <= queries <= len(fit):
+        raise ValueError(f"queries must be 1 to {len(fit)}, got {queries}")
+    sought = rng.choice(fit, queries, replace=False).tolist()
+    asked = [" ".join(rng.choice(vocabularies[i], words, replace=False)) for i in sought]
+    return Collection(chosen, asked, [{i: 1.0} for i in sought])
