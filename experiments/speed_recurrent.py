@@ -6,13 +6,15 @@ RNN, LSTM and GRU (reset after the product, as all three libraries have it) at f
 D x H, float32. The sides are given the same weights, inputs and cotangents; outputs and gradients
 (of every weight and of the inputs) must agree before anything is timed. Then they take turns in one
 process: our fused engine and scan, flax ``nn.RNN`` over each of its cells, PyTorch with its default
-threads. Each runs as it is fastest: PyTorch time-major, the others compiled. About 6 minutes on 2
+threads. Each runs as it is fastest: PyTorch time-major, the others compiled. About 7 minutes on 2
 cores with nothing else running; needs torch.
 
 Bounds, of forward+backward: over the twelve cases (geometric mean) 1.25x as fast as PyTorch and
 1.4x as fast as flax's best cell; the LSTM's four 1.0x PyTorch; no case under .85x; peak memory at
 64x200x128x256 at most PyTorch's; recomputing at T = 20,000 sets aside a tenth of scan's.
-Measured on 2 cores: see the table of claims in README.md's section on speed.
+Measured on 2 cores: 1.45x PyTorch, 1.23x flax (bound missed), the LSTM 1.02x and once .82x (bound
+missed). The LSTM at H = 512 spends its time in products in a loop, which XLA:CPU does not spread
+over two threads as oneDNN does: (32, 193) x (193, 512) takes as long on two cores as on one.
 """
 
 import ctypes

@@ -411,7 +411,9 @@ def init_params(key: Array, config: Config, init: Init | None = None) -> Encoder
         )
         return Layer(attention, init_norm(H), FeedForward(inner, outer), init_norm(H))
 
-    return EncoderParams(Embeddings(word, position, segment, init_norm(H)), tuple(layer(k) for k in keys))
+    return EncoderParams(
+        Embeddings(word, position, segment, init_norm(H)), tuple(layer(k) for k in keys)
+    )
 
 
 # ---- the whole encoder -------------------------------------------------------------------------

@@ -187,11 +187,7 @@ class _Equations(Protocol):
         """The weights as the steps use them; once, outside the loops."""
         ...
 
-    def inputs(self, params: Any, xs: Array) -> Any:
-        """What a step needs of x_t besides the row: (T, ..., ·) or None."""
-        ...
-
-    def step(self, weights: Any, row: Array, x: Any, state: Any) -> tuple[Any, tuple[Array, ...]]:
+    def step(self, weights: Any, row: Array, state: Any) -> tuple[Any, tuple[Array, ...]]:
         """(s_t, kept)."""
         ...
 
@@ -238,7 +234,7 @@ def _forwards(
     """((ys, final state), (rows, kept)), the latter two (T, ..., ·)."""
     equations, H = _equations(cell, params), cell.hidden_size
     xs, mask, resets, _ = over
-    weights, inputs = equations.pack(params), equations.inputs(params, xs)
+    weights = equations.pack(params)
     # [·, x_t, 1]: ones on both sides, for a pad is one pass over the array
     sides = [(0, 0, 0)] * (xs.ndim - 1) + [(H, 1, 0)]
     rows = jax.lax.pad(xs, jnp.ones((), xs.dtype), sides)
@@ -250,8 +246,7 @@ def _forwards(
         rows, kept, ys, state = carry
         before = state if resets is None else _fresh(_at(resets, t), state)
         rows = _put(rows, before.h, t)
-        x = jax.tree.map(lambda array: _at(array, t), inputs)
-        new, keeps = equations.step(weights, _at(rows, t), x, before)
+        new, keeps = equations.step(weights, _at(rows, t), before)
         kept = tuple(_put(array, value, t) for array, value in zip(kept, keeps, strict=True))
         ys = tuple(_put(array, new.h, t) for array in ys)
         return rows, kept, ys, new if mask is None else select(_at(mask, t), new, state)
@@ -427,11 +422,8 @@ class _RNN:
     def pack(self, params: RNNParams) -> _Packed:
         return _packed(params, "h", params.W_hh.shape[0])
 
-    def inputs(self, params: RNNParams, xs: Array) -> None:
-        return None
-
     def step(
-        self, weights: _Packed, row: Array, x: None, state: HiddenState
+        self, weights: _Packed, row: Array, state: HiddenState
     ) -> tuple[HiddenState, tuple[()]]:
         return HiddenState(cells.ACTIVATIONS[self.activation](row @ weights.W)), ()
 
@@ -462,15 +454,12 @@ class _LSTM:
     def pack(self, params: LSTMParams) -> _Packed:
         return _packed(params, "fioc", params.W_hf.shape[0])
 
-    def inputs(self, params: LSTMParams, xs: Array) -> None:
-        return None
-
     def _gates(self, a: Array) -> tuple[Array, Array, Array, Array]:
         f, i, o, c = _split(a, 4)
         return jax.nn.sigmoid(f), jax.nn.sigmoid(i), jax.nn.sigmoid(o), jnp.tanh(c)
 
     def step(
-        self, weights: _Packed, row: Array, x: None, state: LSTMState
+        self, weights: _Packed, row: Array, state: LSTMState
     ) -> tuple[LSTMState, tuple[Array, Array]]:
         a = row @ weights.W
         f, i, o, C_tilde = self._gates(a)
@@ -510,11 +499,8 @@ class _GRU:
         H = params.W_hh.shape[0]
         return _packed(params, "zr", H), _packed(params, "h", H)
 
-    def inputs(self, params: GRUParams, xs: Array) -> None:
-        return None
-
     def step(
-        self, weights: tuple[_Packed, _Packed], row: Array, x: None, state: HiddenState
+        self, weights: tuple[_Packed, _Packed], row: Array, state: HiddenState
     ) -> tuple[HiddenState, tuple[Array, Array, Array]]:
         gates, candidate = weights
         h = state.h
@@ -551,38 +537,38 @@ class _GRU:
 class _GRUResetAfter:
     """As _GRU, but h̃ = tanh(W_xh x_t + b_h + r*q), q = W_hh h_{t−1} + b_hn.
 
-    q stands beside z and r, with no rows for x; W_xh x + b_h is made before the loop.
+    q stands beside z and r, with no rows for x. W_xh x + b_h is a product of its own in each step:
+    of one over all steps the rounding would depend on how much padding there is.
     """
 
     widths: ClassVar[tuple[int, ...]] = (3, 1)  # a of z and r, and q; a of h̃
 
-    def pack(self, params: GRUParams) -> _Packed:
+    def pack(self, params: GRUParams) -> tuple[_Packed, Array]:
         assert params.b_hn is not None  # _equations saw to it
         q = jnp.concatenate([params.W_hh, jnp.zeros_like(params.W_xh), params.b_hn[None]])
         W = _join(_stack(params, "zr"), q)
-        return _Packed(W, W[: q.shape[-1]].T)
-
-    def inputs(self, params: GRUParams, xs: Array) -> Array:
-        return xs @ params.W_xh + params.b_h
+        H = q.shape[-1]
+        return _Packed(W, W[:H].T), _stack(params, "h")[H:]
 
     def step(
-        self, weights: _Packed, row: Array, x: Array, state: HiddenState
+        self, weights: tuple[_Packed, Array], row: Array, state: HiddenState
     ) -> tuple[HiddenState, tuple[Array, Array]]:
-        a = row @ weights.W
+        packed, W_x = weights
+        a = row @ packed.W
         z, r, q = _split(a, 3)
         z, r = jax.nn.sigmoid(z), jax.nn.sigmoid(r)
-        a_h = x + r * q
+        a_h = row[..., state.h.shape[-1] :] @ W_x + r * q
         return HiddenState(z * state.h + (1 - z) * jnp.tanh(a_h)), (a, a_h)
 
     def adjoint(
-        self, weights: _Packed, h: Array, y: Array, kept: Any, d: HiddenState
+        self, weights: tuple[_Packed, Array], h: Array, y: Array, kept: Any, d: HiddenState
     ) -> tuple[HiddenState, tuple[Array, Array], HiddenState]:
         a, a_h = kept
         z, r, q = _split(a, 3)
         z, r, h_tilde = jax.nn.sigmoid(z), jax.nn.sigmoid(r), jnp.tanh(a_h)
         d_h = d.h * (1 - z) * _tanh_slope(h_tilde)
         d_a = _join(d.h * (h - h_tilde) * _sigmoid_slope(z), d_h * q * _sigmoid_slope(r), d_h * r)
-        return HiddenState(d.h * z + d_a @ weights.transposed), (d_a, d_h), d
+        return HiddenState(d.h * z + d_a @ weights[0].transposed), (d_a, d_h), d
 
     def gradients(
         self, params: GRUParams, rows: Array, d_pre: Any, kept: Any
