@@ -28,6 +28,8 @@ SIZES = {
     "medium": (8, 512),
     "base": (12, 768),
 }
+# of a Config: what the size, the task's vocabulary and its length say
+_GIVEN = ("vocab_size", "hidden_size", "layers", "heads", "feed_forward_size", "max_length")
 DTYPES = ("float32", "bfloat16", "float64")
 
 
@@ -379,11 +381,54 @@ class Init:
             except ValueError as error:
                 raise ValueError(f"init.{f.name}: {error}") from None
 
+    @staticmethod
+    def config(**changes: str) -> dict[str, Any]:
+        """The ``init`` group of a config, every key present."""
+        return {f.name: f.default for f in fields(Init)} | changes
+
+    @classmethod
+    def from_config(cls, group: Any) -> "Init":
+        """From a config's ``init`` group.
+
+        Raises:
+            ValueError: an unknown key or scheme.
+        """
+        return cls(**_known(group, "init key", cls))
+
     def dense(self, key: Array, block: str, inputs: int, outputs: int) -> Dense:
         """W (inputs, outputs) by the scheme of ``block``, and b."""
         key_W, key_b = jax.random.split(key)
         W = make(getattr(self, block), inputs)(key_W, (inputs, outputs))
         return Dense(W, make(self.b, inputs)(key_b, (outputs,)))
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    """The ``encoder`` group of a config, every key present; see :class:`Config`.
+
+    >>> config(size="mini")["size"], config()["dropout"]
+    ('mini', 0.1)
+    """
+    own = {f.name: f.default for f in fields(Config) if f.name not in _GIVEN}
+    return {"size": "tiny"} | own | changes
+
+
+def from_config(group: Any, vocab_size: int, max_length: int) -> Config:
+    """The :class:`Config` of a config's ``encoder`` group, and of a task's vocabulary and length.
+
+    Raises:
+        ValueError: an unknown size, key or name.
+    """
+    given = _known(group, "encoder key", Config, {"size", *config()})
+    size = given.pop("size")
+    return Config.named(size, vocab_size=vocab_size, max_length=max_length, **given)
+
+
+def _known(group: Any, what: str, cls: Any, allowed: Any = None) -> dict[str, Any]:
+    allowed = allowed or {f.name for f in fields(cls)}
+    for key in group:
+        if key not in allowed:
+            raise ValueError(unknown(what, key, sorted(allowed)))
+    return {key: group[key] for key in group}
 
 
 def init_norm(size: int) -> Norm:
@@ -411,7 +456,9 @@ def init_params(key: Array, config: Config, init: Init | None = None) -> Encoder
         )
         return Layer(attention, init_norm(H), FeedForward(inner, outer), init_norm(H))
 
-    return EncoderParams(Embeddings(word, position, segment, init_norm(H)), tuple(layer(k) for k in keys))
+    return EncoderParams(
+        Embeddings(word, position, segment, init_norm(H)), tuple(layer(k) for k in keys)
+    )
 
 
 # ---- the whole encoder -------------------------------------------------------------------------
