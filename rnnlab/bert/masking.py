@@ -10,11 +10,36 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnlab.bert.encoder import mixed
+
 Array = jax.Array
 
 SHARE = 0.15  # of the tokens that are chosen
 MASKED, RANDOM = 0.8, 0.1  # of the chosen; the rest stays as it is
 _LONGEST = 8  # pieces of a word that a place is kept for, where whole words are chosen
+
+
+def shuffled(key: Array, n: int, position: Array, rounds: int = 48) -> Array:
+    """Where ``position`` goes in a random permutation of 0 … n − 1, which is never written out.
+
+    Swap or not: round r pairs x with k_r − x mod n, and a coin that both share says whether they
+    change places. A step of training then costs the same whatever n is; sorting n numbers would
+    take as long as the update itself.
+
+    Args:
+        position: whole numbers 0 … n − 1, any shape, may be traced.
+    Source: Hoang, Morris & Rogaway 2012 (CRYPTO, "An Enciphering Scheme Based on a Card Shuffle").
+    """
+    partners = jax.random.randint(key, (rounds,), 0, n)
+    salts = jax.random.bits(jax.random.fold_in(key, 1), (rounds,), jnp.uint32)
+
+    def swap(x: Array, drawn: tuple[Array, Array]) -> tuple[Array, None]:
+        k, salt = drawn
+        other = k - x + jnp.where(x > k, n, 0)
+        coin = mixed(mixed(jnp.maximum(x, other).astype(jnp.uint32) ^ salt) + salt)
+        return jnp.where(coin >> 31 == 1, other, x), None
+
+    return jax.lax.scan(swap, jnp.asarray(position, jnp.int32), (partners, salts))[0]
 
 
 class Masked(NamedTuple):

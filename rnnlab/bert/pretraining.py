@@ -21,7 +21,6 @@ from rnnlab.bert.encoder import Tokens
 from rnnlab.errors import unknown
 from rnnlab.tasks import files
 from rnnlab.tasks.base import Batch, Goal
-from rnnlab.tasks.hub import shuffled_indices
 from rnnlab.text import corpora
 
 Array = jax.Array
@@ -282,18 +281,29 @@ class SentencePairs:
         return unigram(data) + math.log(2)
 
     def batch(self, data: Corpus, key: Array, index: Any, batch_size: int) -> Batch:
-        """Pairs, their first segments in the order of ``tasks.hub.shuffled_indices``."""
+        """Pairs; an epoch has ⌊N / batch_size⌋ batches, and no first segment twice.
+
+        Raises:
+            ValueError: more than there are.
+        """
         key_order, key_draw = jax.random.split(key)
         followed = jnp.asarray(data.train.followed)
-        rows = shuffled_indices(key_order, len(followed), index, batch_size)
+        batches = len(followed) // batch_size
+        if not batches:
+            raise ValueError(f"batch_size={batch_size}, but there are {len(followed)} pairs")
+        index = jnp.asarray(index, jnp.int32)
+        places = index % batches * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
+        key_order = jax.random.fold_in(key_order, index // batches)
+        rows = masking.shuffled(key_order, len(followed), places)
         return self._batch(data, data.train, followed[rows], jax.random.fold_in(key_draw, index))
 
     def test(self, data: Corpus, key: Array, batch_size: int) -> Batch:
         """Pairs held out, the same at every look: ``batch_size`` of them, all where fewer."""
-        del key
-        followed = data.test.followed
-        chosen = np.random.default_rng(_SPLIT_SEED).permutation(followed)[:batch_size]
-        return self._batch(data, data.test, jnp.asarray(chosen), jax.random.key(_SPLIT_SEED))
+        followed = jnp.asarray(data.test.followed)
+        chosen = np.random.default_rng(_SPLIT_SEED).permutation(len(followed))[:batch_size]
+        # as if it were not known yet: the compiler would draw all of it itself, at its leisure
+        key = jax.lax.optimization_barrier(jax.random.key_data(jax.random.key(_SPLIT_SEED)))
+        return self._batch(data, data.test, followed[chosen], jax.random.wrap_key_data(key))
 
     def _batch(self, data: Corpus, of: Segments, rows: Array, key: Array) -> Batch:
         ids, lengths, first, count = (jnp.asarray(a) for a in of[:4])
