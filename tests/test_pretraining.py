@@ -51,13 +51,13 @@ def test_segments_hold_the_whole_text_in_order(text):
         ids = tokenizer.encode(document, add_special_tokens=False).ids
         own = []
         while place < len(cut.ids) and len(own) < len(ids):
-            assert cut.first[place] + cut.count[place] > place >= cut.first[place]
+            assert cut.first[place] + cut.size[place] > place >= cut.first[place]
             own += cut.ids[place, : cut.lengths[place]].tolist()
             assert (cut.ids[place, cut.lengths[place] :] == 0).all()
             place += 1
         assert own == ids
     assert place == len(cut.ids)
-    ends = cut.first + cut.count - 1
+    ends = cut.first + cut.size - 1
     assert cut.followed.tolist() == [k for k in range(place) if k != ends[k]]
     dot = tokenizer.token_to_id(".")
     assert cut.ids[0, cut.lengths[0] - 1] == dot  # whole sentences
@@ -129,7 +129,7 @@ def test_an_epoch_has_every_pair_once_and_the_next_masks_otherwise(text):
 def test_held_out_documents_stay_out_and_are_the_same_at_every_look(text):
     task = task_of(text)
     data = task.load()
-    assert data.test.count.max() > 1
+    assert data.test.size.max() > 1
     assert len(np.unique(data.train.first)) == 18
     assert len(np.unique(data.test.first)) == 6
     a, b = (arrays(task.test(data, jax.random.key(s), 20)) for s in (0, 1))

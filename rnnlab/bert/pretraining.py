@@ -82,7 +82,7 @@ class Segments(NamedTuple):
     ids: np.ndarray  # (S, M) int32, padded by [PAD]
     lengths: np.ndarray  # (S,) int32
     first: np.ndarray  # (S,) int32, the first segment of its document
-    count: np.ndarray  # (S,) int32, how many its document has
+    size: np.ndarray  # (S,) int32, how many its document has
     followed: np.ndarray  # (N,) int32, the segments that another one of their document follows
 
 
