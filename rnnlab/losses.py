@@ -98,8 +98,8 @@ def reduce(each: Array, mask: Array | None, reduction: str = "mean") -> Array:
 LOSSES: dict[str, Callable[..., Array]] = {"cross_entropy": cross_entropy, "mse": mse}
 
 
-def by_name(name: str) -> Callable[..., Array]:
-    """The loss that a task or a config names.
+def by_name(name: str | Callable[..., Array]) -> Callable[..., Array]:
+    """The loss that a task or a config names; a task's own loss is one already.
 
     Raises:
         ValueError: an unknown name, the nearest named.
@@ -107,6 +107,8 @@ def by_name(name: str) -> Callable[..., Array]:
     >>> by_name("mse") is mse
     True
     """
+    if callable(name):
+        return name
     if name not in LOSSES:
         raise ValueError(unknown("loss", name, LOSSES))
     return LOSSES[name]

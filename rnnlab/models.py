@@ -355,6 +355,8 @@ def without_init(model: Any) -> Any:
     >>> without_init(a) == without_init(ManyToOne(cells.rnn(4), 2))
     True
     """
+    if hasattr(model, "without_init"):  # one that is not made of layers
+        return model.without_init()
     return model.clone(layer=cells.without_init(model.layer), w_y="zeros", b_y="zeros", w_e="zeros")
 
 

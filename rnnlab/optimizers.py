@@ -30,11 +30,13 @@ class Optimizer:
     """W ← W − α · schedule(step) · u, with u the optimiser's direction for the clipped gradient.
 
     Args:
-        name: "sgd", "momentum", "rmsprop" or "adam".
+        name: "sgd", "momentum", "rmsprop", "adam", "adamw" or "lamb". The last two are Adam whose
+            weight decay leaves biases and scales (what has fewer than two axes) alone; "lamb"
+            gives each block a step as long as ‖W‖ (You et al. 2020, arXiv 1904.00962, alg. 2).
         momentum: of "momentum".
         decay: of the squares in "rmsprop".
-        b1, b2: of "adam".
-        eps: of "rmsprop", under the root (PyTorch has it outside), and "adam".
+        b1, b2: of "adam", "adamw" and "lamb".
+        eps: of "rmsprop", under the root (PyTorch has it outside), and of the Adams.
         schedule: "constant", "linear" or "cosine" to zero at ``steps``.
         warmup_steps: of a linear rise from 0 before the schedule.
         steps: in all.
@@ -73,7 +75,10 @@ class Optimizer:
         chain = optax.chain(
             optax.clip_by_global_norm(hyper.clip_norm),
             _DIRECTIONS[self.name](self),
-            optax.add_decayed_weights(hyper.weight_decay),
+            optax.add_decayed_weights(
+                hyper.weight_decay, mask=_matrices if self.name in ("adamw", "lamb") else None
+            ),
+            *([optax.scale_by_trust_ratio()] if self.name == "lamb" else []),
             optax.scale_by_learning_rate(self._rate(hyper.learning_rate)),
         )
 
@@ -98,6 +103,13 @@ _DIRECTIONS: dict[str, Callable[[Optimizer], optax.GradientTransformation]] = {
     "rmsprop": lambda o: optax.scale_by_rms(decay=o.decay, eps=o.eps),
     "adam": lambda o: optax.scale_by_adam(b1=o.b1, b2=o.b2, eps=o.eps),
 }
+
+_DIRECTIONS |= dict.fromkeys(("adamw", "lamb"), _DIRECTIONS["adam"])
+
+
+def _matrices(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
 
 _SCHEDULES: dict[str, Callable[[int], Any]] = {
     "constant": lambda steps: optax.constant_schedule(1.0),

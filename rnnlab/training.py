@@ -371,7 +371,8 @@ def setup_of(config: Any) -> Setup:
 
     Args:
         config: with the groups task (as :func:`rnnlab.tasks.from_config`), cell (as
-            :func:`rnnlab.recurrence.config`), init and training (as :func:`config` lays it out).
+            :func:`rnnlab.recurrence.config`; or what the task's own model is made of), init and
+            training (as :func:`config` lays it out).
     Raises:
         ValueError: an unknown key or name, or values that do not go together.
     """
@@ -384,8 +385,11 @@ def task_of(config: Any) -> Task:
 
 
 def _model(config: Any) -> Any:
+    task = task_of(config)
+    if hasattr(task, "model"):
+        return task.model(config)  # type: ignore[attr-defined]
     init = InitScheme.from_config(config.init)
-    return models.for_task(task_of(config), recurrence.from_config(config.cell, init), init)
+    return models.for_task(task, recurrence.from_config(config.cell, init), init)
 
 
 def _settings(group: Any) -> Settings:

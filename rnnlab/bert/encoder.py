@@ -28,6 +28,8 @@ SIZES = {
     "medium": (8, 512),
     "base": (12, 768),
 }
+# of a Config: what the size, the task's vocabulary and its length say
+_GIVEN = ("vocab_size", "hidden_size", "layers", "heads", "feed_forward_size", "max_length")
 DTYPES = ("float32", "bfloat16", "float64")
 
 
@@ -99,7 +101,8 @@ def _wide(dtype: Any) -> Any:
 
 def dense(p: Dense, x: Array) -> Array:
     """y = W x + b, in the dtype of x: (..., in) -> (..., out)."""
-    return x @ p.W.astype(x.dtype) + p.b.astype(x.dtype)
+    flat = x.reshape(-1, x.shape[-1])  # the gradient of a product of three axes is slow on a CPU
+    return (flat @ p.W.astype(x.dtype) + p.b.astype(x.dtype)).reshape(*x.shape[:-1], -1)
 
 
 def layer_norm(p: Norm, x: Array, eps: float = 1e-12) -> Array:
@@ -246,11 +249,12 @@ def dropout(x: Array, rate: float, seed: Array | None) -> Array:
     if not rate or seed is None:
         return x
     i = jax.lax.iota(jnp.uint32, x.size).reshape(x.shape)
-    kept = _mixed(_mixed(i ^ seed[0]) + seed[1]) >= jnp.uint32(round(rate * 2**32))
+    kept = mixed(mixed(i ^ seed[0]) + seed[1]) >= jnp.uint32(round(rate * 2**32))
     return jnp.where(kept, x / (1 - rate), 0)
 
 
-def _mixed(x: Array) -> Array:
+def mixed(x: Array) -> Array:
+    """A hash of uint32 numbers, one to one: "lowbias32" of Wellons' hash prospector."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
     x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
     return x ^ (x >> 16)
@@ -379,11 +383,54 @@ class Init:
             except ValueError as error:
                 raise ValueError(f"init.{f.name}: {error}") from None
 
+    @staticmethod
+    def config(**changes: str) -> dict[str, Any]:
+        """The ``init`` group of a config, every key present."""
+        return {f.name: f.default for f in fields(Init)} | changes
+
+    @classmethod
+    def from_config(cls, group: Any) -> "Init":
+        """From a config's ``init`` group.
+
+        Raises:
+            ValueError: an unknown key or scheme.
+        """
+        return cls(**_known(group, "init key", cls))
+
     def dense(self, key: Array, block: str, inputs: int, outputs: int) -> Dense:
         """W (inputs, outputs) by the scheme of ``block``, and b."""
         key_W, key_b = jax.random.split(key)
         W = make(getattr(self, block), inputs)(key_W, (inputs, outputs))
         return Dense(W, make(self.b, inputs)(key_b, (outputs,)))
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    """The ``encoder`` group of a config, every key present; see :class:`Config`.
+
+    >>> config(size="mini")["size"], config()["dropout"]
+    ('mini', 0.1)
+    """
+    own = {f.name: f.default for f in fields(Config) if f.name not in _GIVEN}
+    return {"size": "tiny"} | own | changes
+
+
+def from_config(group: Any, vocab_size: int, max_length: int) -> Config:
+    """The :class:`Config` of a config's ``encoder`` group, and of a task's vocabulary and length.
+
+    Raises:
+        ValueError: an unknown size, key or name.
+    """
+    given = _known(group, "encoder key", Config, {"size", *config()})
+    size = given.pop("size")
+    return Config.named(size, vocab_size=vocab_size, max_length=max_length, **given)
+
+
+def _known(group: Any, what: str, cls: Any, allowed: Any = None) -> dict[str, Any]:
+    allowed = allowed or {f.name for f in fields(cls)}
+    for key in group:
+        if key not in allowed:
+            raise ValueError(unknown(what, key, sorted(allowed)))
+    return {key: group[key] for key in group}
 
 
 def init_norm(size: int) -> Norm:

@@ -66,6 +66,12 @@ class Logits(NamedTuple):
     next_sentence: Array  # (B, 2)
 
 
+class Noise(NamedTuple):
+    """How a model's encoder looks to training."""
+
+    dropout: float
+
+
 class _Model(nn.Module):
     """What the models share."""
 
@@ -73,9 +79,9 @@ class _Model(nn.Module):
     init_scheme: Init = Init()
 
     @property
-    def layer(self) -> Config:
+    def layer(self) -> "Noise":
         """What training asks of a model's layer: whether it draws noise."""
-        return self.config
+        return Noise(max(self.config.dropout, self.config.attention_dropout))
 
     def without_init(self) -> Any:
         """The model with its schemes stripped: what a compiled program depends on."""

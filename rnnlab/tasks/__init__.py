@@ -7,7 +7,7 @@ from typing import Any
 from rnnlab.errors import unknown
 from rnnlab.tasks.base import Batch, Goal, Task
 
-# the name in configs -> (module, class)
+# the name in configs -> (module, seen from here, and class)
 TASKS = {
     "adding": ("adding", "Adding"),
     "copy_memory": ("copy_memory", "CopyMemory"),
@@ -18,6 +18,7 @@ TASKS = {
     "pixel_digits": ("pixel_digits", "PixelDigits"),
     "characters": ("characters", "Characters"),
     "forecasting": ("forecasting", "Forecasting"),
+    "sentence_pairs": (".bert.pretraining", "SentencePairs"),
 }
 
 
@@ -36,7 +37,7 @@ def by_name(name: str, **options: Any) -> Task:
     if name not in TASKS:
         raise ValueError(unknown("task", name, TASKS))
     module, cls = TASKS[name]
-    task = getattr(importlib.import_module(f"rnnlab.tasks.{module}"), cls)
+    task = getattr(importlib.import_module(f".{module}", __name__), cls)
     known = [f.name for f in fields(task)]
     for option in options:
         if option not in known:

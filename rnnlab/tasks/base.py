@@ -37,6 +37,7 @@ class Goal(NamedTuple):
 class Task(Protocol):
     """What training needs of a task.
 
+    One that wants another model than :func:`rnnlab.models.for_task` makes has ``model(config)``.
     ``batch`` depends on (data, key, index) alone: where a run is in its data is one whole number,
     and a run that resumes reads on at the very example.
     """
@@ -62,8 +63,8 @@ class Task(Protocol):
         ...
 
     @property
-    def loss(self) -> str:
-        """The name of the loss: "cross_entropy" or "mse"."""
+    def loss(self) -> Any:
+        """The name of the loss, "cross_entropy" or "mse", or the loss itself."""
         ...
 
     @property
