@@ -133,7 +133,8 @@ def _run(
 ):
     k = out_documents.shape[1]
     total = np.zeros(N, np.float32)  # of each document, all zero between queries
-    running = np.empty(N, np.int32)  # documents that have one of the terms so far
+    # documents that have one of the terms so far, and a place more to write to
+    running = np.empty(N + 1, np.int32)
     for row in range(len(bounds) - 1):
         begin, end, base = bounds[row], bounds[row + 1], bases[row]
         best_scores, best_documents = out_scores[row], out_documents[row]
@@ -159,13 +160,14 @@ def _run(
         count, least, place = 0, -1.0, begin
         while place < end and (base + rest) * ROOM >= least:
             term = terms[place]
+            if high[term] == 0:  # nothing is added, by this term or the following ones
+                break
             for posting in range(offsets[term], offsets[term + 1]):
-                if weights[posting] > 0:
-                    document = documents[posting]
-                    if total[document] == 0:
-                        running[count] = document
-                        count += 1
-                    total[document] += times[place] * weights[posting]
+                # no branches: whether a document is new could not be foretold
+                document = documents[posting]
+                running[count] = document
+                count += total[document] == 0
+                total[document] += times[place] * weights[posting]
             rest -= high[term] * times[place]
             place += 1
             # … until the rest cannot bring in another one
@@ -194,8 +196,8 @@ def _run(
             else:
                 for posting in range(start, stop):
                     document = documents[posting]
-                    if total[document] > 0:
-                        total[document] += times[place] * weights[posting]
+                    known = np.float32(total[document] > 0)
+                    total[document] += known * (times[place] * weights[posting])
             rest -= high[term] * times[place]
             place += 1
             if place < end and live > k:
