@@ -205,7 +205,7 @@ def flax(cell_name: str) -> Callable[[Case, bool], Callable[[], Any]]:
         layer = linen.RNN(getattr(linen, cell_name)(case.cell.hidden_size))
         own = to_flax(cell_name, named(case.params))
 
-        def forward(own: Any, xs: jax.Array) -> jax.Array:
+        def forward(own: Any, xs: jax.Array) -> Any:
             return layer.apply({"params": {"cell": own}}, xs)
 
         def loss(own: Any, xs: jax.Array) -> jax.Array:
@@ -288,6 +288,7 @@ def torch(case: Case, both: bool) -> Callable[[], Any]:
             found[f"b_{gate}"] = layer.bias_ih_l0.grad[rows].numpy()
             if kind == "GRU" and gate == "h":
                 found["b_hn"] = layer.bias_hh_l0.grad[rows].numpy()
+        assert xs.grad is not None  # backward has been called
         return found, xs.grad.numpy().swapaxes(0, 1)
 
     return call
