@@ -410,7 +410,7 @@ def figures(table: Table) -> dict[str, Any]:
                 ticks.append(((begun + y - 1) / 2, size))
                 y += 0.7
             ax.set_yticks([t[0] for t in ticks], [t[1] for t in ticks])
-            ax.set(xlim=(0, 1.55 * longest), ylim=(y - 0.6, -0.6), xlabel="ms, median of turns")
+            ax.set(xlim=(0, 1.75 * longest), ylim=(y - 0.6, -0.6), xlabel="ms, median of turns")
             ax.grid(visible=False, axis="y")
             plots.title(ax, f"{CELLS[name][0]}, {words}")
     return {

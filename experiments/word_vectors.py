@@ -2,13 +2,17 @@
 
     rnnlab run --config=experiments/word_vectors.py
 
-Skip-gram and CBOW, with negative sampling and with hierarchical softmax, and FastText; D = 64, 12,000
-reviews (3.0M words) in three epochs, the last 2% of the documents held out. About 3 minutes on 2
-cores with rnnlab[data,fast] and gensim (for the sets of word similarity); ":full" has all reviews,
-D = 100 and 5 epochs.
+Skip-gram and CBOW, with negative sampling and with hierarchical softmax, and FastText; D = 64,
+12,000 reviews (3.0M words) in three epochs, the last 2% of the documents held out. About 1.5
+minutes on 2 cores with rnnlab[data,fast] and gensim (for the sets of word similarity); ":full" has
+all reviews, D = 100 and 5 epochs.
 
 Expected: what was held out is told from noise in well over two thirds of the cases by both of
 Word2Vec's directions; related pairs of WordSim-353 are nearer than random ones.
+
+Found: unseen words as expected and ρ = .32 on WordSim-353; the three counts of comparisons are
+missed by some variants (skip-gram tells a word of the context from noise in half of the cases:
+frequent words, thinned in training, are most of what is held out). At this size, that is.
 """
 
 import importlib.util
@@ -266,7 +270,7 @@ def _map(table: Table) -> tuple[Any, str]:
 
 def apart(at: np.ndarray, width: float = 0.13, height: float = 0.035) -> np.ndarray:
     """Places for labels (n, 2), to the right of their points, moved until none covers another."""
-    places = at + [0.012, 0.0]
+    places = [*at, 0.012, 0.0]
     order = np.argsort(-places[:, 1])
     for _ in range(200):
         moved = False
