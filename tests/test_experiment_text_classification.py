@@ -27,7 +27,7 @@ def small(**changes):
 def ran(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("text_classification") / "run"
     module = experiment.load(FILE).module
-    methods = (*module.COUNTED, "RNN", "LSTM")  # the others take as long and show no more
+    methods = (*module.COUNTED, "RNN")  # the others compile as long and show no more
     experiment.run(FILE, small(), sweep={"task.method": methods}, workdir=workdir, progress=False)
     return experiment.load_run(workdir)
 
@@ -38,8 +38,11 @@ def test_a_small_run_draws(ran):
     verdicts = {c.statement: c.verdict for c in ran.claims}
     undecided = [s for s, v in verdicts.items() if v == "undecided"]
     assert undecided == [
+        "A recurrent network reads in order",
+        "An LSTM classifies better than a simple RNN",
         "A GRU classifies better than a simple RNN",
         "Reading both ways classifies better",
+        "An LSTM classifies better than bag of words, from a few thousand sentences",
     ]
     assert verdicts["Bag of words ignores order"] == "holds"
     found = {m.config["task"]["method"]: m.result for m in ran.table}
@@ -49,7 +52,7 @@ def test_a_small_run_draws(ran):
     assert found["words, 2-grams"]["dimension"] == (
         found["word 1-grams"]["dimension"] + found["word 2-grams"]["dimension"]
     )
-    assert found["RNN"]["parameters"] < found["LSTM"]["parameters"]
+    assert found["RNN"]["accuracy"] > 0.45
 
 
 def test_permuting_keeps_the_words():
