@@ -15,6 +15,7 @@ import numpy as np
 from rnnlab import cells, gradients, losses, models, records, recurrence, training
 from rnnlab.checkpoints import digest
 from rnnlab.records import UserError
+from rnnlab.tasks.base import lengths_of
 from rnnlab.training import STATUS, Setup, Train, TrainState
 
 PARAMS = "params"  # in a run directory: <member>.npz
@@ -104,21 +105,29 @@ def _look(train: Train, state: TrainState, data: Any) -> tuple[dict[str, Any], d
     """(log10 ‖∂L/∂s_t‖ of each part of the state (B, T), ‖∂L/∂block‖ of each block)."""
     setup, own = train.setup, state.params["params"]
     batch, start = train.window(state, data)
+    lengths = lengths_of(batch)
     loss_of = losses.by_name(setup.task.loss)
 
     def loss(outputs: Any) -> Any:
         return loss_of(outputs, batch.targets, batch.mask, setup.settings.reduction)
 
     def read_out(ys: Any) -> Any:
-        h = ys[:, -1] if setup.task.many_to_one else ys
+        if not setup.task.many_to_one:
+            h = ys
+        elif lengths is None:
+            h = ys[:, -1]
+        else:
+            last = jnp.maximum(lengths - 1, 0)
+            h = jnp.take_along_axis(ys, last[:, None, None], axis=1)[:, 0]
         return loss(cells.output(h, own["W_hy"], own["b_y"], setup.model.activation))
 
     def whole(params: Any) -> Any:
-        return loss(setup.model.apply(params, batch.inputs, initial_state=start)[0])
+        outputs, _ = setup.model.apply(params, batch.inputs, lengths=lengths, initial_state=start)
+        return loss(outputs)
 
     xs = _features(setup, batch.inputs)
     curve = gradients.adjoint_norms(
-        setup.model.layer, own["recurrent"], xs, read_out, initial_state=start
+        setup.model.layer, own["recurrent"], xs, read_out, initial_state=start, lengths=lengths
     )
     grads = jax.grad(whole)(state.params)["params"]
     blocks = grads.pop("recurrent")._asdict() | grads

@@ -20,7 +20,7 @@ from rnnlab.errors import unknown
 from rnnlab.initializers import InitScheme
 from rnnlab.optimizers import Hyper, Optimizer
 from rnnlab.regularisers import check_omega, omega_gradient
-from rnnlab.tasks.base import Batch, Task
+from rnnlab.tasks.base import Batch, Task, lengths_of
 
 Array = jax.Array
 
@@ -273,7 +273,7 @@ class Train:
 
         def run(params: Any) -> tuple[Array, Any]:
             outputs, carry = model.apply(
-                params, batch.inputs, initial_state=start, key=key,
+                params, batch.inputs, lengths=lengths_of(batch), initial_state=start, key=key,
                 deterministic=not self._draws, engine=settings.engine,
             )  # fmt: skip
             return loss_of(outputs), carry
@@ -291,7 +291,9 @@ class Train:
         settings = self.setup.settings
         key = jax.random.fold_in(self._keys(state)[2], state.step)
         batch = self.setup.task.test(data, key, settings.eval_batch_size)
-        outputs, _ = self.setup.model.apply(state.params, batch.inputs, engine=settings.engine)
+        outputs, _ = self.setup.model.apply(
+            state.params, batch.inputs, lengths=lengths_of(batch), engine=settings.engine
+        )
         return self.setup.task.score(outputs, batch)
 
     def _keys(self, state: TrainState) -> tuple[Array, Array, Array]:

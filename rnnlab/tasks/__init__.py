@@ -19,6 +19,7 @@ TASKS = {
     "characters": ("characters", "Characters"),
     "forecasting": ("forecasting", "Forecasting"),
     "sentence_pairs": (".bert.pretraining", "SentencePairs"),
+    "movie_reviews": ("reviews", "MovieReviews"),
 }
 
 

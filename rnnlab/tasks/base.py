@@ -20,6 +20,20 @@ class Batch(NamedTuple):
     mask: Array  # (B,) or (B, T) bool: which targets count
 
 
+class RaggedBatch(NamedTuple):
+    """Sequences of different lengths, padded to T; the rest as :class:`Batch`."""
+
+    inputs: Array
+    targets: Array
+    mask: Array
+    lengths: Array  # (B,) int32, real steps of each; what comes after them never matters
+
+
+def lengths_of(batch: Any) -> Array | None:
+    """The lengths (B,) of a batch's sequences; None where all have T steps."""
+    return getattr(batch, "lengths", None)
+
+
 class Goal(NamedTuple):
     """When a task counts as solved: the metric of :meth:`Task.score` and its bound."""
 
