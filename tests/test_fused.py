@@ -1,5 +1,6 @@
 """The fused engine against the definition: values, gradients, their gradients, transformations."""
 
+import re
 from functools import partial
 
 import jax
@@ -447,6 +448,26 @@ def test_no_weight_gradient_is_added_up_in_a_loop(name):
     for eqn in found:
         carried = [out.aval.shape for out in eqn.outvars]
         assert all(shape in ((), (B, H)) or shape[:2] == (T, B) for shape in carried), carried
+
+
+@pytest.mark.parametrize("batch", [1, 2, 32])
+@each_kind
+def test_no_array_over_time_is_copied_in_a_step(name, batch):
+    """Else the time grows with T²: seen in what XLA compiles, whatever the machine is doing."""
+    cell, steps = CELLS[name], 97
+    args = draw(cell, batch=(batch,), steps=steps)
+
+    def loss(args, weights):
+        return (fused(cell, *args)[0] * weights).sum()
+
+    weights = jnp.ones((steps, batch, H))
+    text = jax.jit(jax.grad(loss)).lower(args, weights).compile().as_text()
+    blocks = dict(re.findall(r"^%?([\w.\-]+) \(.*?\{\n(.*?)^\}", text, re.M | re.S))
+    bodies = set(re.findall(r"body=%?([\w.\-]+)", text))
+    assert len(bodies) == 2
+    for body in bodies:
+        assert f"[{steps},{batch}," in blocks[body]
+        assert not re.search(rf"= \w+\[{steps},\S* copy\(", blocks[body])
 
 
 # ---- what it runs ------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ def _tanh_slope(a: Array) -> Array:
     return 1 - a * a
 
 
+FEW = 8  # examples
+
 # f'(a) by f(a)
 SLOPES: dict[str, Callable[[Array], Array]] = {
     "tanh": _tanh_slope,
@@ -182,6 +184,7 @@ class _Equations(Protocol):
     """
 
     widths: ClassVar[tuple[int, ...]]  # of kept arrays, in H
+    adjoints: ClassVar[tuple[int, ...]]  # of d_pre
 
     def pack(self, params: Any) -> Any:
         """The weights as the steps use them; once, outside the loops."""
@@ -199,7 +202,7 @@ class _Equations(Protocol):
         ...
 
     def gradients(self, params: Any, rows: Array, d_pre: Any, kept: Any) -> Any:
-        """(∂L/∂params, ∂L/∂xs) by all steps' rows and d_pre."""
+        """(∂L/∂params, ∂L/∂xs) by all steps' rows, d_pre, and what is kept and not written over."""
         ...
 
 
@@ -287,16 +290,21 @@ def _backwards(
     weights = equations.pack(params)
     ys, rows, kept = residuals
     d_ys, d_final = d
-    # without pre-activations to write over, it writes over what it has just read
-    in_place = bool(kept)
-    pre = kept if in_place else (d_ys,)
+    # the adjoints go where the pre-activations are, or without such where d_ys are; but not those
+    # of a few examples: XLA:CPU (jaxlib 0.10.2) makes their products in a kernel of its own, which
+    # reads once more what has been written over, and so copies whole arrays in every step
+    count, few = len(equations.adjoints), math.prod(d_ys.shape[1:-1]) < FEW
+    apart = tuple(_empty(d_ys, width * H) for width in equations.adjoints)
+    over_d_ys = not kept and not few
+    pre = apart if few else kept[:count] or (d_ys,)
 
     def body(k: Array, carry: Any) -> Any:
         d, pre, norms = carry
         t = T - 1 - k
-        # the adjoints go where these come from, so these are read first
-        values = tuple(_at(array, t) for array in pre)
-        d_y = _at(d_ys, t) if in_place else values[0]
+        # what is written over is read first
+        sources = kept if few else (*pre, *kept[count:])
+        values = tuple(_at(array, t) for array in sources)
+        d_y = values[0] if over_d_ys else _at(d_ys, t)
         new = d._replace(h=d.h + d_y)
         h = _at(rows, t)[..., :H]
         d_before, d_pre, total = equations.adjoint(weights, h, _at(ys, t), values, new)
@@ -310,8 +318,8 @@ def _backwards(
             norms = jax.tree.map(
                 lambda array, a: _put(array, jnp.linalg.norm(a, axis=-1), t), norms, total
             )
-        written = tuple(_put(array, value, t) for array, value in zip(pre, d_pre, strict=False))
-        return d_before, (*written, *pre[len(written) :]), norms
+        pre = tuple(_put(array, value, t) for array, value in zip(pre, d_pre, strict=True))
+        return d_before, pre, norms
 
     d_start, pre, norms = jax.lax.fori_loop(0, T, body, (d_final, pre, norms))
     d_params, d_xs = equations.gradients(params, rows, pre, kept)
@@ -418,6 +426,7 @@ class _RNN:
 
     activation: str
     widths: ClassVar[tuple[int, ...]] = ()  # f' is known by h_t
+    adjoints: ClassVar[tuple[int, ...]] = (1,)
 
     def pack(self, params: RNNParams) -> _Packed:
         return _packed(params, "h", params.W_hh.shape[0])
@@ -450,6 +459,7 @@ class _LSTM:
     """
 
     widths: ClassVar[tuple[int, ...]] = (4, 1)  # a, C_{t−1}
+    adjoints: ClassVar[tuple[int, ...]] = (4,)
 
     def pack(self, params: LSTMParams) -> _Packed:
         return _packed(params, "fioc", params.W_hf.shape[0])
@@ -484,7 +494,7 @@ class _LSTM:
     def gradients(
         self, params: LSTMParams, rows: Array, d_pre: Any, kept: Any
     ) -> tuple[LSTMParams, Array]:
-        d_a, _ = d_pre
+        (d_a,) = d_pre
         d_W = _unstack(_over_time(rows, d_a), "fioc", params.W_hf.shape[0])
         return LSTMParams(**d_W), _to_inputs(params, "fioc", d_a)
 
@@ -494,6 +504,7 @@ class _GRU:
     """z, r = σ(W·[h_{t−1}, x_t] + b); h̃ = tanh(W_h·[r*h_{t−1}, x_t] + b_h); h_t as in cells.GRU."""
 
     widths: ClassVar[tuple[int, ...]] = (2, 1, 1)  # a of z and r, a of h̃, r*h_{t−1}
+    adjoints: ClassVar[tuple[int, ...]] = (2, 1)
 
     def pack(self, params: GRUParams) -> tuple[_Packed, _Packed]:
         H = params.W_hh.shape[0]
@@ -525,7 +536,7 @@ class _GRU:
     def gradients(
         self, params: GRUParams, rows: Array, d_pre: Any, kept: Any
     ) -> tuple[GRUParams, Array]:
-        (d_zr, d_h, r_h), H = d_pre, params.W_hh.shape[0]
+        (d_zr, d_h), r_h, H = d_pre, kept[2], params.W_hh.shape[0]
         d_W = _unstack(_over_time(rows, d_zr), "zr", H)
         d_Wx = _over_time(rows[..., H:], d_h)
         d_xs = _to_inputs(params, "zr", d_zr) + _to_inputs(params, "h", d_h)
@@ -542,6 +553,7 @@ class _GRUResetAfter:
     """
 
     widths: ClassVar[tuple[int, ...]] = (3, 1)  # a of z and r, and q; a of h̃
+    adjoints: ClassVar[tuple[int, ...]] = (3, 1)
 
     def pack(self, params: GRUParams) -> tuple[_Packed, Array]:
         assert params.b_hn is not None  # _equations saw to it
