@@ -1,0 +1,272 @@
+"""A BERT-Tiny beside PyTorch's: one pre-training update, and the time to read a sentence.
+
+    rnnlab run --config=experiments/speed_bert.py
+
+Both start from the same weights and take the same batch (masked words and next sentence, AdamW, no
+dropout); their losses must agree before they take turns in one process. PyTorch is measured twice:
+Hugging Face's BertForPreTraining as it is, which reads out every token, and with its head on the
+hidden words alone, as rnnlab has it; the faster counts. Then one sentence is read, beside a table
+of word vectors. About 2 minutes on 2 cores with nothing else running; needs torch, transformers.
+
+Expected: an update at least as fast as PyTorch's; a BERT slower than a table of vectors by far.
+"""
+
+import importlib.util
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from rnnlab import plots
+from rnnlab.bert import encoder, heads, masking, pretraining
+from rnnlab.bert.encoder import Tokens
+from rnnlab.claims import Claim
+from rnnlab.convert import huggingface
+from rnnlab.optimizers import Hyper, Optimizer
+from rnnlab.records import Table
+
+SAME = 1e-4  # of the loss
+RATE = 1e-4
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """One scale only."""
+    if arg not in (None, ""):
+        raise ValueError(f"speed_bert.py takes no argument, got {arg!r}")
+    config = ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "encoder": encoder.config(dropout=0.0, attention_dropout=0.0),
+            "vocab_size": 30522,
+            "batch_size": 32,
+            "length": 128,
+            "run": {"repeats": 9, "seconds_per_member": 100.0, "seconds_per_group": 0.0},
+        }
+    )
+    return config.lock()
+
+
+def get_sweep(config: Any) -> dict[Any, Any]:
+    """Both published activations."""
+    del config
+    return {"encoder.activation": ("gelu", "gelu_tanh")}
+
+
+def check(config: Any) -> None:
+    """Refuse noise, which the sides would draw apart, and a machine without PyTorch."""
+    encoder.from_config(config.encoder, config.vocab_size, config.length)
+    if config.encoder.dropout or config.encoder.attention_dropout:
+        raise ValueError("speed_bert.py compares losses: dropout must be 0.0 on both sides")
+    for package in ("torch", "transformers"):
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"speed_bert.py measures against {package}: pip install {package}")
+
+
+def draw_batch(config: Any, key: jax.Array) -> tuple[Tokens, pretraining.Targets, jax.Array]:
+    """Random pairs, a seventh of their words hidden."""
+    B, T, V = config.batch_size, config.length, config.vocab_size
+    key_ids, key_mask, key_class = jax.random.split(key, 3)
+    ids = jax.random.randint(key_ids, (B, T), 5, V, jnp.int32)
+    words = jnp.ones((B, T), bool).at[:, 0].set(False)
+    hidden = masking.hide(key_mask, ids, words, 4, (5, V))
+    segments = jnp.broadcast_to((jnp.arange(T) >= T // 2).astype(jnp.int32), (B, T))
+    answer = jax.random.bernoulli(key_class, 0.5, (B,)).astype(jnp.int32)
+    tokens = Tokens(hidden.ids, segments, jnp.ones((B, T), bool), hidden.positions)
+    return tokens, pretraining.Targets(hidden.targets, answer), hidden.counts
+
+
+def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
+    """Check that both sides compute the same loss, then time them turn and turn about."""
+    sizes = encoder.from_config(config.encoder, config.vocab_size, config.length)
+    batch = jax.tree.map(np.asarray, draw_batch(config, key))
+    params = heads.Pretraining(sizes).init(key, jnp.zeros((1, 1), jnp.int32))
+    ours, theirs = Ours(sizes, params, batch), Theirs(sizes, params, batch)
+    losses = [ours.update(), theirs.update(False), Theirs(sizes, params, batch).update(True)]
+    if not max(losses) - min(losses) <= SAME * max(losses):
+        raise AssertionError(f"the losses differ: {losses}")
+    sides: dict[str, Callable[[], Any]] = {
+        "rnnlab": ours.update,
+        "torch": lambda: theirs.update(False),
+        "torch_hidden": lambda: theirs.update(True),
+        "rnnlab_read": ours.read,
+        "torch_read": theirs.read,
+        "vectors_read": ours.look_up,
+    }
+    ms: dict[str, list[float]] = {side: [] for side in sides}
+    for turn in range(-1, config.run.repeats):
+        for side, call in sides.items():
+            time.sleep(0.05)  # threads of the other side stop spinning
+            calls = 20 if side.endswith("read") else 1
+            start = time.perf_counter()
+            for _ in range(calls):
+                call()
+            if turn >= 0:
+                ms[side].append(1e3 * (time.perf_counter() - start) / calls)
+    for side, values in ms.items():
+        log(side=side, ms=values)
+    medians = {f"{side}_ms": float(np.median(values)) for side, values in ms.items()}
+    best = min(medians["torch_ms"], medians["torch_hidden_ms"])
+    return medians | {"best_torch_ms": best, "ratio": best / medians["rnnlab_ms"],
+                      "apart": (max(losses) - min(losses)) / max(losses)}  # fmt: skip
+
+
+class Ours:
+    """rnnlab's update and its reading of the first row."""
+
+    def __init__(self, sizes: encoder.Config, params: Any, batch: Any) -> None:
+        model = heads.Pretraining(sizes)
+        tokens, targets, counts = self.batch = jax.tree.map(jnp.asarray, batch)
+        hyper = Hyper(*(jnp.float32(v) for v in (RATE, np.inf, 0.01, 0.0)))
+        optimizer = Optimizer("adamw").transform(hyper)
+        self.params, self.state = params, optimizer.init(params)
+
+        def update(params: Any, state: Any) -> Any:
+            def loss(params: Any) -> Any:
+                return pretraining.loss(model.apply(params, tokens)[0], targets, counts)
+
+            value, grads = jax.value_and_grad(loss)(params)
+            updates, state = optimizer.update(grads, state, params)
+            return value, jax.tree.map(jnp.add, params, updates), state
+
+        self._update = jax.jit(update, donate_argnums=(0, 1))
+        self._read = jax.jit(
+            lambda params, ids: encoder.encode(sizes, params["params"]["encoder"], Tokens(ids)).last
+        )
+        self.ids = np.asarray(tokens.ids[:1])
+        self.table = np.asarray(params["params"]["encoder"].embeddings.word)
+        # the update is given its own buffers
+        self.params = jax.tree.map(jnp.array, params)
+        self.own = params
+
+    def update(self) -> float:
+        """The loss before it."""
+        loss, self.params, self.state = self._update(self.params, self.state)
+        jax.block_until_ready(self.params)
+        return float(loss)
+
+    def read(self) -> Any:
+        """Contextual vectors of one sentence."""
+        return self._read(self.own, self.ids).block_until_ready()
+
+    def look_up(self) -> Any:
+        """What word vectors do: a row a word."""
+        return self.table[self.ids]
+
+
+class Theirs:
+    """Hugging Face's BertForPreTraining with PyTorch's fused AdamW."""
+
+    def __init__(self, sizes: encoder.Config, params: Any, batch: Any) -> None:
+        import torch
+        import transformers
+
+        self.torch = torch
+        act = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh"}[sizes.activation]
+        module: Any = transformers.BertForPreTraining(
+            transformers.BertConfig(
+                vocab_size=sizes.vocab_size, hidden_size=sizes.hidden_size,
+                num_hidden_layers=sizes.layers, num_attention_heads=sizes.heads,
+                intermediate_size=sizes.feed_forward_size, hidden_act=act,
+                max_position_embeddings=sizes.max_length, hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+            )
+        )  # fmt: skip
+        start = {name: torch.tensor(a) for name, a in huggingface.to_arrays(params).items()}
+        module.load_state_dict(start, strict=False)
+        self.module, self.optimizer = (
+            module,
+            torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=0.01, fused=True),
+        )
+        tokens, targets, counts = batch
+
+        def whole(a: Any) -> Any:
+            return torch.tensor(np.asarray(a), dtype=torch.int64)
+
+        self.inputs = {"input_ids": whole(tokens.ids), "token_type_ids": whole(tokens.segments),
+                       "attention_mask": whole(tokens.mask)}  # fmt: skip
+        rows = np.nonzero(counts)[0]
+        self.rows, self.columns = whole(rows), whole(tokens.positions[counts])
+        self.words, self.answer = whole(targets.words[counts]), whole(targets.next_sentence)
+        self.labels = torch.full(tokens.ids.shape, -100)
+        self.labels[self.rows, self.columns] = self.words
+
+    def update(self, hidden_only: bool) -> float:
+        """The loss before it; the head on all tokens, or on the hidden ones."""
+        module, loss_of = self.module, self.torch.nn.functional.cross_entropy
+        self.optimizer.zero_grad()
+        if hidden_only:
+            last, pooled = module.bert(**self.inputs)[:2]
+            words, following = module.cls(last[self.rows, self.columns], pooled)
+            loss = loss_of(words, self.words) + loss_of(following, self.answer)
+        else:
+            loss = module(**self.inputs, labels=self.labels, next_sentence_label=self.answer).loss
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def read(self) -> Any:
+        """PyTorch's BertModel on one sentence."""
+        with self.torch.inference_mode():
+            return self.module.bert(self.inputs["input_ids"][:1])[0]
+
+
+# ---- the figure --------------------------------------------------------------------------------
+
+
+def figures(table: Table) -> dict[str, Any]:
+    """Times of an update and of reading a sentence."""
+    figure, axes = plots.new_figure(1, 2, size=(10, 3.2))
+    parts = (
+        (axes[0, 0], "an update", (("rnnlab_ms", "rnnlab"),
+                                   ("torch_hidden_ms", "PyTorch, hidden words"),
+                                   ("torch_ms", "PyTorch, all tokens"))),
+        (axes[0, 1], "reading a sentence", (("vectors_read_ms", "word vectors"),
+                                            ("rnnlab_read_ms", "rnnlab"),
+                                            ("torch_read_ms", "PyTorch"))),
+    )  # fmt: skip
+    result = table[0].result
+    for ax, what, sides in parts:
+        for y, (side, name) in enumerate(sides):
+            colour = plots.COLOURS[1] if name == "rnnlab" else "#999999"
+            ax.barh(-y, result[side], color=colour, height=0.6)
+            ax.text(result[side], -y, f" {result[side]:.3g} ms", va="center", fontsize=8)
+        ax.set_yticks([-y for y in range(len(sides))], [name for _, name in sides])
+        ax.set(xlabel="ms, median", xlim=(0, 1.3 * max(result[side] for side, _ in sides)))
+        plots.title(ax, what)
+    config = table[0].config
+    caption = (f"BERT-{config['encoder']['size']}, {config['batch_size']} pairs of "
+               f"{config['length']} tokens, V = {config['vocab_size']}.")  # fmt: skip
+    return {"speed": (figure, caption)}
+
+
+# ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
+
+
+def claims(table: Table) -> list[Claim]:
+    """The bounds of BERT's speed."""
+
+    def as_fast() -> tuple[bool, str]:
+        ratios = table.stack("ratio")
+        said = ", ".join(f"{m.result['rnnlab_ms']:.0f} ms against {m.result['best_torch_ms']:.0f} "
+                         f"ms ({m.result['ratio']:.2f}x)" for m in table)  # fmt: skip
+        return bool(
+            (ratios >= 1).all()
+        ), f"{said}; losses equal to {table.stack('apart').max():.0e}"
+
+    def slower() -> tuple[bool, str]:
+        ours, vectors = table.stack("rnnlab_read_ms"), table.stack("vectors_read_ms")
+        return bool((ours >= 10 * vectors).all()), (
+            f"{ours.min():.2f} ms against {1e3 * vectors.max():.1f} µs a sentence"
+        )
+
+    return [
+        Claim("An update of BERT-Tiny is at least as fast as PyTorch's", "rnnlab",
+              "ratio of median times at least 1, against the faster of two ways; equal losses",
+              "holds", as_fast),
+        Claim("BERT is slower to run than word vectors", "the notes, claim 9",
+              "reading a sentence takes 10 times as long or more", "holds", slower),
+    ]  # fmt: skip

@@ -1,0 +1,63 @@
+"""experiments/bert_pretraining.py: a small run on a text of its own, and claims that can turn."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnlab import experiment, records, runner, sweep
+
+pytest.importorskip("tokenizers")
+FILE = Path(__file__).parent.parent / "experiments" / "bert_pretraining.py"
+
+
+def test_a_small_run_draws_and_decides(tmp_path):
+    rng = np.random.default_rng(0)
+    topics = ("bank money loan", "river water fish", "king crown castle", "star moon sky")
+    parts = [
+        " ".join(" ".join(rng.choice(topic.split(), 4)) + "." for _ in range(10))
+        for topic in topics * 3
+    ]
+    (tmp_path / "text.txt").write_text("\n\n".join(parts))
+    small = {
+        "task.corpus": str(tmp_path / "text.txt"),
+        "task.length": 16,
+        "task.vocab_size": 80,
+        "task.test_share": 0.3,
+        "training.batch_size": 4,
+        "training.steps": 4,
+        "training.eval_every": 2,
+        "training.warmup_steps": 1,
+        "training.eval_batch_size": 20,
+    }
+    config = sweep.apply(experiment.load(FILE).get_config(), small)
+    runner.check(config)
+    experiment.run(FILE, config, workdir=tmp_path / "run", progress=False)
+    run = experiment.load_run(tmp_path / "run")
+    assert set(run.figures) == {"losses"}
+    assert "undecided" not in {c.verdict for c in run.claims}
+    assert len(run.table) == 2
+    for member in run.table:
+        result = member.result
+        assert result["baseline"] == pytest.approx(result["unigram"] + math.log(2))
+        assert 1 < result["pairs"] <= 20
+
+
+def test_claims_can_come_out_the_other_way():
+    loaded = experiment.load(FILE)
+    config = loaded.get_config()
+
+    def verdicts(words=6.0, right=0.55, loss=6.7):
+        members = []
+        for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
+            result = {"word_loss": words, "next_accuracy": right, "loss": loss, "pairs": 2500,
+                      "unigram": 7.2, "baseline": 7.9}  # fmt: skip
+            nested = records.with_overrides(config.to_dict(), overrides)
+            members.append(records.Member(index, overrides, nested, 0.0, result))
+        return "".join("+-"[not c.check()[0]] for c in loaded.module.claims(records.Table(members)))
+
+    assert verdicts() == "+++"
+    assert verdicts(words=7.3) == "-++"
+    assert verdicts(right=0.529) == "+-+"  # .5 + 3·.01
+    assert verdicts(loss=8.0) == "++-"
