@@ -10,6 +10,10 @@ three seeds each. About 3 minutes on 2 cores; ":full" has IMDB's 24,904 long rev
 Expected, from the notes: n-grams see order and bag of words does not (claim 1), at the price of
 many times the dimension (claim 5); TF-IDF takes the weight off the commonest words (claim 2) and
 classifies better than counts (1.2); a gated network is better than a simple one (claim 17).
+Measured, to ±1 point: words with 2-grams 77.8%, bag of words and the notes' TF-IDF both 76.6% (so
+that 1.2 is refuted here, though the ten commonest words fall from 24% of the weight to 5%), Bi-GRU
+76.6, GRU 76.4, LSTM 75.2, Bi-RNN 75.1, RNN 74.5; 15, 73, 105 and 108 thousand n-grams of n = 1 to
+4. Sparse features and their regression take .1 to .8 s, a network 7 to 12 s with its compilation.
 """
 
 import time
@@ -299,8 +303,8 @@ METHODS = COUNTED | {name: network(name) for name in CELLS}
 
 
 def figures(table: Table) -> dict[str, Any]:
-    """The table, accuracy against what it takes, and what n does."""
-    return {"summary": _summary(table), "cost": _cost(table), "ngrams": _ngrams(table)}
+    """The notes' table, and what n does."""
+    return {"summary": _summary(table), "ngrams": _ngrams(table)}
 
 
 def medians(table: Table, name: str) -> dict[str, float]:
@@ -344,40 +348,9 @@ def _summary(table: Table) -> tuple[Any, str]:
     return figure, (
         "What each kind of feature gives and costs; medians over seeds. Accuracy on the reviews "
         f"held out, known to ±{deviation:.1f} points (one standard deviation). Sparse features are "
-        "read by a logistic regression; the dimension of a network is that of the state read."
+        "read by a logistic regression, timed without the choice of C; a network is timed "
+        "with its compilation, and its dimension is that of the state read."
     )
-
-
-def _cost(table: Table) -> tuple[Any, str]:
-    figure, axes = plots.new_figure(1, 2, size=(11, 4.2), share_y=True)
-    accuracy = medians(table, "accuracy")
-    for ax, (name, label) in zip(
-        axes[0],
-        (("fit_s", "seconds of training"), ("parameters", "parameters learned")),
-        strict=True,
-    ):
-        cost = medians(table, name)
-        for k, kind in enumerate((COUNTED, CELLS)):
-            chosen = [m for m in accuracy if m in kind]
-            ax.scatter([cost[m] for m in chosen], [100 * accuracy[m] for m in chosen], s=24,
-                       color=plots.COLOURS[k + 1], zorder=3,
-                       label=("sparse, logistic regression", "recurrent networks")[k])  # fmt: skip
-        ax.set_xscale("log")
-        ax.set_xlabel(label)
-        ax.grid(alpha=0.2)
-        shown = sorted(accuracy, key=accuracy.__getitem__)
-        low, high = ax.get_ylim()
-        places = plots.spread(
-            [100 * accuracy[m] for m in shown], 0.045 * (high - low), low, high
-        )  # fmt: skip
-        for method, y in zip(shown, places, strict=True):
-            ax.annotate(method, (cost[method], 100 * accuracy[method]), (1.02, y), fontsize=7,
-                        textcoords=("axes fraction", "data"), va="center",
-                        arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.5},
-                        annotation_clip=False)  # fmt: skip
-    axes[0, 0].set_ylabel("accuracy, %")
-    axes[0, 0].legend(fontsize=8, loc="lower left", frameon=False)
-    return figure, "Accuracy on the reviews held out against what it takes; medians over seeds."
 
 
 def _ngrams(table: Table) -> tuple[Any, str]:

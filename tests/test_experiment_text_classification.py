@@ -33,7 +33,7 @@ def ran(tmp_path_factory):
 
 
 def test_a_small_run_draws(ran):
-    assert set(ran.figures) == {"summary", "cost", "ngrams"}
+    assert set(ran.figures) == {"summary", "ngrams"}
     assert all(path.stat().st_size > 10_000 for path, _ in ran.figures.values())
     verdicts = {c.statement: c.verdict for c in ran.claims}
     undecided = [s for s, v in verdicts.items() if v == "undecided"]
