@@ -270,7 +270,7 @@ def _map(table: Table) -> tuple[Any, str]:
 
 def apart(at: np.ndarray, width: float = 0.13, height: float = 0.035) -> np.ndarray:
     """Places for labels (n, 2), to the right of their points, moved until none covers another."""
-    places = [*at, 0.012, 0.0]
+    places = at + np.array([0.012, 0.0])
     order = np.argsort(-places[:, 1])
     for _ in range(200):
         moved = False
