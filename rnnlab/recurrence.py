@@ -70,8 +70,8 @@ def unroll(
         engine: "scan", the definition; "fused", the same with a hand-written adjoint, for RNN, LSTM
             and GRU without options, wrappers and taps, in reverse mode only; "fused_recompute", it
             with √T memory; "newton", all steps at once, for the same cells; :class:`Fused` or
-            :class:`Newton` with options of their own; "auto": as :mod:`rnnlab.engines.choice` has
-            it from measurements, scan where nothing else can.
+            :class:`Newton` with options of their own; "auto": fused where it can
+            (:mod:`rnnlab.engines.choice`), else scan.
     Returns:
         (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third:
         {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
