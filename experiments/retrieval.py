@@ -160,14 +160,16 @@ def rank(config: Any, found: collections.Collection, model: BM25, depth: int) ->
 
 def formula() -> dict[str, Any]:
     """The notes' formula on its own: against tf, |d| and df."""
-    tf, lengths = np.arange(0, 101), np.geomspace(0.1, 10, 41)
+    tf, lengths, notes = np.arange(0, 101), np.geomspace(0.1, 10, 41), "robertson"
     return {
         "tf": tf,
-        "by_tf": [bm25.frequency_part(tf, 1, 1, k1=k1) for k1 in GRID_K1],
+        "by_tf": [bm25.frequency_part(tf, 1, 1, k1=k1, variant=notes) for k1 in GRID_K1],
         "lengths": lengths,
-        "by_length": [bm25.frequency_part(3, lengths, 1, k1=K1, b=b) for b in GRID_B],
+        "by_length": [
+            bm25.frequency_part(3, lengths, 1, k1=K1, b=b, variant=notes) for b in GRID_B
+        ],
         "df": np.arange(101),
-        "idf": bm25.idf(np.arange(101), 100),
+        "idf": bm25.idf(np.arange(101), 100, notes),
     }
 
 

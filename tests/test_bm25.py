@@ -129,7 +129,7 @@ def test_idf_is_finite_at_the_extremes(variant):
 
 def test_k1_saturates_and_b_normalises_length():
     tf = np.arange(1, 200)
-    part = bm25.frequency_part(tf, 10, 10, k1=1.2, b=0.75)
+    part = bm25.frequency_part(tf, 10, 10, k1=1.2, b=0.75, variant="robertson")
     assert (np.diff(part) > 0).all()
     assert (np.diff(part, 2) < 0).all()  # each occurrence adds less
     assert part[-1] < 1.2 + 1
@@ -139,6 +139,12 @@ def test_k1_saturates_and_b_normalises_length():
     assert (np.diff(bm25.frequency_part(3, lengths, 10, b=0.75)) < 0).all()
     full = bm25.frequency_part([2, 20, 200], [10, 100, 1000], 10, b=1.0)
     np.testing.assert_allclose(full, full[0])  # b = 1: only the share of the document counts
+
+
+def test_by_default_a_word_of_most_documents_counts_for_those_that_have_it():
+    documents = ["the cat", "the dog", "the end", "a bird"]
+    assert BM25().fit(documents).search(["the"], k=4).documents.tolist() == [[0, 1, 2, 3]]
+    assert BM25("robertson").fit(documents).search(["the"], k=1).documents.tolist() == [[3]]
 
 
 # ---- ranking -----------------------------------------------------------------------------------

@@ -6,6 +6,9 @@ et al. 1994 would saturate it by k3, which for queries of a few words is the sam
 
 Sources: the notes, 1.3; Robertson et al. 1994; Kamphuis et al. 2020 (the variants side by side);
 Lv & Zhai 2011 (BM25+, BM25L).
+
+The default is Lucene's: the notes' idf ("robertson") is negative for a word that more than half of
+the documents have, so that one without the word ranks above one with it.
 """
 
 from typing import Any
@@ -22,15 +25,16 @@ from rnnlab.sparse.top_k import Postings, Queries, Ranking
 from rnnlab.text.tokenisers import Tokeniser, Words, tokenise
 
 VARIANTS = ("robertson", "robertson_floored", "lucene", "atire", "bm25+", "bm25l")
+DEFAULT = "lucene"
 
 
-def idf(df: Any, num_documents: int, variant: str = "robertson") -> np.ndarray:
-    """IDF(t) = log((N − df(t) + 0.5) / (df(t) + 0.5)): how much a word tells.
+def idf(df: Any, num_documents: int, variant: str = DEFAULT) -> np.ndarray:
+    """IDF(t), how much a word tells, from the df of N documents that have it.
 
     ==================  ==============================================
     robertson           log((N − df + .5) / (df + .5)), negative where df > N/2: the notes'
     robertson_floored   max(0, the same): bm25s's "robertson"
-    lucene              log(1 + (N − df + .5) / (df + .5))
+    lucene              log(1 + (N − df + .5) / (df + .5)): the default, above 0
     atire               log(N / df)
     bm25+               log((N + 1) / df)
     bm25l               log((N + 1) / (df + .5))
@@ -47,6 +51,8 @@ def idf(df: Any, num_documents: int, variant: str = "robertson") -> np.ndarray:
         ValueError: an unknown variant, or df outside 0 … N.
 
     >>> idf([0, 1, 3], 3).round(2).tolist()
+    [2.08, 0.98, 0.13]
+    >>> idf([0, 1, 3], 3, "robertson").round(2).tolist()
     [1.95, 0.51, -1.95]
     """
     _check_variant(variant)
@@ -74,10 +80,10 @@ def frequency_part(
     *,
     k1: float = 1.5,
     b: float = 0.75,
-    variant: str = "robertson",
+    variant: str = DEFAULT,
     delta: float = 0.5,
 ) -> np.ndarray:
-    """TF·(k1 + 1) / (TF + k1·(1 − b + b·|d|/avgdl)): a word's count, saturated, length normalised.
+    """f(TF, |d|): a word's count, saturated by k1, the document's length normalised by b.
 
     With K = k1·(1 − b + b·|d|/avgdl) and c = TF / (1 − b + b·|d|/avgdl):
 
@@ -100,6 +106,8 @@ def frequency_part(
         ValueError: parameters out of range.
 
     >>> frequency_part([1, 2, 100], 10, 10).round(2).tolist()
+    [0.4, 0.57, 0.99]
+    >>> frequency_part([1, 2, 100], 10, 10, variant="robertson").round(2).tolist()
     [1.0, 1.43, 2.46]
     """
     check(k1, b, delta, variant)
@@ -148,7 +156,7 @@ class BM25(BaseEstimator):
     attribute) takes effect at the next query, without reading documents again.
 
     Args:
-        variant: see :func:`idf` and :func:`frequency_part`.
+        variant: see :func:`idf` and :func:`frequency_part`; the notes' is "robertson".
         k1: ≥ 0. b: 0 … 1. delta: of BM25+ and BM25L.
         tokeniser: of documents and queries; None: :class:`rnnlab.text.tokenisers.Words`.
             Documents and queries may also be lists of tokens.
@@ -156,13 +164,13 @@ class BM25(BaseEstimator):
     >>> bm25 = BM25().fit(["the cat sat", "the dog ran far", "a cat and a dog"])
     >>> bm25.search(["cat", "far dog"], k=2).documents.tolist()
     [[0, 2], [1, 2]]
-    >>> bm25.set_params(k1=0.0).scores("far").round(2).tolist()
-    [0.0, 0.51, 0.0]
+    >>> bm25.set_params(k1=0.0).scores("far").round(2)
+    array([0.  , 0.98, 0.  ], dtype=float32)
     """
 
     def __init__(
         self,
-        variant: str = "robertson",
+        variant: str = DEFAULT,
         *,
         k1: float = 1.5,
         b: float = 0.75,
