@@ -62,7 +62,7 @@ def test_the_seed_decides(text, engine):
 def test_the_draws_do_not_depend_on_the_engine_or_threads(text):
     def plans(**changes):
         planner = trainer.Planner(text, dataclasses.replace(SMALL, **changes), 5, 4, 6)
-        return list(planner.all())
+        return [(job, plan()) for job, plan in planner.all()]
 
     one, more = plans(), plans(threads=3, engine="numba")
     assert len(one) == len(list(range(0, text.tokens, trainer.chunk_size(text.tokens)))) > 2

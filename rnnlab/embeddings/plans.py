@@ -39,12 +39,10 @@ class Noise:
         probabilities: (V,). size: words a run.
     """
 
-    def __init__(
-        self, probabilities: np.ndarray, rng: np.random.Generator, size: int = 1 << 22
-    ) -> None:
+    def __init__(self, probabilities: np.ndarray, rng: np.random.Generator, size: int) -> None:
         drawn = rng.multinomial(size, probabilities)
-        self._run = np.repeat(np.arange(len(drawn), dtype=np.int32), drawn)
-        rng.shuffle(self._run)
+        table = np.repeat(np.arange(len(drawn), dtype=np.int32), drawn)
+        self._run = table[rng.integers(size, size=size, dtype=np.int32)]  # half a shuffle's time
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """(count,) int32."""
@@ -61,19 +59,19 @@ def windows(
         offsets: (N+1,), of the kept words of each document.
     Source: word2vec.c; arXiv 1301.3781, section 3.2.
     """
+    offsets = offsets.astype(np.int32)  # as the plan's own numbers are: half the memory to go over
     n = int(offsets[-1])
     lengths = np.diff(offsets)
-    at = np.arange(n, dtype=np.int64)
-    b = rng.integers(1, window + 1, n)
+    at = np.arange(n, dtype=np.int32)
+    b = rng.integers(1, window + 1, n, dtype=np.int32)
     left = np.minimum(b, at - np.repeat(offsets[:-1], lengths))
-    right = np.minimum(b, np.repeat(offsets[1:], lengths) - 1 - at)
-    return left.astype(np.int32), right.astype(np.int32)
+    right = np.minimum(b, np.repeat(offsets[1:] - np.int32(1), lengths) - at)
+    return left, right
 
 
 def thinned(
     ids: np.ndarray, offsets: np.ndarray, keep: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(ids (n,), offsets (N+1,)): each word kept with its probability ``keep`` (V,), float32."""
-    kept = rng.random(len(ids), dtype=np.float32) < keep[ids]
-    before = np.concatenate([[0], np.cumsum(kept)])
-    return ids[kept], before[offsets]
+    kept = np.flatnonzero(rng.random(len(ids), dtype=np.float32) < keep[ids])
+    return ids[kept], np.searchsorted(kept, offsets)

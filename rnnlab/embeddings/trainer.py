@@ -1,8 +1,8 @@
 """The one trainer of skip-gram, CBOW and FastText: chunks are planned, an engine goes through.
 
 The corpus is read chunk by chunk; a thread of its own plans the next chunk while one is trained
-on. All draws come from the seed, the epoch and the chunk, so that they do not depend on the engine
-or on threads.
+on, or where several threads train, each its own. All draws come from the seed, the epoch and the
+chunk, so that they do not depend on the engine or on threads.
 
     engine "numba"   on CPU, centre by centre (kernels.py); rnnlab[fast]
     engine "jax"     on any device, block by block (blocks.py)
@@ -10,10 +10,12 @@ or on threads.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +30,8 @@ from rnnlab.text.vocabulary import keep_probabilities
 METHODS = ("skipgram", "cbow", "fasttext")
 ENGINES = ("auto", "numba", "jax")
 _CHUNK = 1 << 17  # tokens of a chunk at most: bounds the memory of plans
+_AHEAD = 2  # plans that wait
+_NOISE = 1 << 16, 1 << 20  # words that are drawn from the noise at a time, least and most
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ class Planner:
         self.keep = keep_probabilities(counts, settings.sample).astype(np.float32)
         self.noise = plans.noise_probabilities(counts, settings.noise_power)
         self._run: tuple[int, plans.Noise] | None = None
+        self._lock = threading.Lock()
 
     def jobs(self) -> Iterator[Job]:
         """The chunks of all epochs, in order."""
@@ -150,23 +155,29 @@ class Planner:
         return Plan(ids, left, right, drawn.reshape(rows, self.samples))
 
     def _noise(self, epoch: int) -> plans.Noise:
-        if self._run is None or self._run[0] != epoch:
-            rng = np.random.default_rng([self.seed, epoch, 0, 1])
-            self._run = epoch, plans.Noise(self.noise, rng)
-        return self._run[1]
+        with self._lock:
+            if self._run is None or self._run[0] != epoch:
+                rng = np.random.default_rng([self.seed, epoch, 0, 1])
+                # a quarter of the tokens: some ten times less than an epoch reads
+                size = int(np.clip(self.corpus.tokens // 4, *_NOISE))
+                self._run = epoch, plans.Noise(self.noise, rng, size)
+            return self._run[1]
 
-    def all(self) -> Iterator[tuple[Job, Plan]]:
-        """Every job with its plan, the next one being drawn meanwhile by a thread of its own."""
+    def all(self) -> Iterator[tuple[Job, Callable[[], Plan]]]:
+        """Every job and what gives its plan: where one thread trains, another draws it ahead."""
+        if self.settings.threads > 1:
+            for job in self.jobs():
+                yield job, partial(self.plan, job)
+            return
         with ThreadPoolExecutor(max_workers=1) as pool:
-            waiting: list[tuple[Job, Any]] = []
-            ahead = 1 + self.settings.threads
+            waiting: deque[tuple[Job, Future[Plan]]] = deque()
             for job in self.jobs():
                 waiting.append((job, pool.submit(self.plan, job)))
-                if len(waiting) > ahead:
-                    first, future = waiting.pop(0)
-                    yield first, future.result()
+                if len(waiting) > _AHEAD:
+                    first, future = waiting.popleft()
+                    yield first, future.result
             for first, future in waiting:
-                yield first, future.result()
+                yield first, future.result
 
 
 # ---- engines -----------------------------------------------------------------------------------
@@ -371,7 +382,7 @@ def train(
                 return
             job, plan = item
             done = job.done + job.stop - job.start
-            engine.train(plan, planner.rate(job.done), planner.rate(done))
+            engine.train(plan(), planner.rate(job.done), planner.rate(done))
             with lock:
                 look(done)
 
