@@ -24,6 +24,8 @@ from rnnlab.bert import encoder, pretraining
 from rnnlab.claims import Claim
 from rnnlab.records import Table
 
+REPRODUCE = False  # with it `rnnlab reproduce` would take more than half an hour
+
 SCHEMES = {"normal(std=0.02)": "N(0, .02)", "orthogonal": "orthogonal"}
 ERRORS = 3  # standard errors that an accuracy must be above chance
 

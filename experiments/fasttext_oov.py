@@ -32,6 +32,8 @@ from rnnlab.embeddings.vectors import Vectors, unit
 from rnnlab.records import Table, Undecided
 from rnnlab.text import corpora
 
+REPRODUCE = False  # with it `rnnlab reproduce` would take more than half an hour
+
 METHODS = {"word2vec": skipgram.train, "fasttext": fasttext.train}
 NAMES = {"word2vec": "Word2Vec", "fasttext": "FastText"}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -16,8 +16,6 @@ loop on a CPU has little: .03 to .1 µs. On a GPU a step costs launches of sever
 and Newton has O(log T) of them.
 """
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,7 +23,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from rnnlab import cells, plots
+from rnnlab import cells, plots, timing
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
 from rnnlab.records import Table, Undecided
@@ -91,23 +89,19 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
         programs = {e: compiled(cell, e, name, params, xs, weights) for e in ENGINES}
         expected = in_float64(cell, name, params, xs, weights)
         for engine, program in programs.items():
-            off = largest_difference(program(params, xs, weights), expected)
+            off = timing.largest_difference(program(params, xs, weights), expected)
             if engine != "scan" and not off <= SAME:
                 raise AssertionError(f"{engine}, {name}: off by {off:.1e} from scan in float64")
             memory = program.memory_analysis()
             result[f"{engine}_{name}_difference"] = off
             result[f"{engine}_{name}_mib"] = getattr(memory, "temp_size_in_bytes", 0) / 2**20
-        ms = turns({e: lambda p=p: p(params, xs, weights) for e, p in programs.items()}, config.run)
+        calls = {e: lambda p=p: p(params, xs, weights) for e, p in programs.items()}
+        ms = timing.turns(calls, repeats=config.run.repeats, seconds=config.run.seconds, pause=0.0)
         log(name=name, ms=ms)
         for engine, values in ms.items():
-            ratios = np.array(ms["scan"]) / np.array(values)
             result[f"{engine}_{name}_ms"] = float(np.median(values))
-            result[f"{engine}_{name}_ratio"] = float(np.median(ratios))
-            low, high = np.quantile(ratios, (0.1, 0.9))
-            result[f"{engine}_{name}_low"], result[f"{engine}_{name}_high"] = (
-                float(low),
-                float(high),
-            )
+            for what, value in zip(("ratio", "low", "high"), timing.ratio(ms, "scan", engine)):  # noqa: B905
+                result[f"{engine}_{name}_{what}"] = value
     return result
 
 
@@ -136,27 +130,6 @@ def in_float64(cell: Any, name: str, *args: Any) -> Any:
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda a: jnp.asarray(np.asarray(a, np.float64)), args)
         return jax.tree.map(np.asarray, compiled(cell, "scan", name, *wide)(*wide))
-
-
-def largest_difference(got: Any, expected: Any) -> float:
-    """max|a − b|/max|b| of an array, the largest over arrays."""
-    pairs = zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True)
-    return max(float(np.abs(np.asarray(a) - b).max() / np.abs(b).max()) for a, b in pairs)
-
-
-def turns(calls: dict[str, Callable[[], Any]], settings: Any) -> dict[str, list[float]]:
-    """Milliseconds of each call, interleaved; one round before them warms up."""
-    ms: dict[str, list[float]] = {name: [] for name in calls}
-    begun = time.perf_counter()
-    for turn in range(-1, settings.repeats):
-        if turn >= 3 and time.perf_counter() - begun > settings.seconds:
-            break
-        for name, call in calls.items():
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            if turn >= 0:
-                ms[name].append(1e3 * (time.perf_counter() - start))
-    return ms
 
 
 # ---- the figures -------------------------------------------------------------------------------

@@ -22,16 +22,16 @@ import gc
 import importlib.util
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from rnnlab import cells, plots
+from rnnlab import cells, plots, timing
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
 from rnnlab.records import Table, Undecided
@@ -107,19 +107,18 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
         calls = {side: made(case, name == "both") for side, made in sides(config.cell.name).items()}
         expected = calls["scan"]()
         for side, call in calls.items():
-            off = largest_difference(call(), expected)
+            off = timing.largest_difference(finished(call()), expected)
             if not off <= SAME:
                 raise AssertionError(f"{side}, {name}: off by {off:.1e} from scan")
             result[f"{side}_{name}_difference"] = off
-        ms = turns(calls, config.run)
+        if name == "both":
+            calls["products"] = products(case, len(CELLS[config.cell.name][2]))
+        ms = timing.turns(calls, repeats=config.run.repeats, seconds=config.run.seconds, least=5)
         log(name=name, ms=ms)
         for side, values in ms.items():
-            ratios = np.array(values) / np.array(ms["fused"])
             result[f"{side}_{name}_ms"] = float(np.median(values))
-            result[f"{side}_{name}_ratio"] = float(np.median(values) / np.median(ms["fused"]))
-            low, high = np.quantile(ratios, (0.1, 0.9))
-            result[f"{side}_{name}_low"] = float(low)
-            result[f"{side}_{name}_high"] = float(high)
+            for what, value in zip(("ratio", "low", "high"), timing.ratio(ms, side, "fused")):  # noqa: B905
+                result[f"{side}_{name}_{what}"] = value
     if config.task.size == LARGE:
         for side in ("fused", "torch"):
             result[f"{side}_peak_mib"] = peak_of(config.cell.name, side)
@@ -301,30 +300,39 @@ class TorchResult:
         self.read = read
 
 
-def largest_difference(got: Any, expected: Any) -> float:
-    """max|a − b|/max|b| of an array, the largest over arrays of the same names."""
-    got, expected = (r.read() if isinstance(r, TorchResult) else r for r in (got, expected))
-    if jax.tree.structure(got) != jax.tree.structure(expected):
-        raise AssertionError(f"gradients of {jax.tree.structure(got)} beside "
-                             f"{jax.tree.structure(expected)}")  # fmt: skip
-    pairs = zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True)
-    return max(float(np.abs(np.asarray(a) - b).max() / np.abs(b).max()) for a, b in pairs)
+def finished(found: Any) -> Any:
+    """A call's result by our names."""
+    return found.read() if isinstance(found, TorchResult) else found
 
 
-def turns(calls: dict[str, Callable[[], Any]], settings: Any) -> dict[str, list[float]]:
-    """Milliseconds of each call, interleaved; one round before them warms up."""
-    ms: dict[str, list[float]] = {side: [] for side in calls}
-    begun = time.perf_counter()
-    for turn in range(-1, settings.repeats):
-        if turn >= 5 and time.perf_counter() - begun > settings.seconds:
-            break
-        for side, call in calls.items():
-            time.sleep(0.02)  # threads of the side before stop spinning
-            start = time.perf_counter()
-            call()
-            if turn >= 0:
-                ms[side].append(1e3 * (time.perf_counter() - start))
-    return ms
+def products(case: Case, gates: int) -> Callable[[], Any]:
+    """The products of forward + backward and nothing else: what no engine in XLA can be under.
+
+    One by [h, x, 1] a step and one by the adjoint of the gates a step, each waiting for the step
+    before; then the weights' and the inputs' gradients, each one product over all steps.
+    """
+    B, T, D = case.xs.shape
+    H = case.cell.hidden_size
+    G = gates * H
+    keys = jax.random.split(jax.random.key(1), 4)
+    W = jax.random.normal(keys[0], (H + D + 1, G)) / (H + D) ** 0.5
+    rows = jax.random.normal(keys[1], (T, B, H + D + 1))
+    d_pre = jax.random.normal(keys[2], (T, B, G))
+
+    def program(W: jax.Array, transposed: jax.Array, rows: jax.Array, d_pre: jax.Array) -> Any:
+        def forward(t: jax.Array, carry: jax.Array) -> jax.Array:
+            return (rows[t] + carry[:, :1]) @ W
+
+        def backward(t: jax.Array, carry: jax.Array) -> jax.Array:
+            return (d_pre[t] + carry[:, :1]) @ transposed
+
+        a = jax.lax.fori_loop(0, T, forward, jnp.zeros((B, G)))
+        d_h = jax.lax.fori_loop(0, T, backward, jnp.zeros((B, H)))
+        flat = d_pre.reshape(T * B, G)
+        return a, d_h, rows.reshape(T * B, -1).T @ flat, flat @ W[H:-1].T
+
+    compiled = jax.jit(program)
+    return lambda: compiled(W, W[:H].T + 0, rows, d_pre)
 
 
 # ---- memory ------------------------------------------------------------------------------------
@@ -384,11 +392,16 @@ SIDES = {  # words, colour
     "LSTMCell": ("flax LSTMCell", "#999999"),
     "OptimizedLSTMCell": ("flax OptimizedLSTMCell", "#bbbbbb"),
     "GRUCell": ("flax GRUCell", "#999999"),
+    "products": ("its products alone, in XLA", "#dddddd"),
 }
 
 
 def figures(table: Table) -> dict[str, Any]:
     """Times beside each other, a panel a cell and pass."""
+
+    def shown(name: str, which: str) -> list[str]:
+        return [*sides(name), *(["products"] if which == "both" else [])]
+
     names = [name for name in CELLS if len(table.select({"cell.name": name}))]
     figure, axes = plots.new_figure(len(names), 2, size=(10, 2.9 * len(names)))
     for row, name in enumerate(names):
@@ -397,11 +410,11 @@ def figures(table: Table) -> dict[str, Any]:
         for column, (which, words) in enumerate(PASSES.items()):
             ax, y = axes[row, column], 0.0
             ticks, longest = [], max(float(chosen.stack(f"{s}_{which}_ms").max())
-                                     for s in sides(name))  # fmt: skip
+                                     for s in shown(name, which))  # fmt: skip
             for size in sizes:
                 result = chosen.select({"task.size": size})[0].result
                 begun = y
-                for side in sides(name):
+                for side in shown(name, which):
                     value, (label, colour) = result[f"{side}_{which}_ms"], SIDES[side]
                     ax.barh(y, value, color=colour, height=0.9)
                     ratio = "" if side == "fused" else f", {result[f'{side}_{which}_ratio']:.2f}x"

@@ -36,6 +36,8 @@ from rnnlab.sparse.tfidf import TfIdf
 from rnnlab.tasks.reviews import MovieReviews, Split, padded
 from rnnlab.text.tokenisers import Words
 
+REPRODUCE = False  # with it `rnnlab reproduce` would take more than half an hour
+
 WORDS: dict[str, Any] = {"token_pattern": r"\w+"}  # the words that the networks read, too
 NGRAMS = {f"word {n}-grams": n for n in (1, 2, 3, 4)}  # alone, for the dimension
 CELLS = {

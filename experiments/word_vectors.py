@@ -30,6 +30,8 @@ from rnnlab.embeddings.vectors import Vectors
 from rnnlab.records import Table, UnknownKey, UserError
 from rnnlab.text.corpora import movie_reviews
 
+REPRODUCE = False  # with it `rnnlab reproduce` would take more than half an hour
+
 VARIANTS = {
     "skipgram": ("skipgram", 5),
     "skipgram-hs": ("skipgram", 0),

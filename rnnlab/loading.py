@@ -100,11 +100,20 @@ def _plain(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Found:
-    """An experiment that was found, without running its file: see :func:`find`."""
+    """An experiment that was found, without running its file: see :func:`find`.
+
+    Args:
+        name: the file's name without its ending.
+        file: the path as it is shown.
+        description: the first line of its docstring.
+        reproduce: whether ``rnnlab reproduce`` runs it unasked; a line ``REPRODUCE = False`` in
+            the file says no.
+    """
 
     name: str
     file: str
     description: str
+    reproduce: bool = True
 
 
 def _shared_dirs() -> list[Path]:
@@ -133,6 +142,7 @@ def _find(folders: Iterable[Path]) -> list[Found]:
     found: dict[str, Found] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.py")):
+            reproduce = True
             try:
                 tree = ast.parse(path.read_bytes())
             except SyntaxError as error:
@@ -143,7 +153,9 @@ def _find(folders: Iterable[Path]) -> list[Found]:
                     continue
                 lines = (ast.get_docstring(tree) or "").splitlines()
                 description = lines[0] if lines else "(no description)"
-            found.setdefault(path.stem, Found(path.stem, f"experiments/{path.name}", description))
+                reproduce = not any(ast.unparse(n) == "REPRODUCE = False" for n in tree.body)
+            file = f"experiments/{path.name}"
+            found.setdefault(path.stem, Found(path.stem, file, description, reproduce))
     return list(found.values())
 
 

@@ -4,6 +4,8 @@ import jax
 import pytest
 from hypothesis import settings
 
+from rnnlab import initializers
+
 # so that a sweep has something to spread over, on whatever machine
 jax.config.update("jax_num_cpu_devices", 2)
 
@@ -16,6 +18,12 @@ settings.load_profile("rnnlab")
 def _strict():
     with jax.numpy_dtype_promotion("strict"), jax.legacy_prng_key("error"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _schemes(monkeypatch):
+    """A scheme that a test's experiment registers is gone after the test."""
+    monkeypatch.setattr(initializers, "SCHEMES", initializers.SCHEMES.copy())
 
 
 @pytest.fixture

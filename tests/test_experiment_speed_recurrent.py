@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab import experiment, records, sweep
+from rnnlab import experiment, records, sweep, timing
 
 FILE = Path(__file__).parent.parent / "experiments" / "speed_recurrent.py"
 SIZE = "3x7x2x5"
@@ -30,10 +30,10 @@ def test_a_small_run_times_every_side(module):
     sides = {"fused", "scan", "GRUCell", "torch"}
     for which, record in zip(module.PASSES, logged, strict=True):
         assert record["name"] == which
-        assert record["ms"].keys() == sides
+        assert record["ms"].keys() == sides | ({"products"} if which == "both" else set())
         for side, ms in record["ms"].items():
             assert len(ms) == 5
-            assert 0 <= result[f"{side}_{which}_difference"] <= module.SAME
+            assert side == "products" or 0 <= result[f"{side}_{which}_difference"] <= module.SAME
             ratio = np.median(ms) / np.median(record["ms"]["fused"])
             assert result[f"{side}_{which}_ratio"] == ratio
         assert result[f"torch_{which}_difference"] > 0
@@ -41,14 +41,30 @@ def test_a_small_run_times_every_side(module):
 
 @pytest.mark.parametrize("side", ["fused", "LSTMCell", "OptimizedLSTMCell", "torch"])
 def test_a_side_that_computes_something_else_is_seen(module, side):
+    def difference(found, expected):
+        return timing.largest_difference(module.finished(found), expected)
+
     size = module.parse(SIZE)
     case, other = (module.draw("lstm", size, jax.random.key(0)) for _ in range(2))
     other.params = other.params._replace(b_c=other.params.b_c.at[2].add(1e-3))
     for both in (False, True):
         expected = module.sides("lstm")["scan"](case, both)()
         made = module.sides("lstm")[side]
-        assert module.largest_difference(made(case, both)(), expected) <= module.SAME
-        assert module.largest_difference(made(other, both)(), expected) > module.SAME
+        assert difference(made(case, both)(), expected) <= module.SAME
+        assert difference(made(other, both)(), expected) > module.SAME
+
+
+@pytest.mark.parametrize("name", ["rnn-tanh", "lstm", "gru-reset-after"])
+def test_products_alone_are_those_of_the_layer(module, name):
+    case = module.draw(name, (8, 3, 40, 64), jax.random.key(0))
+    B, T, D, H = 8, 3, 40, 64
+    gates = len(module.CELLS[name][2])
+    a, d_h, d_W, d_xs = module.products(case, gates)()
+    assert a.shape == (B, gates * H)
+    assert d_h.shape == (B, H)
+    assert d_W.shape == (D + H + 1, gates * H)
+    assert d_xs.shape == (T * B, D)
+    assert all(np.isfinite(array).all() and np.abs(array).max() > 0 for array in (a, d_h, d_W))
 
 
 def test_every_gradient_is_compared(module):
@@ -56,8 +72,10 @@ def test_every_gradient_is_compared(module):
     blocks, xs = module.sides("gru-reset-after")["torch"](case, True)().read()
     assert blocks.keys() == module.named(case.params).keys()
     short = module.TorchResult(lambda: ({n: a for n, a in blocks.items() if n != "b_hn"}, xs))
-    with pytest.raises(AssertionError, match="b_hn"):
-        module.largest_difference(short, module.sides("gru-reset-after")["scan"](case, True)())
+    with pytest.raises(ValueError, match="b_hn"):
+        timing.largest_difference(
+            module.finished(short), module.sides("gru-reset-after")["scan"](case, True)()
+        )
 
 
 def table_of(module, ratio, memory=1.0, low=None):
@@ -69,6 +87,7 @@ def table_of(module, ratio, memory=1.0, low=None):
             for side in module.sides(overrides["cell.name"]):
                 result[f"{side}_{which}_ms"] = ratio if side != "fused" else 1.0
                 result[f"{side}_{which}_ratio"] = result[f"{side}_{which}_ms"]
+        result |= {"products_both_ms": 0.5, "products_both_ratio": 0.5}
         if index == 0 and low is not None:
             result["torch_both_ratio"] = low
         result |= {"fused_peak_mib": memory, "torch_peak_mib": 1.0, "scan_long_mib": 10.0}

@@ -42,6 +42,22 @@ def test_the_set_is_what_ships_but_for_speed(shipped):
         reproduce.plan(["god"])
 
 
+def test_a_long_one_runs_when_asked(shipped, capsys):
+    (shipped / "long.py").write_text(SOURCE + "\nREPRODUCE = False  # an hour\n")
+
+    def named(*args, **keywords):
+        return [part.name for part in reproduce.plan(*args, **keywords)]
+
+    assert named() == ["bad", "good"]
+    assert named(everything=True) == ["bad", "good", "long"]
+    assert named(["long"]) == ["long"]
+    assert cli.main(["reproduce", "--dry_run"]) == 0
+    assert capsys.readouterr().out.endswith("\nleft out for time (--all): long\n")
+    for option in ("--all", "--only=good"):
+        assert cli.main(["reproduce", "--dry_run", option]) == 0
+        assert "left out" not in capsys.readouterr().out
+
+
 def test_the_real_set_has_no_speed_and_can_be_planned():
     parts = reproduce.plan()
     assert {"adding_problem", "gradient_vanishing", "trainability"} <= {p.name for p in parts}

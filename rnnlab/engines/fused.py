@@ -544,55 +544,64 @@ class _GRU:
         return GRUParams(**d_W), d_xs
 
 
+class _ResetAfterWeights(NamedTuple):
+    """Of z, r and q by h, and the same transposed; of z, r and h̃ by [x, 1]; b_hn."""
+
+    W_h: Array
+    transposed: Array
+    W_x: Array
+    b_hn: Array
+
+
 @dataclass(frozen=True)
 class _GRUResetAfter:
     """As _GRU, but h̃ = tanh(W_xh x_t + b_h + r*q), q = W_hh h_{t−1} + b_hn.
 
-    q stands beside z and r, with no rows for x. W_xh x + b_h is a product of its own in each step:
-    of one over all steps the rounding would depend on how much padding there is.
+    Two products, for q has no x and W_xh no h. Also that by x is taken step by step: of one over
+    all steps the rounding would depend on how much padding there is.
     """
 
     widths: ClassVar[tuple[int, ...]] = (3, 1)  # a of z and r, and q; a of h̃
     adjoints: ClassVar[tuple[int, ...]] = (3, 1)
 
-    def pack(self, params: GRUParams) -> tuple[_Packed, Array]:
+    def pack(self, params: GRUParams) -> _ResetAfterWeights:
         assert params.b_hn is not None  # _equations saw to it
-        q = jnp.concatenate([params.W_hh, jnp.zeros_like(params.W_xh), params.b_hn[None]])
-        W = _join(_stack(params, "zr"), q)
-        H = q.shape[-1]
-        return _Packed(W, W[:H].T), _stack(params, "h")[H:]
+        H = params.W_hh.shape[0]
+        stacked = _stack(params, "zrh")
+        return _ResetAfterWeights(stacked[:H], stacked[:H].T, stacked[H:], params.b_hn)
 
     def step(
-        self, weights: tuple[_Packed, Array], row: Array, state: HiddenState
+        self, weights: _ResetAfterWeights, row: Array, state: HiddenState
     ) -> tuple[HiddenState, tuple[Array, Array]]:
-        packed, W_x = weights
-        a = row @ packed.W
-        z, r, q = _split(a, 3)
-        z, r = jax.nn.sigmoid(z), jax.nn.sigmoid(r)
-        a_h = row[..., state.h.shape[-1] :] @ W_x + r * q
-        return HiddenState(z * state.h + (1 - z) * jnp.tanh(a_h)), (a, a_h)
+        H = state.h.shape[-1]
+        by_h, by_x = row[..., :H] @ weights.W_h, row[..., H:] @ weights.W_x
+        a = by_h[..., : 2 * H] + by_x[..., : 2 * H]
+        q = by_h[..., 2 * H :] + weights.b_hn
+        z, r = _split(jax.nn.sigmoid(a), 2)
+        a_h = by_x[..., 2 * H :] + r * q
+        return HiddenState(z * state.h + (1 - z) * jnp.tanh(a_h)), (_join(a, q), a_h)
 
     def adjoint(
-        self, weights: tuple[_Packed, Array], h: Array, y: Array, kept: Any, d: HiddenState
+        self, weights: _ResetAfterWeights, h: Array, y: Array, kept: Any, d: HiddenState
     ) -> tuple[HiddenState, tuple[Array, Array], HiddenState]:
         a, a_h = kept
         z, r, q = _split(a, 3)
         z, r, h_tilde = jax.nn.sigmoid(z), jax.nn.sigmoid(r), jnp.tanh(a_h)
         d_h = d.h * (1 - z) * _tanh_slope(h_tilde)
         d_a = _join(d.h * (h - h_tilde) * _sigmoid_slope(z), d_h * q * _sigmoid_slope(r), d_h * r)
-        return HiddenState(d.h * z + d_a @ weights[0].transposed), (d_a, d_h), d
+        return HiddenState(d.h * z + d_a @ weights.transposed), (d_a, d_h), d
 
     def gradients(
         self, params: GRUParams, rows: Array, d_pre: Any, kept: Any
     ) -> tuple[GRUParams, Array]:
         (d_a, d_h), H = d_pre, params.W_hh.shape[0]
-        stacked = _over_time(rows, d_a)
-        d_q = stacked[:, 2 * H :]
-        d_Wx = _over_time(rows[..., H:], d_h)
-        d_W = _unstack(stacked[:, : 2 * H], "zr", H)
-        d_W |= {"W_hh": d_q[:H], "b_hn": d_q[-1], "W_xh": d_Wx[:-1], "b_h": d_Wx[-1]}
-        d_xs = _to_inputs(params, "zr", d_a[..., : 2 * H]) + _to_inputs(params, "h", d_h)
-        return GRUParams(**d_W), d_xs
+        d_zr, by_x = d_a[..., : 2 * H], rows[..., H:]
+        d_Wh = _over_time(rows[..., :H], d_a)
+        d_Wx = _join(_over_time(by_x, d_zr), _over_time(by_x, d_h))
+        d_b = d_a[..., 2 * H :].sum(range(d_a.ndim - 1))
+        d_W = _unstack(jnp.concatenate([d_Wh, d_Wx]), "zrh", H)
+        d_xs = _to_inputs(params, "zr", d_zr) + _to_inputs(params, "h", d_h)
+        return GRUParams(**d_W, b_hn=d_b), d_xs
 
 
 def _equations(cell: Any, params: Any) -> _Equations:
