@@ -181,6 +181,19 @@ class NgramLanguageModel:
         """How many distinct m-grams are kept, m = 1 … n: the model's size."""
         return [len(level.keys) for level in self.counts.levels]
 
+    @property
+    def num_numbers(self) -> int:
+        """How many numbers have been learned: an α per m-gram, a γ per context."""
+        return sum(len(alpha) - 1 for alpha in self._alphas) + sum(
+            len(gamma) - 1 for gamma in self._gammas
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """What asking reads, in memory: keys, α and γ, of 64 bits each."""
+        arrays = [level.keys for level in self.counts.levels] + self._alphas + self._gammas
+        return sum(array.nbytes for array in arrays)
+
     def score(self, word: str, context: Sequence[str] = ()) -> float:
         """p(word | context); of the context the last n−1 words count, no padding is added.
 
