@@ -11,6 +11,11 @@ truncated to 50). About a minute on 2 cores; ":full" has all 12 million characte
 Expected (Chen & Goodman 1999; the notes, claim 5): MLE calls text held out impossible from word
 pairs on; add-k suffers from long contexts, Kneser–Ney does not, and modified it is best; the
 number of n-grams grows steeply with n. From char_lm.py: the LSTM beats counting up to n = 3.
+
+Found: all of it. MLE calls 27% of the words held out impossible at n = 2, 88% at n = 4. Perplexity
+a word at n = 1 to 5: modified Kneser–Ney 331, 122, 107, 104, 104; add-k 331, 206, 805, 1889, 2794.
+Bits a character at n = 4, 6, 8: 1.91, 1.50, 1.45, by 32, 224 and 739 thousand numbers; the
+RNN 1.94 and the LSTM 1.96 by 37 and 118 thousand: at this scale counting is better with no more.
 """
 
 import textwrap
@@ -22,7 +27,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from rnnlab import curves, models, plots, runner
+from rnnlab import models, plots, runner
 from rnnlab import training as train
 from rnnlab.claims import Claim
 from rnnlab.errors import unknown
@@ -48,6 +53,7 @@ STEEP = 2.0  # so many times as many n-grams as shorter ones
 BETTER = 0.9  # Kneser–Ney's perplexity is at most this part of add-k's
 HARM = 1.02  # a longer context: perplexity at most so many times the best of shorter ones
 BEATEN = (2, 3)  # the orders that the LSTM is expected to beat, at this scale
+TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)  # of perplexity
 ONE = 1e-9  # how far Σp may be from 1
 
 
@@ -262,35 +268,30 @@ def _perplexity(table: Table) -> tuple[Any, str]:
     for ax, unit in zip(axes[0], ORDERS, strict=False):
         ends = []
         for index, name in enumerate(SMOOTHINGS):
-            found = members_of(table, unit, name)
+            found, look = members_of(table, unit, name), plots.look(index)
             ns = _orders(found)
             bits = np.array([member.result["bits"] for member in found])
-            finite = np.isfinite(bits)
-            y = bits if unit == "characters" else 2.0**bits
-            look = plots.look(index)
-            ax.plot(ns, np.where(finite, y, np.nan), marker="o", markersize=3, **look)
-            if finite.any() and name != "mle":
-                ends.append(plots.End(ns[-1], float(y[finite][-1]), NAMES[name], look["color"]))
-            elif finite.any():
-                last = int(np.flatnonzero(finite)[-1])
-                beyond = f", ∞ from n = {ns[last] + 1}" if last + 1 < len(ns) else ""
-                ax.annotate(NAMES[name] + beyond, (ns[last], y[last]), (5, -10),
-                            textcoords="offset points", fontsize=8)  # fmt: skip
+            ax.plot(ns, np.where(np.isfinite(bits), bits, np.nan), marker="o", markersize=3,
+                    **look)  # fmt: skip
+            last = int(np.isfinite(bits).sum()) - 1
+            if last + 1 == len(ns):
+                ends.append(plots.End(ns[-1], float(bits[-1]), NAMES[name], look["color"]))
+            elif last >= 0:
+                ax.annotate(f"{NAMES[name]}: ∞, n ≥ {ns[last] + 1}", (ns[last], bits[last]),
+                            (9, 3), textcoords="offset points", fontsize=8)  # fmt: skip
         ax.set(xlabel="n", xticks=ORDERS[unit], xlim=(ORDERS[unit][0] - 0.3, ORDERS[unit][-1]))
         if unit == "characters":
             ax.set(ylabel="bits a character, held-out text")
             for name, result in networks(table).items():
-                curves.baseline(ax, result["bits"], f"{name} {result['bits']:.2f}")
+                plots.theory_line(ax, np.array(ax.get_xlim()), np.full(2, result["bits"]))
+                ends.append(plots.End(ORDERS[unit][-1], result["bits"], name, "#000000"))
         else:
-            ax.set(ylabel="perplexity a word, held-out text", yscale="log")
+            low, high = ax.get_ylim()
+            ticks = [p for p in TICKS if low <= np.log2(p) <= high]
+            ax.set_yticks(np.log2(ticks), [f"{p:,}" for p in ticks])
+            ax.set(ylabel="perplexity a word, held-out text")
         plots.title(ax, unit.capitalize())
-        if unit == "characters":
-            plots.direct_labels(ax, ends)
-        else:  # of a log axis: labels where the lines end
-            for end in ends:
-                ax.annotate(end.text, (end.x, end.y), (4, 0), textcoords="offset points",
-                            color=end.colour, fontsize=8, va="center",
-                            annotation_clip=False)  # fmt: skip
+        plots.direct_labels(ax, ends)
     ax = axes[0, 2]
     for index, unit in enumerate(ORDERS):
         found = members_of(table, unit, "mle")
@@ -325,20 +326,20 @@ def _size(table: Table) -> tuple[Any, str]:
     bits = [member.result["bits"] for member in found]
     right.plot(numbers, bits, marker="o", markersize=3, **plots.look(1))
     for member, x, y in zip(found, numbers, bits, strict=True):
-        right.annotate(f"n = {member.config['model']['order']}", (x, y), (5, 3),
+        right.annotate(f"{member.config['model']['order']}", (x, y), (-4, -10), ha="right",
                        textcoords="offset points", fontsize=8, color=plots.COLOURS[1])  # fmt: skip
     for index, (name, result) in enumerate(networks(table).items()):
         colour = plots.COLOURS[2 + index]
         right.plot(result["numbers"], result["bits"], "s", color=colour, markersize=6)
-        right.annotate(name, (result["numbers"], result["bits"]), (7, 2), color=colour,
+        right.annotate(name, (result["numbers"], result["bits"]), (8, 4), color=colour,
                        textcoords="offset points", fontsize=8)  # fmt: skip
     right.set(xlabel="numbers that the model holds (α, γ; parameters)", xscale="log",
-              ylabel="bits a character, held-out text")  # fmt: skip
+              ylabel="bits a character, held-out text", ylim=(min(bits) - 0.3, None))  # fmt: skip
     plots.title(right, f"{NAMES[BEST][0].upper()}{NAMES[BEST][1:]} and networks")
     return figure, (
         "How many different n-grams of one n the text to learn from has; and what a model's size "
-        "buys: of an n-gram model its probabilities and weights of shorter contexts, of a network "
-        "its parameters."
+        "buys (n beside the points): of an n-gram model its probabilities and weights of shorter "
+        "contexts, of a network its parameters."
     )
 
 
