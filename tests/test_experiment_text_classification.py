@@ -12,6 +12,10 @@ SMALL = {
     "task.limit": 600,
     "task.min_count": 5,
     "task.max_length": 12,
+    "vectors.size": 8,
+    "vectors.epochs": 1,
+    "vectors.buckets": 500,
+    "vectors.unlabelled": 20,
     "cell.hidden_size": 4,
     "cell.embedding_size": 4,
     "training.epochs": 1,
@@ -27,7 +31,11 @@ def small(**changes):
 def ran(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("text_classification") / "run"
     module = experiment.load(FILE).module
-    methods = (*module.COUNTED, "RNN")  # the others compile as long and show no more
+    methods = (
+        *module.COUNTED,
+        *module.VECTORS,
+        "RNN",
+    )  # the others compile as long and show no more
     experiment.run(FILE, small(), sweep={"task.method": methods}, workdir=workdir, progress=False)
     return experiment.load_run(workdir)
 
@@ -53,6 +61,9 @@ def test_a_small_run_draws(ran):
         found["word 1-grams"]["dimension"] + found["word 2-grams"]["dimension"]
     )
     assert found["RNN"]["accuracy"] > 0.45
+    word2vec, fasttext = found["Word2Vec, mean"], found["FastText, mean"]
+    assert word2vec["moved"] == fasttext["moved"] == 0
+    assert fasttext["parameters"] == word2vec["parameters"] + 500 * 8
 
 
 def test_permuting_keeps_the_words():
@@ -78,6 +89,25 @@ def test_the_share_of_common_words():
     assert module.common_share(csr_array(counts), csr_array(features)) == pytest.approx(20 / 40)
 
 
+def test_mean_vectors_are_the_means():
+    module = experiment.load(FILE).module
+    rng = np.random.default_rng(0)
+    vectors = module.Vectors(["film", "good", "a"], rng.normal(size=(3, 5)).astype(np.float32))
+    means = module.mean_vectors(vectors, ["A good, good film!", "unseen words", "", "film unseen"])
+    film, good, a = vectors.matrix.astype(float)
+    expected = [(a + 2 * good + film) / 4, 0 * a, 0 * a, film]
+    np.testing.assert_allclose(means, expected, rtol=1e-6, atol=0)
+
+
+def test_unlabelled_reviews_are_others_than_those_held_out():
+    module = experiment.load(FILE).module
+    split = module.task_of(small()).split()
+    other = module.unlabelled(3000)
+    assert len(set(other)) == 3000
+    assert not set(other) & {*split.texts, *split.test_texts}
+    assert module.unlabelled(0) == []
+
+
 def test_C_is_chosen_without_the_reviews_held_out():
     module = experiment.load(FILE).module
     split = module.task_of(small()).split()
@@ -98,25 +128,37 @@ def test_claims_can_come_out_the_other_way():
             n = module.NGRAMS.get(method, 1)
             result = {
                 "accuracy": {"bag of words": 0.75, "words, 2-grams": 0.78, "LSTM": 0.74,
-                             "GRU": 0.74, "RNN": 0.7, "Bi-RNN": 0.72}.get(method, 0.76),
-                "moved": 0.0 if method == "bag of words" else 0.1,
-                "dimension": 10_000 * n * n, "density": 0.001, "deviation": 0.01,
+                             "GRU": 0.74, "RNN": 0.7, "Bi-RNN": 0.72, "Word2Vec, mean": 0.7,
+                             "FastText, mean": 0.71}.get(method, 0.76),
+                "moved": 0.0 if method == "bag of words" or "mean" in method else 0.1,
+                "dimension": 100 if "mean" in method else 10_000 * n * n,
+                "density": 0.001, "deviation": 0.01,
                 "common_share": 0.3 if method == "bag of words" else 0.1,
+                "fit_s": 2.0 if method == "FastText, mean" else 1.0,
             } | changed.get(method, {})  # fmt: skip
             nested = records.with_overrides(config.to_dict(), overrides)
             members.append(records.Member(index, overrides, nested, 0.0, result))
         claims = module.claims(records.Table(members))
         return "".join("+-"[not claim.check()[0]] for claim in claims)
 
-    assert verdicts() == "+++++++++++-"
-    assert verdicts(**{"bag of words": {"moved": 0.01}}) == "-++++++++++-"
-    assert verdicts(**{"bag of words": {"dimension": 10, "accuracy": 0.77}}) == "+-+++-+++++-"
-    assert verdicts(**{"words, 2-grams": {"moved": 0.0, "accuracy": 0.7}}) == "++-++++-+++-"
-    assert verdicts(LSTM={"moved": 0.0, "accuracy": 0.6}) == "+++-++++-++-"
-    assert verdicts(LSTM={"accuracy": 0.8}) == "++++++++++++"
-    assert verdicts(**{"TF-IDF, the notes'": {"common_share": 0.2}}) == "++++-++++++-"
-    assert verdicts(**{"word 2-grams": {"dimension": 15_000}}) == "++++++-++++-"
-    assert verdicts(RNN={"accuracy": 0.9}) == "++++++++----"
+    ends = "++-++"  # of the claims on word vectors
+    assert verdicts() == "+++++++++++-" + ends
+    assert verdicts(**{"bag of words": {"moved": 0.01}}) == "-++++++++++-" + ends
+    few = {"bag of words": {"dimension": 10, "accuracy": 0.77}}
+    assert verdicts(**few) == "+-+++-+++++-" + "+--++"
+    assert verdicts(**{"words, 2-grams": {"moved": 0.0, "accuracy": 0.7}}) == "++-++++-+++-" + ends
+    assert verdicts(LSTM={"moved": 0.0, "accuracy": 0.6}) == "+++-++++-++-" + ends
+    assert verdicts(LSTM={"accuracy": 0.8}) == "++++++++++++" + ends
+    assert verdicts(**{"TF-IDF, the notes'": {"common_share": 0.2}}) == "++++-++++++-" + ends
+    assert verdicts(**{"word 2-grams": {"dimension": 15_000}}) == "++++++-++++-" + ends
+    assert verdicts(RNN={"accuracy": 0.9}) == "++++++++----" + ends
+    first = "+++++++++++-"
+    word2vec, fasttext = "Word2Vec, mean", "FastText, mean"
+    assert verdicts(**{fasttext: {"moved": 0.01}}) == first + "-+-++"
+    assert verdicts(**{word2vec: {"dimension": 300}}) == first + "+--++"
+    assert verdicts(**{word2vec: {"accuracy": 0.66}}) == first + "+--++"
+    assert verdicts(**{word2vec: {"accuracy": 0.76}}) == first + "+++-+"
+    assert verdicts(**{fasttext: {"accuracy": 0.66, "fit_s": 0.9}}) == first + "++---"
 
 
 def test_bad_config():
@@ -124,6 +166,9 @@ def test_bad_config():
     for change, message in (
         ({"task.method": "LSTN"}, "did you mean 'LSTM'"),
         ({"task.limit": 10**6}, "task.limit must be 0 to 6824"),
+        ({"vectors.unlabelled": 10**6}, "vectors.unlabelled must be 0 to 24904"),
+        ({"task.source": "imdb"}, "vectors.unlabelled must be 0 for imdb"),
+        ({"vectors.size": 0}, "size must be at least 1"),
         ({"training.epochs": 0}, "training.epochs must be at least 1"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from rnnlab.errors import unknown
 from rnnlab.sparse.ngram_counts import NgramCounts, count_ngrams
+from rnnlab.text.strings import compute
 from rnnlab.text.tokenisers import Tokeniser, Words, tokenise
 
 SMOOTHINGS = ("mle", "add_k", "kneser_ney", "modified_kneser_ney")
@@ -103,14 +105,15 @@ class NgramLanguageModel:
         tokens = tokenise(documents, self.tokeniser or Words())
         if not len(tokens.codes):
             raise ValueError("no token in any document: there is nothing to count")
-        words = tokens.terms.to_pylist()
-        kept = tokens.counts() >= self.min_count
         special = [UNKNOWN, START, END] if self.pad else [UNKNOWN]
-        self.symbols = special + [
-            word for word, keep in zip(words, kept, strict=True) if keep and word not in special
-        ]
-        self._numbers = {symbol: number for number, symbol in enumerate(self.symbols)}
-        codes, offsets = self._encoded(tokens)
+        among = compute("index_in", tokens.terms, value_set=pa.array(special))
+        numbers = among.fill_null(-1).to_numpy().astype(np.int64)  # of the terms, as symbols
+        kept = (tokens.counts() >= self.min_count) & (numbers < 0)
+        numbers[~kept & (numbers < 0)] = 0
+        numbers[kept] = np.arange(len(special), len(special) + kept.sum())
+        self.symbols: list[str] = special + tokens.terms.filter(pa.array(kept)).to_pylist()
+        self._numbers = dict(zip(self.symbols, range(len(self.symbols)), strict=True))
+        codes, offsets = self._padded(numbers[tokens.codes], tokens.offsets)
         self.counts: NgramCounts = count_ngrams(codes, offsets, self.order, len(self.symbols))
         self.discounts: list[tuple[float, ...]] = []
         # a last place for what there is not: number −1
@@ -180,6 +183,19 @@ class NgramLanguageModel:
     def num_ngrams(self) -> list[int]:
         """How many distinct m-grams are kept, m = 1 … n: the model's size."""
         return [len(level.keys) for level in self.counts.levels]
+
+    @property
+    def num_numbers(self) -> int:
+        """How many numbers have been learned: an α per m-gram, a γ per context."""
+        return sum(len(alpha) - 1 for alpha in self._alphas) + sum(
+            len(gamma) - 1 for gamma in self._gammas
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """What asking reads, in memory: keys, α and γ, of 64 bits each."""
+        arrays = [level.keys for level in self.counts.levels] + self._alphas + self._gammas
+        return sum(array.nbytes for array in arrays)
 
     def score(self, word: str, context: Sequence[str] = ()) -> float:
         """p(word | context); of the context the last n−1 words count, no padding is added.
@@ -275,7 +291,9 @@ class NgramLanguageModel:
     def _encoded(self, tokens: Any) -> tuple[np.ndarray, np.ndarray]:
         """(codes, offsets), padded."""
         numbers = [self._numbers.get(term, 0) for term in tokens.terms.to_pylist()]
-        codes, offsets = np.array(numbers, np.int64)[tokens.codes], tokens.offsets
+        return self._padded(np.array(numbers, np.int64)[tokens.codes], tokens.offsets)
+
+    def _padded(self, codes: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not self.pad:
             return codes, offsets
         before, after = self.order - 1, max(self.order - 1, 1)
