@@ -20,6 +20,15 @@ def _strict():
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _programs():
+    """Let go of what a module compiled: each program maps memory of its own, and Linux allows a
+    process 65,530 mappings; a worker that passes them dies in some later test.
+    """
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def _schemes(monkeypatch):
     """A scheme that a test's experiment registers is gone after the test."""
