@@ -27,7 +27,6 @@ from rnnlab import cells, plots, timing
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
 from rnnlab.records import Table, Undecided
-from rnnlab.recurrence import unroll
 
 ENGINES = {"scan": "scan", "fused": "fused", "newton": "Newton"}
 PASSES = {"forward": "forward", "both": "forward + backward"}
@@ -106,19 +105,8 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
 
 
 def compiled(cell: Any, engine: str, name: str, *args: Any) -> Any:
-    """A pass of one engine: the outputs, or with the gradients of params and xs."""
-
-    def forward(params: Any, xs: jax.Array, weights: jax.Array) -> jax.Array:
-        del weights
-        return unroll(cell, params, xs, engine=engine)[0]
-
-    def both(params: Any, xs: jax.Array, weights: jax.Array) -> Any:
-        def loss(params: Any, xs: jax.Array) -> jax.Array:
-            return (forward(params, xs, weights) * weights).sum()
-
-        return jax.grad(loss, (0, 1))(params, xs)
-
-    return jax.jit(forward if name == "forward" else both).lower(*args).compile()
+    """A pass of one engine, for these arguments."""
+    return jax.jit(timing.passes(cell, engine)[name]).lower(*args).compile()
 
 
 def in_float64(cell: Any, name: str, *args: Any) -> Any:

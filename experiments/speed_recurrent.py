@@ -81,27 +81,16 @@ def check(config: Any) -> None:
     """Refuse what the sides do not share, and a machine without PyTorch."""
     if config.cell.name not in CELLS:
         raise ValueError(f"cell.name must be one of {', '.join(CELLS)}, got {config.cell.name!r}")
-    parse(config.task.size)
+    timing.parse_size(config.task.size)
     if config.run.repeats < 5:
         raise ValueError(f"run.repeats must be at least 5, got {config.run.repeats}")
     if importlib.util.find_spec("torch") is None:
         raise ValueError("speed_recurrent.py measures against PyTorch: pip install torch")
 
 
-def parse(size: str) -> tuple[int, int, int, int]:
-    """(B, T, D, H) of "BxTxDxH"."""
-    try:
-        B, T, D, H = (int(part) for part in size.split("x"))
-    except ValueError:
-        raise ValueError(f"task.size must be BxTxDxH, four whole numbers, got {size!r}") from None
-    if min(B, T, D, H) < 1:
-        raise ValueError(f"task.size must be of positive numbers, got {size!r}")
-    return B, T, D, H
-
-
 def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     """Hold the sides against each other, then time them turn and turn about."""
-    case = draw(config.cell.name, parse(config.task.size), key)
+    case = draw(config.cell.name, timing.parse_size(config.task.size), key)
     result: dict[str, Any] = {"device": jax.devices()[0].device_kind}
     for name in PASSES:
         calls = {side: made(case, name == "both") for side, made in sides(config.cell.name).items()}
@@ -160,16 +149,10 @@ def ours(engine: str) -> Callable[[Case, bool], Callable[[], Any]]:
     """Our layer by one of its engines."""
 
     def made(case: Case, both: bool) -> Callable[[], Any]:
-        def forward(params: Any, xs: jax.Array) -> jax.Array:
-            return unroll(case.cell, params, xs, engine=engine)[0]
-
-        def loss(params: Any, xs: jax.Array) -> jax.Array:
-            return (forward(params, xs) * case.weights).sum()
-
-        program = jax.jit(jax.grad(loss, (0, 1)) if both else forward)
+        program = jax.jit(timing.passes(case.cell, engine)["both" if both else "forward"])
 
         def call() -> Any:
-            found = jax.block_until_ready(program(case.params, case.xs))
+            found = jax.block_until_ready(program(case.params, case.xs, case.weights))
             return (named(found[0]), found[1]) if both else found
 
         return call
@@ -352,7 +335,7 @@ def peak_of(name: str, side: str) -> float | None:
 
 def own_peak(name: str, side: str) -> float:
     """What :func:`peak_of` has another process find of itself."""
-    call = sides(name)[side](draw(name, parse(LARGE), jax.random.key(0)), True)
+    call = sides(name)[side](draw(name, timing.parse_size(LARGE), jax.random.key(0)), True)
     call()
 
     def mib(field: str) -> float:

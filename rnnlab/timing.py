@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from rnnlab.recurrence import unroll
+
 
 def turns(
     calls: Mapping[str, Callable[[], Any]],
@@ -54,6 +56,48 @@ def ratio(ms: Mapping[str, list[float]], side: str, over: str) -> tuple[float, f
     """
     low, high = np.quantile(np.array(ms[side]) / np.array(ms[over]), (0.1, 0.9))
     return float(np.median(ms[side]) / np.median(ms[over])), float(low), float(high)
+
+
+def parse_size(size: str) -> tuple[int, int, int, int]:
+    """(B, T, D, H) of "BxTxDxH".
+
+    Raises:
+        ValueError: anything else.
+
+    >>> parse_size("32x100x64x128")
+    (32, 100, 64, 128)
+    """
+    try:
+        B, T, D, H = (int(part) for part in size.split("x"))
+    except ValueError:
+        raise ValueError(f"task.size must be BxTxDxH, four whole numbers, got {size!r}") from None
+    if min(B, T, D, H) < 1:
+        raise ValueError(f"task.size must be of positive numbers, got {size!r}")
+    return B, T, D, H
+
+
+def passes(cell: Any, engine: Any) -> dict[str, Callable[[Any, Any, Any], Any]]:
+    """A layer's two passes by an engine, as functions of (params, xs, weights), not yet compiled.
+
+    "forward": the outputs. "both": forward + backward, the gradients of Σ weights * outputs by
+    params and xs.
+
+    >>> from rnnlab import rnn
+    >>> sorted(passes(rnn(4), "scan"))
+    ['both', 'forward']
+    """
+
+    def forward(params: Any, xs: jax.Array, weights: jax.Array) -> jax.Array:
+        del weights
+        return unroll(cell, params, xs, engine=engine)[0]
+
+    def both(params: Any, xs: jax.Array, weights: jax.Array) -> Any:
+        def loss(params: Any, xs: jax.Array) -> jax.Array:
+            return (forward(params, xs, weights) * weights).sum()
+
+        return jax.grad(loss, (0, 1))(params, xs)
+
+    return {"forward": forward, "both": both}
 
 
 def largest_difference(got: Any, expected: Any) -> float:

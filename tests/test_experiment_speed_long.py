@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab import experiment, records, sweep
+from rnnlab import experiment, records, sweep, timing
 
 FILE = Path(__file__).parent.parent / "experiments" / "speed_long.py"
 
@@ -36,13 +36,13 @@ def test_a_small_run_times_checks_and_draws(tmp_path):
 
 def test_an_engine_that_is_off_is_not_timed(monkeypatch):
     module = experiment.load(FILE).module
-    real = module.unroll
+    real = timing.unroll
 
     def off(*args, engine, **options):
         ys, state = real(*args, engine=engine, **options)
         return ys * (1.0001 if engine == "newton" else 1), state
 
-    monkeypatch.setattr(module, "unroll", off)
+    monkeypatch.setattr(timing, "unroll", off)
     config = sweep.apply(module.get_config(), {"task.length": 5, "cell.hidden_size": 2})
     with pytest.raises(AssertionError, match=r"newton, forward: off by 1\.0e-04 from scan"):
         module.run(config, jax.random.key(0), lambda **record: None)

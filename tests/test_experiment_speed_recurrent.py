@@ -44,7 +44,7 @@ def test_a_side_that_computes_something_else_is_seen(module, side):
     def difference(found, expected):
         return timing.largest_difference(module.finished(found), expected)
 
-    size = module.parse(SIZE)
+    size = timing.parse_size(SIZE)
     case, other = (module.draw("lstm", size, jax.random.key(0)) for _ in range(2))
     other.params = other.params._replace(b_c=other.params.b_c.at[2].add(1e-3))
     for both in (False, True):
@@ -68,7 +68,7 @@ def test_products_alone_are_those_of_the_layer(module, name):
 
 
 def test_every_gradient_is_compared(module):
-    case = module.draw("gru-reset-after", module.parse(SIZE), jax.random.key(0))
+    case = module.draw("gru-reset-after", timing.parse_size(SIZE), jax.random.key(0))
     blocks, xs = module.sides("gru-reset-after")["torch"](case, True)().read()
     assert blocks.keys() == module.named(case.params).keys()
     short = module.TorchResult(lambda: ({n: a for n, a in blocks.items() if n != "b_hn"}, xs))
