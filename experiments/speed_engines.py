@@ -9,6 +9,10 @@ take turns in one process. About 4 minutes on 2 cores with nothing else running.
 
 On CPUs the members of a sweep are mapped one after the other (vmap's batched products are slow
 there), so that a member's shape is what counts.
+
+Found on 2 cores: in forward + backward the fused engine is the fastest in all 28 cells, 1.0 to 4.6
+times scan (Newton is .2 to 1.1 times scan): there is no crossover. Forward alone it is .66 to 2.9
+times scan, and behind scan by more than a tenth in 3 of 28 cells.
 """
 
 from typing import Any
@@ -128,6 +132,10 @@ def figures(table: Table) -> dict[str, Any]:
                             label=engine if y == 0 else None)  # fmt: skip
         ax.axvline(1, color="#888888", linewidth=1)
         ax.set(xscale="log", ylim=(len(ticks) - 0.4, -0.6), xlabel="scan's time over the engine's")
+        low, high = ax.get_xlim()
+        decades = [t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if low <= t <= high]
+        ax.set_xticks(decades, [f"{t:g}" for t in decades])
+        ax.minorticks_off()
         ax.set_yticks(range(len(ticks)), ticks if ax is axes[0, 0] else [""] * len(ticks))
         ax.tick_params(axis="y", labelsize=7)
         plots.title(ax, words)

@@ -49,8 +49,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             # timed turns of each engine; fewer where a turn of all takes long, at least 3
             "run": {
                 "repeats": 15,
-                "seconds": 8.0,
-                "seconds_per_member": 10.0,
+                "seconds": 5.0,
+                "seconds_per_member": 16.0,
                 "seconds_per_group": 0.0,
             },
         }

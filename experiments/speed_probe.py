@@ -7,7 +7,7 @@ one process, interleaved, median of several runs; norms are checked against auto
 ways to have them: the probe (``adjoint_norms``: any cell, no underflow, no gradients), and
 ``value_grad_and_norms``, the gradients of training with the norms out of the same reverse pass.
 Expected: at most 1.3x jit(value_and_grad) over the parameters by scan for the probe, at most 1.15x
-the same by the fused engine for the norms.
+the same by the fused engine for the norms. Found on 2 cores: .65 to 1.04x and 1.02 to 1.08x.
 """
 
 from typing import Any
@@ -137,7 +137,7 @@ def figures(table: Table) -> dict[str, Any]:
             ax.text(0.02, y, f"{r[f'{name}_ms']:.1f} ms / {r[f'{over}_ms']:.1f} ms",
                     color="white", va="center", fontsize=8)  # fmt: skip
         ax.axvline(bound, color=plots.COLOURS[2], linestyle="--")
-        ax.text(bound, len(table) - 0.45, f" bound {bound}", color=plots.COLOURS[2], fontsize=8)
+        ax.text(bound, -0.45, f" bound {bound}", color=plots.COLOURS[2], fontsize=8)
         ax.set_yticks(range(len(table)), [m.config["cell"]["name"] for m in table])
         ax.set(xlabel="ratio of times", xlim=(0, 1.6))
         plots.title(ax, WORDS[name])

@@ -12,9 +12,10 @@ cores with nothing else running; needs torch.
 Bounds, of forward+backward: over the twelve cases (geometric mean) 1.25x as fast as PyTorch and
 1.4x as fast as flax's best cell; the LSTM's four 1.0x PyTorch; no case under .85x; peak memory at
 64x200x128x256 at most PyTorch's; recomputing at T = 20,000 sets aside a tenth of scan's.
-Measured on 2 cores: 1.45x PyTorch, 1.23x flax (bound missed), the LSTM 1.02x and once .82x (bound
-missed). The LSTM at H = 512 spends its time in products in a loop, which XLA:CPU does not spread
-over two threads as oneDNN does: (32, 193) x (193, 512) takes as long on two cores as on one.
+Measured on 2 cores: 1.43x PyTorch, 1.22x flax (bound missed), the LSTM .97x (missed; 1.02x in a run
+before), once .84x (missed). The layer's products alone, timed beside it as one more side, are .43
+to .87 of a pass: at H = 512 they take as long as all of PyTorch's pass, and flax has the same ones;
+at H = 128 the rest is elementwise work, which XLA:CPU does on one core within a loop.
 """
 
 import ctypes
