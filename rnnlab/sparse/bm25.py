@@ -339,7 +339,10 @@ class BM25(BaseEstimator):
             low[some] = np.minimum.reduceat(weights, offsets[:-1][some])
             high[some] = np.maximum.reduceat(weights, offsets[:-1][some])
         base = (told * self._part(0, 0)).astype(np.float32)
-        return Postings(offsets, np.asarray(documents), weights, low, high), base
+        # a few terms of a mapped index are asked for once: no table for them
+        size = 0 if index.mapped else index.num_documents
+        table = top_k.tabulated(offsets, documents, weights, size)
+        return Postings(offsets, np.asarray(documents), weights, low, high, *table), base
 
     def _part(self, tf: Any, lengths: Any) -> np.ndarray:
         return frequency_part(

@@ -5,6 +5,7 @@ loaded. For collections beyond memory, :mod:`rnnlab.sparse.external_index` write
 """
 
 import functools
+import itertools
 import json
 import os
 from collections.abc import Iterable
@@ -85,11 +86,11 @@ class InvertedIndex:
 
     @functools.cached_property
     def _places(self) -> dict[str, int]:
-        return {term: place for place, term in enumerate(self.terms.to_pylist())}
+        return dict(zip(self.terms.to_pylist(), range(len(self.terms)), strict=True))
 
     def numbers(self, words: Iterable[str]) -> np.ndarray:
         """The numbers of words, (n,) int64; −1: no document has it."""
-        return np.array([self._places.get(word, -1) for word in words], np.int64)
+        return np.fromiter(map(self._places.get, words, itertools.repeat(-1)), np.int64)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index into a directory, which is made.

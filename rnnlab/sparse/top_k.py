@@ -14,6 +14,7 @@ import numpy as np
 
 from rnnlab.text.strings import cores, parallel
 
+FREQUENT = 0.25  # of the documents have a term whose weights are tabulated
 BLOCK = 64  # queries that a thread takes at a time
 
 
@@ -32,6 +33,28 @@ class Postings(NamedTuple):
     weights: np.ndarray  # (P,) float32, what a posting adds to its document's score
     low: np.ndarray  # (V,) float32, the least and …
     high: np.ndarray  # (V,) float32, … the largest weight of each term, 0 of one without postings
+    # of the F most frequent terms the weight in every document, to be looked up: no meaning of
+    # its own, and F may be 0
+    rows: np.ndarray  # (V,) int32, −1: none
+    table: np.ndarray  # (F, N) float32
+
+
+def tabulated(
+    offsets: np.ndarray, documents: np.ndarray, weights: np.ndarray, num_documents: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, table) of :class:`Postings`: of terms in a quarter of the documents or more.
+
+    The table takes at most twice the memory of these terms' postings. With 0 documents it is empty.
+    """
+    df = np.diff(offsets)
+    frequent = np.flatnonzero((df >= max(FREQUENT * num_documents, 1)) & (num_documents > 0))
+    rows = np.full(len(df), -1, np.int32)
+    rows[frequent] = np.arange(len(frequent))
+    table = np.zeros((len(frequent), num_documents), np.float32)
+    for row, term in zip(table, frequent.tolist(), strict=True):
+        own = slice(offsets[term], offsets[term + 1])
+        row[documents[own]] = weights[own]
+    return rows, table
 
 
 class Queries(NamedTuple):

@@ -29,6 +29,8 @@ def pruned(
         postings.weights,
         postings.low,
         postings.high,
+        postings.rows,
+        postings.table,
         queries.offsets[low : high + 1],
         queries.terms,
         queries.times,
@@ -123,6 +125,8 @@ def _run(
     weights,
     low,
     high,
+    rows,
+    table,
     bounds,
     terms,
     times,
@@ -162,12 +166,14 @@ def _run(
             term = terms[place]
             if high[term] == 0:  # nothing is added, by this term or the following ones
                 break
+            factor = times[place]
             for posting in range(offsets[term], offsets[term + 1]):
                 # no branches: whether a document is new could not be foretold
                 document = documents[posting]
+                before = total[document]
                 running[count] = document
-                count += total[document] == 0
-                total[document] += times[place] * weights[posting]
+                count += before == 0
+                total[document] = before + factor * weights[posting]
             rest -= high[term] * times[place]
             place += 1
             # … until the rest cannot bring in another one
@@ -179,25 +185,31 @@ def _run(
         live = count
         while place < end:
             # those that the rest can still lift to the k-th, in front
-            kept = 0
+            kept, needed = 0, np.float32(least / ROOM - rest - base)
             for i in range(live):
-                if (base + total[running[i]] + rest) * ROOM >= least:
-                    running[kept], running[i] = running[i], running[kept]
+                document = running[i]
+                if total[document] >= needed:
+                    running[i], running[kept] = running[kept], document
                     kept += 1
             live = kept
-            term = terms[place]
+            term, factor = terms[place], times[place]
             start, stop = offsets[term], offsets[term + 1]
-            if live * SEARCH_COST < stop - start:
+            if rows[term] >= 0:
+                row = table[rows[term]]
+                for i in range(live):
+                    document = running[i]
+                    total[document] += factor * row[document]
+            elif live * SEARCH_COST < stop - start:
                 for i in range(live):
                     document = running[i]
                     posting = _find(documents, start, stop, document)
                     if posting < stop and documents[posting] == document:
-                        total[document] += times[place] * weights[posting]
+                        total[document] += factor * weights[posting]
             else:
                 for posting in range(start, stop):
                     document = documents[posting]
                     known = np.float32(total[document] > 0)
-                    total[document] += known * (times[place] * weights[posting])
+                    total[document] += known * (factor * weights[posting])
             rest -= high[term] * times[place]
             place += 1
             if place < end and live > k:

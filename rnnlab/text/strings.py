@@ -124,12 +124,12 @@ def _from_python(texts: Any) -> pa.Array | pa.ChunkedArray:
 
 def _token_lists(documents: Any) -> pa.Array:
     tokens = list(itertools.chain.from_iterable(documents))
-    for at, document in enumerate(documents):
-        if not all(isinstance(token, str) for token in document):
-            wrong = next(token for token in document if not isinstance(token, str))
-            raise TypeError(f"tokens must be str; document {at} holds {_kind(wrong)}")
     lengths = np.fromiter(map(len, documents), np.int64, len(documents))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
+    if not all(issubclass(kind, str) for kind in set(map(type, tokens))):
+        place, wrong = next((i, t) for i, t in enumerate(tokens) if not isinstance(t, str))
+        at = int(np.searchsorted(offsets, place, side="right")) - 1
+        raise TypeError(f"tokens must be str; document {at} holds {_kind(wrong)}")
     values = _from_python(tokens)
     if isinstance(values, pa.ChunkedArray):
         raise ValueError("lists of tokens beyond 2 GiB: give them in parts")
