@@ -56,7 +56,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     """Time both, turn and turn about."""
     task = config.task
     key_x, key_p = jax.random.split(key)
-    layer = recurrence.by_name(config.cell.name, config.cell.hidden_size, InitScheme())
+    layer: Any = recurrence.by_name(config.cell.name, config.cell.hidden_size, InitScheme())
     params = layer.init(key_p, task.input_size)
     xs = jax.random.normal(key_x, (task.batch_size, task.length, task.input_size))
 
