@@ -4,10 +4,10 @@
 
 The documents are movie reviews (rnnlab[data]), Rotten Tomatoes' sentences first, each cut to so
 many characters (0: whole). Every set of options of test_bag_of_words.py is fitted by both sides,
-and what comes out is weighted in float64 by every variant of TF-IDF that both have (of float32 counts
-scikit-learn's are float32, and 1.3e-7 off ours, which are float64 always). Prints a line a set: the
-largest difference of counts, which must be 0, and of weights as a share of the largest, which must
-be below 1e-12. 20,000 documents cut to 150 characters, 22 sets: both 0, to the last bit.
+and what comes out is weighted in float64 by every variant of TF-IDF that both have (of float32
+counts scikit-learn's weights are float32, and 1.3e-7 off ours, which are always float64). Prints a
+line a set: the largest difference of counts, which must be 0, and of weights as a share of the
+largest, which must be below 1e-12. 20,000 documents cut to 150 characters, 22 sets: both 0.
 """
 
 import argparse
