@@ -60,6 +60,18 @@ def test_vectors_equal_hugging_face(layer):
         assert np.abs(ours[row] - expected).max() < 1e-5 * np.abs(expected).max()
 
 
+def test_the_others_hidden():
+    params = params_of()["params"]["encoder"]
+    hidden = contextual.word_vectors(CONFIG, params, TOKENIZER, TEXTS[:2], "bank", others=4)
+    masked = [["[MASK]"] * 2 + ["ban", "##k"] + ["[MASK]"] * 3]
+    masked += [["[MASK]"] + ["ban", "##k"] + ["[MASK]"] * 6]
+    for row, own, (a, b) in zip(hidden, masked, PLACES, strict=False):
+        ids = [PIECES.index(piece) for piece in ("[CLS]", *own, "[SEP]")]
+        said = encoder.encode(CONFIG, params, encoder.Tokens(jnp.array([ids]))).last[0]
+        expected = np.asarray((said[a] + said[b]) / 2)
+        assert np.abs(row - expected).max() < 1e-5 * np.abs(expected).max()
+
+
 def test_bad_calls_are_refused():
     own = CONFIG, params_of()["params"]["encoder"], TOKENIZER
     with pytest.raises(ValueError, match="4 texts need as many words, got 1"):

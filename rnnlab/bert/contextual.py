@@ -6,7 +6,7 @@ Shapes: N sentences, T tokens, H hidden.
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +69,7 @@ def word_vectors(
     texts: Sequence[str],
     word: str | Sequence[str],
     layer: int = -1,
+    others: int | None = None,
 ) -> np.ndarray:
     """h^l of a word in each of the texts, the mean over the word's pieces: (N, H) float32.
 
@@ -77,6 +78,8 @@ def word_vectors(
             :mod:`rnnlab.bert.heads`.
         word: one for all texts, or one a text; its first occurrence counts.
         layer: l, 0 (embeddings) … L; −1 is the last.
+        others: a token that takes the place of all others but [CLS] and [SEP]: [MASK] leaves of
+            the sentence its length and the word's place. None: they stay.
     Raises:
         ValueError: a text without its word, or longer than the encoder reads; no such layer; as
             many words as texts are needed.
@@ -91,15 +94,20 @@ def word_vectors(
     where = [pieces(tokenizer, *one) for one in zip(texts, words, strict=True)]
     tokens = wordpiece.tokens(tokenizer, texts)
     N, T = tokens.ids.shape
-    if T > config.max_length:
+    if config.max_length < T:
         raise ValueError(f"a text of {T} tokens, but max_length={config.max_length}")
     weights = np.zeros((N, T), np.float32)
     for row, own in enumerate(where):
         weights[row, list(own)] = 1 / len(own)
+    if others is not None:
+        special = [tokenizer.token_to_id(token) for token in (wordpiece.CLS, wordpiece.SEP)]
+        hidden = tokens.mask & (weights == 0) & ~np.isin(tokens.ids, special)
+        tokens = tokens._replace(ids=np.where(hidden, others, tokens.ids))
+    read: Any = (*tokens[:3], weights)
     out = [
-        _mean(config, layer, params, *(jnp.asarray(a[k : k + _AT_ONCE]) for a in (*tokens[:3], weights)))
+        _mean(config, layer, params, *(jnp.asarray(part[k : k + _AT_ONCE]) for part in read))
         for k in range(0, N, _AT_ONCE)
-    ]  # fmt: skip
+    ]
     return np.concatenate([np.asarray(rows) for rows in out])
 
 
