@@ -119,8 +119,8 @@ def figures(table: Table) -> dict[str, Any]:
     for ax, labels in ends.items():
         plots.direct_labels(ax, labels)
     caption = (
-        f"Held out: {table[0].result['pairs']} pairs of documents that were not trained on. Dotted: "
-        "what the frequencies of words in the training text reach; a guess."
+        f"Held out: {table[0].result['pairs']} pairs of documents that were not trained on. "
+        "Dotted: what the frequencies of words in the training text reach; a guess."
     )
     return {"losses": (figure, caption)}
 
@@ -168,6 +168,6 @@ def claims(table: Table) -> list[Claim]:
               above_chance),
         Claim("The pre-training loss falls below what remembers nothing", notes, "MLM plus NSP "
               "held out below frequencies plus ln 2, for every initialisation", "holds", falls),
-        Claim("Orthogonal attention learns what follows sooner than N(0, .02)", "rnnlab", "NSP loss "
-              "held out at the end below that of N(0, .02)", "holds", sooner),
+        Claim("Orthogonal attention learns what follows sooner than N(0, .02)", "rnnlab",
+              "NSP loss held out at the end below that of N(0, .02)", "holds", sooner),
     ]  # fmt: skip
