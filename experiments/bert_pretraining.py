@@ -10,10 +10,13 @@ of 600 updates stayed at chance.) Two initialisations of the attention's kernels
 orthogonal, trained as one program. ":full" is BERT-Small, pairs of 128 tokens, 256 a batch, all of
 the texts, for a GPU.
 
-MINUTES
-Expected: masked words below the loss of their frequencies within the first hundred updates; what
-follows told more often than by chance, by orthogonal kernels sooner. Pilots of 700 updates with
-another seed: 6.26 nats both; 53.3% (normal) and 59.1% (orthogonal) of 1,000 pairs.
+About 5.5 minutes on 2 cores (measured in two halves, the second resumed: 5.9 with both starts).
+
+Expected: masked words below the loss of their frequencies; what follows told more often than by
+chance, by orthogonal kernels sooner. Found, after 1,000 updates: frequencies 6.59 nats, N(0, .02)
+6.05, orthogonal 5.30; 60.6% and 61.8% of 2,000 pairs told right (standard error 1.1%), orthogonal
+above 57% from 400 updates on, N(0, .02) from 1,000. Pilots of 700 updates with another seed: 6.26
+nats both; 53.3% and 59.1% of 1,000 pairs.
 """
 
 import math

@@ -175,6 +175,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         {
             "seed": 0,
             "weights": "",  # a run of bert_pretraining, or a checkpoint; empty: pre-train here
+            "member": 0,  # of such a run
             "layer": -1,  # whose vectors are judged
             "task": {
                 "name": "sentence_pairs",
@@ -187,16 +188,16 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 size="small" if full else "tiny", activation="gelu_tanh",
                 dropout=0.0, attention_dropout=0.0,
             ),
-            "init": encoder.Init.config(),
+            "init": encoder.Init.config(attention="orthogonal"),
             "training": train.config(
                 optimizer="adamw",
-                learning_rate=5e-4 if full else 2e-3,
-                schedule="linear",
-                warmup_steps=2000 if full else 60,
+                learning_rate=5e-4 if full else 1e-3,
+                schedule="linear" if full else "constant",
+                warmup_steps=2000 if full else 80,
                 weight_decay=0.01,
                 clip_norm=1.0,
                 batch_size=256 if full else 32,
-                steps=20_000 if full else 600,
+                steps=20_000 if full else 700,
                 eval_every=1000 if full else 100,
                 eval_batch_size=500,
                 stop_when_solved=False,
@@ -229,7 +230,7 @@ class Model(NamedTuple):
 
 def run(config: Any, key: Any, log: Any) -> dict[str, Any]:
     """Vectors of every word in every sentence, by all sides."""
-    model = pretrained(config, key, log) if not config.weights else read(config.weights, key)
+    model = pretrained(config, key, log) if not config.weights else read(config, key)
     words, groups = sentences()
     texts = [text for group in groups for text in group]
     of = np.repeat(words, [len(group) for group in groups]).tolist()
@@ -294,17 +295,17 @@ def pretrained(config: Any, key: Any, log: Any) -> Model:
     return Model(model.config, trained, start, task.tokenizer, ends)  # type: ignore[attr-defined]
 
 
-def read(weights: str, key: Any) -> Model:
-    """A run of bert_pretraining (its first member), or a checkpoint's folder."""
-    folder = Path(weights).expanduser()
+def read(config: Any, key: Any) -> Model:
+    """A member of a run of bert_pretraining, or a checkpoint's folder."""
+    folder = Path(config.weights).expanduser()
     if (folder / MEMBERS).is_file():
-        setup, params = outcome.load_params(folder, 0)
-        config, tokenizer = setup.model.config, setup.task.tokenizer  # type: ignore[attr-defined]
+        setup, params = outcome.load_params(folder, config.member)
+        sizes, tokenizer = setup.model.config, setup.task.tokenizer  # type: ignore[attr-defined]
     else:
-        config, params = huggingface.load(folder, parts=("encoder",))
+        sizes, params = huggingface.load(folder, parts=("encoder",))
         tokenizer = huggingface.load_tokenizer(folder)
-    random = encoder.init_params(key, config)
-    return Model(config, params["params"]["encoder"], random, tokenizer, {})
+    random = encoder.init_params(key, sizes, encoder.Init.from_config(config.init))
+    return Model(sizes, params["params"]["encoder"], random, tokenizer, {})
 
 
 def vectors(
