@@ -22,6 +22,7 @@ def test_a_small_run_draws_and_decides(tmp_path):
     (tmp_path / "text.txt").write_text("\n\n".join(parts))
     small = {
         "task.corpus": str(tmp_path / "text.txt"),
+        "task.limit": 0,
         "task.length": 16,
         "task.vocab_size": 80,
         "task.test_share": 0.3,
