@@ -92,7 +92,7 @@ def word_vectors(
         raise ValueError(f"layer must be 0 to {config.layers}, or counted from the end, got "
                          f"{layer}")  # fmt: skip
     where = [pieces(tokenizer, *one) for one in zip(texts, words, strict=True)]
-    tokens = wordpiece.tokens(tokenizer, texts)
+    tokens: Any = wordpiece.tokens(tokenizer, texts)
     N, T = tokens.ids.shape
     if config.max_length < T:
         raise ValueError(f"a text of {T} tokens, but max_length={config.max_length}")
