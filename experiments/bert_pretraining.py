@@ -1,15 +1,22 @@
-"""A BERT-Tiny pre-trained on the State of the Union speeches: masked words and next sentence.
+"""A BERT-Tiny pre-trained on speeches and film reviews: masked words and next sentence.
 
     rnnlab run --config=experiments/bert_pretraining.py
 
-The 249 speeches (packages of rnnlab[data] and rnnlab[bert]), a tenth of them held out; 4,096 pieces
-learned from the rest; pairs of 64 tokens, AdamW with warm-up, no dropout, for no text comes twice.
-Two initialisations of the attention's kernels, N(0, .02) and orthogonal, trained as one program.
-About 3 minutes on 2 cores; ":full" is BERT-Small, pairs of 128 tokens, 256 a batch, for a GPU.
+Half of the State of the Union speeches and as much text of film reviews (rnnlab[data,bert]), a
+tenth of the documents held out; 4,096 pieces learned from the rest; pairs of 64 tokens, AdamW with
+warm-up, no dropout, for no text comes twice. Two kinds of document make what follows learnable in a
+thousand small updates: a pair of a speech and a review does not follow. (On speeches alone, pilots
+of 600 updates stayed at chance.) Two initialisations of the attention's kernels, N(0, .02) and
+orthogonal, trained as one program. ":full" is BERT-Small, pairs of 128 tokens, 256 a batch, all of
+the texts, for a GPU.
 
-Expected: masked words below the loss of their frequencies (7.19 nats) within the first hundred
-updates; what follows told from another speech's segment more often than by chance.
-A pilot of N(0, .02) had 6.22 nats and 53.5% of 1,000 pairs after 500 updates.
+About 5.5 minutes on 2 cores (measured in two halves, the second resumed: 5.9 with both starts).
+
+Expected: masked words below the loss of their frequencies; what follows told more often than by
+chance, by orthogonal kernels sooner. Found, after 1,000 updates: frequencies 6.59 nats, N(0, .02)
+6.05, orthogonal 5.30; 60.6% and 61.8% of 2,000 pairs told right (standard error 1.1%), orthogonal
+above 57% from 400 updates on, N(0, .02) from 1,000. Pilots of 700 updates with another seed: 6.26
+nats both; 53.3% and 59.1% of 1,000 pairs.
 """
 
 import math
@@ -40,8 +47,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "seed": 0,
             "task": {
                 "name": "sentence_pairs",
-                "corpus": "speeches",
-                "limit": 0,
+                "corpus": "both",
+                "limit": 0 if full else 4500,
                 "length": 128 if full else 64,
                 "vocab_size": 8192 if full else 4096,
                 "whole_words": False,
@@ -58,18 +65,18 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "training": train.config(
                 optimizer="adamw",
                 learning_rate=5e-4 if full else 1e-3,
-                schedule="linear",
+                schedule="linear" if full else "constant",
                 warmup_steps=2000 if full else 80,
                 weight_decay=0.01,
                 clip_norm=1.0,
                 batch_size=256 if full else 32,
-                steps=20_000 if full else 800,
+                steps=20_000 if full else 1000,
                 eval_every=1000 if full else 100,
-                eval_batch_size=4000,
+                eval_batch_size=4000 if full else 2000,
                 stop_when_solved=False,
             ),
             "run": runner.config(
-                seconds_per_member=20_000.0 if full else 150.0,
+                seconds_per_member=20_000.0 if full else 100.0,
                 seconds_per_group=30.0,
             ),
         }
@@ -115,8 +122,8 @@ def figures(table: Table) -> dict[str, Any]:
     for ax, labels in ends.items():
         plots.direct_labels(ax, labels)
     caption = (
-        f"Held out: {table[0].result['pairs']} pairs of speeches that were not trained on. Dotted: "
-        "what the frequencies of words in the training text reach; a guess."
+        f"Held out: {table[0].result['pairs']} pairs of documents that were not trained on. "
+        "Dotted: what the frequencies of words in the training text reach; a guess."
     )
     return {"losses": (figure, caption)}
 
@@ -148,6 +155,13 @@ def claims(table: Table) -> list[Claim]:
             f"{np.max(ends):.2f} nats or less, frequencies and a guess {bounds[0]:.2f}"
         )
 
+    def sooner() -> tuple[bool, str]:
+        losses = {SCHEMES[name]: members.stack("next_loss").max()
+                  for name, members in table.group_by("init.attention").items()}  # fmt: skip
+        return losses["orthogonal"] < losses["N(0, .02)"], ", ".join(
+            f"{name} {loss:.3f} nats" for name, loss in losses.items()
+        )
+
     notes = "the notes, claim 9; Devlin et al. 2019, §3.1"
     return [
         Claim("A BERT learns masked words", notes, "loss of masked words held out below that of "
@@ -157,4 +171,6 @@ def claims(table: Table) -> list[Claim]:
               above_chance),
         Claim("The pre-training loss falls below what remembers nothing", notes, "MLM plus NSP "
               "held out below frequencies plus ln 2, for every initialisation", "holds", falls),
+        Claim("Orthogonal attention learns what follows sooner than N(0, .02)", "rnnlab",
+              "NSP loss held out at the end below that of N(0, .02)", "holds", sooner),
     ]  # fmt: skip

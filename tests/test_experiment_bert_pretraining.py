@@ -22,6 +22,7 @@ def test_a_small_run_draws_and_decides(tmp_path):
     (tmp_path / "text.txt").write_text("\n\n".join(parts))
     small = {
         "task.corpus": str(tmp_path / "text.txt"),
+        "task.limit": 0,
         "task.length": 16,
         "task.vocab_size": 80,
         "task.test_share": 0.3,
@@ -48,16 +49,18 @@ def test_claims_can_come_out_the_other_way():
     loaded = experiment.load(FILE)
     config = loaded.get_config()
 
-    def verdicts(words=6.0, right=0.55, loss=6.7):
+    def verdicts(words=6.0, right=0.55, loss=6.7, orthogonal=0.65):
         members = []
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
             result = {"word_loss": words, "next_accuracy": right, "loss": loss, "pairs": 2500,
-                      "unigram": 7.2, "baseline": 7.9}  # fmt: skip
+                      "unigram": 7.2, "baseline": 7.9,
+                      "next_loss": orthogonal if index else 0.67}  # fmt: skip
             nested = records.with_overrides(config.to_dict(), overrides)
             members.append(records.Member(index, overrides, nested, 0.0, result))
         return "".join("+-"[not c.check()[0]] for c in loaded.module.claims(records.Table(members)))
 
-    assert verdicts() == "+++"
-    assert verdicts(words=7.3) == "-++"
-    assert verdicts(right=0.529) == "+-+"  # .5 + 3·.01
-    assert verdicts(loss=8.0) == "++-"
+    assert verdicts() == "++++"
+    assert verdicts(words=7.3) == "-+++"
+    assert verdicts(right=0.529) == "+-++"  # .5 + 3·.01
+    assert verdicts(loss=8.0) == "++-+"
+    assert verdicts(orthogonal=0.68) == "+++-"

@@ -285,3 +285,13 @@ def test_adamw_and_lamb_equal_optax(name):
 def test_special_tokens_have_the_ids_that_pairs_use(text):
     pieces = wordpiece.pieces_of(task_of(text).tokenizer)
     assert pieces[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def test_both_corpora_have_as_much_text():
+    speeches, both = (pretraining.documents(name) for name in ("speeches", "both"))
+    reviews = pretraining.documents("reviews")
+    n = len(speeches)
+    assert both[:n] == speeches
+    assert both[n:] == reviews[: len(both) - n]
+    size, wanted = sum(map(len, both[n:])), sum(map(len, speeches))
+    assert size <= wanted < size + len(reviews[len(both) - n])

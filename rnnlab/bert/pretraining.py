@@ -25,7 +25,7 @@ from rnnlab.text import corpora
 
 Array = jax.Array
 
-CORPORA = ("speeches", "reviews")
+CORPORA = ("speeches", "reviews", "both")
 FOLLOWS, OTHER = 0, 1  # the classes of the second sentence
 _SPLIT_SEED = 0
 # the ids that learned pieces give to special tokens
@@ -180,8 +180,9 @@ class SentencePairs:
     place in its data is one number. Documents are held out whole.
 
     Args:
-        corpus: "speeches", "reviews" (``rnnlab[data]``), or the path of a UTF-8 text, whose
-            documents are separated by empty lines.
+        corpus: "speeches", "reviews", "both" (all speeches and as many characters of reviews;
+            ``rnnlab[data]``), or the path of a UTF-8 text, whose documents are separated by empty
+            lines.
         limit: documents to use, drawn with a fixed seed; 0: all.
         length: T; a segment has M = ⌊(T − 3)/2⌋ tokens at most.
         vocab_size: pieces learned from the training documents, at most.
@@ -362,6 +363,10 @@ def documents(corpus: str) -> list[str]:
         return corpora.speeches()
     if corpus == "reviews":
         return corpora.movie_reviews().texts
+    if corpus == "both":
+        speeches, reviews = corpora.speeches(), corpora.movie_reviews().texts
+        size = np.cumsum([len(text) for text in reviews])
+        return speeches + reviews[: np.searchsorted(size, sum(map(len, speeches)), "right")]
     if "/" not in corpus and "." not in corpus:
         raise ValueError(unknown("task.corpus", corpus, CORPORA))
     text = files.existing(corpus).read_text(encoding="utf-8")
