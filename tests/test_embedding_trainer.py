@@ -2,11 +2,15 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnlab import cells, models
 from rnnlab.embeddings import cbow, corpus, fasttext, kernels, skipgram, trainer
 from rnnlab.embeddings.trainer import Settings
+from rnnlab.embeddings.vectors import Vectors
 
 SMALL = Settings(size=8, window=2, negatives=3, sample=0, epochs=1, buckets=50, group=8, groups=2)
 ENGINES = ["jax", pytest.param("numba", marks=pytest.mark.skipif(
@@ -149,14 +153,28 @@ def test_refusals(text, monkeypatch):
         skipgram.train(text, dataclasses.replace(SMALL, engine="numba"))
 
 
-def test_vectors_start_an_embedding_layer(text):
-    """The table of a linen Embed layer is the trained matrix, in the vocabulary's order."""
-    import jax.numpy as jnp
-    from flax import linen as nn
-
+def test_vectors_start_a_model_which_trains_them_on(text):
     trained = skipgram.train(text, dataclasses.replace(SMALL, engine="jax"))
-    layer = nn.Embed(*trained.matrix.shape)
-    ids = text.vocabulary.encode_words(["cat1", "dog2"])
-    out = layer.apply({"params": {"embedding": jnp.asarray(trained.matrix)}}, ids)
-    for vector, word in zip(np.asarray(out), ["cat1", "dog2"], strict=True):
-        assert (vector == trained.matrix[trained.words.index(word)]).all()
+    vectors = Vectors.of(trained)
+    words = ["<unknown>", *text.vocabulary.words()]
+    model = models.ManyToOne(cells.gru(4), outputs=2, symbols=len(words), embedding_size=8)
+    known = ["cat1", "and", "dog2", "dog0", "the", "cat3"]
+    ids = jnp.array([words.index(word) for word in known]).reshape(2, 3)
+    params = model.init(jax.random.key(0), ids)["params"]
+    table = vectors.table(words, initial=params["embedding"])
+    assert (table[0] == params["embedding"][0]).all()
+    started = params | {"embedding": table}
+    reader = models.ManyToOne(cells.gru(4), outputs=2)
+    rest = {name: value for name, value in params.items() if name != "embedding"}
+    read, _ = reader.apply({"params": rest}, vectors.rows(known).reshape(2, 3, 8))
+    np.testing.assert_allclose(model.apply({"params": started}, ids)[0], read, atol=1e-6)
+
+    def loss(params):
+        logits = model.apply({"params": params}, ids)[0]
+        return -jax.nn.log_softmax(logits)[jnp.arange(2), jnp.arange(2)].mean()
+
+    slopes = jax.grad(loss)(started)
+    later = jax.tree.map(lambda p, g: p - 0.3 * g, started, slopes)
+    assert loss(later) < loss(started)
+    moved = (later["embedding"] != table).any(axis=1)
+    assert sorted(np.flatnonzero(moved)) == sorted(np.ravel(ids))

@@ -27,25 +27,29 @@ def test_every_side_trains_on_the_same_words(tmp_path):
     assert len(set(pairs.values())) == 1  # the same vocabulary
     assert pairs["gensim"] > 0
     member = records.Member(0, {}, config.to_dict() | {"method": "cbow"}, 0.0, result)
-    assert set(loaded.module.figures(records.Table([member]))) == {"speed"}
+    assert set(loaded.module.figures(records.Table([member]))) == {"speed", "quality"}
 
 
 def test_claims_can_come_out_the_other_way():
     loaded = experiment.load(FILE)
     config = loaded.get_config()
 
-    def verdicts(ratio):
+    def verdicts(ratio, ours=0.2, seeds=1):
         members = []
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
             bound = loaded.module.METHODS[overrides["method"]]
             result = {"ratio": ratio * bound, "ratio_one_thread": 1.0,
-                      "quality": {"gensim": {"wordsim353": 0.2, "simlex999": None}}}  # fmt: skip
-            nested = records.with_overrides(config.to_dict(), overrides)
+                      "quality": {
+                          "gensim": {"wordsim353": 0.2, "simlex999": 0.1},
+                          "rnnlab, 1 thread": {"wordsim353": ours, "simlex999": 0.1}}}  # fmt: skip
+            nested = records.with_overrides(config.to_dict(), overrides | {"run.seeds": seeds})
             members.append(records.Member(index, overrides, nested, 0.0, result))
         return [claim.check()[0] for claim in loaded.module.claims(records.Table(members))]
 
     assert verdicts(1.01) == [True] * 3
     assert verdicts(0.99) == [False] * 3
+    assert verdicts(1.01, 0.181, 5) == [True] * 6
+    assert verdicts(1.01, 0.179, 5) == [True] * 3 + [False] * 3
 
 
 def test_without_gensim_one_line_says_what_to_install(monkeypatch):

@@ -213,8 +213,8 @@ def start(method: str, corpus: Corpus, settings: Settings, seed: int) -> Start:
     rng = np.random.default_rng([seed, 2**32 - 1])
     columns = kernels.padded(D)
     W_in = np.zeros((rows, columns), np.float32)
-    for at in range(0, rows, 1 << 16):  # no second array of that size
-        part = W_in[at : at + (1 << 16), :D]
+    for at in range(0, rows, 1 << 12):  # no second array of that size
+        part = W_in[at : at + (1 << 12), :D]
         part[:] = (2 * rng.random(part.shape, dtype=np.float32) - 1) / np.float32(D)
     tree = None if settings.negatives else huffman.paths(counts)
     W_out = np.zeros((V - (tree is not None), columns), np.float32)
