@@ -100,7 +100,7 @@ def word_vectors(
     for row, own in enumerate(where):
         weights[row, list(own)] = 1 / len(own)
     if others is not None:
-        special = [tokenizer.token_to_id(token) for token in (wordpiece.CLS, wordpiece.SEP)]
+        special: Any = [tokenizer.token_to_id(t) for t in (wordpiece.CLS, wordpiece.SEP)]
         hidden = tokens.mask & (weights == 0) & ~np.isin(tokens.ids, special)
         tokens = tokens._replace(ids=np.where(hidden, others, tokens.ids))
     read: Any = (*tokens[:3], weights)
