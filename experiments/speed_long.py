@@ -5,7 +5,7 @@
 One sequence (B = 1, D = 4), contracting cells (W_h 0.9 times orthogonal), forward and
 forward+backward (the gradient of a random weighting of the outputs by parameters and inputs). First
 the engines' outputs and gradients are held against scan's in float64; then they take turns in one
-process. Memory is what the compiled program sets aside beside its arguments and results. About 9
+process. Memory is what the compiled program sets aside beside its arguments and results. About 7
 minutes on 2 cores with nothing else running.
 
 Expected of Newton on a CPU: slower than scan. An associative scan makes about 2T products of n x n
@@ -14,6 +14,10 @@ vector with one: 2n times the work, times 4 to 6 corrections, and as much again 
 Two cores give at most 2 of that back. What could make up for it is the latency of a step, and XLA's
 loop on a CPU has little: .03 to .1 µs. On a GPU a step costs launches of several µs whatever n is,
 and Newton has O(log T) of them.
+
+Found on 2 cores: Newton is exact to 1e-6 and slower than scan from T = 10,000 on (forward +
+backward .13 to .58 times as fast), but for the LSTM at H = 4: 1.5 to 2.3 times. The fused engine
+is ahead of both everywhere: 1.2 to 8 times scan.
 """
 
 from typing import Any

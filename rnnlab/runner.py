@@ -222,12 +222,14 @@ class _Batch:
         while self.running:
             self._call()
             due = time.perf_counter() - saved > self.options.checkpoint_seconds
-            told = distributed.exchange((due, self.signals.asked is not None))
+            own = self.signals.asked is not None
+            told = distributed.exchange((due, own))
             due, asked = told[0][0], any(asked for _, asked in told)
             if self.running and (due or asked):
                 self._save()
                 saved = time.perf_counter()
-            self.signals.check()
+            if own:  # one that came since then waits: the others must be told before it is obeyed
+                self.signals.check()
             if asked and not distributed.alone():
                 raise KeyboardInterrupt  # another process has been asked to stop
             self._balance()

@@ -194,6 +194,34 @@ def test_a_signal_is_put_off_until_all_is_saved(whole, tmp_path):
     same(resumed, whole)
 
 
+def test_a_signal_is_told_the_other_processes_before_it_is_obeyed(tmp_path, monkeypatch):
+    """One that comes after they were told that there is none: alone it would leave them waiting."""
+
+    class Asked(Exception):
+        pass
+
+    def handler(*_):
+        raise Asked
+
+    told = []
+
+    def exchange(value):
+        if isinstance(value, tuple):  # not the memory
+            told.append(value[1])
+            if len(told) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return [value]
+
+    monkeypatch.setattr(runner.distributed, "exchange", exchange)
+    old = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(Asked):
+            runner.train(jobs(), set(), tmp_path, "run", Recorder())
+    finally:
+        signal.signal(signal.SIGTERM, old)
+    assert told == [False, False, True]
+
+
 def test_a_second_signal_is_not_put_off():
     class Asked(Exception):
         pass
