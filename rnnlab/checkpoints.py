@@ -5,11 +5,14 @@ damaged, or was cut off while it was written, is passed over with a warning and 
 taken.
 """
 
+import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +65,7 @@ class Checkpoints:
 
     def _write(self, folder: Path, tree: Any, extra: dict[str, Any]) -> None:
         try:
-            with _orbax() as checkpointer:
+            with _failing_quietly(), _orbax() as checkpointer:
                 checkpointer.save((folder / "tree").absolute(), jax.tree.map(np.asarray, tree))
         except ValueError as error:  # tensorstore's, which quotes the system's
             for number in NO_SPACE:
@@ -173,6 +176,34 @@ def _orbax() -> Any:
     options = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
     return ocp.Checkpointer(handler, multiprocessing_options=options)
+
+
+@contextlib.contextmanager
+def _failing_quietly() -> Iterator[None]:
+    """A save that fails says so by what it raises, and by nothing else.
+
+    orbax and tensorstore repeat the error in threads of their own, by a log and, for each array
+    still under way, by a traceback of the event loop that is closed by then. Some of it comes
+    after the save has raised: so this is undone after a save that succeeds, and only then.
+    """
+    before, loggers = sys.unraisablehook, [logging.getLogger(name) for name in ("absl", "asyncio")]
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    for logger in loggers:
+        logger.addFilter(_is_no_repeat)
+    yield
+    sys.unraisablehook = before
+    for logger in loggers:
+        logger.removeFilter(_is_no_repeat)
+
+
+def _is_no_repeat(record: logging.LogRecord) -> bool:
+    said = record.getMessage()
+    return "raised an exception" not in said and "exception was never retrieved" not in said
 
 
 def digest(tree: Any) -> str:

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -109,6 +110,39 @@ def test_a_disk_that_fills_up_costs_nothing(folder, whole):
     assert len(said) == 2, said  # the other is how the run began
     assert 0 < int(lines) < sum(len(member["metrics"]) for member in whole.values())
     assert kill_script.left_by(kept) == whole
+
+
+SAVES = """
+import pathlib, sys
+import numpy as np
+from rnnlab.checkpoints import Checkpoints
+disk = pathlib.Path(sys.argv[1])
+kept, tree = Checkpoints(disk / "kept", "a"), {f"w{i}": np.random.randn(12, 200) for i in range(60)}
+kept.save(tree, {})
+(disk / "ballast").write_bytes(bytes(800_000))
+for _ in range(10):
+    try:
+        kept.save(tree, {})
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or not _has_namespaces(), reason="no disk of one's own to fill"
+)
+def test_a_save_that_finds_no_room_says_so_once(folder):
+    """orbax and tensorstore write the arrays in threads of their own: none repeats the error."""
+    disk = folder / "small"
+    disk.mkdir()
+    script = f'mount -t tmpfs -o size=2m none {disk} && exec "$0" -c "$1" {disk}'
+    done = subprocess.run(
+        ["unshare", "-r", "-m", "sh", "-c", script, sys.executable, SAVES], capture_output=True,
+        text=True, env=kill_script.environment(folder, 2), timeout=300,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["No space left on device"] * 10, done
+    assert "Traceback" not in done.stderr
+    assert "RESOURCE_EXHAUSTED" not in done.stderr
 
 
 @pytest.mark.parametrize(
