@@ -17,7 +17,7 @@ import numpy as np
 from flax import linen as nn
 from jax.core import Tracer
 
-from rnnlab import cells, recurrence
+from rnnlab import cells, crf, recurrence
 from rnnlab.initializers import InitScheme, Scheme, make
 from rnnlab.tasks.base import Task
 
@@ -102,7 +102,9 @@ class ManyToMany(nn.Module):
     """y_t = g(W_hy h_t + b_y): one answer a step.
 
     Args:
-        As :class:`ManyToOne`.
+        As :class:`ManyToOne`; and
+        crf: answers are the scores (B, T, O, O) of :func:`rnnlab.crf.edges`, with learned
+            transitions from label to label, zero at first.
     Source: the notes, 输出更新.
 
     >>> model = ManyToMany(recurrence.bidirectional(cells.gru(4)), outputs=3)
@@ -119,6 +121,7 @@ class ManyToMany(nn.Module):
     symbols: int = 0
     embedding_size: int = 0
     w_e: Scheme = "uniform(bound=0.1)"
+    crf: bool = False
 
     def __post_init__(self) -> None:
         self.layer = recurrence.layer(self.layer)
@@ -144,7 +147,10 @@ class ManyToMany(nn.Module):
             self, self.layer, inputs, lengths, initial_state=initial_state, key=key,
             deterministic=deterministic, engine=engine,
         )  # fmt: skip
-        return _read_out(self, ys), state
+        y = _read_out(self, ys)
+        if self.crf:
+            y = crf.edges(y, _array(self, "transitions", "zeros", (self.outputs + 1, self.outputs)))
+        return y, state
 
 
 class LanguageModel(nn.Module):
