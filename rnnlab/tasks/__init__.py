@@ -20,6 +20,7 @@ TASKS = {
     "forecasting": ("forecasting", "Forecasting"),
     "sentence_pairs": (".bert.pretraining", "SentencePairs"),
     "movie_reviews": ("reviews", "MovieReviews"),
+    "tagging": ("tagging", "Tagging"),
 }
 
 
