@@ -8,6 +8,8 @@ Shapes: B batch, T time, K labels.
 Source: Lafferty, McCallum & Pereira 2001; Lample et al. 2016 (arXiv 1603.01360), eqs. 1 to 3.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -40,7 +42,7 @@ def edges(emissions: Array, transitions: Array) -> Array:
     return emissions[:, :, None, :] + jnp.concatenate([first, later])
 
 
-def path_score(scores: Array, labels: Array, mask: Array | None = None) -> Array:
+def path_score(scores: Array, labels: Any, mask: Any = None) -> Array:
     """s(y) = Σ_t e[t, y_{t−1}, y_t] (B,), the score of the labels (B, T).
 
     Args:
@@ -55,7 +57,7 @@ def path_score(scores: Array, labels: Array, mask: Array | None = None) -> Array
     return jnp.where(mask, each, 0).sum(axis=1)
 
 
-def log_partition(scores: Array, mask: Array | None = None) -> Array:
+def log_partition(scores: Array, mask: Any = None) -> Array:
     """log Z = log Σ_y exp s(y) (B,), over all K^T sequences, by the forward recursion.
 
     α_t(j) = log Σ_i exp(α_{t−1}(i) + e[t, i, j]).
@@ -74,7 +76,7 @@ def log_partition(scores: Array, mask: Array | None = None) -> Array:
 
 
 def negative_log_likelihood(
-    scores: Array, targets: Array, mask: Array | None = None, reduction: str = "mean"
+    scores: Array, targets: Any, mask: Any = None, reduction: str = "mean"
 ) -> Array:
     """L = −log p(targets) = log Z − s(targets), in nats.
 
@@ -101,7 +103,7 @@ def negative_log_likelihood(
     return losses.reduce(each, mask, reduction)
 
 
-def viterbi(scores: Array, mask: Array | None = None) -> Array:
+def viterbi(scores: Array, mask: Any = None) -> Array:
     """argmax_y s(y): the best labels (B, T) int32; 0 where nothing counts."""
     mask = _check(scores, mask)
     scores = jnp.where(mask[..., None, None], scores, 0)
@@ -127,7 +129,7 @@ def viterbi(scores: Array, mask: Array | None = None) -> Array:
     return jnp.where(mask, path, 0).astype(jnp.int32)
 
 
-def _check(scores: Array, mask: Array | None, labels: Array | None = None) -> Array:
+def _check(scores: Array, mask: Any, labels: Any = None) -> Array:
     shape = scores.shape[:2]
     if scores.ndim != 4 or scores.shape[2] != scores.shape[3] or not shape[1]:
         raise ValueError(f"crf: scores must be (B, T, K, K) with a step at least, got "

@@ -1,6 +1,7 @@
 """The field over all K^T sequences, counted one by one; gradients; padding; the tagger with it."""
 
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -102,7 +103,7 @@ def test_a_tagger_with_a_field():
     layer = recurrence.bidirectional(cells.lstm(4))
     model = models.ManyToMany(layer, outputs=K, crf=True)
     xs = jnp.asarray(RNG.normal(size=(B, T, 2)), jnp.float32)
-    params = model.init(jax.random.key(0), xs)
+    params: Any = model.init(jax.random.key(0), xs)
     assert params["params"]["transitions"].shape == (K + 1, K)
     outputs, _ = model.apply(params, xs)
     plain = {"params": {k: v for k, v in params["params"].items() if k != "transitions"}}
