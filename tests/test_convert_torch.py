@@ -58,7 +58,8 @@ def said(module, xs):
 
 
 sizes = st.fixed_dictionaries({
-    "kind": st.sampled_from(sorted(KINDS)), "D": st.sampled_from([1, 3]), "H": st.sampled_from([1, 4]),
+    "kind": st.sampled_from(sorted(KINDS)), "D": st.sampled_from([1, 3]),
+    "H": st.sampled_from([1, 4]),
     "levels": st.integers(1, 2), "both": st.booleans(), "bias": st.booleans(),
     "seed": st.integers(0, 99),
 })  # fmt: skip
