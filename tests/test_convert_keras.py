@@ -18,6 +18,9 @@ os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("KERAS_HOME", tempfile.mkdtemp())  # else it writes to the home folder
 oracle = pytest.importorskip("keras")
 
+# of Keras' own weight.numpy()
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
 EXACT = 1e-6
 B, T = 2, 3
 MERGES = {"concat": "concat", "sum": "sum", "ave": "mean", "mul": "product"}
@@ -32,7 +35,8 @@ KINDS = {
 def model_of(kind, D, H, levels, both, merge, bias, seed):
     """Keras' layers, every number drawn, and ours."""
     build, cell = KINDS[kind]
-    inner = [build(H, return_sequences=True, use_bias=bias) for _ in range(levels)]
+    zero = {f"{name}_initializer": "zeros" for name in ("kernel", "recurrent")}
+    inner = [build(H, return_sequences=True, use_bias=bias, **zero) for _ in range(levels)]
     net = [layer(cell(H))] * levels
     if both:
         inner = [oracle.layers.Bidirectional(one, merge_mode=merge) for one in inner]
@@ -61,7 +65,14 @@ def draw_inputs(D):
     return np.random.default_rng(1).standard_normal((B, T, D)).astype(np.float32)
 
 
-@settings(max_examples=10)
+@pytest.fixture(scope="module", autouse=True)
+def _lenient():
+    """Keras draws from untyped keys and mixes dtypes."""
+    with jax.numpy_dtype_promotion("standard"), jax.legacy_prng_key("allow"):
+        yield
+
+
+@settings(max_examples=3)
 @given(st.fixed_dictionaries({
     "kind": st.sampled_from(sorted(KINDS)), "D": st.sampled_from([1, 3]),
     "H": st.sampled_from([1, 4]), "levels": st.integers(1, 2), "both": st.booleans(),
