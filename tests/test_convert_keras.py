@@ -110,7 +110,7 @@ def test_layers_of_a_model_and_refusals():
     model, net = model_of("GRU", 3, 4, 1, True, "concat", True, 0)
     own = arrays_of(model)
     both = {**own, "dense/kernel": np.ones((8, 2), np.float32)}
-    keras.from_arrays(both, net, prefix="bidirectional")
+    keras.from_arrays(both, net, prefix="sequential")
     with pytest.raises(ValueError, match=r"extra: dense/kernel \(8, 2\)"):
         keras.from_arrays(both, net)
     paths = list(own)
@@ -118,7 +118,7 @@ def test_layers_of_a_model_and_refusals():
         keras.from_arrays({path: own[path] for path in [*paths[3:], *paths[:3]]}, net)
     with pytest.raises(ValueError, match=r"missing: \S+/backward_\S+/bias \(2, 12\)"):
         keras.from_arrays({path: own[path] for path in paths[:-1]}, net)
-    with pytest.raises(ValueError, match=r"missing: \(layer 2\)/kernel \(8, 12\)"):
+    with pytest.raises(ValueError, match=r"missing: \(layer 2, forward\)/kernel \(8, 12\)"):
         keras.from_arrays(own, stack([net, net]))
     with pytest.raises(ValueError, match=r"of shape \(2, 12\), expected \(12,\): .*/bias"):
         keras.from_arrays(own, bidirectional(gru(4)))

@@ -122,7 +122,9 @@ def _layout(names: Mapping[tuple[int, int], str], bias: bool) -> blocks.Layout:
         if bias:
             parts["bias"] = Part((b, (*b[:-1], "b_hn"))) if two else part(*b)
         # a layer that is not there is named by its place, so that it is missed by name
-        home = names.get((place.level, place.direction), f"(layer {place.level + 1})")
+        side = ("forward", "backward")[place.direction]
+        missing = f"(layer {place.level + 1}, {side})"
+        home = names.get((place.level, place.direction), missing)
         return {f"{home}/{name}" if home else name: own for name, own in parts.items()}
 
     return of
