@@ -102,7 +102,9 @@ def test_layers_of_a_linen_model():
     trees = [tree["LSTMCell_0"], (tree["one"], tree["other"])]
     params = flax.from_linen(trees, net)
     with jax.default_matmul_precision("highest"):
-        assert_close(net.apply(params, xs, engine="scan")[0], model.apply({"params": tree}, xs), EXACT)
+        assert_close(
+            net.apply(params, xs, engine="scan")[0], model.apply({"params": tree}, xs), EXACT
+        )
     back = flax.to_linen(params, net)
     jax.tree.map(np.testing.assert_array_equal, list(map(tuple_or_same, back)), trees)
     with pytest.raises(ValueError, match="trees of a stack must be 2, got 1"):
