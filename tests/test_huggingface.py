@@ -10,7 +10,7 @@ import pytest
 
 from rnnlab.bert import heads, wordpiece
 from rnnlab.bert.encoder import Config, Tokens
-from rnnlab.convert import huggingface
+from rnnlab.convert import files, huggingface
 from rnnlab.records import UserError
 
 pytest.importorskip("safetensors")
@@ -211,13 +211,13 @@ def test_nothing_is_unpickled(tmp_path):
     for name in ("pytorch_model.bin", "model.pt", "tf_model.h5"):
         (tmp_path / name).write_bytes(b"")
         with pytest.raises(UserError, match="would have to be unpickled"):
-            huggingface.read_arrays(tmp_path / name)
+            files.read_arrays(tmp_path / name)
     np.savez(tmp_path / "objects.npz", x=np.array([{}], object))
     with pytest.raises(UserError, match="cannot be read"):
-        huggingface.read_arrays(tmp_path / "objects.npz")
+        files.read_arrays(tmp_path / "objects.npz")
     (tmp_path / "broken.safetensors").write_bytes(b"12345678")
     with pytest.raises(UserError, match=r"broken.safetensors cannot be read"):
-        huggingface.read_arrays(tmp_path / "broken.safetensors")
+        files.read_arrays(tmp_path / "broken.safetensors")
 
 
 def test_configs(tmp_path):

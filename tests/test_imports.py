@@ -12,7 +12,8 @@ import rnnlab
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnnlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = ("optax", "orbax", "datasets", "flax", "matplotlib", "torch", "sklearn", "tensorflow")
+HEAVY = ("optax", "orbax", "datasets", "flax", "matplotlib", "torch", "sklearn", "tensorflow",
+         "keras")  # fmt: skip
 
 
 # ---- light -------------------------------------------------------------------------------------

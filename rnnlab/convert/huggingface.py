@@ -25,6 +25,7 @@ import numpy as np
 from rnnlab.bert import wordpiece
 from rnnlab.bert.encoder import Config
 from rnnlab.bert.heads import Classifier, Pretraining
+from rnnlab.convert.files import read_arrays, write_arrays
 from rnnlab.errors import unknown
 from rnnlab.records import UserError
 
@@ -119,32 +120,6 @@ def load(
     return Checkpoint(config, from_arrays(read_arrays(file), config, parts))
 
 
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a ``.safetensors`` or ``.npz`` file by name; float16 and bfloat16 widened.
-
-    Raises:
-        UserError: another kind of file, or one that cannot be read.
-    """
-    path = Path(path)
-    if path.suffix not in (".safetensors", ".npz"):
-        raise UserError(f"{path}: weights are read from .safetensors and .npz files; others would "
-                        "have to be unpickled")  # fmt: skip
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as packed:
-                arrays = dict(packed)
-        else:
-            arrays = _safetensors().load_file(path)
-    except UserError:
-        raise
-    except Exception as error:  # safetensors has an exception of its own
-        raise UserError(f"{path} cannot be read: {error}") from None
-    narrow = ("float16", "bfloat16")
-    return {
-        name: a.astype(np.float32) if a.dtype.name in narrow else a for name, a in arrays.items()
-    }
-
-
 def read_config(path: str | os.PathLike[str], **changes: Any) -> Config:
     """The :class:`~rnnlab.bert.encoder.Config` that a config.json describes.
 
@@ -233,14 +208,6 @@ def _weights_file(path: Path) -> Path:
     return found[0]
 
 
-def _safetensors() -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise UserError(".safetensors files need safetensors: pip install 'rnnlab[bert]'") from None
-    return safetensors.numpy
-
-
 # ---- names -------------------------------------------------------------------------------------
 
 
@@ -300,7 +267,8 @@ def from_arrays(
     """Parameters of a model, from named arrays in any layout.
 
     Args:
-        arrays: as :func:`read_arrays` gives them. config: the sizes. parts: see :func:`load`.
+        arrays: as :func:`rnnlab.convert.files.read_arrays` gives them. config: the sizes.
+        parts: see :func:`load`.
     Returns:
         {"params": {part: …}}, every array as it was, kernels turned to (in, out).
     Raises:
@@ -383,7 +351,7 @@ def save(path: str | os.PathLike[str], params: Mapping[str, Any], config: Config
     """
     path = Path(path).expanduser()
     path.mkdir(parents=True, exist_ok=True)
-    _safetensors().save_file(to_arrays(params), path / WEIGHTS[0], metadata={"format": "pt"})
+    write_arrays(path / WEIGHTS[0], to_arrays(params))
     said = {theirs: getattr(config, ours) for ours, theirs in _SIZES.items()}
     said |= {theirs: getattr(config, ours) for theirs, ours in _OPTIONAL.items()}
     said |= {"hidden_act": _ACTIVATIONS[config.activation][0], "model_type": "bert"}
