@@ -93,6 +93,24 @@ def test_layer_norm():
     close(encoder.layer_norm(p, jnp.asarray(x), 0.5), norm_by_hand(p, x, 0.5))
 
 
+@pytest.mark.parametrize("eps", [1e-12, 0.5])
+def test_layer_norms_gradient_is_that_of_its_equation(eps):
+    p, x, d = encoder.Norm(normal(5), normal(5)), 3 + 2 * normal(2, 3, 5), normal(2, 3, 5)
+    _, pull = jax.vjp(lambda p, x: encoder.layer_norm(p, x, eps), p, jnp.asarray(x))
+    (got_gamma, got_beta), got = pull(jnp.asarray(d))
+    p, step = encoder.Norm(*(np.float64(a) for a in p)), 1e-5
+    slopes = np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        there = np.zeros(x.shape)
+        there[place] = step
+        ends = [(d * norm_by_hand(p, np.float64(x) + s * there, eps)).sum() for s in (1, -1)]
+        slopes[place] = (ends[0] - ends[1]) / (2 * step)
+    close(got, slopes)
+    plain = encoder.Norm(np.ones(5), np.zeros(5))
+    close(got_gamma, (d * norm_by_hand(plain, np.float64(x), eps)).sum((0, 1)))
+    close(got_beta, d.sum((0, 1)))
+
+
 def test_gelu_exact_and_tanh():
     x = 3 * normal(100)
     exact = x / 2 * (1 + erf(x / math.sqrt(2)))
@@ -200,10 +218,10 @@ def test_noise_comes_from_the_key_alone():
 # ---- against Hugging Face ----------------------------------------------------------------------
 
 
-def theirs(config, seed=0):
+def theirs(config, seed=0, kind="PreTraining", **options):
     torch.manual_seed(seed)
     act = {"gelu": "gelu", "gelu_tanh": "gelu_new"}[config.activation]
-    made = transformers.BertForPreTraining(
+    made = getattr(transformers, f"BertFor{kind}")(
         transformers.BertConfig(
             vocab_size=config.vocab_size,
             hidden_size=config.hidden_size,
@@ -213,6 +231,7 @@ def theirs(config, seed=0):
             max_position_embeddings=config.max_length,
             hidden_act=act,
             attn_implementation="eager",
+            **options,
         )
     ).eval()
     with torch.no_grad():  # no bias zero, no γ one; small, for GELU's arguments to stay moderate
@@ -257,6 +276,30 @@ def test_parity_with_hugging_face(size, activation):
         close(a, b)
     close(logits.words, said.prediction_logits)
     close(logits.next_sentence, said.seq_relationship_logits)
+
+
+@pytest.mark.parametrize("size", ["tiny", "mini"])
+@pytest.mark.parametrize("kind", ["Sequence", "Token"])
+def test_classifier_and_tagger_equal_hugging_faces(size, kind):
+    config = Config.named(size, vocab_size=300)
+    module = theirs(config, kind=f"{kind}Classification", num_labels=5)
+    tokens = pairs(config.vocab_size)
+    with torch.no_grad():
+        said = module(
+            torch.tensor(np.asarray(tokens.ids), dtype=torch.int64),
+            token_type_ids=torch.tensor(np.asarray(tokens.segments), dtype=torch.int64),
+            attention_mask=torch.tensor(np.asarray(tokens.mask), dtype=torch.int64),
+        ).logits
+    model, parts = {
+        "Sequence": (heads.Classifier, ("encoder", "pooler", "classifier")),
+        "Token": (heads.Tagger, ("encoder", "classifier")),
+    }[kind]
+    params = huggingface.from_arrays(
+        {name: a.numpy() for name, a in module.state_dict().items()}, config, parts
+    )
+    with jax.default_matmul_precision("highest"):
+        logits, _ = jax.jit(model(config, outputs=5).apply)(params, tokens)
+    close(logits, said)
 
 
 def test_gradients_equal_hugging_faces():
