@@ -6,12 +6,15 @@ The People's Daily of January 1998 character by character (packages of rnnlab[da
 sentences to learn from, the first 1,000 of 4,628 held out, persons, places and organisations; E =
 H = 64 a direction, 1,200 updates, two seeds; a conditional random field on top of the LSTM's. F1 is
 of whole entities, as conlleval counts it. CoNLL files: --config.task.path=TRAIN
---config.task.test_path=TEST. About MINUTES minutes on 2 cores; ":full" has all sentences and H = 256.
+--config.task.test_path=TEST. About 6 minutes on 2 cores; ":full" has all sentences and H = 256.
 
 Expected, from the notes' claim 20: a Bi-RNN uses past and future and helps tagging entities, costs
 twice, and can't run in real time. A label that depends on the next character (where a name ends,
 whether it is one at all) is out of reach for one that reads ahead only; a field adds to both (Huang
-et al. 2015, Table 4: 0.4 to 2 points of F1 on CoNLL 2003; bidirectional 1 to 6).
+et al. 2015, on CoNLL 2003).
+Measured: Bi-RNN 77.6 against 54.5, Bi-LSTM 74.4 and 49.8, Bi-GRU 77.1 and 53.6, at 1.5 to 1.8 times
+the cost; with a field the LSTM comes to 77.3 and 82.9; a table of each character's commonest label
+has 11.2. That gates help one way is refuted at this size: the simple RNN is ahead of the LSTM.
 """
 
 from typing import Any
@@ -25,7 +28,7 @@ from rnnlab import curves, generation, plots, recurrence, runner, timing
 from rnnlab import training as train
 from rnnlab.claims import Claim
 from rnnlab.initializers import InitScheme
-from rnnlab.records import Table
+from rnnlab.records import Table, Undecided
 
 REPRODUCE = False  # with it `rnnlab reproduce` would take more than half an hour
 
@@ -169,7 +172,8 @@ def _curves(table: Table) -> tuple[Any, str]:
             for index, line in enumerate(plain)
             if line in there(table)
         ]
-        ax.set(xlabel="updates", ylim=(0, 1))
+        steps = table[0].config["training"]["steps"]
+        ax.set(xlabel="updates", xlim=(0, 1.05 * steps), ylim=(0, 1))
         curves.baseline(ax, table[0].result["lookup_f1"], "each character's commonest label")
         plots.title(ax, title)
         plots.direct_labels(ax, ends)
@@ -219,9 +223,11 @@ def claims(table: Table) -> list[Claim]:
     def in_real_time() -> tuple[bool, str]:
         moved = {way: [m for line in there(table) if line.startswith("Bi-") == way
                        for m in of(table, line)] for way in (False, True)}  # fmt: skip
+        if not all(moved.values()):
+            raise Undecided("needs members one way and both ways")
         ahead = all(m.result["streams"] and m.result["moved"] == 0 for m in moved[False])
         both = all(not m.result["streams"] and m.result["moved"] > 0 for m in moved[True])
-        sizes = {way: max((m.result["moved"] for m in some), default=0.0)
+        sizes = {way: max(m.result["moved"] for m in some)
                  for way, some in moved.items()}  # fmt: skip
         return ahead and both, (
             f"scores of the first half moved by the second: one way {sizes[False]:.1g}, both ways "
