@@ -1,4 +1,4 @@
-"""The command line: rnnlab run | list | report | compare | reproduce.
+"""The command line: rnnlab run | predict | list | report | compare | reproduce.
 
 absl flags, with a fresh ``FlagValues`` for every command and config_flags for ``--config.key``.
 This file reads arguments and prints; what is done is in experiment.py. It imports nothing heavy
@@ -35,6 +35,7 @@ rnnlab: a laboratory for recurrent networks in JAX
 
   rnnlab list                           the experiments there are
   rnnlab run --config=FILE [options]    run one, or go on with it, and print its claims
+  rnnlab predict DIR --text=TEXT        what a trained member of a run says of it
   rnnlab report DIR                     write the report of a finished run again
   rnnlab compare DIR DIR...             several runs on one page
   rnnlab reproduce                      every experiment at its small default, and one page
@@ -71,6 +72,21 @@ Beyond one machine, for experiments that train, with the same results:
   --num_processes=N --process_id=I  how many they are, and which this is, from 0 on
 
 With --config=FILE, --help lists the keys of that config and the axes of its sweep.
+"""
+
+_PREDICT_HELP = """\
+rnnlab predict DIR --text=TEXT | --file=FILE [options]
+
+Ask a trained member of a run: the entities in a text, whether a review is good, how well a text is
+foretold, or how it goes on. A line a text.
+
+  --text=TEXT                     the text
+  --file=FILE                     a text on each line of a UTF-8 file
+  --member=N                      of the run [the best by its task's score]
+  --stream                        one token after the other, a line each, as they are read: only for
+                                  models that read one way
+  --steps=N                       how many tokens a language model goes on with
+  --temperature=T --seed=N        of what it draws; 0: always the most probable [1.0, 0]
 """
 
 _LIST_HELP = """\
@@ -465,6 +481,48 @@ def _list(args: list[str]) -> int:
     return 0
 
 
+def _predict(args: list[str]) -> int:
+    fv = flags.FlagValues()
+    flags.DEFINE_string("text", None, "a text", flag_values=fv)
+    flags.DEFINE_string("file", None, "a text a line", flag_values=fv)
+    flags.DEFINE_integer("member", -1, "of the run", flag_values=fv)
+    flags.DEFINE_boolean("stream", False, "token by token", flag_values=fv)
+    flags.DEFINE_integer("steps", 0, "tokens to go on with", flag_values=fv)
+    flags.DEFINE_float("temperature", 1.0, "of what is drawn", flag_values=fv)
+    flags.DEFINE_integer("seed", 0, "of what is drawn", flag_values=fv)
+    dirs = _parse(fv, args, "DIR")
+    text, file = fv["text"].value, fv["file"].value
+    if len(dirs) != 1:
+        raise flags.Error(f"predict takes one run directory, got {len(dirs)}")
+    if (text is None) == (file is None):
+        raise flags.Error("predict needs --text=TEXT or --file=FILE, one of them")
+    if fv["stream"].value and fv["steps"].value:
+        raise flags.Error("--stream and --steps exclude each other")
+
+    from rnnlab import prediction
+    from rnnlab.records import UserError
+    from rnnlab.tasks import files
+
+    member = fv["member"].value
+    try:
+        found = prediction.load(dirs[0], None if member == -1 else member)
+        texts = [text] if file is None else files.read_text(str(files.existing(file))).splitlines()
+        texts = [line for line in texts if file is None or line.strip()]
+        if fv["stream"].value:
+            for line in texts:
+                for token, said in prediction.streamed(found, line):
+                    print(f"{token}\t{said}", flush=True)
+        elif fv["steps"].value:
+            options = fv["steps"].value, fv["temperature"].value, fv["seed"].value
+            for line in texts:
+                print(line + prediction.written(found, line, *options))
+        else:
+            print(*prediction.answers(found, texts), sep="\n")
+    except (ValueError, FileNotFoundError) as error:
+        raise UserError(str(error)) from None
+    return 0
+
+
 def _report(args: list[str]) -> int:
     from rnnlab import experiment
 
@@ -537,6 +595,7 @@ def _left_out(only: Sequence[str], parts: "Sequence[Part]") -> str:
 
 _COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, _RUN_HELP),
+    "predict": (_predict, _PREDICT_HELP),
     "list": (_list, _LIST_HELP),
     "report": (_report, _REPORT_HELP),
     "compare": (_compare, _COMPARE_HELP),

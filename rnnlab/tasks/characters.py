@@ -147,6 +147,40 @@ class Characters:
         shape = batch_size, steps
         return Batch(codes[:-1].reshape(shape), codes[1:].reshape(shape), jnp.ones(shape, bool))
 
+    # ---- for predictions, see rnnlab.prediction ----
+
+    def tokens(self, text: str) -> list[str]:
+        """Its characters."""
+        return list(text)
+
+    def encode(self, tokens: list[str]) -> np.ndarray:
+        """Their symbols (T,) int32.
+
+        Raises:
+            ValueError: a character that the text it learned from has not.
+        """
+        place = {c: k for k, c in enumerate(self.alphabet)}
+        unknown = sorted({c for c in tokens if c not in place})
+        if unknown:
+            raise ValueError(f"{''.join(unknown)!r} does not occur in the text that was learned "
+                             f"from, whose characters are {self.alphabet!r}")  # fmt: skip
+        return np.array([place[c] for c in tokens], np.int32)
+
+    def decode(self, symbols: Any) -> str:
+        """The characters of symbols (T,)."""
+        return "".join(self.alphabet[int(k)] for k in symbols)
+
+    def say(self, tokens: list[str], outputs: Array) -> str:
+        """How well the text is foretold, each character after the first: from logits (T, V)."""
+        if len(tokens) < 2:
+            return "one character alone: nothing is foretold"
+        nats = losses.cross_entropy(outputs[:-1], jnp.asarray(self.encode(tokens))[1:])
+        return f"{float(nats) / np.log(2):.2f} bits a character"
+
+    def label(self, output: Array) -> str:
+        """The character that is most probable next."""
+        return self.alphabet[int(output.argmax())]
+
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """The "loss" in nats, "bits_per_character" = loss / ln 2, "perplexity" = exp(loss)."""
         loss = losses.cross_entropy(outputs, batch.targets, batch.mask)

@@ -160,6 +160,30 @@ class MovieReviews:
         """The first ``batch_size`` reviews held out, all where there are fewer."""
         return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:]))
 
+    # ---- for predictions, see rnnlab.prediction ----
+
+    def tokens(self, text: str) -> list[str]:
+        """The words of a text."""
+        return Words()([text]).lists()[0]
+
+    def encode(self, tokens: list[str]) -> np.ndarray:
+        """Ids (T,) int32; 0: unknown."""
+        return self.vocabulary.encode_words(tokens, unknown=0)
+
+    def say(self, tokens: list[str], outputs: Array) -> str:
+        """Good or bad, and how sure: from logits (2,)."""
+        del tokens
+        return self.label(outputs)
+
+    def label(self, output: Array) -> str:
+        """Good or bad so far, and how sure.
+
+        >>> MovieReviews().label(jnp.array([0.0, 1.0]))
+        'good 0.73'
+        """
+        p = jax.nn.softmax(output)
+        return f"{('bad', 'good')[int(p.argmax())]} {float(p.max()):.2f}"
+
     def score(self, outputs: Array, batch: RaggedBatch) -> dict[str, Array]:  # type: ignore[override]
         """The "loss" in nats and "accuracy" of logits (B, 2)."""
         return {

@@ -184,6 +184,33 @@ class Tagging:
         """The labels (B, T) that outputs (B, T, K), or a CRF's (B, T, K, K), name."""
         return crf.viterbi(outputs, mask) if self.crf else outputs.argmax(axis=-1)
 
+    # ---- for predictions, see rnnlab.prediction ----
+
+    def tokens(self, text: str) -> list[str]:
+        """The characters of a text for the People's Daily, else what blanks part."""
+        return text.split() if self.path else [c for c in text if not c.isspace()]
+
+    def encode(self, tokens: list[str]) -> np.ndarray:
+        """Ids (T,) int32; 0: unknown."""
+        return self.vocabulary.encode_words(tokens, unknown=0)
+
+    def say(self, tokens: list[str], outputs: Array) -> str:
+        """The text with its entities in brackets, from outputs (T, …).
+
+        >>> Tagging(limit=100).say(list("在北京"), jax.nn.one_hot(jnp.array([0, 1, 2]), 7))
+        '在[北京 LOC]'
+        """
+        ids = self.predict(outputs[None], jnp.ones((1, len(tokens)), bool))[0]
+        spans = entities.spans([self.labels[int(i)] for i in ids])
+        for first, end, kind in reversed(spans):
+            name = (" " if self.path else "").join(tokens[first:end])
+            tokens = [*tokens[:first], f"[{name} {kind}]", *tokens[end:]]
+        return (" " if self.path else "").join(tokens)
+
+    def label(self, output: Array) -> str:
+        """One step's label."""
+        return self.labels[int(output.argmax())]
+
     def score(self, outputs: Array, batch: RaggedBatch) -> dict[str, Array]:  # type: ignore[override]
         """The "loss", "accuracy" of labels, and "precision", "recall", "f1" of whole entities."""
         predicted = self.predict(outputs, batch.mask)

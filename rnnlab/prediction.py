@@ -1,0 +1,133 @@
+"""What a trained member says of new texts: at once, token by token, or going on with them.
+
+A task whose members can be asked has, beside :class:`rnnlab.tasks.base.Task`,
+
+    tokens(text) -> list[str]      what the model reads one by one
+    encode(tokens) -> ids (T,)     as symbols
+    say(tokens, outputs) -> str    the answer in words, from outputs (T, …), or (O,) for many to one
+    label(output) -> str           one step's answer alone, for streams; of a task that has them
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnlab import generation, models, outcome, records
+from rnnlab.records import UserError
+
+_AT_ONCE = 64  # texts in one batch
+
+
+class Predictor(NamedTuple):
+    """A trained member that can be asked."""
+
+    member: int  # of its run
+    task: Any
+    model: Any
+    params: Any
+
+
+def load(run_dir: str | os.PathLike[str], member: int | None = None) -> Predictor:
+    """A member of a finished run; None: the best by its task's own score.
+
+    Raises:
+        UserError: no such run or member, none that has not diverged, or a task that reads no text.
+    """
+    if member is None:
+        member = _best(run_dir)
+    setup, params = outcome.load_params(run_dir, member)
+    if not hasattr(setup.task, "encode"):
+        raise UserError(f"{run_dir} learned {setup.task}, which reads no text: nothing to predict")
+    return Predictor(member, setup.task, setup.model, params)
+
+
+def _best(run_dir: Any) -> int:
+    from ml_collections import ConfigDict
+
+    from rnnlab import training
+
+    scores = {}
+    for m in records.read_table(run_dir):
+        config = ConfigDict(m.config)
+        if "task" not in config or "name" not in config.task or "status" not in m.result:
+            raise UserError(f"{run_dir} holds no trained members: nothing to predict with")
+        goal = training.task_of(config).goal
+        if m.result["status"] != "diverged":
+            value = m.result[goal.metric]
+            scores[m.index] = value if goal.at_most else -value
+    if not scores:
+        raise UserError(f"{run_dir} has no finished member that has not diverged")
+    return min(scores, key=lambda index: scores[index])
+
+
+def answers(predictor: Predictor, texts: Sequence[str]) -> list[str]:
+    """What the member says of each text, in words.
+
+    Raises:
+        ValueError: a text without a token, or with one that the model does not know.
+    """
+    found = []
+    for first in range(0, len(texts), _AT_ONCE):
+        tokens = [_tokens(predictor, text) for text in texts[first : first + _AT_ONCE]]
+        ids = [predictor.task.encode(words) for words in tokens]
+        lengths = np.array([len(row) for row in ids], np.int32)
+        inputs = np.zeros((len(ids), lengths.max()), np.int32)
+        for row, own in zip(inputs, ids, strict=True):
+            row[: len(own)] = own
+        outputs, _ = predictor.model.apply(
+            predictor.params, jnp.asarray(inputs), lengths=jnp.asarray(lengths)
+        )
+        for words, output in zip(tokens, outputs, strict=True):
+            own = output if predictor.task.many_to_one else output[: len(words)]
+            found.append(predictor.task.say(words, own))
+    return found
+
+
+def streamed(predictor: Predictor, text: str) -> Iterator[tuple[str, str]]:
+    """(token, what the member says having read so far), one by one: in real time.
+
+    Raises:
+        ValueError: a model that reads both ways, or whose answer needs the whole text.
+    """
+    if not hasattr(predictor.task, "label") or getattr(predictor.task, "crf", False):
+        raise ValueError(f"{predictor.task} answers for whole texts: it can't run in real time")
+    start, step = generation.stream(predictor.model)  # refuses before anything is read
+    return _steps(predictor, text, start, jax.jit(step))
+
+
+def _steps(predictor: Predictor, text: str, start: Any, step: Any) -> Iterator[tuple[str, str]]:
+    state = start(predictor.params, batch_size=1)
+    tokens = _tokens(predictor, text)
+    for token, symbol in zip(tokens, predictor.task.encode(tokens), strict=True):
+        output, state = step(predictor.params, state, jnp.array([symbol], jnp.int32))
+        yield token, predictor.task.label(output[0])
+
+
+def written(
+    predictor: Predictor, text: str, steps: int, temperature: float = 1.0, seed: int = 0
+) -> str:
+    """``steps`` tokens that a language model goes on with after the text.
+
+    Raises:
+        ValueError: no language model; see :func:`rnnlab.generation.generate`.
+    """
+    if not isinstance(predictor.model, models.LanguageModel):
+        raise ValueError(f"{predictor.task} is no language model: --steps is of those")
+    symbols = predictor.task.encode(_tokens(predictor, text))
+    key = jax.random.key(seed) if temperature else None
+    drawn = generation.generate(
+        predictor.model, predictor.params, jnp.asarray(symbols)[None], steps, key,
+        temperature=temperature,
+    )  # fmt: skip
+    return predictor.task.decode(np.asarray(drawn[0]))
+
+
+def _tokens(predictor: Predictor, text: str) -> list[str]:
+    tokens = predictor.task.tokens(text)
+    if not tokens:
+        raise ValueError(f"{text!r} has no token to read")
+    return tokens

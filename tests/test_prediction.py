@@ -1,0 +1,162 @@
+"""rnnlab predict: trained members asked through the command line, against the models themselves."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnlab import cli, experiment, outcome, prediction, records
+from rnnlab.tasks.adding import Adding
+from rnnlab.tasks.tagging import Tagging
+
+FILE = '''"""Trains what the tests ask."""
+import ml_collections
+from rnnlab import recurrence, runner, training
+from rnnlab.initializers import InitScheme
+REPRODUCE = False
+TASKS = {tasks}
+def get_config(arg=None):
+    return ml_collections.ConfigDict({{
+        "seed": 0,
+        "task": TASKS[arg or "tagging"],
+        "cell": recurrence.config("rnn-tanh", 8),
+        "init": InitScheme.config(),
+        "training": training.config(steps=40, eval_every=20, batch_size=4, eval_batch_size=4,
+                                    learning_rate=0.05, stop_when_solved=False),
+        "run": runner.config(),
+    }})
+def get_sweep(config):
+    return {{"cell.name": ("rnn-tanh", "bi-rnn-tanh"), "seed": (0,)}}
+run = runner.run
+def figures(table):
+    return {{}}
+def claims(table):
+    return []
+'''
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """{task: run directory}: a tagger of a CoNLL file, a character model of a text."""
+    folder = tmp_path_factory.mktemp("predict")
+    sentence = (
+        "ann B-PER\nlee I-PER\nsaw O\nrome B-LOC\n\nrome B-LOC\nsaw O\nann B-PER\nlee I-PER\n\n"
+    )
+    (folder / "a.conll").write_text(sentence * 4)
+    (folder / "b.txt").write_text("the cat sat on the mat. " * 40)
+    tasks = {
+        "tagging": {
+            "name": "tagging", "path": str(folder / "a.conll"), "max_length": 4,
+            "test_path": str(folder / "a.conll"), "embedding_size": 4, "crf": False,
+        },
+        "characters": {"name": "characters", "path": str(folder / "b.txt"), "batch_size": 4},
+    }  # fmt: skip
+    file = folder / "asked.py"
+    file.write_text(FILE.format(tasks=tasks))
+    found = {}
+    for name in tasks:
+        axes = {"cell.name": ("rnn-tanh",)} if name != "tagging" else None
+        found[name] = folder / name
+        loaded = experiment.load(f"{file}:{name}")
+        experiment.run(loaded, sweep=axes, workdir=found[name], progress=False)
+    return found
+
+
+def asked(capsys, *args):
+    """(exit status, what was printed, what was said on stderr)."""
+    status = cli.main(["predict", *map(str, args)])
+    return status, *capsys.readouterr()
+
+
+def test_a_tagger_names_entities(runs, capsys, tmp_path):
+    status, said, _ = asked(capsys, runs["tagging"], "--member=1", "--text=ann lee saw rome")
+    assert (status, said) == (0, "[ann lee PER] saw [rome LOC]\n")
+    texts = tmp_path / "texts"
+    texts.write_text("rome saw ann lee\n\nsaw\n")
+    _, said, _ = asked(capsys, runs["tagging"], f"--file={texts}")
+    assert said == "[rome LOC] saw [ann lee PER]\nsaw\n"
+
+
+def test_one_way_streams_and_both_ways_are_refused(runs, capsys):
+    text = "--text=rome saw"
+    status, said, _ = asked(capsys, runs["tagging"], "--member=0", "--stream", text)
+    assert (status, said) == (0, "rome\tB-LOC\nsaw\tO\n")
+    status, said, error = asked(capsys, runs["tagging"], "--member=1", "--stream", text)
+    assert (status, said) == (2, "")
+    assert "can't run in real time: its backward half starts at the end" in error
+
+
+def test_a_stream_says_what_the_whole_pass_says(runs):
+    found = prediction.load(runs["characters"])
+    text = "the cat sat"
+    ids = found.task.encode(list(text))
+    outputs, _ = found.model.apply(found.params, jnp.asarray(ids)[None])
+    expected = [found.task.alphabet[int(k)] for k in outputs[0].argmax(-1)]
+    assert list(prediction.streamed(found, text)) == list(zip(text, expected, strict=True))
+    p = np.asarray(jax.nn.log_softmax(outputs[0]))[np.arange(10), ids[1:]]
+    assert prediction.answers(found, [text]) == [f"{-p.mean() / np.log(2):.2f} bits a character"]
+    # in one batch with a longer one: padding never matters
+    assert prediction.answers(found, [text, 3 * text])[0] == prediction.answers(found, [text])[0]
+
+
+def test_a_language_model_goes_on(runs, capsys):
+    _, said, _ = asked(capsys, runs["characters"], "--text=the cat", "--steps=9", "--temperature=0")
+    found = prediction.load(runs["characters"])
+    text = "the cat"
+    for _ in range(9):  # a loop of whole passes
+        outputs, _ = found.model.apply(found.params, jnp.asarray(found.task.encode(text))[None])
+        text += found.task.alphabet[int(outputs[0, -1].argmax())]
+    assert said == text + "\n"
+    drawn = {prediction.written(found, "the", 20, seed=seed) for seed in (0, 1, 2)}
+    assert len(drawn) > 1
+
+
+def test_the_best_member_is_asked(runs, monkeypatch):
+    """By the task's own score: for a tagger F1, for characters bits; what diverged is left out."""
+    for run, metric, best in (("tagging", "f1", 1), ("characters", "bits_per_character", 0)):
+        config = experiment.load_run(runs[run]).table[0].config
+        members = [
+            records.Member(i, {}, config, 0.0, {"status": status, metric: value}, ())
+            for i, (status, value) in enumerate(
+                [("finished", 0.2), ("solved", 0.8), ("diverged", 0.9), ("diverged", 0.1)]
+            )
+        ]
+        monkeypatch.setattr(records, "read_table", lambda _, found=members: records.Table(found))
+        asked_for = []
+        monkeypatch.setattr(outcome, "load_params", lambda _, m, to=asked_for: _note(m, to))
+        assert prediction.load(runs[run]).member == asked_for[0] == best
+
+
+def _note(member, to):
+    to.append(member)
+    return SimpleNamespace(task=Tagging(), model=None), None
+
+
+def test_a_task_that_reads_no_text_is_refused(monkeypatch, tmp_path):
+    setup = SimpleNamespace(task=Adding(), model=None)
+    monkeypatch.setattr(outcome, "load_params", lambda *_: (setup, None))
+    with pytest.raises(records.UserError, match="which reads no text: nothing to predict"):
+        prediction.load(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("run", "args", "message"),
+    [
+        ("tagging", ["--member=7", "--text=a"], "has no finished member 7"),
+        ("tagging", ["--text= "], "has no token to read"),
+        ("tagging", [], "predict needs --text=TEXT or --file=FILE, one of them"),
+        ("tagging", ["--text=a", "--file=b"], "one of them"),
+        ("tagging", ["--file=nowhere"], "no file 'nowhere'"),
+        ("tagging", ["--text=a", "--steps=3"], "is no language model"),
+        ("tagging", ["--text=a", "--steps=3", "--stream"], "exclude each other"),
+        ("characters", ["--text=the CAT"], "'ACT' does not occur in the text"),
+        ("nowhere", ["--text=a"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_asked(run, args, message, runs, capsys, tmp_path):
+    status, said, error = asked(capsys, runs.get(run, tmp_path / run), *args)
+    assert (status, said) == (2, "")
+    assert message in error
+    assert error.count("\n") == 1
