@@ -503,17 +503,19 @@ def _predict(args: list[str]) -> int:
     from rnnlab.records import UserError
     from rnnlab.tasks import files
 
-    member = fv["member"].value
+    member: Any = fv["member"].value
     try:
         found = prediction.load(dirs[0], None if member == -1 else member)
-        texts = [text] if file is None else files.read_text(str(files.existing(file))).splitlines()
-        texts = [line for line in texts if file is None or line.strip()]
+        texts = [str(text)]
+        if file is not None:
+            lines = files.read_text(str(files.existing(file))).splitlines()
+            texts = [line for line in lines if line.strip()]
         if fv["stream"].value:
             for line in texts:
                 for token, said in prediction.streamed(found, line):
                     print(f"{token}\t{said}", flush=True)
         elif fv["steps"].value:
-            options = fv["steps"].value, fv["temperature"].value, fv["seed"].value
+            options: Any = [fv[name].value for name in ("steps", "temperature", "seed")]
             for line in texts:
                 print(line + prediction.written(found, line, *options))
         else:

@@ -52,10 +52,9 @@ def _best(run_dir: Any) -> int:
 
     scores = {}
     for m in records.read_table(run_dir):
-        config = ConfigDict(m.config)
-        if "task" not in config or "name" not in config.task or "status" not in m.result:
+        if "name" not in m.config.get("task", {}) or "status" not in m.result:
             raise UserError(f"{run_dir} holds no trained members: nothing to predict with")
-        goal = training.task_of(config).goal
+        goal = training.task_of(ConfigDict(m.config)).goal
         if m.result["status"] != "diverged":
             value = m.result[goal.metric]
             scores[m.index] = value if goal.at_most else -value
