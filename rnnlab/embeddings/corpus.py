@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from rnnlab.text import corpora
 from rnnlab.text.corpora import Ids
@@ -109,6 +110,7 @@ def of_file(
             lengths.append(np.diff(part.offsets))
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     corpus = Corpus(vocabulary, ids, offsets)
+    pa.default_memory_pool().release_unused()  # of the text: the tables of vectors come next
     if cache is None:
         weakref.finalize(corpus, shutil.rmtree, folder, ignore_errors=True)
     return corpus

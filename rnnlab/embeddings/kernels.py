@@ -184,17 +184,13 @@ def skipgram(D: int) -> Callable[..., None]:
 
 
 @lru_cache(maxsize=8)
-def bag(D: int) -> Callable[..., None]:
-    """A step of CBOW, or of FastText, for every centre of a plan, in order, in place.
+def cbow(D: int) -> Callable[..., None]:
+    """A step of CBOW for every centre of a plan, in order, in place.
 
-    ``step(W_in, W_out, ids, left, right, negatives, K, tree, nodes, signs, offsets, subwords,
-    bags, bag_offsets, whole, rate, last_rate)``: the gradient is that of ``losses.cbow``,
-    ``losses.cbow_hs`` or ``losses.fasttext`` for a block of one centre; with ``whole`` each row of
-    the mean takes the whole of ∂L/∂h, as in word2vec.c and fastText, not its share of it.
-
-    With ``subwords`` the input is the mean of the centre's rows ``bags[bag_offsets[w]:…]`` and the
-    contexts are predicted, each with K of the S samples' weight; else the input is the mean of the
-    contexts' rows and the centre is predicted. ``tree`` and D as in :func:`skipgram`.
+    ``step(W_in, W_out, ids, left, right, negatives, K, tree, nodes, signs, offsets, whole, rate,
+    last_rate)``: the gradient is that of ``losses.cbow`` or ``losses.cbow_hs`` for a block of one
+    centre, each of its S samples with weight K/S; with ``whole`` each row of the mean takes the
+    whole of ∂L/∂h, as in word2vec.c, not its share. ``tree`` and D as in :func:`skipgram`.
     """
     from numba import njit
 
@@ -203,21 +199,18 @@ def bag(D: int) -> Callable[..., None]:
 
     @njit(fastmath=True, nogil=True)
     def step(
-        W_in, W_out, ids, left, right, negatives, K, tree, nodes, signs, offsets, subwords,
-        bags, bag_offsets, whole, rate, last_rate,
+        W_in, W_out, ids, left, right, negatives, K, tree, nodes, signs, offsets,
+        whole, rate, last_rate,
     ):  # fmt: skip
         n, S = len(ids), negatives.shape[1]
-        widest, most, largest = 1, 1, 1
+        widest, most = 1, 1
         for t in range(n):
             widest = max(widest, left[t] + right[t])
             if tree:
                 most = max(most, offsets[ids[t] + 1] - offsets[ids[t]])
-            if subwords:
-                largest = max(largest, bag_offsets[ids[t] + 1] - bag_offsets[ids[t]])
-        largest = max(largest, widest)
-        most = max(most, widest + S)
+        most = max(most, S + 1)
         h, e = np.empty(D, np.float32), np.empty(D, np.float32)
-        into, outof = np.empty(largest, np.int64), np.empty(most, np.int64)
+        into, outof = np.empty(widest, np.int64), np.empty(most, np.int64)
         g, label = np.empty(most, np.float32), np.empty(most, np.float32)
         weight = np.empty(most, np.float32)
         for t in range(n):
@@ -226,37 +219,22 @@ def bag(D: int) -> Callable[..., None]:
             a = f(rate + (last_rate - rate) * t / n)
             c = ids[t]
             inputs = outputs = 0
-            if subwords:
-                for at in range(bag_offsets[c], bag_offsets[c + 1]):
-                    into[inputs] = bags[at]
+            for j in range(t - left[t], t + right[t] + 1):
+                if j != t:
+                    into[inputs] = ids[j]
                     inputs += 1
-                for j in range(t - left[t], t + right[t] + 1):
-                    if j != t:
-                        outof[outputs], label[outputs], weight[outputs] = ids[j], f(1), f(1)
-                        outputs += 1
+            if tree:
+                for at in range(offsets[c], offsets[c + 1]):
+                    outof[outputs], weight[outputs] = nodes[at], f(1)
+                    label[outputs] = f(0.5) + f(0.5) * f(signs[at])
+                    outputs += 1
             else:
-                for j in range(t - left[t], t + right[t] + 1):
-                    if j != t:
-                        into[inputs] = ids[j]
-                        inputs += 1
-                if tree:
-                    for at in range(offsets[c], offsets[c + 1]):
-                        outof[outputs], weight[outputs] = nodes[at], f(1)
-                        label[outputs] = f(0.5) + f(0.5) * f(signs[at])
-                        outputs += 1
-                else:
-                    outof[0], label[0], weight[0] = c, f(1), f(1)
-                    outputs = 1
-            if not tree:
-                true = outputs
+                outof[0], label[0], weight[0] = c, f(1), f(1)
+                outputs = 1
                 for s in range(S):
-                    r = negatives[t, s]
-                    others = 0
-                    for k in range(true):
-                        others += outof[k] != r
-                    if others > 0:
-                        outof[outputs], label[outputs] = r, f(0)
-                        weight[outputs] = f(K) / f(S) * f(others)
+                    if negatives[t, s] != c:
+                        outof[outputs], label[outputs] = negatives[t, s], f(0)
+                        weight[outputs] = f(K) / f(S)
                         outputs += 1
 
             for d in range(D):
@@ -323,5 +301,117 @@ def bag(D: int) -> Callable[..., None]:
                 r0 = into[i]
                 for d in range(D):
                     W_in[r0, d] += e[d]
+
+    return step
+
+
+@lru_cache(maxsize=8)
+def fasttext(D: int) -> Callable[..., None]:
+    """A step of FastText for every pair of a centre and a context, in order, in place.
+
+    ``step(W_in, W_out, ids, left, right, negatives, K, bags, bag_offsets, whole, rate,
+    last_rate)``: the gradient of a pair is that of ``losses.fasttext`` for one centre w and one
+    token in sight, against K of the centre's S samples: pair p has those from p·K on, round and
+    round. The centre's rows ``bags[bag_offsets[w]:…]`` all move alike, and so does their mean h:
+    each pair sees what the one before it did, though rows are read and written once a centre.
+    (All pairs of a centre at once, against the same samples, cost .02 of Spearman's ρ.)
+    ``whole``: each row takes all of ∂L/∂h, else its share.
+
+    Args:
+        D: columns of both tables.
+    """
+    from numba import njit
+
+    sigmoid, _, _ = helpers(D)
+    f = np.float32
+
+    @njit(fastmath=True, nogil=True)
+    def step(
+        W_in, W_out, ids, left, right, negatives, K, bags, bag_offsets, whole, rate, last_rate
+    ):  # fmt: skip
+        n, S = len(ids), negatives.shape[1]
+        h, e, moved = np.empty(D, np.float32), np.empty(D, np.float32), np.empty(D, np.float32)
+        outof, g = np.empty(K + 1, np.int64), np.empty(K + 1, np.float32)
+        for t in range(n):
+            first, last = bag_offsets[ids[t]], bag_offsets[ids[t] + 1]
+            if left[t] + right[t] == 0:
+                continue
+            a = f(rate + (last_rate - rate) * t / n)
+            for d in range(D):
+                h[d] = moved[d] = f(0)
+            i = first
+            while i + 4 <= last:
+                r0, r1, r2, r3 = bags[i], bags[i + 1], bags[i + 2], bags[i + 3]
+                for d in range(D):
+                    h[d] += W_in[r0, d] + W_in[r1, d] + W_in[r2, d] + W_in[r3, d]
+                i += 4
+            while i < last:
+                r0 = bags[i]
+                for d in range(D):
+                    h[d] += W_in[r0, d]
+                i += 1
+            share = f(1) / f(last - first)
+            for d in range(D):
+                h[d] *= share
+            reach = f(1) if whole else share
+            sample = 0
+            for j in range(t - left[t], t + right[t] + 1):
+                if j == t:
+                    continue
+                outof[0] = ids[j]
+                outputs = 1
+                for _ in range(K):
+                    r = negatives[t, sample]
+                    sample = sample + 1 if sample + 1 < S else 0
+                    if r != ids[j]:
+                        outof[outputs] = r
+                        outputs += 1
+                k = 0
+                while k + 3 <= outputs:
+                    r0, r1, r2 = outof[k], outof[k + 1], outof[k + 2]
+                    a0 = a1 = a2 = f(0)
+                    for d in range(D):
+                        x = h[d]
+                        a0 += x * W_out[r0, d]
+                        a1 += x * W_out[r1, d]
+                        a2 += x * W_out[r2, d]
+                    g[k], g[k + 1], g[k + 2] = a0, a1, a2
+                    k += 3
+                while k < outputs:
+                    r0 = outof[k]
+                    a0 = f(0)
+                    for d in range(D):
+                        a0 += h[d] * W_out[r0, d]
+                    g[k] = a0
+                    k += 1
+                for d in range(D):
+                    e[d] = f(0)
+                for k in range(outputs):
+                    label = f(1) if k == 0 else f(0)
+                    g[k] = a * (label - sigmoid(g[k]))
+                k = 0
+                while k + 3 <= outputs:
+                    r0, r1, r2 = outof[k], outof[k + 1], outof[k + 2]
+                    g0, g1, g2 = g[k], g[k + 1], g[k + 2]
+                    for d in range(D):
+                        e[d] += g0 * W_out[r0, d] + g1 * W_out[r1, d] + g2 * W_out[r2, d]
+                    k += 3
+                while k < outputs:
+                    r0, g0 = outof[k], g[k]
+                    for d in range(D):
+                        e[d] += g0 * W_out[r0, d]
+                    k += 1
+                for k in range(outputs):  # after all products: a row may come twice
+                    r0, g0 = outof[k], g[k]
+                    for d in range(D):
+                        W_out[r0, d] += g0 * h[d]
+                for d in range(D):
+                    x = reach * e[d]
+                    h[d] += x
+                    moved[d] += x
+            for i in range(first, last):
+                r0 = bags[i]
+                for d in range(D):
+                    W_in[r0, d] += moved[d]
 
     return step

@@ -234,18 +234,21 @@ def word_bags(words: list[str], settings: Settings) -> tuple[np.ndarray, np.ndar
 
 
 class NumbaEngine:
-    """kernels.py: every centre has samples of its own."""
+    """kernels.py: every centre has samples of its own (FastText: every pair)."""
 
     def __init__(self, start: Start) -> None:
         s, tree = start.settings, start.tree
-        self.group, self.samples = 1, s.samples or s.negatives
+        sets = 4 if start.method == "fasttext" else 1  # of samples: a pair has one to itself
+        self.group, self.samples = 1, s.samples or sets * s.negatives
         self.start, D = start, start.W_in.shape[1]
         none = np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(1, np.int64)
         self.tree = (False, *none) if tree is None else (True, *tree)
         if start.method == "skipgram":
             self.step = kernels.skipgram(D)
+        elif start.method == "fasttext":
+            self.step = kernels.fasttext(D)
         else:
-            self.step = kernels.bag(D)
+            self.step = kernels.cbow(D)
 
     def train(self, plan: Plan, rate: float, last_rate: float) -> None:
         """Go through the plan in order."""
@@ -253,9 +256,11 @@ class NumbaEngine:
         tables = start.W_in, start.W_out
         if start.method == "skipgram":
             self.step(*tables, *plan, *self.tree, rate, last_rate)
+        elif start.method == "fasttext":
+            bags = start.bags, start.bag_offsets
+            self.step(*tables, *plan, s.negatives, *bags, not s.share, rate, last_rate)
         else:
-            bags = start.method == "fasttext", start.bags, start.bag_offsets
-            self.step(*tables, *plan, s.negatives, *self.tree, *bags, not s.share, rate, last_rate)
+            self.step(*tables, *plan, s.negatives, *self.tree, not s.share, rate, last_rate)
 
     def parameters(self) -> tuple[np.ndarray, np.ndarray]:
         """The tables themselves."""

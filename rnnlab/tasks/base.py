@@ -5,11 +5,13 @@ compiled program. Synthetic tasks draw every batch; data sets hand their arrays 
 once (:meth:`Task.load`), whatever the number of members that learn from them.
 """
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
-
-Array = jax.Array
+# by name only: reading text and training word vectors on Numba need no JAX, which takes 110 MB
+if TYPE_CHECKING:
+    from jax import Array
+else:
+    Array = Any
 
 
 class Batch(NamedTuple):

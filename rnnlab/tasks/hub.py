@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-Array = jax.Array
+    from jax import Array
+else:
+    Array = Any  # as in base.py
 
 # of tables; suffix: (the reader of datasets.Dataset, its options)
 _READERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -223,7 +222,9 @@ def shuffled_indices(key: Array, n: int, position: Any, batch_size: int) -> Arra
     """
     if not 1 <= batch_size <= n:
         raise ValueError(f"batch_size must be 1 to {n}, the number of examples, got {batch_size}")
-    position = jnp.asarray(position, jnp.int32)
+    import jax
+
+    position = jax.numpy.asarray(position, jax.numpy.int32)
     batches = n // batch_size
     order = jax.random.permutation(jax.random.fold_in(key, position // batches), n)
     return jax.lax.dynamic_slice(order, (position % batches * batch_size,), (batch_size,))
@@ -247,4 +248,6 @@ class Shuffled:
 
     def indices(self, position: Any, batch_size: int) -> Array:
         """The examples (batch_size,) int32 of batch ``position``."""
+        import jax
+
         return shuffled_indices(jax.random.key(self.seed), self.n, position, batch_size)
