@@ -40,6 +40,7 @@ class Checkpoints:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
         self._directory, self._identity, self._keep = Path(directory), identity, keep
+        self._saves = 0
         self._passed_over: list[int] = []  # they count for nothing, and go with the next save
 
     def save(self, tree: Any, extra: dict[str, Any]) -> None:
@@ -50,8 +51,11 @@ class Checkpoints:
         """
         numbers = self._numbers()
         target = self._directory / str(numbers[-1] + 1 if numbers else 0)
-        part = self._directory / f"{target.name}.tmp"
-        shutil.rmtree(part, ignore_errors=True)
+        for left in self._directory.glob("*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)
+        # a name of its own: a save that failed may go on writing for a while, see _failing_quietly
+        self._saves += 1
+        part = self._directory / f"{target.name}-{self._saves}.tmp"
         part.mkdir(parents=True)
         try:
             self._write(part, tree, extra)

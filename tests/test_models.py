@@ -11,11 +11,12 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnlab import InitScheme, bidirectional, cells, gru, layer, losses, lstm, models, rnn, stack
+from rnnlab.convert import torch as convert
 from rnnlab.models import LanguageModel, ManyToMany, ManyToOne
 from rnnlab.recurrence import ENGINES, Bidirectional, CellLayer
 from tests import oracles
 from tests.oracles import assert_close, random_like, to_numpy
-from tests.test_parity_torch import params_of
+from tests.test_parity_torch import gradients_of
 
 B, T, D, H, OUT, V, E = 4, 7, 3, 5, 2, 6, 4
 RAGGED = np.array([7, 1, 4, 6])
@@ -302,12 +303,10 @@ def transferred(module, gradient=False):
         w = weights[name]
         return (w.grad if gradient else w.detach()).numpy()
 
-    def direction(suffix):
-        return params_of("lstm", lambda n: get(f"rnn.{n}_l0{suffix}"), gradient)
-
-    recurrent: Any = direction("")
-    if module.rnn.bidirectional:
-        recurrent = models.recurrence.BothWays(recurrent, direction("_reverse"))
+    inner = dict(module.rnn.named_parameters())
+    arrays = {name: weight.detach() for name, weight in inner.items()}
+    net = bidirectional(lstm(H)) if module.rnn.bidirectional else lstm(H)
+    recurrent = convert.from_arrays(gradients_of("lstm", inner) if gradient else arrays, net)
     params = {"recurrent": recurrent, "b_y": jnp.asarray(get("out.bias"))}
     if "out.weight" in weights:  # a tied one is named once, as the embedding
         params["W_hy"] = jnp.asarray(get("out.weight").T)
