@@ -115,8 +115,9 @@ def test_a_language_model_goes_on(runs, capsys):
 
 def test_the_best_member_is_asked(runs, monkeypatch):
     """By the task's own score: for a tagger F1, for characters bits; what diverged is left out."""
+    configs = {run: experiment.load_run(folder).table[0].config for run, folder in runs.items()}
     for run, metric, best in (("tagging", "f1", 1), ("characters", "bits_per_character", 0)):
-        config = experiment.load_run(runs[run]).table[0].config
+        config = configs[run]
         members = [
             records.Member(i, {}, config, 0.0, {"status": status, metric: value}, ())
             for i, (status, value) in enumerate(
