@@ -22,7 +22,7 @@ PAD, UNKNOWN, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "
 CONTINUES = "##"  # what a piece that goes on with a word begins with
 
 
-def library() -> Any:
+def tokenizers_package() -> Any:
     """The `tokenizers` package.
 
     Raises:
@@ -56,7 +56,7 @@ def train(
     if vocab_size <= len(SPECIALS):
         raise ValueError(f"vocab_size must be above {len(SPECIALS)}, the special tokens, got "
                          f"{vocab_size}")  # fmt: skip
-    tokenizers = library()
+    tokenizers = tokenizers_package()
     tokenizer = _empty(tokenizers, {token: i for i, token in enumerate(SPECIALS)}, lowercase)
     texts = [tokenizer.normalizer.normalize_str(text) for text in texts]
     # The trainer numbers single pieces in the order of a hash table, another one every time, and
@@ -92,7 +92,7 @@ def of_vocabulary(pieces: Sequence[str], lowercase: bool = True) -> Tokenizer:
     missing = [token for token in SPECIALS if token not in vocab]
     if missing:
         raise ValueError(f"the vocabulary lacks {', '.join(missing)}")
-    return _empty(library(), vocab, lowercase)
+    return _empty(tokenizers_package(), vocab, lowercase)
 
 
 def _empty(tokenizers: Any, vocab: dict[str, int], lowercase: bool) -> Tokenizer:

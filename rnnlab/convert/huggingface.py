@@ -175,7 +175,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> wordpiece.Tokenizer:
         if path.suffix != ".json":
             pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
             return wordpiece.of_vocabulary(pieces, _lowercase(path))
-        tokenizer = wordpiece.library().Tokenizer.from_file(str(path))
+        tokenizer = wordpiece.tokenizers_package().Tokenizer.from_file(str(path))
     except UserError:
         raise
     except Exception as error:  # the library raises bare ones
