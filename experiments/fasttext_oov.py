@@ -11,10 +11,10 @@ Expected: Word2Vec has no vector for a word it has not seen, so its neighbours a
 first letter; FastText always has one, keeps some of the neighbours and puts the intended word among
 them. Forms of one word (walk, walking) are nearer in FastText, at several times the cost.
 
-Found: as expected with 1 letter in 10 struck (58% of neighbours kept against 46%), but for 79.6%
-of intended words found where 80% were asked for, and 19% kept with 3 in 10 struck where 25% were.
-Forms of one word are neighbours in 63% of cases against 17%; training takes 2.3 times as long on a
-quiet machine (on a busy one that ratio is noise).
+Found: as expected with 1 letter in 10 struck (58% of neighbours kept against 46%), but for 78% of
+intended words found where 80% were asked for, and 18% kept with 3 in 10 struck where 25% were.
+Forms of one word are neighbours in 58% of cases against 17%; training takes 2.4 times as long (by a
+machine that did other things as well).
 """
 
 import time
@@ -328,6 +328,7 @@ def _bars(table: Table) -> tuple[Any, str]:
                     ha="center",
                     va="bottom",
                     fontsize=8,
+                    in_layout=False,
                 )
     left.set_xticks(range(len(shares)), list(shares.values()))
     left.set_ylabel("%")

@@ -39,6 +39,25 @@ def test_a_run_small():
     assert shown == set(result["map_words"])  # every label, once
 
 
+def test_glove_is_watched_by_its_loss():
+    pytest.importorskip("gensim")
+    config = sweep.apply(LOADED.get_config(), SMALL | {"variant": "glove", "training.epochs": 3})
+    logged = []
+    result = module.run(config, None, lambda **record: logged.append(record))
+    losses = [record["loss"] for record in logged]
+    assert len(losses) == 3
+    assert losses == sorted(losses, reverse=True)
+    assert 0 < losses[-1] < 0.8 * losses[0]
+    assert logged[-1]["words"] == 3 * result["tokens"]
+    assert logged[-1]["wordsim353"] == result["wordsim353"]
+    assert result["unseen"] == 0
+    assert np.isnan(result["told"])
+    member = records.Member(0, {}, config.to_dict(), 0.0, result, metrics=tuple(logged))
+    score, told, loss = module.figures(records.Table([member]))["curves"][0].axes
+    assert [len(ax.lines) for ax in (score, told, loss)] == [1, 0, 1]
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), losses)
+
+
 def test_every_fiftieth_document_is_held_out(monkeypatch):
     documents = [f"w{n} common w{n} words w{n}" for n in range(101)]
     monkeypatch.setattr(module, "movie_reviews", lambda: type("R", (), {"texts": documents}))
@@ -142,8 +161,9 @@ def test_claims_can_come_out_the_other_way():
             members.append(records.Member(index, {"variant": name}, config, 0.0, result))
         return [claim.check()[0] for claim in module.claims(records.Table(members))]
 
-    assert verdicts() == [True] * 5
-    assert verdicts(["cbow-hs"], nearer=0.74) == [False, True, True, True, True]
-    assert verdicts(wordsim353=0.14) == [True, False, True, True, True]
-    assert verdicts(unseen=1.0) == verdicts(unseen=0.0) == [True, True, False, True, True]
-    assert verdicts(told=0.66) == [True, True, True, False, False]
+    assert verdicts() == [True] * 6
+    assert verdicts(["cbow-hs"], nearer=0.74) == [False, *[True] * 5]
+    assert verdicts(["skipgram"], wordsim353=0.14) == [True, False, *[True] * 4]
+    assert verdicts(["glove"], wordsim353=0.14) == [True, True, False, *[True] * 3]
+    assert verdicts(unseen=1.0) == verdicts(unseen=0.0) == [*[True] * 3, False, True, True]
+    assert verdicts(told=0.66) == [*[True] * 4, False, False]
