@@ -436,7 +436,7 @@ def _keywords(args: list[str]) -> int:
     fv = flags.FlagValues()
     flags.DEFINE_integer("top", 10, "words of each", flag_values=fv)
     flags.DEFINE_string("tokeniser", "words", "what a word is", flag_values=fv)
-    flags.DEFINE_string("idf", "smooth", "which inverse document frequency", flag_values=fv)
+    flags.DEFINE_string("idf", "notes", "which inverse document frequency", flag_values=fv)
     paths = _parse(fv, args, "FILE")
     top: Any = fv["top"].value
     if not paths:

@@ -69,7 +69,7 @@ its lines against the other lines. A line each: the file or the line's number, t
 
   --top=N                         words of each [10]
   --tokeniser=NAME                words, whitespace, characters or chinese [words]
-  --idf=NAME                      smooth, notes (the notes' own), plain or none [smooth]
+  --idf=NAME                      notes (three texts or more), smooth, plain or none [notes]
 """
 
 SPELL_HELP = """\

@@ -12,22 +12,23 @@ from rnnlab.sparse.tfidf import TfIdf
 
 
 def keywords(
-    documents: Any, top: int = 10, *, idf: str = "smooth", tokeniser: Any = None
+    documents: Any, top: int = 10, *, idf: str = "notes", tokeniser: Any = None
 ) -> list[list[tuple[str, float]]]:
     """The ``top`` words of each document by tf·idf, [(word, weight)], the heaviest first.
 
     Args:
         documents: N texts or lists of tokens. top: how many of each, at most.
-        idf: see :func:`rnnlab.sparse.tfidf.inverse_document_frequency`; "notes" is the notes' own,
-            by which a word that only one of many documents lacks is no keyword of any.
+        idf: see :func:`rnnlab.sparse.tfidf.inverse_document_frequency`. By the notes' own a word
+            that is in all documents, or in all but one, is no keyword: it takes three documents.
+            "smooth" leaves even the commonest words some weight.
         tokeniser: of :mod:`rnnlab.text.tokenisers`; None: words of two characters or more.
     Returns:
         of each document the words with a weight above 0; equal weights by the word.
     Raises:
         ValueError: top below 1, an unknown idf, or no word in any document. TypeError: no texts.
 
-    >>> keywords(["a cat and a dog and a cat", "a dog and a bone"], top=1)
-    [[('cat', 0.5622)], [('bone', 0.4685)]]
+    >>> keywords(["a cat and a dog and a cat", "a dog and a bone", "a bird"], top=1)
+    [[('cat', 0.1622)], [('bone', 0.1352)], [('bird', 0.4055)]]
     """
     if top < 1:
         raise ValueError(f"top must be at least 1, got {top}")
