@@ -1,4 +1,4 @@
-"""The command line: rnnlab run | predict | list | report | compare | reproduce.
+"""The command line: rnnlab run | predict | keywords | spell | list | report | compare | reproduce.
 
 absl flags, with a fresh ``FlagValues`` for every command and config_flags for ``--config.key``.
 This file reads arguments and prints; what is done is in experiment.py. It imports nothing heavy
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from rnnlab import __version__
+from rnnlab import __version__, cli_help
 from rnnlab.errors import NO_SPACE, unknown
 
 if TYPE_CHECKING:
@@ -29,99 +29,6 @@ if TYPE_CHECKING:
     from rnnlab.loading import Experiment
     from rnnlab.reproduce import Part
     from rnnlab.sweep import Sweep
-
-_HELP = """\
-rnnlab: a laboratory for recurrent networks in JAX
-
-  rnnlab list                           the experiments there are
-  rnnlab run --config=FILE [options]    run one, or go on with it, and print its claims
-  rnnlab predict DIR --text=TEXT        what a trained member of a run says of it
-  rnnlab report DIR                     write the report of a finished run again
-  rnnlab compare DIR DIR...             several runs on one page
-  rnnlab reproduce                      every experiment at its small default, and one page
-
-  rnnlab COMMAND --help                 the options of a command
-  rnnlab --version
-"""
-
-_RUN_HELP = """\
-rnnlab run --config=FILE[:ARG] [options]
-
-Run every member of an experiment's sweep and write a run directory: figures, claims and
-report.html. The same command goes on with a run that was interrupted, and prints the claims of
-one that is finished.
-
-  --config=experiments/x.py       the experiment; a bare name will do; x.py:full asks for the
-                                  paper's scale
-  --config.KEY=VALUE              another value in its config: --config.cell.hidden_size=64,
-                                  --config.init.w_h="orthogonal(gain=0.9)"
-  --sweep.KEY=V1,V2,...           other values on an axis of its sweep, or one more axis
-  --workdir=DIR                   the run directory [runs/<experiment>-<hash of the config>]
-  --dry_run                       print members, groups and minutes; run and write nothing
-  --strict                        exit status 1 when a claim's verdict is not the expected one
-
-Beyond one machine, for experiments that train, with the same results:
-
-  --launcher=ray                  each group of members a job on an existing Ray cluster; this
-                                  process keeps the run directory
-  --ray_address=HOST:PORT         the cluster's head [auto: $RAY_ADDRESS, or the one running here]
-  --ray_cpus=N --ray_gpus=N       what a job takes [the cluster's CPUs dealt out to the groups; 0]
-  --coordinator=HOST:PORT         one run in several processes, each given the same command: where
-                                  process 0 listens, which alone writes the run directory; auto:
-                                  JAX finds out (Slurm, Open MPI, TPU)
-  --num_processes=N --process_id=I  how many they are, and which this is, from 0 on
-
-With --config=FILE, --help lists the keys of that config and the axes of its sweep.
-"""
-
-_PREDICT_HELP = """\
-rnnlab predict DIR --text=TEXT | --file=FILE [options]
-
-Ask a trained member of a run: the entities in a text, whether a review is good, how well a text is
-foretold, or how it goes on. A line a text.
-
-  --text=TEXT                     the text
-  --file=FILE                     a text on each line of a UTF-8 file
-  --member=N                      of the run [the best by its task's score]
-  --stream                        one token after the other, a line each, as they are read: only for
-                                  models that read one way
-  --steps=N                       how many tokens a language model goes on with
-  --temperature=T --seed=N        of what it draws; 0: always the most probable [1.0, 0]
-"""
-
-_LIST_HELP = """\
-rnnlab list
-
-The experiments in ./experiments and those that come with rnnlab, with a line on each.
-"""
-
-_REPORT_HELP = """\
-rnnlab report DIR
-
-Write figures, claims and report.html of a finished run again, from its saved results.
-"""
-
-_COMPARE_HELP = """\
-rnnlab compare DIR DIR... [--out=compare.html]
-
-Lay several runs side by side on one self-contained page.
-"""
-
-_REPRODUCE_HELP = """\
-rnnlab reproduce [options]
-
-Run the experiments that come with rnnlab at their small defaults, but for those that measure speed
-and those that would take the set past half an hour on 2 cores, and write one page: each published
-claim, what was expected, what was measured, whether it holds, and the minutes. The same command
-goes on with one that was interrupted.
-
-  --all                           the long ones too (word vectors, BERT, ...)
-  --only=NAME,NAME,...            these experiments only
-  --workdir=DIR                   for the runs and reproduce.html [runs/reproduce]
-  --dry_run                       print experiments, members and minutes; run and write nothing
-  --strict                        exit status 1 when a claim's verdict is not the expected one, or
-                                  an experiment cannot run
-"""
 
 
 class _Terminated(KeyboardInterrupt):
@@ -139,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # ∂ on a cp1252 pipe
     if not args or args[0] in ("--help", "-h", "-help", "help"):
-        print(_HELP, end="", file=sys.stdout if args else sys.stderr)
+        print(cli_help.HELP, end="", file=sys.stdout if args else sys.stderr)
         return 0 if args else 2
     if args[0] in ("--version", "-version"):
         print(f"rnnlab {__version__}")
@@ -288,7 +195,7 @@ def _run(args: list[str]) -> int:
         raise flags.Error("run needs --config=FILE; `rnnlab list` shows the experiments")
     chosen = loading.load(target)
     if _wants_help(args):
-        print(_RUN_HELP, _keys(chosen), sep="\n", end="")
+        print(cli_help.RUN_HELP, _keys(chosen), sep="\n", end="")
         return 0
     config, axes = _asked(chosen, fv, args)
     cluster = _cluster(fv)
@@ -525,6 +432,93 @@ def _predict(args: list[str]) -> int:
     return 0
 
 
+def _keywords(args: list[str]) -> int:
+    fv = flags.FlagValues()
+    flags.DEFINE_integer("top", 10, "words of each", flag_values=fv)
+    flags.DEFINE_string("tokeniser", "words", "what a word is", flag_values=fv)
+    flags.DEFINE_string("idf", "notes", "which inverse document frequency", flag_values=fv)
+    paths = _parse(fv, args, "FILE")
+    top: Any = fv["top"].value
+    if not paths:
+        raise flags.Error("keywords takes a file or more, got none")
+
+    from rnnlab.records import UserError
+    from rnnlab.sparse.keywords import keywords
+    from rnnlab.tasks import files
+    from rnnlab.text import tokenisers
+
+    try:
+        texts = [files.read_text(str(files.existing(path))) for path in paths]
+        if len(texts) == 1:  # its lines, each by its number
+            lines = [(str(n), line) for n, line in enumerate(texts[0].splitlines(), 1) if line]
+            paths, texts = [n for n, _ in lines], [line for _, line in lines]
+        # words of one character tell little, but for Chinese
+        name = str(fv["tokeniser"].value)
+        tokeniser = None if name == "words" else tokenisers.by_name(name)
+        found = keywords(texts, top, idf=str(fv["idf"].value), tokeniser=tokeniser)
+    except (ValueError, ImportError, FileNotFoundError) as error:
+        raise UserError(str(error)) from None
+    for path, words in zip(paths, found, strict=True):
+        print(f"{path}\t{' '.join(word for word, _ in words)}")
+    return 0
+
+
+def _spell(args: list[str]) -> int:
+    fv = flags.FlagValues()
+    flags.DEFINE_string("text", None, "a text", flag_values=fv)
+    flags.DEFINE_string("file", None, "a text a line", flag_values=fv)
+    flags.DEFINE_integer("furthest", 2, "keystrokes", flag_values=fv)
+    flags.DEFINE_integer("suggest", 0, "suggestions for each unknown word", flag_values=fv)
+    paths = _parse(fv, args, "FILE")
+    if len(paths) != 1:
+        raise flags.Error(f"spell takes one file of vectors or text, got {len(paths)}")
+    text, file = fv["text"].value, fv["file"].value
+    top: Any = fv["suggest"].value
+    furthest: Any = fv["furthest"].value
+    if (text is None) == (file is None):
+        raise flags.Error("spell needs --text=TEXT or --file=FILE, one of them")
+
+    from rnnlab.embeddings import spelling
+    from rnnlab.records import UserError
+    from rnnlab.tasks import files
+    from rnnlab.text.tokenisers import Words
+
+    try:
+        texts = [str(text)]
+        if file is not None:
+            texts = files.read_text(str(files.existing(file))).splitlines()
+        vectors = _vectors(str(files.existing(paths[0])))
+        for line in texts:
+            if not top:
+                print(spelling.repair(vectors, line, furthest))
+                continue
+            for word in dict.fromkeys(Words()([line]).lists()[0]):
+                if word not in vectors and vectors.has(word):
+                    near = spelling.suggestions(vectors, word, top)
+                    print(word, ", ".join(f"{w} ({d})" for w, d, _ in near), sep="\t")
+    except (ValueError, ImportError, FileNotFoundError) as error:
+        raise UserError(str(error)) from None
+    return 0
+
+
+def _vectors(path: str) -> Any:
+    """Saved vectors, or FastText's of a text: small, since form is all they are asked for."""
+    if path.endswith(".safetensors"):
+        from rnnlab.embeddings import vectors
+
+        return vectors.load(path)
+    if path.endswith(".bin"):
+        from rnnlab.convert import fasttext as from_fasttext
+
+        return from_fasttext.read_bin(path)
+    from rnnlab.embeddings import corpus, fasttext
+    from rnnlab.embeddings.trainer import Settings
+    from rnnlab.embeddings.vectors import Vectors
+
+    text = corpus.of_file(path, min_count=2)
+    return Vectors.of(fasttext.train(text, Settings(size=50, epochs=3, buckets=200_000)))
+
+
 def _report(args: list[str]) -> int:
     from rnnlab import experiment
 
@@ -596,10 +590,12 @@ def _left_out(only: Sequence[str], parts: "Sequence[Part]") -> str:
 
 
 _COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
-    "run": (_run, _RUN_HELP),
-    "predict": (_predict, _PREDICT_HELP),
-    "list": (_list, _LIST_HELP),
-    "report": (_report, _REPORT_HELP),
-    "compare": (_compare, _COMPARE_HELP),
-    "reproduce": (_reproduce, _REPRODUCE_HELP),
+    "run": (_run, cli_help.RUN_HELP),
+    "predict": (_predict, cli_help.PREDICT_HELP),
+    "keywords": (_keywords, cli_help.KEYWORDS_HELP),
+    "spell": (_spell, cli_help.SPELL_HELP),
+    "list": (_list, cli_help.LIST_HELP),
+    "report": (_report, cli_help.REPORT_HELP),
+    "compare": (_compare, cli_help.COMPARE_HELP),
+    "reproduce": (_reproduce, cli_help.REPRODUCE_HELP),
 }

@@ -273,7 +273,7 @@ def test_a_wrong_flag_is_refused_in_one_line(capsys, flag, message):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["rum"], "unknown command 'rum'; did you mean 'run'? (allowed: run, predict, list, rep"),
+        (["rum"], "unknown command 'rum'; did you mean 'run'? (allowed: run, predict, keyw"),
         (["run"], "run needs --config=FILE"),
         (["run", "--config.seed=3"], "run needs --config=FILE"),
         (["run", "--config"], "--config needs an experiment"),
