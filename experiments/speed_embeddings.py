@@ -17,10 +17,10 @@ cover 260 of 353 and 895 of 999 pairs, 37% of the analogies):
     method     words/s: ours, gensim, C++   WordSim-353 (ours, gensim)  SimLex-999   analogies
     skip-gram           2.11M   .53M         .261, .216                  .177, .164   .042, .040
     CBOW                5.26M  1.50M         .106, .115                  .105, .094   .018, .019
-    FastText             .52M   .24M  .14M   .254, .279                  .171, .154   .504, .517
+    FastText             .52M   .24M  .14M   .270, .277                  .170, .157   .509, .517
 
 So 3.9, 3.5 and 3.8 times as fast, with one thread 2.9, 1.9 and 3.7 times. FastText's quality is of
-the first two seeds; over five, outside this file: the mean of both sets .219, gensim's .221.
+the first three seeds; over five, outside this file: the mean of both sets .219, gensim's .221.
 """
 
 import importlib.util
