@@ -1,0 +1,165 @@
+"""bert/finetuning.py: pieces against the tokenizer's own, and taggers and classifiers that learn."""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from rnnlab import prediction, runner, tasks, training
+from rnnlab.bert import encoder, finetuning
+from rnnlab.bert.finetuning import ReviewPieces, TagPieces
+from rnnlab.bert.starts import Start
+from rnnlab.tasks.reviews import MovieReviews
+from rnnlab.text import entities
+
+pytest.importorskip("tokenizers")
+
+
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory):
+    """A CoNLL file: a name is whatever follows "mr"."""
+    rng = np.random.default_rng(0)
+    names, others = ("annlee", "bobson", "carlo", "dianna"), ("sees", "the", "mr", "dog", "today")
+    lines = []
+    for _ in range(120):
+        for word in rng.choice(others, 4):
+            lines.append(f"{word} O")
+            if word == "mr":
+                lines.append(f"{rng.choice(names)} B-PER")
+                if rng.random() < 0.5:
+                    lines.append(f"{rng.choice(names)} I-PER")
+            elif rng.random() < 0.3:
+                lines.append(f"{rng.choice(names)} O")
+        lines.append("")
+    file = tmp_path_factory.mktemp("conll") / "a.conll"
+    file.write_text("\n".join(lines))
+    return str(file)
+
+
+def tagger(columns, **changes):
+    options = {"path": columns, "max_length": 22, "vocab_size": 45, "test_share": 0.2}
+    return TagPieces(**(options | changes))
+
+
+def config_of(task, **changes):
+    return ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "task": task,
+            "encoder": encoder.config(activation="gelu_tanh", dropout=0.0, attention_dropout=0.0),
+            "init": encoder.Init.config(),
+            "start": Start.config(),
+            "training": training.config(
+                learning_rate=1e-3, steps=60, eval_every=60, batch_size=16, eval_batch_size=40,
+                stop_when_solved=False, **changes,
+            ),
+            "run": runner.config(),
+        }
+    )  # fmt: skip
+
+
+def test_reviews_in_pieces_are_the_tokenizers():
+    task = ReviewPieces(max_length=12, limit=40, vocab_size=300)
+    data, split = task.load(), MovieReviews().split()
+    assert len(data.train) == 40
+    assert task.input_size <= 300
+    for rows, lengths, labels, texts, wanted in (
+        (data.train, data.lengths, data.labels, split.texts, split.labels),
+        (data.test, data.test_lengths, data.test_labels, split.test_texts, split.test_labels),
+    ):
+        for k in range(40):
+            ids = task.tokenizer.encode(texts[k], add_special_tokens=False).ids[:10]
+            assert rows[k, : lengths[k]].tolist() == [2, *ids, 3]
+            assert not rows[k, lengths[k] :].any()
+            assert task.encode(task.tokens(texts[k])).tolist() == [2, *ids, 3]
+            assert labels[k] == wanted[k]
+    batch = task.batch(data, jax.random.key(0), 0, 4)
+    assert (batch.inputs.shape, batch.lengths.shape) == ((4, 12), (4,))
+
+
+def test_words_in_pieces_are_the_tokenizers(columns):
+    task = tagger(columns, max_length=14)  # cuts some
+    learn, judge = task.sentences()
+    cut = 0
+    for data, part in ((task.load().train, learn), (task.load().test, judge)):
+        for k, sentence in enumerate(part):
+            read = task.tokenizer.encode(list(sentence.tokens), is_pretokenized=True)
+            whole = [w for w in read.word_ids[:13] if w is not None]
+            if len(read.ids) > 14:  # a word without all of its pieces is left out
+                cut += 1
+                fits = read.word_ids[13] != whole[-1]
+                n = whole[-1] + fits
+            else:
+                n = len(sentence.tokens)
+            assert data.words[k] == n
+            ends = [i for i, w in enumerate(read.word_ids) if w is not None and w < n]
+            assert data.lengths[k] == len(ends) + 2
+            assert data.ids[k, : len(ends) + 1].tolist() == read.ids[: len(ends) + 1]
+            assert data.ids[k, len(ends) + 1] == 3
+            firsts = [read.word_ids.index(w) for w in range(n)]
+            assert data.places[k, :n].tolist() == firsts
+            assert [task.labels[j] for j in data.labels[k, :n]] == list(sentence.labels[:n])
+    assert cut > 3
+    assert max(task.load().train.places.max(axis=1) - task.load().train.words) > 0  # pieces
+
+
+def test_a_tagger_learns_and_is_asked(columns):
+    """A label that depends on the word before; read at first pieces, padding never matters."""
+    config = config_of({"name": "tag_pieces", "path": columns, "max_length": 22,
+                        "vocab_size": 45, "test_share": 0.2})  # fmt: skip
+    runner.check(config)
+    member = training.member(config, jax.random.key(0))
+    task = member.setup.task
+    data = jax.tree.map(jnp.asarray, task.load())
+    state, progress = jax.jit(training.make_train(member.setup))(
+        member.key, member.hyper, member.params, data
+    )
+    assert float(progress.score["f1"][-1]) > 0.95
+    assert 0.2 < task.baseline(task.load()) < 1.1
+    assert 0 <= task.lookup(data) < 0.9
+    asked = prediction.Predictor(0, task, member.setup.model, state.params)
+    texts = ["the mr annlee bobson sees carlo", "mr dianna", "annlee sees the dog today"]
+    assert prediction.answers(asked, texts) == [
+        "the mr [annlee bobson PER] sees carlo", "mr [dianna PER]", texts[2],
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="can't run in real time"):
+        prediction.streamed(asked, texts[0])
+
+
+def test_lengths_are_a_mask():
+    """What a model is given of a ragged batch: padding never matters."""
+    config = config_of({"name": "review_pieces", "max_length": 12, "limit": 40, "vocab_size": 300})
+    member = training.member(config, jax.random.key(0))
+    batch = member.setup.task.test(member.setup.task.load(), jax.random.key(0), 8)
+    assert batch.lengths.min() < 12
+    inside = jnp.arange(12) < batch.lengths[:, None]
+    apply = jax.jit(member.setup.model.apply)
+    said, _ = apply(member.params, batch.inputs, lengths=batch.lengths)
+    other, _ = apply(member.params, jnp.where(inside, batch.inputs, 7), lengths=batch.lengths)
+    np.testing.assert_array_equal(said, other)
+    without, _ = apply(member.params, jnp.where(inside, batch.inputs, 7))
+    assert (said != without).any()
+    with pytest.raises(ValueError, match="tokens with a mask have their lengths"):
+        member.setup.model.apply(
+            member.params, encoder.Tokens(batch.inputs, mask=inside), lengths=batch.lengths
+        )
+
+
+def test_what_is_refused(columns):
+    with pytest.raises(ValueError, match="max_length must be at least 3"):
+        ReviewPieces(max_length=2)
+    with pytest.raises(ValueError, match="vocab_size must be above 5"):
+        ReviewPieces(vocab_size=5)
+    with pytest.raises(ValueError, match="limit must be at most 6824, the reviews"):
+        ReviewPieces(limit=7000, vocab_size=300).load()
+    with pytest.raises(ValueError, match="limit must be 0 or more, got -1"):
+        ReviewPieces(limit=-1)
+    with pytest.raises(ValueError, match="of recurrent taggers"):
+        tagger(columns, crf=True)
+    assert tasks.by_name("tag_pieces", path=columns).name == "tag_pieces"
+    empty = finetuning.pieced(
+        tagger(columns).tokenizer, [entities.Sentence(("\u200b", "mr"), ("O", "O"))], {"O": 0}, 9
+    )
+    assert empty.words.tolist() == [2]  # a word of dropped signs keeps its place: unknown
+    assert empty.ids[0, 1] == 1
