@@ -11,8 +11,15 @@ seeds each; beside them a regression of a bag of words by TF-IDF. ``--config.pre
 a folder that convert.huggingface reads (with ``--config.encoder`` of its sizes); without it there
 are random weights alone, and claims that compare are undecided. ":full" reads IMDB's long reviews.
 
+About 5 minutes on 2 cores (measured in two halves, the second resumed).
+
 Expected: a start from pre-trained weights classifies better than one at random, with few labels and
 with all; a thousand updates of a BERT-Tiny are too few to pass a bag of words.
+Found: the first is refuted after a thousand updates of pre-training. With 500 labels 57.3% against
+58.4 from random weights (standard error of the difference 1.7), with all 70.0% against 72.4 (1.5),
+loss .586 against .571; a bag of words 61.8% and 76.7%. (Masked words cost that BERT 5.3 nats,
+frequencies alone 6.6; published ones are trained a thousand times as long.) No number was chosen by
+these results.
 """
 
 import math

@@ -11,12 +11,14 @@ and with its head on the hidden words alone, as rnnlab has it; the faster counts
 is read, beside a table of word vectors. About 3 minutes on 2 cores; needs torch, transformers.
 
 Expected: an update at least as fast as PyTorch's; a BERT slower than a table of vectors by far.
-Found on 2 cores with nothing else running: an update alone 763 ms against 562 (.74x) with GELU, 704
-against 550 (.78x) with its tanh form, so that the first bound is missed; a sentence 3.5 ms against
-PyTorch's 5.5 and 24 µs for the table. Half of an update is the head over 30,522 words, in which
-both sides take as long (390 ms); a program alone pays anew for its memory's pages. In a program of
-four updates one took 521 ms, PyTorch's 525, not yet turn and turn about. All of this was measured
-before layer norm had a backward pass of its own; it has not been since.
+Found on 2 cores with nothing else running, GELU: an update alone 499 ms against 558 (1.12x), in
+training 390 ms (1.43x); PyTorch reading out all tokens 2.7 s; a sentence 3.6 ms against PyTorch's
+5.7 and 23 µs for the table. TANH
+Where the time goes (each part alone): the encoder's operations take as long on both sides, 158 ms
+against 166 for two layers, forwards and backwards; the head over 30,522 words 281 ms, PyTorch's 382
+to 429. That head took 470 to 560 ms, and an update was .74x as fast as PyTorch's, before its loss
+and the gradient of it were one pass each over the logits (370 ms; autodiff scatters into zeros), and
+the logits of two axes, with a bias whose gradient is a product (281 ms).
 """
 
 import importlib.util
@@ -98,8 +100,9 @@ def draw_batch(config: Any, key: jax.Array) -> tuple[Tokens, pretraining.Targets
 def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     """Hold both sides against each other, then time them turn and turn about."""
     sizes = encoder.from_config(config.encoder, config.vocab_size, config.length)
-    batch = jax.tree.map(np.asarray, draw_batch(config, key))
-    params = heads.Pretraining(sizes).init(key, jnp.zeros((1, 1), jnp.int32))
+    # compiled whole: step by step every operation would be compiled on its own
+    batch = jax.tree.map(np.asarray, jax.jit(lambda key: draw_batch(config, key))(key))
+    params = jax.jit(heads.Pretraining(sizes).init)(key, jnp.zeros((1, 1), jnp.int32))
     threads = config.run.threads or cores()
     ours, theirs = Ours(sizes, params, batch), Theirs(sizes, params, batch, threads)
     off = timing.largest_difference(theirs.outputs(), ours.outputs())

@@ -16,13 +16,13 @@ pytest.importorskip("safetensors")
 FILE = Path(__file__).parent.parent / "experiments" / "bert_finetuning.py"
 
 
-@pytest.fixture(scope="module")
-def pretrained(tmp_path_factory):
+@pytest.fixture
+def pretrained(tmp_path, monkeypatch):
     """A checkpoint's folder: random weights, pieces of some reviews."""
-    path = tmp_path_factory.mktemp("pretrained")
+    monkeypatch.setitem(encoder.SIZES, "tiny", (1, 64))  # which compiles sooner
+    path = tmp_path / "pretrained"
     tokenizer = wordpiece.train(MovieReviews().split().texts[:300], 300)
     pieces = wordpiece.pieces_of(tokenizer)
-    (path / "vocab.txt").write_text("\n".join(pieces) + "\n")
     config = encoder.Config.named(
         "tiny", vocab_size=len(pieces), max_length=12, activation="gelu_tanh"
     )
@@ -31,6 +31,7 @@ def pretrained(tmp_path_factory):
     )
     params = jax.tree.map(lambda a: 0.1 * jax.random.normal(jax.random.key(1), a.shape), shapes)
     huggingface.save(path, params, config)
+    (path / "vocab.txt").write_text("\n".join(pieces) + "\n")
     return str(path)
 
 

@@ -1,4 +1,4 @@
-"""bert/finetuning.py: pieces against the tokenizer's own, and taggers and classifiers that learn."""
+"""bert/finetuning.py: pieces against the tokenizer, and taggers and classifiers that learn."""
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,12 @@ from rnnlab.tasks.reviews import MovieReviews
 from rnnlab.text import entities
 
 pytest.importorskip("tokenizers")
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """BERT-Tiny with half of its layers and heads, which compiles sooner."""
+    monkeypatch.setitem(encoder.SIZES, "tiny", (1, 64))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +57,7 @@ def config_of(task, **changes):
             "init": encoder.Init.config(),
             "start": Start.config(),
             "training": training.config(
-                learning_rate=1e-3, steps=60, eval_every=60, batch_size=16, eval_batch_size=40,
+                learning_rate=3e-3, steps=200, eval_every=200, batch_size=16, eval_batch_size=40,
                 stop_when_solved=False, **changes,
             ),
             "run": runner.config(),
@@ -129,11 +135,11 @@ def test_a_tagger_learns_and_is_asked(columns):
 
 def test_lengths_are_a_mask():
     """What a model is given of a ragged batch: padding never matters."""
-    config = config_of({"name": "review_pieces", "max_length": 12, "limit": 40, "vocab_size": 300})
+    config = config_of({"name": "review_pieces", "max_length": 60, "limit": 40, "vocab_size": 300})
     member = training.member(config, jax.random.key(0))
-    batch = member.setup.task.test(member.setup.task.load(), jax.random.key(0), 8)
-    assert batch.lengths.min() < 12
-    inside = jnp.arange(12) < batch.lengths[:, None]
+    batch = member.setup.task.test(member.setup.task.load(), jax.random.key(0), 20)
+    assert batch.lengths.min() < 50
+    inside = jnp.arange(60) < batch.lengths[:, None]
     apply = jax.jit(member.setup.model.apply)
     said, _ = apply(member.params, batch.inputs, lengths=batch.lengths)
     other, _ = apply(member.params, jnp.where(inside, batch.inputs, 7), lengths=batch.lengths)

@@ -1,6 +1,7 @@
 """bert/starts.py: a BERT begins with a run's or a checkpoint's weights, bit for bit."""
 
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,11 @@ def noisy(params, seed=0):
     return jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape), a.dtype), params)
 
 
+def init(model):
+    """Compiled whole: step by step every operation would be compiled on its own."""
+    return jax.jit(model.init)(jax.random.key(3), ONE)["params"]
+
+
 def same(a, b):
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
@@ -34,7 +40,15 @@ def same(a, b):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def small():
+    """BERT-Tiny with half of its layers and heads, which compiles sooner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(encoder.SIZES, "tiny", (1, 64))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, small):
     """(a run directory of one pre-trained member, its model's config, its parameters)."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "text.txt").write_text(TEXT)
@@ -75,8 +89,8 @@ def test_a_model_begins_with_what_is_there(source, request):
     short = encoder.replace(config, max_length=5)
     drawn = {}
     for model in (heads.Classifier(short, outputs=3), heads.Tagger(short, outputs=3)):
-        drawn[type(model)] = model.init(jax.random.key(3), ONE)["params"]
-        own = model.clone(start=Start(path)).init(jax.random.key(3), ONE)["params"]
+        drawn[type(model)] = init(model)
+        own = init(model.clone(start=Start(path)))
         expected = saved["encoder"]
         position = expected.embeddings.position[:5]
         same(own["encoder"], expected._replace(
@@ -100,16 +114,16 @@ def test_a_checkpoint_without_a_pooler(folder, tmp_path):
     arrays = files.read_arrays(f"{path}/model.safetensors")
     kept = {name: a for name, a in arrays.items() if "pooler" not in name}
     files.write_arrays(tmp_path / "model.safetensors", kept)
-    (tmp_path / "config.json").write_text(open(f"{path}/config.json").read())  # noqa: SIM115
+    shutil.copy(f"{path}/config.json", tmp_path)
     model = heads.Classifier(config, outputs=2)
-    own = model.clone(start=Start(str(tmp_path))).init(jax.random.key(3), ONE)["params"]
+    own = init(model.clone(start=Start(str(tmp_path))))
     same(own["encoder"], saved["encoder"])
-    same(own["pooler"], model.init(jax.random.key(3), ONE)["params"]["pooler"])
+    same(own["pooler"], init(model)["pooler"])
     # anything else that is missing is named
     kept.pop("bert.encoder.layer.0.output.dense.bias")
-    files.write_arrays(tmp_path / "model.npz", kept)
+    files.write_arrays(tmp_path / "less.safetensors", kept)
     with pytest.raises(ValueError, match=r"missing: bert\.encoder\.layer\.0\.output\.dense\.bias"):
-        Start(str(tmp_path / "model.npz")).parts(config)
+        Start(str(tmp_path / "less.safetensors")).parts(config)
 
 
 def test_what_does_not_fit_is_refused(run, folder, tmp_path):

@@ -51,7 +51,8 @@ def masked_word_loss(logits: Array, targets: Array, counts: Array) -> Array:
     Args:
         logits: (B, P, V). targets: (B, P). counts: (B, P) bool.
     """
-    return _cross_entropy(logits, targets, counts)
+    V = logits.shape[-1]
+    return _cross_entropy(logits.reshape(-1, V), targets.reshape(-1), counts.reshape(-1))
 
 
 @jax.custom_vjp
