@@ -402,7 +402,7 @@ def figures(table: Table) -> dict[str, Any]:
                     value, (label, colour) = result[f"{side}_{which}_ms"], SIDES[side]
                     ax.barh(y, value, color=colour, height=0.9)
                     ratio = "" if side == "fused" else f", {result[f'{side}_{which}_ratio']:.2f}x"
-                    ax.text(value, y, f" {value:.3g} ms{ratio}  {label}", va="center", fontsize=6.5)
+                    plots.beside(ax, value, y, f"{value:.3g} ms{ratio}  {label}", size=6.5)
                     y += 1
                 ticks.append(((begun + y - 1) / 2, size))
                 y += 0.7

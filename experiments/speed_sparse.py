@@ -272,7 +272,7 @@ def figures(table: Table) -> dict[str, Any]:
             (y - 0.2, "ours_s", "rnnlab", plots.COLOURS[1]),
         ):
             times.barh(at, result[side], color=colour, height=0.36)
-            times.text(result[side], at, f" {result[side]:.2f} s, {words}", va="center", fontsize=8)
+            plots.beside(times, result[side], at, f"{result[side]:.2f} s, {words}")
         ratios.barh(y, result["ratio"], color=plots.COLOURS[1], height=0.5)
         ratios.plot([result["ratio_low"], result["ratio_high"]], [y, y], color="black", linewidth=1)
         ratios.text(0.1, y, f"{result['ratio']:.1f}x", color="white", va="center", fontsize=8)
@@ -285,7 +285,8 @@ def figures(table: Table) -> dict[str, Any]:
         ax.set_yticks(range(len(names)), names)
         ax.set(ylim=(-0.6, len(names) - 0.2))
     ratios.set_yticklabels([])
-    times.set(xlabel="seconds", xlim=(0, 1.5 * float(table.stack("theirs_s").max())))
+    slowest = max(float(table.stack(side).max()) for side in ("theirs_s", "ours_s"))
+    times.set(xlabel="seconds", xlim=(0, 1.5 * slowest))
     ratios.set(xlabel="their time / ours", xlim=(0, None))
     plots.title(times, "Medians of turns")
     plots.title(ratios, "How many times as fast")

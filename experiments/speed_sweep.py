@@ -287,8 +287,7 @@ def figures(table: Table) -> dict[str, Any]:
         for place, (side, (words, colour)) in enumerate(sides.items()):
             at = y + 0.27 * (1 - place)
             times.barh(at, result[side], color=colour, height=0.24)
-            label = f" {result[side]:.0f} ms, {words}"
-            times.text(result[side], at, label, va="center", fontsize=8)
+            plots.beside(times, result[side], at, f"{result[side]:.0f} ms, {words}")
         ratios.barh(y, result["ratio"], color=plots.COLOURS[1], height=0.5)
         ratios.plot([result["ratio_low"], result["ratio_high"]], [y, y], color="black", linewidth=1)
         ratios.plot([bound, bound], [y - 0.4, y + 0.4], color=plots.COLOURS[2], linestyle="--")
@@ -299,7 +298,7 @@ def figures(table: Table) -> dict[str, Any]:
     for ax in (times, ratios):
         ax.set_yticks(range(len(names)), names)
         ax.set(xlim=(0, None), ylim=(-0.6, len(names) - 0.25))
-    slowest = float(table.stack("torch_one_thread_ms").max())
+    slowest = max(float(table.stack(side).max()) for side in sides)
     times.set(xlabel=f"ms for an update of {run['members']} networks", xlim=(0, 1.45 * slowest))
     ratios.set_xlabel("PyTorch's time / rnnlab's")
     plots.title(times, "Medians of turns")

@@ -603,6 +603,3 @@ _COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "compare": (_compare, _COMPARE_HELP),
     "reproduce": (_reproduce, _REPRODUCE_HELP),
 }
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -76,6 +76,15 @@ def new_figure(
     return figure, axes
 
 
+def beside(ax: Axes, x: float, y: float, text: str, *, size: float = 8) -> None:
+    """A bar's number, right of its end (x, y).
+
+    The layout does not make room for it (a stalled run's bar may end anywhere, and a figure must
+    be drawn all the same): set the limits of the axis from the longest bar.
+    """
+    ax.text(x, y, f" {text}", va="center", fontsize=size, in_layout=False)
+
+
 def title(ax: Axes, text: str) -> None:
     """A panel's title: bold, at the left."""
     ax.set_title(text, loc="left", fontsize=10, fontweight="bold")

@@ -77,7 +77,7 @@ def write_experiment(folder: Path) -> None:
 def command(out: Path | str, arg: str = "") -> list[str]:
     """The command that begins the run in ``out``, and goes on with it."""
     config = f"--config=experiments/tiny.py{arg and ':' + arg}"
-    return [sys.executable, "-m", "rnnlab.cli", "run", config, f"--workdir={out}"]
+    return [sys.executable, "-m", "rnnlab", "run", config, f"--workdir={out}"]
 
 
 def environment(folder: Path, devices: int) -> dict[str, str]:

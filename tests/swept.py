@@ -66,7 +66,7 @@ def write(path, steps=300, bad=False):
 def command(file, run_dir, *flags):
     """The command line of a run of its own process."""
     options = [f"--config={file}", f"--workdir={run_dir}", *flags]
-    return [sys.executable, "-m", "rnnlab.cli", "run", *options]
+    return [sys.executable, "-m", "rnnlab", "run", *options]
 
 
 def wait(until, process, seconds=120):

@@ -376,7 +376,7 @@ def test_compare_gives_the_directories_to_the_report(monkeypatch, capsys):
 def start(*args: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run the console entry, or a line of Python, in a process of its own."""
     path = [str(Path(rnnlab.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-    command = ["-c", code] if code else ["-m", "rnnlab.cli", *args]
+    command = ["-c", code] if code else ["-m", "rnnlab", *args]
     return subprocess.run(
         [sys.executable, *command],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},

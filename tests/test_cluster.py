@@ -151,7 +151,7 @@ def test_an_address_where_nothing_answers(address, message):
     begun = time.monotonic()
     with pytest.raises(UserError, match=message):
         Cluster(address).connect()
-    assert time.monotonic() - begun < 20  # Ray is imported within
+    assert time.monotonic() - begun < 60  # Ray is imported within, and would try for minutes
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """experiments/speed_sparse.py: both sides do the same, and the bounds can be missed."""
 
+import copy
+import io
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,15 @@ def test_a_small_run_times_both_sides_and_draws(ran):
     assert set(ran.figures) == {"speed"}
     assert ran.figures["speed"][0].stat().st_size > 10_000
     assert "undecided" not in {c.verdict for c in ran.claims}
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_the_figure_is_drawn_whatever_the_times(ran, factor):
+    table = copy.deepcopy(ran.table)
+    for member in table:
+        member.result["ours_s"] *= factor
+    (figure, _) = experiment.load(FILE).module.figures(table)["speed"]
+    figure.savefig(io.BytesIO(), dpi=50)  # a layout that fails would warn
 
 
 def test_other_outputs_are_seen(monkeypatch):

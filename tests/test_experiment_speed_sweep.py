@@ -1,6 +1,8 @@
 """experiments/speed_sweep.py: both sides learn the same, and the bounds can be missed."""
 
+import copy
 import importlib.util
+import io
 from pathlib import Path
 
 import jax
@@ -48,6 +50,15 @@ def test_a_small_run_times_both_sides_and_draws(ran):
         assert r["ratio_low"] <= r["ratio_high"]
     assert set(ran.figures) == {"speed"}
     assert ran.figures["speed"][0].stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_the_figure_is_drawn_whatever_the_times(ran, factor):
+    table = copy.deepcopy(ran.table)
+    for member in table:
+        member.result["rnnlab_ms"] *= factor
+    (figure, _) = experiment.load(FILE).module.figures(table)["speed"]
+    figure.savefig(io.BytesIO(), dpi=50)  # a layout that fails would warn
 
 
 @pytest.mark.parametrize("cell", ["rnn-tanh", "lstm"])
