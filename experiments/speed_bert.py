@@ -300,8 +300,7 @@ def figures(table: Table) -> dict[str, Any]:
         for y, (side, name) in enumerate(sides):
             colour = plots.COLOURS[1] if name.startswith("rnnlab") else "#999999"
             ax.barh(-y, result[side], color=colour, height=0.6)
-            ax.text(result[side], -y, f" {result[side]:.3g} ms", va="center", fontsize=8,
-                    in_layout=False)  # fmt: skip
+            plots.beside(ax, result[side], -y, f"{result[side]:.3g} ms")
         ax.set_yticks([-y for y in range(len(sides))], [name for _, name in sides])
         ax.set(xlabel="ms, median", xlim=(0, 1.3 * max(result[side] for side, _ in sides)))
         plots.title(ax, what)

@@ -1,5 +1,6 @@
 """experiments/speed_bert.py: both sides compute the same, and its claims can turn."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,18 @@ def test_claims_can_come_out_the_other_way():
     assert verdicts(9.0, 9.0, 0.2) == [True, True, True]
     assert verdicts(11.0, 11.0, 0.05) == [False, False, False]
     assert verdicts(11.0, 9.0, 0.2) == [False, True, True]
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
+def test_the_figure_is_drawn_whatever_the_times(factor):
+    loaded = experiment.load(FILE)
+    sides = ("rnnlab", "rnnlab_chunk", "torch", "torch_hidden", "rnnlab_read", "torch_read",
+             "vectors_read")  # fmt: skip
+    result = {f"{side}_ms": 10.0 for side in sides}
+    result |= {"rnnlab_ms": 10 * factor, "vectors_read_ms": 10 * factor}
+    member = records.Member(0, {}, loaded.get_config().to_dict(), 0.0, result)
+    figure, _ = loaded.module.figures(records.Table([member]))["speed"]
+    figure.savefig(io.BytesIO(), dpi=50)  # a layout that fails would warn
 
 
 def test_noise_is_refused():
