@@ -17,8 +17,8 @@ training 390 ms (1.43x); PyTorch reading out all tokens 2.7 s; a sentence 3.6 ms
 Where the time goes (each part alone): the encoder's operations take as long on both sides, 158 ms
 against 166 for two layers, forwards and backwards; the head over 30,522 words 281 ms, PyTorch's 382
 to 429. That head took 470 to 560 ms, and an update was .74x as fast as PyTorch's, before its loss
-and the gradient of it were one pass each over the logits (370 ms; autodiff scatters into zeros), and
-the logits of two axes, with a bias whose gradient is a product (281 ms).
+and its gradient were one pass each over the logits (370 ms; autodiff scatters into zeros), and the
+logits of two axes, with a bias whose gradient is a product (281 ms).
 """
 
 import importlib.util

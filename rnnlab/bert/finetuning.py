@@ -209,12 +209,12 @@ class TagPieces(Tagging):
         plain = Tagging(**{f.name: getattr(self, f.name) for f in fields(Tagging)})
         return plain.lookup(plain.load())
 
-    def batch(self, data: TaggedPieces, key: Array, index: Any, batch_size: int) -> Any:
+    def batch(self, data: Any, key: Array, index: Any, batch_size: int) -> Any:
         """Sentences in the order of :func:`rnnlab.tasks.hub.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train.ids), index, batch_size)
         return _words(Pieced(*(jnp.asarray(part)[rows] for part in data.train)))  # type: ignore[arg-type]
 
-    def test(self, data: TaggedPieces, key: Array, batch_size: int) -> Any:
+    def test(self, data: Any, key: Array, batch_size: int) -> Any:
         """The first ``batch_size`` sentences held out, all where there are fewer."""
         return _words(Pieced(*(jnp.asarray(part[:batch_size]) for part in data.test)))  # type: ignore[arg-type]
 
@@ -249,8 +249,8 @@ def pieced(
     ([2], True)
     """
     of = _pieces(tokenizer, {word for sentence in sentences for word in sentence.tokens})
-    cls, sep, pad = (tokenizer.token_to_id(t) for t in
-                     (wordpiece.CLS, wordpiece.SEP, wordpiece.PAD))  # fmt: skip
+    special: Any = [tokenizer.token_to_id(t) for t in (wordpiece.CLS, wordpiece.SEP, wordpiece.PAD)]
+    cls, sep, pad = special
     N = len(sentences)
     ids = np.full((N, length), pad, np.int32)
     places, labels = (np.zeros((N, length - 2), np.int32) for _ in range(2))
@@ -273,7 +273,7 @@ def pieced(
 def _pieces(tokenizer: wordpiece.Tokenizer, words: set[str]) -> dict[str, list[int]]:
     """Of each word its pieces; one of nothing but signs that are dropped is unknown."""
     listed = sorted(words)
-    unknown = [tokenizer.token_to_id(wordpiece.UNKNOWN)]
+    unknown: Any = [tokenizer.token_to_id(wordpiece.UNKNOWN)]
     read = tokenizer.encode_batch(listed, add_special_tokens=False)
     return {word: one.ids or unknown for word, one in zip(listed, read, strict=True)}
 
