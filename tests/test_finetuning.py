@@ -103,27 +103,44 @@ def test_words_in_pieces_are_the_tokenizers(columns):
     assert max(task.load().train.places.max(axis=1) - task.load().train.words) > 0  # pieces
 
 
-def test_a_tagger_learns_and_is_asked(columns):
-    """Words are read at their first pieces, and padding never matters."""
+def test_a_tagger_is_trained_as_any_other(columns):
+    """Traced, not compiled: data, model, loss and scores fit."""
     config = config_of({"name": "tag_pieces", "path": columns, "max_length": 22,
                         "vocab_size": 45, "test_share": 0.2})  # fmt: skip
     runner.check(config)
-    member = training.member(config, jax.random.key(0))
-    task = member.setup.task
-    data = jax.tree.map(jnp.asarray, task.load())
-    state, progress = jax.jit(training.make_train(member.setup))(
-        member.key, member.hyper, member.params, data
+    setup = training.setup_of(config)
+    shapes = jax.eval_shape(
+        lambda: training.draw_params(setup.model, jax.random.key(0), setup.task)
     )
-    assert float(progress.score["f1"][-1]) > 0.95
-    assert 0.2 < task.baseline(task.load()) < 1.1
-    assert task.lookup(data) == 1  # each word has one label
-    asked = prediction.Predictor(0, task, member.setup.model, state.params)
-    texts = ["the annlee bobson sees mr carlo", "dianna", "mr sees the dog today"]
-    assert prediction.answers(asked, texts) == [
-        "the [annlee PER] [bobson PER] sees mr [carlo PER]", "[dianna PER]", texts[2],
-    ]  # fmt: skip
+    train = training.make_train(setup)
+    hyper = training.hyper_of(config.training)
+    state, progress = jax.eval_shape(train, jax.random.key(0), hyper, shapes, setup.task.load())
+    assert jax.tree.structure(state.params) == jax.tree.structure(shapes)
+    assert set(progress.score) == {"loss", "accuracy", "precision", "recall", "f1"}
+    assert setup.task.lookup(()) == 1  # each word has one label
+    p = np.array([row == "B-PER" for s in setup.task.sentences()[0] for row in s.labels]).mean()
+    assert setup.task.baseline(setup.task.load()) == pytest.approx(
+        -p * np.log(p) - (1 - p) * np.log(1 - p), rel=0.02
+    )  # but for what is cut
+
+
+def test_a_tagger_speaks_of_words(columns):
+    """Of outputs at all pieces those at first ones count, whatever the others say."""
+    task = tagger(columns, max_length=40)
+    words = ["the", "annlee", "bobson", "sees", "mr", "carlo"]
+    (sentence,) = [entities.Sentence(tuple(words), ("O",) * 6)]
+    cut = finetuning.pieced(task.tokenizer, [sentence], {"O": 0}, 40)
+    ids = task.encode(words)
+    assert ids.tolist() == task.tokenizer.encode(" ".join(words)).ids
+    assert len(ids) > len(words) + 2
+    outputs = np.zeros((len(ids), 2), np.float32)
+    outputs[:, 1] = 1  # all pieces say B-PER …
+    outputs[cut.places[0, [0, 3, 4]], 0] = 2  # … but for the first ones of three words
+    expected = "the [annlee PER] [bobson PER] sees mr [carlo PER]"
+    assert task.say(task.tokens(" ".join(words)), jnp.asarray(outputs)) == expected
+    asked = prediction.Predictor(0, task, None, None)
     with pytest.raises(ValueError, match="can't run in real time"):
-        prediction.streamed(asked, texts[0])
+        prediction.streamed(asked, expected)
 
 
 def test_lengths_are_a_mask():
