@@ -9,8 +9,8 @@ words. About 3 minutes on 2 cores with nothing else running.
 
 Expected: bag of words and TF-IDF at least 3x as fast as scikit-learn (5x is aimed at), BM25's index
 3x and its search 1x bm25s with numba, Kneser–Ney 50x nltk. Measured on 2 cores: bag of words 4.9x,
-TF-IDF 5.2x, word 1- and 2-grams 5.6x; Kneser–Ney 74x; BM25's search .94x (.84 to 1.06 over turns),
-short of its bound.
+TF-IDF 5.2x, word 1- and 2-grams 5.6x; Kneser–Ney 74x; BM25's search 1.13x (1.05 to 1.19 over nine
+turns).
 """
 
 import re

@@ -2,8 +2,8 @@
 
     python tests/embeddings_memory_script.py --words=100000 --size=300
 
-Both read the same file of Zipf's words and train on it once with one thread; rnnlab on its numba
-engine (rnnlab[fast]). The bar: at most 1.5 times gensim's peak.
+Both read the same file of Zipf's words and train on it once with one thread; rnnlab on the engine
+it chooses itself (rnnlab[fast]: numba). The bar: at most 1.5 times gensim's peak.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def ours(path: str, method: str, size: int, buckets: int) -> int:
     from rnnlab.embeddings import corpus, trainer
 
     text = corpus.of_file(path, min_count=5)
-    settings = trainer.Settings(size=size, epochs=1, buckets=buckets, engine="numba")
+    settings = trainer.Settings(size=size, epochs=1, buckets=buckets)
     return len(trainer.train(method, text, settings).words)
 
 

@@ -1,5 +1,6 @@
 """BM25 against the equations in Python loops and against bm25s; ranking against a full sort."""
 
+import itertools
 import math
 from collections import Counter
 
@@ -164,16 +165,24 @@ def test_search_is_a_full_stable_sort(fitted, variant, k, compiled):
         np.testing.assert_array_equal(values, own[expected])
 
 
-def test_skipping_finds_the_same_where_it_skips():
-    """Long lists and small k: most postings are not read."""
+def test_both_ways_of_the_compiled_search_find_the_same():
+    """Queries of rare words, where most postings are not read, and of common ones."""
+    top_k_compiled = pytest.importorskip("rnnlab.sparse.top_k_compiled")
     documents = texts(4000, 30, 3, words=2000)
-    queries = texts(150, 12, 4, words=2000)
     model = BM25("lucene").fit(documents)
+    weighted, prepared = model._prepare(texts(150, 12, 4, words=2000))
+    ways = {
+        top_k_compiled.whole_is_cheaper(
+            weighted.offsets, weighted.rows, prepared.terms[low:high], len(documents)
+        )
+        for low, high in itertools.pairwise(prepared.offsets)
+    }
+    assert ways == {False, True}
     for k in (1, 5, 40):
-        plain = model.search(queries, k=k, compiled=False, threads=1)
-        skipped = model.search(queries, k=k, compiled=True, threads=3)
-        np.testing.assert_array_equal(plain.documents, skipped.documents)
-        np.testing.assert_array_equal(plain.scores, skipped.scores)
+        plain = top_k.search(weighted, prepared, len(documents), k, 1, compiled=False)
+        found = top_k.search(weighted, prepared, len(documents), k, 3, compiled=True)
+        np.testing.assert_array_equal(plain.documents, found.documents)
+        np.testing.assert_array_equal(plain.scores, found.scores)
 
 
 def test_without_numba_the_same_is_found(fitted, monkeypatch):

@@ -23,6 +23,9 @@ def test_what_it_names_exists():
         if path.startswith("experiments/"):
             assert path == f"experiments/{name}.py"
             assert (ROOT / path).is_file(), path
+        elif path.startswith("notebooks/"):
+            assert path == f"notebooks/{name}.ipynb"
+            assert (ROOT / path).is_file(), path
         else:
             source = (ROOT / path).read_text(encoding="utf-8")
             assert f"def {name}(" in source, (name, path)

@@ -11,6 +11,7 @@ from rnnlab import cells, initializers, recurrence
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (.+?) \| `(\w+)` \| \[(\w+)\]\((tests/\w+\.py)\) \|$", README, re.M)
 
 
@@ -45,9 +46,42 @@ def test_every_scheme_is_listed():
         assert f"`{name}" in told, name
 
 
-def test_links_resolve():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+@pytest.mark.parametrize("text", [README, CHINESE], ids=["English", "Chinese"])
+def test_links_resolve(text):
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert "://" in target or (ROOT / target).exists(), target
+
+
+def _commands(text):
+    """The lines of code, without their comments."""
+    blocks = re.findall(r"```(?:bash|python)\n(.*?)```", text, re.S)
+    return [re.sub(r"\s*#.*", "", line) for block in blocks for line in block.splitlines()]
+
+
+def _names(text):
+    """What stands in `code` in the text, without the blocks; "," and "、" part names alike."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.S)
+    return sorted(re.findall(r"`([^`\n]+)`", prose))
+
+
+PARTS = {
+    "commands": _commands,
+    "names": _names,
+    "links": lambda text: sorted(re.findall(r"\]\(([^)#]+)\)", text)),
+    "numbers": lambda text: sorted(re.findall(r"\d*\.\d+x?|\d+[x%]|10⁻[⁰-⁹·]+", text)),
+    "headings": lambda text: re.findall(r"^#+(?= )", text, re.M),
+    "tables": lambda text: [line.count(" | ") for line in re.findall(r"^\|.*\|$", text, re.M)],
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_both_languages_say_the_same(part):
+    """The same commands, links and figures: a change of one README is to be made in both."""
+    one, other = (PARTS[part](text) for text in (README, CHINESE))
+    if part == "links":
+        one.remove("README.zh.md")
+        other.remove("README.md")
+    assert one == other
 
 
 def test_experiments_are_listed():

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from rnnlab.embeddings import huffman, kernels, plans, subwords
+from rnnlab.embeddings import devices, huffman, kernels, plans, subwords
 from rnnlab.embeddings.corpus import Corpus
 from rnnlab.embeddings.plans import Plan
 from rnnlab.embeddings.subwords import Subwords
@@ -314,9 +314,8 @@ def engine_of(settings: Settings) -> str:
     """
     name = settings.engine
     if name == "auto":
-        import jax
-
-        name = "numba" if kernels.available() and jax.default_backend() == "cpu" else "jax"
+        on_cpu = kernels.available() and devices.default_backend() == "cpu"
+        name = "numba" if on_cpu else "jax"
     if name == "numba" and not kernels.available():
         raise ValueError("engine='numba' needs numba: pip install 'rnnlab[fast]'")
     if name == "jax" and settings.threads != 1:

@@ -1,4 +1,7 @@
-"""Top-k by numba, skipping what cannot matter (MaxScore; Turtle & Flood 1995).
+"""Top-k by numba: every score where that is cheap, or skipping what cannot matter.
+
+Where a query's words are in many documents, adding up whole rows of scores, many at a time, takes
+less than to see what could be left out. Otherwise: MaxScore (Turtle & Flood 1995).
 
 Terms are taken in the order of what they can add at most. Once the k-th best score so far is
 above all that the terms left can add together, a document that has none of the earlier terms
@@ -15,6 +18,10 @@ import numpy as np
 ROOM = 1.0 + 1e-5
 # a binary search costs about as much as that many postings read one after the other
 SEARCH_COST = 24
+PASS = 0.125  # of the time of a posting, to go past a document with all the others
+MUCH = 3  # postings: what is skipped saves so many for each of a rarer term's that are read
+BLOCK = 1024  # documents whose scores stay in the first-level cache
+WIDTH = 64  # of them, looked at together
 
 
 def pruned(
@@ -119,6 +126,59 @@ def _find(documents, start, stop, document):
 
 
 @numba.njit(nogil=True)
+def whole_is_cheaper(offsets, rows, terms, N):
+    """Does it take less to go past every document than to see what can be skipped?"""
+    passes, postings = 1, 0
+    for term in terms:
+        if rows[term] >= 0:
+            passes += 1
+        else:
+            postings += offsets[term + 1] - offsets[term]
+    return len(terms) > 0 and (postings == 0 or passes * N * PASS < MUCH * postings)
+
+
+@numba.njit(nogil=True)
+def _whole(
+    offsets, documents, weights, rows, table, terms, times, base, total, best_scores, best_documents
+):
+    """The best by every document's score, which is left at zero."""
+    N, k, last = len(total), len(best_scores), len(terms)
+    # tabulated terms that come last are added block by block
+    while last > 0 and rows[terms[last - 1]] >= 0:
+        last -= 1
+    for place in range(last):
+        term, factor = terms[place], times[place]
+        if rows[term] >= 0:
+            own = table[rows[term]]
+            for document in range(N):
+                total[document] += factor * own[document]
+        else:
+            for posting in range(offsets[term], offsets[term + 1]):
+                total[documents[posting]] += factor * weights[posting]
+    size = 0
+    for start in range(0, N, BLOCK):
+        part = total[start : start + BLOCK]
+        for place in range(last, len(terms)):
+            own, factor = table[rows[terms[place]], start : start + BLOCK], times[place]
+            for i in range(len(part)):
+                part[i] += factor * own[i]
+        for low in range(0, len(part), WIDTH):
+            some = part[low : low + WIDTH]
+            above = size < k
+            if not above:
+                least, hits = best_scores[0], np.int32(0)
+                for i in range(len(some)):  # no branches: many at a time
+                    hits += np.int32(some[i] + base > least)
+                above = hits > 0
+            if above:
+                for i in range(len(some)):
+                    document = np.int32(start + low + i)
+                    size = _offer(best_scores, best_documents, size, some[i] + base, document)
+        part[:] = 0
+    _sort(best_scores, best_documents)
+
+
+@numba.njit(nogil=True)
 def _run(
     offsets,
     documents,
@@ -148,16 +208,12 @@ def _run(
             positive = positive and low[terms[place]] >= 0
             rest += high[terms[place]] * times[place]
 
-        if not positive:
-            for place in range(begin, end):
-                term = terms[place]
-                for posting in range(offsets[term], offsets[term + 1]):
-                    total[documents[posting]] += times[place] * weights[posting]
-            size = 0
-            for document in range(N):
-                size = _offer(best_scores, best_documents, size, total[document] + base, document)
-            _sort(best_scores, best_documents)
-            total[:] = 0
+        if not positive or whole_is_cheaper(offsets, rows, terms[begin:end], N):
+            own = terms[begin:end], times[begin:end]
+            _whole(
+                offsets, documents, weights, rows, table, *own, base, total,
+                best_scores, best_documents,
+            )  # fmt: skip
             continue
 
         # every document that has one of the first terms …
