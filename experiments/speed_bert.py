@@ -13,7 +13,7 @@ is read, beside a table of word vectors. About 3 minutes on 2 cores; needs torch
 Expected: an update at least as fast as PyTorch's; a BERT slower than a table of vectors by far.
 Found on 2 cores with nothing else running, GELU: an update alone 499 ms against 558 (1.12x), in
 training 390 ms (1.43x); PyTorch reading out all tokens 2.7 s; a sentence 3.6 ms against PyTorch's
-5.7 and 23 µs for the table. TANH
+5.7 and 23 µs for the table. Its tanh form has not been measured since the head was changed.
 Where the time goes (each part alone): the encoder's operations take as long on both sides, 158 ms
 against 166 for two layers, forwards and backwards; the head over 30,522 words 281 ms, PyTorch's 382
 to 429. That head took 470 to 560 ms, and an update was .74x as fast as PyTorch's, before its loss
