@@ -4,6 +4,7 @@ A task whose members can be asked has, beside :class:`rnnlab.tasks.base.Task`,
 
     tokens(text) -> list[str]      what the model reads one by one
     encode(tokens) -> ids (T,)     as symbols
+    whole                          true where an answer needs the whole text: no streams
     say(tokens, outputs) -> str    the answer in words, from outputs (T, …), or (O,) for many to one
     label(output) -> str           one step's answer alone, for streams; of a task that has them
 """
@@ -80,8 +81,8 @@ def answers(predictor: Predictor, texts: Sequence[str]) -> list[str]:
         outputs, _ = predictor.model.apply(
             predictor.params, jnp.asarray(inputs), lengths=jnp.asarray(lengths)
         )
-        for words, output in zip(tokens, outputs, strict=True):
-            own = output if predictor.task.many_to_one else output[: len(words)]
+        for words, row, output in zip(tokens, ids, outputs, strict=True):
+            own = output if predictor.task.many_to_one else output[: len(row)]
             found.append(predictor.task.say(words, own))
     return found
 
@@ -92,8 +93,9 @@ def streamed(predictor: Predictor, text: str) -> Iterator[tuple[str, str]]:
     Raises:
         ValueError: a model that reads both ways, or whose answer needs the whole text.
     """
-    if not hasattr(predictor.task, "label") or getattr(predictor.task, "crf", False):
-        raise ValueError(f"{predictor.task} answers for whole texts: it can't run in real time")
+    task = predictor.task
+    if not hasattr(task, "label") or getattr(task, "crf", False) or getattr(task, "whole", False):
+        raise ValueError(f"{task} answers for whole texts: it can't run in real time")
     start, step = generation.stream(predictor.model)  # refuses before anything is read
     return _steps(predictor, text, start, jax.jit(step))
 

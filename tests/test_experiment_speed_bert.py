@@ -1,24 +1,29 @@
 """experiments/speed_bert.py: both sides compute the same, and its claims can turn."""
 
+import io
 from pathlib import Path
 
 import pytest
 
 from rnnlab import experiment, records, sweep
+from rnnlab.bert import encoder
 
 pytest.importorskip("transformers")
 FILE = Path(__file__).parent.parent / "experiments" / "speed_bert.py"
-SMALL = {"vocab_size": 60, "batch_size": 3, "length": 16, "run.repeats": 2}
+SMALL = {"vocab_size": 60, "batch_size": 3, "length": 16, "run.repeats": 1, "run.threads": 1}
 
 
-def test_a_small_run_compares_equal_losses(tmp_path):
+def test_a_small_run_compares_equal_losses(tmp_path, monkeypatch):
+    monkeypatch.setitem(encoder.SIZES, "tiny", (1, 64))  # which compiles sooner
     config = sweep.apply(experiment.load(FILE).get_config(), SMALL)
-    experiment.run(FILE, config, workdir=tmp_path / "run", progress=False)
+    sides = {"encoder.activation": ("gelu_tanh",)}  # PyTorch's GELU is another test's
+    experiment.run(FILE, config, sweep=sides, workdir=tmp_path / "run", progress=False)
     run = experiment.load_run(tmp_path / "run")
     assert set(run.figures) == {"speed"}
     assert "undecided" not in {c.verdict for c in run.claims}
     for member in run.table:
         assert member.result["apart"] < 1e-5
+        assert member.result["outputs_difference"] < 1e-5
         assert member.result["best_torch_ms"] == min(
             member.result["torch_ms"], member.result["torch_hidden_ms"]
         )
@@ -28,14 +33,28 @@ def test_claims_can_come_out_the_other_way():
     loaded = experiment.load(FILE)
     config = loaded.get_config()
 
-    def verdicts(ours, read):
+    def verdicts(ours, chunk, read):
         result = {"rnnlab_ms": ours, "best_torch_ms": 10.0, "ratio": 10 / ours, "apart": 0.0,
+                  "rnnlab_chunk_ms": chunk, "chunk_ratio": 10 / chunk,
                   "rnnlab_read_ms": read, "vectors_read_ms": 0.01}  # fmt: skip
         table = records.Table([records.Member(0, {}, config.to_dict(), 0.0, result)])
         return [claim.check()[0] for claim in loaded.module.claims(table)]
 
-    assert verdicts(9.0, 0.2) == [True, True]
-    assert verdicts(11.0, 0.05) == [False, False]
+    assert verdicts(9.0, 9.0, 0.2) == [True, True, True]
+    assert verdicts(11.0, 11.0, 0.05) == [False, False, False]
+    assert verdicts(11.0, 9.0, 0.2) == [False, True, True]
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
+def test_the_figure_is_drawn_whatever_the_times(factor):
+    loaded = experiment.load(FILE)
+    sides = ("rnnlab", "rnnlab_chunk", "torch", "torch_hidden", "rnnlab_read", "torch_read",
+             "vectors_read")  # fmt: skip
+    result = {f"{side}_ms": 10.0 for side in sides}
+    result |= {"rnnlab_ms": 10 * factor, "vectors_read_ms": 10 * factor}
+    member = records.Member(0, {}, loaded.get_config().to_dict(), 0.0, result)
+    figure, _ = loaded.module.figures(records.Table([member]))["speed"]
+    figure.savefig(io.BytesIO(), dpi=50)  # a layout that fails would warn
 
 
 def test_noise_is_refused():

@@ -171,6 +171,23 @@ def test_losses_by_hand():
     assert losses.by_name(pretraining.loss) is pretraining.loss
 
 
+def test_the_words_gradient_by_hand():
+    """(softmax − onehot) / n where it counts, large logits and NaN where it does not."""
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=(2, 3, 7)) * np.array([1.0, 50.0, 3000.0])[:, None]
+    y, counts = rng.integers(0, 7, (2, 3)), np.array([[1, 0, 1], [1, 1, 1]], bool)
+    p = np.exp(z - z.max(-1, keepdims=True))
+    expected = (p / p.sum(-1, keepdims=True) - np.eye(7)[y]) * counts[..., None] / 5
+    given = jnp.asarray(np.where(counts[..., None], z, np.nan), jnp.float32)
+
+    def loss(z):
+        return 3 * pretraining.masked_word_loss(z, jnp.asarray(y), jnp.asarray(counts))
+
+    np.testing.assert_allclose(jax.grad(loss)(given), 3 * expected, atol=1e-5)
+    nothing = jnp.zeros_like(jnp.asarray(counts))
+    assert float(pretraining.masked_word_loss(given, jnp.asarray(y), nothing)) == 0
+
+
 # ---- through training, sweep and checkpoint ----------------------------------------------------
 
 

@@ -48,7 +48,27 @@ def masked_word_logits(
     Source: Devlin et al. 2019, §3.1 and the published code.
     """
     x = layer_norm(p.norm, ACTIVATIONS[activation](dense(p.transform, h)), eps)
-    return (x @ word.T.astype(x.dtype) + p.b.astype(x.dtype)).astype(p.b.dtype)
+    # as in dense: of two axes, on a CPU
+    z = _plus_bias(x.reshape(-1, x.shape[-1]) @ word.T.astype(x.dtype), p.b.astype(x.dtype))
+    return z.astype(p.b.dtype).reshape(*x.shape[:-1], -1)
+
+
+@jax.custom_vjp
+def _plus_bias(z: Array, b: Array) -> Array:
+    """z + b, (N, V) and (V,): ∂/∂b as a product, for a sum of wide rows is slow on a CPU."""
+    return z + b
+
+
+def _plus_bias_forward(z: Array, b: Array) -> tuple[Array, None]:
+    return z + b, None
+
+
+def _plus_bias_backward(kept: None, d: Array) -> tuple[Array, Array]:
+    del kept
+    return d, jnp.matmul(jnp.ones(len(d), d.dtype), d, precision="highest")
+
+
+_plus_bias.defvjp(_plus_bias_forward, _plus_bias_backward)
 
 
 def next_sentence_logits(p: Dense, pooled: Array) -> Array:
@@ -77,6 +97,7 @@ class _Model(nn.Module):
 
     config: Config
     init_scheme: Init = Init()
+    start: Any = None  # a rnnlab.bert.starts.Start; None: drawn by init_scheme
 
     @property
     def layer(self) -> "Noise":
@@ -84,8 +105,8 @@ class _Model(nn.Module):
         return Noise(max(self.config.dropout, self.config.attention_dropout))
 
     def without_init(self) -> Any:
-        """The model with its schemes stripped: what a compiled program depends on."""
-        return self.clone(init_scheme=Init(*["zeros"] * 5))
+        """The model with its schemes and start stripped: what a compiled program depends on."""
+        return self.clone(init_scheme=Init(*["zeros"] * 5), start=None)
 
     def _encoded(self, inputs: Any, key: Array | None, deterministic: bool, **unused: Any) -> Any:
         """(tokens, parameters of the encoder, last hidden states, the seed of one more dropout)."""
@@ -97,7 +118,14 @@ class _Model(nn.Module):
         if not deterministic and key is None:
             raise ValueError("deterministic=False needs a key to draw dropout from")
         tokens = inputs if isinstance(inputs, Tokens) else Tokens(inputs)
-        params = self.param("encoder", init_params, self.config, self.init_scheme)
+        lengths = unused.get("lengths")
+        if lengths is not None:
+            if tokens.mask is not None:
+                raise ValueError("tokens with a mask have their lengths in it, got lengths, too")
+            inside = jnp.arange(tokens.ids.shape[1]) < jnp.asarray(lengths)[:, None]
+            tokens = tokens._replace(mask=inside)
+        draw = self._started("encoder", init_params)
+        params = self.param("encoder", draw, self.config, self.init_scheme)
         key = None if deterministic else key
         last = encode(self.config, params, tokens, key=key).last
         seed = None
@@ -105,9 +133,20 @@ class _Model(nn.Module):
             seed = jax.random.bits(jax.random.fold_in(key, 1), (2,), jnp.uint32)
         return tokens, params, last, seed
 
+    def _started(self, part: str, draw: Any) -> Any:
+        """What draws a part's first weights: the start that has them, or ``draw``."""
+        if self.start is None:
+            return draw
+
+        def first(key: Array, *given: Any) -> Any:
+            found = self.start.parts(self.config)
+            return jax.tree.map(jnp.asarray, found[part]) if part in found else draw(key, *given)
+
+        return first
+
     def _dense(self, name: str, outputs: int) -> Dense:
-        H = self.config.hidden_size
-        return self.param(name, self.init_scheme.dense, "head", H, outputs)
+        draw = self._started(name, self.init_scheme.dense)
+        return self.param(name, draw, "head", self.config.hidden_size, outputs)
 
 
 class Pretraining(_Model):
@@ -116,6 +155,7 @@ class Pretraining(_Model):
     Args:
         config: sizes; see :class:`~rnnlab.bert.encoder.Config`.
         init_scheme: see :class:`~rnnlab.bert.encoder.Init`.
+        start: a :class:`~rnnlab.bert.starts.Start`, whose encoder and pooler this one begins with.
 
     >>> model = Pretraining(Config.named("tiny", vocab_size=50))
     >>> params = model.init(jax.random.key(0), jnp.zeros((1, 1), int))
@@ -134,7 +174,8 @@ class Pretraining(_Model):
         Args:
             inputs: :class:`~rnnlab.bert.encoder.Tokens`, or ids (B, T) alone.
             key, deterministic: dropout is drawn from the key where ``deterministic=False``.
-            unused: ``initial_state=None`` and ``engine="auto"``, as every model is given.
+            unused: ``lengths`` (B,), for ids without a mask; ``initial_state=None`` and
+                ``engine="auto"``, as every model is given.
         Returns:
             (logits, (): there is no state).
         Raises:
@@ -162,7 +203,7 @@ class Classifier(_Model):
     """y = W pooled + b: one answer a sentence or pair, (B, O) logits.
 
     Args:
-        config, init_scheme: as :class:`Pretraining`.
+        config, init_scheme, start: as :class:`Pretraining`.
         outputs: O.
     Source: Devlin et al. 2019, §4.1.
 
@@ -187,10 +228,10 @@ class Classifier(_Model):
 
 
 class Tagger(_Model):
-    """y_t = W h_t + b: one answer a token, (B, T, O) logits.
+    """y_t = W h_t + b: one answer a token (B, T, O), or a place of tokens.positions (B, P, O).
 
     Args:
-        config, init_scheme: as :class:`Pretraining`.
+        config, init_scheme, start: as :class:`Pretraining`.
         outputs: O.
     Source: Devlin et al. 2019, §5.3.
 
@@ -206,8 +247,10 @@ class Tagger(_Model):
     def __call__(
         self, inputs: Any, *, key: Array | None = None, deterministic: bool = True, **unused: Any
     ) -> tuple[Array, tuple[()]]:
-        """(logits (B, T, O), ()); the rest as :class:`Pretraining`."""
-        _, _, h, seed = self._encoded(inputs, key, deterministic, **unused)
+        """(logits (B, T, O) or (B, P, O), ()); the rest as :class:`Pretraining`."""
+        tokens, _, h, seed = self._encoded(inputs, key, deterministic, **unused)
+        if tokens.positions is not None:
+            h = jnp.take_along_axis(h, tokens.positions[..., None], axis=1)
         read_out = self._dense("classifier", self.outputs)
         h = dropout(h, self.config.dropout, seed)
         return dense(read_out, h).astype(read_out.b.dtype), ()

@@ -21,6 +21,8 @@ TASKS = {
     "sentence_pairs": (".bert.pretraining", "SentencePairs"),
     "movie_reviews": ("reviews", "MovieReviews"),
     "tagging": ("tagging", "Tagging"),
+    "review_pieces": (".bert.finetuning", "ReviewPieces"),
+    "tag_pieces": (".bert.finetuning", "TagPieces"),
 }
 
 

@@ -153,6 +153,14 @@ class Tagging:
         """
         return _read(_data_of(self)).data
 
+    def sentences(self) -> tuple[Any, Any]:
+        """The sentences to learn from and those held out, for models that read them otherwise.
+
+        Raises:
+            As :meth:`load`.
+        """
+        return _sentences(*_data_of(self)[:4])
+
     def baseline(self, data: Tagged) -> float:
         """H(label) of the sentences to learn from, in nats."""
         inside = np.arange(data.labels.shape[1]) < data.lengths[:, None]
