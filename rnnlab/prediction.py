@@ -3,10 +3,11 @@
 A task whose members can be asked has, beside :class:`rnnlab.tasks.base.Task`,
 
     tokens(text) -> list[str]      what the model reads one by one
-    encode(tokens) -> ids (T,)     as symbols
+    encode(tokens) -> (T,)         as symbols, or (T, D) as features
     whole                          true where an answer needs the whole text: no streams
     say(tokens, outputs) -> str    the answer in words, from outputs (T, …), or (O,) for many to one
     label(output) -> str           one step's answer alone, for streams; of a task that has them
+    feeds_back, decode(values)     whether outputs are inputs of the next step, and what they are
 """
 
 import os
@@ -36,7 +37,7 @@ def load(run_dir: str | os.PathLike[str], member: int | None = None) -> Predicto
     """A member of a finished run; None: the best by its task's own score.
 
     Raises:
-        UserError: no such run or member, none that has not diverged, or a task that reads no text.
+        UserError: no such run or member, none that has not diverged, or a task that reads none.
     """
     if member is None:
         member = _best(run_dir)
@@ -75,7 +76,7 @@ def answers(predictor: Predictor, texts: Sequence[str]) -> list[str]:
         tokens = [_tokens(predictor, text) for text in texts[first : first + _AT_ONCE]]
         ids = [predictor.task.encode(words) for words in tokens]
         lengths = np.array([len(row) for row in ids], np.int32)
-        inputs = np.zeros((len(ids), lengths.max()), np.int32)
+        inputs = np.zeros((len(ids), lengths.max(), *ids[0].shape[1:]), ids[0].dtype)
         for row, own in zip(inputs, ids, strict=True):
             row[: len(own)] = own
         outputs, _ = predictor.model.apply(
@@ -104,27 +105,34 @@ def _steps(predictor: Predictor, text: str, start: Any, step: Any) -> Iterator[t
     state = start(predictor.params, batch_size=1)
     tokens = _tokens(predictor, text)
     for token, symbol in zip(tokens, predictor.task.encode(tokens), strict=True):
-        output, state = step(predictor.params, state, jnp.array([symbol], jnp.int32))
+        output, state = step(predictor.params, state, jnp.asarray(symbol)[None])
         yield token, predictor.task.label(output[0])
 
 
 def written(
     predictor: Predictor, text: str, steps: int, temperature: float = 1.0, seed: int = 0
 ) -> str:
-    """``steps`` tokens that a language model goes on with after the text.
+    """``steps`` tokens that a language model goes on with after the text, or values of a series.
+
+    A forecast draws nothing: it takes no temperature and no seed.
 
     Raises:
-        ValueError: no language model; see :func:`rnnlab.generation.generate`.
+        ValueError: neither of them; see :func:`rnnlab.generation.generate` and ``rollout``.
     """
-    if not isinstance(predictor.model, models.LanguageModel):
-        raise ValueError(f"{predictor.task} is no language model: --steps is of those")
-    symbols = predictor.task.encode(_tokens(predictor, text))
+    task, model = predictor.task, predictor.model
+    if getattr(task, "feeds_back", False):
+        values = jnp.asarray(task.encode(_tokens(predictor, text)))[None]
+        return task.decode(
+            np.asarray(generation.rollout(model, predictor.params, values, steps)[0])
+        )
+    if not isinstance(model, models.LanguageModel):
+        raise ValueError(f"{task} is no language model, nor one step ahead: --steps is of those")
+    symbols = task.encode(_tokens(predictor, text))
     key = jax.random.key(seed) if temperature else None
     drawn = generation.generate(
-        predictor.model, predictor.params, jnp.asarray(symbols)[None], steps, key,
-        temperature=temperature,
-    )  # fmt: skip
-    return predictor.task.decode(np.asarray(drawn[0]))
+        model, predictor.params, jnp.asarray(symbols)[None], steps, key, temperature=temperature
+    )
+    return task.decode(np.asarray(drawn[0]))
 
 
 def _tokens(predictor: Predictor, text: str) -> list[str]:

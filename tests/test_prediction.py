@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab import cli, experiment, outcome, prediction, records
+from rnnlab import cli, experiment, models, outcome, prediction, records, recurrence
+from rnnlab.initializers import InitScheme
 from rnnlab.tasks.adding import Adding
+from rnnlab.tasks.forecasting import Forecasting, mackey_glass
 from rnnlab.tasks.tagging import Tagging
 
 FILE = '''"""Trains what the tests ask."""
@@ -133,6 +135,41 @@ def test_the_best_member_is_asked(runs, monkeypatch):
 def _note(member, to):
     to.append(member)
     return SimpleNamespace(task=Tagging(), model=None), None
+
+
+def test_a_series_is_forecast_in_its_own_units():
+    """At once, as a stream and fed back, against a loop over whole passes."""
+    task = Forecasting(points=300, window=20)
+    model = models.for_task(task, recurrence.by_name("gru", 4, InitScheme()), InitScheme())
+    params = model.init(jax.random.key(0), jnp.zeros((1, 1, 1)))
+    asked_of = prediction.Predictor(0, task, model, params)
+    series = mackey_glass(300)[:240]
+    level, scale = series.mean(), series.std()
+    text, values = "1.1, 0.9;0.7 1e-1", [1.1, 0.9, 0.7, 0.1]
+
+    def ahead(values):
+        xs = (np.array(values) - level) / scale
+        return [
+            level + scale * float(y)
+            for y in model.apply(params, xs[None, :, None].astype("f4"))[0][0, :, 0]
+        ]
+
+    said = prediction.answers(asked_of, [text, "1.1"])
+    assert np.allclose([float(s) for s in said], [ahead(values)[-1], ahead([1.1])[-1]], atol=1e-3)
+    streamed = list(prediction.streamed(asked_of, text))
+    assert [token for token, _ in streamed] == ["1.1", "0.9", "0.7", "1e-1"]
+    assert np.allclose([float(label) for _, label in streamed], ahead(values), atol=1e-3)
+    fed = list(values)
+    for _ in range(3):
+        fed.append(ahead(fed)[-1])
+    written = prediction.written(asked_of, text, 3)
+    assert np.allclose([float(v) for v in written.split()], fed[4:], atol=1e-3)
+    for wrong in ("1 two", "1 nan"):
+        with pytest.raises(ValueError, match=wrong.split()[1]):
+            prediction.answers(asked_of, [wrong])
+    further = asked_of._replace(task=Forecasting(points=300, window=20, horizon=2))
+    with pytest.raises(ValueError, match="nor one step ahead"):
+        prediction.written(further, text, 3)
 
 
 def test_a_task_that_reads_no_text_is_refused(monkeypatch, tmp_path):

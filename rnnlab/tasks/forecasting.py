@@ -1,5 +1,7 @@
 """One-step forecasting: the next value of a series, at every step of a window."""
 
+import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -175,6 +177,53 @@ class Forecasting:
         steps = starts[:, None] + jnp.arange(self.window)
         series = jnp.asarray(series)[:, None]
         return Batch(series[steps], series[steps + self.horizon], jnp.ones(steps.shape, bool))
+
+    # ---- for predictions, see rnnlab.prediction ----
+
+    def tokens(self, text: str) -> list[str]:
+        """The numbers of a text, parted by blanks, commas or semicolons."""
+        return re.findall(r"[^\s,;]+", text)
+
+    def encode(self, tokens: list[str]) -> np.ndarray:
+        """Values of the series as the model reads them: (T, 1) float32, standardised.
+
+        Raises:
+            ValueError: one that is no finite number.
+        """
+        values = []
+        for token in tokens:
+            try:
+                values.append(float(token))
+            except ValueError:
+                raise ValueError(f"a series is made of numbers, got {token!r}") from None
+            if not math.isfinite(values[-1]):
+                raise ValueError(f"a series is made of finite numbers, got {token!r}")
+        level = self._parts()[0].mean()
+        return ((np.array(values) - level) / self.scale).astype(np.float32)[:, None]
+
+    def decode(self, values: np.ndarray) -> str:
+        """Standardised values (N, 1) in the units of the series, each after a blank.
+
+        >>> task = Forecasting(points=500, window=20)
+        >>> task.decode(task.encode(["1.0", "0.9"]))
+        ' 1 0.9'
+        """
+        level = self._parts()[0].mean()
+        return "".join(f" {level + self.scale * float(value):.4g}" for value in values[:, 0])
+
+    def say(self, tokens: list[str], outputs: Array) -> str:
+        """The value that comes ``horizon`` steps after the last, from outputs (T, 1)."""
+        del tokens
+        return self.label(outputs[-1])
+
+    def label(self, output: Array) -> str:
+        """The value ahead of a step, in the units of the series."""
+        return self.decode(np.asarray(output)[None])[1:]
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether what is said is the next step's input: one step ahead."""
+        return self.horizon == 1
 
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """The "loss" in squared standard deviations, "rmse" in the units of the series."""
