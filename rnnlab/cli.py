@@ -1,4 +1,5 @@
-"""The command line: rnnlab run | predict | keywords | spell | list | report | compare | reproduce.
+"""The command line: rnnlab run | predict | keywords | spell | list | report | compare |
+tensorboard | reproduce.
 
 absl flags, with a fresh ``FlagValues`` for every command and config_flags for ``--config.key``.
 This file reads arguments and prints; what is done is in experiment.py. It imports nothing heavy
@@ -542,6 +543,19 @@ def _compare(args: list[str]) -> int:
     return 0
 
 
+def _tensorboard(args: list[str]) -> int:
+    fv = flags.FlagValues()
+    flags.DEFINE_string("out", None, "the folder to write to", flag_values=fv)
+    dirs = _parse(fv, args, "DIR")
+    if len(dirs) != 1:
+        raise flags.Error(f"tensorboard takes one run directory, got {len(dirs)}")
+
+    from rnnlab import tensorboard
+
+    print(f"tensorboard --logdir={shlex.quote(str(tensorboard.write(dirs[0], fv['out'].value)))}")
+    return 0
+
+
 def _reproduce(args: list[str]) -> int:
     from rnnlab import reproduce
     from rnnlab.claims import format_short, summary
@@ -597,5 +611,6 @@ _COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "list": (_list, cli_help.LIST_HELP),
     "report": (_report, cli_help.REPORT_HELP),
     "compare": (_compare, cli_help.COMPARE_HELP),
+    "tensorboard": (_tensorboard, cli_help.TENSORBOARD_HELP),
     "reproduce": (_reproduce, cli_help.REPRODUCE_HELP),
 }

@@ -10,6 +10,7 @@ rnnlab: a laboratory for recurrent networks in JAX
   rnnlab spell FILE --text=TEXT         misspelt words repaired, by FastText
   rnnlab report DIR                     write the report of a finished run again
   rnnlab compare DIR DIR...             several runs on one page
+  rnnlab tensorboard DIR                what a run has logged so far, for TensorBoard
   rnnlab reproduce                      every experiment at its small default, and one page
 
   rnnlab COMMAND --help                 the options of a command
@@ -50,7 +51,7 @@ PREDICT_HELP = """\
 rnnlab predict DIR --text=TEXT | --file=FILE [options]
 
 Ask a trained member of a run: the entities in a text, whether a review is good, how well a text is
-foretold, or how it goes on. A line a text.
+foretold, or how it goes on; of a series of numbers, the next one. A line a text.
 
   --text=TEXT                     the text
   --file=FILE                     a text on each line of a UTF-8 file
@@ -101,7 +102,17 @@ Write figures, claims and report.html of a finished run again, from its saved re
 COMPARE_HELP = """\
 rnnlab compare DIR DIR... [--out=compare.html]
 
-Lay several runs side by side on one self-contained page.
+Lay several runs side by side on one self-contained page: where their configs differ, claims,
+learning curves over each other, figures.
+"""
+
+TENSORBOARD_HELP = """\
+rnnlab tensorboard DIR [--out=FOLDER]
+
+Write event files of all that a run has logged, a TensorBoard run for each member; also while it is
+at work. Needs rnnlab[tensorboard].
+
+  --out=FOLDER                    [DIR/tensorboard]
 """
 
 REPRODUCE_HELP = """\

@@ -11,7 +11,6 @@ import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
-import io
 import json
 import os
 import platform
@@ -35,8 +34,6 @@ from rnnlab.records import Table, Undecided, UserError
 if TYPE_CHECKING:
     from rnnlab import runner
     from rnnlab.cluster import Cluster
-
-_DPI = 150
 
 
 # --------------------------------------------------------------------------------------- plans
@@ -589,6 +586,8 @@ def _encoded(result: Any) -> dict[str, Any]:
 
 
 def _save_figures(experiment: Experiment, figures: Any, run_dir: Path) -> None:
+    from rnnlab import plots  # and matplotlib, which takes its time
+
     captions = {}
     (run_dir / "figures").mkdir(exist_ok=True)
     for name, drawn in figures.items():
@@ -599,9 +598,7 @@ def _save_figures(experiment: Experiment, figures: Any, run_dir: Path) -> None:
                 captions[name] = {"caption": caption}
             case _:
                 raise TypeError(f"{experiment.file}: figure {name!r} must be (Figure, caption)")
-        png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=_DPI)  # a PNG is Agg's, whatever the backend
-        records.write_bytes(run_dir / "figures" / f"{name}.png", png.getvalue())
+        records.write_bytes(run_dir / "figures" / f"{name}.png", plots.png(figure))
         figure.clear()
         if "matplotlib.pyplot" in sys.modules:  # which keeps the figures that it made
             sys.modules["matplotlib.pyplot"].close(figure)

@@ -5,6 +5,7 @@ a line style says the same again. Lines are labelled where they end, never in a 
 Gradients are drawn in decades: log10 of what is left.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,7 @@ STYLE: Any = {
     "lines.linewidth": 1.6,
     "figure.facecolor": "white",
 }
+_DPI = 150
 
 
 def look(index: int) -> dict[str, Any]:
@@ -74,6 +76,13 @@ def new_figure(
             rows, columns, sharex=share_x, sharey=share_y, squeeze=False, width_ratios=widths
         )
     return figure, axes
+
+
+def png(figure: Any) -> bytes:
+    """The figure as a PNG, by Agg whatever the backend is."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=_DPI)
+    return data.getvalue()
 
 
 def beside(ax: Axes, x: float, y: float, text: str, *, size: float = 8) -> None:

@@ -1,8 +1,9 @@
 """One self-contained HTML page for a run, and one that lays several runs side by side.
 
 A page is made of what lies in the run directory and of nothing else, so that it can be made again
-without the experiment, JAX or matplotlib. Pictures, style and script are inside it: it opens from
-a mail, from a disk, without a network. The page itself is report.html.j2.
+without the experiment or JAX; a comparison draws its learning curves, nothing else here is drawn.
+Pictures, style and script are inside it: it opens from a mail, from a disk, without a network. The
+page itself is report.html.j2.
 """
 
 import base64
@@ -102,6 +103,7 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
         environment_rows=_differing([run.info["environment"] for run in runs]),
         claim_rows=_claim_rows(runs),
         figure_names=list(dict.fromkeys(name for run in runs for name in run.figures)),
+        curves=_curves(runs, labels),
     )
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -221,6 +223,22 @@ def _figure(run_dir: Path, name: str, caption: str) -> _Figure:
     data = path.read_bytes()
     if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
         raise UserError(f"{path} is not a PNG image")
+    return _inline(name, caption, data)
+
+
+def _curves(runs: Sequence[_Run], labels: Sequence[str]) -> _Figure | None:
+    """The runs' learning curves over each other; None where no two have one in common."""
+    from rnnlab import overlay, plots  # and matplotlib, which a report needs not
+
+    tables = {label: records.read_table(run.dir) for label, run in zip(labels, runs, strict=True)}
+    figure = overlay.draw(tables)
+    if figure is None:
+        return None
+    caption = "Medians over the members of each run, with the 10–90% range."
+    return _inline("learning_curves", caption, plots.png(figure))
+
+
+def _inline(name: str, caption: str, data: bytes) -> _Figure:
     # the size, from the header, keeps the page from jumping about while it loads
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     src = "data:image/png;base64," + base64.b64encode(data).decode()

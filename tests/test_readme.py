@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab import cells, initializers, recurrence
+from rnnlab import cells, experiment, initializers, recurrence
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -101,6 +101,16 @@ def test_python_blocks_run():
         exec(compile(code, "README.md", "exec"), {})
     finally:
         initializers.SCHEMES.pop("halves", None)
+
+
+def test_the_experiment_of_one_file_runs(tmp_path):
+    code = re.search(r"```python\n(# mine.py\n.*?)```", README, re.S)
+    assert code
+    (tmp_path / "mine.py").write_text(code[1], encoding="utf-8")
+    table = experiment.run(tmp_path / "mine.py", workdir=tmp_path / "run", progress=False)
+    assert len(table) == 6
+    (claim,) = experiment.load_run(tmp_path / "run").claims
+    assert claim.verdict == "holds"
 
 
 def test_ci_runs_the_readme_s_test_command():

@@ -348,6 +348,17 @@ def test_compare_shows_what_differs(tmp_path):
     assert page.text.count("not drawn in this run") == 1
 
 
+def test_compare_lays_learning_curves_over_each_other(tmp_path):
+    a, b, c = (make_run(tmp_path / name) for name in "abc")
+    for run in (a, b):
+        told = [{"member": 0, "step": s, "train_loss": 1 / s, "loss": 2 / s} for s in (1, 2)]
+        records.append_jsonl(run / "metrics.jsonl", *told)
+    page = read(compare_report([a, b], tmp_path / "ab.html"))
+    assert "Learning curves" in page.text
+    assert len(page.all("img")) == 3
+    assert "Learning curves" not in read(compare_report([a, c], tmp_path / "ac.html")).text
+
+
 def test_compare_matches_claims_of_one_statement_by_source_and_place(tmp_path):
     again = HOLDS | {"measured": "the second time"}
     sourced = HOLDS | {"source": "elsewhere"}
