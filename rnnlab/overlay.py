@@ -15,7 +15,7 @@ _NAMES = {"loss": "test loss", "train_loss": "training loss"}
 
 
 def curves_of(table: Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """(updates (looks,), values (members, looks)) of a metric at every update that a member told.
+    """(updates (looks,), values (members, looks)) of a metric, from when half the members told it.
 
     Between and after its own looks a member keeps its last value, before the first it has NaN:
     those that looked at other updates, or stopped early, still make one line.
@@ -32,7 +32,8 @@ def curves_of(table: Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
         last = np.searchsorted(at, steps, side="right") - 1
         known = np.array([looks[step] for step in at])
         row[last >= 0] = known[last[last >= 0]]
-    return steps, values
+    begun = 2 * sum(steps >= min(looks) for looks in told) >= len(told)
+    return steps[begun], values[:, begun]
 
 
 def _tells(record: Mapping[str, Any], metric: str) -> bool:
@@ -65,12 +66,21 @@ def draw(tables: Mapping[str, Table]) -> Any | None:
         return None
     figure, axes = plots.new_figure(1, len(metrics), size=(4.2 * len(metrics) + 0.8, 3.4))
     for ax, metric in zip(axes[0], metrics, strict=True):
+        curves = {name: curves_of(table, metric) for name, table in tables.items()}
+        decades = _wide([values for _, values in curves.values()])
         ends = []
-        for index, (name, table) in enumerate(tables.items()):
-            steps, values = curves_of(table, metric)
+        for index, (name, (steps, values)) in enumerate(curves.items()):
             if steps.size:
-                ends.append(plots.band(ax, steps, values, name, index))
+                shown = np.log10(values) if decades else values
+                ends.append(plots.band(ax, steps, shown, name, index))
         ax.set(xlabel="updates")
-        plots.title(ax, _NAMES.get(metric, metric))
+        plots.title(ax, "log10 of " * decades + _NAMES.get(metric, metric))
         plots.direct_labels(ax, ends)
     return figure
+
+
+def _wide(curves: list[np.ndarray]) -> bool:
+    """Whether values, all above 0, differ so much that powers of ten show them better."""
+    values = np.concatenate([c.ravel() for c in curves])
+    values = values[np.isfinite(values)]
+    return bool(values.size and values.min() > 0 and values.max() > 100 * values.min())

@@ -30,6 +30,15 @@ def test_members_on_one_grid():
     assert overlay.curves_of(B, "error")[0].size == 0
 
 
+def test_a_grid_begins_where_half_the_members_do():
+    late = run_of(
+        [{"step": 1, "loss": 1e17}], *[[{"step": 10, "loss": 1.0}, {"step": 20, "loss": 2.0}]] * 3
+    )
+    steps, values = overlay.curves_of(late, "loss")
+    assert steps.tolist() == [10, 20]
+    assert values.tolist() == [[1e17, 1e17], *[[1.0, 2.0]] * 3]
+
+
 def test_metrics_that_runs_share():
     assert overlay.metrics_of({"a": A, "b": B}) == ["loss", "train_loss"]
     assert overlay.metrics_of({"a": A, "again": A}) == ["loss", "train_loss", "error"]
@@ -43,3 +52,11 @@ def test_a_line_a_run():
     assert [text.get_text() for text in first.texts] == ["a", "b"]
     assert first.lines[0].get_xdata().tolist() == [10, 15, 20, 30]
     assert overlay.draw({"a": A, "other": OTHER}) is None
+
+
+def test_powers_of_ten_where_values_lie_far_apart():
+    wide = run_of([{"step": 10, "loss": 1000.0}, {"step": 20, "loss": 1.0}])
+    first, second = overlay.draw({"a": wide, "b": B}).axes
+    assert first.get_title(loc="left") == "log10 of test loss"
+    assert first.lines[0].get_ydata().tolist() == [3.0, 0.0]
+    assert second.get_title(loc="left") == "training loss"
