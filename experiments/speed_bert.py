@@ -22,7 +22,6 @@ logits of two axes, with a bias whose gradient is a product (281 ms).
 """
 
 import importlib.util
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +30,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from rnnlab import plots, timing
+from rnnlab import machine, plots, timing
 from rnnlab.bert import encoder, heads, masking, pretraining
 from rnnlab.bert.encoder import Tokens
 from rnnlab.claims import Claim
@@ -103,7 +102,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     # compiled whole: step by step every operation would be compiled on its own
     batch = jax.tree.map(np.asarray, jax.jit(lambda key: draw_batch(config, key))(key))
     params = jax.jit(heads.Pretraining(sizes).init)(key, jnp.zeros((1, 1), jnp.int32))
-    threads = config.run.threads or cores()
+    threads = config.run.threads or machine.cores()
     ours, theirs = Ours(sizes, params, batch), Theirs(sizes, params, batch, threads)
     off = timing.largest_difference(theirs.outputs(), ours.outputs())
     if not off <= SAME:
@@ -136,12 +135,6 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
                       "ratio_high": high, "chunk_ratio": chunk_ratio, "apart": apart,
                       "outputs_difference": off,
                       "device": jax.devices()[0].device_kind}  # fmt: skip
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def often(call: Callable[[], Any]) -> Callable[[], None]:

@@ -24,7 +24,7 @@ import ml_collections
 import numpy as np
 import scipy.sparse as sp
 
-from rnnlab import plots
+from rnnlab import machine, plots
 from rnnlab.claims import Claim
 from rnnlab.errors import unknown
 from rnnlab.records import Table
@@ -208,12 +208,13 @@ def indexing(config: Any) -> Any:
 
 
 def batch(config: Any) -> Any:
-    """The ten best of every query, two threads, against bm25s with numba."""
+    """The ten best of every query, two threads (where two cores are), against bm25s with numba."""
     documents, queries = _retrieval(config)
+    threads = min(2, machine.cores())
     ours, theirs = BM25("lucene").fit(documents), _their_index(documents)
     return (
-        lambda: ours.search(queries, 10, threads=2),
-        lambda: theirs.retrieve(queries, k=10, n_threads=2, show_progress=False),
+        lambda: ours.search(queries, 10, threads=threads),
+        lambda: theirs.retrieve(queries, k=10, n_threads=threads, show_progress=False),
         lambda a, b: _apart_in_scores(a.scores, b.scores),
     )
 

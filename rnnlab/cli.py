@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from rnnlab import __version__, cli_help
+from rnnlab import __version__, cli_help, machine
 from rnnlab.errors import NO_SPACE, unknown
 
 if TYPE_CHECKING:
@@ -273,10 +273,8 @@ def _use_all_cores() -> None:
         return
     import jax
 
-    usable = getattr(os, "sched_getaffinity", None)  # what a container allows, where known
-    cores = len(usable(0)) if usable else os.cpu_count() or 1
     with contextlib.suppress(RuntimeError):  # JAX is running already
-        jax.config.update("jax_num_cpu_devices", cores)
+        jax.config.update("jax_num_cpu_devices", machine.cores())
 
 
 def _asked(
@@ -488,7 +486,7 @@ def _spell(args: list[str]) -> int:
         texts = [str(text)]
         if file is not None:
             texts = files.read_text(str(files.existing(file))).splitlines()
-        vectors = _vectors(str(files.existing(paths[0])))
+        vectors = spelling.read(str(files.existing(paths[0])))
         for line in texts:
             if not top:
                 print(spelling.repair(vectors, line, furthest))
@@ -500,24 +498,6 @@ def _spell(args: list[str]) -> int:
     except (ValueError, ImportError, FileNotFoundError) as error:
         raise UserError(str(error)) from None
     return 0
-
-
-def _vectors(path: str) -> Any:
-    """Saved vectors, or FastText's of a text: small, since form is all they are asked for."""
-    if path.endswith(".safetensors"):
-        from rnnlab.embeddings import vectors
-
-        return vectors.load(path)
-    if path.endswith(".bin"):
-        from rnnlab.convert import fasttext as from_fasttext
-
-        return from_fasttext.read_bin(path)
-    from rnnlab.embeddings import corpus, fasttext
-    from rnnlab.embeddings.trainer import Settings
-    from rnnlab.embeddings.vectors import Vectors
-
-    text = corpus.of_file(path, min_count=2)
-    return Vectors.of(fasttext.train(text, Settings(size=50, epochs=3, buckets=200_000)))
 
 
 def _report(args: list[str]) -> int:

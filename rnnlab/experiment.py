@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import ConfigDict
 
 import rnnlab
-from rnnlab import progress, records
+from rnnlab import machine, progress, records
 from rnnlab import sweep as sweeps
 from rnnlab.claims import Verdict, decide
 from rnnlab.loading import Experiment, load
@@ -403,7 +403,6 @@ def environment() -> dict[str, Any]:
     """Versions, device and cores: what a result depends on besides its config."""
     import jax
 
-    usable = getattr(os, "sched_getaffinity", None)  # what a container allows, where known
     return {
         "rnnlab": rnnlab.__version__,
         "python": platform.python_version(),
@@ -411,7 +410,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "device": jax.devices()[0].device_kind,
         "devices": len(jax.devices()),
-        "cores": len(usable(0)) if usable else os.cpu_count(),
+        "cores": machine.cores(),
     }
 
 

@@ -6,6 +6,10 @@ Source: the notes, 2.2 and their table; Bojanowski et al. 2017 (arXiv 1607.04606
 
 import re
 
+from rnnlab.convert import fasttext as from_fasttext
+from rnnlab.embeddings import corpus, fasttext
+from rnnlab.embeddings import vectors as saved
+from rnnlab.embeddings.trainer import Settings
 from rnnlab.embeddings.vectors import Vectors
 
 
@@ -82,3 +86,19 @@ def repair(known: Vectors, text: str, furthest: int = 2, candidates: int = 50) -
     if known.subwords is None:
         suggestions(known, text)  # raises
     return re.sub(r"[^\W\d_]+", repaired, text)
+
+
+def read(path: str) -> Vectors:
+    """Vectors to repair by: saved ones (.safetensors, fastText's .bin), or FastText's of a text.
+
+    Those are small, since form is all they are asked for.
+
+    Raises:
+        ValueError: a broken file, or a text without words.
+    """
+    if path.endswith(".safetensors"):
+        return saved.load(path)
+    if path.endswith(".bin"):
+        return from_fasttext.read_bin(path)
+    text = corpus.of_file(path, min_count=2)
+    return Vectors.of(fasttext.train(text, Settings(size=50, epochs=3, buckets=200_000)))

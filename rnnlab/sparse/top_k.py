@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlab.text.strings import cores, parallel
+from rnnlab.machine import cores
+from rnnlab.text.strings import parallel
 
 FREQUENT = 0.25  # of the documents have a term whose weights are tabulated
 BLOCK = 64  # queries that a thread takes at a time

@@ -1,7 +1,6 @@
 """Documents as Arrow strings: what is accepted as documents, checked and cut into pieces."""
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -9,6 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from rnnlab.machine import cores
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -23,12 +24,6 @@ class Strings(NamedTuple):
 
     data: np.ndarray  # (bytes,) uint8, not to be written to
     offsets: np.ndarray  # (N+1,) int64
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    usable = getattr(os, "sched_getaffinity", None)  # what a container allows, where known
-    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def parallel(function: Callable[[T], U], items: list[T], workers: int | None = None) -> list[U]:
