@@ -31,8 +31,7 @@ import numpy as np
 
 from rnnlab import curves, plots, runner
 from rnnlab import training as train
-from rnnlab.bert import encoder
-from rnnlab.bert.starts import Start
+from rnnlab.bert import encoder, starts
 from rnnlab.claims import Claim
 from rnnlab.records import Table, Undecided
 from rnnlab.sparse.bag_of_words import BagOfWords
@@ -66,7 +65,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             },
             "encoder": encoder.config(size="small" if full else "tiny", activation="gelu_tanh"),
             "init": encoder.Init.config(attention="orthogonal"),
-            "start": Start.config(member=1),
+            "start": starts.Start.config(member=1),
             "training": train.config(
                 optimizer="adamw",
                 learning_rate=1e-4 if full else 5e-4,
@@ -92,16 +91,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 
 def get_sweep(config: Any) -> dict[Any, Any]:
-    """Starts x labels x seeds; all read the same pieces."""
-    path = config.pretrained
-    return {
-        ("start.path", "task.pieces"): [(start, path) for start in dict.fromkeys(("", path))],
-        ("task.limit", "training.steps"): [
-            (FEW, config.run.few_steps),
-            (config.task.limit, config.training.steps),
-        ],
-        "seed": tuple(range(config.run.seeds)),
-    }
+    """Starts x labels x seeds."""
+    return starts.axes(config, FEW)
 
 
 run = runner.run
@@ -138,13 +129,6 @@ def bag_of_words(source: str, share: float, held_out: str, limit: int, judged: i
     )
 
 
-def lines(table: Table, limit: int) -> dict[str, Table]:
-    """{start: its members} with so many labels, random weights first."""
-    chosen = table.select({"task.limit": limit})
-    groups = chosen.group_by("start.path")
-    return {"pre-trained" if path else "random": groups[path] for path in sorted(groups)}
-
-
 # ---- the figure --------------------------------------------------------------------------------
 
 
@@ -153,7 +137,7 @@ def figures(table: Table) -> dict[str, Any]:
     limits = table.values("task.limit")
     figure, axes = plots.new_figure(1, len(limits), size=(5.2 * len(limits), 3.8), share_y=True)
     for ax, limit in zip(axes[0], limits, strict=True):
-        chosen = lines(table, limit)
+        chosen = starts.lines(table, limit)
         ends = [curves.draw(ax, members, "accuracy", name, k)
                 for k, (name, members) in enumerate(chosen.items())]  # fmt: skip
         first = next(iter(chosen.values()))[0]
@@ -181,7 +165,7 @@ def claims(table: Table) -> list[Claim]:
     limits = table.values("task.limit")
 
     def of(limit: int, name: str = "accuracy") -> dict[str, float]:
-        found = lines(table, limit)
+        found = starts.lines(table, limit)
         if "pre-trained" not in found:
             raise Undecided("no pre-trained members: give --config.pretrained=DIR")
         return {start: float(np.mean(m.stack(name))) for start, m in found.items()}
@@ -207,7 +191,7 @@ def claims(table: Table) -> list[Claim]:
 
     def words(limit: int) -> tuple[bool, str]:
         found = of(limit)["pre-trained"]
-        own = lines(table, limit)["pre-trained"][0].result["words_accuracy"]
+        own = starts.lines(table, limit)["pre-trained"][0].result["words_accuracy"]
         e = error(found, own)
         return found - own > ERRORS * e, (
             f"{100 * found:.1f}% against {100 * own:.1f}%, standard error {100 * e:.1f}%"

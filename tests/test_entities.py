@@ -85,3 +85,13 @@ def test_the_peoples_daily():
     assert not any("江泽民李" in name for name in people)
     ends = [i for s in found for i, token in enumerate(s.tokens[:-1]) if token in "。！？；"]
     assert not ends
+
+
+def test_the_peoples_daily_as_text():
+    found = entities.people_daily_texts(paragraphs=3)
+    first = found[0].split("\n")
+    assert len(first) == 3
+    assert first[1] == "中共中央总书记、国家主席江泽民"
+    assert "".join(found).replace("\n", "").count("江泽民") > 500
+    text = "".join(found)
+    assert all("".join(sentence.tokens) in text for sentence in entities.people_daily()[:2000])

