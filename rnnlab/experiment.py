@@ -463,7 +463,7 @@ class _Output:
             "seconds": round(seconds, 6),
             "result": predicted | _encoded(result),
         }
-        records.append_jsonl(self.members, line)
+        records.append_jsonl(self.members, line, durable=True)
         self.done.add(index)
 
 

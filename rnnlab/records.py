@@ -176,11 +176,20 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise UserError(f"{path} is not JSON: {error}") from None
 
 
-def append_jsonl(path: str | os.PathLike[str], *records: Mapping[str, Any]) -> None:
-    """Add the records at the end of a file of JSON lines, and flush them."""
+def append_jsonl(
+    path: str | os.PathLike[str], *records: Mapping[str, Any], durable: bool = False
+) -> None:
+    """Add the records at the end of a file of JSON lines, and flush them.
+
+    Args:
+        durable: wait until they are on the disk, so that a power cut does not take them.
+    """
     lines = [json.dumps(encode(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
     with open(path, "ab") as file:
         file.write("".join(lines).encode())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _lines(path: Path) -> Iterable[tuple[bytes, dict[str, Any]]]:

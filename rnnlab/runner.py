@@ -6,7 +6,6 @@ then a checkpoint of all that still run. So a run that is killed at any moment l
 since the last checkpoint and nothing else, and doing that again gives the same bits.
 """
 
-import os
 import shutil
 import tempfile
 import time
@@ -17,7 +16,7 @@ from typing import Any
 
 import jax
 
-from rnnlab import distributed, outcome, training
+from rnnlab import distributed, machine, outcome, training
 from rnnlab.checkpoints import Checkpoints
 from rnnlab.program import MAPPINGS, Program
 from rnnlab.signals import Deferred, deferred
@@ -192,7 +191,7 @@ def _memory() -> int:
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return stats["bytes_limit"]
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return machine.memory()
 
 
 class _Batch:

@@ -211,3 +211,12 @@ def test_read_table(tmp_path: Path):
     assert table[1].result == {"n": -math.inf}
     assert len(table[1].metrics) == 1
     assert math.isnan(table[1].metrics[0]["loss"])
+
+
+def test_a_durable_record_is_on_the_disk(tmp_path, monkeypatch):
+    path, seen = tmp_path / "a.jsonl", []
+    monkeypatch.setattr(records.os, "fsync", lambda _: seen.append(path.read_text()))
+    records.append_jsonl(path, {"member": 0})
+    assert seen == []
+    records.append_jsonl(path, {"member": 1}, durable=True)
+    assert [text.count("\n") for text in seen] == [2]
