@@ -29,7 +29,7 @@ from rnnlab import curves, plots, runner
 from rnnlab import training as train
 from rnnlab.bert import encoder, pretraining
 from rnnlab.claims import Claim
-from rnnlab.records import Table
+from rnnlab.records import Table, Undecided
 
 REPRODUCE = False  # with it `rnnlab reproduce` would take more than half an hour
 
@@ -157,7 +157,10 @@ def claims(table: Table) -> list[Claim]:
 
     def sooner() -> tuple[bool, str]:
         losses = {SCHEMES[name]: members.stack("next_loss").max()
-                  for name, members in table.group_by("init.attention").items()}  # fmt: skip
+                  for name, members in table.group_by("init.attention").items()
+                  if name in SCHEMES}  # fmt: skip
+        if len(losses) < len(SCHEMES):
+            raise Undecided(f"needs members with {' and '.join(SCHEMES.values())}")
         return losses["orthogonal"] < losses["N(0, .02)"], ", ".join(
             f"{name} {loss:.3f} nats" for name, loss in losses.items()
         )
