@@ -131,7 +131,7 @@ def figures(table: Table) -> dict[str, Any]:
                          label=f"{words}, λ {'<' if face == colour else '≥'} 0")  # fmt: skip
     scatter.set(xscale="log", yscale="log", xlabel="corrections, foretold", ylabel="counted",
                 xlim=(low, 1.3 * most), ylim=(low, 1.3 * most))  # fmt: skip
-    scatter.legend(frameon=False, loc="upper left", fontsize=8)
+    scatter.legend(frameon=False, loc="lower right", fontsize=8)
     plots.title(scatter, "Foretold and counted")
 
     for ax, (name, words) in zip(against, CELLS.items(), strict=True):
