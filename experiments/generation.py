@@ -288,11 +288,12 @@ def _quality(table: Table) -> tuple[Any, str]:
         for index, names in ((1, hot), (2, [s for s in SETTINGS if s.startswith("k")])):
             xy = points(names)
             ax.plot(*xy.T, "o", **(plots.look(index) | {"linestyle": "-"}), markersize=4)
-            for (x, y), name in zip(xy, names, strict=True):
-                under = index == 2
-                ax.annotate(name, (x, y), (5, -9) if under else (-5, 4), fontsize=7,
-                            ha="left" if under else "right", textcoords="offset points",
-                            color=plots.COLOURS[index])  # fmt: skip
+            for point, name in zip(xy, names, strict=True):
+                where: Any = {"ha": "left", "xytext": (5, -9)} if index == 1 else {
+                    "ha": "right", "xytext": (-4, 3)}  # fmt: skip
+                ax.annotate(name.removeprefix("τ = "), point, fontsize=7,
+                            textcoords="offset points", color=plots.COLOURS[index],
+                            **where)  # fmt: skip
         people = points([PEOPLE])[0]
         ax.plot(*people, "*", color=plots.COLOURS[0], markersize=13)
         ax.annotate("people", people, (0, -14), textcoords="offset points", ha="center", fontsize=8)
@@ -302,8 +303,9 @@ def _quality(table: Table) -> tuple[Any, str]:
     axes[0, 0].set_ylabel(f"bits a character, by a {ORDER}-gram")
     return figure, (
         "How probable samples are to a model that counts, against how many of their pairs of words "
-        "are different; medians over seeds. The star is what people wrote after the same prompts: "
-        "below it is more probable, left of it poorer."
+        "are different; medians over seeds. Blue: by temperature τ; orange: among the k largest. "
+        "The star is what people wrote after the same prompts: below it is more probable, "
+        "left of it poorer."
     )
 
 
@@ -322,7 +324,7 @@ def _temperature(table: Table) -> tuple[Any, str]:
             if name == "entropy":
                 drawn = [median(table, cell, s, "nats") for s in hot]
                 ax.plot(TEMPERATURES, drawn, "o", color=plots.COLOURS[index], markersize=4)
-        ax.set(xlabel="temperature τ", ylabel=label, xlim=(TEMPERATURES[0], TEMPERATURES[-1]))
+        ax.set(xlabel="temperature τ", ylabel=label, xlim=(0, TEMPERATURES[-1]))
         if name != "entropy":
             curves.baseline(ax, value(table[0], PEOPLE, name), "people")
         plots.direct_labels(ax, ends)
@@ -337,14 +339,14 @@ def _temperature(table: Table) -> tuple[Any, str]:
 def _samples(table: Table) -> tuple[Any, str]:
     cell = min(table.values("cell.name"), key=lambda c: median_bits(table, c))
     result = table.select({"cell.name": cell})[0].result
-    figure, axes = plots.new_figure(1, 1, size=(9.4, 0.72 * len(result["read"]) + 0.7))
+    figure, axes = plots.new_figure(1, 1, size=(9.0, 0.62 * len(result["read"]) + 0.7))
     ax = axes[0, 0]
     ax.set_axis_off()
     step = 1 / len(result["read"])
     for row, (name, text) in enumerate(result["read"].items()):
         top = 1 - row * step
         ax.text(0, top, name, fontsize=8, va="top", color=plots.COLOURS[1], transform=ax.transAxes)
-        lines = textwrap.wrap(text.replace("\n", "↵ "), 104)[:4]
+        lines = textwrap.wrap(text.replace("\n", "↵ "), 112)[:4]
         ax.text(0.09, top, "\n".join(lines), fontsize=7.5, va="top", family="monospace",
                 transform=ax.transAxes, parse_math=False)  # fmt: skip
     plots.title(ax, f"{CELLS[cell]}: after “…{' '.join(result['prompt'].split())[-60:]}”")

@@ -207,7 +207,7 @@ def shown(setup: Any, params: Any) -> list[dict[str, Any]]:
 
 
 def examples(texts: list[list[str]], labels: np.ndarray) -> list[int]:
-    """The first two of each of the first two classes that fit and turn; where none does, fit."""
+    """Two of each of the first two classes that fit and, where there are any, turn an opinion."""
     found = []
     for label in (0, 1):
         fit = [i for i in np.flatnonzero(labels == label).tolist()
@@ -330,7 +330,7 @@ def _length(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 1, size=(6.6, 3.4))
     ax = axes[0, 0]
     ends = [
-        curves.band_with_points(ax, range(4), of(table, line).stack("by_length"), line, index)
+        plots.band(ax, np.arange(4), of(table, line).stack("by_length"), line, index)
         for index, line in enumerate(lines)
     ]
     a, b, c = (round(edge) for edge in table[0].result["edges"])
@@ -359,7 +359,9 @@ def _reading(table: Table) -> tuple[Any, str]:
             ends.append(plots.End(n - 1, float(p[-1]), line, plots.COLOURS[index]))
         ax.axhline(0.5, color="#777777", linewidth=0.8)
         if family:
-            ax.set_xticks(np.arange(n), text["tokens"], family=family, fontsize=10)
+            words = max(map(len, text["tokens"])) > 2
+            ax.set_xticks(np.arange(n), text["tokens"], family=family, fontsize=8 if words else 10,
+                          rotation=40 if words else 0)  # fmt: skip
         else:
             ax.set_xticks(np.arange(0, n, 5), np.arange(1, n + 1, 5))
         ax.set(xlim=(-0.3, n - 0.7), ylim=(0, 1))

@@ -79,7 +79,7 @@ def _averaged(model: Any, step: Callable[..., tuple[Array, Any]]) -> Stream:
         inner, total, count = state
         y, inner = step(params, inner, x)
         total, count = total + y, count + 1
-        return total / count, (inner, total, count)
+        return total / count.astype(total.dtype), (inner, total, count)
 
     return Stream(start, averaged)
 

@@ -344,8 +344,10 @@ def mean_over_time(ys: Array, lengths: Array | None = None) -> Array:
     >>> mean_over_time(jnp.array([[[2.0], [4.0], [0.0]]]), jnp.array([2])).tolist()
     [[3.0]]
     """
-    steps = ys.shape[1] if lengths is None else jnp.maximum(jnp.asarray(lengths), 1)[:, None]
-    return ys.sum(axis=1) / steps
+    if lengths is None:
+        return ys.mean(axis=1)
+    steps = jnp.maximum(jnp.asarray(lengths), 1).astype(ys.dtype)
+    return ys.sum(axis=1) / steps[:, None]
 
 
 def _apart(layer: Any) -> Any:

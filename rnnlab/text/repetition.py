@@ -13,7 +13,7 @@ def longest_copies(text: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """The longest stretch of each sample that stands in the text word for word, in symbols.
 
     Stretches are numbered length by length, as long as one of a sample's is in the text: exact,
-    O((N + M T) log N) a length.
+    and what they have not in common is left behind.
 
     Args:
         text: (N,) whole numbers from 0 on. samples: (M, T) of the same symbols.
@@ -33,17 +33,26 @@ def longest_copies(text: np.ndarray, samples: np.ndarray) -> np.ndarray:
         raise ValueError("symbols must be 0 or more")
     size = int(max(text.max(), samples.max())) + 1
     found = np.zeros(len(samples), np.int64)
-    # the number of the stretch that begins at each place; −1: not in the text
-    stretch, asked = np.zeros(len(text), np.int64), np.zeros(samples.shape, np.int64)
+    # stretches that begin alike have one number; both sides keep those that the other has, too
+    at, number = np.arange(len(text)), np.zeros(len(text), np.int64)
+    row, column = (part.ravel() for part in np.indices(samples.shape))
+    own = np.zeros(samples.size, np.int64)
     for length in range(1, min(len(text), samples.shape[1]) + 1):
-        grams, stretch = np.unique(stretch * size + text[length - 1 :], return_inverse=True)
-        gram = np.where(asked < 0, -1, asked * size + samples[:, length - 1 :])
-        place = np.minimum(np.searchsorted(grams, gram), len(grams) - 1)
-        known = grams[place] == gram
-        if not known.any():
+        inside = at + length <= len(text)
+        at = at[inside]
+        grams = number[inside] * size + text[at + length - 1]
+        inside = column + length <= samples.shape[1]
+        row, column = row[inside], column[inside]
+        asked, own = np.unique(own[inside] * size + samples[row, column + length - 1],
+                               return_inverse=True)  # fmt: skip
+        if not asked.size:
             break
-        found[known.any(axis=1)] = length
-        stretch, asked = stretch[:-1], np.where(known, place, -1)[:, :-1]
+        number = np.minimum(np.searchsorted(asked, grams), len(asked) - 1)
+        same = asked[number] == grams
+        at, number = at[same], number[same]
+        known = np.bincount(number, minlength=len(asked))[own] > 0
+        row, column, own = row[known], column[known], own[known]
+        found[row] = length
     return found
 
 
