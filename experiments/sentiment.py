@@ -1,7 +1,8 @@
 """Good or bad, character by character: RNN, LSTM, GRU, one way and both, last state and mean.
 
     rnnlab run --config=experiments/sentiment.py
-    rnnlab predict DIR --text="房间很干净，服务也好。"   # add --stream to see it as it is read
+    rnnlab predict DIR --text="房间很干净，服务也好。"
+    rnnlab predict DIR --member=4 --stream --text="外观不错，可惜太吵"   # a GRU reads
 
 17,363 Chinese reviews of hotels, books and computers (packages of rnnlab[data]), a fifth held out;
 the first 80 characters, E = H = 64 a direction, 900 updates, two seeds. Read at the last step or
@@ -14,6 +15,10 @@ labels and with 1,000. Beside them logistic regressions on whole reviews: charac
 Expected: gates help what is read at the last step (the notes' claim 17), which is far from most of
 what was said, and the mean over time helps without gates (Maini et al. 2020); a network sees the
 order that a bag of characters does not (claim 1); vectors help where labels are few (claim 6).
+Measured, to ±0.7 points: GRU 83.2%, LSTM 81.9, RNN 80.0; of the mean 82.5, 82.4, 81.6; both ways
+82.8, 82.8, 81.1. Skip-gram's start gives 83.8 for 83.2, and with 1,000 labels 75.6 for 71.6. Counts
+of the same characters have 80.9, TF-IDF of words and their pairs 85.5: no network comes to that.
+Refuted: that gates help more on long texts, and that the mean helps an LSTM by a point.
 """
 
 from dataclasses import replace
@@ -144,7 +149,10 @@ def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
         "accuracy": float(right.mean()),
         "permuted": float((mixed == data.test_labels).mean()),
         "edges": edges,
-        "by_length": [float(right[parts == part].mean()) for part in range(4)],
+        "by_length": [
+            float(right[parts == part].mean()) if (parts == part).any() else np.nan
+            for part in range(4)
+        ],
         "tested": len(right),
         **in_real_time(setup, params, data),
     }
@@ -152,7 +160,7 @@ def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
         return found
     found["counted"] = counted(replace(task, pooling="last", vectors=""), config.words)
     if found["streams"] and config.seed == 0:
-        found["shown"] = shown(setup, params)
+        found["shown"] = shown(setup, params)  # none, where no text has a fitting length
     return found
 
 
@@ -279,7 +287,7 @@ def beside(table: Table) -> dict[str, float]:
 def figures(table: Table) -> dict[str, Any]:
     """Accuracy of every line, learning curves, by length, and texts as they are read."""
     found = {"accuracy": _accuracy(table), "curves": _curves(table), "length": _length(table)}
-    if any("shown" in m.result for m in table):
+    if any(m.result.get("shown") for m in table):
         found["reading"] = _reading(table)
     return found
 
@@ -345,9 +353,11 @@ def _length(table: Table) -> tuple[Any, str]:
 
 
 def _reading(table: Table) -> tuple[Any, str]:
-    lines = {line: m for line in ONE_WAY for m in of(table, line) if "shown" in m.result}
-    texts = next(iter(lines.values() or (m for m in table if "shown" in m.result))).result["shown"]
-    lines = lines or {"the network": next(m for m in table if "shown" in m.result)}
+    lines = {line: m for line in ONE_WAY for m in of(table, line) if m.result.get("shown")}
+    texts = next(iter(lines.values() or (m for m in table if m.result.get("shown")))).result[
+        "shown"
+    ]
+    lines = lines or {"the network": next(m for m in table if m.result.get("shown"))}
     figure, axes = plots.new_figure(len(texts), 1, size=(9, 1.75 * len(texts)), share_y=True)
     family = plots.font_for("".join("".join(text["tokens"]) for text in texts))
     for row, (ax, text) in enumerate(zip(axes[:, 0], texts, strict=True)):
@@ -376,7 +386,7 @@ def _reading(table: Table) -> tuple[Any, str]:
 
 
 def _second(table: Table) -> str:
-    labels = [t["label"] for m in table if "shown" in m.result for t in m.result["shown"]]
+    labels = [t["label"] for m in table if m.result.get("shown") for t in m.result["shown"]]
     return labels[-1]
 
 
