@@ -136,12 +136,20 @@ def test_chinese_reviews():
 @pytest.mark.parametrize("ending", [".tsv", ".csv", ".jsonl", ".txt"])
 def test_labelled_files(ending, tmp_path):
     """Each text once, without those of two labels; any names of classes, in their order."""
-    rows = [("so", "b"), ("well", "a"), ("so", "b"), ("both", "a"), ("both", "b"), (" x ", "c")]
+    rows = [
+        ("so", "b"),
+        ("well", "a"),
+        ("so", "b"),
+        ("both", "a"),
+        ("both", "b"),
+        (" x ", "c"),
+        ("", "a"),
+    ]
     file = tmp_path / f"own{ending}"
     if ending == ".jsonl":
         lines = [json.dumps({"label": label, "text": text}) for text, label in rows]
     elif ending == ".txt":
-        lines = [f"{label}\t{text}" for text, label in [*rows, ("", "a")]] + [""]
+        lines = [f"{label}\t{text}" for text, label in rows] + [""]
     else:
         mark = {".csv": ",", ".tsv": "\t"}[ending]
         lines = [f"text{mark}label"] + [f"{text}{mark}{label}" for text, label in rows]

@@ -129,6 +129,7 @@ def test_what_is_said_is_what_the_model_says(file):
     for pooling in models.POOLINGS:
         task = Sentiment(path=file, min_count=1, pooling=pooling, embedding_size=5)
         member = training.member(config_of(task, pooling=pooling), jax.random.key(0))
+        assert member.setup.model.pooling == pooling
         params = jax.tree.map(lambda a: a + 0.3, member.params)
         asked = prediction.Predictor(0, task, member.setup.model, params)
         ids = task.encode(list("abc d"))
