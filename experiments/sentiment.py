@@ -256,7 +256,8 @@ def regression(learn: Any, judge: Any, split: Any, weighted: bool, largest: int)
         return weights.fit_transform(parts[0]), weights.transform(parts[1])
 
     def right(xs: Any, labels: Any, ys: Any, truth: Any, c: float) -> float:
-        model = LogisticRegression(C=c, solver="liblinear", tol=1e-3)
+        solver = "liblinear" if len(np.unique(labels)) == 2 else "lbfgs"  # of more classes at once
+        model = LogisticRegression(C=c, solver=solver, tol=1e-3, max_iter=1000)
         return float(model.fit(xs, labels).score(ys, truth))
 
     cut, labels = len(learn) * 4 // 5, split.labels

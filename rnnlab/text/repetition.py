@@ -63,7 +63,7 @@ def loop(symbols: Sequence[Any] | np.ndarray, rounds: int = 3) -> tuple[int, int
     (0, T) for a sequence that ends in no loop.
 
     >>> loop("to be or be or be or "), loop("no loop at all")
-    ((6, 3), (0, 14))
+    ((6, 2), (0, 14))
     """
     xs = np.asarray(list(symbols))
     T = len(xs)
