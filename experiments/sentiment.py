@@ -360,6 +360,7 @@ def _reading(table: Table) -> tuple[Any, str]:
     ]
     lines = lines or {"the network": next(m for m in table if m.result.get("shown"))}
     figure, axes = plots.new_figure(len(texts), 1, size=(9, 1.75 * len(texts)), share_y=True)
+    gap = " " if any(len(token) > 2 for text in texts for token in text["tokens"]) else ""  # words
     family = plots.font_for("".join("".join(text["tokens"]) for text in texts))
     for row, (ax, text) in enumerate(zip(axes[:, 0], texts, strict=True)):
         n = len(text["tokens"])
@@ -370,16 +371,16 @@ def _reading(table: Table) -> tuple[Any, str]:
             ends.append(plots.End(n - 1, float(p[-1]), line, plots.COLOURS[index]))
         ax.axhline(0.5, color="#777777", linewidth=0.8)
         if family:
-            words = max(map(len, text["tokens"])) > 2
-            ax.set_xticks(np.arange(n), text["tokens"], family=family, fontsize=8 if words else 10,
-                          rotation=40 if words else 0)  # fmt: skip
+            ax.set_xticks(np.arange(n), text["tokens"], family=family, **(
+                {"fontsize": 8, "rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+                if gap else {"fontsize": 10}))  # fmt: skip
         else:
             ax.set_xticks(np.arange(0, n, 5), np.arange(1, n + 1, 5))
         ax.set(xlim=(-0.3, n - 0.7), ylim=(0, 1))
         plots.title(ax, f"{row + 1}: {text['label']}")
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel(f"p({_second(table)})")
-    said = " ".join(f"{row + 1}: {''.join(t['tokens'])}" for row, t in enumerate(texts))
+    said = " ".join(f"{row + 1}: {gap.join(t['tokens'])}" for row, t in enumerate(texts))
     return figure, (
         f"The probability of {_second(table)} after each symbol of texts held out, as the first "
         f"seed of each one-way network reads them. {said}"

@@ -228,3 +228,6 @@ def test_a_text_is_spelt_below_its_curve_or_in_the_caption(font, monkeypatch):
     assert "1: not bad" in caption
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert ticks == (list("not bad") if font else ["1", "6"])
+    words = text | {"tokens": ["not", "bad"], "p": [[0.4, 0.6]] * 2}
+    member = records.Member(0, {}, config, 0.0, {"shown": [words]}, ())
+    assert "1: not bad" in module._reading(records.Table([member]))[1]
