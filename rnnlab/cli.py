@@ -395,6 +395,7 @@ def _predict(args: list[str]) -> int:
     flags.DEFINE_boolean("stream", False, "token by token", flag_values=fv)
     flags.DEFINE_integer("steps", 0, "tokens to go on with", flag_values=fv)
     flags.DEFINE_float("temperature", 1.0, "of what is drawn", flag_values=fv)
+    flags.DEFINE_integer("top_k", 0, "draw among so many", flag_values=fv)
     flags.DEFINE_integer("seed", 0, "of what is drawn", flag_values=fv)
     dirs = _parse(fv, args, "DIR")
     text, file = fv["text"].value, fv["file"].value
@@ -421,7 +422,7 @@ def _predict(args: list[str]) -> int:
                 for token, said in prediction.streamed(found, line):
                     print(f"{token}\t{said}", flush=True)
         elif fv["steps"].value:
-            options: Any = [fv[name].value for name in ("steps", "temperature", "seed")]
+            options: Any = [fv[name].value for name in ("steps", "temperature", "seed", "top_k")]
             for line in texts:
                 print(line + prediction.written(found, line, *options))
         else:

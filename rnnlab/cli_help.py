@@ -60,6 +60,7 @@ foretold, or how it goes on; of a series of numbers, the next one. A line a text
                                   models that read one way
   --steps=N                       how many tokens a language model goes on with
   --temperature=T --seed=N        of what it draws; 0: always the most probable [1.0, 0]
+  --top_k=K                       draw among the K most probable only; 0: among all [0]
 """
 
 KEYWORDS_HELP = """\

@@ -34,9 +34,11 @@ def stream(model: Any) -> Stream:
 
     Args:
         model: any of :mod:`rnnlab.models`. ``step`` takes x_t (B, D), or symbols (B,), and returns
-            y_t; from a many-to-one model the answer to what it has read so far.
+            y_t; from a many-to-one model the answer to what it has read so far. One that reads
+            the mean over time has the mean of its answers, which is the same as long as g is the
+            identity: W_hy (1/t) Σ h_s + b_y = (1/t) Σ (W_hy h_s + b_y).
     Raises:
-        ValueError: a bidirectional layer.
+        ValueError: a bidirectional layer; a mean over time with another g.
 
     >>> from rnnlab import lstm
     >>> model = models.ManyToMany(lstm(4), outputs=2)
@@ -57,7 +59,29 @@ def stream(model: Any) -> Stream:
             models.check_symbols(x[:, None], model.symbols)
         return _step(model, params, state, x)
 
+    if getattr(model, "pooling", "last") == "mean":
+        return _averaged(model, step)
     return Stream(partial(models.initial_state, model), step)
+
+
+def _averaged(model: Any, step: Callable[..., tuple[Array, Any]]) -> Stream:
+    """The stream of a mean over time: beside the layer's state, the answers' sum and number."""
+    if model.activation != "identity":
+        raise ValueError("a mean over time streams through activation='identity' only, got "
+                         f"{model.activation!r}")  # fmt: skip
+
+    def start(params: Any, batch_size: int, key: Array | None = None) -> Any:
+        total = jnp.zeros((batch_size, model.outputs), params["params"]["W_hy"].dtype)
+        inner = models.initial_state(model, params, batch_size, key)
+        return inner, total, jnp.zeros((), jnp.int32)
+
+    def averaged(params: Any, state: Any, x: Array) -> tuple[Array, Any]:
+        inner, total, count = state
+        y, inner = step(params, inner, x)
+        total, count = total + y, count + 1
+        return total / count.astype(total.dtype), (inner, total, count)
+
+    return Stream(start, averaged)
 
 
 def generate(

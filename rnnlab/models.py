@@ -18,14 +18,17 @@ from flax import linen as nn
 from jax.core import Tracer
 
 from rnnlab import cells, crf, recurrence
+from rnnlab.errors import unknown
 from rnnlab.initializers import InitScheme, Scheme, make
 from rnnlab.tasks.base import Task
 
 Array = jax.Array
 
+POOLINGS = ("last", "mean")
+
 
 class ManyToOne(nn.Module):
-    """y = g(W_hy h_T + b_y): one answer a sequence.
+    """y = g(W_hy h_T + b_y): one answer a sequence; or of the mean over time, (1/T) Σ_t h_t.
 
     h_T is the layer's output at each sequence's last real step; only that step is read out, and a
     sequence of no real steps reads h = 0. A direction that runs backwards is read at step 0, where
@@ -41,8 +44,9 @@ class ManyToOne(nn.Module):
         symbols: V for inputs that are whole numbers 0 … V−1; 0: inputs are features.
         embedding_size: E, of a learned embedding (V, E); 0: symbols enter one-hot.
         w_e: the scheme of the embedding.
+        pooling: "last": h_T is read; "mean": the mean of the outputs at a sequence's real steps.
     Raises:
-        ValueError, TypeError: sizes, schemes or a layer that are none.
+        ValueError, TypeError: sizes, schemes, a pooling or a layer that are none.
     Source: the notes, 输出更新.
 
     >>> model = ManyToOne(cells.lstm(4), outputs=3)
@@ -60,10 +64,13 @@ class ManyToOne(nn.Module):
     symbols: int = 0
     embedding_size: int = 0
     w_e: Scheme = "uniform(bound=0.1)"
+    pooling: str = "last"
 
     def __post_init__(self) -> None:
         self.layer = recurrence.layer(self.layer)
         _check_model(self)
+        if self.pooling not in POOLINGS:
+            raise ValueError(unknown("pooling", self.pooling, POOLINGS))
         super().__post_init__()
 
     @nn.compact
@@ -90,10 +97,13 @@ class ManyToOne(nn.Module):
             TypeError: floats for symbols, or the other way round.
         """
         # each direction apart: from merged outputs the two ends could not be told
+        layer = _apart(self.layer) if self.pooling == "last" else self.layer
         ys, state, _ = _run(
-            self, _apart(self.layer), inputs, lengths, initial_state=initial_state, key=key,
+            self, layer, inputs, lengths, initial_state=initial_state, key=key,
             deterministic=deterministic, engine=engine,
         )  # fmt: skip
+        if self.pooling == "mean":
+            return _read_out(self, mean_over_time(ys, lengths)), state
         last = None if lengths is None else jnp.maximum(jnp.asarray(lengths, jnp.int32) - 1, 0)
         return _read_out(self, _ends(self.layer, ys, last)), state
 
@@ -320,6 +330,24 @@ def check_symbols(inputs: Any, V: int, lengths: Any = None) -> None:
         symbols = symbols[np.arange(symbols.shape[1]) < np.asarray(lengths)[:, None]]
     if symbols.size and (symbols.min() < 0 or symbols.max() >= V):
         raise ValueError(f"symbols must lie in 0 … {V - 1}, got {symbols.min()} … {symbols.max()}")
+
+
+def mean_over_time(ys: Array, lengths: Array | None = None) -> Array:
+    """(1/T) Σ_t y_t over the real steps of each sequence; 0 for one without any.
+
+    Args:
+        ys: (B, T, H), zero past each length, as :func:`rnnlab.unroll` returns them.
+        lengths: (B,); None: T.
+    Returns:
+        (B, H).
+
+    >>> mean_over_time(jnp.array([[[2.0], [4.0], [0.0]]]), jnp.array([2])).tolist()
+    [[3.0]]
+    """
+    if lengths is None:
+        return ys.mean(axis=1)
+    steps = jnp.maximum(jnp.asarray(lengths), 1).astype(ys.dtype)
+    return ys.sum(axis=1) / steps[:, None]
 
 
 def _apart(layer: Any) -> Any:

@@ -114,6 +114,8 @@ def _look(train: Train, state: TrainState, data: Any) -> tuple[dict[str, Any], d
     def read_out(ys: Any) -> Any:
         if not setup.task.many_to_one:
             h = ys
+        elif getattr(setup.model, "pooling", "last") == "mean":
+            h = models.mean_over_time(ys, lengths)
         elif lengths is None:
             h = ys[:, -1]
         else:

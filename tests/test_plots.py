@@ -1,6 +1,7 @@
 """Figure parts: what they compute, that labels do not overlap, that nothing is silently dropped."""
 
 import io
+from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -118,3 +119,21 @@ def test_seven_looks_differ_in_colour_and_in_line():
     looks = [plots.look(i) for i in range(7)]
     assert len({entry["color"] for entry in looks}) == 7
     assert len({str(entry["linestyle"]) for entry in looks}) == 7
+
+
+def test_a_font_that_has_every_character(monkeypatch):
+    """matplotlib's own has Greek and no Chinese; a font that has it is found among the others."""
+    assert plots.font_for("∂L/∂h_t, σ\n") == "DejaVu Sans"
+    maps = {"A": {"a"}, "B CJK": {"a", "好"}, "Last Resort": {"a", "好", "龘"}}
+    fonts = [SimpleNamespace(name=name, fname=name, weight=400) for name in ("Last Resort", "A")]
+    manager = SimpleNamespace(
+        fontManager=SimpleNamespace(ttflist=fonts),
+        get_font=lambda name: SimpleNamespace(get_charmap=lambda: {ord(c): 1 for c in maps[name]}),
+    )
+    monkeypatch.setattr(plots, "font_manager", manager)
+    plots._font_for.cache_clear()
+    assert plots.font_for("a好") is None  # boxes are no characters
+    fonts.append(SimpleNamespace(name="B CJK", fname="B CJK", weight=400))
+    plots._font_for.cache_clear()
+    assert (plots.font_for("a好"), plots.font_for("龘")) == ("B CJK", None)
+    plots._font_for.cache_clear()

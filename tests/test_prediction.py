@@ -113,6 +113,9 @@ def test_a_language_model_goes_on(runs, capsys):
     assert said == text + "\n"
     drawn = {prediction.written(found, "the", 20, seed=seed) for seed in (0, 1, 2)}
     assert len(drawn) > 1
+    _, one, _ = asked(capsys, runs["characters"], "--text=the cat", "--steps=9", "--top_k=1",
+                      "--temperature=50")  # fmt: skip
+    assert one == said
 
 
 def test_the_best_member_is_asked(runs, monkeypatch):

@@ -20,6 +20,7 @@ TASKS = {
     "forecasting": ("forecasting", "Forecasting"),
     "sentence_pairs": (".bert.pretraining", "SentencePairs"),
     "movie_reviews": ("reviews", "MovieReviews"),
+    "sentiment": ("sentiment", "Sentiment"),
     "tagging": ("tagging", "Tagging"),
     "review_pieces": (".bert.finetuning", "ReviewPieces"),
     "tag_pieces": (".bert.finetuning", "TagPieces"),

