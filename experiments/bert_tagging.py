@@ -1,4 +1,4 @@
-"""Named entities by a BERT-Tiny, from random weights and from masked characters of the same paper.
+r"""Named entities by a BERT-Tiny, from random weights and from masked characters of the same paper.
 
     rnnlab run --config=experiments/bert_pretraining.py --config.task.corpus=people_daily \\
       --config.task.limit=0 --config.task.vocab_size=6000 --workdir=runs/daily
@@ -137,7 +137,9 @@ def claims(table: Table) -> list[Claim]:
     few, most = min(limits, key=lambda n: n or math.inf), max(limits, key=lambda n: n or math.inf)
 
     def of(limit: int) -> dict[str, float]:
-        return {start: float(np.mean(m.stack("f1"))) for start, m in starts.lines(table, limit).items()}
+        return {
+            start: float(np.mean(m.stack("f1"))) for start, m in starts.lines(table, limit).items()
+        }
 
     def helps(limit: int) -> tuple[bool, str]:
         found = of(limit)

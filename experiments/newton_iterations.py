@@ -15,10 +15,10 @@ these: with errors added up it foretold hundreds of corrections at λ = −.3, w
 Found: ranks agree, .90; 82% of the counts are foretold within a factor of two; 3 of 40 contracting
 cells need more corrections at larger T, against what was expected. What misses are RNNs with large
 weights whose λ is negative because units saturate: from a guess of zeros, where nothing is
-saturated, products of their Jacobians first grow, and their σ_w⁴ is not the 1 of the recursion. On a machine
-with AVX-512 one such cell is 3.5e-5 from scan, where 1e-5 was the bound: it is rounding that those
-products carry on (in float32 scan is 2.2e-5 from scan in float64, Newton 1.4e-5; in float64 the two
-agree to 3e-14).
+saturated, products of their Jacobians first grow, and their σ_w⁴ is not the 1 of the recursion.
+On a machine with AVX-512 one such cell is 3.5e-5 from scan, where 1e-5 was the bound: those
+products carry rounding on (in float32 scan is 2.2e-5 from scan in float64, Newton 1.4e-5; in
+float64 the two agree to 3e-14).
 """
 
 import math

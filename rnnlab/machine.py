@@ -1,5 +1,6 @@
 """What this process may use of the machine it runs on."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -30,8 +31,6 @@ def memory() -> int:
 def _container_limits() -> list[int]:
     found = []
     for name in _LIMITS:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
             found.append(int((_CGROUP / name).read_text()))
-        except (OSError, ValueError):  # no such file, or "max"
-            pass
     return found

@@ -124,7 +124,7 @@ class Corpus(NamedTuple):
 
 
 def sentences(text: str) -> list[str]:
-    r"""The sentences of a text, roughly: cut after . ! or ? before white space, 。！？ and line ends.
+    r"""The sentences of a text, roughly: cut after . ! or ? before white space, 。！？, line ends.
 
     >>> sentences("We met. At noon?\nYes。好！")
     ['We met.', 'At noon?', 'Yes。', '好！']
