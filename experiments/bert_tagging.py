@@ -1,6 +1,6 @@
 r"""Named entities by a BERT-Tiny, from random weights and from masked characters of the same paper.
 
-    rnnlab run --config=experiments/bert_pretraining.py --config.task.corpus=people_daily \\
+    rnnlab run --config=experiments/bert_pretraining.py --config.task.corpus=people_daily \
       --config.task.limit=0 --config.task.vocab_size=6000 --workdir=runs/daily
     rnnlab run --config=experiments/bert_tagging.py --config.pretrained=runs/daily
 
@@ -15,6 +15,12 @@ weights alone. CoNLL files: --config.task.path=TRAIN --config.task.test_path=TES
 Expected: attention sees both sides of a character, and so does better than any network that reads
 one way (tagging.py: 54.5); a start from pre-trained weights is better than one at random, most of
 all with few labels (Devlin et al. 2019, §5.3).
+Found: F1 67.2 from random weights (a table of each character's commonest label 11.9, the Bi-RNN of
+tagging.py 77.6). With 1,000 labels pre-trained weights have 35.1 and random ones 23.2; with all,
+67.7 and 67.2: they learn sooner, and the second claim is refuted. (Masked characters cost that
+BERT 5.8 nats, frequencies 6.6.)
+
+About 12 minutes on 2 cores on which more was running, 10 of them CPU time.
 """
 
 import math
