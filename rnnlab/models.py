@@ -97,7 +97,7 @@ class ManyToOne(nn.Module):
             TypeError: floats for symbols, or the other way round.
         """
         # each direction apart: from merged outputs the two ends could not be told
-        layer = _apart(self.layer) if self.pooling == "last" else self.layer
+        layer = apart(self.layer) if self.pooling == "last" else self.layer
         ys, state, _ = _run(
             self, layer, inputs, lengths, initial_state=initial_state, key=key,
             deterministic=deterministic, engine=engine,
@@ -105,7 +105,7 @@ class ManyToOne(nn.Module):
         if self.pooling == "mean":
             return _read_out(self, mean_over_time(ys, lengths)), state
         last = None if lengths is None else jnp.maximum(jnp.asarray(lengths, jnp.int32) - 1, 0)
-        return _read_out(self, _ends(self.layer, ys, last)), state
+        return _read_out(self, ends(self.layer, ys, last)), state
 
 
 class ManyToMany(nn.Module):
@@ -350,24 +350,24 @@ def mean_over_time(ys: Array, lengths: Array | None = None) -> Array:
     return ys.sum(axis=1) / steps[:, None]
 
 
-def _apart(layer: Any) -> Any:
+def apart(layer: Any) -> Any:
     """The layer with the outputs of its top directions side by side, whatever its merge."""
     if isinstance(layer, recurrence.Stack):
-        return replace(layer, layers=(*layer.layers[:-1], _apart(layer.layers[-1])))
+        return replace(layer, layers=(*layer.layers[:-1], apart(layer.layers[-1])))
     if isinstance(layer, recurrence.Bidirectional):
-        forward, backward = _apart(layer.forward), _apart(layer.backward)
+        forward, backward = apart(layer.forward), apart(layer.backward)
         return replace(layer, forward=forward, backward=backward, merge="concat")
     return layer
 
 
-def _ends(layer: Any, ys: Array, last: Array | None, reverse: bool = False) -> Array:
-    """h (B, H) where each direction has seen everything, merged; ys are of ``_apart(layer)``."""
+def ends(layer: Any, ys: Array, last: Array | None, reverse: bool = False) -> Array:
+    """h (B, H) where each direction has seen everything, merged; ys are of :func:`apart`."""
     if isinstance(layer, recurrence.Stack):
-        return _ends(layer.layers[-1], ys, last, reverse)
+        return ends(layer.layers[-1], ys, last, reverse)
     if isinstance(layer, recurrence.Bidirectional):
-        split = _apart(layer.forward).output_size
-        ahead = _ends(layer.forward, ys[..., :split], last, reverse)
-        back = _ends(layer.backward, ys[..., split:], last, not reverse)
+        split = apart(layer.forward).output_size
+        ahead = ends(layer.forward, ys[..., :split], last, reverse)
+        back = ends(layer.backward, ys[..., split:], last, not reverse)
         return recurrence.MERGES[layer.merge](ahead, back)
     if reverse:
         return ys[:, 0]

@@ -32,7 +32,8 @@ def results(train: Train, state: TrainState, told: Any, data: Any) -> dict[str, 
         status ("solved", "finished", "diverged"), steps, solved_at and diverged_at (steps; inf:
         never), the last scores, the task's memoryless baseline, the number of parameters and
         their SHA-256; for one that diverged overflow_at_t, the first time step whose state is not
-        finite in the forward pass of the batch it diverged on (−1: the forward pass is finite).
+        finite in the forward pass of the batch it diverged on (−1: the forward pass is finite, or
+        the model is not one cell, one way, without an embedding).
     """
     setup, step = train.setup, int(state.step)
     status = STATUS[int(state.status)]
@@ -53,11 +54,12 @@ def results(train: Train, state: TrainState, told: Any, data: Any) -> dict[str, 
 
 
 def _overflow_at(train: Train, state: TrainState, data: Any) -> int:
-    batch, start = train.window(state, data)
-    if not isinstance(train.setup.model.layer, recurrence.CellLayer):
+    model = train.setup.model
+    if not isinstance(model.layer, recurrence.CellLayer) or getattr(model, "embedding_size", 0):
         return -1
+    batch, start = train.window(state, data)
     ys, _ = recurrence.unroll(
-        train.setup.model.layer.cell,
+        model.layer.cell,
         state.params["params"]["recurrent"],
         _features(train.setup, batch.inputs),
         initial_state=start,

@@ -22,6 +22,7 @@ TASKS = {
     "movie_reviews": ("reviews", "MovieReviews"),
     "sentiment": ("sentiment", "Sentiment"),
     "tagging": ("tagging", "Tagging"),
+    "translation": ("translation", "Translation"),
     "review_pieces": (".bert.finetuning", "ReviewPieces"),
     "tag_pieces": (".bert.finetuning", "TagPieces"),
 }
