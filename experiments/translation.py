@@ -283,6 +283,7 @@ def claims(table: Table) -> list[Claim]:
               f"Bi-LSTM: mean rank correlation of the place looked at with the place said at least "
               f"{ALONG}", "holds", moves),
         Claim("Twenty thousand words suffice for what is published", "Yao & Zweig 2015 (arXiv "
-              "1506.00196)", f"Bi-LSTM with attention: at most {100 * PUBLISHED:.1f}% of words wrong",
+              "1506.00196)", "Bi-LSTM with attention: at most "
+              f"{100 * PUBLISHED:.1f}% of words wrong",
               "refuted", published),
     ]  # fmt: skip

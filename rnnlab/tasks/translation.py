@@ -277,7 +277,7 @@ def edit_distance(a: Array, a_lengths: Array, b: Array, b_lengths: Array) -> Arr
 
     def row(above: Array, at: tuple[Array, Array]) -> tuple[Array, None]:
         i, tokens = at
-        replaced = above[:, :-1] + (tokens[:, None] != b)
+        replaced = above[:, :-1] + (tokens[:, None] != b).astype(above.dtype)
         best = jnp.minimum(above[:, 1:] + 1, replaced)
         best = jnp.concatenate([jnp.full_like(best[:, :1], i + 1), best], axis=1)
         best = jax.lax.cummin(best - places, axis=1) + places
