@@ -2,7 +2,7 @@
 
     rnnlab run --config=experiments/translation.py
     rnnlab run --config=experiments/translation.py --config.task.path=PAIRS.tsv   # your own pairs
-    rnnlab predict DIR --text=recurrent                                           # R IH K ER AH N T
+    rnnlab predict DIR --text=gradient                                            # G R EY D IY AH N T
 
 20,000 words of the CMU Pronouncing Dictionary (rnnlab[data]) of at most 16 letters and sounds, the
 first 2,000 of those held out; a Bi-RNN, Bi-LSTM and Bi-GRU of H = 64 a direction read, a cell of
@@ -15,6 +15,12 @@ Expected: one vector holds a short word and not a long one, and attention mends 
 2014; Bahdanau et al. 2015, Fig. 2); a simple RNN's vector holds less than an LSTM's (the notes:
 LSTM for translation); attention moves along the word; 20,000 words and H = 64 are short of what is
 published for the whole dictionary, 23.6% of words wrong (Yao & Zweig 2015).
+Found: all of it. Token errors with attention and without: LSTM 12.0% and 26.2%, GRU 11.8 and 25.4,
+RNN 13.4 and 35.7 (one sound a letter: 51.2). From words of 5 letters to those of 10 and more it
+grows by 16 points where all passes through one vector, and falls by 3 with attention, which takes
+nearly all of the gates' advantage. 46% of words are not right.
+
+About 6 minutes on 2 cores (measured with other work on them).
 """
 
 from functools import lru_cache

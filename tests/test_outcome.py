@@ -84,6 +84,14 @@ def test_overflow_at_t_is_the_first_step_that_is_not_finite(window):
     assert found["overflow_at_t"] == expected
 
 
+def test_where_an_embedding_model_overflowed_is_not_asked():
+    task = {"name": "tagging", "limit": 20, "max_length": 6, "embedding_size": 3}
+    train, state = begun(cell="rnn-tanh", task=task)
+    state = state._replace(status=jnp.int32(DIVERGED))
+    data = train.setup.task.load()
+    assert outcome.results(train, state, told(loss=math.nan), data)["overflow_at_t"] == -1
+
+
 @pytest.mark.parametrize(
     ("cell", "task", "options"),
     [
