@@ -21,6 +21,7 @@ TASKS = {
     "sentence_pairs": (".bert.pretraining", "SentencePairs"),
     "movie_reviews": ("reviews", "MovieReviews"),
     "tagging": ("tagging", "Tagging"),
+    "series_classes": ("series_classes", "SeriesClasses"),
     "review_pieces": (".bert.finetuning", "ReviewPieces"),
     "tag_pieces": (".bert.finetuning", "TagPieces"),
 }
