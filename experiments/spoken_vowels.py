@@ -16,6 +16,12 @@ having heard the first tenth, two tenths ... of each utterance: they answer in r
 Expected, from the notes' table (a GRU for speech) and claim 18: a GRU does as well as an LSTM with
 three quarters of its recurrent parameters. Published: 94.1% (Kudo et al. 1999, by hand-made
 regions), 97 to 99% by convolutions beside an LSTM (Karim et al. 2019, arXiv 1801.04503).
+
+Found, in 2 minutes on 2 cores: so it is; GRU 97.6%, RNN 96.8%, LSTM 96.5%, Bi-RNN 98.4%, Bi-LSTM
+and Bi-GRU 98.1%; on means over time 95.7%, by warping 95.9%. Against what was expected, a Bi-GRU
+does come to 97%, and half an utterance is not enough (GRU 74.9%, trained on whole ones). Reading
+both ways helps RNN and LSTM by 1.6 points, the GRU by .5. Rate, size and updates were seen to do
+before, on a fifth of the utterances to learn from (--config.task.held_out=validation).
 """
 
 from functools import lru_cache
@@ -37,7 +43,7 @@ REPRODUCE = False  # the set of `rnnlab reproduce` is full
 ONE_WAY = {"RNN": "rnn-tanh", "LSTM": "lstm", "GRU": "gru"}
 LINES = {f"{way}{name}": f"{way.lower()}{cell}" for way in ("", "Bi-")
          for name, cell in ONE_WAY.items()}  # fmt: skip
-ANSWERS = {"linear": "mean over time, linear", "warping": "nearest by time warping"}
+ANSWERS = {"linear": "linear, mean over time", "warping": "nearest by time warping"}
 SHARES = tuple(k / 10 for k in range(1, 11))  # of an utterance, heard
 PAR = 0.015  # of the accuracy: about a standard error of 370 utterances
 HELP = 0.01  # of the accuracy: what counts as help
@@ -134,7 +140,9 @@ def heard_of(lengths: Any, share: float) -> Any:
     >>> heard_of(jnp.array([7, 20]), 0.3).tolist()
     [3, 6]
     """
-    return jnp.maximum(1, jnp.ceil(share * lengths - 1e-4)).astype(jnp.int32)
+    return jnp.maximum(1, jnp.ceil(share * jnp.asarray(lengths, jnp.float32) - 1e-4)).astype(
+        jnp.int32
+    )
 
 
 # ---- answers without a network -----------------------------------------------------------------
@@ -151,15 +159,17 @@ def answered(task: Any) -> dict[str, float]:
         for rows, lengths in ((data.train, data.lengths), (data.test, data.test_lengths))
     ]
     linear = LogisticRegression(max_iter=5000).fit(means[0], data.labels).predict(means[1])
-    nearest = np.concatenate(
-        [
-            warped(data.test[i : i + 32], data.test_lengths[i : i + 32], data.train, data.lengths)
-            .argmin(axis=1)
-            for i in range(0, len(data.test), 32)
-        ]
-    )  # fmt: skip
-    said = {"linear": linear, "warping": data.labels[nearest]}
+    said = {"linear": linear, "warping": nearest(data)}
     return {name: float((own == data.test_labels).mean()) for name, own in said.items()}
+
+
+def nearest(data: Any) -> np.ndarray:
+    """The labels (M,) of the series to learn from that are nearest to those held out."""
+    found = []
+    for i in range(0, len(data.test), 32):  # as many as the memory holds
+        xs, lengths = data.test[i : i + 32], data.test_lengths[i : i + 32]
+        found.append(warped(xs, lengths, data.train, data.lengths).argmin(axis=1))
+    return data.labels[np.concatenate(found)]
 
 
 def warped(xs: np.ndarray, x_lengths: Any, ys: np.ndarray, y_lengths: Any) -> np.ndarray:
@@ -232,16 +242,21 @@ def _accuracy(table: Table) -> tuple[Any, str]:
 
 def _curves(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 2, size=(10.4, 3.8), share_y=True)
+    linear, own = table.stack("accuracy_linear")[0], table[0].config["training"]
+    told = [curves.learning_curves(of(table, line), "accuracy")[1] for line in there(table)]
+    floor = np.floor(20 * min(linear, *(values.min() for values in told))) / 20
     for ax, (title, way) in zip(axes[0], {"one way": "", "both ways": "Bi-"}.items(), strict=True):
-        own = [line for line in LINES if line.startswith("Bi-") == bool(way)]
+        names = [line for line in LINES if line.startswith("Bi-") == bool(way)]
         ends = [
             curves.draw(ax, of(table, line), "accuracy", line, index)
-            for index, line in enumerate(own)
+            for index, line in enumerate(names)
             if line in there(table)
         ]
-        steps = table[0].config["training"]["steps"]
-        ax.set(xlabel="updates", xlim=(0, steps), ylim=(0, 1))
-        curves.baseline(ax, table.stack("accuracy_linear")[0], ANSWERS["linear"])
+        ticks = [own["eval_every"] * k for k in (1, 2, 5, 10, 30, 100)]
+        curves.length_axis(ax, [tick for tick in ticks if tick <= own["steps"]], "updates")
+        ax.set(xlim=(own["eval_every"], own["steps"]), ylim=(floor, 1))
+        plots.theory_line(ax, np.array(ax.get_xlim()), np.full(2, linear))
+        ends.append(plots.End(own["steps"], linear, ANSWERS["linear"], plots.COLOURS[0]))
         plots.title(ax, title)
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("accuracy, series held out")
