@@ -137,7 +137,9 @@ def claims(table: Table) -> list[Claim]:
     few, most = min(limits, key=lambda n: n or math.inf), max(limits, key=lambda n: n or math.inf)
 
     def of(limit: int) -> dict[str, float]:
-        return {start: float(np.mean(m.stack("f1"))) for start, m in starts.lines(table, limit).items()}
+        return {
+            start: float(np.mean(m.stack("f1"))) for start, m in starts.lines(table, limit).items()
+        }
 
     def helps(limit: int) -> tuple[bool, str]:
         found = of(limit)

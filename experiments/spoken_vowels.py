@@ -154,13 +154,15 @@ def answered(task: Any) -> dict[str, float]:
     from sklearn.linear_model import LogisticRegression
 
     data = task.load()
-    means = [
-        rows.sum(axis=1) / lengths[:, None]
-        for rows, lengths in ((data.train, data.lengths), (data.test, data.test_lengths))
-    ]
-    linear = LogisticRegression(max_iter=5000).fit(means[0], data.labels).predict(means[1])
+    learn, judge = means(data.train, data.lengths), means(data.test, data.test_lengths)
+    linear = LogisticRegression(max_iter=5000).fit(learn, data.labels).predict(judge)
     said = {"linear": linear, "warping": nearest(data)}
     return {name: float((own == data.test_labels).mean()) for name, own in said.items()}
+
+
+def means(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The mean over its own steps (N, D) of each padded series (N, T, D)."""
+    return rows.sum(axis=1) / lengths[:, None]
 
 
 def nearest(data: Any) -> np.ndarray:

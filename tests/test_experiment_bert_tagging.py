@@ -54,9 +54,7 @@ def test_claims_can_come_out_the_other_way():
             limited, warm = own["task.limit"] == loaded.module.FEW, bool(own["start.path"])
             f1 = (few if warm else 0.30) if limited else (started if warm else random)
             nested = records.with_overrides(config.to_dict(), own)
-            members.append(
-                records.Member(index, own, nested, 0.0, {"f1": f1, "lookup_f1": lookup})
-            )
+            members.append(records.Member(index, own, nested, 0.0, {"f1": f1, "lookup_f1": lookup}))
         found = []
         for claim in loaded.module.claims(records.Table(members)):
             try:

@@ -78,6 +78,7 @@ def test_the_other_answers_equal_loops():
         [rows[:n].mean(axis=0) for rows, n in zip(series, lengths, strict=True)]
         for series, lengths in ((data.train, data.lengths), (data.test, data.test_lengths))
     ]
+    assert np.allclose(MODULE.means(data.train, data.lengths), parts[0], atol=1e-6)
     linear = LogisticRegression(max_iter=5000).fit(parts[0], data.labels)
     said = linear.predict(parts[1])
     found = MODULE.answered(task)
