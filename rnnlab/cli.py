@@ -415,8 +415,7 @@ def _predict(args: list[str]) -> int:
         found = prediction.load(dirs[0], None if member == -1 else member)
         texts = [str(text)]
         if file is not None:
-            lines = files.read_text(str(files.existing(file))).splitlines()
-            texts = [line for line in lines if line.strip()]
+            texts = prediction.asked(found, files.read_text(str(files.existing(file))))
         if fv["stream"].value:
             for line in texts:
                 for token, said in prediction.streamed(found, line):

@@ -51,7 +51,8 @@ PREDICT_HELP = """\
 rnnlab predict DIR --text=TEXT | --file=FILE [options]
 
 Ask a trained member of a run: the entities in a text, whether a review is good, how well a text is
-foretold, or how it goes on; of a series of numbers, the next one. A line a text.
+foretold, or how it goes on; of a series of numbers, the next one or its class. A line a text; of a
+.ts file, a line a series.
 
   --text=TEXT                     the text
   --file=FILE                     a text on each line of a UTF-8 file

@@ -7,6 +7,7 @@ A task whose members can be asked has, beside :class:`rnnlab.tasks.base.Task`,
     whole                          true where an answer needs the whole text: no streams
     say(tokens, outputs) -> str    the answer in words, from outputs (T, …), or (O,) for many to one
     label(output) -> str           one step's answer alone, for streams; of a task that has them
+    texts(lines) -> list[str]      what a file asks about, where that is not every line of it
     feeds_back, decode(values)     whether outputs are inputs of the next step, and what they are
 """
 
@@ -63,6 +64,13 @@ def _best(run_dir: Any) -> int:
     if not scores:
         raise UserError(f"{run_dir} has no finished member that has not diverged")
     return min(scores, key=lambda index: scores[index])
+
+
+def asked(predictor: Predictor, content: str) -> list[str]:
+    """The texts of a file: its lines, those without anything left out."""
+    lines = [line for line in content.splitlines() if line.strip()]
+    task = predictor.task
+    return task.texts(lines) if hasattr(task, "texts") else lines
 
 
 def answers(predictor: Predictor, texts: Sequence[str]) -> list[str]:

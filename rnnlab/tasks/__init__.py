@@ -23,6 +23,7 @@ TASKS = {
     "sentiment": ("sentiment", "Sentiment"),
     "tagging": ("tagging", "Tagging"),
     "translation": ("translation", "Translation"),
+    "series_classes": ("series_classes", "SeriesClasses"),
     "review_pieces": (".bert.finetuning", "ReviewPieces"),
     "tag_pieces": (".bert.finetuning", "TagPieces"),
 }

@@ -24,20 +24,21 @@ def existing(path: str) -> Path:
     return file
 
 
-def packaged(package: str, inner: str, what: str) -> Path:
+def packaged(package: str, inner: str, what: str, *others: str) -> Path:
     """The path of a file or folder that an installed package brings, the package not imported.
 
     Args:
         inner: its place inside the package. what: what it is, for the message.
+        others: packages that bring the same, where the first is not there.
     Raises:
         ValueError: it is not installed.
     """
-    spec = importlib.util.find_spec(package)
-    folders = spec.submodule_search_locations if spec else None
-    found = Path(folders[0]) / inner if folders else None
-    if found is None or not found.exists():
-        raise ValueError(f"{what} come with the package {package}: pip install 'rnnlab[data]'")
-    return found
+    for name in (package, *others):
+        spec = importlib.util.find_spec(name)
+        folders = spec.submodule_search_locations if spec else None
+        if folders and (found := Path(folders[0]) / inner).exists():
+            return found
+    raise ValueError(f"{what} come with the package {package}: pip install 'rnnlab[data]'")
 
 
 def checked(content: bytes, expected: str, what: str) -> bytes:

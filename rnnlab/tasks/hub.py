@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 else:
     Array = Any  # as in base.py
 
+_SPLIT_SEED = 0
+
 # of tables; suffix: (the reader of datasets.Dataset, its options)
 _READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("from_csv", {}),
@@ -228,6 +230,24 @@ def shuffled_indices(key: Array, n: int, position: Any, batch_size: int) -> Arra
     batches = n // batch_size
     order = jax.random.permutation(jax.random.fold_in(key, position // batches), n)
     return jax.lax.dynamic_slice(order, (position % batches * batch_size,), (batch_size,))
+
+
+def split_by_class(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """(training, held out) rows, of every class at least one of each, both in random order.
+
+    The same for the same labels (N,), in every run.
+
+    >>> [rows.tolist() for rows in split_by_class(np.array([0, 1, 0, 1, 0]), 0.3)]
+    [[4, 2, 1], [0, 3]]
+    """
+    rng = np.random.default_rng(_SPLIT_SEED)
+    train, test = [], []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        held = min(max(round(share * len(rows)), 1), len(rows) - 1)
+        test.append(rows[:held])
+        train.append(rows[held:])
+    return rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from rnnlab import losses
 from rnnlab.errors import unknown
 from rnnlab.tasks.base import Batch, Goal
 from rnnlab.tasks.files import checked, packaged
-from rnnlab.tasks.hub import shuffled_indices
+from rnnlab.tasks.hub import shuffled_indices, split_by_class
 
 Array = jax.Array
 
@@ -27,7 +27,6 @@ SOURCES = {"digits": (8, 16), "mnist": (28, 255), "fashion": (28, 255)}
 CLASSES = 10
 FASHION = "/usr/share/datasets/fashion-mnist"  # where Debian's dataset-fashion-mnist puts it
 _MNIST_SHA256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
-_SPLIT_SEED = 0
 _TEST_SHARE = 0.2
 
 
@@ -134,7 +133,7 @@ class PixelDigits:
             data = _read_fashion(self.path or FASHION)
         else:
             images, labels = _read_digits() if self.source == "digits" else _read_mnist()
-            train, test = _split(labels, self.test_share)
+            train, test = split_by_class(labels, self.test_share)
             data = Images(images[train], labels[train], images[test], labels[test])
         if self.permuted:
             order = np.random.default_rng(self.permutation_seed).permutation(self.length)
@@ -171,18 +170,6 @@ class PixelDigits:
             "loss": losses.cross_entropy(outputs, batch.targets, batch.mask),
             "accuracy": losses.accuracy(outputs, batch.targets, batch.mask),
         }
-
-
-def _split(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """(training, held out) rows, of every class at least one held out, both in random order."""
-    rng = np.random.default_rng(_SPLIT_SEED)
-    train, test = [], []
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        held = min(max(round(share * len(rows)), 1), len(rows) - 1)
-        test.append(rows[:held])
-        train.append(rows[held:])
-    return rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
 
 
 def _read_digits() -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,300 @@
+"""Which class a series is of: vowels, gestures, outlines; of any length and many channels."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnlab import losses
+from rnnlab.errors import unknown
+from rnnlab.tasks import series_files
+from rnnlab.tasks.base import Goal, RaggedBatch
+from rnnlab.tasks.files import checked, packaged
+from rnnlab.tasks.hub import shuffled_indices, split_by_class
+from rnnlab.tasks.series_files import Labelled, values_of
+
+Array = jax.Array
+
+# source: SHA-256 of its two files, the same in sktime 1.2.0 and aeon 1.6.0
+SOURCES = {
+    "JapaneseVowels": (
+        "68a430eabd919cc77f40b1f5f3bc0dcafacc1486bca9260785aeb7d262cc78cd",
+        "b3d41d6a0ca3bcad3afb9ca7d4365382aa51341e2e58bae2a574babdda5b9462",
+    ),
+    "BasicMotions": (
+        "8dc43cc6306cb679c888c01e26f91772ac4441a916da43bac8b79734a538b9d6",
+        "79213102bc6fca1a398ad98ce1185dff0208fa3d1465e687f48288946b0ff8dc",
+    ),
+    "ItalyPowerDemand": (
+        "341269cb7e6cef96846b30e774580beec79addb93848ba360145219115a74b7c",
+        "26122451f87dd0387ef90b18bc8a86c041371b8a1c068004922b939971247144",
+    ),
+    "GunPoint": (
+        "f842401779fd9800d247d8b33121a1a4643710a19b24917dbdd9a060ca8630d5",
+        "79332750788a6227b325b96bd0d70130c8eb707b9731f8d7dec62b7a7d36017e",
+    ),
+    "ArrowHead": (
+        "a83c470aaf611a5f5284377cce27a5fc9f6292bc3d110257b0fd4905ced5ee72",
+        "5417dab42626d41df5e435bb22458c2df40dfad4bcd3b59559bbe72e20e84904",
+    ),
+    "OSULeaf": (
+        "86b9d6e860414ffd26cebc62fff84ffb37fa588ef3e5bf79e4094a437c36ddfc",
+        "6c549dd354f9e42d5985fa5fab75321ca9acefc7873457e71467fc8a31f107ce",
+    ),
+    "ACSF1": (
+        "0646b90dc4843e02baed6b2ba345c5601a4991b6796565489cef1b2d92a7537b",
+        "93e8aaeb44a10af181d24a156e60da7021193cd990ca28f263fccf3b905bfebf",
+    ),
+}
+HELD_OUT = ("test", "validation")
+
+
+class Padded(NamedTuple):
+    """Series in units of the training steps' standard deviation, a channel each; 0 past the end."""
+
+    train: np.ndarray  # (N, T, D) float32
+    lengths: np.ndarray  # (N,) int32
+    labels: np.ndarray  # (N,) int32
+    test: np.ndarray  # (M, T, D) float32
+    test_lengths: np.ndarray  # (M,) int32
+    test_labels: np.ndarray  # (M,) int32
+
+
+class _Read(NamedTuple):
+    data: Padded
+    classes: tuple[str, ...]
+    mean: np.ndarray  # (D,) of all steps to learn from
+    spread: np.ndarray  # (D,), 1 for a channel that never changes
+
+
+@dataclass(frozen=True)
+class SeriesClasses:
+    """One class a series (T_n, D), asked after its last step.
+
+    x_d ← (x_d − mean_d) / std_d, over all steps of the series to learn from.
+
+    Args:
+        source: of ``rnnlab[data]``: "JapaneseVowels" (270 to learn from and 370 held out, 12
+            channels of 7 to 29 steps: which of nine men says /ae/; Kudo et al. 1999),
+            "BasicMotions" (40 and 40, 6 x 100, 4 classes), "ItalyPowerDemand" (67 and 1,029, 24
+            steps, 2), "GunPoint" (50 and 150, 150, 2), "ArrowHead" (36 and 175, 251, 3), "OSULeaf"
+            (200 and 242, 427, 6), "ACSF1" (100 and 100, 1,460, 10). Each with its own split.
+        path: a .ts file of your own to learn from (:mod:`rnnlab.tasks.series_files`), in place of
+            ``source``.
+        test_path: one to be judged by; empty: a share of ``path`` is held out.
+        test_share: that share, class by class, drawn with a fixed seed; also of "validation".
+        held_out: "test", or "validation": ``test_share`` of the series to learn from, to choose
+            numbers by.
+        max_length: T; what a series has past it is cut off. 0: the longest.
+        solved_at: the accuracy that counts as solved.
+
+    >>> task = SeriesClasses()
+    >>> data = task.load()
+    >>> task.batch(data, jax.random.key(0), 0, batch_size=4).inputs.shape
+    (4, 29, 12)
+    >>> len(data.train), len(data.test), task.classes[-1]
+    (270, 370, '9')
+    """
+
+    name: ClassVar[str] = "series_classes"
+
+    source: str = "JapaneseVowels"
+    path: str = ""
+    test_path: str = ""
+    test_share: float = 0.2
+    held_out: str = "test"
+    max_length: int = 0
+    solved_at: float = 0.95
+
+    def __post_init__(self) -> None:
+        for what, value, known in (("source", self.source, SOURCES),
+                                   ("held_out", self.held_out, HELD_OUT)):  # fmt: skip
+            if value not in known:
+                raise ValueError(unknown(what, value, known))
+        if self.test_path and not self.path:
+            raise ValueError(f"test_path={self.test_path!r} needs a path to learn from")
+        if not 0 < self.test_share < 1:
+            raise ValueError(f"test_share must be between 0 and 1, got {self.test_share}")
+        if self.max_length < 0:
+            raise ValueError(f"max_length must be 0 (the longest) or more, got {self.max_length}")
+        if not 0 < self.solved_at <= 1:
+            raise ValueError(f"solved_at must be above 0 and at most 1, got {self.solved_at}")
+
+    @property
+    def length(self) -> int:
+        """T, the longest series or ``max_length``."""
+        return self.load().train.shape[1]
+
+    @property
+    def input_size(self) -> int:
+        """D, channels."""
+        return self.load().train.shape[2]
+
+    @property
+    def output_size(self) -> int:
+        """O, classes."""
+        return len(self.classes)
+
+    @property
+    def symbols(self) -> bool:
+        """Values are real numbers."""
+        return False
+
+    @property
+    def loss(self) -> str:
+        """Cross-entropy."""
+        return "cross_entropy"
+
+    @property
+    def many_to_one(self) -> bool:
+        """One class a series."""
+        return True
+
+    @property
+    def goal(self) -> Goal:
+        """The accuracy reaches ``solved_at``."""
+        return Goal("accuracy", self.solved_at, at_most=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names, in the order of the file's header."""
+        return _read(self).classes
+
+    def load(self) -> Padded:
+        """Both parts, standardised by the first and padded to T.
+
+        Raises:
+            ValueError: the source is not installed, or a file that does not fit, or two files that
+                do not fit together. FileNotFoundError: no file at a path.
+        """
+        return _read(self).data
+
+    def baseline(self, data: Padded) -> float:
+        """H(class) of the series to learn from, in nats."""
+        p = np.bincount(data.labels) / len(data.labels)
+        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+
+    def batch(self, data: Padded, key: Array, index: Any, batch_size: int) -> RaggedBatch:
+        """Series in the order of :func:`rnnlab.tasks.hub.shuffled_indices`."""
+        rows = shuffled_indices(key, len(data.train), index, batch_size)
+        return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
+
+    def test(self, data: Padded, key: Array, batch_size: int) -> RaggedBatch:
+        """The first ``batch_size`` series held out, all where there are fewer."""
+        return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:]))
+
+    def score(self, outputs: Array, batch: RaggedBatch) -> dict[str, Array]:  # type: ignore[override]
+        """The "loss" in nats and "accuracy" of logits (B, O)."""
+        return {
+            "loss": losses.cross_entropy(outputs, batch.targets, batch.mask),
+            "accuracy": losses.accuracy(outputs, batch.targets, batch.mask),
+        }
+
+    # ---- for predictions, see rnnlab.prediction ----
+
+    def texts(self, lines: list[str]) -> list[str]:
+        """The series among the lines of a file, a .ts file's header left out."""
+        return [line for line in lines if line.strip()[:1] not in ("@", "#", "%", "")]
+
+    def tokens(self, text: str) -> list[str]:
+        """The steps of a series as a .ts file has it, each its channels' values; a class is left.
+
+        Raises:
+            ValueError: another number of channels, or a value that is no finite number.
+
+        >>> SeriesClasses("ItalyPowerDemand").tokens("0.5, 1,2.25:1")
+        ['0.5', '1.0', '2.25']
+        """
+        channels, D = text.split(":"), self.input_size
+        if len(channels) == D + 1 and channels[-1].strip() in self.classes:
+            channels = channels[:-1]
+        values = values_of(channels, D, "a series")
+        return [",".join(map(repr, step)) for step in values.tolist()]
+
+    def encode(self, tokens: list[str]) -> np.ndarray:
+        """Steps (T, D) float32 as the model reads them, standardised."""
+        values = np.array([[float(value) for value in step.split(",")] for step in tokens])
+        read = _read(self)
+        return ((values - read.mean) / read.spread).astype(np.float32)
+
+    def say(self, tokens: list[str], outputs: Array) -> str:
+        """The class, and how sure: from logits (O,)."""
+        del tokens
+        return self.label(outputs)
+
+    def label(self, output: Array) -> str:
+        """The class so far, and how sure.
+
+        >>> SeriesClasses("ItalyPowerDemand").label(jnp.array([0.0, 1.0]))
+        '2 0.73'
+        """
+        p = jax.nn.softmax(output)
+        return f"{self.classes[int(p.argmax())]} {float(p.max()):.2f}"
+
+
+def _batch(series: Array, lengths: Array, labels: Array) -> RaggedBatch:
+    return RaggedBatch(series, labels, jnp.ones(labels.shape, bool), lengths)
+
+
+def _packaged(source: str, part: str, digest: str) -> Labelled:
+    file = packaged(
+        "sktime", f"datasets/data/{source}/{source}_{part}.ts", f"the series of {source!r}", "aeon"
+    )
+    return series_files.read(file, checked(file.read_bytes(), digest, f"{file} is another file"))
+
+
+def _parts(task: SeriesClasses) -> tuple[Labelled, Labelled]:
+    """Series to learn from, and to be judged by."""
+    if not task.path:
+        learn, judge = (
+            _packaged(task.source, part, digest)
+            for part, digest in zip(("TRAIN", "TEST"), SOURCES[task.source], strict=True)
+        )
+    elif task.test_path:
+        learn, judge = series_files.read(task.path), series_files.read(task.test_path)
+        sizes = [(own.series[0].shape[1], own.classes) for own in (learn, judge)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"{task.path} and {task.test_path} must have the same channels and classes, got "
+                f"{sizes[0][0]} of {', '.join(sizes[0][1])} and {sizes[1][0]} of "
+                f"{', '.join(sizes[1][1])}"
+            )
+    else:
+        learn, judge = _split(series_files.read(task.path), task.test_share)
+    if task.held_out == "validation":
+        learn, judge = _split(learn, task.test_share)
+    return learn, judge
+
+
+def _split(whole: Labelled, share: float) -> tuple[Labelled, Labelled]:
+    counts = np.bincount(whole.labels, minlength=len(whole.classes))
+    if counts.min() < 2:
+        raise ValueError(f"two series or more of class {whole.classes[counts.argmin()]!r} are "
+                         f"needed to hold one out, got {counts.min()}")  # fmt: skip
+    rows = split_by_class(whole.labels, share)
+    one, other = (
+        Labelled(tuple(whole.series[i] for i in own), whole.labels[own], whole.classes)
+        for own in rows
+    )
+    return one, other
+
+
+@lru_cache(maxsize=8)  # every method and member reads the same series
+def _read(task: SeriesClasses) -> _Read:
+    parts = _parts(task)
+    steps = np.concatenate(parts[0].series)
+    mean, spread = steps.mean(axis=0), steps.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    longest = max(len(own) for part in parts for own in part.series)
+    T = min(longest, task.max_length or longest)
+    found = []
+    for part in parts:
+        lengths = np.array([min(len(own), T) for own in part.series], np.int32)
+        rows = np.zeros((len(lengths), T, len(mean)), np.float32)
+        for row, own, length in zip(rows, part.series, lengths, strict=True):
+            row[:length] = ((own - mean) / spread)[:length]
+        found += [rows, lengths, part.labels]
+    return _Read(Padded(*found), parts[0].classes, mean, spread)
