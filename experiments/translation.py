@@ -2,7 +2,7 @@
 
     rnnlab run --config=experiments/translation.py
     rnnlab run --config=experiments/translation.py --config.task.path=PAIRS.tsv   # your own pairs
-    rnnlab predict DIR --text=gradient                                            # G R EY D IY AH N T
+    rnnlab predict DIR --text=gradient  # G R EY D IY AH N T
 
 20,000 words of the CMU Pronouncing Dictionary (rnnlab[data]) of at most 16 letters and sounds, the
 first 2,000 of those held out; a Bi-RNN, Bi-LSTM and Bi-GRU of H = 64 a direction read, a cell of
