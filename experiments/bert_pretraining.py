@@ -10,7 +10,7 @@ of 600 updates stayed at chance.) Two initialisations of the attention's kernels
 orthogonal, trained as one program. ":full" is BERT-Small, pairs of 128 tokens, 256 a batch, all of
 the texts, for a GPU.
 
-About 5.5 minutes on 2 cores (measured in two halves, the second resumed: 5.9 with both starts).
+About 4 minutes on 2 cores.
 
 Expected: masked words below the loss of their frequencies; what follows told more often than by
 chance, by orthogonal kernels sooner. Found, after 1,000 updates: frequencies 6.59 nats, N(0, .02)

@@ -14,8 +14,9 @@ Found, with the weights that bert_pretraining reached in 1,000 updates from orth
 (``--config.weights`` of its default run, ``--config.member=1``; half a minute on one core): mean
 gap .054, random weights .011, place alone .010, p = .0005; the nearest sentence has the same sense
 in 74% of the cases, 58% and 54% beside it. By word: present .107, may .084, bank .025, and
-interest -.0001 (random weights .002), so that "of every word" is refuted: 3 of 4. Pre-training here
-(700 updates) was not timed.
+interest -.0001 (random weights .002), so that "of every word" is refuted: 3 of 4. With its own
+pre-training (700 updates; 2 minutes on 2 cores in all): mean gap .030, random weights .010, place
+alone .008, p = .0005; 72% of the nearest, 69% and 53% beside it; all of the 4 words.
 """
 
 from functools import lru_cache
