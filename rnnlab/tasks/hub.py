@@ -238,7 +238,7 @@ def split_by_class(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.nda
     The same for the same labels (N,), in every run.
 
     >>> [rows.tolist() for rows in split_by_class(np.array([0, 1, 0, 1, 0]), 0.3)]
-    [[4, 2, 1], [0, 3]]
+    [[0, 1, 2], [3, 4]]
     """
     rng = np.random.default_rng(_SPLIT_SEED)
     train, test = [], []
