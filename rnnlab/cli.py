@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import re
+import select
 import shlex
 import signal
 import sys
@@ -40,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status.
 
     0: done; 1: a verdict is unexpected or undecided under --strict, or the disk is full; 2: the
-    command cannot be carried out as given; 130 and 143: interrupted by Ctrl-C and by SIGTERM.
+    command cannot be carried out as given; 130 and 143: interrupted by Ctrl-C and by SIGTERM; 141:
+    nobody reads the output any more (``| head``).
     """
     args = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
@@ -65,9 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         with _sigterm():
-            return run(rest)
+            status = run(rest)
+            sys.stdout.flush()
+            return status
     except (UserError, flags.Error) as error:
         return _fail(str(error))
+    except BrokenPipeError:
+        if not _unread():
+            raise
+        return 141
     except OSError as error:
         if error.errno in NO_SPACE:
             again = f"free some and give the same command: {_again(args)}"
@@ -80,6 +88,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         runs = command in ("run", "reproduce")
         where = "; finished members are kept, go on with" if runs else ""
         return _fail(f"interrupted{where}: {_again(args)}" if where else "interrupted", code)
+
+
+def _unread() -> bool:
+    """Whether nobody reads the output any more; what is left of it is then thrown away."""
+    output = sys.stdout.fileno()
+    asked = select.poll()
+    asked.register(output, 0)
+    if not any(event & select.POLLERR for _, event in asked.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # or Python complains again at its end
+    return True
 
 
 def _fail(message: str, status: int = 2) -> int:

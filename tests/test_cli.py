@@ -419,3 +419,14 @@ def test_the_real_command_fails_in_one_line():
     assert done.returncode == 2
     assert done.stderr.startswith("rnnlab: unknown config key 'task.TT'")
     assert "Traceback" not in done.stderr
+
+
+def test_output_that_nobody_reads_ends_the_command_quietly():
+    asked = subprocess.Popen(
+        [sys.executable, "-m", "rnnlab", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert asked.stdout is not None
+    asked.stdout.close()
+    assert asked.stderr is not None
+    assert (asked.stderr.read(), asked.wait()) == (b"", 141)
+    asked.stderr.close()
