@@ -143,11 +143,14 @@ class End:
 def _quantiles(values: np.ndarray) -> np.ndarray:
     """10%, 50% and 90% over members, (3, points), NaN left out; −inf counts as smallest.
 
-    Order statistics without interpolation, which −inf would turn to NaN.
+    The outer ones are order statistics without interpolation, which −inf would turn to NaN. The
+    median of an even number is the mean of the middle two, −inf where one of them is.
     """
-    known = np.sum(~np.isnan(values), axis=0)
-    places = np.round(np.multiply.outer([0.1, 0.5, 0.9], np.maximum(known - 1, 0))).astype(int)
-    return np.take_along_axis(np.sort(values, axis=0), places, axis=0)  # NaN sorts last
+    last = np.maximum(np.sum(~np.isnan(values), axis=0) - 1, 0)
+    low, high = (np.round(share * last).astype(int) for share in (0.1, 0.9))
+    places = np.stack([low, last // 2, (last + 1) // 2, high])
+    low, one, other, high = np.take_along_axis(np.sort(values, axis=0), places, axis=0)  # NaN last
+    return np.stack([low, 0.5 * one + 0.5 * other, high])
 
 
 def gradient_curves(

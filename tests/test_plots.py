@@ -88,6 +88,15 @@ def test_the_band_is_the_inner_four_fifths():
     assert (corners[:, 1].min(), corners[:, 1].max()) == (1.0, 9.0)
 
 
+def test_the_line_is_the_median_of_an_even_number_too():
+    curves = np.array([[1.0, -np.inf, 1.0], [4.0, 2.0, np.nan], [2.0, 3.0, np.nan], [9.0, 4.0, 2]])
+    _, axes = plots.new_figure(size=(4, 3))
+    plots.band(axes[0, 0], np.arange(3), curves, "x", 0)
+    assert axes[0, 0].lines[0].get_ydata().tolist() == [3.0, 2.5, 1.5]
+    zero = np.array([[-np.inf], [1.0]])
+    assert plots.band(axes[0, 0], np.arange(1), zero, "x", 0) is None
+
+
 def test_histogram_counts_what_it_cannot_draw():
     _, axes = plots.new_figure(size=(4, 3))
     plots.log_histogram(axes[0, 0], np.array([-1.0, -2.0, -np.inf, np.nan]), 0, "lag 10")

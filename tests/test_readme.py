@@ -3,11 +3,12 @@
 import ast
 import inspect
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from rnnlab import cells, experiment, initializers, recurrence
+from rnnlab import cells, cli, experiment, initializers, recurrence
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,6 +19,16 @@ ROWS = re.findall(r"^\| (.+?) \| `(\w+)` \| \[(\w+)\]\((tests/\w+\.py)\) \|$", R
 def _functions(file):
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def _planned() -> list[str]:
+    """The commands that run an experiment of ours, but for those that need a cluster or a run."""
+    lines = [line.strip() for text in (README, CHINESE) for line in text.splitlines()]
+    return sorted({
+        line for line in lines
+        if line.startswith("rnnlab run --config=experiments/")
+        and "HOST" not in line and "pretrained=" not in line
+    })  # fmt: skip
 
 
 def test_the_table_has_every_equation():
@@ -111,6 +122,16 @@ def test_the_experiment_of_one_file_runs(tmp_path):
     assert len(table) == 6
     (claim,) = experiment.load_run(tmp_path / "run").claims
     assert claim.verdict == "holds"
+
+
+@pytest.mark.parametrize("line", _planned(), ids=lambda line: line[:70])
+def test_commands_can_be_planned(line, tmp_path, monkeypatch):
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    rows = "\n".join(",".join(str((i * j) % 7) for j in range(1, 9)) for i in range(1, 300))
+    (tmp_path / "mine.csv").write_text(rows)
+    monkeypatch.chdir(tmp_path)
+    args = shlex.split(line, comments=True)[1:]
+    assert cli.main([*args, *([] if "--dry_run" in args else ["--dry_run"])]) == 0
 
 
 def test_ci_runs_the_readme_s_test_command():

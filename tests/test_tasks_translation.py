@@ -89,6 +89,23 @@ def test_scores_are_of_what_is_said_greedily():
     assert said_length(greedy).tolist()[:2] == [wanted[0], 0]
 
 
+def test_a_token_that_is_not_known_is_never_said_right():
+    task = Translation(limit=60, max_length=7, min_count=9)
+    batch = task.test(task.load(), jax.random.key(0), 40)
+    edits, _ = task.edits(batch.targets, batch)
+    unknown = (np.asarray(batch.targets) == 1).sum(axis=1)
+    assert unknown.any()
+    assert edits.tolist() == unknown.tolist()
+
+
+def test_what_does_not_fit_is_refused_and_not_cut():
+    assert TASK.tokens(" Neural ") == list("neural")
+    with pytest.raises(ValueError, match=r"at most 7 tokens are read .*, got 9: 'recurrent'"):
+        TASK.tokens("recurrent")
+    with pytest.raises(ValueError, match=r"one word at a time .*, got 'a net'"):
+        TASK.tokens("a net")
+
+
 def test_a_file_of_pairs(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text(

