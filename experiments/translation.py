@@ -146,8 +146,9 @@ def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
 def along(weights: np.ndarray, found: np.ndarray) -> float:
     """Mean rank correlation of the place looked at, Σ_s s a_ts, with t; of words of 3 sounds up."""
     centres = weights @ np.arange(weights.shape[-1])
-    return float(np.mean([spearmanr(np.arange(n), row[:n]).statistic
-                          for row, n in zip(centres, found, strict=True) if n >= 3]))  # fmt: skip
+    ranks: Any = [spearmanr(np.arange(n), row[:n])
+                  for row, n in zip(centres, found, strict=True) if n >= 3]  # fmt: skip
+    return float(np.mean([rank.statistic for rank in ranks]))
 
 
 def look(task: Any, model: Any, params: Any, word: str) -> dict[str, Any]:

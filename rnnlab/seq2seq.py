@@ -198,6 +198,7 @@ class EncoderDecoder(nn.Module):
         said, _ = self.apply(params, source, lengths=lengths)
         start = jnp.full_like(said[:, :1], self.outputs)
         given = jnp.concatenate([start, said[:, :-1]], axis=1)
+        kept: Any
         _, kept = self.apply(
             params, Pair(source, given), lengths=lengths, mutable=["intermediates"]
         )
