@@ -1,8 +1,8 @@
 """Sequence to sequence: an encoder, a decoder, and attention between them, after Luong.
 
-With states h_s of the encoder, s = 1 … S, and s_t of the decoder::
+With states h_s of the encoder, s = 1 … S, and s_t of the decoder:
 
-    s_0     = tanh(W_b e + b_b)                  e: where each direction of the encoder has ended
+    s_0     = tanh(W_b e + b_b)                  e: where each direction has ended
     score   = s_tᵀ W_a h_s
     a_ts    = exp(score_ts) / Σ_s exp(score_ts)  over what is no padding
     c_t     = Σ_s a_ts h_s
