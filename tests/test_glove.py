@@ -127,6 +127,15 @@ def test_training_finds_topics_and_repeats_itself():
     assert np.abs(other.matrix - trained.matrix).max() > 1e-3
 
 
+def test_a_word_s_vector_is_the_sum_of_its_two():
+    text = corpus.of_documents(["a b c a b c a b c"] * 9)
+    found = glove.train(text, Settings(size=D, epochs=1, learning_rate=1e-9), seed=3)
+    first = glove.params_of(glove.begin(jax.random.key(3), 3, D))
+    np.testing.assert_allclose(found.matrix, first[0] + first[1], atol=1e-7)
+    np.testing.assert_allclose(found.output, first[1], atol=1e-7)
+    assert np.abs(first[1]).min() > 1e-5
+
+
 def test_every_record_is_trained_on_once_an_epoch(monkeypatch):
     rng = np.random.default_rng(0)
     c = corpus.of_documents([[f"w{n}" for n in rng.integers(200, size=900)]], min_count=1)
