@@ -139,25 +139,33 @@ def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
         weights = model.weights(params, batch.inputs.source, batch.lengths)[1]
         result["along"] = along(np.asarray(weights), np.asarray(translation.said_length(said)))
         if config.seed == 0:
-            result["maps"] = [look(task, model, params, word) for word in SHOWN]
+            result["maps"] = [look(task, model, params, text) for text in shown(task)]
     return result
 
 
 def along(weights: np.ndarray, found: np.ndarray) -> float:
-    """Mean rank correlation of the place looked at, Σ_s s a_ts, with t; of words of 3 sounds up."""
+    """Mean rank correlation of the place looked at, Σ_s s a_ts, with t; of 3 tokens and more."""
     centres = weights @ np.arange(weights.shape[-1])
-    ranks: Any = [spearmanr(np.arange(n), row[:n])
-                  for row, n in zip(centres, found, strict=True) if n >= 3]  # fmt: skip
-    return float(np.mean([rank.statistic for rank in ranks]))
+    ranks: Any = [spearmanr(np.arange(n), row[:n]) for row, n in zip(centres, found, strict=True)
+                  if n >= 3 and np.ptp(row[:n]) > 0]  # fmt: skip
+    return float(np.mean([rank.statistic for rank in ranks])) if ranks else float("nan")
 
 
-def look(task: Any, model: Any, params: Any, word: str) -> dict[str, Any]:
-    """{source, said, weights (said, source)} of one word, END left out."""
-    tokens = task.tokens(word)
+def shown(task: Any) -> list[str]:
+    """Whose attention is drawn: words that fit, or the first sources held out of a file."""
+    if task.path:
+        return [" ".join(source) for source, _ in task.texts()[1][: len(SHOWN)]]
+    return [word for word in SHOWN if len(word) <= task.max_length]
+
+
+def look(task: Any, model: Any, params: Any, text: str) -> dict[str, Any]:
+    """{text, source, said, weights (said, source)} of one source, END left out."""
+    tokens = task.tokens(text)
     ids = jnp.asarray(task.encode(tokens))[None]
     said, weights = model.weights(params, ids, jnp.array([len(tokens)]))
     words = task.say(tokens, said[0]).split()
-    return {"source": tokens, "said": words, "weights": np.asarray(weights[0, : len(words)])}
+    found = np.asarray(weights[0, : len(words)])
+    return {"text": text, "source": tokens, "said": words, "weights": found}
 
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -166,8 +174,10 @@ def look(task: Any, model: Any, params: Any, word: str) -> dict[str, Any]:
 def figures(table: Table) -> dict[str, Any]:
     """Learning curves, errors against length, and where attention looks."""
     found = {"curves": _curves(table), "length": _length(table)}
-    shown = [m for m in table if "maps" in m.result and m.config["cell"]["name"] == "bi-lstm"]
-    return found | ({"attention": _attention(shown[0])} if shown else {})
+    of_lstm = table.select({"cell.name": CELLS["Bi-LSTM"]})
+    maps = next((m.result["maps"] for m in of_lstm if m.result.get("maps")), [])
+    maps = [one for one in maps if one["said"]]
+    return found | ({"attention": _attention(maps)} if maps else {})
 
 
 def _of(table: Table, name: str, way: str) -> Table:
@@ -205,15 +215,14 @@ def _length(table: Table) -> tuple[Any, str]:
     return figure, "The same errors by the word's length; median and range over seeds."
 
 
-def _attention(member: Any) -> tuple[Any, str]:
-    maps = member.result["maps"]
+def _attention(maps: list[dict[str, Any]]) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, len(maps), size=(4.2 * len(maps), 4.0))
     for ax, one in zip(axes[0], maps, strict=True):
         ax.imshow(np.array(one["weights"]), cmap="Greys", vmin=0, vmax=1, aspect="auto")
         ax.set_xticks(np.arange(len(one["source"])), one["source"])
         ax.set_yticks(np.arange(len(one["said"])), one["said"])
         ax.set_xlabel("read")
-        plots.title(ax, "".join(one["source"]))
+        plots.title(ax, one["text"])
         ax.grid(visible=False)
     axes[0, 0].set_ylabel("said")
     return figure, (

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from rnnlab import cli, experiment, sweep
+from rnnlab.tasks.translation import Translation
 from tests import untrained
 from tests.test_tasks_translation import by_table
 
@@ -82,6 +83,17 @@ def test_the_place_looked_at_is_ranked():
     expected = [spearmanr(range(n), [sum(s * a for s, a in enumerate(row)) for row in w[:n]])[0]
                 for w, n in zip(weights, found, strict=True) if n >= 3]  # fmt: skip
     assert np.isclose(MODULE.along(weights, found), np.mean(expected))
+
+
+def test_what_is_shown_fits(tmp_path):
+    assert MODULE.shown(Translation(max_length=9)) == ["knowledge", "physician"]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"ein Wort {i}\ta word {i}\n" for i in range(40)))
+    texts = MODULE.shown(Translation(path=str(path)))
+    assert len(texts) == 3
+    assert all(text.startswith("ein Wort ") for text in texts)
+    flat = np.full((2, 4, 3), 1 / 3)  # looks at the same place all the time
+    assert np.isnan(MODULE.along(flat, np.array([4, 1])))
 
 
 def test_a_small_run_draws_decides_and_is_asked(tmp_path, capsys):
