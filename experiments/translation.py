@@ -154,7 +154,7 @@ def along(weights: np.ndarray, found: np.ndarray) -> float:
 def shown(task: Any) -> list[str]:
     """Whose attention is drawn: words that fit, or the first sources held out of a file."""
     if task.path:
-        return [" ".join(source) for source, _ in task.texts()[1][: len(SHOWN)]]
+        return [" ".join(source) for source, _ in task.pairs()[1][: len(SHOWN)]]
     return [word for word in SHOWN if len(word) <= task.max_length]
 
 

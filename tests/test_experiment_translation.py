@@ -60,7 +60,7 @@ def test_claims_can_come_out_the_other_way():
 def test_a_table_of_tokens_equals_a_loop():
     config = sweep.apply(LOADED.get_config(), SMALL)
     task = MODULE.train.task_of(config)
-    learn, judge = task.texts()
+    learn, judge = task.pairs()
     counts: dict[str, dict[str, int]] = {}
     names = task.vocabularies[1].words()
     for source, target in learn:
@@ -114,6 +114,9 @@ def test_a_small_run_draws_decides_and_is_asked(tmp_path, capsys):
     assert cli.main(["predict", str(run), "--text=Neural"]) == 0
     sounds = MODULE.train.task_of(config).vocabularies[1].words()
     assert {*capsys.readouterr().out.split()} <= {*sounds}
+    (tmp_path / "words.txt").write_text("neural\nnet\n")
+    assert cli.main(["predict", str(run), f"--file={tmp_path / 'words.txt'}"]) == 0
+    assert len(capsys.readouterr().out.split("\n")) == 3
     assert cli.main(["predict", str(run), "--text=neural", "--stream"]) != 0
     assert "can't run in real time" in capsys.readouterr().err
 

@@ -13,7 +13,7 @@ TASK = Translation(limit=60, max_length=7, embedding_size=3)
 
 
 def test_pairs_are_of_the_dictionary_and_no_word_is_on_both_sides():
-    learn, judge = Translation(max_length=12).texts()
+    learn, judge = Translation(max_length=12).pairs()
     said = dict((*learn, *judge))
     assert said[tuple("neural")] == ("N", "UH", "R", "AH", "L")
     assert said[tuple("read")] == ("R", "EH", "D")  # the first of two
@@ -24,7 +24,7 @@ def test_pairs_are_of_the_dictionary_and_no_word_is_on_both_sides():
 
 def test_ids_equal_a_loop():
     data, (source, target) = TASK.load(), TASK.vocabularies
-    texts = TASK.texts()
+    texts = TASK.pairs()
     for part, pairs in ((data[:4], texts[0]), (data[4:], texts[1])):
         assert len(part[0]) == len(pairs)
         for ids, n, wanted, m, (letters, sounds) in zip(*part, pairs, strict=True):
@@ -112,7 +112,7 @@ def test_a_file_of_pairs(tmp_path):
         "ein Haus\ta house\n\nein Hund\ta dog\nein Haus\tthe house\nHund da\tdog here\n"
     )
     task = Translation(path=str(path), test_share=0.34)
-    learn, judge = task.texts()
+    learn, judge = task.pairs()
     assert {*learn, *judge} == {
         (("ein", "Haus"), ("a", "house")),
         (("ein", "Hund"), ("a", "dog")),
@@ -123,7 +123,7 @@ def test_a_file_of_pairs(tmp_path):
     assert task.say([], ids) == learn[0][1][0]
     other = tmp_path / "test.tsv"
     other.write_text("ein Hund\tone dog\n")
-    learn, judge = Translation(path=str(path), test_path=str(other)).texts()
+    learn, judge = Translation(path=str(path), test_path=str(other)).pairs()
     assert judge == ((("ein", "Hund"), ("one", "dog")),)
     assert ("ein", "Hund") not in {source for source, _ in learn}
 

@@ -176,7 +176,7 @@ class Translation:
         return (self.path, self.test_path, self.test_share, self.limit, self.max_length,
                 self.min_count)  # fmt: skip
 
-    def texts(self) -> tuple[Texts, Texts]:
+    def pairs(self) -> tuple[Texts, Texts]:
         """(pairs to learn from, pairs held out), for models that read them otherwise.
 
         Raises:
