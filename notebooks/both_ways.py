@@ -26,8 +26,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import rnnlab
-from rnnlab import InitScheme, generation, models, plots, tasks, training
-from rnnlab.optimizers import Hyper, Optimizer
+from rnnlab import InitScheme, tasks, training
+from rnnlab.nn import generation, models
+from rnnlab.plotting import plots
+from rnnlab.tasks.model import model_for_task
+from rnnlab.training.optimizers import Hyper, Optimizer
 
 # %matplotlib inline
 
@@ -90,7 +93,7 @@ init = InitScheme(w_h="orthogonal", forget_bias=1.0)
 cell = rnnlab.gru(32, init=init)
 found = {}
 for name, layer in {"one way": rnnlab.layer(cell), "both ways": rnnlab.bidirectional(cell)}.items():
-    model = models.for_task(task, layer, init, embedding_size=32)
+    model = model_for_task(task, layer, init, embedding_size=32)
     settings = training.Settings(Optimizer(schedule="linear", steps=300), batch_size=16,
                                  eval_every=100, eval_batch_size=400, stop_when_solved=False)  # fmt: skip
     setup = training.Setup(task, models.without_init(model), settings)
@@ -131,5 +134,5 @@ except ValueError as refused:
     print("both ways:", str(refused).split(";")[0])
 
 # %% [markdown]
-# `experiments/tagging.py` measures RNN, LSTM and GRU, one way and both, with a conditional random
+# `experiments/language/tagging.py` measures RNN, LSTM and GRU, one way and both, with a conditional random
 # field and without, on the whole month; [docs/claims.md](../docs/claims.md) has what it found.

@@ -35,8 +35,9 @@ from flax import linen as nn
 from sklearn.datasets import load_digits
 
 import rnnlab
-from rnnlab import InitScheme, cells, losses, models, plots
 from rnnlab.bert import encoder
+from rnnlab.nn import equations, losses, models
+from rnnlab.plotting import plots
 
 # %matplotlib inline
 
@@ -190,7 +191,7 @@ for family, cell in (("RNN", rnnlab.rnn(32)), ("LSTM", rnnlab.lstm(32))):
     p = learned["params"]
     h_T = rnnlab.unroll(cell, p["recurrent"], pixels[CUT:].reshape(-1, 8, 8))[1].h
     said = read(learned, pixels[CUT:])
-    off = float(jnp.abs(cells.output(h_T, p["W_hy"], p["b_y"], "identity") - said).max())
+    off = float(jnp.abs(equations.output(h_T, p["W_hy"], p["b_y"], "identity") - said).max())
     rows.append((family, "read-out of h_T", *(accuracy(p) for p in (drawn, still, learned))))
     print("%s: accuracy %.3f drawn, %.3f frozen, %.3f learned; off by %.0e"
           % (family, *rows[-1][2:], off))

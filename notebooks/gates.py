@@ -27,8 +27,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import rnnlab
-from rnnlab import InitScheme, cells, models, plots, tasks, training
-from rnnlab.optimizers import Hyper, Optimizer
+from rnnlab import InitScheme, tasks, training
+from rnnlab.nn import equations, models
+from rnnlab.plotting import plots
+from rnnlab.tasks.model import model_for_task
+from rnnlab.training.optimizers import Hyper, Optimizer
 
 # %matplotlib inline
 
@@ -50,7 +53,7 @@ members = {}
 for name, make in names.items():
     init = InitScheme(w_h="orthogonal", forget_bias=1.0)
     cell = make(16, init=init)
-    model = models.for_task(task, rnnlab.layer(cell), init, embedding_size=16)
+    model = model_for_task(task, rnnlab.layer(cell), init, embedding_size=16)
     settings = training.Settings(Optimizer(schedule="linear", steps=300), eval_every=300,
                                  eval_batch_size=len(data.test), stop_when_solved=False)  # fmt: skip
     setup = training.Setup(task, models.without_init(model), settings)
@@ -75,7 +78,7 @@ def logits(name, words):
     p = params["params"]
     xs = p["embedding"][task.encode(words)][None]
     ys, _ = rnnlab.unroll(cell, p["recurrent"], xs)
-    return cells.output(ys[0], p["W_hy"], p["b_y"], "identity")
+    return equations.output(ys[0], p["W_hy"], p["b_y"], "identity")
 
 
 answers = [model.apply(params, data.test, lengths=data.test_lengths)[0].argmax(-1)
@@ -113,8 +116,8 @@ def before(states):
 
 
 lstm, gru = taps["LSTM"], taps["GRU"]
-C = cells.cell_state(lstm["f"], before(lstm["C"]), lstm["i"], lstm["C_tilde"])
-h = cells.gru_hidden(gru["z"], before(gru["h"]), gru["h_tilde"])
+C = equations.cell_state(lstm["f"], before(lstm["C"]), lstm["i"], lstm["C_tilde"])
+h = equations.gru_hidden(gru["z"], before(gru["h"]), gru["h_tilde"])
 print("LSTM off by %.0e, GRU off by %.0e" % (np.abs(C - lstm["C"]).max(), np.abs(h - gru["h"]).max()))
 assert np.abs(C - lstm["C"]).max() < 1e-5
 assert np.abs(h - gru["h"]).max() < 1e-5
@@ -180,9 +183,9 @@ def read_with(f):
         old = state
         state, _, gates = cell.step(p["recurrent"], old, x)
         if f is not None:
-            C = cells.cell_state(jnp.full(16, f), old.C, gates.i, gates.C_tilde)
-            state = state._replace(C=C, h=cells.lstm_hidden(gates.o, C))
-    return task.say(words, cells.output(state.h, p["W_hy"], p["b_y"], "identity"))
+            C = equations.cell_state(jnp.full(16, f), old.C, gates.i, gates.C_tilde)
+            state = state._replace(C=C, h=equations.lstm_hidden(gates.o, C))
+    return task.say(words, equations.output(state.h, p["W_hy"], p["b_y"], "identity"))
 
 
 print("as it is:   ", read_with(None))
@@ -191,5 +194,5 @@ print("f = 0:      ", read_with(0.0), " (the last word and what h carries)")
 assert read_with(None) == task.say(words, jnp.asarray(said["LSTM"][-1]))
 
 # %% [markdown]
-# `experiments/text_classification.py` measures these cells against bags of words on all
+# `experiments/text_features/text_classification.py` measures these cells against bags of words on all
 # reviews; `rnnlab predict RUN --stream --text=…` prints such a reading from a run of your own.

@@ -25,8 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import rnnlab
-from rnnlab import InitScheme, gradients, plots, theory
-from rnnlab.tasks import sequences
+from rnnlab import InitScheme, gradients, theory
+from rnnlab.data import sequences
+from rnnlab.plotting import plots
 
 # %matplotlib inline
 
@@ -35,7 +36,7 @@ from rnnlab.tasks import sequences
 #
 # $$h_t = \tanh(W_{hh} h_{t-1} + W_{xh} x_t + b_h)$$
 #
-# In code that is one pure function, `rnnlab.cells.rnn_hidden`; `unroll` applies it along a
+# In code that is one pure function, `rnnlab.nn.equations.rnn_hidden`; `unroll` applies it along a
 # sequence. Ours are real: handwritten digits read pixel by pixel, strung together to 200 steps.
 
 # %%
@@ -131,5 +132,5 @@ figure
 #   alone would be $10^{-60}$. What keeps the gradient is a forget bias that fits the length,
 #   as chrono's: $b_f = \log u$, $u \sim U[1, T-1]$.
 #
-# `rnnlab run --config=experiments/gradient_vanishing.py` does this for every cell, scheme and
+# `rnnlab run --config=experiments/gradients/gradient_vanishing.py` does this for every cell, scheme and
 # seed, with the theory laid over it and each claim decided.

@@ -26,8 +26,12 @@ import jax
 import numpy as np
 
 import rnnlab
-from rnnlab import InitScheme, gradients, models, plots, tasks, theory, timing, training
-from rnnlab.optimizers import Hyper, Optimizer
+from rnnlab import InitScheme, gradients, tasks, theory, training
+from rnnlab.lab import benchmark
+from rnnlab.nn import models
+from rnnlab.plotting import plots
+from rnnlab.tasks.model import model_for_task
+from rnnlab.training.optimizers import Hyper, Optimizer
 
 # %matplotlib inline
 
@@ -56,11 +60,11 @@ calls = {}
 for name, make in (("GRU", rnnlab.gru), ("LSTM", rnnlab.lstm)):
     cell = make(H)
     params = cell.init_params(jax.random.key(0), input_size=D)
-    both = jax.jit(timing.passes(cell, "auto")["both"])
+    both = jax.jit(benchmark.passes(cell, "auto")["both"])
     calls[name] = lambda both=both, params=params: both(params, xs, xs[..., :1])
-ms = timing.turns(calls, repeats=7, pause=0.0)
+ms = benchmark.turns(calls, repeats=7, pause=0.0)
 print({name: f"{np.median(times):.0f} ms" for name, times in ms.items()},
-      "GRU/LSTM = %.2f (%.2f to %.2f)" % timing.ratio(ms, "GRU", "LSTM"))  # fmt: skip
+      "GRU/LSTM = %.2f (%.2f to %.2f)" % benchmark.ratio(ms, "GRU", "LSTM"))  # fmt: skip
 
 # %% [markdown]
 # ## 2. What is kept
@@ -114,7 +118,7 @@ figure, axes = plots.new_figure(1, 1, size=(7.4, 3.8))
 ax, ends = axes[0, 0], []
 for index, (name, make) in enumerate((("LSTM", rnnlab.lstm), ("GRU", rnnlab.gru)), 1):
     init = InitScheme(w_h="orthogonal", forget_bias=1.0)
-    model = models.for_task(task, rnnlab.layer(make(24, init=init)), init)
+    model = model_for_task(task, rnnlab.layer(make(24, init=init)), init)
     settings = training.Settings(Optimizer(steps=1000), batch_size=16, eval_every=50,
                                  eval_batch_size=200, stop_when_solved=False)  # fmt: skip
     setup = training.Setup(task, models.without_init(model), settings)
@@ -133,7 +137,7 @@ plots.direct_labels(ax, ends)
 figure
 
 # %% [markdown]
-# One seed of one task decides nothing; `experiments/gru_vs_lstm.py` has lengths and seeds, and
+# One seed of one task decides nothing; `experiments/learning/gru_vs_lstm.py` has lengths and seeds, and
 # [docs/claims.md](../docs/claims.md), rows 17 to 19, what it found.
 #
 # | | take |

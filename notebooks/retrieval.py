@@ -20,7 +20,7 @@
 # %%
 import numpy as np
 
-from rnnlab import plots
+from rnnlab.plotting import plots
 from rnnlab.sparse import bm25, relevance, top_k
 from rnnlab.sparse.bag_of_words import BagOfWords
 from rnnlab.sparse.bm25 import BM25
@@ -138,5 +138,5 @@ print("best: k1 = %g, b = %g, nDCG %.3f; the usual 1.5 and .75: %.3f"
       % (k1s[best[0]], bs[best[1]], grid.max(), grid[k1s.index(1.5), bs.index(0.75)]))
 
 # %% [markdown]
-# `experiments/retrieval.py` has six kinds of BM25 on two collections, one of them with documents
+# `experiments/text_features/retrieval.py` has six kinds of BM25 on two collections, one of them with documents
 # as queries, where the notes' idf, negative for common words, costs it the lead.

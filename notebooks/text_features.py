@@ -20,17 +20,17 @@
 import jax
 import numpy as np
 
-from rnnlab import plots
 from rnnlab.bert import contextual, encoder, wordpiece
 from rnnlab.embeddings import corpus, fasttext, skipgram, subwords
 from rnnlab.embeddings.trainer import Settings
 from rnnlab.embeddings.vectors import Vectors, cosine
+from rnnlab.plotting import plots
 from rnnlab.sparse import bm25
 from rnnlab.sparse.analysis import Analysis
 from rnnlab.sparse.bag_of_words import bag_of_words
 from rnnlab.sparse.ngram import ngrams
 from rnnlab.sparse.tfidf import inverse_document_frequency, tf_idf
-from rnnlab.text.tokenisers import Whitespace
+from rnnlab.text.tokenizers import Whitespace
 
 # %matplotlib inline
 
@@ -195,8 +195,8 @@ assert (likeness[np.triu_indices(3, 1)] < 1).all()
 # %% [markdown]
 # What random weights do not give is a *sensible* difference: that money banks are nearer to each
 # other than to river banks has to be learned, by guessing masked words and next sentences.
-# `experiments/bert_pretraining.py` does so on a small scale, and
-# `experiments/contextual_vectors.py` measures the difference against random weights and against
+# `experiments/bert/bert_pretraining.py` does so on a small scale, and
+# `experiments/bert/contextual_vectors.py` measures the difference against random weights and against
 # Word2Vec.
 #
 # ## Side by side

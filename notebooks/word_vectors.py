@@ -20,10 +20,10 @@
 # %%
 import numpy as np
 
-from rnnlab import plots
 from rnnlab.embeddings import corpus, evaluation, skipgram
 from rnnlab.embeddings.trainer import Settings
 from rnnlab.embeddings.vectors import Vectors, cosine
+from rnnlab.plotting import plots
 from rnnlab.text import corpora
 
 # %matplotlib inline
@@ -129,5 +129,5 @@ except KeyError as unseen:
 
 # %% [markdown]
 # FastText answers the second ([text_features](text_features.ipynb)), BERT the first.
-# `experiments/word_vectors.py` compares skip-gram, CBOW, hierarchical softmax and FastText;
-# `experiments/fasttext_oov.py` misspells words on purpose.
+# `experiments/text_features/word_vectors.py` compares skip-gram, CBOW, hierarchical softmax and FastText;
+# `experiments/text_features/fasttext_oov.py` misspells words on purpose.

@@ -1,6 +1,6 @@
 """rnnlab: a laboratory for recurrent networks in JAX.
 
-Every equation is one pure function, every experiment one config file, and every plot is
+Every equation is one pure function, every experiment is one config file, and every plot is
 checked against theory or a published result.
 
 Names are resolved on first use (PEP 562), so that ``import rnnlab`` costs nothing beyond
@@ -10,64 +10,83 @@ Names are resolved on first use (PEP 562), so that ``import rnnlab`` costs nothi
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from rnnlab.core.version import __version__ as __version__
+from rnnlab.tasks import registry as _tasks
 
-# public name -> the module that defines it; a name that is missing here is a module itself
+# BERT stands on tasks and training, and so announces its own tasks from above
+_tasks.announce("sentence_pairs", "rnnlab.bert.pretraining:SentencePairs")
+_tasks.announce("review_pieces", "rnnlab.bert.finetuning:ReviewPieces")
+_tasks.announce("tag_pieces", "rnnlab.bert.finetuning:TagPieces")
+
+# public name -> the module that defines it
 _HOME = {
-    "GRU": "cells",
-    "LSTM": "cells",
-    "RNN": "cells",
-    "gru": "cells",
-    "lstm": "cells",
-    "rnn": "cells",
-    "Residual": "wrappers",
-    "VariationalDropout": "wrappers",
-    "Zoneout": "wrappers",
-    "load_run": "experiment",
-    "run": "experiment",
-    "load_params": "outcome",
-    "make_train": "training",
-    "InitScheme": "initializers",
-    "register_scheme": "initializers",
-    "bidirectional": "recurrence",
-    "layer": "recurrence",
-    "stack": "recurrence",
-    "unroll": "recurrence",
+    "GRU": "nn.cells",
+    "LSTM": "nn.cells",
+    "RNN": "nn.cells",
+    "gru": "nn.cells",
+    "lstm": "nn.cells",
+    "rnn": "nn.cells",
+    "Residual": "nn.wrappers",
+    "VariationalDropout": "nn.wrappers",
+    "Zoneout": "nn.wrappers",
+    "load_run": "results.run_dir",
+    "run": "lab.run",
+    "load_params": "training.params",
+    "make_train": "training.train",
+    "InitScheme": "nn.initializers",
+    "register_scheme": "nn.initializers",
+    "bidirectional": "nn.layers",
+    "layer": "nn.layers",
+    "stack": "nn.layers",
+    "unroll": "nn.unroll",
 }
+_PACKAGES = [
+    "bert",
+    "core",
+    "data",
+    "embeddings",
+    "gradients",
+    "interop",
+    "lab",
+    "nn",
+    "plotting",
+    "report",
+    "results",
+    "sparse",
+    "tasks",
+    "text",
+    "theory",
+    "training",
+]
 
 if TYPE_CHECKING:
     from rnnlab import (
-        cells,
-        claims,
-        cluster,
-        distributed,
-        experiment,
-        generation,
+        bert,
+        core,
+        data,
+        embeddings,
         gradients,
-        initializers,
-        losses,
-        models,
-        optimizers,
-        outcome,
-        plots,
-        program,
-        records,
-        recurrence,
+        interop,
+        lab,
+        nn,
+        plotting,
         report,
-        runner,
-        sweep,
+        results,
+        sparse,
         tasks,
+        text,
         theory,
         training,
-        wrappers,
     )
-    from rnnlab.cells import GRU, LSTM, RNN, gru, lstm, rnn
-    from rnnlab.experiment import load_run, run
-    from rnnlab.initializers import InitScheme, register_scheme
-    from rnnlab.outcome import load_params
-    from rnnlab.recurrence import bidirectional, layer, stack, unroll
-    from rnnlab.training import make_train
-    from rnnlab.wrappers import Residual, VariationalDropout, Zoneout
+    from rnnlab.lab.run import run
+    from rnnlab.nn.cells import GRU, LSTM, RNN, gru, lstm, rnn
+    from rnnlab.nn.initializers import InitScheme, register_scheme
+    from rnnlab.nn.layers import bidirectional, layer, stack
+    from rnnlab.nn.unroll import unroll
+    from rnnlab.nn.wrappers import Residual, VariationalDropout, Zoneout
+    from rnnlab.results.run_dir import load_run
+    from rnnlab.training.params import load_params
+    from rnnlab.training.train import make_train
 
 __all__ = [
     "GRU",
@@ -77,48 +96,41 @@ __all__ = [
     "Residual",
     "VariationalDropout",
     "Zoneout",
+    "bert",
     "bidirectional",
-    "cells",
-    "claims",
-    "cluster",
-    "distributed",
-    "experiment",
-    "generation",
+    "core",
+    "data",
+    "embeddings",
     "gradients",
     "gru",
-    "initializers",
+    "interop",
+    "lab",
     "layer",
     "load_params",
     "load_run",
-    "losses",
     "lstm",
     "make_train",
-    "models",
-    "optimizers",
-    "outcome",
-    "plots",
-    "program",
-    "records",
-    "recurrence",
+    "nn",
+    "plotting",
     "register_scheme",
     "report",
+    "results",
     "rnn",
     "run",
-    "runner",
+    "sparse",
     "stack",
-    "sweep",
     "tasks",
+    "text",
     "theory",
     "training",
     "unroll",
-    "wrappers",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"rnnlab.{_HOME[name]}"), name)
-    if name in __all__:
+    if name in _PACKAGES:
         return importlib.import_module(f"rnnlab.{name}")
     raise AttributeError(f"module 'rnnlab' has no attribute {name!r}")
 

@@ -4,7 +4,7 @@ import jax
 import pytest
 from hypothesis import settings
 
-from rnnlab import initializers
+from rnnlab.nn import initializers
 
 # so that a sweep has something to spread over, on whatever machine
 jax.config.update("jax_num_cpu_devices", 2)

@@ -1,6 +1,7 @@
 """What the layout promises: light imports, one direction, no private names, docstrings."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 
 import rnnlab
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rnnlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
+EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
 HEAVY = ("optax", "orbax", "datasets", "flax", "matplotlib", "torch", "sklearn", "tensorflow",
          "keras")  # fmt: skip
 
@@ -40,7 +42,7 @@ def test_public_names_resolve():
     for name in rnnlab.__all__:
         assert getattr(rnnlab, name) is not None
     assert set(rnnlab.__all__) <= set(dir(rnnlab))
-    assert rnnlab.lstm is rnnlab.cells.lstm
+    assert rnnlab.lstm is importlib.import_module("rnnlab.nn.cells").lstm
     with pytest.raises(AttributeError, match="'lstn'"):
         rnnlab.lstn  # noqa: B018
 
@@ -94,53 +96,104 @@ def project_imports(module):
     return {target.removeprefix("rnnlab.") for target in targets} - {module}
 
 
-# DESIGN's chain, bottom first: a file imports from lines above its own only
-CHAIN = [
-    {"errors", "theory"},
-    {"initializers"},
-    {"cells"},
-    {"wrappers"},
-    {"engines"},
-    {"recurrence"},
-    {"gradients", "models", "losses"},
-    {"training"},
-    {"sweep"},
-    {"experiment"},
-    {"cli"},
+# Packages from the ground up; a package imports from rows above its own only, and never from
+# its own row. The root of the package (rnnlab/__init__.py, __main__.py) stands on all of them.
+ROWS = [
+    ("core", "theory"),
+    ("data", "nn"),
+    ("gradients", "text", "interop"),
+    ("sparse", "embeddings"),
+    ("tasks",),
+    ("training",),
+    ("bert",),
+    ("results",),
+    ("plotting",),
+    ("report",),
+    ("lab",),
+    ("cli",),
+    ("",),
 ]
-# beside the chain: what it may import
-ALLOWED = {
-    "theory": set(),
-    "errors": set(),
-    "initializers": {"errors", "theory"},
-    "cells": {"errors", "initializers"},
-    "engines": {"cells", "errors", "engines"},
-    "wrappers": {"cells", "errors"},
-    "recurrence": {"cells", "engines", "errors", "initializers", "wrappers"},
-}
-PLACE = {name: k for k, names in enumerate(CHAIN) for name in names}
+ROW = {package: k for k, row in enumerate(ROWS) for package in row}
+# within nn, from the equations up
+NN = ["activations", "initializers", "affine", "equations", "cells", "wrappers", "engines", "unroll"]
 
 
-def top(module):
-    return module.removeprefix("rnnlab.").split(".")[0]
+def package_of(module):
+    """The package of a dotted module name: "nn" of "rnnlab.nn.cells", "" of "rnnlab"."""
+    package = module.split(".")[1] if "." in module else ""
+    return "" if package == "__main__" else package
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_imports_point_one_way(module):
-    imports, own = project_imports(module), top(module)
-    for other in imports:
-        if own in PLACE and top(other) in PLACE and top(other) != own:
-            assert PLACE[top(other)] < PLACE[own], f"{module} imports {other}"
-        if own in ALLOWED:
-            assert top(other) in ALLOWED[own], f"{module} imports {other}"
-    if own == "experiment":
-        assert not {top(other) for other in imports} & {"sparse", "embeddings", "bert"}
-    if own in ("sparse", "embeddings", "bert"):
-        others = {"sparse", "embeddings", "bert"} - {own}
-        assert not {top(other) for other in imports} & others
+def named(path):
+    """Modules of the project that a file names: imports anywhere, lazy ones and strings too."""
+    found = set()
+    for target in imported(path).values():
+        found.add(home(target))
+    for node in nodes(ast.parse(path.read_text(encoding="utf-8"))):
+        # "rnnlab.tasks.adding:Adding", import_module("rnnlab.x"): a string that is a module's name
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value.partition(":")[0]
+            if name.startswith("rnnlab.") and home(name) in MODULES and home(name) != "rnnlab":
+                found.add(home(name))
+    return found
 
 
-def test_no_circles():
+def arrows(files):
+    """{(package, package it names): one file that does}, of files by module name."""
+    found = {}
+    for module, path in files.items():
+        for other in named(path):
+            pair = package_of(module), package_of(other)
+            if pair[0] != pair[1]:
+                found.setdefault(pair, f"{module} names {other}")
+    return found
+
+
+def check_arrows(files):
+    for (package, other), where in arrows(files).items():
+        assert ROW[other] < ROW[package], f"{package or 'root'} -> {other or 'root'}: {where}"
+
+
+def test_every_package_has_its_row():
+    assert {package_of(module) for module in MODULES} == set(ROW)
+    at_root = {path.name for path in PACKAGE.glob("*.py")}
+    assert at_root == {"__init__.py", "__main__.py", "theory.py"}
+
+
+def test_imports_point_one_way():
+    check_arrows(MODULES)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from rnnlab.training import runner",
+        "def lazy():\n    from rnnlab.lab.run import run",
+        "import rnnlab.report.page",
+        'HOME = "rnnlab.bert.finetuning:TagPieces"',
+    ],
+)
+def test_an_arrow_that_runs_up_is_found(line, tmp_path):
+    path = tmp_path / "wrong.py"
+    path.write_text(line)
+    with pytest.raises(AssertionError, match="tasks -> (training|lab|report|bert)"):
+        check_arrows({"rnnlab.tasks.wrong": path})
+
+
+@pytest.mark.parametrize("module", [m for m in sorted(MODULES) if m.startswith("rnnlab.nn.")])
+def test_within_nn_imports_point_one_way(module):
+    own = module.split(".")[2]
+    for other in project_imports(module):
+        part = other.removeprefix("nn.").split(".")[0]
+        if own in NN and part in NN and part != own:
+            assert NN.index(part) < NN.index(own), f"{module} imports {other}"
+
+
+def test_theory_imports_nothing_of_the_project():
+    assert not named(MODULES["rnnlab.theory"]) - {"rnnlab.theory"}
+
+
+def test_no_circles_between_files():
     graph = {m: {f"rnnlab.{o}" for o in project_imports(m)} & set(MODULES) for m in MODULES}
     done = set()
 
@@ -157,7 +210,7 @@ def test_no_circles():
 
 @pytest.mark.parametrize(
     "path",
-    [*FILES, *sorted((ROOT / "experiments").glob("*.py"))],
+    [*FILES, *EXPERIMENTS],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_no_private_name_of_another_file(path):

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.errors import unknown
-from rnnlab.initializers import Scheme, float_dtype, make
-from rnnlab.models import check_symbols
+from rnnlab.core.errors import unknown
+from rnnlab.nn.initializers import Scheme, float_dtype, make
+from rnnlab.nn.models import check_symbols
 
 Array = jax.Array
 
@@ -382,7 +382,7 @@ norm_eps=1e-12, dtype='float32', remat=False)
 
 @dataclass(frozen=True)
 class Init:
-    """Which scheme of :mod:`rnnlab.initializers` draws which block. Layer norms start at (1, 0).
+    """Which scheme of :mod:`rnnlab.nn.initializers` draws which block. Layer norms start at (1, 0).
 
     Args:
         embedding: word, position and segment embeddings.

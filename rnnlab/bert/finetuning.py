@@ -2,7 +2,7 @@
 
 Each is the task of recurrent networks (:mod:`rnnlab.tasks`), with its texts, labels, split and
 scores, read in WordPieces. A config has the groups ``encoder``, ``init`` and ``start``
-(:class:`rnnlab.bert.starts.Start`) beside ``task``, ``training`` and ``run``.
+(:class:`rnnlab.bert.pretrained.Start`) beside ``task``, ``training`` and ``run``.
 
 Shapes: N texts, T tokens, P words, V pieces.
 """
@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.bert import encoder, heads, starts, wordpiece
+from rnnlab.bert import encoder, heads, pretrained, wordpiece
 from rnnlab.bert.encoder import Tokens
+from rnnlab.data.hugging_face import shuffled_indices
 from rnnlab.tasks.base import Batch
-from rnnlab.tasks.hub import shuffled_indices
 from rnnlab.tasks.reviews import Encoded, MovieReviews
 from rnnlab.tasks.tagging import Tagging
 from rnnlab.text import entities
@@ -47,10 +47,10 @@ def started(model: type, task: Any, config: Any, outputs: int) -> Any:
     """A model of a config's groups ``encoder``, ``init`` and ``start``, for a task in pieces.
 
     Raises:
-        ValueError, UserError: as :meth:`rnnlab.bert.starts.Start.check`, and for unknown keys.
+        ValueError, UserError: as :meth:`rnnlab.bert.pretrained.Start.check`, and for unknown keys.
     """
     sizes = encoder.from_config(config.encoder, task.input_size, task.length)
-    start = starts.Start.from_config(config.start)
+    start = pretrained.Start.from_config(config.start)
     if start is not None:
         start.check(sizes)
     return model(sizes, encoder.Init.from_config(config.init), start=start, outputs=outputs)
@@ -75,7 +75,7 @@ class ReviewPieces(MovieReviews):
     Args:
         As :class:`rnnlab.tasks.reviews.MovieReviews`, T counting [CLS] and [SEP]; and
         limit: reviews to learn from; 0: all.
-        pieces: where the pieces come from, as :func:`rnnlab.bert.starts.tokenizer`; empty: at
+        pieces: where the pieces come from, as :func:`rnnlab.bert.pretrained.tokenizer`; empty: at
             most ``vocab_size`` are learned from the reviews to learn from.
         vocab_size: of pieces that are learned.
     Source: Devlin et al. 2019 (arXiv 1810.04805), §4.1.
@@ -102,7 +102,7 @@ class ReviewPieces(MovieReviews):
     @property
     def tokenizer(self) -> wordpiece.Tokenizer:
         """The pieces."""
-        return _learned(self) if not self.pieces else starts.tokenizer(self.pieces)
+        return _learned(self) if not self.pieces else pretrained.tokenizer(self.pieces)
 
     def model(self, config: Any) -> heads.Classifier:
         """See :func:`started`."""
@@ -183,7 +183,7 @@ class TagPieces(Tagging):
     @property
     def tokenizer(self) -> wordpiece.Tokenizer:
         """The pieces."""
-        return _learned_of_words(self) if not self.pieces else starts.tokenizer(self.pieces)
+        return _learned_of_words(self) if not self.pieces else pretrained.tokenizer(self.pieces)
 
     def model(self, config: Any) -> heads.Tagger:
         """See :func:`started`."""
@@ -210,7 +210,7 @@ class TagPieces(Tagging):
         return plain.lookup(plain.load())
 
     def batch(self, data: Any, key: Array, index: Any, batch_size: int) -> Any:
-        """Sentences in the order of :func:`rnnlab.tasks.hub.shuffled_indices`."""
+        """Sentences in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train.ids), index, batch_size)
         return _words(Pieced(*(jnp.asarray(part)[rows] for part in data.train)))  # type: ignore[arg-type]
 

@@ -1,6 +1,6 @@
 """BERT with its heads, as Flax linen modules: pre-training, classification, tagging.
 
-A model is hashable and equal by value, and takes what :class:`rnnlab.training.Train` hands to
+A model is hashable and equal by value, and takes what :class:`rnnlab.training.train.Train` hands to
 every model. Parameters: ``{"params": {"encoder": EncoderParams, <head>: its own}}``.
 
 Shapes: B batch, T tokens, P places to predict, V vocabulary, H hidden, O outputs.
@@ -27,7 +27,7 @@ from rnnlab.bert.encoder import (
     layer_norm,
     pool,
 )
-from rnnlab.initializers import make
+from rnnlab.nn.initializers import make
 
 Array = jax.Array
 
@@ -97,7 +97,7 @@ class _Model(nn.Module):
 
     config: Config
     init_scheme: Init = Init()
-    start: Any = None  # a rnnlab.bert.starts.Start; None: drawn by init_scheme
+    start: Any = None  # a rnnlab.bert.pretrained.Start; None: drawn by init_scheme
 
     @property
     def layer(self) -> "Noise":
@@ -155,7 +155,7 @@ class Pretraining(_Model):
     Args:
         config: sizes; see :class:`~rnnlab.bert.encoder.Config`.
         init_scheme: see :class:`~rnnlab.bert.encoder.Init`.
-        start: a :class:`~rnnlab.bert.starts.Start`, whose encoder and pooler this one begins with.
+        start: a :class:`~rnnlab.bert.pretrained.Start`, whose encoder and pooler this one begins with.
 
     >>> model = Pretraining(Config.named("tiny", vocab_size=50))
     >>> params = model.init(jax.random.key(0), jnp.zeros((1, 1), int))

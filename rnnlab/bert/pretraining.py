@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab import losses
 from rnnlab.bert import encoder, heads, masking, wordpiece
 from rnnlab.bert.encoder import Tokens
-from rnnlab.errors import unknown
-from rnnlab.tasks import files
+from rnnlab.core.errors import unknown
+from rnnlab.data import files
+from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
 from rnnlab.text import corpora, entities
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.bert.encoder import Tokens
-from rnnlab.records import UserError
+from rnnlab.core.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from rnnlab.text import corpora
 from rnnlab.text.corpora import Ids
-from rnnlab.text.tokenisers import Tokeniser, Tokens, tokenise
+from rnnlab.text.tokenizers import Tokeniser, Tokens, tokenise
 from rnnlab.text.vocabulary import Vocabulary
 
 

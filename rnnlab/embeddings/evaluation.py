@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnlab.core.errors import unknown
+from rnnlab.data import files
 from rnnlab.embeddings.vectors import Vectors, unit
-from rnnlab.errors import unknown
-from rnnlab.tasks import files
 
 # the sets that gensim 4.4.0 ships: (their file in the package, its SHA-256)
 SIMILARITY = {

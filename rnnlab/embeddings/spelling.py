@@ -6,8 +6,7 @@ Source: the notes, 2.2 and their table; Bojanowski et al. 2017 (arXiv 1607.04606
 
 import re
 
-from rnnlab.convert import fasttext as from_fasttext
-from rnnlab.embeddings import corpus, fasttext
+from rnnlab.embeddings import corpus, fasttext, fasttext_format
 from rnnlab.embeddings import vectors as saved
 from rnnlab.embeddings.trainer import Settings
 from rnnlab.embeddings.vectors import Vectors
@@ -99,6 +98,6 @@ def read(path: str) -> Vectors:
     if path.endswith(".safetensors"):
         return saved.load(path)
     if path.endswith(".bin"):
-        return from_fasttext.read_bin(path)
+        return fasttext_format.read_bin(path)
     text = corpus.of_file(path, min_count=2)
     return Vectors.of(fasttext.train(text, Settings(size=50, epochs=3, buckets=200_000)))

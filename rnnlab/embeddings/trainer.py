@@ -19,12 +19,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from rnnlab.core.errors import unknown
 from rnnlab.embeddings import devices, huffman, kernels, plans, subwords
 from rnnlab.embeddings.corpus import Corpus
 from rnnlab.embeddings.plans import Plan
 from rnnlab.embeddings.subwords import Subwords
 from rnnlab.embeddings.trained import Trained
-from rnnlab.errors import unknown
 from rnnlab.text.vocabulary import keep_probabilities
 
 METHODS = ("skipgram", "cbow", "fasttext")

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from rnnlab.core.errors import UnknownKey, unknown
+from rnnlab.core.json_files import replaced
 from rnnlab.embeddings import subwords as sub
 from rnnlab.embeddings.subwords import Subwords
-from rnnlab.errors import unknown
-from rnnlab.records import UnknownKey, replaced
 
 FORMAT = "rnnlab.vectors/1"
 

@@ -10,21 +10,14 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from rnnlab.errors import unknown
+from rnnlab.core.errors import unknown
 from rnnlab.sparse.ngram import check_range, ngrams, word_parts
 from rnnlab.text.strings import as_arrow, compute, parallel, pieces, strings
-from rnnlab.text.tokenisers import (
-    Characters,
-    Tokens,
-    Whitespace,
-    Words,
-    is_ascii,
-    tokenise,
-)
+from rnnlab.text.tokenizers import Characters, Tokens, Whitespace, Words, is_ascii, tokenise
 
 ANALYZERS = ("word", "char", "char_wb")
 TOKEN_PATTERN = r"(?u)\b\w\w+\b"  # scikit-learn's default: words of two characters or more
-# the patterns that :class:`rnnlab.text.tokenisers.Words` knows; others go through Python's re
+# the patterns that :class:`rnnlab.text.tokenizers.Words` knows; others go through Python's re
 _WORDS = {TOKEN_PATTERN: 2, r"\b\w\w+\b": 2, r"(?u)\b\w+\b": 1, r"\b\w+\b": 1, r"\w+": 1}
 # what Python's \s matches, for RE2
 _SPACE = (
@@ -53,7 +46,7 @@ class Analysis:
         strip_accents: None, "unicode" (NFKD without combining marks) or "ascii".
         stop_words: None, "english" (scikit-learn's list) or words; of analyzer "word" only.
         token_pattern: a regular expression of Python's re; with a group, the token is the group.
-        tokeniser: one of :mod:`rnnlab.text.tokenisers` in place of the pattern; it also decides
+        tokeniser: one of :mod:`rnnlab.text.tokenizers` in place of the pattern; it also decides
             about lower case.
     Raises:
         ValueError: an option out of its range.

@@ -18,11 +18,11 @@ import scipy.sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from rnnlab.errors import unknown
+from rnnlab.core.errors import unknown
 from rnnlab.sparse import top_k
 from rnnlab.sparse.inverted_index import InvertedIndex, postings
 from rnnlab.sparse.top_k import Postings, Queries, Ranking
-from rnnlab.text.tokenisers import Tokeniser, Words, tokenise
+from rnnlab.text.tokenizers import Tokeniser, Words, tokenise
 
 VARIANTS = ("robertson", "robertson_floored", "lucene", "atire", "bm25+", "bm25l")
 DEFAULT = "lucene"
@@ -158,7 +158,7 @@ class BM25(BaseEstimator):
     Args:
         variant: see :func:`idf` and :func:`frequency_part`; the notes' is "robertson".
         k1: ≥ 0. b: 0 … 1. delta: of BM25+ and BM25L.
-        tokeniser: of documents and queries; None: :class:`rnnlab.text.tokenisers.Words`.
+        tokeniser: of documents and queries; None: :class:`rnnlab.text.tokenizers.Words`.
             Documents and queries may also be lists of tokens.
 
     >>> bm25 = BM25().fit(["the cat sat", "the dog ran far", "a cat and a dog"])
@@ -189,7 +189,7 @@ class BM25(BaseEstimator):
         """Index documents; empty ones have length 0 and are found by no word.
 
         Args:
-            documents: as :func:`rnnlab.text.tokenisers.tokenise` takes them. y: not used.
+            documents: as :func:`rnnlab.text.tokenizers.tokenise` takes them. y: not used.
         Raises:
             TypeError: a document that is no text. ValueError: none of them has a word.
         """

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from rnnlab.sparse.inverted_index import ARRAYS, InvertedIndex, finish, postings
-from rnnlab.text.tokenisers import Tokeniser, Tokens, tokenise
+from rnnlab.text.tokenizers import Tokeniser, Tokens, tokenise
 
 BLOCK_TOKENS = 2**23  # sorted at a time
 RANGE_POSTINGS = 2**23  # merged at a time; a term with more is merged alone
@@ -35,9 +35,9 @@ def write(
 
     Args:
         path: the directory, which is made; next to it temporary files of about the same size.
-        chunks: documents as :func:`rnnlab.text.tokenisers.tokenise` takes them, or
+        chunks: documents as :func:`rnnlab.text.tokenizers.tokenise` takes them, or
             :class:`Tokens`; each chunk fits into memory.
-        tokeniser: see :func:`rnnlab.text.tokenisers.tokenise`.
+        tokeniser: see :func:`rnnlab.text.tokenizers.tokenise`.
         block_tokens: sorted at a time, 40 bytes each. range_postings: merged at a time.
     Returns:
         the index, mapped into memory.

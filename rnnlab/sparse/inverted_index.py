@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rnnlab.text.tokenisers import Tokens
+from rnnlab.text.tokenizers import Tokens
 
 FORMAT = "rnnlab inverted index"
 VERSION = 1
@@ -40,7 +40,7 @@ class InvertedIndex:
         lengths: (N,) int32, tokens of each document: |d|.
         mapped: whether the arrays are files mapped into memory, to be read in parts.
 
-    >>> from rnnlab.text.tokenisers import tokenise
+    >>> from rnnlab.text.tokenizers import tokenise
     >>> index = InvertedIndex.build(tokenise(["a rose is a rose", "a name"]))
     >>> index.terms.to_pylist(), index.document_frequencies.tolist()
     (['a', 'rose', 'is', 'name'], [2, 1, 1, 1])

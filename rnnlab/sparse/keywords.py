@@ -21,7 +21,7 @@ def keywords(
         idf: see :func:`rnnlab.sparse.tfidf.inverse_document_frequency`. By the notes' own a word
             that is in all documents, or in all but one, is no keyword: it takes three documents.
             "smooth" leaves even the commonest words some weight.
-        tokeniser: of :mod:`rnnlab.text.tokenisers`; None: words of two characters or more.
+        tokeniser: of :mod:`rnnlab.text.tokenizers`; None: words of two characters or more.
     Returns:
         of each document the words with a weight above 0; equal weights by the word.
     Raises:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from rnnlab.errors import unknown
+from rnnlab.core.errors import unknown
 from rnnlab.sparse.ngram_counts import NgramCounts, count_ngrams
 from rnnlab.text.strings import compute
-from rnnlab.text.tokenisers import Tokeniser, Words, tokenise
+from rnnlab.text.tokenizers import Tokeniser, Words, tokenise
 
 SMOOTHINGS = ("mle", "add_k", "kneser_ney", "modified_kneser_ney")
 START, END, UNKNOWN = "<s>", "</s>", "<UNK>"
@@ -98,7 +98,7 @@ class NgramLanguageModel:
         """Count the documents.
 
         Args:
-            documents: as :func:`rnnlab.text.tokenisers.tokenise` takes them.
+            documents: as :func:`rnnlab.text.tokenizers.tokenise` takes them.
         Raises:
             TypeError: a document that is no text. ValueError: no token in any of them.
         """

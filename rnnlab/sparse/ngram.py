@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from rnnlab.text.strings import compute, string_array, strings
-from rnnlab.text.tokenisers import Characters, Tokens
+from rnnlab.text.tokenizers import Characters, Tokens
 
 
 def ngrams(tokens: Tokens, low: int, high: int, separator: str = " ") -> Tokens:
@@ -26,7 +26,7 @@ def ngrams(tokens: Tokens, low: int, high: int, separator: str = " ") -> Tokens:
     Raises:
         ValueError: not 1 ≤ low ≤ high.
 
-    >>> from rnnlab.text.tokenisers import Whitespace
+    >>> from rnnlab.text.tokenizers import Whitespace
     >>> ngrams(Whitespace()(["猫 喜欢 吃 鱼"]), 2, 2).terms.to_pylist()
     ['猫 喜欢', '喜欢 吃', '吃 鱼']
     """

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from rnnlab.errors import unknown
+from rnnlab.core.errors import unknown
 from rnnlab.sparse.bag_of_words import document_frequency
 
 TFS = ("share", "count", "log")

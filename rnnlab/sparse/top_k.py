@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlab.machine import cores
+from rnnlab.core.host import cores
 from rnnlab.text.strings import parallel
 
 FREQUENT = 0.25  # of the documents have a term whose weights are tabulated

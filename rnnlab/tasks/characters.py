@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab import losses
-from rnnlab.tasks import files, hub
+from rnnlab.data import files, hugging_face
+from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
 
 Array = jax.Array
@@ -32,7 +32,7 @@ class Characters:
 
     Args:
         path: a UTF-8 file; a table with a column "text", local (.csv, .jsonl, .parquet, …) or on
-            the hub, its rows joined by newlines (:mod:`rnnlab.tasks.hub`); empty: the State of
+            the hub, its rows joined by newlines (:mod:`rnnlab.data.hugging_face`); empty: the State of
             the Union speeches of ``rnnlab[data]``, by year.
         batch_size: B, streams; those that :meth:`batch` is asked for.
         limit: characters of the text to use, from its start; 0: all.
@@ -147,7 +147,7 @@ class Characters:
         shape = batch_size, steps
         return Batch(codes[:-1].reshape(shape), codes[1:].reshape(shape), jnp.ones(shape, bool))
 
-    # ---- for predictions, see rnnlab.prediction ----
+    # ---- for predictions, see rnnlab.training.predict ----
 
     def tokens(self, text: str) -> list[str]:
         """Its characters."""
@@ -194,8 +194,8 @@ class Characters:
 @lru_cache(maxsize=2)  # sizes are asked for often, and a sweep's members read the same text
 def _encoded(path: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """(alphabet, the text as places in it)."""
-    if path and (hub.is_table(path) or not Path(path).expanduser().is_file()):
-        text = "\n".join(row or "" for row in hub.load_text(path)["text"])  # a row may be None
+    if path and (hugging_face.is_table(path) or not Path(path).expanduser().is_file()):
+        text = "\n".join(row or "" for row in hugging_face.load_text(path)["text"])  # a row may be None
     else:
         text = files.read_text(path)
     if limit > len(text):

@@ -7,7 +7,8 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from rnnlab import losses, theory
+from rnnlab import theory
+from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
 from rnnlab.tasks.synthetic import Synthetic, check_bound, check_whole
 

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab import losses
-from rnnlab.errors import unknown
+from rnnlab.core.errors import unknown
+from rnnlab.data.files import read_column
+from rnnlab.data.hugging_face import load_column, shuffled_indices
+from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
-from rnnlab.tasks.files import read_column
-from rnnlab.tasks.hub import load_column, shuffled_indices
 
 Array = jax.Array
 
@@ -39,7 +39,7 @@ class Forecasting:
     Args:
         source: "mackey_glass" (:func:`mackey_glass`) or "csv", a column of a file.
         path, column: of "csv": the file, and the column's name where it has several. A table of
-            another kind, or a name on the hub, is read as :func:`rnnlab.tasks.hub.load_table` does.
+            another kind, or a name on the hub, is read as :func:`rnnlab.data.hugging_face.load_table` does.
         points: values of the Mackey–Glass series.
         window: T. horizon: steps ahead.
         solved_at: the loss, mean squared error in standard deviations, that counts as solved.
@@ -178,7 +178,7 @@ class Forecasting:
         series = jnp.asarray(series)[:, None]
         return Batch(series[steps], series[steps + self.horizon], jnp.ones(steps.shape, bool))
 
-    # ---- for predictions, see rnnlab.prediction ----
+    # ---- for predictions, see rnnlab.training.predict ----
 
     def tokens(self, text: str) -> list[str]:
         """The numbers of a text, parted by blanks, commas or semicolons."""

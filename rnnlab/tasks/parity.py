@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from rnnlab import losses
+from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
 from rnnlab.tasks.synthetic import Synthetic, check_bound, check_whole, error
 

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab import losses
-from rnnlab.errors import unknown
+from rnnlab.core.errors import unknown
+from rnnlab.data.hugging_face import shuffled_indices
+from rnnlab.nn import losses
 from rnnlab.tasks.base import Goal, RaggedBatch
-from rnnlab.tasks.hub import shuffled_indices
 from rnnlab.text import corpora
-from rnnlab.text.tokenisers import Words
+from rnnlab.text.tokenizers import Words
 from rnnlab.text.vocabulary import Vocabulary
 
 Array = jax.Array
@@ -164,7 +164,7 @@ class MovieReviews:
         return float(-(p[p > 0] * np.log(p[p > 0])).sum())
 
     def batch(self, data: Encoded, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Reviews in the order of :func:`rnnlab.tasks.hub.shuffled_indices`."""
+        """Reviews in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 
@@ -172,7 +172,7 @@ class MovieReviews:
         """The first ``batch_size`` reviews held out, all where there are fewer."""
         return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:]))
 
-    # ---- for predictions, see rnnlab.prediction ----
+    # ---- for predictions, see rnnlab.training.predict ----
 
     def tokens(self, text: str) -> list[str]:
         """The words of a text."""

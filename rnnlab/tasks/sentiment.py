@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from rnnlab.errors import unknown
+from rnnlab.core.errors import unknown
 from rnnlab.tasks.reviews import UNKNOWN, Encoded, MovieReviews, Split, encoded, parted
-from rnnlab.text import corpora, tokenisers
+from rnnlab.text import corpora, tokenizers
 from rnnlab.text.vocabulary import Vocabulary
 
 Array = jax.Array
@@ -30,14 +30,14 @@ class Sentiment(MovieReviews):
             :class:`rnnlab.tasks.reviews.MovieReviews`; all ``rnnlab[data]``.
         path: a file to learn from instead, as :func:`rnnlab.text.corpora.read_labelled` takes it.
         test_path: one to be judged by; empty: ``test_share`` is held out.
-        tokeniser_name: of :data:`rnnlab.text.tokenisers.TOKENISERS`: "characters", "words",
+        tokeniser_name: of :data:`rnnlab.text.tokenizers.TOKENISERS`: "characters", "words",
             "chinese" (words, as jieba cuts them; ``rnnlab[chinese]``).
         limit: texts to learn from with their labels; 0: all. The vocabulary, and vectors, are of
             all the others, too.
         embedding_size: E, of a symbol's vector.
         vectors: where the embedding starts: empty: drawn; "skipgram": vectors that are trained on
             the texts to learn from, without their labels (:mod:`rnnlab.embeddings.skipgram`).
-        pooling: what is read, of :class:`rnnlab.models.ManyToOne`.
+        pooling: what is read, of :class:`rnnlab.nn.models.ManyToOne`.
         max_length, min_count, test_share, held_out, solved_at: as of MovieReviews.
 
     >>> task = Sentiment(max_length=30, limit=100)
@@ -52,17 +52,17 @@ class Sentiment(MovieReviews):
     max_length: int = 80
     path: str = ""
     test_path: str = ""
-    tokeniser_name: str = tokenisers.Characters.name
+    tokeniser_name: str = tokenizers.Characters.name
     limit: int = 0
     embedding_size: int = 64
     vectors: str = ""
     pooling: str = "last"
 
     def __post_init__(self) -> None:
-        from rnnlab import models
+        from rnnlab.nn import models
 
         for what, value, known in (
-            ("tokeniser_name", self.tokeniser_name, tokenisers.TOKENISERS),
+            ("tokeniser_name", self.tokeniser_name, tokenizers.TOKENISERS),
             ("vectors", self.vectors, VECTORS),
             ("pooling", self.pooling, models.POOLINGS),
         ):
@@ -78,7 +78,7 @@ class Sentiment(MovieReviews):
     @property
     def tokeniser(self) -> Any:
         """The tokeniser that ``tokeniser_name`` names, in lower case."""
-        return tokenisers.by_name(self.tokeniser_name, lowercase=True)
+        return tokenizers.by_name(self.tokeniser_name, lowercase=True)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -124,21 +124,21 @@ class Sentiment(MovieReviews):
 
         Init: ``config.init``.
         """
-        from rnnlab import models, recurrence
-        from rnnlab.initializers import InitScheme
+        from rnnlab.nn import layers, models
+        from rnnlab.nn.initializers import InitScheme
 
         init = InitScheme.from_config(config.init)
         w_e: Any = self._start if self.vectors else models.ManyToOne.w_e
         return models.ManyToOne(
-            recurrence.from_config(config.cell, init), self.output_size, w_y=init.w_y,
+            layers.from_config(config.cell, init), self.output_size, w_y=init.w_y,
             symbols=self.input_size, embedding_size=self.embedding_size, pooling=self.pooling,
             w_e=w_e,
         )  # fmt: skip
 
     def _start(self, key: Array, shape: tuple[int, ...], dtype: Any = float) -> Array:
         """The embedding's first values: a scheme; symbols without a vector are drawn."""
-        from rnnlab import models
-        from rnnlab.initializers import make
+        from rnnlab.nn import models
+        from rnnlab.nn.initializers import make
 
         drawn = make(models.ManyToOne.w_e)(key, shape, dtype)
         known, rows = _vectors(self._read(), self.embedding_size)
@@ -181,7 +181,7 @@ def _two_files(path: str, test_path: str) -> Split:
 @lru_cache(maxsize=4)
 def _encoded(*key: Any) -> tuple[Encoded, Vocabulary]:
     *data, name, min_count, max_length = key
-    tokeniser = tokenisers.by_name(name, lowercase=True)
+    tokeniser = tokenizers.by_name(name, lowercase=True)
     return encoded(_split(*data), tokeniser, min_count, max_length)
 
 
@@ -193,7 +193,7 @@ def _vectors(key: tuple[Any, ...], size: int) -> tuple[np.ndarray, np.ndarray]:
     from rnnlab.embeddings.vectors import Vectors
 
     *data, name, min_count, _ = key
-    tokens = tokenisers.by_name(name, lowercase=True)(_split(*data).texts)
+    tokens = tokenizers.by_name(name, lowercase=True)(_split(*data).texts)
     text = corpus.of_documents(tokens, min_count=min_count)
     vectors = Vectors.of(skipgram.train(text, Settings(size=size), seed=_VECTORS_SEED))
     symbols = _encoded(*key)[1].words()

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab import losses
-from rnnlab.errors import unknown
-from rnnlab.tasks import series_files
+from rnnlab.core.errors import unknown
+from rnnlab.data import series_files
+from rnnlab.data.files import checked, packaged
+from rnnlab.data.hugging_face import shuffled_indices, split_by_class
+from rnnlab.data.series_files import Labelled, values_of
+from rnnlab.nn import losses
 from rnnlab.tasks.base import Goal, RaggedBatch
-from rnnlab.tasks.files import checked, packaged
-from rnnlab.tasks.hub import shuffled_indices, split_by_class
-from rnnlab.tasks.series_files import Labelled, values_of
 
 Array = jax.Array
 
@@ -82,7 +82,7 @@ class SeriesClasses:
             "BasicMotions" (40 and 40, 6 x 100, 4 classes), "ItalyPowerDemand" (67 and 1,029, 24
             steps, 2), "GunPoint" (50 and 150, 150, 2), "ArrowHead" (36 and 175, 251, 3), "OSULeaf"
             (200 and 242, 427, 6), "ACSF1" (100 and 100, 1,460, 10). Each with its own split.
-        path: a .ts file of your own to learn from (:mod:`rnnlab.tasks.series_files`), in place of
+        path: a .ts file of your own to learn from (:mod:`rnnlab.data.series_files`), in place of
             ``source``.
         test_path: one to be judged by; empty: a share of ``path`` is held out.
         test_share: that share, class by class, drawn with a fixed seed; also of "validation".
@@ -178,7 +178,7 @@ class SeriesClasses:
         return float(-(p[p > 0] * np.log(p[p > 0])).sum())
 
     def batch(self, data: Padded, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Series in the order of :func:`rnnlab.tasks.hub.shuffled_indices`."""
+        """Series in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 
@@ -193,7 +193,7 @@ class SeriesClasses:
             "accuracy": losses.accuracy(outputs, batch.targets, batch.mask),
         }
 
-    # ---- for predictions, see rnnlab.prediction ----
+    # ---- for predictions, see rnnlab.training.predict ----
 
     def texts(self, lines: list[str]) -> list[str]:
         """The series among the lines of a file, a .ts file's header left out."""

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnlab import losses
+from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch
 
 Array = jax.Array

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab import crf, losses
+from rnnlab.data.hugging_face import shuffled_indices
+from rnnlab.nn import crf, losses
 from rnnlab.tasks.base import Goal, RaggedBatch
-from rnnlab.tasks.hub import shuffled_indices
 from rnnlab.tasks.reviews import padded
 from rnnlab.text import entities
 from rnnlab.text.vocabulary import Vocabulary
@@ -53,7 +53,7 @@ class Tagging:
         max_length: T; what a sentence has past it is cut off.
         min_count: occurrences among the sentences to learn from that a token has at least.
         embedding_size: E, of a token's vector.
-        crf: transitions from label to label on top (:mod:`rnnlab.crf`).
+        crf: transitions from label to label on top (:mod:`rnnlab.nn.crf`).
         solved_at: the F1 that counts as solved.
 
     >>> task = Tagging(limit=100, max_length=30)
@@ -136,12 +136,12 @@ class Tagging:
 
         Init: ``config.init``.
         """
-        from rnnlab import models, recurrence
-        from rnnlab.initializers import InitScheme
+        from rnnlab.nn import layers, models
+        from rnnlab.nn.initializers import InitScheme
 
         init = InitScheme.from_config(config.init)
         return models.ManyToMany(
-            recurrence.from_config(config.cell, init), self.output_size, w_y=init.w_y,
+            layers.from_config(config.cell, init), self.output_size, w_y=init.w_y,
             symbols=self.input_size, embedding_size=self.embedding_size, crf=self.crf,
         )  # fmt: skip
 
@@ -180,7 +180,7 @@ class Tagging:
         return float(2 * right / jnp.maximum(found + there, 1))
 
     def batch(self, data: Tagged, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Sentences in the order of :func:`rnnlab.tasks.hub.shuffled_indices`."""
+        """Sentences in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 
@@ -192,7 +192,7 @@ class Tagging:
         """The labels (B, T) that outputs (B, T, K), or a CRF's (B, T, K, K), name."""
         return crf.viterbi(outputs, mask) if self.crf else outputs.argmax(axis=-1)
 
-    # ---- for predictions, see rnnlab.prediction ----
+    # ---- for predictions, see rnnlab.training.predict ----
 
     def tokens(self, text: str) -> list[str]:
         """The characters of a text for the People's Daily, else what blanks part."""

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab import losses
-from rnnlab.tasks import files
+from rnnlab.data import files
+from rnnlab.data.hugging_face import shuffled_indices
+from rnnlab.nn import losses
 from rnnlab.tasks.base import Goal, RaggedBatch
-from rnnlab.tasks.hub import shuffled_indices
 from rnnlab.text.vocabulary import Vocabulary
 
 Array = jax.Array
@@ -90,8 +90,8 @@ class Translation:
     solved_at: float = 0.1
 
     def __post_init__(self) -> None:
-        from rnnlab import seq2seq
-        from rnnlab.errors import unknown
+        from rnnlab.core.errors import unknown
+        from rnnlab.nn import encoder_decoder
 
         for what, least in (("limit", 0), ("max_length", 1), ("min_count", 1),
                             ("embedding_size", 1)):  # fmt: skip
@@ -103,8 +103,8 @@ class Translation:
             raise ValueError(f"solved_at must be at least 0 and below 1, got {self.solved_at}")
         if self.test_path and not self.path:
             raise ValueError(f"test_path={self.test_path!r} needs a path to learn from")
-        if self.attention not in seq2seq.ATTENTIONS:
-            raise ValueError(unknown("attention", self.attention, seq2seq.ATTENTIONS))
+        if self.attention not in encoder_decoder.ATTENTIONS:
+            raise ValueError(unknown("attention", self.attention, encoder_decoder.ATTENTIONS))
 
     @property
     def length(self) -> int:
@@ -155,16 +155,16 @@ class Translation:
         Raises:
             ValueError: more than one layer.
         """
-        from rnnlab import recurrence, seq2seq
-        from rnnlab.initializers import InitScheme
+        from rnnlab.nn import encoder_decoder, layers
+        from rnnlab.nn.initializers import InitScheme
 
         init = InitScheme.from_config(config.init)
         one_way = {**config.cell, "name": config.cell.name.removeprefix("bi-")}
         if config.cell.layers != 1:
             raise ValueError(f"task translation reads with one layer, got cell.layers="
                              f"{config.cell.layers}")  # fmt: skip
-        return seq2seq.EncoderDecoder(
-            recurrence.from_config(config.cell, init), recurrence.from_config(one_way, init),
+        return encoder_decoder.EncoderDecoder(
+            layers.from_config(config.cell, init), layers.from_config(one_way, init),
             outputs=self.output_size, symbols=self.input_size, steps=self.max_length + 1,
             embedding_size=self.embedding_size, attention=self.attention, w_y=init.w_y,
         )  # fmt: skip
@@ -200,7 +200,7 @@ class Translation:
         return float(-(p[p > 0] * np.log(p[p > 0])).sum())
 
     def batch(self, data: Pairs, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Pairs in the order of :func:`rnnlab.tasks.hub.shuffled_indices`."""
+        """Pairs in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.source), index, batch_size)
         return self._batch(*(jnp.asarray(part)[rows] for part in data[:4]))
 
@@ -212,10 +212,10 @@ class Translation:
     def _batch(
         self, source: Array, lengths: Array, target: Array, target_lengths: Array
     ) -> RaggedBatch:
-        from rnnlab import seq2seq
+        from rnnlab.nn import encoder_decoder
 
         start = jnp.full_like(target[:, :1], self.output_size)
-        pair: Any = seq2seq.Pair(source, jnp.concatenate([start, target[:, :-1]], axis=1))
+        pair: Any = encoder_decoder.Pair(source, jnp.concatenate([start, target[:, :-1]], axis=1))
         mask = jnp.arange(target.shape[1]) < target_lengths[:, None]
         return RaggedBatch(pair, target, mask, lengths)
 
@@ -241,7 +241,7 @@ class Translation:
         targets = jnp.where(batch.targets == ENDS.index(UNKNOWN), -1, batch.targets)
         return edit_distance(said, said_length(said), targets, wanted), wanted
 
-    # ---- for predictions, see rnnlab.prediction ----
+    # ---- for predictions, see rnnlab.training.predict ----
 
     def tokens(self, text: str) -> list[str]:
         """The letters of a word, or what blanks part.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnlab.tasks.files import checked, existing, packaged
+from rnnlab.data.files import checked, existing, packaged
 from rnnlab.text.corpora import movie_reviews
 
 CRANFIELD = ("cran.all.1400", "cran.qry", "cranqrel")

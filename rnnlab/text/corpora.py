@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlab.tasks import files, hub
+from rnnlab.data import files, hugging_face
 from rnnlab.text.strings import string_array
-from rnnlab.text.tokenisers import Tokeniser, Tokens, tokenise
+from rnnlab.text.tokenizers import Tokeniser, Tokens, tokenise
 from rnnlab.text.vocabulary import Vocabulary
 
 _REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
@@ -97,17 +97,17 @@ def documents(
     Args:
         path_or_name: a UTF-8 file, whose lines are the documents; a table (.csv, .tsv, .json,
             .jsonl, .parquet) with ``column``, a row a document; or a data set of the hub, as
-            :func:`rnnlab.tasks.hub.load_text`.
+            :func:`rnnlab.data.hugging_face.load_text`.
         rows: of a table, a chunk.
     Raises:
         FileNotFoundError, ConnectionError, ValueError: as :func:`lines` and
-            :func:`rnnlab.tasks.hub.load_text`. TypeError: a row without a text, when it is come to.
+            :func:`rnnlab.data.hugging_face.load_text`. TypeError: a row without a text, when it is come to.
     """
-    if os.path.isfile(os.path.expanduser(path_or_name)) and not hub.is_table(path_or_name):
+    if os.path.isfile(os.path.expanduser(path_or_name)) and not hugging_face.is_table(path_or_name):
         return lines(path_or_name)
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
-    table: Any = hub.load_text(path_or_name, split, column)
+    table: Any = hugging_face.load_text(path_or_name, split, column)
     return (chunk[column] for chunk in table.with_format("arrow").iter(rows))
 
 
@@ -269,8 +269,8 @@ def read_labelled(path: str) -> Labelled:
         FileNotFoundError: no such file. ValueError: it does not parse, or has not two classes.
     """
     file = files.existing(path)
-    if hub.is_table(path):
-        table = hub.load_table(str(file))
+    if hugging_face.is_table(path):
+        table = hugging_face.load_table(str(file))
         for column in ("text", "label"):
             if column not in table.column_names:
                 raise ValueError(f"{path} has no column {column!r}, only {table.column_names}")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rnnlab.tasks import files
+from rnnlab.data import files
 
 _DAILY_SHA256 = "987c2b26273ada0118664e0137ebfa71af108adbcda791425f7371d952dc758b"
 KINDS = {"nr": "PER", "ns": "LOC", "nt": "ORG"}  # parts of speech of the People's Daily

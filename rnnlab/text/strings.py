@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rnnlab.machine import cores
+from rnnlab.core.host import cores
 
 T = TypeVar("T")
 U = TypeVar("U")

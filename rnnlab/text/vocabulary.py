@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rnnlab.text.strings import as_arrow, compute
-from rnnlab.text.tokenisers import Tokens
+from rnnlab.text.tokenizers import Tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Vocabulary:
         counts: (V,) int64, how often each occurs in the corpus.
         total: tokens of the corpus, those of terms that were left out as well.
 
-    >>> from rnnlab.text.tokenisers import Words
+    >>> from rnnlab.text.tokenizers import Words
     >>> tokens = Words()(["a cat, a dog", "a cat"])
     >>> vocabulary = Vocabulary.build(tokens, min_count=2)
     >>> vocabulary.words(), vocabulary.counts.tolist(), vocabulary.total

@@ -1,0 +1,169 @@
+"""What the norms of every step's adjoint cost beside an ordinary backward pass.
+
+    rnnlab run --config=experiments/benchmarks/speed_probe.py
+
+B = 32, H = 128, T = 200, D = 1; about a minute on 2 cores with nothing else running. All jitted, in
+one process, interleaved, median of several runs; norms are checked against autodiff's first. Two
+ways to have them: the probe (``adjoint_norms``: any cell, no underflow, no gradients), and
+``value_grad_and_norms``, the gradients of training with the norms out of the same reverse pass.
+Expected: at most 1.3x jit(value_and_grad) over the parameters by scan for the probe, at most 1.15x
+the same by the fused engine for the norms. Found on 2 cores: .65 to 1.04x and 1.02 to 1.08x.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from rnnlab import gradients
+from rnnlab.lab import benchmark
+from rnnlab.nn import layers, unroll
+from rnnlab.nn.initializers import InitScheme
+from rnnlab.plotting import plots
+from rnnlab.results.claims import Claim
+from rnnlab.results.table import Table
+
+CELLS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
+# side: (over which other, at most)
+BOUNDS = {"probe": ("value_and_grad", 1.3), "norms": ("fused", 1.15)}
+WORDS = {
+    "probe": "adjoint_norms / value_and_grad (scan)",
+    "norms": "value_grad_and_norms / value_and_grad (fused)",
+}
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """One scale only."""
+    if arg not in (None, ""):
+        raise ValueError(f"speed_probe.py takes no argument, got {arg!r}")
+    config = ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "task": {"length": 200, "batch_size": 32, "input_size": 1},
+            "cell": {"name": "lstm", "hidden_size": 128},
+            "run": {"repeats": 31, "seconds_per_member": 12.0, "seconds_per_group": 0.0},
+        }
+    )
+    return config.lock()
+
+
+def get_sweep(config: Any) -> dict[Any, Any]:
+    """One member a cell."""
+    del config
+    return {"cell.name": CELLS}
+
+
+def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
+    """Time both, turn and turn about."""
+    task = config.task
+    key_x, key_p = jax.random.split(key)
+    layer: Any = layers.by_name(config.cell.name, config.cell.hidden_size, InitScheme())
+    params = layer.init(key_p, task.input_size)
+    xs = jax.random.normal(key_x, (task.batch_size, task.length, task.input_size))
+
+    def loss(ys: jax.Array) -> jax.Array:
+        return (ys[:, -1] ** 2).sum()
+
+    def by(engine: str) -> Any:
+        def whole(params: Any, xs: jax.Array) -> jax.Array:
+            return loss(unroll.unroll(layer.cell, params, xs, engine=engine)[0])
+
+        return jax.jit(jax.value_and_grad(whole))
+
+    def with_norms(params: Any, xs: jax.Array) -> Any:
+        return gradients.value_grad_and_norms(layer, params, xs, loss)
+
+    programs = {
+        "value_and_grad": by("scan"),
+        "probe": jax.jit(lambda params, xs: gradients.adjoint_norms(layer, params, xs, loss)),
+        "fused": by("fused"),
+        "norms": jax.jit(with_norms),
+    }
+    # norms are made of squares: theirs lose digits below 1e-19, plain float32 adjoints 1e-38
+    for curve, floor in (
+        (programs["probe"](params, xs), 1e-30),
+        (programs["norms"](params, xs)[2], 1e-17),
+    ):
+        _check(layer, params, xs, loss, np.asarray(curve.norms["h"]), floor)
+    calls = {name: lambda p=p: p(params, xs) for name, p in programs.items()}
+    ms = benchmark.turns(calls, repeats=config.run.repeats, pause=0.0)
+    result: dict[str, Any] = {}
+    for name, values in ms.items():
+        log(side=name, ms=values)
+        result[f"{name}_ms"] = float(np.median(values))
+    for name, (over, _) in BOUNDS.items():
+        for what, value in zip(("ratio", "low", "high"), benchmark.ratio(ms, name, over)):  # noqa: B905
+            result[f"{name}_{what}"] = value
+    return result
+
+
+def _check(
+    layer: Any, params: Any, xs: jax.Array, loss: Any, curve: np.ndarray, floor: float
+) -> None:
+    """Raise unless the probe's curve is autodiff's, taken through added zeros at every h_t.
+
+    Norms of at most ``floor`` are not looked at.
+    """
+    cell = layer.cell
+
+    def perturbed(zeros: jax.Array) -> jax.Array:  # (T, B, H)
+        state = cell.initial_state(params, (xs.shape[0],))
+        nothing = jax.tree.map(jnp.zeros_like, state)
+
+        def step(state: Any, inputs: Any) -> Any:
+            x, zero = inputs
+            state, y, _ = cell.step(params, state, x, perturb=nothing._replace(h=zero))
+            return state, y
+
+        _, ys = jax.lax.scan(step, state, (jnp.moveaxis(xs, 1, 0), zeros))
+        return loss(jnp.moveaxis(ys, 0, 1))
+
+    B, T, _ = xs.shape
+    plain = jax.jit(jax.grad(perturbed))(jnp.zeros((T, B, cell.hidden_size)))
+    norms = np.linalg.norm(np.asarray(plain, np.float64), axis=-1).T
+    seen = norms > floor
+    worst = np.abs(np.log10(norms[seen]) - curve[seen]).max()
+    if not worst < 1e-3:
+        raise AssertionError(f"the probe and autodiff differ by {worst} decades")
+
+
+def figures(table: Table) -> dict[str, Any]:
+    """Bars of the ratios, with their bounds."""
+    figure, axes = plots.new_figure(1, 2, size=(10, 3))
+    for ax, (name, (over, bound)) in zip(axes[0], BOUNDS.items(), strict=True):
+        for y, member in enumerate(table):
+            r = member.result
+            ax.barh(y, r[f"{name}_ratio"], color=plots.COLOURS[1], height=0.6)
+            ax.plot([r[f"{name}_low"], r[f"{name}_high"]], [y, y], color="black", linewidth=1)
+            ax.text(0.02, y, f"{r[f'{name}_ms']:.1f} ms / {r[f'{over}_ms']:.1f} ms",
+                    color="white", va="center", fontsize=8)  # fmt: skip
+        ax.axvline(bound, color=plots.COLOURS[2], linestyle="--")
+        ax.text(bound, -0.45, f" bound {bound}", color=plots.COLOURS[2], fontsize=8)
+        ax.set_yticks(range(len(table)), [m.config["cell"]["name"] for m in table])
+        ax.set(xlabel="ratio of times", xlim=(0, 1.6))
+        plots.title(ax, WORDS[name])
+    return {"ratio": (figure, "Medians of interleaved runs; the thin lines are 10–90% ranges.")}
+
+
+def claims(table: Table) -> list[Claim]:
+    """The bounds, for every cell."""
+
+    def cheap(name: str) -> Any:
+        def check() -> tuple[bool, str]:
+            ratios = table.stack(f"{name}_ratio")
+            cells = [member.config["cell"]["name"] for member in table]
+            words = ", ".join(f"{n} {r:.2f}x" for n, r in zip(cells, ratios, strict=True))
+            return bool(ratios.max() <= BOUNDS[name][1]), words
+
+        return check
+
+    return [
+        Claim("The adjoint at every step costs about what an ordinary backward pass costs",
+              "rnnlab", f"at most {BOUNDS['probe'][1]}x jit(value_and_grad) for every cell",
+              "holds", cheap("probe")),
+        Claim("The norms of every step's adjoint come with the gradient of training", "rnnlab",
+              f"at most {BOUNDS['norms'][1]}x jit(value_and_grad), both fused, for every cell",
+              "holds", cheap("norms")),
+    ]  # fmt: skip

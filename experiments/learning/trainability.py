@@ -1,0 +1,362 @@
+"""Which tanh RNNs can be trained, foretold: accuracy over σ_w x T against mean field's 6ξ line.
+
+    rnnlab run --config=experiments/learning/trainability.py
+
+One of four symbols, T noisy steps, then its name: SGD has to carry it over T steps. For every T
+the σ_w lie at set ratios of the predicted length 6|ξ(σ_w)|, half of them within a factor of two
+of it, on the ordered (σ_w below critical) and on the chaotic side. What is trainable is written to
+predictions.json before anything trains. About 3 minutes on 2 cores; ":full" has H = 256,
+lengths up to 272, a finer grid and 5 seeds.
+
+Expected (Chen, Pennington & Schoenholz 2018: accuracy ends at the 6ξ line): 92 of 96 cells right,
+96%, balanced 96%, where a guess of the commoner outcome gets 54%. The four that are wrong lie on
+the chaotic side, just beyond the line, and train.
+
+The 6 is the papers' rule of thumb for a budget of training, not a constant of nature. What is shown
+arrives with χ^T = e^−6 of its square at T = 6ξ: on the ordered side the updates that are needed to
+read it grow as χ^−T, on the chaotic side the noise, too, grows as χ^t, and drowns it after about
+ξ·ln(q*/v) steps. So the rule wants a v below q*e^−6. The noise (v = .0009), rate and number of
+updates were chosen for it with other seeds and σ_w than those of the grid.
+
+W_hh is σ_w times an orthogonal matrix, as in Chen et al. Mean field averages over a fresh Gaussian
+W at every step; a recurrent network ties W, and a tied Gaussian W does not follow σ_w^k at finite
+width (for H = 128, σ_w = 1 and k = 100 the decades scatter by ±1.4), while a tied orthogonal one
+does, exactly. q*, χ and ξ are the same for both.
+"""
+
+from typing import Any
+
+import ml_collections
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.patches import Rectangle
+
+from rnnlab import tasks, theory, training
+from rnnlab.core.errors import Undecided
+from rnnlab.nn.initializers import InitScheme, parse
+from rnnlab.plotting import plots
+from rnnlab.results.claims import Claim
+from rnnlab.results.table import Table
+from rnnlab.training import runner
+
+LENGTHS = (24, 34, 48, 68, 96, 136)
+# log2 of 6|ξ|/T on each side of the critical σ_w; within ±1: a factor of two of the line
+NEAR = (-0.75, -0.25, 0.25, 0.75)
+OFF = (-2.0, -1.25, 1.25, 2.0)
+SUCCESS = 0.8  # accuracy after the last update above which a network counts as trained
+
+run = runner.run
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """The default, or with "full" a larger one."""
+    if arg not in (None, "", "full"):
+        raise ValueError(f"trainability.py takes no argument or :full, got {arg!r}")
+    full = arg == "full"
+    config = ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "task": {
+                "name": "delayed_recall",
+                "delay": 24,  # T
+                "classes": 4,
+                "noise": 0.015,
+                "solved_at": 0.01,
+            },
+            "cell": {"name": "rnn-tanh", "hidden_size": 256 if full else 128, "layers": 1},
+            "init": InitScheme.config(w_x="normal(std=1.0)", w_h="orthogonal(gain=1.0)"),
+            "training": training.config(
+                optimizer="sgd",
+                # the read-out's gradient grows with H
+                learning_rate=0.005 if full else 0.01,
+                clip_norm=0.1,
+                steps=300,
+                eval_every=100,
+            ),
+            "grid": {
+                "lengths": (*LENGTHS, 192, 272) if full else LENGTHS,
+                "ratios": tuple((np.arange(-15, 16, 2) / 8).tolist()) if full else (*NEAR, *OFF),
+            },
+            "run": runner.config(
+                seeds=5 if full else 3,
+                seconds_per_member=6.0 if full else 0.7,
+                seconds_per_group=8.0,
+            ),
+        }
+    )
+    return config.lock()
+
+
+def get_sweep(config: Any) -> list[dict[Any, Any]]:
+    """For every length the σ_w at the ratios of the predicted length, on both sides."""
+    critical, v = critical_sigma(config), input_variance(config)
+    return [
+        {
+            "task.delay": (T,),
+            "init.w_h": tuple(
+                f"orthogonal(gain={sigma_at(T * 2**ratio, critical, v, chaotic):.5f})"
+                for chaotic in (False, True)
+                for ratio in sorted(config.grid.ratios, reverse=chaotic)
+            ),
+            "seed": tuple(range(config.run.seeds)),
+        }
+        for T in config.grid.lengths
+    ]
+
+
+def predict(config: Any) -> dict[str, Any]:
+    """What mean field says of a member before it trains."""
+    sigma_w, v = recurrent_gain(config), input_variance(config)
+    length = theory.trainable_length(sigma_w, input_variance=v)
+    return {
+        "sigma_w": sigma_w,
+        "input_variance": v,
+        "chaotic": sigma_w > critical_sigma(config),
+        "predicted_length": length,
+        "predicted": config.task.delay <= length,
+        "predicted_without_input": config.task.delay <= theory.trainable_length(sigma_w),
+    }
+
+
+def recurrent_gain(config: Any) -> float:
+    """σ_w."""
+    return float(parse(config.init.w_h)[1]["gain"])
+
+
+def input_variance(config: Any) -> float:
+    """Second moment of one entry of W_xh x_t, at the noisy steps.
+
+    Raises:
+        ValueError: a W_xh that is not normal(std=…).
+    """
+    name, options = parse(config.init.w_x)
+    if name != "normal" or "std" not in options:
+        raise ValueError(f'init.w_x must be "normal(std=…)", got {config.init.w_x!r}')
+    std = options["std"]
+    task: Any = tasks.from_config(config.task)  # a DelayedRecall
+    return task.input_size * std**2 * task.input_variance
+
+
+def critical_sigma(config: Any) -> float:
+    """The σ_w at which χ = 1 under the task's noise."""
+    return theory.critical_sigma_w(input_variance=input_variance(config))
+
+
+def sigma_at(length: float, critical: float, v: float, chaotic: bool) -> float:
+    """The σ_w whose predicted length this is, above or below the critical one."""
+    from scipy.optimize import brentq
+
+    def excess(sigma_w: float) -> float:
+        found = theory.trainable_length(sigma_w, input_variance=v)
+        return float(np.log(min(found, 1e9) / length))
+
+    edges = (critical * (1 + 1e-6), 100.0) if chaotic else (0.01, critical * (1 - 1e-6))
+    return float(np.asarray(brentq(excess, *edges)))
+
+
+# ---- cells of the map --------------------------------------------------------------------------
+
+
+class Cells:
+    """The members by (σ_w, T): what was predicted, and the median accuracy over seeds."""
+
+    def __init__(self, table: Table) -> None:
+        groups: dict[tuple[float, int], list[dict[str, Any]]] = {}
+        for member in table:
+            place = (member.result["sigma_w"], member.config["task"]["delay"])
+            groups.setdefault(place, []).append(member.result)
+        if not groups:
+            raise Undecided("no members")
+        self.sigma, self.T = (np.array(values) for values in zip(*groups, strict=True))
+        firsts = [results[0] for results in groups.values()]
+        self.predicted = np.array([first["predicted"] for first in firsts])
+        self.without_input = np.array([first["predicted_without_input"] for first in firsts])
+        self.chaotic = np.array([first["chaotic"] for first in firsts])
+        self.ratio = self.T / np.array([first["predicted_length"] for first in firsts])
+        self.accuracy = np.array([1 - np.median([r["error"] for r in results])
+                                  for results in groups.values()])  # fmt: skip
+        self.trained = self.accuracy > SUCCESS
+        self.input_variance = firsts[0]["input_variance"]
+
+    @property
+    def right(self) -> np.ndarray:
+        """Where the prediction came true."""
+        return self.predicted == self.trained
+
+    @property
+    def near(self) -> np.ndarray:
+        """Within a factor of two of the predicted line."""
+        return np.abs(np.log2(self.ratio)) <= 1
+
+    def balanced(self) -> float:
+        """Mean of the shares predicted rightly of what trained and of what did not."""
+        if self.trained.all() or not self.trained.any():
+            raise Undecided("balanced accuracy needs cells that trained and cells that did not")
+        return float(np.mean([self.right[self.trained].mean(), self.right[~self.trained].mean()]))
+
+    def majority(self) -> float:
+        """What a guess of the commoner outcome gets right."""
+        return float(max(self.trained.mean(), 1 - self.trained.mean()))
+
+    def confusion(self) -> str:
+        """The confusion table in words."""
+        count = [[int((self.predicted[self.trained == t] == p).sum()) for p in (True, False)]
+                 for t in (True, False)]  # fmt: skip
+        return (
+            f"of {sum(count[0])} cells that trained {count[0][0]} were predicted to, of "
+            f"{sum(count[1])} that did not {count[1][1]} were predicted not to"
+        )
+
+
+# ---- figures -----------------------------------------------------------------------------------
+
+
+def figures(table: Table) -> dict[str, Any]:
+    """The map with the predicted line, and accuracy against T over the predicted length."""
+    cells = Cells(table)
+    figure, axes = plots.new_figure(1, 2, size=(13, 4.8), widths=(1.5, 1))
+    _map(axes[0, 0], cells)
+    _collapse(axes[0, 1], cells)
+    return {
+        "trainability": (
+            figure,
+            f"Median accuracy over seeds, and where 6ξ says that training ends: right in "
+            f"{cells.right.sum()} of {cells.right.size} cells ({100 * cells.right.mean():.0f}%; "
+            f"the majority guess {100 * cells.majority():.0f}%); {cells.confusion()}. Crosses: "
+            f"wrong. Trained: accuracy above {SUCCESS}. Grey: "
+            "within a factor of two of 6|ξ|; larger marks: longer T. After Chen, Pennington & "
+            "Schoenholz 2018.",
+        )
+    }
+
+
+def _map(ax: Any, cells: Cells) -> None:
+    colours, norm = colormaps["cividis"], Normalize(0, 1)
+    lengths = np.unique(cells.T)
+    rows = _edges(np.log(lengths))
+    for T, low, high in zip(lengths, rows[:-1], rows[1:], strict=True):
+        here = np.flatnonzero(cells.T == T)
+        here = here[np.argsort(cells.sigma[here])]
+        columns = _edges(np.log(cells.sigma[here]))
+        for index, left, right in zip(here, columns[:-1], columns[1:], strict=True):
+            x, y = np.exp(left), np.exp(low)
+            ax.add_patch(
+                Rectangle((x, y), np.exp(right) - x, np.exp(high) - y, linewidth=0.3,
+                          edgecolor="white", facecolor=colours(norm(cells.accuracy[index])))
+            )  # fmt: skip
+    wrong = ~cells.right
+    ax.plot(cells.sigma[wrong], cells.T[wrong], "x", color=plots.COLOURS[2], markersize=7,
+            markeredgewidth=2)  # fmt: skip
+    ax.set(xscale="log", yscale="log", xlim=(0.95 * cells.sigma.min(), 1.05 * cells.sigma.max()),
+           ylim=np.exp(rows[[0, -1]]), xlabel="σ_w", ylabel="steps T to be bridged")  # fmt: skip
+    v = cells.input_variance
+    critical = theory.critical_sigma_w(input_variance=v)
+    for sigma in (np.linspace(cells.sigma.min(), 0.9999 * critical, 400),
+                  np.linspace(1.0001 * critical, cells.sigma.max(), 400)):  # fmt: skip
+        line = [theory.trainable_length(s, input_variance=v) for s in sigma]
+        ax.plot(sigma, line, color="white", linewidth=4)
+        ax.plot(sigma, line, color="black", linestyle="--", linewidth=1.8)
+    ax.grid(False)
+    ax.set_yticks(lengths, [str(T) for T in lengths])
+    ticks = [s for s in (0.2, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 4, 6, 8)
+             if cells.sigma.min() <= s <= cells.sigma.max()]  # fmt: skip
+    ax.set_xticks(ticks, [f"{s:g}" for s in ticks])
+    ax.minorticks_off()
+    plots.title(ax, f"tanh RNN; dashed: 6|ξ|, critical at σ_w = {critical:.2f}")
+    figure: Any = ax.get_figure(root=True)
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, pad=0.02)
+    bar.set_label("accuracy")
+    bar.ax.axhline(SUCCESS, color="white", linewidth=2)
+
+
+def _edges(centres: np.ndarray) -> np.ndarray:
+    """Edges half way between neighbours; the outer ones as far on their other side."""
+    if centres.size == 1:
+        return np.array([centres[0] - 0.1, centres[0] + 0.1])
+    middle = (centres[:-1] + centres[1:]) / 2
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def _collapse(ax: Any, cells: Cells) -> None:
+    """All lengths on one axis: T in units of the predicted length."""
+    ax.axvspan(0.5, 2, color="#eeeeee", zorder=0)
+    ax.axvline(1, color="black", linestyle="--")
+    ax.axhline(SUCCESS, color="#777777", linewidth=0.8)
+    for index, (chaotic, words) in enumerate(((False, "ordered"), (True, "chaotic")), start=1):
+        for number, T in enumerate(np.unique(cells.T[cells.chaotic == chaotic])):
+            here = np.flatnonzero((cells.chaotic == chaotic) & (cells.T == T))
+            here = here[np.argsort(cells.ratio[here])]
+            ax.plot(cells.ratio[here], cells.accuracy[here], marker="os"[chaotic], alpha=0.7,
+                    markersize=2 + number, linewidth=0.8, color=plots.look(index)["color"],
+                    label=f"{words} side" if number == 0 else None)  # fmt: skip
+    ax.set(xscale="log", ylim=(0, 1.04), xlabel="T / 6|ξ|", ylabel="accuracy")
+    ax.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
+    ax.minorticks_off()
+    ax.legend(frameon=False, loc="lower left")
+    plots.title(ax, "A line for each T, in units of 6|ξ|")
+
+
+# ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
+
+
+def claims(table: Table) -> list[Claim]:
+    """The prediction held against training."""
+    cells = Cells(table)
+
+    def whole_map() -> None:
+        grid = table[0].config["grid"]
+        wanted = 2 * len(grid["lengths"]) * len(grid["ratios"])
+        if cells.T.size < wanted:
+            raise Undecided(f"the map is narrowed: {cells.T.size} of its {wanted} cells are there")
+
+    def foretold() -> tuple[bool, str]:
+        whole_map()
+        right, balanced, near = cells.right.mean(), cells.balanced(), cells.near.mean()
+        return bool(right >= 0.9 and balanced >= 0.85 and near >= 0.5), (
+            f"{cells.right.sum()} of {cells.right.size} cells right, {100 * right:.1f}%; balanced "
+            f"{100 * balanced:.1f}%; majority guess {100 * cells.majority():.1f}%; "
+            f"{100 * near:.0f}% of the cells are near the line, of these "
+            f"{100 * cells.right[cells.near].mean():.0f}% right; {cells.confusion()}"
+        )
+
+    def side(chaotic: bool) -> Any:
+        def check() -> tuple[bool, str]:
+            whole_map()
+            at = cells.chaotic == chaotic
+            right = cells.right[at]
+            return bool(right.mean() >= 0.9), f"{right.sum()} of {right.size} cells right"
+
+        return check
+
+    def critical() -> tuple[bool, str]:
+        whole_map()
+        at = cells.ratio <= 2**-1.2
+        trained = cells.trained[at]
+        return bool(trained.all()), f"{trained.sum()} of {trained.size} cells trained"
+
+    def with_input() -> tuple[bool, str]:
+        whole_map()
+        right, without = cells.right.sum(), (cells.without_input == cells.trained).sum()
+        v = cells.input_variance
+        return bool(right > without), (
+            f"v = {v:.4f}, critical σ_w {theory.critical_sigma_w(input_variance=v):.2f}: {right} "
+            f"cells right; v = 0, critical σ_w {theory.critical_sigma_w():.2f}: {without}"
+        )
+
+    source = "Chen, Pennington & Schoenholz 2018 (arXiv 1806.05394); Schoenholz et al. 2017"
+    success = f"trained: median accuracy over seeds above {SUCCESS} after the last update"
+    return [
+        Claim("A tanh RNN is trainable over T steps if and only if T ≤ 6|ξ|, ξ = −1/ln χ", source,
+              "right in at least 90% of the cells and balanced accuracy at least 85%, half of the "
+              f"cells within a factor of two of the line; {success}", "holds", foretold),
+        Claim("The rule holds on the ordered side", source,
+              f"right in at least 90% of its cells; {success}", "holds", side(False)),
+        Claim("The rule holds on the chaotic side", source,
+              f"right in at least 90% of its cells; {success}", "holds", side(True)),
+        Claim("Close to the critical σ_w every length is trainable", source,
+              f"every cell with 6|ξ| above 2.3 T trains; {success}", "holds", critical),
+        Claim("Mean field has to count the input's variance v", source,
+              "more cells right than by the same rule with v = 0", "holds", with_input),
+    ]  # fmt: skip

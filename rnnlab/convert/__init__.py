@@ -1,1 +1,0 @@
-"""Files and weights of other libraries, read and written."""

@@ -1,0 +1,1 @@
+"""What every package stands on: errors, checks, JSON files, the host, signals, progress."""

@@ -1,0 +1,1 @@
+"""Data from files, packages and Hugging Face datasets."""

@@ -1,0 +1,117 @@
+"""Sequences of any length to send gradients through: real ones, and white noise.
+
+Each source gives ``(xs (B, T, D) float32, labels (B,) int, classes)``; the label belongs to the
+*start* of the sequence, so that a loss on the last step has to reach all the way back.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlab.core.errors import unknown
+from rnnlab.data.files import encoded as _encoded
+from rnnlab.data.files import read_table
+
+
+class Sequences(NamedTuple):
+    """A batch to probe."""
+
+    xs: np.ndarray  # (B, T, D) float32
+    labels: np.ndarray  # (B,) int32
+    classes: int
+
+
+def digits(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """scikit-learn's 1,797 handwritten digits, pixel by pixel, strung together at random.
+
+    A sequence starts with a whole 8x8 image (64 steps, row by row) and goes on with others drawn
+    at random until ``length``. D = 1, pixels over 0 … 1; the label is the first image's digit.
+
+    Source: scikit-learn ``load_digits`` (UCI Optical Recognition of Handwritten Digits).
+    """
+    _no_path("digits", path)
+    from sklearn.datasets import load_digits
+
+    bundle = load_digits()
+    images = bundle.data.astype(np.float32) / 16.0  # type: ignore[union-attr]
+    rng = np.random.default_rng(seed)
+    chosen = rng.integers(len(images), size=(batch_size, -(-length // images.shape[1])))
+    xs = images[chosen].reshape(batch_size, -1)[:, :length, None]
+    labels = bundle.target[chosen[:, 0]].astype(np.int32)  # type: ignore[union-attr]
+    return Sequences(xs, labels, 10)
+
+
+def text(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """Characters of a text, one-hot; windows at random places.
+
+    D is the number of distinct characters; the label is the window's first character.
+
+    Args:
+        path: a UTF-8 file; empty: the State of the Union speeches of ``rnnlab[data]``.
+    """
+    alphabet, codes = _encoded(path)
+    if len(codes) <= length:
+        raise ValueError(f"text of {len(codes)} characters is too short for length {length}")
+    rng = np.random.default_rng(seed)
+    starts = rng.integers(len(codes) - length, size=batch_size)
+    windows = codes[starts[:, None] + np.arange(length)]
+    xs = np.eye(len(alphabet), dtype=np.float32)[windows]
+    return Sequences(xs, windows[:, 0].astype(np.int32), len(alphabet))
+
+
+def table(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """Rows of a CSV of your own as time steps: the numeric columns, standardised.
+
+    Windows at random places; the label says whether the first column starts above its mean.
+
+    Args:
+        path: a CSV file with a header line; every cell of every row a number.
+    """
+    if not path:
+        raise ValueError("task.name='csv' needs task.path, a CSV file with a header line")
+    _, values = read_table(path)
+    if len(values) <= length:
+        raise ValueError(f"{path} has {len(values)} rows, too few for length {length}")
+    spread = values.std(axis=0)
+    values = (values - values.mean(axis=0)) / np.where(spread == 0, 1, spread)
+    starts = np.random.default_rng(seed).integers(len(values) - length, size=batch_size)
+    xs = values[starts[:, None] + np.arange(length)].astype(np.float32)
+    return Sequences(xs, (xs[:, 0, 0] > 0).astype(np.int32), 2)
+
+
+def noise(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """White noise N(0, 1), D = 1; the label is the first value's sign."""
+    _no_path("noise", path)
+    xs = np.random.default_rng(seed).standard_normal((batch_size, length, 1)).astype(np.float32)
+    return Sequences(xs, (xs[:, 0, 0] > 0).astype(np.int32), 2)
+
+
+SOURCES: dict[str, Callable[[int, int, int, str], Sequences]] = {
+    "digits": digits,
+    "text": text,
+    "csv": table,
+    "noise": noise,
+}
+
+
+def by_name(name: str, seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+    """A batch from the source that a config names.
+
+    Raises:
+        ValueError: an unknown name, sizes below 1, or data that do not fit.
+        FileNotFoundError: no file at ``path``.
+
+    >>> by_name("digits", seed=0, batch_size=2, length=100).xs.shape
+    (2, 100, 1)
+    """
+    if name not in SOURCES:
+        raise ValueError(unknown("task", name, SOURCES))
+    if batch_size < 1 or length < 1:
+        raise ValueError(f"batch_size and length must be at least 1, got {batch_size}, {length}")
+    return SOURCES[name](seed, batch_size, length, path)
+
+
+def _no_path(name: str, path: str) -> None:
+    if path:
+        raise ValueError(f"task.name={name!r} reads no file, got task.path={path!r}")

@@ -1,0 +1,154 @@
+"""The .ts format of the archives of time series classification: series of several channels.
+
+    # a comment (or %)
+    @problemName Vowels
+    @univariate false
+    @dimensions 2
+    @equalLength false
+    @classLabel true a e
+    @data
+    1.0,2.0,2.5:0.1,0.2,0.2:a
+    0.5,0.7:3.0,3.1:e
+
+A line a series: its channels parted by colons, the values of a channel by commas, the class last.
+Channels of a series are equally long; series need not be. Written from the description of the
+archives (Bagnall et al. 2018, arXiv 1811.00075).
+"""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlab.data.files import existing
+
+
+class Labelled(NamedTuple):
+    """Series and their classes."""
+
+    series: tuple[np.ndarray, ...]  # each (T_n, D) float64
+    labels: np.ndarray  # (N,) int32, places in classes
+    classes: tuple[str, ...]  # in the order of the file's header
+
+
+# keys whose value must be one, where a file has them: what this reader reads
+_REQUIRED = {"timestamps": "false", "missing": "false", "targetlabel": "false"}
+
+
+def read(path: str | Path, content: bytes | None = None) -> Labelled:
+    """The labelled series of a .ts file.
+
+    Args:
+        content: of the file, where it has been read.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no .ts file in UTF-8; one of timestamps, of values to predict, or without
+            classes; a line that does not fit its header or the line before, what was got and
+            expected; a value that is missing or not finite.
+    """
+    try:
+        text = (existing(str(path)).read_bytes() if content is None else content).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error}") from None
+    lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
+    lines = [(n, line) for n, line in lines if line and line[0] not in "#%"]
+    header, rows = {}, []
+    for place, (number, line) in enumerate(lines):
+        if not line.startswith("@"):
+            raise ValueError(f"{path}, line {number}: a line that begins with @ expected before "
+                             f"@data, got {_short(line)}")  # fmt: skip
+        key, *values = line[1:].split()
+        if key.lower() == "data":
+            rows = lines[place + 1 :]
+            break
+        header[key.lower()] = values
+    else:
+        raise ValueError(f"{path} is no .ts file: it has no line @data")
+    classes = _classes(path, header)
+    if not rows:
+        raise ValueError(f"{path} has no series after @data")
+    channels = _channels(path, header, rows[0][1])
+    place = {name: i for i, name in enumerate(classes)}
+    series, labels = [], []
+    for number, line in rows:
+        where = f"{path}, line {number}"
+        *own, label = line.split(":")
+        if label.strip() not in place:
+            raise ValueError(f"{where}: a class must be one of {', '.join(classes)}, got "
+                             f"{_short(label.strip())}")  # fmt: skip
+        series.append(values_of(own, channels, where))
+        labels.append(place[label.strip()])
+    _check_lengths(path, header, series)
+    return Labelled(tuple(series), np.array(labels, np.int32), classes)
+
+
+def _classes(path: str | Path, header: dict[str, list[str]]) -> tuple[str, ...]:
+    for key, value in _REQUIRED.items():
+        got = header.get(key, [value])
+        if [v.lower() for v in got] != [value]:
+            raise ValueError(f"{path}: @{key} must be {value}, got {' '.join(got) or 'nothing'}")
+    flag, *classes = header.get("classlabel", ["nothing"])
+    if flag.lower() != "true" or len(classes) < 2 or len(set(classes)) < len(classes):
+        raise ValueError(f"{path}: @classLabel must be true and then two classes or more, each "
+                         f"once, got {' '.join([flag, *classes])}")  # fmt: skip
+    return tuple(classes)
+
+
+def _channels(path: str | Path, header: dict[str, list[str]], first: str) -> int:
+    """How many the header says, or the first line has."""
+    found = first.count(":")
+    said = header.get("dimensions", ["1"] if header.get("univariate") == ["true"] else [str(found)])
+    if said != [str(found)]:
+        raise ValueError(f"{path}: @dimensions {' '.join(said)}, and the first series has {found} "
+                         "channels and a class")  # fmt: skip
+    if not found:
+        raise ValueError(f"{path}: channels and a class, parted by colons, expected, got "
+                         f"{_short(first)}")  # fmt: skip
+    return found
+
+
+def _check_lengths(path: str | Path, header: dict[str, list[str]], series: list) -> None:
+    if header.get("equallength", ["false"])[0].lower() == "true":
+        wanted = header.get("serieslength", [str(len(series[0]))])
+        for place, own in enumerate(series, 1):
+            if [str(len(own))] != wanted:
+                raise ValueError(f"{path}: @equalLength true, {' '.join(wanted)} steps expected; "
+                                 f"series {place} has {len(own)}")  # fmt: skip
+
+
+def values_of(channels: list[str], expected: int, where: str) -> np.ndarray:
+    """One series (T, D) float64 from its channels' texts.
+
+    Args:
+        expected: D. where: for the message.
+    Raises:
+        ValueError: another number of channels, channels of different lengths, or a value that is
+            no finite number.
+
+    >>> values_of(["1, 2", "3,4"], 2, "here").tolist()
+    [[1.0, 3.0], [2.0, 4.0]]
+    """
+    if len(channels) != expected:
+        raise ValueError(f"{where}: {expected} channels parted by colons expected, got "
+                         f"{len(channels)}")  # fmt: skip
+    found = []
+    for place, channel in enumerate(channels, 1):
+        row = []
+        for text in channel.split(","):
+            try:
+                row.append(float(text))
+            except ValueError:
+                row.append(math.nan)
+            if not math.isfinite(row[-1]):
+                raise ValueError(f"{where}, channel {place}, step {len(row)}: a finite number "
+                                 f"expected, got {_short(text)}")  # fmt: skip
+        if found and len(row) != len(found[0]):
+            raise ValueError(f"{where}: channel {place} has {len(row)} steps, the first has "
+                             f"{len(found[0])}")  # fmt: skip
+        found.append(row)
+    return np.array(found, np.float64).T
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")

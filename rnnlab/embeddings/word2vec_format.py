@@ -1,0 +1,194 @@
+"""The text and binary files of word2vec, which gensim, fastText (.vec) and GloVe also write.
+
+Both begin with a line "V D". Text: a line "word x_1 … x_D" a word. Binary: the word, a space, and
+D little-endian float32, with or without a newline after them. Neither holds counts or sub-words:
+:meth:`rnnlab.embeddings.vectors.Vectors.save` keeps everything.
+
+Shapes: V vocabulary, D dimension.
+"""
+
+import mmap
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from rnnlab.core.json_files import replaced
+from rnnlab.embeddings.vectors import Vectors
+
+_LONGEST = 2**16  # bytes of a word: a file of another kind is not searched for a space to its end
+
+
+# ---- reading -----------------------------------------------------------------------------------
+
+
+def read_text(
+    path: str | os.PathLike[str],
+    *,
+    header: bool = True,
+    limit: int | None = None,
+    errors: str = "strict",
+) -> Vectors:
+    """Vectors of a text file.
+
+    Args:
+        header: whether the first line is "V D"; GloVe's files have none.
+        limit: the first so many words only; None: all.
+        errors: what to do with words that are not UTF-8, as for ``bytes.decode``;
+            "surrogateescape" keeps their bytes.
+    Raises:
+        FileNotFoundError: no such file. ValueError: a header or a line of another form, which is
+            named; fewer or more lines than the header says; a word twice; a number not finite.
+    """
+    words: list[str] = []
+    with _opened(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # of fromstring: not all of it numbers
+        size = os.fstat(file.fileno()).st_size
+        if header:
+            V, D = _header(path, file, size, number_bytes=2)
+            wanted = V if limit is None else min(V, limit)
+            matrix = np.empty((wanted, D), np.float32)
+        else:
+            first = file.readline()
+            file.seek(0)
+            V, D = None, len(first.rstrip().split(b" ")) - 1
+            if D < 1:
+                raise ValueError(f"{path}, line 1: a word and numbers expected, got {first[:60]!r}")
+            wanted = size // (1 + 2 * D) + 1 if limit is None else limit
+            matrix = np.empty((min(wanted, 1024), D), np.float32)
+        for number, line in enumerate(file, start=1 + header):
+            if len(words) == wanted:
+                if limit is None and line.strip():
+                    raise ValueError(f"{path}, line {number}: {V} words expected, got more: "
+                                     f"{line[:60]!r}")  # fmt: skip
+                break
+            if len(words) == len(matrix):
+                matrix = np.concatenate([matrix, np.empty_like(matrix)])
+            word, matrix[len(words)] = _parsed(path, number, line, D)
+            words.append(_decoded(path, f"line {number}", word, errors))
+    if V is not None and len(words) < wanted:
+        raise ValueError(f"{path} is cut off: {V} words expected, got {len(words)}")
+    return Vectors(words, matrix[: len(words)])
+
+
+def read_binary(
+    path: str | os.PathLike[str], *, limit: int | None = None, errors: str = "strict"
+) -> Vectors:
+    """Vectors of a binary file.
+
+    Args:
+        limit, errors: as in :func:`read_text`.
+    Raises:
+        FileNotFoundError: no such file. ValueError: a header of another form, bytes missing or
+            left over; a word twice; a number not finite.
+    """
+    words = []
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        V, D = _header(path, file, size, number_bytes=4)
+        wanted = V if limit is None else min(V, limit)
+        matrix = np.empty((wanted, D), np.float32)
+        at = file.tell()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for row in range(wanted):
+                if data[at : at + 1] == b"\n":  # the C tool's, after the vector before
+                    at += 1
+                space = data.find(b" ", at, at + _LONGEST)
+                start, end = space + 1, space + 1 + 4 * D
+                if space < 0 or end > size:
+                    raise ValueError(
+                        f"{path} is cut off or no binary file: word {row + 1} of {V} begins at "
+                        f"byte {at} of {size}, and a word, a space and {4 * D} bytes are expected"
+                    )
+                words.append(_decoded(path, f"byte {at}", data[at:space], errors))
+                matrix[row] = np.frombuffer(data[start:end], "<f4")
+                at = end
+            if wanted == V and data[at:].strip(b"\n"):
+                raise ValueError(f"{path}: {size - at} bytes are left after {V} words")
+    return Vectors(words, matrix)
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {str(path)!r}")
+    return open(path, "rb")
+
+
+def _header(path: object, file: BinaryIO, size: int, number_bytes: int) -> tuple[int, int]:
+    line = file.readline(100)
+    try:
+        V, D = map(int, line.split())
+    except ValueError:
+        V = D = 0
+    if V < 1 or D < 1 or not line.endswith(b"\n"):
+        raise ValueError(f"{path}: a first line 'V D' (words, dimensions) expected, "
+                         f"got {line[:60]!r}")  # fmt: skip
+    if V * (1 + number_bytes * D) > size:
+        raise ValueError(f"{path} is cut off: {V} words of {D} dimensions need more than its "
+                         f"{size} bytes")  # fmt: skip
+    return V, D
+
+
+def _parsed(path: object, number: int, line: bytes, D: int) -> tuple[bytes, np.ndarray]:
+    line = line.rstrip()
+    word, _, rest = line.partition(b" ")
+    if rest.count(b" ") + 1 != D:  # a word with spaces in it, or a line of another form
+        parts = line.rsplit(b" ", D)
+        word, rest = parts[0], b" ".join(parts[1:])
+    try:
+        values = np.fromstring(rest, np.float32, sep=" ")
+    except (DeprecationWarning, ValueError):
+        values = np.empty(0)
+    if len(values) != D or not word:
+        raise ValueError(f"{path}, line {number}: a word and {D} numbers expected, "
+                         f"got {line[:60]!r}")  # fmt: skip
+    return word, values
+
+
+def _decoded(path: object, place: str, word: bytes, errors: str) -> str:
+    try:
+        return word.decode("utf-8", errors)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}, {place}: {word!r} is not UTF-8 "
+                         "(errors='surrogateescape' reads it)") from None  # fmt: skip
+
+
+# ---- writing -----------------------------------------------------------------------------------
+
+
+def write_text(vectors: Vectors, path: str | os.PathLike[str], *, header: bool = True) -> None:
+    """Write a text file; the numbers are read back as the same float32.
+
+    Args:
+        header: whether the first line is "V D"; GloVe's files have none.
+    Raises:
+        ValueError: a word that is empty or has white space in it, which no reader could tell.
+    """
+    with replaced(path) as part, open(part, "wb") as file:
+        if header:
+            file.write(b"%d %d\n" % vectors.matrix.shape)
+        for word, row in _rows(vectors):
+            file.write(word + b" " + " ".join(row.astype(str)).encode() + b"\n")
+
+
+def write_binary(vectors: Vectors, path: str | os.PathLike[str]) -> None:
+    """Write a binary file, with the C tool's newline after each vector.
+
+    Raises:
+        ValueError: a word that is empty or has white space in it, which no reader could tell.
+    """
+    with replaced(path) as part, open(part, "wb") as file:
+        file.write(b"%d %d\n" % vectors.matrix.shape)
+        for word, row in _rows(vectors):
+            file.write(word + b" " + row.astype("<f4").tobytes() + b"\n")
+
+
+def _rows(vectors: Vectors) -> Iterator[tuple[bytes, np.ndarray]]:
+    for word, row in zip(vectors.words, vectors.matrix, strict=True):
+        if word.split() != [word]:
+            raise ValueError(f"the format has no place for the word {word!r}: "
+                             "it is empty or has white space in it")  # fmt: skip
+        yield word.encode("utf-8", "surrogateescape"), row

@@ -1,0 +1,29 @@
+"""Probes: how much gradient reaches each time step, and why.
+
+Every probe takes any cell, and runs under the highest matmul precision. Shapes: B batch (any
+leading axes), T time, D input, H hidden, n all state features (H; 2H for an LSTM).
+"""
+
+from rnnlab.gradients.adjoint import (
+    AdjointCurve,
+    adjoint_norms,
+    value_grad_and_norms,
+    weight_contributions,
+)
+from rnnlab.gradients.jacobians import jacobian_spectrum, spectral_radius, step_jacobians
+from rnnlab.gradients.lyapunov import lyapunov_exponents
+from rnnlab.gradients.newton_forecast import newton_iterations
+from rnnlab.gradients.saturation import saturation
+
+__all__ = [
+    "AdjointCurve",
+    "adjoint_norms",
+    "jacobian_spectrum",
+    "lyapunov_exponents",
+    "newton_iterations",
+    "saturation",
+    "spectral_radius",
+    "step_jacobians",
+    "value_grad_and_norms",
+    "weight_contributions",
+]

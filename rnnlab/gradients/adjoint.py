@@ -1,0 +1,260 @@
+"""Probes: how much gradient reaches each time step, and why.
+
+Every probe takes any cell, and runs under the highest matmul precision. Shapes: B batch (any
+leading axes), T time, D input, H hidden, n all state features (H; 2H for an LSTM).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnlab.gradients import wide_exponent
+from rnnlab.nn import layers, unroll
+from rnnlab.nn.engines.fused import fused
+from rnnlab.nn.layers import cell_of
+
+Array = jax.Array
+
+
+Loss = Callable[[Array], Array]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class AdjointCurve:
+    """What :func:`adjoint_norms` measures.
+
+    ``curve.h``, and ``curve.C`` for an LSTM (any part the cell's state has), is
+    log10 ‖∂L/∂h_t‖ at index t, (B, T). −inf: exactly zero. It may be NaN where the
+    forward pass overflowed.
+    """
+
+    norms: dict[str, Array]
+    overflow_at: Array  # (B,) first step (0-based) whose output is not finite; −1: none
+
+    def __getattr__(self, part: str) -> Array:
+        norms = self.__dict__.get("norms", {})
+        if part not in norms:
+            raise AttributeError(f"the state has no part {part!r} (measured: {', '.join(norms)})")
+        return norms[part]
+
+
+def adjoint_norms(
+    cell: Any,
+    params: Any,
+    xs: Array,
+    loss: Loss,
+    *,
+    lengths: Array | None = None,
+    initial_state: Any = None,
+    reverse: bool = False,
+    chunk: int | None = None,
+) -> Any:
+    """log10 ‖∂L/∂h_t‖ (and ‖∂L/∂C_t‖) for every step and example, in one backward pass.
+
+    δ_t = (∂s_{t+1}/∂s_t)ᵀ δ_{t+1} + ∂L/∂s_t, the total derivative: every way from the state made
+    at step t to the loss, its own output included. Exact where float32 underflows or overflows:
+    each example's adjoint carries an exponent of its own (:mod:`rnnlab.gradients.wide_exponent`).
+
+    Args:
+        cell: a cell, ``layer(cell)``, or ``bidirectional`` of those.
+        params: its parameters.
+        xs: (B, T, D).
+        loss: ys (B, T, H) ↦ scalar; outputs past a sequence's length are zero.
+        lengths: (B,) real steps of each sequence.
+        initial_state: s_0; None: the cell's own.
+        reverse: the recurrence runs from the end to the start; index t stays the step's place.
+        chunk: steps between checkpoints; None: all states where they fit 256 MiB, else √T.
+    Returns:
+        An :class:`AdjointCurve`; for a bidirectional layer ``BothWays`` of two. Padded steps
+        are −inf: nothing is made there.
+    Raises:
+        TypeError: a stack of layers; probe one of its cells, the others inside ``loss``.
+    Source: the recursion is Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 3–5.
+
+    >>> import jax
+    >>> from rnnlab import InitScheme, rnn
+    >>> cell = rnn(4, "identity", init=InitScheme(w_h="orthogonal(gain=0.1)"))
+    >>> params = cell.init_params(jax.random.key(0), input_size=1)
+    >>> xs = jax.numpy.zeros((1, 101, 1))
+    >>> curve = adjoint_norms(cell, params, xs, lambda ys: ys[0, -1, 0])
+    >>> round(float(curve.h[0, 0]), 2)  # α^k: 0.1 to the power of 100
+    -100.0
+    """
+    options = {"lengths": lengths, "reverse": reverse, "chunk": chunk}
+    if isinstance(cell, layers.Bidirectional):
+        return _both_ways(cell, params, xs, loss, initial_state, options)
+    run = _Probe(cell, params, xs, loss, initial_state=initial_state, **options)
+    return AdjointCurve(run.backward(weights=False), run.overflow_at)
+
+
+def weight_contributions(
+    cell: Any,
+    params: Any,
+    xs: Array,
+    loss: Loss,
+    *,
+    lengths: Array | None = None,
+    initial_state: Any = None,
+    reverse: bool = False,
+    chunk: int | None = None,
+) -> Array:
+    """log10 of the norm of each step's share of ∂L/∂W_hh.
+
+    ∂L/∂W_hh = Σ_t δ_t ∂⁺s_t/∂W_hh, ∂⁺ the immediate derivative, h_{t−1} held fixed. With the loss
+    on the last step, the term at index t is the contribution of lag T−1−t.
+
+    Args, errors: as :func:`adjoint_norms`, one cell only.
+    Returns:
+        (B, T), the Frobenius norm over all recurrent kernels ("W_h…") together; −inf where the
+        share is exactly zero.
+    Source: Pascanu, Mikolov & Bengio 2013, eqs 4–5.
+    """
+    run = _Probe(
+        cell, params, xs, loss,
+        lengths=lengths, initial_state=initial_state, reverse=reverse, chunk=chunk,
+    )  # fmt: skip
+    return run.backward(weights=True)["W_h"]
+
+
+def value_grad_and_norms(
+    cell: Any,
+    params: Any,
+    xs: Array,
+    loss: Loss,
+    *,
+    lengths: Array | None = None,
+    initial_state: Any = None,
+    reverse: bool = False,
+) -> tuple[Array, Any, AdjointCurve]:
+    """The loss, ∂L/∂params and :func:`adjoint_norms` of one reverse pass, while training.
+
+    The fused engine has ∂L/∂s_t at hand at every step; its norm costs next to nothing. In the
+    floating point range of the parameters: below 1e-45 (float32; from 1e-23 on its digits go, for
+    norms are made of squares) a norm is 0 and its logarithm −inf. ``adjoint_norms`` has no such
+    bounds, and takes any cell.
+
+    Args: as :func:`adjoint_norms`.
+    Returns:
+        (L, gradients of the structure of params, :class:`AdjointCurve`).
+    Raises:
+        ValueError: a cell that the fused engine does not run.
+
+    >>> from rnnlab import lstm
+    >>> cell = lstm(4)
+    >>> params, xs = cell.init_params(jax.random.key(0), 3), jax.numpy.ones((2, 5, 3))
+    >>> value, grads, curve = value_grad_and_norms(cell, params, xs, lambda ys: ys[:, -1].sum())
+    >>> grads.W_hf.shape, curve.h.shape, curve.C.shape
+    ((4, 4), (2, 5), (2, 5))
+    """
+    cell, xs = cell_of(cell), unroll.check_inputs(xs)
+    unroll.check_params(cell, params, xs)
+    *batch, T, _ = xs.shape
+    mask = unroll.length_mask(lengths, tuple(batch), T)
+    state = unroll.start_state(cell, params, tuple(batch), initial_state)
+    if mask is not None:
+        xs = jnp.where(mask[..., None], xs, 0)
+        mask = jnp.moveaxis(mask, -1, 0)
+    nothing = jax.tree.map(lambda s: jnp.zeros((T, *s.shape[:-1]), s.dtype), state)
+
+    def whole(params: Any, norms: Any) -> tuple[Array, Array]:
+        ys, _, _ = fused(
+            cell, params, jnp.moveaxis(xs, -2, 0), state, mask=mask, reverse=reverse, norms=norms
+        )
+        ys = jnp.moveaxis(ys, 0, -2)
+        return loss(ys), ys
+
+    with_ys = jax.value_and_grad(whole, (0, 1), has_aux=True)
+    (value, ys), (grads, norms) = with_ys(params, nothing)
+    logs = {part: jnp.log10(jnp.moveaxis(norm, 0, -1)) for part, norm in norms._asdict().items()}
+    return value, grads, AdjointCurve(logs, wide_exponent.first_overflow(ys, reverse=reverse))
+
+
+class _Probe:
+    """The forward pass of one cell, ready for a backward one; batch axes flattened to B."""
+
+    def __init__(
+        self,
+        cell: Any,
+        params: Any,
+        xs: Array,
+        loss: Loss,
+        *,
+        lengths: Array | None,
+        initial_state: Any,
+        reverse: bool,
+        chunk: int | None,
+    ) -> None:
+        cell = cell_of(cell)
+        xs = unroll.check_inputs(xs)
+        *batch, T, _ = xs.shape
+        if T < 1:
+            raise ValueError("a probe needs at least one step, got xs with T = 0")
+        unroll.check_params(cell, params, xs)
+        mask = unroll.length_mask(lengths, tuple(batch), T)
+        state = unroll.start_state(cell, params, tuple(batch), initial_state)
+
+        def flat(x: Array) -> Array:
+            return x.reshape(-1, *x.shape[len(batch) :])
+
+        xs, state = flat(xs), jax.tree.map(flat, state)
+        if mask is not None:
+            mask = flat(mask)
+            xs = jnp.where(mask[..., None], xs, 0)
+        if reverse:  # the same pass over flipped time
+            xs, mask = jnp.flip(xs, 1), None if mask is None else jnp.flip(mask, 1)
+        chunk = wide_exponent.chunk_size(state, T) if chunk is None else chunk
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1 step, got {chunk}")
+        self.cell, self.params, self.xs, self.mask = cell, params, xs, mask
+        self.chunk, self.reverse, self.batch = min(chunk, T), reverse, batch
+
+        with jax.default_matmul_precision("highest"):
+            ys, self.kept, overflow_at = wide_exponent.forward(cell, params, xs, mask, state, self.chunk)
+            ys = jnp.flip(ys, 1) if reverse else ys
+            g = jax.grad(loss)(ys.reshape(*batch, *ys.shape[1:])).reshape(ys.shape)
+        del ys  # at T = 100,000 this buffer decides the peak
+        if reverse:
+            g = jnp.flip(g, 1)
+            overflow_at = jnp.where(overflow_at < 0, -1, T - 1 - overflow_at)
+        self.g = g if mask is None else jnp.where(mask[..., None], g, 0)
+        self.overflow_at = overflow_at.reshape(batch)
+
+    def backward(self, *, weights: bool) -> dict[str, Array]:
+        with jax.default_matmul_precision("highest"):
+            norms = wide_exponent.backward(
+                self.cell, self.params, self.xs, self.mask, self.g, self.kept, self.chunk, weights
+            )
+        flip = partial(jnp.flip, axis=1) if self.reverse else lambda n: n
+        return {name: flip(n).reshape(*self.batch, -1) for name, n in norms.items()}
+
+
+def _both_ways(
+    both: layers.Bidirectional, params: Any, xs: Array, loss: Loss, initial_state: Any,
+    options: dict[str, Any],
+) -> layers.BothWays:  # fmt: skip
+    """Each direction's curve, the other's outputs held where they are."""
+    starts = initial_state if initial_state is not None else (None, None)
+    merge = layers.MERGES[both.merge]
+    lengths, reverse = options["lengths"], options["reverse"]
+    with jax.default_matmul_precision("highest"):
+        run = {"lengths": lengths}
+        ys_f = both.forward.apply(
+            params.forward, xs, initial_state=starts[0], reverse=reverse, **run
+        )[0]
+        ys_b = both.backward.apply(
+            params.backward, xs, initial_state=starts[1], reverse=not reverse, **run
+        )[0]
+    forward = adjoint_norms(
+        both.forward, params.forward, xs, lambda ys: loss(merge(ys, ys_b)),
+        initial_state=starts[0], **options,
+    )  # fmt: skip
+    backward = adjoint_norms(
+        both.backward, params.backward, xs, lambda ys: loss(merge(ys_f, ys)),
+        initial_state=starts[1], **{**options, "reverse": not reverse},
+    )  # fmt: skip
+    return layers.BothWays(forward, backward)

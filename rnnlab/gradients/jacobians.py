@@ -1,0 +1,132 @@
+"""Jacobians of the state from step to step, the spectrum of their product, spectral radius."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from rnnlab.core.errors import unknown
+from rnnlab.gradients import log_svd
+from rnnlab.nn import unroll
+from rnnlab.nn.layers import cell_of
+
+Array = jax.Array
+
+
+# ---- the product of Jacobians ------------------------------------------------------------------
+
+
+@partial(jax.jit, static_argnames=("cell",))
+def _step_jacobians(cell: Any, params: Any, xs: Array, state: Any) -> Array:
+    """∂s_t/∂s_{t−1}, (T, n, n), rows the new state, along one sequence xs (T, D)."""
+    start, restore = ravel_pytree(state)
+
+    def step(flat: Array, x: Array) -> Array:
+        return ravel_pytree(cell.step(params, restore(flat), x)[0])[0]
+
+    def body(flat: Array, x: Array) -> tuple[Array, Array]:
+        return step(flat, x), jax.jacfwd(step)(flat, x)
+
+    return jax.lax.scan(body, start, xs)[1]
+
+
+def step_jacobians(cell: Any, params: Any, xs: Array, *, initial_state: Any = None) -> Array:
+    """J_t = ∂s_t/∂s_{t−1} at every step.
+
+    Args:
+        xs: (B, T, D), or (T, D) for one sequence.
+    Returns:
+        (B, T, n, n): rows are the new state's features, columns the old one's; for an LSTM
+        h first, then C.
+    """
+    cell = cell_of(cell)
+    xs = unroll.check_inputs(xs)
+    unroll.check_params(cell, params, xs)
+    state = unroll.start_state(cell, params, xs.shape[:-2], initial_state)
+    one = partial(_step_jacobians, cell, params)
+    for _ in xs.shape[:-2]:
+        one = jax.vmap(one)
+    with jax.default_matmul_precision("highest"):
+        return one(xs, state)
+
+
+def jacobian_spectrum(
+    cell: Any,
+    params: Any,
+    xs: Array,
+    lags: Any,
+    *,
+    part: str | None = None,
+    initial_state: Any = None,
+) -> np.ndarray:
+    """log10 of the singular values of ∂s_T/∂s_{T−k} = J_T ⋯ J_{T−k+1}.
+
+    Right over any number of decades: the product is kept as U·D·T with D in logs and U, T of
+    order 1 (:mod:`rnnlab.gradients.log_svd`); multiplying it out would lose all but the top 16 decades.
+
+    Args:
+        xs: (B, T, D), or (T, D) for one sequence.
+        lags: the k, whole numbers from 1 to T.
+        part: "h" or "C": only that part's block, ∂h_T/∂h_{T−k}, other parts of s_{T−k} fixed;
+            None: the whole state.
+    Returns:
+        (B, len(lags), n), float64, largest first; −inf: exactly zero; NaN: overflow.
+    Raises:
+        ValueError: lags out of range, an unknown part.
+    """
+    cell = cell_of(cell)
+    xs = unroll.check_inputs(xs)
+    T = xs.shape[-2]
+    lags = [int(k) for k in lags]
+    if not lags or min(lags) < 1 or max(lags) > T:
+        raise ValueError(f"lags must lie in 1 … {T}, got {lags}")
+    jacobians = step_jacobians(cell, params, xs, initial_state=initial_state)
+    jacobians = np.asarray(jacobians, np.float64)
+    n = jacobians.shape[-1]
+    block = _block(cell, params, part, n)
+    flat = jacobians.reshape(-1, T, n, n)
+    values = np.stack([_spectra(J[T - max(lags) :], lags, block) for J in flat])
+    return values.reshape(*xs.shape[:-2], len(lags), -1)
+
+
+def _block(cell: Any, params: Any, part: str | None, n: int) -> np.ndarray:
+    """(n, m) columns of the identity that pick ``part`` out of the flat state."""
+    if part is None:
+        return np.eye(n)
+    state = jax.eval_shape(lambda p: cell.initial_state(p, ()), params)
+    if part not in state._fields:
+        raise ValueError(unknown("state part", part, state._fields))
+    before = 0
+    for name, leaf in state._asdict().items():
+        if name == part:
+            return np.eye(n)[:, before : before + leaf.size]
+        before += leaf.size
+    raise AssertionError("unreachable: part is one of the fields")
+
+
+def _spectra(jacobians: np.ndarray, lags: list[int], block: np.ndarray) -> np.ndarray:
+    """(len(lags), m) from the last max(lags) Jacobians of one sequence, oldest first."""
+    out = np.full((len(lags), block.shape[1]), np.nan)
+    product = log_svd.LogProduct(block)  # P' = (J_T ⋯)': grows by J' on the left
+    for k, J in enumerate(jacobians[::-1], start=1):
+        if not np.isfinite(J).all():
+            break  # every longer product contains this one: NaN
+        product = product.then(J.T)
+        for row, lag in enumerate(lags):
+            if lag == k:
+                out[row] = product.then(block.T).log10_singular_values()
+    return out
+
+
+def spectral_radius(W: Any) -> float:
+    """ρ(W) = max |eigenvalue| of a square matrix (H, H), in float64.
+
+    >>> spectral_radius([[0.5, 3.0], [0.0, 2.0]])
+    2.0
+    """
+    W = np.asarray(W, np.float64)
+    if W.ndim != 2 or W.shape[0] != W.shape[1]:
+        raise ValueError(f"spectral_radius takes a square matrix, got shape {W.shape}")
+    return float(np.abs(np.linalg.eigvals(W)).max())

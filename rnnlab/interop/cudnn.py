@@ -1,0 +1,90 @@
+"""cuDNN's packed weights, one flat array, as ``jax.experimental.rnn`` takes it.
+
+For each level, each direction (a "pseudo-layer" of cuDNN) in turn, first all kernels, then all
+biases, each row by row as PyTorch has it (:mod:`rnnlab.interop.torch`):
+
+    W_ih⁰ W_hh⁰ W_ih¹ W_hh¹ …  b_ih⁰ b_hh⁰ b_ih¹ b_hh¹ …
+
+    mode                     gates in order (linLayerID 0 1 2 3) -> ours
+    RNN_TANH, RNN_RELU       one
+    LSTM                     input, forget, new, output -> i f c o
+    GRU                      reset, update, new -> r z h, ``reset_after=True``
+
+Both biases are there (CUDNN_RNN_DOUBLE_BIAS), or none. Reading adds them up; writing puts b into
+b_ih and zeros into b_hh (of a GRU's candidate b_hn), so that the sum is kept.
+
+Source: NVIDIA's cuDNN API reference, cudnnGetRNNWeightParams and cudnnRNNMode_t, for the order of
+the gates; jax/experimental/rnn.py for that of the arrays, which holds on NVIDIA's GPUs (on AMD's
+the LSTM's last two gates are swapped).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rnnlab.interop import blocks, torch
+
+
+def from_packed(weights: Any, layer: Any, input_size: int, *, bias: bool = True) -> Any:
+    """Parameters of a layer from cuDNN's flat array.
+
+    Args:
+        weights: (n,) floats.
+        layer: as in :func:`rnnlab.interop.torch.from_arrays`, without projections.
+        input_size: D of the first level.
+        bias: whether there are biases.
+    Raises:
+        ValueError: another number of weights, no floats; a layer that cuDNN does not have.
+
+    >>> from rnnlab import gru
+    >>> from_packed(np.zeros(3 * (2 * 4 + 4 * 4 + 2 * 4)), gru(4, reset_after=True), 2).W_xz.shape
+    (2, 4)
+    """
+    weights = np.asarray(weights)
+    shapes = _shapes(layer, input_size, bias)
+    count = sum(math.prod(shape) for shape in shapes.values())
+    if weights.shape != (count,):
+        raise ValueError(f"cuDNN's weights must be ({count},) for {len(shapes)} arrays of this "
+                         f"layer with input_size={input_size}, bias={bias}, got {weights.shape}"
+                         )  # fmt: skip
+    arrays, at = {}, 0
+    for name, shape in shapes.items():
+        arrays[name] = weights[at : at + math.prod(shape)].reshape(shape)
+        at += math.prod(shape)
+    return blocks.read(layer, arrays, torch.layout("", bias), "cuDNN")
+
+
+def to_packed(params: Any, layer: Any, *, bias: bool = True) -> np.ndarray:
+    """cuDNN's flat array (n,) of a layer's parameters.
+
+    Raises:
+        ValueError, TypeError: parameters of another layer, a layer that cuDNN does not have;
+            with ``bias=False`` a bias that is not zero.
+    """
+    _check(layer)
+    arrays = blocks.write(layer, params, torch.layout("", bias), "cuDNN")
+    return np.concatenate([arrays[name].ravel() for name in _ordered(arrays)])
+
+
+def _check(layer: Any) -> None:
+    torch.check_layer(layer, "cuDNN")
+    for place in blocks.places(layer, "cuDNN"):
+        blocks.check_no_projection(place, "cuDNN's layout here")
+
+
+def _ordered(names: Any) -> list[str]:
+    return sorted(names, key=lambda name: name.startswith("bias"))  # stable: kernels, then biases
+
+
+def _shapes(layer: Any, input_size: int, bias: bool) -> dict[str, tuple[int, ...]]:
+    _check(layer)
+    if not isinstance(input_size, int) or input_size < 1:
+        raise ValueError(f"input_size must be a whole number of at least 1, got {input_size!r}")
+    sizes, layout = blocks.level_sizes(layer, input_size), torch.layout("", bias)
+    shapes = {
+        name: blocks.part_shape(own, place.cell, sizes[place.level])
+        for place in blocks.places(layer, "cuDNN")
+        for name, own in layout(place).items()
+    }
+    return {name: shapes[name] for name in _ordered(shapes)}

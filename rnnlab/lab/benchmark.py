@@ -1,0 +1,116 @@
+"""Timing side by side: calls take turns in one process, after their results were compared."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from rnnlab.nn.unroll import unroll
+
+
+def turns(
+    calls: Mapping[str, Callable[[], Any]],
+    *,
+    repeats: int,
+    seconds: float = math.inf,
+    least: int = 3,
+    pause: float = 0.02,
+) -> dict[str, list[float]]:
+    """Milliseconds of each call, turn and turn about; one round before them warms up.
+
+    Whatever the machine does meanwhile meets every side alike: divide times of the same turn. A
+    call's JAX arrays are waited for.
+
+    Args:
+        calls: by name.
+        repeats: turns of each.
+        seconds: after which no further turn begins, but ``least`` are taken.
+        pause: seconds before each call, in which another library's threads stop spinning.
+
+    >>> ms = turns({"one": lambda: 1, "two": lambda: 2}, repeats=4)
+    >>> [len(values) for values in ms.values()]
+    [4, 4]
+    """
+    ms: dict[str, list[float]] = {name: [] for name in calls}
+    begun = time.perf_counter()
+    for turn in range(-1, repeats):
+        if turn >= least and time.perf_counter() - begun > seconds:
+            break
+        for name, call in calls.items():
+            time.sleep(pause)
+            start = time.perf_counter()
+            jax.block_until_ready(call())
+            if turn >= 0:
+                ms[name].append(1e3 * (time.perf_counter() - start))
+    return ms
+
+
+def ratio(ms: Mapping[str, list[float]], side: str, over: str) -> tuple[float, float, float]:
+    """(median of side's times over median of ``over``'s, 10% and 90% of the turns' ratios).
+
+    >>> ratio({"a": [2.0, 4.0, 3.0], "b": [1.0, 2.0, 1.0]}, "a", "b")[0]
+    3.0
+    """
+    low, high = np.quantile(np.array(ms[side]) / np.array(ms[over]), (0.1, 0.9))
+    return float(np.median(ms[side]) / np.median(ms[over])), float(low), float(high)
+
+
+def parse_size(size: str) -> tuple[int, int, int, int]:
+    """(B, T, D, H) of "BxTxDxH".
+
+    Raises:
+        ValueError: anything else.
+
+    >>> parse_size("32x100x64x128")
+    (32, 100, 64, 128)
+    """
+    try:
+        B, T, D, H = (int(part) for part in size.split("x"))
+    except ValueError:
+        raise ValueError(f"task.size must be BxTxDxH, four whole numbers, got {size!r}") from None
+    if min(B, T, D, H) < 1:
+        raise ValueError(f"task.size must be of positive numbers, got {size!r}")
+    return B, T, D, H
+
+
+def passes(cell: Any, engine: Any) -> dict[str, Callable[[Any, Any, Any], Any]]:
+    """A layer's two passes by an engine, as functions of (params, xs, weights), not yet compiled.
+
+    "forward": the outputs. "both": forward + backward, the gradients of Σ weights * outputs by
+    params and xs.
+
+    >>> from rnnlab import rnn
+    >>> sorted(passes(rnn(4), "scan"))
+    ['both', 'forward']
+    """
+
+    def forward(params: Any, xs: jax.Array, weights: jax.Array) -> jax.Array:
+        del weights
+        return unroll(cell, params, xs, engine=engine)[0]
+
+    def both(params: Any, xs: jax.Array, weights: jax.Array) -> Any:
+        def loss(params: Any, xs: jax.Array) -> jax.Array:
+            return (forward(params, xs, weights) * weights).sum()
+
+        return jax.grad(loss, (0, 1))(params, xs)
+
+    return {"forward": forward, "both": both}
+
+
+def largest_difference(got: Any, expected: Any) -> float:
+    """max|a − b| / max|b| of an array, the largest over the arrays of two trees.
+
+    Raises:
+        ValueError: trees of different structure: an array that is missing is no agreement.
+
+    >>> largest_difference({"a": np.array([1.0, 2.5])}, {"a": np.array([1.0, 2.0])})
+    0.25
+    """
+    if jax.tree.structure(got) != jax.tree.structure(expected):
+        raise ValueError(f"results of structure {jax.tree.structure(got)} beside "
+                         f"{jax.tree.structure(expected)}")  # fmt: skip
+    pairs = zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True)
+    return max(float(np.abs(np.asarray(a) - b).max() / np.abs(b).max()) for a, b in pairs)

@@ -1,0 +1,207 @@
+"""What the gradient experiments share: one member drawn, read out and measured.
+
+A member is a cell with drawn parameters, a batch of sequences, and the loss of a classifier that
+reads the last step: L = −Σ_B log softmax(W_hy h_T + b_y)[label]. The label belongs to the start
+of the sequence, so that the gradient has the whole way to go. Results are ordered by lag k: how
+many steps before the read-out, index t = T−1−k.
+"""
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnlab.core.errors import unknown
+from rnnlab.data import sequences
+from rnnlab.gradients import adjoint, lyapunov
+from rnnlab.nn import cells, equations, layers, unroll
+from rnnlab.nn.initializers import InitScheme, make
+
+Array = jax.Array
+
+
+class Readout(NamedTuple):
+    """Parameters of y = W_hy h + b_y."""
+
+    W_hy: Array  # (H, O), or (2H, O) under a bidirectional layer
+    b_y: Array  # (O,)
+
+
+class Probe(NamedTuple):
+    """One member, drawn."""
+
+    layer: Any
+    params: Any
+    readout: Readout
+    xs: Array  # (B, T, D)
+    labels: Array  # (B,)
+
+    @property
+    def cell(self) -> Any:
+        """The cell (of the forward direction), its init stripped."""
+        inner = self.layer.forward if self.both_ways else self.layer
+        return cells.without_init(inner.cell)
+
+    @property
+    def cell_params(self) -> Any:
+        """The parameters of :attr:`cell`."""
+        return self.params.forward if self.both_ways else self.params
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether the layer is bidirectional."""
+        return isinstance(self.layer, layers.Bidirectional)
+
+    @property
+    def W_hh(self) -> np.ndarray:
+        """The recurrent kernel of the candidate (the only one of a simple RNN), (H, H)."""
+        named = self.cell_params._asdict()
+        return np.asarray(named["W_hc"] if "W_hc" in named else named["W_hh"])
+
+
+def check(config: Any) -> None:
+    """Raise ValueError where the config names what does not exist."""
+    layers.by_name(
+        config.cell.name, config.cell.hidden_size, InitScheme.from_config(config.init)
+    )
+    if config.task.name not in sequences.SOURCES:
+        raise ValueError(unknown("task", config.task.name, sequences.SOURCES))
+
+
+def draw(config: Any, key: Array) -> Probe:
+    """Sequences, parameters and read-out of the member that ``config`` describes.
+
+    Args:
+        config: with the groups task (name, length, batch_size, path), cell (name, hidden_size)
+            and init (:meth:`InitScheme.config`), and a seed, which draws the sequences.
+        key: draws the parameters.
+    """
+    task, init = config.task, InitScheme.from_config(config.init)
+    data = sequences.by_name(task.name, config.seed, task.batch_size, task.length, task.path)
+    layer = layers.by_name(config.cell.name, config.cell.hidden_size, init)
+    key_cell, key_readout = jax.random.split(key)
+    params = layer.init(key_cell, data.xs.shape[-1])
+    shape = (layer.output_size, data.classes)
+    W_hy = make(init.w_y, config.cell.hidden_size)(key_readout, shape)
+    readout = Readout(W_hy, jnp.zeros(data.classes))
+    xs, labels = jnp.asarray(data.xs), jnp.asarray(data.labels)
+    return Probe(cells.without_init(layer), params, readout, xs, labels)
+
+
+def last_step_loss(readout: Readout, labels: Array, both_ways: bool, hidden_size: int) -> Any:
+    """ys (B, T, H) ↦ the summed cross-entropy of the last step.
+
+    Summed, not averaged: each example's gradient is then its own, whatever the batch. Both ways:
+    the forward half of step T and the backward half of step 1, each direction's last.
+    """
+
+    def loss(ys: Array) -> Array:
+        last = ys[:, -1]
+        if both_ways:
+            last = jnp.concatenate([last[:, :hidden_size], ys[:, 0, hidden_size:]], axis=-1)
+        logits = equations.output(last, readout.W_hy, readout.b_y)
+        log_p = jax.nn.log_softmax(logits)
+        return -jnp.take_along_axis(log_p, labels[:, None], axis=-1).sum()
+
+    return loss
+
+
+@partial(jax.jit, static_argnames=("layer", "both_ways", "hidden_size"))
+def _adjoints(
+    layer: Any, params: Any, readout: Readout, xs: Array, labels: Array,
+    both_ways: bool, hidden_size: int,
+) -> Any:  # fmt: skip
+    loss = last_step_loss(readout, labels, both_ways, hidden_size)
+    return adjoint.adjoint_norms(layer, params, xs, loss)
+
+
+def adjoints(probe: Probe) -> tuple[dict[str, np.ndarray], int]:
+    """log10 ‖∂L/∂h_{T−k}‖ (B, T) by lag k, for every part of the state.
+
+    Returns:
+        {"h": …, "C": … for an LSTM, "h_back": … for the backward direction}, and how many
+        examples overflowed in the forward pass.
+    """
+    curves = _adjoints(
+        probe.layer, probe.params, probe.readout, probe.xs, probe.labels,
+        probe.both_ways, probe.cell.hidden_size,
+    )  # fmt: skip
+    forward = curves.forward if probe.both_ways else curves
+    # the forward direction is read at T − 1, the backward one at 0
+    found = {part: np.asarray(norm)[:, ::-1] for part, norm in forward.norms.items()}
+    overflowed = np.asarray(forward.overflow_at) >= 0
+    if probe.both_ways:
+        found |= {f"{part}_back": np.asarray(n) for part, n in curves.backward.norms.items()}
+        overflowed |= np.asarray(curves.backward.overflow_at) >= 0
+    return found, int(overflowed.sum())
+
+
+def relative(log10_norms: np.ndarray) -> np.ndarray:
+    """log10 (‖∂L/∂h_{T−k}‖ / ‖∂L/∂h_T‖), (B, T): what is left of the gradient k steps back.
+
+    NaN for an example without any gradient at lag 0: its state had grown so far that the softmax
+    is exactly right in float32, and there is nothing to follow back.
+    """
+    start = log10_norms[:, :1]
+    silent = np.isneginf(start)
+    return np.where(silent, np.nan, log10_norms - np.where(silent, 0, start))
+
+
+def median_over_batch(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(median over the finite examples (T,), share of examples exactly zero (T,)).
+
+    NaN where no example is finite. Exact zeros (−inf) are counted, never averaged.
+    """
+    zero = np.isneginf(curves)
+    finite = np.isfinite(curves)
+    masked = np.where(finite, curves, np.nan)
+    median = np.full(curves.shape[1], np.nan)
+    some = finite.any(axis=0)
+    median[some] = np.nanmedian(masked[:, some], axis=0)
+    return median, zero.mean(axis=0)
+
+
+@partial(jax.jit, static_argnames=("cell", "taps"))
+def _taps(cell: Any, params: Any, xs: Array, taps: tuple[str, ...]) -> dict[str, Array]:
+    return unroll.unroll(cell, params, xs, taps=taps)[2]
+
+
+def gate_path(probe: Probe) -> np.ndarray | None:
+    """∏ of the gate that keeps the state (f of an LSTM, z of a GRU) over the last k steps.
+
+    The direct way of ∂C_T/∂C_{T−k}: what the gates alone would let through.
+
+    Returns:
+        log10 ∏_{s=T−k+1}^{T} f_s, (B, T, H) by lag k = 0 … T−1; None for a simple RNN.
+    """
+    gate = {"LSTM": "f", "GRU": "z"}.get(type(probe.cell).__name__)
+    if gate is None:
+        return None
+    values = _taps(probe.cell, probe.cell_params, probe.xs, (gate,))[gate]
+    logs = np.log10(np.maximum(np.asarray(values, np.float64), np.finfo(np.float64).tiny))
+    backwards = np.cumsum(logs[:, ::-1], axis=1)
+    return np.concatenate([np.zeros_like(logs[:, :1]), backwards[:, :-1]], axis=1)
+
+
+@partial(jax.jit, static_argnames=("cell", "sequences"))
+def _lyapunov(cell: Any, params: Any, xs: Array, sequences: int) -> Array:
+    return lyapunov.lyapunov_exponents(cell, params, xs[:sequences], 1)[..., 0].mean()
+
+
+def top_lyapunov(probe: Probe, sequences: int = 4) -> float:
+    """λ_1 in nats a step, the mean over the first few sequences."""
+    return float(_lyapunov(probe.cell, probe.cell_params, probe.xs, sequences))
+
+
+def input_variance(probe: Probe) -> float:
+    """Second moment of one entry of W_xh x_t + b over units and data: the field's input term."""
+    p = probe.cell_params
+    return float(jnp.mean((probe.xs @ p.W_xh + p.b_h) ** 2))
+
+
+def effective_sigma_w(W_hh: np.ndarray) -> float:
+    """σ_w of the Gaussian ensemble with the same size: ‖W‖_F / √H."""
+    return float(np.linalg.norm(W_hh) / math.sqrt(W_hh.shape[0]))

@@ -1,0 +1,1 @@
+"""Recurrent networks: equations, cells, layers, engines, models, losses and generation."""

@@ -1,0 +1,236 @@
+"""Run a cell over time.
+
+Shapes: B batch (any leading axes, also none), T time, D input, H hidden.
+
+Padding never matters: with ``lengths`` the padded inputs are replaced by zeros before they are
+used, the state stands still on them and the outputs there are zero. Doing it at the boundary,
+rather than on the state alone, keeps a NaN in the padding out of the weight gradients.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from rnnlab.core.errors import unknown
+from rnnlab.nn import cells
+from rnnlab.nn.engines.auto import choose
+from rnnlab.nn.engines.fused import Fused, fused
+from rnnlab.nn.engines.newton import Newton, newton
+from rnnlab.nn.engines.scan import scan
+
+Array = jax.Array
+
+
+ENGINES: dict[str, Callable[..., tuple[Array, Any, dict[str, Array]]]] = {
+    "scan": scan,
+    "fused": fused,
+    "fused_recompute": Fused(recompute=True),
+    "newton": newton,
+}
+
+
+def unroll(
+    cell: cells.Cell,
+    params: Any,
+    xs: Array,
+    *,
+    lengths: Array | None = None,
+    resets: Array | None = None,
+    initial_state: Any = None,
+    key: Array | None = None,
+    deterministic: bool = True,
+    reverse: bool = False,
+    taps: tuple[str, ...] = (),
+    engine: str | Fused | Newton = "auto",
+) -> Any:
+    """Run a cell over whole sequences: s_t, y_t = step(s_{t−1}, x_t) for t = 1 … T.
+
+    Args:
+        cell: any :class:`rnnlab.nn.cells.Cell`.
+        params: its parameters.
+        xs: (B, T, D), floats. B may be any number of leading axes.
+        lengths: (B,) whole numbers, 0 … T: real steps of each sequence; None: all T.
+        resets: (B, T) booleans, true at the first step of an episode (of several packed into one
+            row): the state before that step is the cell's own s_0, not ``initial_state``, which is
+            of the row's first step alone. Nothing crosses a reset, gradients included. With
+            ``reverse`` (and backwards in a bidirectional layer) each episode starts afresh at its
+            own end; a reset on padding does nothing. Not with engine "newton".
+        initial_state: s_0, leaves (B, H); None: the cell's own (zeros).
+            ``cell.initial_state(params, (B,), key)`` draws a random one.
+        key: for a stochastic cell; step t draws from ``fold_in(key, t)``.
+        deterministic: True turns a stochastic cell's noise off.
+        reverse: read from each sequence's own end to its start; outputs keep the order of xs.
+        taps: names of states or gates to hand out as well ("C", "f", …).
+        engine: "scan", the definition; "fused", the same with a hand-written adjoint, for RNN, LSTM
+            and GRU without options, wrappers and taps, in reverse mode only; "fused_recompute", it
+            with √T memory; "newton", all steps at once, for the same cells; :class:`Fused` or
+            :class:`Newton` with options of their own; "auto": fused where it can
+            (:mod:`rnnlab.nn.engines.auto`), else scan.
+    Returns:
+        (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third:
+        {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
+        the one after its last real step.
+    Raises:
+        TypeError: xs that are not floats; lengths that are not whole numbers, resets that are not
+            booleans; forward mode where the engine is "fused".
+        ValueError: shapes that do not fit, lengths outside 0 … T, unknown taps or engines, what an
+            engine cannot run.
+
+    >>> import jax
+    >>> cell = cells.lstm(4)
+    >>> params = cell.init_params(jax.random.key(0), input_size=3)
+    >>> ys, state, values = unroll(cell, params, jax.numpy.ones((2, 5, 3)), taps=("f",))
+    >>> ys.shape, state.C.shape, values["f"].shape
+    ((2, 5, 4), (2, 4), (2, 5, 4))
+    """
+    xs = check_inputs(xs)
+    batch_shape, T = xs.shape[:-2], xs.shape[-2]
+    mask = length_mask(lengths, batch_shape, T)
+    if not isinstance(engine, (Fused, Newton)) and engine not in ("auto", *ENGINES):
+        raise ValueError(unknown("engine", engine, ("auto", *ENGINES)))
+    if getattr(cell, "stochastic", False) and not deterministic and key is None:
+        raise ValueError(f"{cell} draws at every step: deterministic=False needs a key")
+    check_params(cell, params, xs)
+    state = start_state(cell, params, batch_shape, initial_state)
+    taps = _check_taps(cell, params, state, xs, taps)
+    options = {} if resets is None else {"resets": _resets(resets, mask, xs, reverse)}
+    if engine == "auto":
+        engine = choose(cell, taps=taps)
+    run = ENGINES[engine] if isinstance(engine, str) else engine
+    if options and (run is newton or isinstance(run, Newton)):
+        raise ValueError("engine 'newton' has no resets: use 'scan' or 'fused'")
+
+    if mask is not None:
+        xs = jnp.where(mask[..., None], xs, 0)
+    try:
+        ys, state, tapped = run(
+            cells.without_init(cell),
+            params,
+            jnp.moveaxis(xs, -2, 0),
+            state,
+            mask=None if mask is None else jnp.moveaxis(mask, -1, 0),
+            key=None if deterministic else key,
+            reverse=reverse,
+            taps=taps,
+            **options,
+        )
+    except TypeError as error:  # inside another jit JAX itself says it, and later
+        if "forward-mode" not in str(error) or not (run is fused or isinstance(run, Fused)):
+            raise
+        raise TypeError(
+            "engine 'fused' is differentiated in reverse mode only: for jvp and jacfwd "
+            "use engine='scan'"
+        ) from None
+    ys, tapped = jax.tree.map(lambda y: jnp.moveaxis(y, 0, -2), (ys, tapped))
+    if mask is not None:
+        ys, tapped = jax.tree.map(lambda y: jnp.where(mask[..., None], y, 0), (ys, tapped))
+    return (ys, state, tapped) if taps else (ys, state)
+
+
+# ---- checks at the boundary (the probes of gradients.py stand on the same) ---------------------
+
+
+def check_inputs(xs: Any) -> Array:
+    """``xs`` as an array (B…, T, D) of floats, or a TypeError or ValueError."""
+    xs = jnp.asarray(xs)
+    if not jnp.issubdtype(xs.dtype, jnp.floating):
+        raise TypeError(f"xs must be floats, got {xs.dtype}; embed or one-hot symbols first")
+    if xs.ndim < 2:
+        raise ValueError(f"xs must be (batch, time, features), got shape {xs.shape}")
+    return xs
+
+
+def check_params(cell: Any, params: Any, xs: Array) -> None:
+    """Refuse parameters of another cell, or of other sizes, or a dtype that xs would change.
+
+    Raises:
+        ValueError: another structure or shape. TypeError: xs of a wider dtype.
+    """
+    features = xs.shape[-1]
+    wanted = _params_like(cells.without_init(cell), features)
+    if jax.tree.structure(params) != jax.tree.structure(wanted):
+        names = getattr(wanted, "_fields", "")
+        raise ValueError(f"params must be {type(wanted).__name__}{names} for this cell, "
+                         f"got {type(params).__name__}")  # fmt: skip
+    for (path, leaf), like in zip(
+        jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(wanted), strict=True
+    ):
+        if jnp.shape(leaf) != like.shape:
+            raise ValueError(f"params{jax.tree_util.keystr(path)} must be {like.shape} for x of "
+                             f"{features} features, got {jnp.shape(leaf)}")  # fmt: skip
+    own = jnp.result_type(*jax.tree.leaves(params))
+    if jnp.promote_types(xs.dtype, own) != own:
+        raise TypeError(f"xs are {xs.dtype}, the parameters {own}: cast one of them")
+
+
+@lru_cache(maxsize=256)
+def _params_like(cell: Any, input_size: int) -> Any:
+    # not inside whatever is being traced: the cached shapes outlive it
+    with jax.ensure_compile_time_eval():
+        return jax.eval_shape(lambda key: cell.init_params(key, input_size), jax.random.key(0))
+
+
+def length_mask(lengths: Any, batch_shape: tuple[int, ...], T: int) -> Any:
+    """(B…, T), true at the real steps; None without lengths."""
+    if lengths is None:
+        return None
+    dtype = jnp.result_type(lengths if hasattr(lengths, "dtype") else jnp.asarray(lengths))
+    if not jnp.issubdtype(dtype, jnp.integer):
+        raise TypeError(f"lengths must be whole numbers, got {dtype}")
+    known = not isinstance(lengths, Tracer)
+    if known:  # in NumPy: jnp would trace even constants inside a compiled function
+        lengths = np.asarray(lengths)
+    if lengths.shape != batch_shape:
+        raise ValueError(f"lengths must be {batch_shape}, one a sequence, got {lengths.shape}")
+    if known and lengths.size and (lengths.min() < 0 or lengths.max() > T):
+        raise ValueError(f"lengths must lie in 0 … {T}, got {lengths.min()} … {lengths.max()}")
+    return jnp.arange(T, dtype=jnp.int32) < jnp.asarray(lengths, jnp.int32)[..., None]
+
+
+def _resets(resets: Any, mask: Array | None, xs: Array, reverse: bool) -> Array:
+    """(T, B…), true at the steps before which the state starts afresh, in the order of reading."""
+    resets = jnp.asarray(resets)
+    if resets.dtype != jnp.bool_:
+        raise TypeError(f"resets must be booleans, true at an episode's first step, got "
+                        f"{resets.dtype}")  # fmt: skip
+    if resets.shape != xs.shape[:-1]:
+        raise ValueError(f"resets must be {xs.shape[:-1]}, one a step, got {resets.shape}")
+    if mask is not None:  # else the end of a row would start afresh where padding is marked
+        resets = resets & mask
+    if reverse:  # an episode is entered at its end: the step before the next one's first
+        resets = jnp.concatenate([resets[..., 1:], jnp.zeros_like(resets[..., :1])], axis=-1)
+    return jnp.moveaxis(resets, -1, 0)
+
+
+def start_state(cell: Any, params: Any, batch_shape: tuple[int, ...], initial_state: Any) -> Any:
+    """s_0: the one given, its structure and shapes checked, or the cell's own."""
+    own = cell.initial_state(params, batch_shape)
+    if initial_state is None:
+        return own
+    expected = jax.tree.structure(own)
+    if jax.tree.structure(initial_state) != expected:
+        raise ValueError(f"initial_state must be a {type(own).__name__}{own._fields}, "
+                         f"got {type(initial_state).__name__}")  # fmt: skip
+    for name, got, want in zip(own._fields, initial_state, own, strict=True):
+        if jnp.shape(got) != want.shape:
+            raise ValueError(f"initial_state.{name} must be {want.shape}, got {jnp.shape(got)}")
+    return jax.tree.map(lambda got, want: jnp.asarray(got, want.dtype), initial_state, own)
+
+
+def _check_taps(cell: Any, params: Any, state: Any, xs: Array, taps: Any) -> tuple[str, ...]:
+    if isinstance(taps, str):  # would be taken letter by letter
+        raise TypeError(f"taps must be a tuple of names, got {taps!r}: write ({taps!r},)")
+    taps = tuple(taps)
+    if not taps:
+        return taps
+    new, _, gates = jax.eval_shape(cell.step, params, state, xs[..., 0, :])
+    known = (*gates._fields, *new._fields)
+    for tap in taps:
+        if tap not in known:
+            raise ValueError(unknown(f"tap of {type(cell).__name__}", tap, known))
+    return taps

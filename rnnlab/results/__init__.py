@@ -1,0 +1,1 @@
+"""What a run left, read: the run directory, the table of members, claims."""

@@ -1,0 +1,183 @@
+"""Claims: what a paper or the notes say, held against the results of a sweep.
+
+A claim fixes its threshold and its expected verdict in the experiment's file, from its source,
+before results are seen. A refuted claim is a finding; an *unexpected* verdict is a surprise.
+"""
+
+import shutil
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnlab.core.errors import Undecided, unknown
+
+EXPECTED = ("holds", "refuted")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that results can decide.
+
+    Args:
+        statement: what is claimed, a sentence.
+        source: who says so: a paper and its equation, or the notes' claim by number.
+        threshold: what has to be measured for it to hold, in words fixed beforehand:
+            "median log10 ratio at lag 100 below -2".
+        expected: "holds" or "refuted".
+        check: returns (does it hold?, what was measured, in words with numbers). It may raise
+            :class:`rnnlab.core.errors.Undecided`, as ``table.select(...).stack(...)`` does when no
+            member was selected.
+        closed_form: whether the statement is a theorem, which must hold.
+
+    Raises:
+        ValueError: when a part is empty, or the expectation is none.
+    """
+
+    statement: str
+    source: str
+    threshold: str
+    expected: str
+    check: Callable[[], tuple[bool, str]]
+    closed_form: bool = False
+
+    def __post_init__(self) -> None:
+        for part in ("statement", "source", "threshold"):
+            text = getattr(self, part)
+            if not isinstance(text, str) or not text.strip():
+                raise ValueError(f"a claim needs a {part} in words, got {text!r}")
+        if self.expected not in EXPECTED:
+            raise ValueError(
+                f"claim {self.statement!r}: {unknown('expectation', self.expected, EXPECTED)}"
+            )
+        if self.closed_form and self.expected != "holds":
+            raise ValueError(f"claim {self.statement!r}: a closed form is expected to hold")
+        if not callable(self.check):
+            raise ValueError(f"claim {self.statement!r}: check must be callable")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim: a row of claims.json.
+
+    Args:
+        statement: as the claim's, like ``source``, ``threshold``, ``expected``, ``closed_form``.
+        verdict: "holds", "refuted" or "undecided".
+        measured: what was measured, or why nothing could be.
+        as_expected: whether the verdict is not contrary to what was expected (undecided is not).
+    """
+
+    statement: str
+    source: str
+    threshold: str
+    expected: str
+    verdict: str
+    measured: str
+    closed_form: bool
+    as_expected: bool
+
+
+def decide(claims: Iterable[Claim]) -> list[Verdict]:
+    """Check every claim. One that raises ``Undecided`` is undecided; other errors propagate.
+
+    Raises:
+        TypeError: when a check does not return (bool, words).
+    """
+    verdicts = []
+    for claim in claims:
+        try:
+            verdict, measured = _check(claim)
+        except Undecided as reason:
+            verdict, measured = "undecided", str(reason)
+        except Exception as error:
+            error.add_note(f"while checking the claim {claim.statement!r}")
+            raise
+        verdicts.append(
+            Verdict(
+                statement=claim.statement,
+                source=claim.source,
+                threshold=claim.threshold,
+                expected=claim.expected,
+                verdict=verdict,
+                measured=measured,
+                closed_form=claim.closed_form,
+                as_expected=verdict in (claim.expected, "undecided"),
+            )
+        )
+    return verdicts
+
+
+def _check(claim: Claim) -> tuple[str, str]:
+    answer = claim.check()
+    match answer:
+        case (bool() | np.bool_() as holds, str() as measured):
+            return ("holds" if holds else "refuted"), measured
+    raise TypeError(f"a check returns (bool, what was measured in words), got {answer!r:.80}")
+
+
+def summary(verdicts: Iterable[Verdict]) -> str:
+    """One line: how many claims hold, are refuted, undecided and unexpected."""
+    verdicts = list(verdicts)
+    hold, refuted, undecided = (
+        sum(v.verdict == name for v in verdicts) for name in ("holds", "refuted", "undecided")
+    )
+    unexpected = sum(not v.as_expected for v in verdicts)
+    return (
+        f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {hold} hold{'s' * (hold == 1)}, "
+        f"{refuted} refuted, {undecided} undecided; {unexpected or 'none'} unexpected"
+    )
+
+
+def format_table(verdicts: Iterable[Verdict], width: int | None = None) -> str:
+    """The verdicts for a terminal, wrapped to its width, with a summary as the last line.
+
+    Args:
+        verdicts: as :func:`decide` gives them.
+        width: columns; the terminal's own (at most 100) when not given.
+    """
+    verdicts = list(verdicts)
+    columns = _columns(width)
+    blocks = []
+    for v in verdicts:
+        rows = [
+            ("", _headline(v)),
+            ("holds if", v.threshold),
+            ("expected", v.expected + " (closed form)" * v.closed_form),
+            ("measured", v.measured),
+            ("source", v.source),
+        ]
+        lines = [
+            line
+            for label, text in rows
+            for line in textwrap.wrap(
+                text,
+                columns,
+                initial_indent=f"    {label:<10}" if label else "",
+                subsequent_indent=" " * (14 if label else 4),
+            )
+        ]
+        blocks.append("\n".join(lines))
+    return "\n".join([*blocks, summary(verdicts)])
+
+
+def format_short(verdicts: Iterable[Verdict], width: int | None = None) -> str:
+    """As :func:`format_table`, a claim and what was measured only, and no summary."""
+    return "\n".join(
+        line
+        for v in verdicts
+        for line in textwrap.wrap(
+            f"{_headline(v)} [{v.measured}]",
+            _columns(width),
+            initial_indent="  ",
+            subsequent_indent=" " * 6,
+        )
+    )
+
+
+def _headline(v: Verdict) -> str:
+    return f"{v.verdict if v.as_expected else f'{v.verdict}, UNEXPECTED'}: {v.statement}"
+
+
+def _columns(width: int | None) -> int:
+    return max(40, width or min(100, shutil.get_terminal_size((100, 24)).columns))

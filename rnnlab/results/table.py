@@ -1,0 +1,160 @@
+"""The finished members of a run as a table, and ways to choose among them."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from rnnlab.core.errors import Undecided, UnknownKey, unknown
+from rnnlab.core.json_files import decode, read_jsonl
+from rnnlab.core.nested import flatten
+from rnnlab.core.run_files import METRICS, read_members
+
+
+@dataclass(frozen=True)
+class Member:
+    """One finished member of a sweep.
+
+    Args:
+        index: its place in the sweep.
+        overrides: what the sweep set, by dotted key.
+        config: the whole config of the member, nested.
+        seconds: the time it took.
+        result: what ``run`` returned: numbers, and arrays as lists.
+        metrics: what it logged, a record each.
+    """
+
+    index: int
+    overrides: dict[str, Any]
+    config: dict[str, Any]
+    seconds: float
+    result: dict[str, Any]
+    metrics: tuple[dict[str, Any], ...] = ()
+
+
+class Table(Sequence[Member]):
+    """The finished members of a sweep, in order, and ways to choose among them.
+
+    >>> table = Table([Member(s, {"seed": s}, {"seed": s}, 0.1, {"norm": s / 2}) for s in range(3)])
+    >>> table.select(seed=(1, 2)).stack("norm").tolist()
+    [0.5, 1.0]
+    """
+
+    def __init__(
+        self,
+        members: Iterable[Member],
+        criteria: Mapping[str, Any] | None = None,
+        keys: Iterable[str] = (),
+    ):
+        self._members = tuple(members)
+        self._flat = [flatten(member.config) for member in self._members]
+        self.criteria = dict(criteria or {})
+        # an empty selection still knows the keys of the table that it was made from
+        self._keys = dict.fromkeys([*keys, *(key for flat in self._flat for key in flat)])
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @overload
+    def __getitem__(self, index: int) -> Member: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Table": ...
+    def __getitem__(self, index: int | slice) -> "Member | Table":
+        if isinstance(index, slice):
+            return Table(self._members[index], self.criteria, self._keys)
+        return self._members[index]
+
+    def __repr__(self) -> str:
+        chosen = f" with {words(self.criteria)}" if self.criteria else ""
+        return f"Table({len(self)} members{chosen})"
+
+    def _check(self, key: str) -> None:
+        if self._keys and key not in self._keys:
+            raise UnknownKey(unknown("config key", key, self._keys))
+
+    def _where(self, test: Callable[[dict[str, Any]], bool], chosen: Mapping[str, Any]) -> "Table":
+        members = [m for m, flat in zip(self._members, self._flat, strict=True) if test(flat)]
+        return Table(members, self.criteria | dict(chosen), self._keys)
+
+    def select(self, criteria: Mapping[str, Any] | None = None, /, **more: Any) -> "Table":
+        """The members whose config has these values, none being a possible answer.
+
+        Args:
+            criteria: values by dotted key, ``{"cell.name": "lstm"}``; keywords do as well:
+                ``select(**{"cell.name": "lstm"}, seed=(0, 1))``.
+            more: the same. A tuple, list, range or set is a choice of allowed values.
+
+        Raises:
+            UnknownKey: (a KeyError) for a key that no member has, naming the nearest.
+        """
+        wanted = dict(criteria or {}) | more
+        for key in wanted:
+            self._check(key)
+        return self._where(
+            lambda flat: all(k in flat and _matches(flat[k], v) for k, v in wanted.items()), wanted
+        )
+
+    def values(self, key: str) -> list[Any]:
+        """The distinct values that the members' configs have at the key, in order."""
+        self._check(key)
+        return list(dict.fromkeys(flat[key] for flat in self._flat if key in flat))
+
+    def group_by(self, key: str) -> dict[Any, "Table"]:
+        """The members by their value at the key, in order."""
+        return {v: self._where(lambda f, v=v: f.get(key) == v, {key: v}) for v in self.values(key)}
+
+    def stack(self, name: str) -> np.ndarray:
+        """One result of every member, stacked along a first axis of members.
+
+        Raises:
+            Undecided: when the table is empty: a claim made of it cannot be decided.
+            UnknownKey: (a KeyError) when a member has no such result.
+            ValueError: when the shapes differ from member to member.
+        """
+        if not self._members:
+            chosen = f"no member with {words(self.criteria)}" if self.criteria else "no members"
+            raise Undecided(chosen, self.criteria)
+        arrays = []
+        for member in self._members:
+            if name not in member.result:
+                raise UnknownKey(
+                    f"member {member.index} ({words(member.overrides)}): "
+                    + unknown("result", name, member.result)
+                )
+            try:
+                arrays.append(np.asarray(member.result[name]))
+            except ValueError as error:
+                raise ValueError(f"member {member.index}, result {name!r}: {error}") from None
+        shapes = {array.shape: m.index for array, m in zip(arrays, self._members, strict=True)}
+        if len(shapes) > 1:
+            seen = ", ".join(f"{shape} in member {index}" for shape, index in shapes.items())
+            raise ValueError(f"result {name!r} differs in shape: {seen}")
+        return np.stack(arrays)
+
+
+def _matches(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, tuple | list | range | set | frozenset):
+        return value in wanted or (isinstance(value, tuple) and value == tuple(wanted))
+    return bool(value == wanted)
+
+
+def words(criteria: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in criteria.items())
+
+
+def read_table(run_dir: str | os.PathLike[str]) -> Table:
+    """The finished members of a run directory, with what they logged.
+
+    Raises:
+        UserError: when the directory is no run directory, or a file in it is broken.
+    """
+    members = read_members(run_dir)
+    logged: dict[int, list[dict[str, Any]]] = {}
+    for record in read_jsonl(Path(run_dir) / METRICS):
+        logged.setdefault(record.pop("member"), []).append(decode(record))
+    return Table(
+        Member(**member, metrics=tuple(logged.get(member["index"], ()))) for member in members
+    )

@@ -1,0 +1,226 @@
+"""One run in several processes, on one machine or many: JAX's distributed runtime.
+
+Every process is given the same command and runs the same programs in step, a program's devices
+being those of all processes together: the members of a group are spread over them. What decides
+how a run goes on (the time, a signal, what is on the disk) differs from process to process, so it
+is exchanged. Process 0 leads: it writes the run directory, and nobody else does.
+
+In a run of one process all of this does nothing.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from rnnlab.core.errors import UserError
+
+_SECONDS_TO_MEET = 300.0  # between the start of the first process and that of the last
+
+
+def initialize(
+    coordinator: str, num_processes: int | None = None, process_id: int | None = None
+) -> None:
+    """Join the other processes of a run; before the first use of JAX.
+
+    Args:
+        coordinator: "HOST:PORT", where process 0 listens; "auto" where JAX finds out by itself
+            (Slurm, Open MPI, TPU, Kubernetes).
+        num_processes: how many there are.
+        process_id: which of them this is, from 0 on.
+    Raises:
+        UserError: flags that do not go together, or processes that do not come.
+    """
+    options: dict[str, Any] = {}
+    if coordinator != "auto":
+        if num_processes is None or process_id is None:
+            raise UserError("--coordinator=HOST:PORT needs --num_processes and --process_id")
+        if not 0 <= process_id < num_processes:
+            raise UserError(
+                f"--process_id must lie in 0 … {num_processes - 1}, for --num_processes is "
+                f"{num_processes}; got {process_id}"
+            )
+        host, port = endpoint("--coordinator", coordinator)
+        options = {
+            "coordinator_address": coordinator,
+            "num_processes": num_processes,
+            "process_id": process_id,
+        }
+        _meet(host, port, process_id)
+    failed: list[Exception] = []
+
+    def join() -> None:
+        try:
+            jax.distributed.initialize(**options, initialization_timeout=10 * int(_SECONDS_TO_MEET))
+        except (RuntimeError, ValueError) as error:
+            failed.append(error)
+
+    # in a thread, for it cannot be interrupted, and ends the process when it has waited enough
+    thread = threading.Thread(target=join, daemon=True)
+    thread.start()
+    end = time.monotonic() + _SECONDS_TO_MEET
+    while thread.is_alive() and time.monotonic() < end:
+        thread.join(0.1)
+    if thread.is_alive():
+        raise UserError(
+            f"not all {num_processes or ''} processes came within {_SECONDS_TO_MEET:.0f} seconds"
+        )
+    if failed:
+        reason = f"{failed[0]}".splitlines()[0]
+        raise UserError(f"--coordinator={coordinator}: cannot join other processes: {reason}")
+
+
+def endpoint(flag: str, address: str) -> tuple[str, int]:
+    """(host, port) of an address.
+
+    Raises:
+        UserError: it is no HOST:PORT.
+
+    >>> endpoint("--coordinator", "[::1]:1234")
+    ('::1', 1234)
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535 or "/" in host:
+        raise UserError(f"{flag} must be HOST:PORT or auto, got {address!r}")
+    return host.strip("[]"), int(port)
+
+
+def _meet(host: str, port: int, process_id: int) -> None:
+    """Wait for process 0 to listen, or make sure that it can.
+
+    Raises:
+        UserError: it cannot, or does not.
+    """
+    if process_id == 0:
+        with socket.socket() as own:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                own.bind(("", port))
+            except OSError as error:
+                raise UserError(f"process 0 cannot listen on port {port}: {error}") from None
+        return
+    end = time.monotonic() + _SECONDS_TO_MEET
+    while True:
+        try:
+            socket.create_connection((host, port), 5.0).close()
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise UserError(f"process 0 does not answer at {host}:{port}: {error}") from None
+        time.sleep(0.2)
+
+
+def alone() -> bool:
+    """Whether the run has one process."""
+    return jax.process_count() == 1
+
+
+def leads() -> bool:
+    """Whether this is the process that writes."""
+    return jax.process_index() == 0
+
+
+def gather(tree: Any) -> Any:
+    """A tree of arrays on the host, whole, whichever process' devices they lie on."""
+    if alone():
+        return jax.tree.map(np.asarray, tree)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def exchange(value: Any) -> list[Any]:
+    """Every process' value, in the order of the processes; values as JSON has them."""
+    if alone():
+        return [value]
+    from jax.experimental import multihost_utils
+
+    data = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    sizes = multihost_utils.process_allgather(np.int32(data.size))
+    padded = np.pad(data, (0, int(sizes.max()) - data.size))
+    rows = multihost_utils.process_allgather(padded)
+    return [
+        json.loads(row[:size].astype(np.uint8).tobytes())
+        for row, size in zip(rows, sizes, strict=True)
+    ]
+
+
+def agree(value: Any) -> Any:
+    """The leader's value, in every process."""
+    return exchange(value)[0]
+
+
+def agree_tree(tree: Any) -> Any:
+    """The leader's tree of arrays, in every process; they differ in nothing but the values."""
+    if alone():
+        return tree
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.broadcast_one_to_all(tree)
+
+
+@contextlib.contextmanager
+def followers() -> Iterator[Callable[[Any], None]]:
+    """For the leader: what to call once the others are needed; if it is not, they are let go.
+
+    The others wait for it in :func:`agree`, which gives them the order, or None.
+    """
+    called = False
+
+    def call(order: Any) -> None:
+        nonlocal called
+        called = True
+        agree(order)
+
+    try:
+        yield call
+    finally:
+        if not called:
+            agree(None)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Say in a line that another process was lost, which JAX says in many.
+
+    An error that is not foreseen is said in full, and ends the process at once.
+
+    Raises:
+        UserError: another process was lost.
+    """
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        if not jax.distributed.is_initialized():
+            raise
+        if isinstance(error, jax.errors.JaxRuntimeError) or "Gloo" in str(error):
+            raise UserError(
+                "another process of this run was lost; what is finished is kept: give every "
+                "process its command again"
+            ) from error
+        traceback.print_exc()
+        leave(1)
+
+
+def leave(status: int) -> None:
+    """End a process that failed at once, where others run with it: they notice, and end too.
+
+    An orderly end would wait for them, and they for this one.
+    """
+    if jax.distributed.is_initialized():
+        # what was sent last must arrive; the runtime is the leader's, which therefore goes last
+        time.sleep(2.0 if leads() else 1.0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)

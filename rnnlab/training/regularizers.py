@@ -1,0 +1,98 @@
+"""Pascanu's Ω: keep the gradient's norm as it travels back through time.
+
+In the pre-activations a_t = W_hh h_{t−1} + W_xh x_t + b_h of a simple RNN, with δ_t = ∂L/∂a_t,
+
+    Ω = Σ_t mean_B (‖∂a_{t+1}/∂a_t ᵀ δ_{t+1}‖² / ‖δ_{t+1}‖² − 1)² / Σ_t share_t,
+
+over the steps and examples whose ‖δ_{t+1}‖² is at least :data:`BOUND` (share_t of the batch).
+Only the *immediate* derivative with respect to W_hh is taken: δ and h are held constant.
+
+Source: Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 9–10; squares, average and bound as
+in the authors' code (pascanur/trainingRNNs), which is what their Fig. 7 was made with.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnlab.core.errors import unknown
+from rnnlab.nn import cells, layers, unroll
+from rnnlab.nn.engines.fused import SLOPES
+
+Array = jax.Array
+
+BOUND = 1e-20  # of ‖δ‖²; below it there is no direction left to keep
+
+
+def check_omega(layer: Any) -> None:
+    """Refuse a layer that Ω is not defined for.
+
+    Raises:
+        ValueError: anything but one simple RNN, one way, with a named activation.
+    """
+    cell = getattr(layer, "cell", None)
+    # exactly this class: a subclass may step otherwise, and so does a normalised one
+    if type(cell) is not cells.RNN or not isinstance(layer, layers.CellLayer) or cell.norm:
+        raise ValueError(f"regulariser='omega' is defined for one simple RNN, got {layer}")
+    if cell.activation not in SLOPES:
+        raise ValueError(unknown("activation for regulariser='omega':", cell.activation, SLOPES))
+
+
+def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
+    """Ω as a function of W_hh alone.
+
+    Args:
+        W_hh: (H, H). activation: f.
+        hs: h_t (B, T, H). deltas: δ_t = ∂L/∂a_t (B, T, H), total derivatives.
+    Returns:
+        a scalar, 0 where every gradient is below the bound.
+    """
+    hs, deltas = jax.lax.stop_gradient((hs[:, :-1], deltas[:, 1:]))
+    back = (deltas @ W_hh.T) * SLOPES[activation](hs)  # ‖∂a_{t+1}/∂a_tᵀ δ_{t+1}‖
+    whole = jnp.sum(jnp.square(deltas), axis=-1)
+    counts = whole >= BOUND
+    ratio = jnp.sum(jnp.square(back), axis=-1) / jnp.where(counts, whole, 1)
+    term = jnp.where(counts, jnp.square(ratio - 1), 0)
+    share = counts.astype(hs.dtype).mean(axis=0)
+    return term.mean(axis=0).sum() / jnp.maximum(share.sum(), 1e-6)
+
+
+def omega_gradient(
+    model: Any,
+    params: Any,
+    inputs: Array,
+    loss: Callable[[Array], Array],
+    initial_state: Any = None,
+) -> Array:
+    """∂⁺Ω/∂W_hh of a model over one simple RNN, δ taken from ``loss(outputs)``.
+
+    δ_t comes out of an ordinary backward pass: H more input features that are zero and enter
+    through the identity have it as their gradient.
+
+    Args:
+        model: a module of :mod:`rnnlab.nn.models` whose layer :func:`check_omega` accepts.
+        params: its parameters. inputs: (B, T, D). loss: outputs ↦ scalar.
+        initial_state: s_0, leaves (B, H); None: zeros.
+    Returns:
+        (H, H).
+    Raises:
+        ValueError: a model of symbols.
+    """
+    if model.symbols:
+        raise ValueError(f"regulariser='omega' reads features, not symbols; got {model}")
+    cell, recurrent = model.layer.cell, params["params"]["recurrent"]
+    W_hh = recurrent.W_hh
+    H = W_hh.shape[0]
+    wide = recurrent._replace(W_xh=jnp.concatenate([recurrent.W_xh, jnp.eye(H, dtype=W_hh.dtype)]))
+    wide_params = {"params": {**params["params"], "recurrent": wide}}
+
+    def loss_of(extra: Array) -> Array:
+        widened = jnp.concatenate([inputs, extra], axis=-1)
+        outputs, _ = model.apply(wide_params, widened, initial_state=initial_state)
+        return loss(outputs)
+
+    deltas = jax.grad(loss_of)(jnp.zeros((*inputs.shape[:-1], H), inputs.dtype))
+    hs, _ = unroll.unroll(cell, recurrent, inputs, initial_state=initial_state)
+    return jax.grad(omega)(W_hh, cell.activation, hs, deltas)

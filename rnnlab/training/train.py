@@ -1,0 +1,249 @@
+"""One member trained: ``make_train(setup) -> train(key, hyper, params)``, a pure function.
+
+A member is (initial params, hyper-parameters, key). Everything else is static and lies in a
+:class:`Setup`, which is hashable: members with equal setups share one compiled program
+(:mod:`rnnlab.training.vectorized` maps it over them). Training goes in chunks of ``eval_every`` steps, all
+inside the program; between chunks the state can be looked at, saved and resumed.
+
+Step s reads window s mod n of sequence s div n, so that where a run is in its data is one number.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnlab.nn import losses, models
+from rnnlab.tasks.base import Batch, lengths_of
+from rnnlab.training.optimizers import Hyper
+from rnnlab.training.regularizers import omega_gradient
+from rnnlab.training.settings import DYNAMIC, Setup
+
+Array = jax.Array
+
+
+RUNNING, SOLVED, FINISHED, DIVERGED = range(4)
+
+
+STATUS = ("running", "solved", "finished", "diverged")
+
+
+class TrainState(NamedTuple):
+    """One member in the middle of its training; a pytree of arrays."""
+
+    step: Array  # () int32, updates done
+    status: Array  # () int32, an index of STATUS
+    key: Array  # (2,) uint32, the data of the member's key
+    params: Any
+    opt_state: Any
+    carry: Any  # the recurrent state between windows of truncated BPTT, else ()
+
+
+class Progress(NamedTuple):
+    """What a chunk tells of itself; scalars."""
+
+    step: Array  # updates done by the end of the chunk
+    train_loss: Array  # mean over the chunk's updates, before each
+    grad_norm: Array  # mean global norm of the gradient, before clipping
+    grad_norm_max: Array
+    score: dict[str, Array]  # of the test batch, by Task.score
+
+
+class _Sums(NamedTuple):
+    updates: Array
+    loss: Array
+    norm: Array
+    norm_max: Array
+
+
+@dataclass(frozen=True)
+class Train:
+    """The training function of a :class:`Setup`; made by :func:`make_train`."""
+
+    setup: Setup
+
+    def __call__(
+        self, key: Array, hyper: Hyper, params: Any, data: Any = None
+    ) -> tuple[TrainState, Progress]:
+        """Train one member to its end: all chunks in one scan.
+
+        Args:
+            key: draws the batches.
+            hyper: the member's numbers.
+            params: initial parameters, as ``model.init`` gives them.
+            data: of the task's ``load``; loaded here if None.
+        Returns:
+            (final state, the progress of every chunk, leaves (chunks,)). A member that stopped
+            early stands still from there on, its last progress repeated.
+        """
+        data = self.setup.task.load() if data is None else data
+        state = self.start(key, params)
+        chunks = self.setup.settings.optimizer.steps // self.setup.settings.eval_every
+
+        def body(state: TrainState, _: None) -> tuple[TrainState, Progress]:
+            return self.advance(state, hyper, data)
+
+        return jax.lax.scan(body, state, None, length=chunks)
+
+    @cached_property
+    def _draws(self) -> bool:
+        return _stochastic(self.setup.model.layer)
+
+    def start(self, key: Array, params: Any) -> TrainState:
+        """The state before the first update."""
+        settings = self.setup.settings
+        # the structure of an optimiser's state does not depend on the numbers
+        optimizer = settings.optimizer.transform(Hyper(**DYNAMIC))
+        carry = ()
+        if settings.window:
+            carry = models.initial_state(self.setup.model, params, settings.batch_size)
+        zero = jnp.zeros((), jnp.int32)
+        return TrainState(
+            zero, zero + RUNNING, jax.random.key_data(key), params, optimizer.init(params), carry
+        )
+
+    def advance(self, state: TrainState, hyper: Hyper, data: Any) -> tuple[TrainState, Progress]:
+        """One chunk: up to ``eval_every`` updates, then a look at the test batch.
+
+        A member whose loss, gradient or parameters are not finite any more is marked as diverged,
+        keeps the last finite parameters and does nothing from there on.
+        """
+        settings = self.setup.settings
+        end = (state.step // settings.eval_every + 1) * settings.eval_every
+        first = jnp.zeros((), jnp.float32)
+        sums = _Sums(jnp.zeros((), jnp.int32), first, first, first)
+
+        def going(carry: tuple[TrainState, _Sums]) -> Array:
+            return (carry[0].status == RUNNING) & (carry[0].step < end)
+
+        def body(carry: tuple[TrainState, _Sums]) -> tuple[TrainState, _Sums]:
+            state, sums = carry
+            new, loss, norm = self.update(state, hyper, data)
+            return new, _Sums(
+                sums.updates + 1,
+                sums.loss + loss,
+                sums.norm + norm,
+                jnp.maximum(sums.norm_max, norm),
+            )
+
+        state, sums = jax.lax.while_loop(going, body, (state, sums))
+        score = self.score(state, data)
+        solved = self.setup.task.goal.reached(score) & settings.stop_when_solved
+        done = jnp.where(state.step >= settings.optimizer.steps, FINISHED, RUNNING)
+        status = jnp.where(solved, SOLVED, done)
+        state = state._replace(
+            status=jnp.where(state.status == RUNNING, status, state.status).astype(jnp.int32)
+        )
+        count = jnp.maximum(sums.updates, 1).astype(jnp.float32)
+        return state, Progress(
+            state.step, sums.loss / count, sums.norm / count, sums.norm_max, score
+        )
+
+    def update(self, state: TrainState, hyper: Hyper, data: Any) -> tuple[TrainState, Array, Array]:
+        """One update: (new state, the loss before it, the gradient's global norm)."""
+        settings = self.setup.settings
+        key_noise = self._keys(state)[1]
+        batch, start = self.window(state, data)
+        key = jax.random.fold_in(key_noise, state.step) if self._draws else None
+        loss, carry, grads = self.gradient(state.params, hyper, batch, start, key)
+        optimizer = settings.optimizer.transform(hyper)
+        norm = _global_norm(grads)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = jax.tree.map(jnp.add, state.params, updates)
+        finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+        for leaf in jax.tree.leaves(params):
+            finite &= jnp.isfinite(leaf).all()
+        new = TrainState(state.step + 1, state.status, state.key, params, opt_state, carry)
+        stopped = state._replace(status=jnp.full_like(state.status, DIVERGED))
+        new = jax.tree.map(lambda n, s: jnp.where(finite, n, s), new, stopped)
+        return new, loss, norm
+
+    def gradient(
+        self, params: Any, hyper: Hyper, batch: Batch, start: Any = None, key: Array | None = None
+    ) -> tuple[Array, Any, Any]:
+        """(loss, the recurrent state at the end, ∂(loss + ω Ω)/∂params) of one batch."""
+        settings, model = self.setup.settings, self.setup.model
+
+        def loss_of(outputs: Array) -> Array:
+            loss = losses.by_name(self.setup.task.loss)
+            return loss(outputs, batch.targets, batch.mask, settings.reduction)
+
+        def run(params: Any) -> tuple[Array, Any]:
+            outputs, carry = model.apply(
+                params, batch.inputs, lengths=lengths_of(batch), initial_state=start, key=key,
+                deterministic=not self._draws, engine=settings.engine,
+            )  # fmt: skip
+            return loss_of(outputs), carry
+
+        (loss, carry), grads = jax.value_and_grad(run, has_aux=True)(params)
+        if settings.regulariser == "omega":
+            extra = hyper.omega * omega_gradient(model, params, batch.inputs, loss_of, start)
+            recurrent = grads["params"]["recurrent"]
+            recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)
+            grads = {"params": {**grads["params"], "recurrent": recurrent}}
+        return loss, carry if settings.window else (), grads
+
+    def score(self, state: TrainState, data: Any) -> dict[str, Array]:
+        """The task's scores of the test batch, drawn anew for every look at fresh sequences."""
+        settings = self.setup.settings
+        key = jax.random.fold_in(self._keys(state)[2], state.step)
+        batch = self.setup.task.test(data, key, settings.eval_batch_size)
+        outputs, _ = self.setup.model.apply(
+            state.params, batch.inputs, lengths=lengths_of(batch), engine=settings.engine
+        )
+        return self.setup.task.score(outputs, batch)
+
+    def _keys(self, state: TrainState) -> tuple[Array, Array, Array]:
+        """For the batches, for noise inside the model, for the test batches."""
+        key_data, key_noise, key_test = jax.random.split(jax.random.wrap_key_data(state.key), 3)
+        return key_data, key_noise, key_test
+
+    def window(self, state: TrainState, data: Any) -> tuple[Batch, Any]:
+        """What the next update reads: (batch, the state to start from; None: the layer's own)."""
+        settings, task, key = self.setup.settings, self.setup.task, self._keys(state)[0]
+        if not settings.window:
+            return task.batch(data, key, state.step, settings.batch_size), None
+        sequence, index = state.step // self.setup.windows, state.step % self.setup.windows
+        batch = task.batch(data, key, sequence, settings.batch_size)
+        first = index * settings.window
+        batch = jax.tree.map(
+            lambda a: jax.lax.dynamic_slice_in_dim(a, first, settings.window, axis=1), batch
+        )
+        fresh = models.initial_state(self.setup.model, state.params, settings.batch_size)
+        start = jax.tree.map(
+            lambda f, c: jax.lax.stop_gradient(jnp.where(index == 0, f, c)), fresh, state.carry
+        )
+        return batch, start
+
+
+def _stochastic(layer: Any) -> bool:
+    """Whether the layer draws anything at a step: dropout, or a stochastic cell in it."""
+    inner = getattr(layer, "layers", None) or [
+        getattr(layer, name) for name in ("forward", "backward", "cell") if hasattr(layer, name)
+    ]
+    own = getattr(layer, "dropout", 0) > 0 or getattr(layer, "stochastic", False)
+    return own or any(map(_stochastic, inner))
+
+
+def _global_norm(tree: Any) -> Array:
+    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)))
+
+
+def make_train(setup: Setup) -> Train:
+    """The training function of a setup: ``train(key, hyper, params) -> (state, progress)``.
+
+    >>> import jax
+    >>> from rnnlab import rnn, layer
+    >>> from rnnlab.tasks.adding import Adding
+    >>> task = Adding(length=10)
+    >>> model = models.for_task(task, layer(rnn(8)), InitScheme())
+    >>> setup = Setup(task, model, Settings(Optimizer(steps=20), eval_every=10))
+    >>> params = model.init(jax.random.key(0), jax.numpy.zeros((1, 10, 2)))
+    >>> hyper = Hyper(learning_rate=1e-2, clip_norm=1.0, weight_decay=0.0, omega=0.0)
+    >>> state, progress = make_train(setup)(jax.random.key(1), hyper, params)
+    >>> int(state.step), progress.train_loss.shape
+    (20, (2,))
+    """
+    return Train(setup)

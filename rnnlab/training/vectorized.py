@@ -1,0 +1,210 @@
+"""Many members as one compiled program, over all devices.
+
+Members of one :class:`~rnnlab.training.settings.Setup` lie side by side along a first axis, split over the
+devices by ``shard_map``. On a CPU a device takes its members one after the other (batched products
+are slow there), in a loop whose length is an argument: members that have stopped cost nothing, and
+one program serves one member or a hundred, so that a member's result is the same bits alone, in
+any company and after a restart. On a GPU or TPU the members are ``vmap``ped.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from rnnlab.core.errors import unknown
+from rnnlab.training import distributed
+from rnnlab.training.optimizers import Hyper
+from rnnlab.training.settings import Member, Setup, draw_params
+from rnnlab.training.train import Progress, TrainState, make_train
+
+Array = jax.Array
+
+MAPPINGS = ("auto", "lax_map", "vmap")
+
+
+class Program:
+    """The compiled program of a group, and the devices it runs on.
+
+    Args:
+        setup: what the members share.
+        capacity: how many members it holds at a time; rounded up to fill the devices evenly.
+        devices: all there are if None.
+        mapping: "lax_map", "vmap", or "auto": the first on a CPU.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        capacity: int,
+        devices: Sequence[Any] | None = None,
+        mapping: str = "auto",
+    ) -> None:
+        if mapping not in MAPPINGS:
+            raise ValueError(unknown("run.mapping", mapping, MAPPINGS))
+        if capacity < 1:
+            raise ValueError(f"a program needs room for a member, got capacity={capacity}")
+        devices = list(jax.devices() if devices is None else devices)
+        if distributed.alone():  # otherwise every process has a part in every program
+            devices = devices[:capacity]
+        self.setup = setup
+        self.train = make_train(setup)
+        self.mesh = Mesh(np.array(devices), ("members",))
+        self.slots = math.ceil(capacity / len(devices))  # on each device
+        self.capacity = self.slots * len(devices)
+        if mapping == "auto":
+            mapping = "lax_map" if devices[0].platform == "cpu" else "vmap"
+        self.mapping = mapping
+
+    # ---- placing ----
+
+    def _put(self, tree: Any, spec: P) -> Any:
+        sharding = NamedSharding(self.mesh, spec)
+
+        def put(leaf: Any) -> Array:
+            leaf = np.asarray(leaf)
+            return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+
+        return jax.tree.map(put, tree)
+
+    @cached_property
+    def data(self) -> Any:
+        """The task's data set, on every device."""
+        return self._put(self.host_data, P())
+
+    @cached_property
+    def host_data(self) -> Any:
+        """The task's data set, as it was loaded."""
+        return self.setup.task.load()
+
+    def stack(self, trees: Sequence[Any]) -> Any:
+        """Members' trees side by side, one to a slot; on the devices."""
+        hosted = [jax.tree.map(np.asarray, tree) for tree in trees]
+        return self.place(jax.tree.map(lambda *leaves: np.stack(leaves), *hosted))
+
+    def place(self, stacked: Any) -> Any:
+        """A stacked tree of host arrays, on the devices; the last fills the slots that are left."""
+
+        def full(leaf: np.ndarray) -> np.ndarray:
+            return np.concatenate([leaf, np.repeat(leaf[-1:], self.capacity - len(leaf), axis=0)])
+
+        return self._put(jax.tree.map(full, stacked), P("members"))
+
+    def start(self, members: Sequence[Member]) -> tuple[TrainState, Any]:
+        """(states, hypers) of the members, before the first update."""
+        states = [self.train.start(m.key, m.params) for m in members]
+        return self.stack(states), self.stack([m.hyper for m in members])
+
+    # ---- running ----
+
+    def advance(
+        self, states: TrainState, hypers: Any, active: Sequence[int]
+    ) -> tuple[TrainState, Progress]:
+        """One chunk of the members in the slots ``active``; the others stand still.
+
+        Args:
+            states: as :meth:`start` gives them; used up.
+            hypers: the same.
+            active: slots; each device works through its own.
+        Returns:
+            (states, progress with leaves (capacity,), which tells nothing where a member stood
+            still).
+        """
+        order = np.zeros((self.mesh.size, self.slots), np.int32)
+        counts = np.zeros(self.mesh.size, np.int32)
+        for slot in sorted(set(active)):
+            device, place = divmod(slot, self.slots)
+            order[device, counts[device]] = place
+            counts[device] += 1
+        chosen = self._put((order.reshape(-1), counts), P("members"))
+        return self.compiled(states, hypers, self.data, *chosen)
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The program, compiled ahead, for it to be compiled once and measured."""
+        states, hypers = self._shapes
+        order = self._shape((self.capacity,), jnp.int32, P("members"))
+        counts = self._shape((self.mesh.size,), jnp.int32, P("members"))
+        data = jax.tree.map(lambda a: self._shape(a.shape, a.dtype, P()), self.data)
+        return self._jitted.lower(states, hypers, data, order, counts).compile()
+
+    @cached_property
+    def _jitted(self) -> Any:
+        one_device = _loop if self.mapping == "lax_map" else _batched
+        sharded = jax.shard_map(
+            partial(one_device, self.train),
+            mesh=self.mesh,
+            in_specs=(P("members"), P("members"), P(), P("members"), P("members")),
+            out_specs=P("members"),
+            check_vma=False,
+        )
+        return jax.jit(sharded, donate_argnums=0)
+
+    def _shape(self, shape: tuple[int, ...], dtype: Any, spec: P) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(self.mesh, spec))
+
+    @cached_property
+    def _shapes(self) -> Any:
+        def one() -> Any:
+            key, zero = jax.random.key(0), jnp.zeros((), jnp.float32)
+            params = draw_params(self.setup.model, key, self.setup.task)
+            return self.train.start(key, params), Hyper(zero, zero, zero, zero)
+
+        return jax.tree.map(
+            lambda a: self._shape((self.capacity, *a.shape), a.dtype, P("members")),
+            jax.eval_shape(one),
+        )
+
+    @property
+    def bytes_a_device(self) -> int:
+        """What the program needs on one device: states, data and temporaries."""
+        use = self.compiled.memory_analysis()
+        return use.argument_size_in_bytes + use.temp_size_in_bytes + use.output_size_in_bytes
+
+
+def _take(tree: Any, index: Any) -> Any:
+    return jax.tree.map(
+        lambda a: jax.lax.dynamic_index_in_dim(a, index, axis=0, keepdims=False), tree
+    )
+
+
+def _write(tree: Any, index: Array, new: Any) -> Any:
+    return jax.tree.map(
+        lambda a, n: jax.lax.dynamic_update_index_in_dim(a, n, index, axis=0), tree, new
+    )
+
+
+def _loop(
+    train: Any, states: Any, hypers: Any, data: Any, order: Array, counts: Array
+) -> tuple[Any, Any]:
+    """One device's members, one after the other."""
+    shape = jax.eval_shape(train.advance, _take(states, 0), _take(hypers, 0), data)[1]
+    progress = jax.tree.map(lambda s: jnp.zeros((order.shape[0], *s.shape), s.dtype), shape)
+
+    def body(j: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        states, progress = carry
+        slot = order[j]
+        new, told = train.advance(_take(states, slot), _take(hypers, slot), data)
+        return _write(states, slot, new), _write(progress, slot, told)
+
+    return jax.lax.fori_loop(0, counts[0], body, (states, progress))
+
+
+def _batched(
+    train: Any, states: Any, hypers: Any, data: Any, order: Array, counts: Array
+) -> tuple[Any, Any]:
+    """One device's members at once; those that are not wanted are put back as they were."""
+    slots = jnp.arange(order.shape[0])
+    listed = slots < counts[0]
+    wanted = jnp.zeros_like(listed).at[order].max(listed)
+    # a member that is no longer RUNNING does nothing
+    paused = states._replace(status=jnp.where(wanted, states.status, -1))
+    new, progress = jax.vmap(train.advance, in_axes=(0, 0, None))(paused, hypers, data)
+    status = jnp.where(wanted, new.status, states.status)
+    return new._replace(status=status), progress

@@ -1,0 +1,81 @@
+"""bert/contextual.py: a word's vector against Hugging Face's model and a search by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnlab.bert import contextual, encoder, heads, huggingface, wordpiece
+
+pytest.importorskip("tokenizers")
+TEXTS = ["The river bank, wet!", "A BANK lends money to the bank", "bank", "Über the bankers bank."]
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "river", "ban", "##k", ",", "wet",
+          "!", "a", "lends", "money", "to", "uber", "##ers", "."]  # fmt: skip
+TOKENIZER = wordpiece.of_vocabulary(PIECES)
+# by hand: [CLS] the river ban ##k …, [CLS] a ban ##k …, [CLS] uber the ban ##k ##ers ban ##k .
+PLACES = [(3, 4), (2, 3), (1, 2), (6, 7)]
+CONFIG = encoder.Config.named("tiny", vocab_size=len(PIECES), max_length=16)
+
+
+def params_of(scale=0.3):
+    model = heads.Pretraining(CONFIG, encoder.Init(*[f"normal(std={scale})"] * 5))
+    return model.init(jax.random.key(3), jnp.zeros((1, 1), jnp.int32))
+
+
+def test_places_of_a_word():
+    assert [contextual.pieces(TOKENIZER, text, "bank") for text in TEXTS] == PLACES
+    assert contextual.pieces(TOKENIZER, TEXTS[1], "bank", occurrence=1) == (8, 9)
+    with pytest.raises(ValueError, match=r"occurrence 0 of 'rive' wanted, there are 0"):
+        contextual.find(TEXTS[0], "rive")
+    with pytest.raises(ValueError, match=r"occurrence 2 of 'bank' wanted, there are 2"):
+        contextual.find(TEXTS[1], "bank", 2)
+
+
+@pytest.mark.parametrize("layer", [0, 1, -1])
+def test_vectors_equal_hugging_face(layer):
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    params = params_of()
+    module = transformers.BertModel(
+        transformers.BertConfig(
+            vocab_size=len(PIECES), hidden_size=128, num_hidden_layers=2, num_attention_heads=2,
+            intermediate_size=512, max_position_embeddings=16,
+        ),
+        add_pooling_layer=False,
+    ).eval()  # fmt: skip
+    theirs = {
+        name.removeprefix("bert."): torch.tensor(a)
+        for name, a in huggingface.to_arrays(params).items()
+        if name.startswith("bert.") and "pooler" not in name
+    }
+    module.load_state_dict(theirs)
+    ours = contextual.word_vectors(
+        CONFIG, params["params"]["encoder"], TOKENIZER, TEXTS, "bank", layer
+    )
+    for row, (text, own) in enumerate(zip(TEXTS, PLACES, strict=True)):
+        ids = torch.tensor([TOKENIZER.encode(text).ids])
+        with torch.inference_mode():
+            said = module(ids, output_hidden_states=True).hidden_states[layer][0]
+        expected = np.mean([said[k].numpy() for k in own], axis=0)
+        assert np.abs(ours[row] - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_the_others_hidden():
+    params = params_of()["params"]["encoder"]
+    hidden = contextual.word_vectors(CONFIG, params, TOKENIZER, TEXTS[:2], "bank", others=4)
+    masked = [["[MASK]"] * 2 + ["ban", "##k"] + ["[MASK]"] * 3]
+    masked += [["[MASK]"] + ["ban", "##k"] + ["[MASK]"] * 6]
+    for row, own, (a, b) in zip(hidden, masked, PLACES, strict=False):
+        ids = [PIECES.index(piece) for piece in ("[CLS]", *own, "[SEP]")]
+        said = encoder.encode(CONFIG, params, encoder.Tokens(jnp.array([ids]))).last[0]
+        expected = np.asarray((said[a] + said[b]) / 2)
+        assert np.abs(row - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_bad_calls_are_refused():
+    own = CONFIG, params_of()["params"]["encoder"], TOKENIZER
+    with pytest.raises(ValueError, match="4 texts need as many words, got 1"):
+        contextual.word_vectors(*own, TEXTS, ["bank"])
+    with pytest.raises(ValueError, match="layer must be 0 to 2, or counted from the end, got 3"):
+        contextual.word_vectors(*own, TEXTS, "bank", layer=3)
+    with pytest.raises(ValueError, match="a text of 32 tokens, but max_length=16"):
+        contextual.word_vectors(*own, ["the " * 28 + "bank"], "bank")

@@ -1,0 +1,182 @@
+"""bert/finetuning.py: pieces against the tokenizer, and taggers and classifiers that learn."""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from rnnlab import tasks, training
+from rnnlab.bert import encoder, finetuning
+from rnnlab.bert.finetuning import ReviewPieces, TagPieces
+from rnnlab.bert.pretrained import Start
+from rnnlab.tasks.reviews import MovieReviews
+from rnnlab.text import entities
+from rnnlab.training import predict, runner
+
+pytest.importorskip("tokenizers")
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """BERT-Tiny with half of its layers and heads, which compiles sooner."""
+    monkeypatch.setitem(encoder.SIZES, "tiny", (1, 64))
+
+
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory):
+    """A CoNLL file: names, of several pieces, are persons."""
+    rng = np.random.default_rng(0)
+    names, others = ("annlee", "bobson", "carlo", "dianna"), ("sees", "the", "mr", "dog", "today")
+    lines = []
+    for _ in range(120):
+        words = rng.choice(others + names, 6)
+        lines += [*(f"{word} {'B-PER' if word in names else 'O'}" for word in words), ""]
+    file = tmp_path_factory.mktemp("conll") / "a.conll"
+    file.write_text("\n".join(lines))
+    return str(file)
+
+
+def tagger(columns, **changes):
+    options = {"path": columns, "max_length": 22, "vocab_size": 45, "test_share": 0.2}
+    return TagPieces(**(options | changes))
+
+
+def config_of(task, **changes):
+    return ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "task": task,
+            "encoder": encoder.config(activation="gelu_tanh", dropout=0.0, attention_dropout=0.0),
+            "init": encoder.Init.config(),
+            "start": Start.config(),
+            "training": training.config(
+                learning_rate=3e-3, steps=60, eval_every=60, batch_size=16, eval_batch_size=40,
+                stop_when_solved=False, **changes,
+            ),
+            "run": runner.config(),
+        }
+    )  # fmt: skip
+
+
+def test_reviews_in_pieces_are_the_tokenizers():
+    task = ReviewPieces(max_length=12, limit=40, vocab_size=300)
+    data, split = task.load(), MovieReviews().split()
+    assert len(data.train) == 40
+    assert task.input_size <= 300
+    for rows, lengths, labels, texts, wanted in (
+        (data.train, data.lengths, data.labels, split.texts, split.labels),
+        (data.test, data.test_lengths, data.test_labels, split.test_texts, split.test_labels),
+    ):
+        for k in range(40):
+            ids = task.tokenizer.encode(texts[k], add_special_tokens=False).ids[:10]
+            assert rows[k, : lengths[k]].tolist() == [2, *ids, 3]
+            assert not rows[k, lengths[k] :].any()
+            assert task.encode(task.tokens(texts[k])).tolist() == [2, *ids, 3]
+            assert labels[k] == wanted[k]
+    batch = task.batch(data, jax.random.key(0), 0, 4)
+    assert (batch.inputs.shape, batch.lengths.shape) == ((4, 12), (4,))
+
+
+def test_words_in_pieces_are_the_tokenizers(columns):
+    task = tagger(columns, max_length=14)  # cuts some
+    learn, judge = task.sentences()
+    cut = 0
+    for data, part in ((task.load().train, learn), (task.load().test, judge)):
+        for k, sentence in enumerate(part):
+            read = task.tokenizer.encode(list(sentence.tokens), is_pretokenized=True)
+            whole = [w for w in read.word_ids[:13] if w is not None]
+            if len(read.ids) > 14:  # a word without all of its pieces is left out
+                cut += 1
+                fits = read.word_ids[13] != whole[-1]
+                n = whole[-1] + fits
+            else:
+                n = len(sentence.tokens)
+            assert data.words[k] == n
+            ends = [i for i, w in enumerate(read.word_ids) if w is not None and w < n]
+            assert data.lengths[k] == len(ends) + 2
+            assert data.ids[k, : len(ends) + 1].tolist() == read.ids[: len(ends) + 1]
+            assert data.ids[k, len(ends) + 1] == 3
+            firsts = [read.word_ids.index(w) for w in range(n)]
+            assert data.places[k, :n].tolist() == firsts
+            assert [task.labels[j] for j in data.labels[k, :n]] == list(sentence.labels[:n])
+    assert cut > 3
+    assert max(task.load().train.places.max(axis=1) - task.load().train.words) > 0  # pieces
+
+
+def test_a_tagger_is_trained_as_any_other(columns):
+    """Traced, not compiled: data, model, loss and scores fit."""
+    config = config_of({"name": "tag_pieces", "path": columns, "max_length": 22,
+                        "vocab_size": 45, "test_share": 0.2})  # fmt: skip
+    runner.check(config)
+    setup = training.setup_of(config)
+    shapes = jax.eval_shape(
+        lambda: training.draw_params(setup.model, jax.random.key(0), setup.task)
+    )
+    train = training.make_train(setup)
+    hyper = training.hyper_of(config.training)
+    state, progress = jax.eval_shape(train, jax.random.key(0), hyper, shapes, setup.task.load())
+    assert jax.tree.structure(state.params) == jax.tree.structure(shapes)
+    assert set(progress.score) == {"loss", "accuracy", "precision", "recall", "f1"}
+    assert setup.task.lookup(()) == 1  # each word has one label
+    p = np.array([row == "B-PER" for s in setup.task.sentences()[0] for row in s.labels]).mean()
+    assert setup.task.baseline(setup.task.load()) == pytest.approx(
+        -p * np.log(p) - (1 - p) * np.log(1 - p), rel=0.02
+    )  # but for what is cut
+
+
+def test_a_tagger_speaks_of_words(columns):
+    """Of outputs at all pieces those at first ones count, whatever the others say."""
+    task = tagger(columns, max_length=40)
+    words = ["the", "annlee", "bobson", "sees", "mr", "carlo"]
+    (sentence,) = [entities.Sentence(tuple(words), ("O",) * 6)]
+    cut = finetuning.pieced(task.tokenizer, [sentence], {"O": 0}, 40)
+    ids = task.encode(words)
+    assert ids.tolist() == task.tokenizer.encode(" ".join(words)).ids
+    assert len(ids) > len(words) + 2
+    outputs = np.zeros((len(ids), 2), np.float32)
+    outputs[:, 1] = 1  # all pieces say B-PER …
+    outputs[cut.places[0, [0, 3, 4]], 0] = 2  # … but for the first ones of three words
+    expected = "the [annlee PER] [bobson PER] sees mr [carlo PER]"
+    assert task.say(task.tokens(" ".join(words)), jnp.asarray(outputs)) == expected
+    asked = predict.Predictor(0, task, None, None)
+    with pytest.raises(ValueError, match="can't run in real time"):
+        predict.streamed(asked, expected)
+
+
+def test_lengths_are_a_mask():
+    """What a model is given of a ragged batch: padding never matters."""
+    config = config_of({"name": "review_pieces", "max_length": 60, "limit": 40, "vocab_size": 300})
+    member = training.member(config, jax.random.key(0))
+    batch = member.setup.task.test(member.setup.task.load(), jax.random.key(0), 20)
+    assert batch.lengths.min() < 50
+    inside = jnp.arange(60) < batch.lengths[:, None]
+    apply = jax.jit(member.setup.model.apply)
+    said, _ = apply(member.params, batch.inputs, lengths=batch.lengths)
+    other, _ = apply(member.params, jnp.where(inside, batch.inputs, 7), lengths=batch.lengths)
+    np.testing.assert_array_equal(said, other)
+    without, _ = apply(member.params, jnp.where(inside, batch.inputs, 7))
+    assert (said != without).any()
+    with pytest.raises(ValueError, match="tokens with a mask have their lengths"):
+        member.setup.model.apply(
+            member.params, encoder.Tokens(batch.inputs, mask=inside), lengths=batch.lengths
+        )
+
+
+def test_what_is_refused(columns):
+    with pytest.raises(ValueError, match="max_length must be at least 3"):
+        ReviewPieces(max_length=2)
+    with pytest.raises(ValueError, match="vocab_size must be above 5"):
+        ReviewPieces(vocab_size=5)
+    with pytest.raises(ValueError, match="limit must be at most 6824, the reviews"):
+        ReviewPieces(limit=7000, vocab_size=300).load()
+    with pytest.raises(ValueError, match="limit must be 0 or more, got -1"):
+        ReviewPieces(limit=-1)
+    with pytest.raises(ValueError, match="of recurrent taggers"):
+        tagger(columns, crf=True)
+    assert tasks.by_name("tag_pieces", path=columns).name == "tag_pieces"
+    empty = finetuning.pieced(
+        tagger(columns).tokenizer, [entities.Sentence(("\u200b", "mr"), ("O", "O"))], {"O": 0}, 9
+    )
+    assert empty.words.tolist() == [2]  # a word of dropped signs keeps its place: unknown
+    assert empty.ids[0, 1] == 1

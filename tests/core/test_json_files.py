@@ -1,0 +1,223 @@
+"""The files of a run directory, and the table of members."""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnlab.core import json_files, run_files
+from rnnlab.core.errors import Undecided, UserError
+from rnnlab.results.table import Member, Table, read_table
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (np.float32(1.5), 1.5),
+        (np.int64(3), 3),
+        (np.bool_(True), True),
+        (np.array([[1, 2]]), [[1, 2]]),
+        (jnp.array([0.5, -jnp.inf, jnp.nan]), [0.5, "-inf", "nan"]),
+        (jnp.bfloat16(2.0), 2.0),
+        (float("inf"), "inf"),
+        (range(3), [0, 1, 2]),
+        ((1, "a", None, {"b": np.float64("nan")}), [1, "a", None, {"b": "nan"}]),
+    ],
+)
+def test_encode_gives_strict_json(value, written):
+    encoded = json_files.encode(value)
+    assert encoded == written
+    json.dumps(encoded, allow_nan=False)
+
+
+@pytest.mark.parametrize("value", [1j, np.array([1j]), {1: 2}, object(), {1, 2}, np.array([None])])
+def test_encode_refuses_what_json_cannot_hold(value):
+    with pytest.raises(TypeError):
+        json_files.encode(value)
+
+
+def test_a_complex_number_is_refused_with_a_way_out():
+    with pytest.raises(TypeError, match=r"give \.real and \.imag"):
+        json_files.encode({"eigenvalues": jnp.array([1j])})
+
+
+def test_non_finite_numbers_come_back(tmp_path):
+    given = {"curve": [-1.5, -math.inf, math.inf], "nan": math.nan, "name": "lstm", "n": 3}
+    json_files.write_json(tmp_path / "a.json", given)
+    json_files.append_jsonl(tmp_path / "a.jsonl", given)
+    text = (tmp_path / "a.json").read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    for back in (json_files.read_json(tmp_path / "a.json"), *json_files.read_jsonl(tmp_path / "a.jsonl")):
+        back = json_files.decode(back)
+        assert math.isnan(back.pop("nan"))
+        assert back == {k: v for k, v in given.items() if k != "nan"}
+
+
+def test_a_config_comes_back_with_tuples():
+    config = {"task": {"lags": ((1, 2), (3,)), "clip": math.inf}}
+    assert json_files.decode_config(json.loads(json.dumps(json_files.encode(config)))) == config
+
+
+def test_a_half_written_last_line_is_dropped(tmp_path):
+    path = tmp_path / "a.jsonl"
+    json_files.append_jsonl(path, {"member": 0}, {"member": 1, "name": "∂L"})
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for cut in range(first, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        assert json_files.read_jsonl(path) == [{"member": 0}]
+    # only the newline is missing: the record is whole
+    path.write_bytes(whole[:-1])
+    assert len(json_files.read_jsonl(path)) == 2
+    json_files.keep_jsonl(path, lambda record: True)
+    assert path.read_bytes() == whole
+
+
+def test_a_broken_line_elsewhere_is_an_error_naming_file_and_line(tmp_path):
+    path = tmp_path / "members.jsonl"
+    path.write_text('{"member": 0}\n{"member": \n{"member": 2}\n')
+    with pytest.raises(UserError, match=r"members\.jsonl, line 2"):
+        json_files.read_jsonl(path)
+    path.write_text('{"member": 0}\n7\n')
+    with pytest.raises(UserError, match=r"line 2.*expected a record"):
+        json_files.read_jsonl(path)
+
+
+def test_keep_jsonl_cuts_a_file_so_that_it_can_grow(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    json_files.append_jsonl(path, *({"member": i // 2, "step": i % 2} for i in range(4)))
+    path.write_bytes(path.read_bytes() + b'{"member": 1, "st')
+    json_files.keep_jsonl(path, lambda record: record["member"] == 0)
+    json_files.append_jsonl(path, {"member": 5})
+    kept = [{"member": 0, "step": 0}, {"member": 0, "step": 1}, {"member": 5}]
+    assert json_files.read_jsonl(path) == kept
+    json_files.keep_jsonl(tmp_path / "none.jsonl", lambda record: True)
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "claims.json"
+    json_files.write_json(path, [1])
+    os.link(path, tmp_path / "as_it_was")  # a reader who has the old file open
+    json_files.write_json(path, [3])
+    assert json_files.read_json(tmp_path / "as_it_was") == [1]
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(json_files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        json_files.write_json(path, [2])
+    assert json_files.read_json(path) == [3]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["as_it_was", "claims.json"]
+
+
+def test_read_json_names_the_broken_file(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config\.json is not JSON"):
+        json_files.read_json(tmp_path / "config.json")
+    with pytest.raises(UserError, match="no run directory"):
+        run_files.read_config(tmp_path / "elsewhere")
+
+
+# ---------------------------------------------------------------------------------------- table
+
+
+def member(index: int, cell: str, seed: int, **result: object) -> Member:
+    config = {"cell": {"name": cell}, "task": {"lags": (1, 2)}, "seed": seed}
+    return Member(index, {"cell.name": cell, "seed": seed}, config, 0.1, dict(result))
+
+
+@pytest.fixture
+def table() -> Table:
+    cells = [(c, s) for c in ("rnn", "lstm", "gru") for s in range(2)]
+    return Table(
+        member(i, c, s, norm=float(i), curve=[i, -math.inf]) for i, (c, s) in enumerate(cells)
+    )
+
+
+def test_select_matches_the_whole_config(table):
+    chosen = table.select(**{"cell.name": ("rnn", "gru")}, seed=1)
+    assert [m.index for m in chosen] == [1, 5]
+    assert [m.index for m in table.select({"cell.name": {"lstm"}})] == [2, 3]
+    assert len(table.select(seed=range(2))) == 6
+    assert len(table.select({"task.lags": (1, 2)})) == 6  # the tuple itself
+    assert len(table.select({"task.lags": [(1, 2), (3,)]})) == 6  # one of these tuples
+    assert len(table.select({"task.lags": (2, 1)})) == 0
+
+
+def test_select_refuses_a_key_that_no_member_has(table):
+    with pytest.raises(KeyError, match=r"unknown config key 'cell\.nam'.*'cell\.name'") as info:
+        table.select({"cell.nam": "rnn"})
+    assert str(info.value).startswith("unknown")  # not the repr that a KeyError prints
+    with pytest.raises(KeyError):  # an empty selection still knows the keys
+        table.select(seed=9).select(sed=1)
+
+
+def test_stack_of_nothing_is_undecided_and_says_what_was_selected(table):
+    with pytest.raises(Undecided, match=r"no member with cell\.name=rnn, seed=9") as info:
+        table.select({"cell.name": "rnn"}).select(seed=9).stack("norm")
+    assert info.value.criteria == {"cell.name": "rnn", "seed": 9}
+    with pytest.raises(Undecided, match="no members"):
+        Table([]).stack("norm")
+
+
+def test_stack(table):
+    assert table.stack("norm").tolist() == [0, 1, 2, 3, 4, 5]
+    curves = table.stack("curve")
+    assert curves.shape == (6, 2)
+    assert np.isneginf(curves[:, 1]).all()
+    with pytest.raises(KeyError, match=r"member 0 .*unknown result 'nrom'.*'norm'"):
+        table.stack("nrom")
+    odd = Table([*table, member(6, "rnn", 2, norm=0.0, curve=[1])])
+    with pytest.raises(ValueError, match=r"'curve' differs in shape.*\(1,\) in member 6"):
+        odd.stack("curve")
+    ragged = Table([member(0, "rnn", 0, curve=[[1], [1, 2]])])
+    with pytest.raises(ValueError, match="member 0, result 'curve'"):
+        ragged.stack("curve")
+
+
+def test_values_and_groups_keep_the_order(table):
+    assert table.values("cell.name") == ["rnn", "lstm", "gru"]
+    groups = table.group_by("cell.name")
+    assert list(groups) == ["rnn", "lstm", "gru"]
+    assert [m.index for m in groups["lstm"]] == [2, 3]
+    assert groups["lstm"].criteria == {"cell.name": "lstm"}
+    assert table[1].index == 1
+    assert [m.index for m in table[4:]] == [4, 5]
+    assert table.select(seed=9).values("cell.name") == []
+    with pytest.raises(KeyError):
+        table.group_by("cell")
+
+
+def test_read_table(tmp_path: Path):
+    config = {"cell": {"name": "rnn"}, "task": {"lags": (1, 2)}, "seed": 0}
+    json_files.write_json(tmp_path / run_files.CONFIG, {"config": config})
+    for i in (1, 0):  # finished in another order
+        line = {
+            "overrides": {"seed": i, "task.lags": [i]},
+            "seconds": 0.5,
+            "result": {"n": -np.inf},
+        }
+        json_files.append_jsonl(tmp_path / run_files.METRICS, {"member": i, "loss": math.nan})
+        json_files.append_jsonl(tmp_path / run_files.MEMBERS, {"member": i, **line})
+    json_files.append_jsonl(tmp_path / run_files.METRICS, {"member": 2, "loss": 1.0})  # unfinished
+    table = read_table(tmp_path)
+    assert [m.index for m in table] == [0, 1]
+    assert table[1].config == {"cell": {"name": "rnn"}, "task": {"lags": (1,)}, "seed": 1}
+    assert table[1].result == {"n": -math.inf}
+    assert len(table[1].metrics) == 1
+    assert math.isnan(table[1].metrics[0]["loss"])
+
+
+def test_a_durable_record_is_on_the_disk(tmp_path, monkeypatch):
+    path, seen = tmp_path / "a.jsonl", []
+    monkeypatch.setattr(json_files.os, "fsync", lambda _: seen.append(path.read_text()))
+    json_files.append_jsonl(path, {"member": 0})
+    assert seen == []
+    json_files.append_jsonl(path, {"member": 1}, durable=True)
+    assert [text.count("\n") for text in seen] == [2]

@@ -1,0 +1,96 @@
+"""experiments/gradients/newton_iterations.py: what it counts, what it foretells, and its claims."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnlab
+from rnnlab.core.nested import with_overrides
+from rnnlab.gradients.newton_forecast import iterations_for_exponent
+from rnnlab.lab import sweep
+from rnnlab.lab.load import load_experiment
+from rnnlab.nn import cells
+from rnnlab.results.table import Member, Table
+
+FILE = Path(__file__).parents[2] / "experiments" / "gradients" / "newton_iterations.py"
+
+
+def test_a_small_run_counts_and_draws(tmp_path):
+    small = {"task.lengths": (8, 20), "newton.max_iterations": 12, "cell.hidden_size": 6}
+    config = sweep.apply(load_experiment(FILE).get_config(), small)
+    axes = {"cell.name": ("rnn-tanh", "gru"), "cell.gain": (0.3, 3.0), "seed": (0,)}
+    rnnlab.run(FILE, config, sweep=axes, workdir=tmp_path / "run", progress=False)
+    run = rnnlab.load_run(tmp_path / "run")
+    assert set(run.figures) == {"iterations"}
+    for member in run.table:
+        r = member.result
+        assert r["foretold"] == [min(iterations_for_exponent(r["exponent"], T), 12) for T in (8, 20)]
+        # each correction makes one more step right
+        assert all(1 < n <= min(T + 1, 12) for n, T in zip(r["counted"], (8, 20), strict=True))
+        assert all(ok or n == 12 for ok, n in zip(r["converged"], r["counted"], strict=True))
+        assert max(r["error"]) < 1e-4
+    tame, wild = run.table.select({"cell.gain": 0.3}), run.table.select({"cell.gain": 3.0})
+    assert tame.stack("exponent").max() < wild.stack("exponent").min()
+    assert tame.stack("counted").max() < wild.stack("counted")[:, 1].max()
+    # not the whole map: only what needs no map is decided
+    assert [c.verdict for c in run.claims] == ["undecided"] * 4 + ["holds"]
+
+
+def test_claims_can_come_out_the_other_way():
+    loaded = load_experiment(FILE)
+    config = loaded.get_config()
+
+    def verdicts(counted=1.0, grown=0, chaos=3.0, error=1e-6):
+        members = []
+        for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
+            exponent = 0.1 if overrides["cell.gain"] > 2 else -overrides["cell.gain"]
+            foretold = np.array([5, 5, 5]) if exponent < 0 else np.array([20, 80, 120])
+            counts = foretold * (counted if exponent < 0 else 1)
+            if exponent > 0:
+                counts = np.array([20, 20 * chaos, 120])
+            result = {"exponent": exponent, "foretold": foretold.tolist(),
+                      "counted": (counts + np.array([0, 0, grown])).tolist(),
+                      "error": [error] * 3}  # fmt: skip
+            nested = with_overrides(config.to_dict(), overrides)
+            members.append(Member(index, overrides, nested, 0.0, result))
+        table = Table(members)
+        return [claim.check()[0] for claim in loaded.module.claims(table)]
+
+    assert verdicts() == [True] * 5
+    assert verdicts(counted=2.1) == [True, False, True, True, True]
+    assert verdicts(counted=0.4) == [True, False, True, True, True]
+    assert verdicts(grown=3)[1:] == [True, False, True, True]
+    assert verdicts(chaos=1.9)[3] is False
+    assert verdicts(error=1.1e-5) == [True] * 4 + [False]
+
+
+def test_counts_that_follow_nothing_refute_the_order():
+    loaded = load_experiment(FILE)
+    config = loaded.get_config()
+    rng = np.random.default_rng(0)
+    members = [
+        Member(
+            index, overrides, with_overrides(config.to_dict(), overrides), 0.0,
+            {"exponent": -0.1, "foretold": rng.integers(4, 128, 3).tolist(),
+             "counted": rng.integers(4, 128, 3).tolist(), "error": [0.0] * 3},
+        )
+        for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config)))
+    ]  # fmt: skip
+    assert loaded.module.claims(Table(members))[0].check()[0] is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cell.name": "lstm"}, "cell.name must be one of rnn-tanh, gru"),
+        ({"cell.gain": 0.0}, "cell.gain must be positive"),
+        ({"task.measured_steps": 200}, "task.measured_steps must be above 200"),
+        ({"task.lengths": (64, 64)}, "task.lengths must be two or more, growing"),
+    ],
+)
+def test_refusals(changes, words):
+    loaded = load_experiment(FILE)
+    with pytest.raises(ValueError, match=words):
+        loaded.module.check(sweep.apply(loaded.get_config(), changes))
+    assert set(loaded.module.CELLS) <= set(cells.CELLS)

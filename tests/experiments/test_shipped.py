@@ -1,0 +1,89 @@
+"""The shipped experiments: the real default runs, and narrowed ones."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnlab
+from rnnlab import cli
+from rnnlab.core.nested import with_overrides
+from rnnlab.lab import sweep
+from rnnlab.lab.load import load_experiment
+from rnnlab.lab.plan import make_plan
+from rnnlab.results.table import Member, Table
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "experiments").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_member_of_every_experiment_is_valid(path):
+    for arg in ("", "full") if re.search(r"""["':]full\b""", path.read_text()) else ("",):
+        planned = make_plan(load_experiment(path, arg))
+        assert planned.members
+        assert planned.seconds
+
+
+@pytest.mark.parametrize("name", ["gradient_vanishing", "init_gradients"])
+def test_default_run_decides_every_claim_as_expected(name, tmp_path, capsys):
+    config = ROOT / "experiments" / f"{name}.py"
+    status = cli.main(["run", f"--config={config}", f"--workdir={tmp_path}/run", "--strict"])
+    printed = capsys.readouterr().out
+    assert status == 0, printed
+    verdicts = json.loads((tmp_path / "run" / "claims.json").read_text())
+    assert len(verdicts) >= 12
+    assert all(v["verdict"] in ("holds", "refuted") for v in verdicts), "every claim is decided"
+    assert all(v["verdict"] == "holds" for v in verdicts if v["closed_form"])
+    assert "none unexpected" in printed
+    page = (tmp_path / "run" / "report.html").read_text()
+    run = rnnlab.load_run(tmp_path / "run")
+    assert page.count("data:image/png;base64,") == len(run.figures) >= 2
+
+
+def test_a_narrowed_sweep_leaves_claims_undecided_and_still_reports(tmp_path):
+    table = rnnlab.run(
+        ROOT / "experiments" / "gradients" / "gradient_vanishing.py",
+        sweep={"cell.name": ("gru",), "seed": (0,)},
+        workdir=tmp_path / "run",
+        progress=False,
+    )
+    assert len(table) == 1
+    verdicts = {c.verdict for c in rnnlab.load_run(tmp_path / "run").claims}
+    assert verdicts == {"undecided"}
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_claims_can_come_out_the_other_way():
+    """Spoil one result each, and the claim that rests on it turns."""
+    loaded = load_experiment(ROOT / "experiments" / "gradients" / "init_gradients.py")
+    config = loaded.get_config()
+    members = []
+    for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
+        result = {
+            "spectral_radius": 0.5,  # orthogonal: must be 1
+            "largest_singular_value": 0.9,
+            "sigma_w": 1.0,
+            "lyapunov_log10": -0.1,
+            "slope_log10": 0.5,  # not the exponent
+            "log10_at_100": float(index % 7) * 40 - 100,
+            "worst_log10_at_100": 0.0,  # above 100·log10 0.9
+            "overflowed": 0,
+            "verdict": "vanishes",
+        }
+        nested = with_overrides(config.to_dict(), overrides)
+        members.append(Member(index, overrides, nested, 0.0, result))
+    verdicts = {c.statement: c.check()[0] for c in loaded.module.claims(Table(members))}
+    assert not verdicts["The top Lyapunov exponent is the slope of the gradient"]
+    assert not any(v for s, v in verdicts.items() if "spectral radius" in s or "σ_max" in s)
+    assert not verdicts["Zero or small random biases: no matter"]
+
+
+def test_verdict_words():
+    module = load_experiment(ROOT / "experiments" / "gradients" / "init_gradients.py").module
+    said = [module.verdict(d, o) for d, o in ((-3.0, False), (0.0, False), (3.0, False))]
+    assert said == ["vanishes", "keeps", "explodes"]
+    assert module.verdict(0.0, True) == "explodes"
+    assert module.verdict(-np.inf, False) == "vanishes"

@@ -1,0 +1,128 @@
+"""experiments/learning/spoken_vowels.py: warping against loops, a tiny run, and claims that can turn."""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import rnnlab
+from rnnlab.lab import sweep
+from rnnlab.lab.load import load_experiment
+from rnnlab.tasks.series_classes import SeriesClasses
+from tests.helpers import untrained
+
+FILE = Path(__file__).parents[2] / "experiments" / "learning" / "spoken_vowels.py"
+LOADED = load_experiment(FILE)
+MODULE = LOADED.module
+SMALL = {"cell.hidden_size": 3, "training.steps": 4, "training.eval_every": 2}
+GOOD = {"RNN": 0.95, "LSTM": 0.95, "GRU": 0.95, "Bi-RNN": 0.95, "Bi-LSTM": 0.95, "Bi-GRU": 0.95}
+
+
+def verdicts(linear=0.9, warping=0.9, half=0.9, gru=75, streams=True, **accuracy):
+    """One sign a claim, in order; accuracy: of lines, in place of GOOD's, "Bi-" as "Bi"."""
+    line_of = {cell: line for line, cell in MODULE.LINES.items()}
+
+    def of(flat):
+        line = line_of[flat["cell.name"]]
+        return {
+            "loss": 1.0, "accuracy": accuracy.get(line.replace("-", ""), GOOD[line]),
+            "accuracy_linear": linear, "accuracy_warping": warping,
+            "early": np.where(np.array(MODULE.SHARES) < 0.5, 0.1, half),
+            "streams": streams and not line.startswith("Bi-"),
+            "recurrent_parameters": gru if line == "GRU" else 100,
+        }  # fmt: skip
+
+    found = untrained.verdicts(LOADED, untrained.table(LOADED, of)).values()
+    return "".join({"holds": "+", "refuted": "-"}[verdict] for verdict in found)
+
+
+def test_claims_can_come_out_the_other_way():
+    assert verdicts() == "++++++--++"
+    assert verdicts(LSTM=0.97)[0] == verdicts(LSTM=0.97)[2] == "-"
+    assert verdicts(gru=76)[1] == "-"
+    assert verdicts(RNN=0.93)[2] == "-"
+    assert verdicts(linear=0.95) == "+++-++--++"
+    assert verdicts(warping=0.95) == "++++-+--++"
+    assert verdicts(GRU=0.94)[5] == "-"
+    assert verdicts(BiGRU=0.97)[6] == "+"
+    assert verdicts(BiGRU=0.97, BiRNN=0.97, BiLSTM=0.97)[7] == "+"
+    assert verdicts(BiGRU=0.97, BiRNN=0.97, BiLSTM=0.955)[7] == "-"
+    assert verdicts(half=0.79)[8] == "-"
+    assert verdicts(streams=False)[9] == "-"
+
+
+def test_warping_equals_loops():
+    rng = np.random.default_rng(0)
+    xs, ys = rng.normal(size=(3, 6, 2)), rng.normal(size=(4, 5, 2))
+    lengths, others = np.array([6, 2, 4]), np.array([5, 1, 3, 4])
+    found = MODULE.warped(xs, lengths, ys, others)
+
+    def distance(x, y, i, j):
+        if i < 0 or j < 0:
+            return 0.0 if i == j == -1 else np.inf
+        before = min(distance(x, y, *at) for at in ((i - 1, j), (i, j - 1), (i - 1, j - 1)))
+        return ((x[i] - y[j]) ** 2).sum() + before
+
+    for n in range(3):
+        for m in range(4):
+            expected = distance(xs[n], ys[m], lengths[n] - 1, others[m] - 1)
+            assert found[n, m] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_other_answers_equal_loops():
+    """On ragged utterances; the nearest among few, cut to their first frames."""
+    task = SeriesClasses(held_out="validation")
+    data = task.load()
+    assert len(set(data.lengths)) > 1
+    parts = [
+        [rows[:n].mean(axis=0) for rows, n in zip(series, lengths, strict=True)]
+        for series, lengths in ((data.train, data.lengths), (data.test, data.test_lengths))
+    ]
+    assert np.allclose(MODULE.means(data.train, data.lengths), parts[0], atol=1e-6)
+    linear = LogisticRegression(max_iter=5000).fit(parts[0], data.labels)
+    said = linear.predict(parts[1])
+    found = MODULE.answered(task)
+    assert found["linear"] == np.mean(said == data.test_labels)
+    assert found["warping"] == np.mean(MODULE.nearest(data) == data.test_labels)
+    assert 0.8 < found["warping"] < 1
+
+    data, nearest = SeriesClasses(held_out="validation", max_length=9).load(), []
+    for x, n in zip(data.test, data.test_lengths, strict=True):
+        far = [MODULE.warped(x[None], n[None], y[None], m[None])[0, 0]
+               for y, m in zip(data.train[::9], data.lengths[::9], strict=True)]  # fmt: skip
+        nearest.append(data.labels[::9][np.argmin(far)])
+    few = data._replace(train=data.train[::9], lengths=data.lengths[::9], labels=data.labels[::9])
+    assert MODULE.nearest(few).tolist() == nearest
+
+
+def test_shares_heard():
+    found = [MODULE.heard_of(jnp.arange(7, 30), share) for share in MODULE.SHARES]
+    for k, lengths in enumerate(found, 1):
+        assert lengths.tolist() == [-(-k * n // 10) for n in range(7, 30)]
+
+
+def test_a_tiny_run_draws_its_figures(tmp_path):
+    config = sweep.apply(LOADED.get_config(), SMALL | {"task.held_out": "validation"})
+    axes = {"cell.name": ("gru", "bi-rnn-tanh"), "seed": (0,)}
+    table = rnnlab.run(LOADED, config, sweep=axes, workdir=tmp_path / "run", progress=False)
+    run = rnnlab.load_run(tmp_path / "run")
+    assert set(run.figures) == {"accuracy", "curves", "early", "confusion"}
+    for member in table:
+        own = member.result
+        confusion = np.array(own["confusion"])
+        assert confusion.sum() == 54
+        accuracy = confusion.trace() / 54
+        assert own["early"][-1] == pytest.approx(accuracy)
+        assert own["accuracy"] == pytest.approx(accuracy)
+    assert table.stack("streams").tolist() == [True, False]
+    assert table.stack("recurrent_parameters").tolist() == [
+        3 * (3 * 3 + 12 * 3 + 3),  # three blocks of W_h, W_x, b
+        2 * (3 * 3 + 12 * 3 + 3),
+    ]
+
+
+def test_unknown_arguments_are_refused():
+    with pytest.raises(ValueError, match="takes no argument or :full, got 'big'"):
+        MODULE.get_config("big")

@@ -1,0 +1,129 @@
+"""experiments/language/translation.py: the table by a loop, a tiny run that is asked, claims that turn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+import rnnlab
+from rnnlab import cli
+from rnnlab.lab import sweep
+from rnnlab.lab.load import load_experiment
+from rnnlab.tasks.translation import Translation
+from tests.helpers import untrained
+from tests.tasks.test_translation import by_table
+
+FILE = Path(__file__).parents[2] / "experiments" / "language" / "translation.py"
+LOADED = load_experiment(FILE)
+MODULE = LOADED.module
+SMALL = {
+    "task.limit": 60,
+    "task.max_length": 12,
+    "task.embedding_size": 3,
+    "cell.hidden_size": 3,
+    "training.batch_size": 4,
+    "training.steps": 4,
+    "training.eval_every": 2,
+    "training.eval_batch_size": 30,
+}
+# (cell, attention) ↦ token error
+GOOD = {("bi-rnn-tanh", "general"): 0.15, ("bi-rnn-tanh", "none"): 0.3,
+        ("bi-lstm", "general"): 0.1, ("bi-lstm", "none"): 0.2,
+        ("bi-gru", "general"): 0.11, ("bi-gru", "none"): 0.2}  # fmt: skip
+
+
+def verdicts(long=0.12, table=0.5, along=0.9, wrong=0.4, **errors):
+    """One sign a claim, in order; errors as rnn_general=.2."""
+    changed = {(c, w): errors.get(f"{c.split('-')[1]}_{w}", e) for (c, w), e in GOOD.items()}
+
+    def of(flat):
+        way = flat["task.attention"]
+        grown = long if way == "none" else 0.05
+        curve = np.linspace(0.1, 0.1 + grown, len(MODULE.LENGTHS))
+        return {"token_error": changed[flat["cell.name"], way], "by_length": curve, "loss": 1.0,
+                "table_error": table, "sequence_error": wrong, "along": along}  # fmt: skip
+
+    found = untrained.verdicts(LOADED, untrained.table(LOADED, of)).values()
+    return "".join({"holds": "+", "refuted": "-"}[verdict] for verdict in found)
+
+
+def test_claims_can_come_out_the_other_way():
+    assert verdicts() == "+++++++-"
+    assert verdicts(lstm_none=0.115)[0] == "-"
+    assert verdicts(rnn_general=0.29)[1] == "-"
+    assert verdicts(long=0.07)[2] == "-"
+    assert verdicts(rnn_none=0.21)[3] == "-"
+    assert verdicts(gru_general=0.13)[4] == "-"
+    assert verdicts(table=0.19)[5] == "-"
+    assert verdicts(along=0.7)[6] == "-"
+    assert verdicts(wrong=0.23)[7] == "+"
+
+
+def test_a_table_of_tokens_equals_a_loop():
+    config = sweep.apply(LOADED.get_config(), SMALL)
+    task = MODULE.train.task_of(config)
+    learn, judge = task.pairs()
+    counts: dict[str, dict[str, int]] = {}
+    names = task.vocabularies[1].words()
+    for source, target in learn:
+        for i, letter in enumerate(source):
+            sound = target[i * len(target) // len(source)]
+            counts.setdefault(letter, {}).setdefault(sound, 0)
+            counts[letter][sound] += 1
+    edits = sounds = 0
+    for source, target in judge[:30]:
+        said = [max(names, key=lambda s, c=c: counts.get(c, {}).get(s, 0)) for c in source]
+        edits += by_table(said, target)
+        sounds += len(target)
+    assert np.isclose(MODULE.table_error(task, 30), edits / sounds)
+
+
+def test_the_place_looked_at_is_ranked():
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(5), (3, 6))
+    found = np.array([6, 2, 4])
+    expected = [spearmanr(range(n), [sum(s * a for s, a in enumerate(row)) for row in w[:n]])[0]
+                for w, n in zip(weights, found, strict=True) if n >= 3]  # fmt: skip
+    assert np.isclose(MODULE.along(weights, found), np.mean(expected))
+
+
+def test_what_is_shown_fits(tmp_path):
+    assert MODULE.shown(Translation(max_length=9)) == ["knowledge", "physician"]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"ein Wort {i}\ta word {i}\n" for i in range(40)))
+    texts = MODULE.shown(Translation(path=str(path)))
+    assert len(texts) == 3
+    assert all(text.startswith("ein Wort ") for text in texts)
+    flat = np.full((2, 4, 3), 1 / 3)  # looks at the same place all the time
+    assert np.isnan(MODULE.along(flat, np.array([4, 1])))
+
+
+def test_a_small_run_draws_decides_and_is_asked(tmp_path, capsys):
+    run = tmp_path / "run"
+    axes = {"cell.name": ("bi-lstm",), "task.attention": ("general", "none")}
+    config = sweep.apply(LOADED.get_config(), SMALL)
+    rnnlab.run(FILE, config, sweep=axes, workdir=run, progress=False)
+    found = rnnlab.load_run(run)
+    assert set(found.figures) == {"curves", "length", "attention"}
+    one, other = (member.result for member in found.table)
+    shown = one["maps"][0]
+    assert shown["source"] == list("knowledge")
+    assert np.shape(shown["weights"]) in ((len(shown["said"]), 9), (0,))
+    assert np.allclose(np.sum(shown["weights"], axis=-1), 1)
+    assert "maps" not in other
+    judged = np.average(one["by_length"], weights=one["by_length_n"])
+    assert np.isclose(judged, one["token_error"])
+    assert cli.main(["predict", str(run), "--text=Neural"]) == 0
+    sounds = MODULE.train.task_of(config).vocabularies[1].words()
+    assert {*capsys.readouterr().out.split()} <= {*sounds}
+    (tmp_path / "words.txt").write_text("neural\nnet\n")
+    assert cli.main(["predict", str(run), f"--file={tmp_path / 'words.txt'}"]) == 0
+    assert len(capsys.readouterr().out.split("\n")) == 3
+    assert cli.main(["predict", str(run), "--text=neural", "--stream"]) != 0
+    assert "can't run in real time" in capsys.readouterr().err
+
+
+def test_two_layers_are_refused():
+    with pytest.raises(ValueError, match=r"reads with one layer, got cell\.layers=2"):
+        MODULE.train.check(sweep.apply(LOADED.get_config(), {"cell.layers": 2}))

@@ -1,0 +1,131 @@
+"""Experiment files that are broken, or hardly are experiments: one line says what and where.
+
+How a sound one is found and loaded: tests/lab/test_run.py.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnlab import cli
+from rnnlab.core.errors import UserError
+from rnnlab.lab import load
+from rnnlab.lab.load import load_experiment
+from rnnlab.training import runner
+
+SOURCE = '''"""A least experiment."""
+from ml_collections import ConfigDict
+from rnnlab.training import runner
+
+
+def get_config():
+    return ConfigDict({"seed": 0})
+
+
+def get_sweep(config):
+    return {"seed": range(2)}
+
+
+def run(config, key, log): ...
+def figures(table): ...
+def claims(table): ...
+'''
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes experiments/own.py below an empty folder, which is where we are."""
+    monkeypatch.chdir(tmp_path)
+    file = Path("experiments/own.py")
+    file.parent.mkdir()
+
+    def put(source=SOURCE):
+        file.write_bytes(source if isinstance(source, bytes) else source.encode())
+        return file
+
+    yield put
+    sys.modules.pop("rnnlab_experiment_own", None)
+
+
+BROKEN = {
+    "syntax": (SOURCE + "def f(:\n", r"own\.py is not Python: invalid syntax, line \d+$"),
+    "null": (SOURCE + "\0", r"own\.py is not Python: .*null bytes"),
+    "encoding": (SOURCE.encode() + b"x = '\xe9'\n", r"own\.py is not Python: .*utf-8.* line \d+$"),
+    "indent": (SOURCE + "  x = 1\n", r"own\.py is not Python: unexpected indent, line 17$"),
+    "module": ("import not_there\n" + SOURCE, r"own\.py cannot be loaded: No module .*'not_there'"),
+    "name": ("from rnnlab import no_such\n" + SOURCE, r"own\.py cannot be loaded: .*'?no_such'?"),
+    "empty": ("", r"is no experiment: it lacks get_config, get_sweep, run, figures, claims$"),
+    "value": (SOURCE + "run = 3\n", r"is no experiment: it lacks run$"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_file_is_told_in_one_line(write, what):
+    source, words = BROKEN[what]
+    write(source)
+    with pytest.raises(UserError, match=words) as caught:
+        load_experiment("own")
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("experiments/own.py ")
+
+
+@pytest.mark.parametrize("what", ["syntax", "module"])
+def test_the_command_line_says_it_and_leaves_nothing_behind(write, what, capsys):
+    write(BROKEN[what][0])
+    assert cli.main(["run", "--config=experiments/own.py", "--workdir=out"]) == 2
+    told = capsys.readouterr().err.strip()
+    assert "experiments/own.py" in told
+    assert "Traceback" not in told
+    assert len(told.splitlines()) == 1
+    assert not Path("out").exists()
+
+
+def test_an_error_of_the_file_s_own_keeps_its_traceback(write):
+    """It is its author's to find."""
+    write(SOURCE + "1 / 0\n")
+    with pytest.raises(ZeroDivisionError):
+        load_experiment("own")
+
+
+def test_a_file_with_one_scale_refuses_others(write):
+    write()
+    assert load_experiment("own").get_config().seed == 0
+    with pytest.raises(UserError, match=r"^experiments/own\.py has one scale only, got 'full'$"):
+        load_experiment("own:full").get_config()
+
+
+def test_a_type_error_in_a_config_is_not_taken_for_that(write):
+    write(SOURCE.replace('{"seed": 0}', '{"seed": 1 + ""}'))
+    with pytest.raises(TypeError, match="unsupported operand"):
+        load_experiment("own").get_config()
+
+
+@pytest.mark.parametrize("seed", ["1.0", "True", "None", "'0'", "(0,)"])
+def test_a_seed_is_a_whole_number(write, seed):
+    write(SOURCE.replace('"seed": 0', f'"seed": {seed}'))
+    with pytest.raises(UserError, match="needs an int `seed`"):
+        load_experiment("own").get_config()
+
+
+def test_what_a_file_says_of_itself(write):
+    file = write()
+    own = load_experiment("own")
+    assert own.description == "A least experiment."
+    assert own.digest == hashlib.sha256(SOURCE.encode()).hexdigest()
+    assert not own.trains
+    assert list(own.get_sweep(own.get_config())["seed"]) == [0, 1]
+    write(SOURCE + "run = runner.run\n")
+    assert own.digest == hashlib.sha256(file.read_bytes()).hexdigest()  # of the file as it is now
+    trained = load_experiment("own")
+    assert trained.trains
+    assert trained.module.run is runner.run
+
+
+def test_a_list_of_experiments_shows_broken_files(write):
+    write(SOURCE + "\0")
+    (own,) = (found for found in load.find() if found.name == "own")
+    assert own.description.startswith("(not Python: ")
+    assert "None" not in own.description
+    assert "own" not in {found.name for found in load.find_shipped()}

@@ -1,0 +1,513 @@
+"""Experiment files, plans and run directories, with a small experiment written for the tests."""
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import rnnlab
+from rnnlab.core import json_files, progress
+from rnnlab.core.errors import UserError
+from rnnlab.lab import load
+from rnnlab.lab.load import Experiment, load_experiment
+from rnnlab.lab.plan import make_plan
+from rnnlab.lab.run import rewrite, run_plan
+from rnnlab.report import page
+from rnnlab.results.table import read_table
+
+SOURCE = '''
+"""A fake experiment. One second.
+
+More words.
+"""
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
+
+from rnnlab import Claim
+
+ran = []  # the members that ran, for the tests to look at
+hook = lambda config: None  # and a way to break one
+
+
+def get_config(arg=None):
+    if arg not in (None, "full"):
+        raise ValueError(f"unknown scale {arg!r} (allowed: full)")
+    return ConfigDict(
+        {
+            "task": {"T": 100 if arg else 3, "lags": (1, 2), "noise": 0.5, "shuffle": True},
+            "cell": {"name": "rnn"},
+            "init": {"w_x": "normal", "w_h": "normal"},
+            "run": {"seconds_per_member": 30.0, "seconds_per_group": 60.0},
+            "seed": 0,
+        }
+    ).lock()
+
+
+def get_sweep(config):
+    return {"cell.name": ["rnn", "lstm"], "seed": range(2)}
+
+
+def check(config):
+    if config.cell.name not in ("rnn", "lstm", "gru"):
+        raise ValueError(f"unknown cell {config.cell.name!r} (allowed: rnn, lstm, gru)")
+
+
+def group(config):
+    return config.cell.name
+
+
+def run(config, key, log):
+    ran.append((config.cell.name, config.seed))
+    for t in range(config.task.T):
+        log(step=t, loss=1 / (1 + t))
+        if t == 1:
+            hook(config)
+    return {"draw": jax.random.uniform(key), "curve": np.array([-1.0, -np.inf])}
+
+
+def figures(table):
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot(table.select({"cell.name": "rnn"}).stack("draw"))
+    return {"draws": (figure, "What was drawn.")}
+
+
+def claims(table):
+    def below_one():
+        top = table.stack("draw").max()
+        return top < 1, f"max {top:.2f}"
+
+    def differ():
+        rnn, lstm = (table.select({"cell.name": c}).stack("draw") for c in ("rnn", "lstm"))
+        return (rnn != lstm).any(), "seed by seed"
+
+    return [
+        Claim("draws are below 1", "jax.random", "max below 1", "holds", below_one, True),
+        Claim("cells draw apart", "nobody", "any differs", "refuted", differ),
+    ]
+'''
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch) -> Path:
+    """The experiment, as experiments/fake.py in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("experiments").mkdir()
+    path = Path("experiments/fake.py")
+    path.write_text(SOURCE)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def light_report(monkeypatch):
+    """The report has its own tests: here a page that says how many members there were."""
+
+    def write_report(run_dir):
+        table = read_table(run_dir)
+        (Path(run_dir) / "report.html").write_text(f"{len(table)} members")
+
+    monkeypatch.setattr(page, "write_report", write_report)
+
+
+def break_at(chosen: Experiment, cell: str, seed: int, error: BaseException) -> None:
+    """Let one member of the fake experiment raise in its middle."""
+
+    def hook(config):
+        if (config.cell.name, config.seed) == (cell, seed):
+            raise error
+
+    chosen.module.hook = hook
+
+
+# --------------------------------------------------------------------------------------- files
+
+
+def test_load(fake, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    chosen = load_experiment("experiments/fake.py:full")
+    assert (chosen.name, chosen.file, chosen.arg) == ("fake", "experiments/fake.py", "full")
+    assert chosen.description.startswith("A fake experiment. One second.\n\nMore")
+    assert chosen.get_config().task.T == 100
+    assert chosen.get_config().is_locked
+    for text in ("fake", "fake:full", fake, fake.resolve()):
+        assert load_experiment(text).name == "fake"
+    assert load_experiment("fake", "full").arg == "full"
+    assert load_experiment(fake.resolve()).file == str(fake.resolve())
+    assert [p.name for p in Path("experiments").iterdir()] == ["fake.py"]  # no __pycache__
+
+
+def test_load_reads_the_file_as_it_is_now(fake):
+    load_experiment("fake")
+    fake.write_text(SOURCE.replace('"T": 100 if arg else 3', '"T": 100 if arg else 4'))
+    assert load_experiment("fake").get_config().task.T == 4
+
+
+@pytest.mark.parametrize("text", ["fakee", "experiments/fakee.py", "fakee.py:full"])
+def test_a_missing_experiment_is_named_with_the_nearest(fake, text):
+    with pytest.raises(UserError, match=r"no file experiments/fakee\.py|no file fakee\.py") as info:
+        load_experiment(text)
+    assert "did you mean 'fake'" in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("def claims", "def claim", "fake.py is no experiment: it lacks claims"),
+        ('"lags": (1, 2)', '"lags": [1, 2]', r"task\.lags is \[1, 2\]: a config holds .* tuples"),
+        ('"noise": 0.5', '"noise": np.int64(1)', r"task\.noise is np\.int64\(1\): a config"),
+        ('"seed": 0,', "", "needs an int `seed`"),
+        ("    return ConfigDict(", "    return dict(", "must return a ConfigDict"),
+    ],
+)
+def test_a_file_that_is_no_experiment_is_refused(fake, old, new, message):
+    source = SOURCE.replace("    ).lock()", "    )") if "dict(" in new else SOURCE
+    assert old in source
+    fake.write_text(source.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        load_experiment("fake").get_config()
+
+
+def test_find_reads_descriptions_without_running_anything(fake, monkeypatch):
+    shared = Path("shared")
+    shared.mkdir()
+    (shared / "fake.py").write_text('"""Hidden by ./experiments."""\ndef get_config(): ...\n')
+    (shared / "boom.py").write_text('"""Boom.\n\nLong."""\n1 / 0\ndef get_config(): ...\n')
+    (shared / "helper.py").write_text('"""No experiment."""\n')
+    (shared / "broken.py").write_text("def get_config(:\n")
+    (shared / "mute.py").write_text("def get_config(): ...\n")
+    monkeypatch.setattr(load, "_shared_dirs", lambda: [shared])
+    assert {e.name: e.description for e in load.find()} == {
+        "fake": "A fake experiment. One second.",
+        "boom": "Boom.",
+        "broken": "(not Python: invalid syntax, line 1)",
+        "mute": "(no description)",
+    }
+    # the shared ones are found by name, and by the path that they have in the repository
+    (shared / "other.py").write_text(SOURCE)
+    for text in ("other", "experiments/other.py"):
+        assert load_experiment(text).file == "experiments/other.py"
+        assert load_experiment(text).path == shared / "other.py"
+
+
+# --------------------------------------------------------------------------------------- plans
+
+
+def test_plan(fake):
+    plan = make_plan("fake")
+    assert plan.members == [{"cell.name": c, "seed": s} for c in ("rnn", "lstm") for s in (0, 1)]
+    assert [(c.cell.name, c.seed) for c in plan.configs] == [
+        (m["cell.name"], m["seed"]) for m in plan.members
+    ]
+    assert plan.groups == 2
+    assert plan.seconds == 4 * 30 + 2 * 60
+    assert plan.run_dir == Path("runs") / f"fake-{plan.hash[:8]}"
+    assert [p.name for p in Path().iterdir()] == ["experiments"]
+
+
+def test_what_changes_the_hash(fake):
+    chosen = load_experiment("fake")
+    config = chosen.get_config()
+    config.task.noise = 0.25
+    axes = {"cell.name": ["rnn", "lstm"], "seed": range(2)}
+    hashes = [
+        make_plan(chosen).hash,
+        make_plan(chosen, config).hash,
+        make_plan(chosen, sweep={"seed": [0, 1], "cell.name": ["rnn", "lstm"]}).hash,
+        make_plan(chosen, sweep={"seed": [0, 1]}).hash,
+        make_plan("fake:full").hash,
+    ]
+    fake.with_name("other.py").write_text(SOURCE)
+    hashes.append(make_plan("other").hash)
+    assert len(set(hashes)) == len(hashes)
+    assert make_plan(chosen, sweep=axes).hash == hashes[0]
+    assert make_plan(fake.resolve()).hash == hashes[0]
+
+
+def test_a_value_that_the_sweep_would_overwrite_is_refused(fake):
+    chosen = load_experiment("fake")
+    config = chosen.get_config()
+    config.seed = 7
+    with pytest.raises(UserError, match=r"seed=7 has no effect.*--sweep\.seed=7"):
+        make_plan(chosen, config)
+    assert make_plan(chosen, config, sweep={"cell.name": ["gru"]}).configs[0].seed == 7
+
+
+def test_every_member_is_checked_before_anything_runs(fake):
+    chosen = load_experiment("fake")
+    with pytest.raises(UserError, match=r"member 2 \(cell\.name=gruu\): unknown cell 'gruu'"):
+        rnnlab.run(chosen, sweep={"cell.name": ["rnn", "gru", "gruu"]})
+    assert chosen.module.ran == []
+    assert not Path("runs").exists()
+
+
+def test_an_argument_that_the_file_refuses(fake):
+    with pytest.raises(UserError, match=r"fake\.py: unknown scale 'ful' \(allowed: full\)"):
+        make_plan("fake:ful")
+
+
+# ---------------------------------------------------------------------------------------- runs
+
+
+def test_run_writes_a_run_directory_that_load_run_reads(fake):
+    table = rnnlab.run("fake", workdir="out", progress=False)
+    assert len(table) == 4
+    run = rnnlab.load_run("out")
+    assert run.finished
+    assert run.report.read_text() == "4 members"
+    assert run.config["task"] == {"T": 3, "lags": (1, 2), "noise": 0.5, "shuffle": True}
+    assert list(run.table) == list(table)
+    member = run.table[3]
+    assert member.overrides == {"cell.name": "lstm", "seed": 1}
+    assert member.config["cell"] == {"name": "lstm"}
+    assert member.result["curve"] == [-1.0, -math.inf]
+    assert member.metrics == tuple({"step": t, "loss": 1 / (1 + t)} for t in range(3))
+    # the key of a member is made of its seed
+    assert table[0].result == table[2].result != table[1].result
+    assert [v.verdict for v in run.claims] == ["holds", "refuted"]
+    assert all(v.as_expected for v in run.claims)
+    (png, caption) = run.figures["draws"]
+    assert caption == "What was drawn."
+    data = png.read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert int.from_bytes(data[16:20], "big") == 300  # 2 inches at 150 dpi
+    assert sorted(p.name for p in Path("out").iterdir()) == [
+        "claims.json",
+        "config.json",
+        "figures",
+        "figures.json",
+        "members.jsonl",
+        "metrics.jsonl",
+        "report.html",
+    ]
+
+
+def test_config_json_says_what_ran_and_on_what(fake):
+    plan = make_plan("fake:full", sweep={("init.w_x", "seed"): [("zeros", 3)]})
+    info = run_plan(plan, "out", progress=False).info
+    assert info["experiment"] == "fake"
+    assert info["file"] == "experiments/fake.py"
+    assert info["arg"] == "full"
+    assert info["sweep"] == {"init.w_x,seed": [["zeros", 3]]}
+    assert info["members"] == 1
+    assert info["hash"] == plan.hash
+    assert info["description"].startswith("A fake experiment.")
+    environment = info["environment"]
+    assert environment["rnnlab"] == rnnlab.__version__
+    assert environment["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert set(environment) == {
+        *("rnnlab", "python", "jax", "jaxlib", "flax", "numpy"),
+        *("platform", "device", "devices", "cores"),
+    }
+
+
+def test_a_finished_directory_is_read_and_nothing_runs_again(fake):
+    chosen = load_experiment("fake")
+    first = rnnlab.run(chosen, workdir="out", progress=False)
+    before = {p: p.stat().st_mtime_ns for p in Path("out").rglob("*")}
+    assert list(rnnlab.run(chosen, workdir="out", progress=False)) == list(first)
+    assert len(chosen.module.ran) == 4
+    assert {p: p.stat().st_mtime_ns for p in Path("out").rglob("*")} == before
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()])
+def test_a_run_that_was_stopped_goes_on_where_it_was(fake, error, capsys):
+    whole = list(rnnlab.run("fake", workdir="whole", progress=False))
+    chosen = load_experiment("fake")
+    break_at(chosen, "lstm", 0, error)
+    with pytest.raises(type(error)) as info:
+        rnnlab.run(chosen, workdir="out", progress=False)
+    if isinstance(error, RuntimeError):
+        assert "in member 2 (cell.name=lstm seed=0)" in info.value.__notes__[0]
+    run = rnnlab.load_run("out")
+    assert not run.finished
+    assert [m.index for m in run.table] == [0, 1]
+    assert run.claims == []
+    # it was stopped after two records of member 2, and once more in the middle of a line
+    metrics = Path("out/metrics.jsonl")
+    assert [r["member"] for r in json_files.read_jsonl(metrics)] == [0] * 3 + [1] * 3 + [2] * 2
+    with open("out/members.jsonl", "a") as members:
+        members.write('{"member": 2, "overr')
+
+    again = load_experiment("fake")
+    table = rnnlab.run(again, workdir="out")
+    assert again.module.ran == [("lstm", 0), ("lstm", 1)]
+    assert "out: 2 of 4 members are finished" in capsys.readouterr().err
+    assert [r["member"] for r in json_files.read_jsonl(metrics)] == [0] * 3 + [1] * 3 + [2] * 3 + [
+        3
+    ] * 3
+    assert [(m.index, m.result, m.metrics) for m in table] == [
+        (m.index, m.result, m.metrics) for m in whole
+    ]
+
+
+def test_a_run_stopped_before_its_report_is_only_finished(fake, monkeypatch):
+    monkeypatch.setattr(page, "write_report", lambda run_dir: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        rnnlab.run("fake", workdir="out", progress=False)
+    assert not rnnlab.load_run("out").finished
+    monkeypatch.setattr(page, "write_report", lambda run_dir: (run_dir / "report.html").touch())
+    again = load_experiment("fake")
+    rnnlab.run(again, workdir="out", progress=False)
+    assert again.module.ran == []
+    assert rnnlab.load_run("out").finished
+
+
+def test_a_directory_of_another_config_shows_the_difference(fake):
+    rnnlab.run("fake", workdir="out", progress=False)
+    chosen = load_experiment("fake:full")
+    config = chosen.get_config()
+    config.task.noise = 0.25
+    with pytest.raises(UserError, match="out holds a run with another config") as info:
+        rnnlab.run(chosen, config, sweep={"seed": [0, 1, 2]}, workdir="out")
+    lines = [line.strip() for line in str(info.value).splitlines()[1:]]
+    assert lines == [
+        "arg:  -> full",
+        "task.T: 3 -> 100",
+        "task.noise: 0.5 -> 0.25",
+        "sweep.cell.name: ['rnn', 'lstm'] -> (none)",
+        "sweep.seed: [0, 1] -> [0, 1, 2]",
+    ]
+    with pytest.raises(UserError, match="another order"):
+        rnnlab.run("fake", sweep={"seed": [0, 1], "cell.name": ["rnn", "lstm"]}, workdir="out")
+    with pytest.raises(UserError, match=r"sweep\.1\.cell\.name: \(none\) -> \['rnn'\]"):
+        rnnlab.run("fake", sweep=[{"seed": [0, 1]}, {"cell.name": ["rnn"]}], workdir="out")
+
+
+def test_a_directory_that_is_no_run_is_left_alone(fake):
+    Path("out").mkdir()
+    Path("out/thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="out is not empty and is no run directory"):
+        rnnlab.run("fake", workdir="out")
+    assert [p.name for p in Path("out").iterdir()] == ["thesis.tex"]
+    with pytest.raises(UserError, match="cannot make the run directory"):
+        rnnlab.run("fake", workdir="out/thesis.tex")
+    # what a write leaves that was killed in its middle does not count
+    Path("killed").mkdir()
+    Path("killed/.config.json.1.tmp").write_text("{")
+    rnnlab.run("fake", workdir="killed", progress=False)
+
+
+def test_a_directory_is_run_by_one_process_at_a_time(fake):
+    fcntl = pytest.importorskip("fcntl")
+    Path("out").mkdir()
+    handle = os.open("out", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(UserError, match="another process is running in out"):
+        rnnlab.run("fake", workdir="out", progress=False)
+    os.close(handle)
+    rnnlab.run("fake", workdir="out", progress=False)
+
+
+def test_a_file_that_changed_is_pointed_out(fake, capsys):
+    chosen = load_experiment("fake")
+    break_at(chosen, "lstm", 0, RuntimeError())
+    with pytest.raises(RuntimeError):
+        rnnlab.run(chosen, workdir="out", progress=False)
+    fake.write_text(SOURCE + "\n# a remark\n")
+    rnnlab.run("fake", workdir="out", progress=False)
+    assert "experiments/fake.py has changed since this run began" in capsys.readouterr().err
+
+
+def test_a_narrowed_sweep_has_undecided_claims_and_says_why_no_figures(fake, capsys):
+    rnnlab.run("fake", sweep={"cell.name": ["gru"]}, workdir="out", progress=False)
+    run = rnnlab.load_run("out")
+    assert [v.verdict for v in run.claims] == ["holds", "undecided"]
+    assert run.claims[1].measured == "no member with cell.name=rnn"
+    assert run.figures == {}
+    assert "no member with cell.name=rnn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ('"draw": jax', '"draw": 1j, "x": jax', TypeError, "result 'draw': .*complex"),
+        ('    return {"draw"', '    return 0, {"draw"', TypeError, "run must return a dict"),
+        ("log(step=t", "log(member=t", ValueError, "`member` is set by the run"),
+        ('"What was drawn."', "None", TypeError, r"figure 'draws' must be \(Figure, caption\)"),
+        ('{"draws"', '{"../draws"', ValueError, "a figure's name is a file's"),
+    ],
+)
+def test_what_an_experiment_returns_is_checked(fake, old, new, error, message):
+    assert old in SOURCE
+    fake.write_text(SOURCE.replace(old, new))
+    with pytest.raises(error, match=message):
+        rnnlab.run("fake", workdir="out", progress=False)
+    assert not Path("draws.png").exists()
+
+
+def test_figures_of_pyplot_are_closed(fake):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    made = "from matplotlib.pyplot import figure as Figure"
+    fake.write_text(SOURCE.replace("from matplotlib.figure import Figure", made))
+    before = plt.get_fignums()
+    rnnlab.run("fake", workdir="out", progress=False)
+    assert plt.get_fignums() == before
+
+
+def test_rewrite_makes_figures_and_claims_anew(fake, capsys):
+    chosen = load_experiment("fake")
+    break_at(chosen, "lstm", 1, RuntimeError())
+    with pytest.raises(RuntimeError):
+        rnnlab.run(chosen, workdir="out", progress=False)
+    with pytest.raises(UserError, match="3 of 4 members"):
+        rewrite("out")
+    assert not Path("out/report.html").exists()
+    rnnlab.run("fake", workdir="out", progress=False)
+
+    fake.write_text(SOURCE.replace("What was drawn.", "Another caption."))
+    Path("out/report.html").write_text("old")
+    run = rewrite("out")
+    assert run.figures["draws"][1] == "Another caption."
+    assert run.report.read_text() == "4 members"
+    assert "has changed" in capsys.readouterr().err
+
+    fake.unlink()
+    Path("out/report.html").write_text("old")
+    run = rewrite("out")
+    assert "figures and claims stay as they are: no file" in capsys.readouterr().err
+    assert run.report.read_text() == "4 members"
+    assert len(run.claims) == 2
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(fake, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_SPARSE_SECONDS", 0)
+    rnnlab.run("fake", workdir="out")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "rnnlab: out: 0 of 4 members are finished"
+    assert [line.split(",")[0] for line in lines[1:]] == [
+        f"rnnlab: {n} of 4 members" for n in (1, 2, 3, 4)
+    ]
+    assert lines[-1].endswith("about 0.0 minutes left")
+    monkeypatch.setattr(progress, "_SPARSE_SECONDS", 1000)
+    rnnlab.run("fake", workdir="quiet")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_progress_on_a_terminal_is_a_bar_with_the_time_left(fake, monkeypatch):
+    pty = pytest.importorskip("pty")
+    chosen = load_experiment("fake")
+    break_at(chosen, "lstm", 0, RuntimeError())
+    with pytest.raises(RuntimeError):
+        rnnlab.run(chosen, workdir="out", progress=False)
+    screen, terminal = pty.openpty()  # which does not know its size, as in some containers
+    with open(terminal, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        rnnlab.run("fake", workdir="out")
+        monkeypatch.undo()
+        drawn = os.read(screen, 10_000).decode()
+    os.close(screen)
+    assert "2/4 [00:00<" in drawn  # where it went on: elapsed<left
+    assert "4/4" in drawn.split("\r")[-2]
+
+
+def test_metrics_are_strict_json(fake):
+    fake.write_text(SOURCE.replace("loss=1 / (1 + t)", "loss=-np.inf, norms=np.ones(2)"))
+    table = rnnlab.run("fake", workdir="out", progress=False)
+    line = Path("out/metrics.jsonl").read_text().splitlines()[0]
+    assert json.loads(line) == {"member": 0, "step": 0, "loss": "-inf", "norms": [1.0, 1.0]}
+    assert table[0].metrics[0] == {"step": 0, "loss": -math.inf, "norms": [1.0, 1.0]}

@@ -1,0 +1,153 @@
+"""Options by their names in a config: what is built, trained, saved and refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rnnlab import InitScheme, Residual, VariationalDropout, Zoneout, training
+from rnnlab.lab.load import load_experiment
+from rnnlab.nn import cells
+from rnnlab.nn import layers as recurrence
+from rnnlab.nn.layers import Stack, from_config
+from rnnlab.training import gradient_log
+from rnnlab.training.checkpoints import Checkpoints
+from tests.helpers import trained
+
+INIT = InitScheme()
+EVERY = {
+    "norm": "layer",
+    "projection": 3,
+    "peephole": True,
+    "zoneout_h": 0.05,
+    "zoneout_C": 0.5,
+    "recurrent_dropout": 0.1,
+    "residual": True,
+    "dropout": 0.2,
+    "variational": True,
+}
+
+
+def test_nothing_is_on_by_default():
+    assert from_config(recurrence.config("lstm", 8), INIT) == recurrence.layer(cells.LSTM(8))
+    assert from_config({"name": "lstm", "hidden_size": 8, "layers": 1}, INIT) == from_config(
+        recurrence.config("lstm", 8), INIT
+    )
+    two = from_config(recurrence.config("gru", 8, 2), INIT)
+    assert two == recurrence.stack([cells.GRU(8)] * 2)
+
+
+def test_every_key_is_honoured():
+    net = from_config(recurrence.config("lstm", 8, 2, **EVERY), INIT)
+    cell = VariationalDropout(
+        Zoneout(cells.LSTM(8, INIT, "layer", 3, True), {"h": 0.05, "C": 0.5}), recurrent_rate=0.1
+    )
+    assert isinstance(net, Stack)
+    assert [inner.cell for inner in net.layers] == [cell, Residual(cell)]
+    assert (net.dropout, net.variational) == (0.2, True)
+    assert set(EVERY) == set(recurrence.config("", 0)) - {"name", "hidden_size", "layers"}
+    for key, value in EVERY.items():  # each makes a difference of its own
+        without = {k: v for k, v in EVERY.items() if k not in (key, "variational")}
+        plain, changed = (
+            from_config(recurrence.config("lstm", 8, 2, **options), INIT)
+            for options in (without, {**without, key: value, "dropout": 0.2})
+        )
+        assert plain != changed, key
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "changes", "message"),
+    [
+        ("gru", 1, {"peephole": True}, "unknown option of cell 'gru': 'peephole'"),
+        ("rnn-tanh", 1, {"projection": 4}, "unknown option of cell 'rnn-tanh': 'projection'"),
+        ("lstm", 1, {"norm": "batch"}, "unknown norm 'batch'"),
+        ("gru", 1, {"zoneout_C": 0.5}, "unknown state part of zoneout: 'C'"),
+        ("lstm", 1, {"zoneout_h": 1.5}, r"zoneout of h: the rate must lie in \[0, 1\), got 1\.5"),
+        ("lstm", 1, {"dropout": 0.5}, r"cell\.dropout acts between layers"),
+        ("lstm", 1, {"residual": True}, r"cell\.residual acts between layers"),
+        ("lstm", 2, {"variational": True}, r"cell\.variational is of cell\.dropout"),
+        ("lstm", 0, {}, r"cell\.layers must be at least 1, got 0"),
+        ("lstm", 1, {"projection": -1}, "projection must be a whole number .* got -1"),
+    ],
+)
+def test_what_does_not_go_together(name, layers, changes, message):
+    with pytest.raises(ValueError, match=message):
+        from_config(recurrence.config(name, 8, layers, **changes), INIT)
+
+
+def test_unknown_keys():
+    with pytest.raises(ValueError, match=r"unknown cell key 'peepholes'; did you mean 'peephole'"):
+        recurrence.config("lstm", 8, peepholes=True)
+    with pytest.raises(ValueError, match="unknown cell key 'nrom'"):
+        from_config({"name": "lstm", "hidden_size": 8, "layers": 1, "nrom": ""}, INIT)
+
+
+@pytest.mark.parametrize("experiment", ["adding_problem", "chrono", "copy_memory", "pixel_digits"])
+def test_experiments_hold_every_key(experiment):
+    module = load_experiment(experiment).module
+    for argument in (None, "full"):
+        config = module.get_config(argument)
+        assert set(config.cell) == set(recurrence.config("", 0))
+        config.cell.norm = "layer"  # what --config.cell.norm=layer does
+        assert training.setup_of(config).model.layer.cell.norm == "layer"
+
+
+def member(**options):
+    made = trained.config(cell="lstm", layers=2)
+    with made.unlocked():
+        made.cell = ConfigDict(recurrence.config("lstm", 6, 2, **options))
+    return training.member(made, jax.random.key(0))
+
+
+def test_a_member_with_everything_trains_and_comes_back(tmp_path):
+    one = member(**{**EVERY, "projection": 4})
+    train = training.make_train(one.setup)
+    data = one.setup.task.load()
+    advance = jax.jit(train.advance)
+    start = train.start(one.key, one.params)
+    first, progress = advance(start, one.hyper, data)
+    assert int(first.step) == 10
+    assert np.isfinite(progress.train_loss)
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), first.params, start.params)
+    still = [
+        jax.tree_util.keystr(p) for p, m in jax.tree_util.tree_leaves_with_path(moved) if not m
+    ]
+    assert not still, "every gain, peephole and projection learns"
+    # saved and restored between two chunks: the same bits as without a break
+    kept = Checkpoints(tmp_path, "run")
+    kept.save(jax.tree.map(np.asarray, first), {})
+    found = kept.restore(jax.eval_shape(lambda: first))
+    assert found is not None
+    again, straight = (advance(state, one.hyper, data)[0] for state in (found[0], first))
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(straight), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_noise_is_for_training_alone():
+    noisy, plain = member(dropout=0.5), member()
+    train, quiet = (training.make_train(m.setup) for m in (noisy, plain))
+    assert train._draws
+    assert not quiet._draws
+    for options in ({"zoneout_C": 0.1}, {"recurrent_dropout": 0.1}, {"variational": True,
+                    "dropout": 0.1}):  # fmt: skip
+        assert training.make_train(member(**options).setup)._draws, options
+    assert not training.make_train(member(norm="layer", residual=True).setup)._draws
+    batch = noisy.setup.task.test(noisy.setup.task.load(), jax.random.key(0), 4)
+    outputs = [m.setup.model.apply(noisy.params, batch.inputs)[0] for m in (noisy, plain)]
+    np.testing.assert_array_equal(*outputs)
+    assert jnp.isfinite(outputs[0]).all()
+
+
+def test_probes_of_a_member_name_the_blocks_of_an_option():
+    made = trained.config(cell="lstm", probes=(0,))
+    with made.unlocked():
+        made.cell = ConfigDict(
+            recurrence.config("lstm", 6, norm="layer", projection=3, peephole=True, zoneout_C=0.5)
+        )
+    one = training.member(made, jax.random.key(0))
+    train = training.make_train(one.setup)
+    found = gradient_log.probe(train, train.start(one.key, one.params), one.setup.task.load())
+    assert {"grad_W_mh", "grad_peepholes.o", "grad_norm.f.x", "grad_norm.g_C"} <= set(found)
+    assert len(found["adjoint_h"]) == len(found["adjoint_C"]) == 10
+    assert all(np.isfinite(value).all() for key, value in found.items() if "grad" in key)

@@ -1,0 +1,158 @@
+"""seq2seq.py: the equations against loops in NumPy, and what is said greedily."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnlab.nn import cells, encoder_decoder, layers
+from rnnlab.nn.encoder_decoder import END, EncoderDecoder, Pair
+from tests.helpers import oracles
+
+B, S, T, V, K, E = 3, 5, 4, 6, 5, 3
+LENGTHS = np.array([5, 2, 3])
+
+
+def model(attention="general", layer=None, decoder=None):
+    layer = layer or layers.bidirectional(cells.rnn(2))
+    return EncoderDecoder(
+        layer, decoder or cells.lstm(4), K, V, T, embedding_size=E, attention=attention
+    )
+
+
+def drawn(of, seed=0):
+    """Random parameters that are not zero, and a pair with padding."""
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(lambda: of.init(jax.random.key(0), jnp.zeros((1, 1), int)))
+    params = oracles.random_like(shapes, seed)
+    given = np.concatenate([np.full((B, 1), K), rng.integers(0, K, (B, T - 1))], axis=1)
+    return params, Pair(jnp.asarray(rng.integers(0, V, (B, S))), jnp.asarray(given))
+
+
+def said_by_loops(params, pair, attention):
+    """Logits (B, T, K), one sequence, step and place at a time."""
+    p = oracles.to_numpy(params)["params"]
+    out = np.zeros((B, T, K))
+    weights = np.zeros((B, T, S))
+    for b in range(B):
+        n = LENGTHS[b]
+        xs = p["embedding"][np.asarray(pair.source[b, :n])]
+        halves = []
+        for way, own in zip((1, -1), p["recurrent"], strict=True):
+            h, states = np.zeros(2), []
+            for x in xs[::way]:
+                h = np.tanh(h @ own.W_hh + x @ own.W_xh + own.b_h)
+                states.append(h)
+            halves.append(states[::way])
+        hs = np.concatenate(halves, axis=1)  # (n, 4)
+        ends = np.concatenate([halves[0][-1], halves[1][0]])
+        state = {part: np.tanh(ends @ p[f"W_b{k}"] + p[f"b_b{k}"])
+                 for k, part in enumerate(cells.LSTMState._fields)}  # fmt: skip
+        for t in range(T):
+            x = p["target_embedding"][int(pair.given[b, t])]
+            state, _ = oracles.lstm_step(p["decoder"], state, x)
+            s = state["h"]
+            if attention == "general":
+                scores = np.array([s @ p["W_a"] @ hs[i] for i in range(n)])
+                a = np.exp(scores) / np.exp(scores).sum()
+                weights[b, t, :n] = a
+                c = sum(a[i] * hs[i] for i in range(n))
+                s = np.tanh(np.concatenate([c, s]) @ p["W_c"] + p["b_c"])
+            out[b, t] = s @ p["W_hy"] + p["b_y"]
+    return out, weights
+
+
+@pytest.mark.parametrize("attention", encoder_decoder.ATTENTIONS)
+def test_a_model_equals_loops(attention, x64):
+    of = model(attention)
+    params, pair = drawn(of)
+    params = jax.tree.map(lambda a: a.astype(float), params)
+    said, _ = of.apply(params, pair, lengths=jnp.asarray(LENGTHS))
+    expected, _ = said_by_loops(params, pair, attention)
+    assert oracles.relative_error(said.logits, expected) < 1e-12
+
+
+def test_greedy_feeds_back_what_it_said(x64):
+    of = model()
+    params, pair = drawn(of)
+    params = jax.tree.map(lambda a: 3 * a.astype(float), params)
+    greedy = np.asarray(of.apply(params, pair.source, lengths=jnp.asarray(LENGTHS))[0])
+    assert (
+        greedy == np.asarray(of.apply(params, pair, lengths=jnp.asarray(LENGTHS))[0].greedy)
+    ).all()
+    given = np.concatenate([np.full((B, 1), K), greedy[:, :-1]], axis=1)
+    best = said_by_loops(params, Pair(pair.source, given), "general")[0].argmax(axis=-1)
+    for b in range(B):
+        over = (greedy[b] == END).argmax() + 1 if (greedy[b] == END).any() else T
+        assert (greedy[b, :over] == best[b, :over]).all()
+        assert (greedy[b, over:] == END).all()
+    assert len({*map(tuple, greedy)}) > 1
+    assert (greedy != END).any()
+
+
+def test_weights_are_where_it_looks(x64):
+    of = model()
+    params, pair = drawn(of)
+    params = jax.tree.map(lambda a: 3 * a.astype(float), params)
+    said, weights = of.weights(params, pair.source, jnp.asarray(LENGTHS))
+    given = np.concatenate([np.full((B, 1), K), np.asarray(said)[:, :-1]], axis=1)
+    expected = said_by_loops(params, Pair(pair.source, given), "general")[1]
+    assert oracles.relative_error(weights, expected) < 1e-12
+    with pytest.raises(ValueError, match="'none' has no weights"):
+        model("none").weights(params, pair.source, jnp.asarray(LENGTHS))
+
+
+def test_padding_never_matters():
+    of = model(layer=cells.gru(4), decoder=cells.gru(4))
+    params, pair = drawn(of)
+    inside = np.arange(S) < LENGTHS[:, None]
+    other = Pair(jnp.where(inside, pair.source, (pair.source + 1) % V), pair.given)
+    one, two = (of.apply(params, p, lengths=jnp.asarray(LENGTHS))[0] for p in (pair, other))
+    assert (one.logits == two.logits).all()
+    assert not (pair.source == other.source).all()
+
+
+def test_what_is_only_said_costs_the_gradient_nothing():
+    of = model()
+    params, pair = drawn(of)
+
+    def said(params):
+        return of.apply(params, pair, lengths=jnp.asarray(LENGTHS))[0]
+
+    def loss(params):
+        return said(params).logits.sum()
+
+    def loops(of):
+        return jax.jit(of).lower(params).compile().as_text().count(" while(")
+
+    assert loops(said) == loops(loss) + 1 > 1  # it is said in one loop, which the loss leaves out
+    grads = jax.grad(loss)(params)["params"]
+    assert all((np.abs(leaf) > 0).any() for name in ("W_a", "W_c", "W_b0", "W_b1", "embedding")
+               for leaf in jax.tree.leaves(grads[name]))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"attention": "dot"}, "unknown attention 'dot'"),
+        ({"decoder": layers.bidirectional(cells.rnn(2))}, "a decoder is one cell"),
+    ],
+)
+def test_what_is_no_model_is_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        model(**options)
+
+
+def test_sizes_and_inputs_are_checked():
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1, got 0"):
+        EncoderDecoder(cells.rnn(2), cells.rnn(2), 3, 3, 0)
+    of = model()
+    params, pair = drawn(of)
+    with pytest.raises(ValueError, match="symbols must lie in 0 … 5, got"):
+        of.apply(params, pair._replace(source=pair.source + V))
+    with pytest.raises(ValueError, match="an encoder starts from its own state"):
+        of.apply(params, pair, initial_state=jnp.zeros(2))
+    schemed = EncoderDecoder(cells.rnn(2), cells.rnn(2), 3, 3, 2, w_a="orthogonal")
+    assert (
+        schemed.without_init() == EncoderDecoder(cells.rnn(2), cells.rnn(2), 3, 3, 2).without_init()
+    )

@@ -1,0 +1,837 @@
+"""Cells over time against NumPy loops; padding, reversal, layers, checks, compilation, export."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlab import InitScheme, bidirectional, gru, layer, lstm, rnn, stack
+from rnnlab import unroll as unroll_
+from rnnlab.nn import cells, layers
+from rnnlab.nn.initializers import SCHEMES
+from rnnlab.nn.layers import MERGES, Bidirectional, BothWays, CellLayer, Stack
+from tests.helpers import oracles
+
+B, T, D, H = 4, 12, 3, 5
+RAGGED = np.array([12, 1, 0, 7])
+EXACT = 1e-10  # float64
+
+
+def build(name, hidden_size=H):
+    if name == "rnn-softplus":
+        return rnn(hidden_size, jax.nn.softplus)
+    return cells.by_name(name, hidden_size, InitScheme())
+
+
+def name_of(cell):
+    bare = cells.without_init(cell)
+    return next(name for name in oracles.STEPS if build(name, cell.hidden_size) == bare)
+
+
+def random(shape, seed=5):
+    return jnp.asarray(0.9 * np.random.default_rng(seed).standard_normal(shape))
+
+
+def draw(net, batch=B, input_size=D, seed=0):
+    """Random params and random states of a layer, no entry of either zero."""
+    params = net.init(jax.random.key(0), input_size)
+    state = net.initial_state(params, (batch,))
+    return oracles.random_like(params, seed), oracles.random_like(state, seed + 1)
+
+
+# ---- a second definition: layers in NumPy ------------------------------------------------------
+
+
+def flip(xs, lengths=None):
+    """Each sequence back to front, its padding left where it is."""
+    out = np.array(xs)
+    for n, row in enumerate(out):
+        real = row.shape[0] if lengths is None else lengths[n]
+        row[:real] = row[:real][::-1].copy()
+    return out
+
+
+def reference(net, params, xs, start, lengths=None):
+    """(ys, final states) of any nesting, forwards; backwards is a flip before and after."""
+    if isinstance(net, CellLayer):
+        run = oracles.recurrence(
+            oracles.STEPS[name_of(net.cell)], params, xs, start._asdict(), lengths=lengths
+        )
+        return run.ys, type(start)(**run.state)
+    if isinstance(net, Bidirectional):
+        ahead, end = reference(net.forward, params.forward, xs, start.forward, lengths)
+        flipped = flip(xs, lengths)
+        back, begin = reference(net.backward, params.backward, flipped, start.backward, lengths)
+        return oracles.MERGES[net.merge](ahead, flip(back, lengths)), BothWays(end, begin)
+    assert isinstance(net, Stack)
+    states = []
+    for inner, p, s in zip(net.layers, params, start, strict=True):
+        xs, state = reference(inner, p, xs, s, lengths)
+        states.append(state)
+    return xs, tuple(states)
+
+
+def check_layer(net, lengths=None, reverse=False):
+    params, start = draw(net)
+    xs = random((B, T, D))
+    ys, state = net.apply(params, xs, initial_state=start, lengths=lengths, reverse=reverse)
+    p, s, x = oracles.to_numpy((params, start, xs))
+    if reverse:
+        expected, final = reference(net, p, flip(x, lengths), s, lengths)
+        expected = flip(expected, lengths)
+    else:
+        expected, final = reference(net, p, x, s, lengths)
+    assert ys.shape == (B, T, net.output_size)
+    assert jax.tree.structure(state) == jax.tree.structure(start)
+    oracles.assert_close((ys, state), (expected, final), EXACT)
+    if lengths is not None:
+        padded = np.arange(T) >= lengths[:, None]
+        np.testing.assert_array_equal(np.asarray(ys)[padded], 0)
+
+
+both_orders = pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
+both_lengths = pytest.mark.parametrize("lengths", [None, RAGGED], ids=["full", "ragged"])
+
+
+@both_lengths
+@both_orders
+@pytest.mark.parametrize("name", oracles.STEPS)
+def test_cells_over_time(name, reverse, lengths, x64):
+    cell = build(name)
+    params, start = draw(layer(cell))
+    xs = random((B, T, D))
+    options = {"initial_state": start, "lengths": lengths, "reverse": reverse}
+    p, s, x = oracles.to_numpy((params, start._asdict(), xs))
+    run = oracles.recurrence(oracles.STEPS[name], p, x, s, lengths=lengths, reverse=reverse)
+    # every state and gate as a tap: as many as the oracle knows
+    ys, state, taps = unroll_(cell, params, xs, taps=tuple(run.taps), **options)
+    oracles.assert_close((ys, state._asdict(), taps), run, EXACT)
+
+
+@pytest.mark.parametrize("leading", [(), (2,), (2, 3)], ids=str)
+def test_any_number_of_leading_axes(leading, x64):
+    cell = lstm(H)
+    params, _ = draw(layer(cell))
+    xs, lengths = random((*leading, T, D)), np.full(leading, 7)
+    start = oracles.random_like(cell.initial_state(params, leading), 3)
+    ys, state = unroll_(cell, params, xs, lengths=lengths, initial_state=start)
+    flat = jax.tree.map(lambda a: np.reshape(a, (-1, H)), start._asdict())
+    run = oracles.recurrence(
+        oracles.lstm_step, oracles.to_numpy(params), np.reshape(xs, (-1, T, D)), flat,
+        lengths=lengths.ravel(),
+    )  # fmt: skip
+    assert ys.shape == (*leading, T, H)
+    oracles.assert_close(ys, run.ys.reshape(ys.shape), EXACT)
+    for part, value in run.state.items():
+        oracles.assert_close(getattr(state, part), value.reshape((*leading, H)), EXACT)
+
+
+def test_it_starts_from_zeros_unless_told(x64):
+    cell = lstm(H)
+    params, _ = draw(layer(cell))
+    xs = random((B, T, D))
+    zeros = {part: np.zeros((B, H)) for part in "hC"}
+    run = oracles.recurrence(oracles.lstm_step, oracles.to_numpy(params), np.asarray(xs), zeros)
+    oracles.assert_close(unroll_(cell, params, xs)[0], run.ys, EXACT)
+
+
+# ---- layers ------------------------------------------------------------------------------------
+
+
+@both_lengths
+@both_orders
+@pytest.mark.parametrize("merge", MERGES)
+def test_bidirectional(merge, reverse, lengths, x64):
+    check_layer(bidirectional(lstm(H), gru(H), merge=merge), lengths, reverse)
+
+
+@pytest.mark.parametrize("name", oracles.STEPS)
+def test_any_cell_both_ways(name, x64):
+    check_layer(bidirectional(build(name)), RAGGED)
+
+
+@pytest.mark.parametrize("name", oracles.STEPS)
+def test_any_cell_in_a_stack(name, x64):
+    check_layer(stack([build(name, 4), build(name)]), RAGGED)
+
+
+NESTED = {
+    "stack of everything": lambda: stack(
+        [gru(4), bidirectional(lstm(3), rnn(2, "relu")), stack([gru(4, True), rnn(H)])]
+    ),
+    "bidirectional of stacks of bidirectional": lambda: bidirectional(
+        stack([bidirectional(gru(3)), lstm(H)]),
+        stack([bidirectional(rnn(3), lstm(3), merge="mean"), gru(H)]),
+        merge="product",
+    ),
+}
+
+
+@both_lengths
+@both_orders
+@pytest.mark.parametrize("name", NESTED)
+def test_nested_layers(name, reverse, lengths, x64):
+    check_layer(NESTED[name](), lengths, reverse)
+
+
+def test_backward_starts_at_each_sequence_s_own_end(x64):
+    net = bidirectional(gru(H))
+    params, start = draw(net)
+    xs, lengths = random((B, T, D)), np.array([12, 1, 3, 7])
+    ys, state = net.apply(params, xs, initial_state=start, lengths=lengths)
+    cell = gru(H)
+    for n, length in enumerate(lengths):
+        first, _, _ = cell.step(
+            params.backward, cells.HiddenState(start.backward.h[n]), xs[n, length - 1]
+        )
+        np.testing.assert_allclose(ys[n, length - 1, H:], first.h, rtol=1e-12)
+        np.testing.assert_allclose(ys[n, 0, H:], state.backward.h[n], rtol=1e-12)
+        np.testing.assert_allclose(ys[n, length - 1, :H], state.forward.h[n], rtol=1e-12)
+
+
+def test_directions_and_levels_are_drawn_apart():
+    net = stack([bidirectional(lstm(4)), bidirectional(lstm(8))])
+    params = net.init(jax.random.key(0), 8)  # every kernel of one kind (8, ·): comparable
+    firsts = [p.W_xi[0, 0] for pair in params for p in pair]
+    assert len({float(first) for first in firsts}) == 4
+    states = net.initial_state(params, (2,), jax.random.key(1))
+    firsts = [leaf[0, 0] for leaf in jax.tree.leaves(states)]
+    assert len({float(first) for first in firsts}) == 8
+    # one layer's draw does not depend on what stands on it
+    shorter = stack([bidirectional(lstm(4)), bidirectional(gru(4))])
+    assert shorter.init(jax.random.key(0), 8)[0].forward.W_xi.shape == (8, 4)
+
+
+def test_taps_of_layers(x64):
+    net = stack([bidirectional(lstm(3)), lstm(H)])
+    params, start = draw(net)
+    xs = random((B, T, D))
+    ys, _, (below, above) = net.apply(
+        params, xs, initial_state=start, lengths=RAGGED, taps=("C", "f")
+    )
+    p, s, x = oracles.to_numpy((params, start, xs))
+    step = oracles.lstm_step
+    ahead = oracles.recurrence(step, p[0].forward, x, s[0].forward._asdict(), lengths=RAGGED)
+    back = oracles.recurrence(
+        step, p[0].backward, x, s[0].backward._asdict(), lengths=RAGGED, reverse=True
+    )
+    top = oracles.recurrence(
+        step, p[1], np.concatenate([ahead.ys, back.ys], -1), s[1]._asdict(), lengths=RAGGED
+    )
+    for got, run in ((below.forward, ahead), (below.backward, back), (above, top)):
+        assert set(got) == {"C", "f"}
+        oracles.assert_close(got, {tap: run.taps[tap] for tap in ("C", "f")}, EXACT)
+    oracles.assert_close(ys, top.ys, EXACT)
+
+
+def test_output_sizes():
+    assert layer(lstm(4)).output_size == 4
+    assert bidirectional(lstm(4), gru(3)).output_size == 7
+    assert bidirectional(lstm(4), gru(4), merge="sum").output_size == 4
+    assert stack([lstm(4), bidirectional(gru(3))]).output_size == 6
+
+
+def test_layers_are_values():
+    def make():
+        return stack([bidirectional(lstm(3), merge="sum"), rnn(4, "relu")], dropout=0.1)
+
+    assert make() == make()
+    assert hash(make()) == hash(make())
+    assert make() != stack([bidirectional(lstm(3)), rnn(4, "relu")], dropout=0.1)
+    assert layer(layer(gru(3))) == layer(gru(3))
+    assert isinstance(make(), layers.Layer)
+    assert not isinstance(gru(3), layers.Layer)
+
+
+@pytest.mark.parametrize("name", layers.NAMES)
+def test_by_name(name):
+    init = InitScheme(w_h="identity")
+    cell = cells.by_name(name.removeprefix("bi-"), 4, init)
+    expected = bidirectional(cell) if name.startswith("bi-") else layer(cell)
+    assert layers.by_name(name, 4, init) == expected
+
+
+# ---- properties --------------------------------------------------------------------------------
+
+NETS = {
+    "rnn-relu": lambda: layer(rnn(4, "relu")),
+    "lstm": lambda: layer(lstm(4)),
+    "bi-product": lambda: bidirectional(gru(4, reset_after=True), rnn(4), merge="product"),
+    "nested": lambda: stack([gru(3), bidirectional(stack([lstm(3)]), rnn(2))]),
+}
+SIZE = 3  # sequences a batch
+STEPS = 6
+nets = pytest.mark.parametrize("name", NETS)
+lengths_of_a_batch = st.lists(st.integers(0, STEPS), min_size=SIZE, max_size=SIZE).map(np.array)
+seeds = st.integers(0, 2**16)
+garbage = st.sampled_from([np.nan, np.inf, -np.inf, 3e38, 1.0])
+
+
+class Case:
+    """One layer's outputs and gradients, compiled once a shape."""
+
+    def __init__(self, net):
+        self.net = net
+        self.apply = jax.jit(self._apply, static_argnames="reverse")
+        self.pull = jax.jit(self._pull)
+
+    def _apply(self, params, xs, start, lengths=None, reverse=False):
+        return self.net.apply(params, xs, initial_state=start, lengths=lengths, reverse=reverse)
+
+    def _pull(self, params, xs, start, lengths, cotangents):
+        out, vjp = jax.vjp(lambda p, x, s: self._apply(p, x, s, lengths), params, xs, start)
+        return out, vjp(cotangents)
+
+    def draw(self, seed, steps=STEPS, batch=SIZE):
+        """params, xs, start and cotangents of (ys, state), float32."""
+        params, start = draw(self.net, batch, seed=seed)
+        xs = random((batch, steps, D), seed).astype(jnp.float32)
+        ys = random((batch, steps, self.net.output_size), seed + 1).astype(jnp.float32)
+        return params, xs, start, (ys, oracles.random_like(start, seed + 2))
+
+
+@functools.cache
+def case(name):
+    return Case(NETS[name]())
+
+
+def bits(tree):
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+
+
+def padded(lengths, steps=STEPS):
+    return np.arange(steps) >= lengths[:, None]
+
+
+@nets
+@given(lengths=lengths_of_a_batch, seed=seeds, fill=garbage)
+def test_more_padding_changes_no_bit(name, lengths, seed, fill):
+    net = case(name)
+    params, xs, start, _ = net.draw(seed)
+    ys, state = net.apply(params, xs, start, lengths)
+    more = jnp.pad(xs, ((0, 0), (0, 5), (0, 0)), constant_values=fill)
+    longer, same = net.apply(params, more, start, lengths)
+    assert bits(longer[:, :STEPS]) == bits(ys)
+    assert bits(same) == bits(state)
+    assert not np.asarray(longer[:, STEPS:]).any()
+
+
+@nets
+@given(lengths=lengths_of_a_batch, seed=seeds, fill=garbage)
+def test_garbage_in_the_padding_changes_nothing(name, lengths, seed, fill):
+    # neither in the inputs, nor in the cotangents of padded outputs
+    net = case(name)
+    params, xs, start, (g, g_state) = net.draw(seed)
+    hidden = padded(lengths)[..., None]
+    clean = net.pull(params, jnp.where(hidden, 0, xs), start, lengths,
+                     (jnp.where(hidden, 0, g), g_state))  # fmt: skip
+    dirty = net.pull(params, jnp.where(hidden, fill, xs), start, lengths,
+                     (jnp.where(hidden, fill, g), g_state))  # fmt: skip
+    assert bits(clean) == bits(dirty)
+    (ys, state), (d_params, d_xs, d_start) = dirty
+    for leaf in jax.tree.leaves((ys, state, d_params, d_xs, d_start)):
+        assert np.isfinite(leaf).all()
+    np.testing.assert_array_equal(np.asarray(d_xs)[padded(lengths)], 0)
+    np.testing.assert_array_equal(np.asarray(ys)[padded(lengths)], 0)
+
+
+@nets
+@given(lengths=lengths_of_a_batch, seed=seeds)
+def test_more_padding_keeps_gradients_to_rounding(name, lengths, seed):
+    net = case(name)
+    params, xs, start, (g, g_state) = net.draw(seed)
+    _, (d_params, d_xs, d_start) = net.pull(params, xs, start, lengths, (g, g_state))
+    wider = ((0, 0), (0, 5), (0, 0))
+    more = jnp.pad(xs, wider, constant_values=np.nan), jnp.pad(g, wider, constant_values=np.nan)
+    _, (p, x, s) = net.pull(params, more[0], start, lengths, (more[1], g_state))
+    np.testing.assert_array_equal(x[:, STEPS:], 0)
+    for a, b in zip(
+        jax.tree.leaves((p, x[:, :STEPS], s)), jax.tree.leaves((d_params, d_xs, d_start)),
+        strict=True,
+    ):  # fmt: skip
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * (1e-3 + abs(b).max()))
+
+
+@nets
+@given(
+    # lengths from a few: each is a shape to compile
+    lengths=st.lists(st.sampled_from([0, 1, 4]), min_size=SIZE, max_size=SIZE).map(np.array),
+    seed=seeds,
+)
+def test_each_sequence_alone(name, lengths, seed):
+    net = case(name)
+    params, xs, start, (g, g_state) = net.draw(seed)
+    (ys, state), (d_params, d_xs, d_start) = net.pull(params, xs, start, lengths, (g, g_state))
+    total = jax.tree.map(np.zeros_like, oracles.to_numpy(params))
+    for n, length in enumerate(lengths):
+        one = jax.tree.map(lambda leaf, n=n: leaf[n : n + 1], (start, g_state, state, d_start))
+        (y, end), (d_p, d_x, d_s) = net.pull(
+            params, xs[n : n + 1, :length], one[0], None, (g[n : n + 1, :length], one[1])
+        )
+        close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=2e-6)
+        close(y[0], ys[n, :length])
+        close(d_x[0], d_xs[n, :length])
+        jax.tree.map(close, (end, d_s), (one[2], one[3]))
+        total = jax.tree.map(np.add, total, oracles.to_numpy(d_p))
+    for a, b in zip(jax.tree.leaves(d_params), jax.tree.leaves(total), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * (1e-3 + abs(b).max()))
+
+
+@nets
+@given(lengths=lengths_of_a_batch, seed=seeds)
+def test_reverse_is_a_flip_before_and_after(name, lengths, seed):
+    net = case(name)
+    params, xs, start, _ = net.draw(seed)
+    for real in (None, lengths):
+        ys, state = net.apply(params, xs, start, real, reverse=True)
+        flipped, same = net.apply(params, flip(xs, real), start, real)
+        np.testing.assert_allclose(ys, flip(flipped, real), rtol=1e-6, atol=1e-6)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), state, same
+        )
+
+
+@nets
+@given(seed=seeds)
+def test_lengths_of_nothing_and_of_everything(name, seed):
+    net = case(name)
+    params, xs, start, cotangents = net.draw(seed)
+    full, everything = net.apply(params, xs, start), np.full(SIZE, STEPS)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6),
+        net.apply(params, xs, start, everything), full,
+    )  # fmt: skip
+    nothing = np.zeros(SIZE, np.int32)
+    (ys, state), (d_params, d_xs, d_start) = net.pull(params, xs, start, nothing, cotangents)
+    assert not np.asarray(ys).any()
+    assert bits(state) == bits(start)
+    for leaf in jax.tree.leaves((d_params, d_xs)):
+        assert not np.asarray(leaf).any()
+    assert bits(d_start) == bits(cotangents[1])
+
+
+def test_no_steps_at_all():
+    net = bidirectional(lstm(3))
+    params, start = draw(net)
+    ys, state = net.apply(params, jnp.ones((B, 0, D)), initial_state=start)
+    assert ys.shape == (B, 0, 6)
+    assert bits(state) == bits(start)
+
+
+# ---- dropout and other draws -------------------------------------------------------------------
+
+
+def see_through(rate, units=64, below=None):
+    """A stack that shows what dropout makes of its lower layer: the upper copies its input."""
+    upper = rnn(units, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
+    net = stack([below or rnn(units), upper], dropout=rate)
+    params = net.init(jax.random.key(0), D)
+    params = (oracles.random_like(params[0], 1), params[1])
+    lower = layer(net.layers[0])
+    return net, params, lower
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout(rate):
+    net, params, lower = see_through(rate)
+    xs = random((8, 20, D)).astype(jnp.float32)
+    whole, _ = lower.apply(params[0], xs)
+    ys, _ = net.apply(params, xs, key=jax.random.key(3), deterministic=False)
+    kept = np.asarray(ys) != 0
+    np.testing.assert_allclose(
+        np.asarray(ys)[kept], np.asarray(whole)[kept] / (1 - rate), rtol=1e-6
+    )
+    spread = np.sqrt(rate * (1 - rate) / kept.size)
+    assert abs(kept.mean() - (1 - rate)) < 5 * spread
+    for axis in range(3):  # a mask for every example, step and unit
+        assert (kept != np.roll(kept, 1, axis)).mean() == pytest.approx(
+            2 * rate * (1 - rate), abs=10 * spread
+        )
+
+
+def test_dropout_keeps_the_mean():
+    net, params, lower = see_through(0.3, units=8)
+    xs = random((2, 3, D)).astype(jnp.float32)
+    whole, _ = lower.apply(params[0], xs)
+
+    def one(key):
+        return net.apply(params, xs, key=key, deterministic=False)[0]
+
+    n = 2000
+    mean = jax.jit(lambda keys: jax.vmap(one)(keys).mean(axis=0))(
+        jax.random.split(jax.random.key(4), n)
+    )
+    spread = np.abs(whole) * np.sqrt(0.3 / 0.7 / n)
+    assert (np.abs(mean - whole) <= 5.5 * spread + 1e-6).all()
+
+
+def test_dropout_only_when_asked():
+    net, params, _ = see_through(0.5)
+    plain, _, _ = see_through(0.0)
+    xs = random((2, 5, D)).astype(jnp.float32)
+    key = jax.random.key(0)
+    expected = bits(plain.apply(params, xs))
+    assert bits(net.apply(params, xs)) == expected
+    assert bits(net.apply(params, xs, key=key)) == expected
+    assert bits(net.apply(params, xs, key=key, deterministic=True)) == expected
+    assert bits(plain.apply(params, xs, key=key, deterministic=False)) == expected
+    assert bits(plain.apply(params, xs, deterministic=False)) == expected  # nothing to draw
+
+
+def test_dropout_is_between_layers_only():
+    alone = stack([gru(4)], dropout=0.9)
+    params = alone.init(jax.random.key(0), D)
+    xs = random((2, 5, D)).astype(jnp.float32)
+    dropped = alone.apply(params, xs, key=jax.random.key(1), deterministic=False)
+    assert bits(dropped) == bits(alone.apply(params, xs))
+
+
+def test_dropout_draws_by_key():
+    net, params, _ = see_through(0.5)
+    xs = random((2, 5, D)).astype(jnp.float32)
+
+    def run(seed):
+        return bits(net.apply(params, xs, key=jax.random.key(seed), deterministic=False))
+
+    assert run(0) == run(0)
+    assert run(0) != run(1)
+
+
+def test_dropout_levels_draw_apart():
+    copy = rnn(64, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
+    net = stack([copy, copy, copy], dropout=0.5)
+    params = net.init(jax.random.key(0), 64)
+    ys, states = net.apply(params, jnp.ones((1, 1, 64)), key=jax.random.key(0), deterministic=False)
+    assert 5 < (np.asarray(ys) == 4).sum() < 30  # a quarter; a half if one mask were used twice
+    assert (np.asarray(states[1].h) == 2).sum() > 20
+
+
+def test_padding_leaves_dropout_alone():
+    # "draws a mask for every step": step t's own, however far the padding goes
+    net, params, _ = see_through(0.5, units=8)
+    xs = random((3, 5, D)).astype(jnp.float32)
+    options = {"key": jax.random.key(0), "deterministic": False, "lengths": np.array([5, 2, 3])}
+    ys, state = net.apply(params, xs, **options)
+    more = jnp.pad(xs, ((0, 0), (0, 6), (0, 0)))
+    longer, same = net.apply(params, more, **options)
+    assert bits(longer[:, :5]) == bits(ys)
+    assert bits(same) == bits(state)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [stack([gru(3), gru(3)], dropout=0.5), bidirectional(stack([gru(3), gru(3)], dropout=0.5))],
+    ids=["stack", "nested"],
+)
+def test_dropout_needs_a_key(net):
+    params = net.init(jax.random.key(0), D)
+    with pytest.raises(ValueError, match=r"dropout=0\.5.*needs a key"):
+        net.apply(params, jnp.ones((1, 2, D)), deterministic=False)
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A cell of one's own that draws at every step: y_t is its key's own number."""
+
+    hidden_size: int = 2
+    stochastic = True
+
+    @property
+    def output_size(self) -> int:
+        return self.hidden_size
+
+    def init_params(self, key, input_size):
+        return cells.RNNParams(jnp.ones((input_size, 2)), jnp.ones((2, 2)), jnp.zeros(2))
+
+    def initial_state(self, params, batch_shape, key=None):
+        return cells.HiddenState(jnp.zeros((*batch_shape, 2)))
+
+    def step(self, params, state, x, *, key=None, perturb=None) -> Any:
+        noise = 0.0 if key is None else jax.random.normal(key, state.h.shape)
+        h = state.h + x[..., :2] + noise
+        return cells.HiddenState(h), h, cells.NoGates()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_step_t_draws_from_its_own_fold(reverse):
+    key, xs = jax.random.key(7), jnp.zeros((1, 4, 3))
+    ys, _ = unroll_(Noisy(), Noisy().init_params(key, 3), xs, key=key, deterministic=False,
+                    reverse=reverse)  # fmt: skip
+    draws = np.stack([jax.random.normal(jax.random.fold_in(key, t), (1, 2)) for t in range(4)], 1)
+    order = slice(None, None, -1 if reverse else 1)
+    expected = np.cumsum(draws[:, order], axis=1)[:, order]
+    np.testing.assert_allclose(ys, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_stochastic_cell_needs_a_key():
+    params = Noisy().init_params(None, 3)
+    with pytest.raises(ValueError, match=r"Noisy.*deterministic=False needs a key"):
+        unroll_(Noisy(), params, jnp.zeros((1, 4, 3)), deterministic=False)
+    quiet, _ = unroll_(Noisy(), params, jnp.zeros((1, 4, 3)), key=jax.random.key(0))
+    np.testing.assert_array_equal(quiet, 0)
+
+
+# ---- cells x schemes x {mask, reverse} ---------------------------------------------------------
+
+
+@functools.cache
+def _loss_and_gradient(cell, reverse):
+    # cells come without their init, so that every scheme runs through one compilation
+    def loss(params, xs, lengths):
+        ys, _ = unroll_(cell, params, xs, lengths=lengths, reverse=reverse)
+        return (ys * jnp.cos(jnp.arange(ys.size, dtype=ys.dtype).reshape(ys.shape))).sum(), ys
+
+    return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", cells.CELLS)
+def test_cells_and_schemes(name, scheme):
+    size = 16  # D = H, so that schemes of square matrices draw both kernels
+    of_biases = scheme in ("zeros", "constant", "chrono")
+    init = InitScheme(
+        w_x="lecun_normal" if of_biases else scheme,
+        w_h="lecun_normal" if of_biases else scheme,
+        b=scheme if of_biases else "normal(std=0.5)",
+    )
+    cell = cells.by_name(name, size, init)
+    params = cell.init_params(jax.random.key(0), size)
+    xs = random((2, 4, size)).astype(jnp.float32)
+    for lengths in (np.array([4, 4]), np.array([4, 2])):
+        for reverse in (False, True):
+            run = _loss_and_gradient(cells.without_init(cell), reverse)
+            (loss, ys), (d_params, d_xs) = run(params, xs, lengths)
+            assert ys.shape == (2, 4, size)
+            assert jax.tree.structure(d_params) == jax.tree.structure(params)
+            for leaf in jax.tree.leaves((loss, ys, d_params, d_xs)):
+                assert np.isfinite(leaf).all()
+            for block, value in d_params._asdict().items():
+                if value is not None:
+                    assert np.asarray(value).any(), f"no gradient reaches {block}"
+
+
+# ---- what is refused ---------------------------------------------------------------------------
+
+CELL = lstm(4)
+PARAMS = CELL.init_params(jax.random.key(0), D)
+XS = np.ones((2, 5, D), np.float32)
+PAIR = np.ones((2, 4), np.float32)
+
+REFUSED = {  # what is wrong: (options, the error, words in it)
+    "float lengths": ({"lengths": [1.0, 2.0]}, TypeError, ["lengths", "whole", "float32"]),
+    "bool lengths": ({"lengths": [True, False]}, TypeError, ["lengths", "whole", "bool"]),
+    "too many lengths": ({"lengths": [1, 2, 3]}, ValueError, ["lengths", "(2,)", "(3,)"]),
+    "one length": ({"lengths": 3}, ValueError, ["lengths", "(2,)", "()"]),
+    "a column of lengths": ({"lengths": [[1], [2]]}, ValueError, ["lengths", "(2,)", "(2, 1)"]),
+    "a length above T": ({"lengths": [1, 6]}, ValueError, ["lengths", "0 … 5", "1 … 6"]),
+    "a negative length": ({"lengths": [-1, 2]}, ValueError, ["lengths", "0 … 5", "-1 … 2"]),
+    "integer xs": ({"xs": np.ones((2, 5, D), np.int32)}, TypeError, ["xs", "floats", "int32"]),
+    "complex xs": ({"xs": np.ones((2, 5, D), np.complex64)}, TypeError, ["xs", "complex64"]),
+    "xs of one axis": ({"xs": np.ones(3, np.float32)}, ValueError, ["xs", "(3,)"]),
+    "wrong features": ({"xs": np.ones((2, 5, 7), np.float32)}, ValueError, ["x ", "7", "(3, 4)"]),
+    "unknown engine": ({"engine": "scna"}, ValueError, ["engine", "'scna'", "'scan'"]),
+    "unknown tap": ({"taps": ("C_tild",)}, ValueError, ["LSTM", "'C_tild'", "'C_tilde'"]),
+    "another cell's tap": ({"taps": ("C", "z")}, ValueError, ["LSTM", "'z'", "f, i, C_tilde"]),
+    "a tap's bare name": ({"taps": "C_tilde"}, TypeError, ["taps", "'C_tilde'"]),
+    "a plain tuple": ({"initial_state": (PAIR, PAIR)}, ValueError, ["LSTMState", "tuple"]),
+    "an array": ({"initial_state": PAIR}, ValueError, ["initial_state", "LSTMState"]),
+    "another cell's state": (
+        {"initial_state": cells.HiddenState(PAIR)}, ValueError, ["LSTMState", "HiddenState"],
+    ),
+    "a state of the wrong batch": (
+        {"initial_state": cells.LSTMState(PAIR, PAIR[:1])}, ValueError, ["C", "(2, 4)", "(1, 4)"],
+    ),
+    "a state without a batch": (
+        {"initial_state": cells.LSTMState(PAIR[0], PAIR[0])}, ValueError, ["h", "(2, 4)", "(4,)"],
+    ),
+    "an unknown option": ({"lengthz": [1, 2]}, TypeError, ["lengthz"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(what):
+    options, error, words = REFUSED[what]
+    options = dict(options)
+    with pytest.raises(error) as caught:
+        unroll_(CELL, PARAMS, options.pop("xs", XS), **options)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.int64, np.uint16, list])
+def test_any_whole_numbers_are_lengths(kind):
+    lengths = [3, 5] if kind is list else np.array([3, 5], kind)
+    ys, _ = unroll_(CELL, PARAMS, XS, lengths=lengths)
+    assert bits(ys) == bits(unroll_(CELL, PARAMS, XS, lengths=jnp.array([3, 5]))[0])
+
+
+@pytest.mark.parametrize("kind", [np.array, jnp.array, list])
+def test_lengths_may_be_constants_of_a_compiled_function(kind):
+    lengths = kind([3, 5])
+
+    @jax.jit
+    def run(params):
+        return unroll_(CELL, params, XS, lengths=lengths)
+
+    assert bits(run(PARAMS)) == bits(unroll_(CELL, PARAMS, XS, lengths=[3, 5]))
+    beyond = kind([3, 6])
+    with pytest.raises(ValueError, match="0 … 5"):
+        jax.jit(lambda params: unroll_(CELL, params, XS, lengths=beyond))(PARAMS)
+
+
+def test_small_integers_count_long_sequences():
+    xs = random((1, 300, D)).astype(jnp.float32)
+    ys, _ = unroll_(CELL, PARAMS, xs, lengths=np.array([200], np.uint8))
+    assert np.asarray(ys[0, 199]).all()
+    assert not np.asarray(ys[0, 200:]).any()
+
+
+def test_params_of_another_cell_are_refused():
+    others = gru(4).init_params(jax.random.key(0), D)
+    for cell, params in ((CELL, others), (gru(4), PARAMS), (rnn(4), PARAMS)):
+        with pytest.raises((TypeError, ValueError), match=rf"{type(params).__name__}"):
+            unroll_(cell, params, XS)
+
+
+def test_params_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"7.*4|4.*7"):
+        unroll_(lstm(7), PARAMS, XS)
+
+
+def test_mixed_dtypes_are_refused_by_name():
+    half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), PARAMS)
+    with jax.numpy_dtype_promotion("standard"), pytest.raises(TypeError, match=r"xs.*float32"):
+        unroll_(CELL, half, XS)
+
+
+def test_bad_layers():
+    with pytest.raises(ValueError, match="merge 'cat'; did you mean 'concat'"):
+        bidirectional(lstm(4), merge="cat")
+    with pytest.raises(ValueError, match=r"merge='sum'.*\(4, 3\)"):
+        bidirectional(lstm(4), lstm(3), merge="sum")
+    with pytest.raises(ValueError, match="at least one layer"):
+        stack([])
+    for rate in (1.0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match=rf"dropout.*got {rate}"):
+            stack([lstm(4)], dropout=rate)
+    for wrong in ("lstm", lstm, None, 3):
+        with pytest.raises(TypeError, match=f"a cell or a layer, got {type(wrong).__name__}"):
+            layer(wrong)
+    with pytest.raises(ValueError, match="cell 'bi-lsmt'; did you mean 'bi-lstm'"):
+        layers.by_name("bi-lsmt", 4, InitScheme())
+
+
+LAYERED = {
+    "one state too few": (lambda p, s: {"params": p, "initial_state": s[:1]}, "initial_state"),
+    "one state alone": (lambda p, s: {"params": p, "initial_state": s[1]}, "initial_state"),
+    "no pair": (
+        lambda p, s: {"params": p, "initial_state": (cells.HiddenState(PAIR), s[1])},
+        "initial_state",
+    ),
+    "one level too few": (lambda p, s: {"params": p[:1]}, "params"),
+}
+
+
+@pytest.mark.parametrize("what", LAYERED)
+def test_states_and_params_of_other_layers_are_refused(what):
+    net = stack([bidirectional(gru(4)), lstm(4)])
+    params = net.init(jax.random.key(0), D)
+    options, name = LAYERED[what]
+    options = options(params, net.initial_state(params, (2,)))
+    with pytest.raises((TypeError, ValueError), match=name):
+        net.apply(options.pop("params"), XS, **options)
+
+
+# ---- compilation and export --------------------------------------------------------------------
+
+
+def counting():
+    """An activation that counts how often it is traced."""
+
+    def activation(a):
+        activation.traces += 1
+        return jnp.tanh(a)
+
+    activation.traces = 0
+    return activation
+
+
+def test_equal_cells_compile_once():
+    activation = counting()
+    for seed, scheme in enumerate(["orthogonal", "identity", "normal(std=0.3)"]):
+        cell = rnn(4, activation, init=InitScheme(w_h=scheme))  # another init, one program
+        params = cell.init_params(jax.random.key(seed), D)
+        unroll_(cell, params, random((2, 6, D), seed).astype(jnp.float32))
+    first = activation.traces
+    unroll_(cell, params, jnp.ones((2, 6, D)), lengths=[1, 2])
+    assert activation.traces > first
+    unroll_(cell, params, jnp.ones((2, 7, D)), lengths=[1, 2])
+    masked = activation.traces
+    unroll_(cell, params, jnp.zeros((2, 7, D)), lengths=[7, 0])
+    assert activation.traces == masked
+    once = counting()
+    cell = rnn(4, once)
+    unroll_(cell, cell.init_params(jax.random.key(0), D), jnp.ones((2, 6, D)))
+    assert first == once.traces, "two more equal cells were traced again"
+
+
+def test_layers_are_static_arguments():
+    traces = []
+
+    def apply(net, params, xs):
+        traces.append(net)
+        return net.apply(params, xs)[0]
+
+    compiled = jax.jit(apply, static_argnames="net")
+    for seed in range(3):
+        net = stack([bidirectional(lstm(3)), gru(4)])
+        params = net.init(jax.random.key(seed), D)
+        compiled(net, params, jnp.ones((2, 6, D)))
+    assert len(traces) == 1
+
+
+def test_jit_agrees_with_eager():
+    net = bidirectional(lstm(4))
+    params, start = draw(net, 2)
+    xs, lengths = random((2, 6, D)).astype(jnp.float32), jnp.array([6, 2])
+    eager = net.apply(params, xs, lengths=lengths, initial_state=start)
+    jitted = jax.jit(lambda *a: net.apply(a[0], a[1], lengths=a[2], initial_state=a[3]))(
+        params, xs, lengths, start
+    )
+    for a, b in zip(jax.tree.leaves(jitted), jax.tree.leaves(eager), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
+def test_vmap_over_members_agrees_with_each():
+    net = layer(gru(4))
+    members = [draw(net, 2, seed=seed)[0] for seed in range(3)]
+    xs, lengths = random((2, 6, D)).astype(jnp.float32), np.array([6, 2])
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    together, _ = jax.vmap(lambda p: net.apply(p, xs, lengths=lengths))(stacked)
+    for member, ys in zip(members, together, strict=True):
+        np.testing.assert_allclose(ys, net.apply(member, xs, lengths=lengths)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("gradient", [False, True], ids=["apply", "gradient"])
+def test_exports_for_tpu(gradient):
+    net = bidirectional(lstm(4))
+    params = net.init(jax.random.key(0), D)
+
+    def apply(params, xs, lengths):
+        return net.apply(params, xs, lengths=lengths)
+
+    def loss(params, xs, lengths):
+        return apply(params, xs, lengths)[0].sum()
+
+    fn = jax.grad(loss, argnums=(0, 1)) if gradient else apply
+    exported = jax.export.export(jax.jit(fn), platforms=["tpu"])(
+        params, jnp.ones((2, 6, D)), jnp.array([6, 2])
+    )
+    assert exported.platforms == ("tpu",)
+    assert "stablehlo.while" in exported.mlir_module()

@@ -1,0 +1,62 @@
+"""overlay: learning curves of several runs on one grid."""
+
+import numpy as np
+
+from rnnlab.plotting import run_curves
+from rnnlab.results.table import Member, Table
+
+
+def member(index, *records):
+    return Member(index, {}, {}, 0.0, {}, tuple({"train_loss": 1.0, **r} for r in records))
+
+
+def run_of(*members):
+    return Table([member(i, *records) for i, records in enumerate(members)])
+
+
+A = run_of(
+    [{"step": 10, "loss": 4.0, "error": 0.5}, {"step": 20, "loss": 2.0, "error": 0.25}],
+    [{"step": 15, "loss": 3.0, "error": 0.75}, {"step": 30, "loss": float("nan"), "error": 1.0}],
+)
+B = run_of([{"step": 10, "loss": 1.0, "norms": [1.0]}])
+OTHER = Table([Member(0, {}, {}, 0.0, {}, ({"step": 10, "sides": "ours", "ms": 3.0},))])
+
+
+def test_members_on_one_grid():
+    steps, values = run_curves.curves_of(A, "loss")
+    nan = np.nan
+    assert steps.tolist() == [10, 15, 20, 30]
+    np.testing.assert_array_equal(values, [[4, 4, 2, 2], [nan, 3, 3, nan]])
+    assert run_curves.curves_of(B, "error")[0].size == 0
+
+
+def test_a_grid_begins_where_half_the_members_do():
+    late = run_of(
+        [{"step": 1, "loss": 1e17}], *[[{"step": 10, "loss": 1.0}, {"step": 20, "loss": 2.0}]] * 3
+    )
+    steps, values = run_curves.curves_of(late, "loss")
+    assert steps.tolist() == [10, 20]
+    assert values.tolist() == [[1e17, 1e17], *[[1.0, 2.0]] * 3]
+
+
+def test_metrics_that_runs_share():
+    assert run_curves.metrics_of({"a": A, "b": B}) == ["loss", "train_loss"]
+    assert run_curves.metrics_of({"a": A, "again": A}) == ["loss", "train_loss", "error"]
+    assert run_curves.metrics_of({"a": A, "other": OTHER}) == []
+
+
+def test_a_line_a_run():
+    figure = run_curves.draw({"a": A, "b": B, "other": OTHER})
+    first, second = figure.axes
+    assert [ax.get_title(loc="left") for ax in (first, second)] == ["test loss", "training loss"]
+    assert [text.get_text() for text in first.texts] == ["a", "b"]
+    assert first.lines[0].get_xdata().tolist() == [10, 15, 20, 30]
+    assert run_curves.draw({"a": A, "other": OTHER}) is None
+
+
+def test_powers_of_ten_where_values_lie_far_apart():
+    wide = run_of([{"step": 10, "loss": 1000.0}, {"step": 20, "loss": 1.0}])
+    first, second = run_curves.draw({"a": wide, "b": B}).axes
+    assert first.get_title(loc="left") == "log10 of test loss"
+    assert first.lines[0].get_ydata().tolist() == [3.0, 0.0]
+    assert second.get_title(loc="left") == "training loss"

@@ -1,0 +1,103 @@
+"""Claims, their verdicts and the table of them."""
+
+import numpy as np
+import pytest
+
+from rnnlab.core.errors import Undecided
+from rnnlab.results.claims import Claim, Verdict, decide, format_table, summary
+from rnnlab.results.table import Table
+
+
+def claim(answer=(True, "0.5"), expected="holds", **more) -> Claim:
+    def check():
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return Claim("norms stay", "notes 16", "ratio above 0.1", expected, check, **more)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"statement": ""},
+        {"source": " "},
+        {"threshold": None},
+        {"expected": "hold"},
+        {"check": "holds"},
+        {"expected": "refuted", "closed_form": True},
+    ],
+)
+def test_a_claim_says_everything_beforehand(change):
+    parts = {
+        "statement": "s",
+        "source": "s",
+        "threshold": "t",
+        "expected": "holds",
+        "check": lambda: (True, ""),
+    }
+    Claim(**parts)
+    with pytest.raises(ValueError, match=r"claim|needs a"):
+        Claim(**(parts | change))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "verdict", "as_expected"),
+    [
+        ((True, "m"), "holds", "holds", True),
+        ((True, "m"), "refuted", "holds", False),
+        ((False, "m"), "refuted", "refuted", True),
+        ((np.bool_(False), "m"), "holds", "refuted", False),
+        ((np.bool_(True), "m"), "holds", "holds", True),
+        (Undecided("m"), "holds", "undecided", True),
+        (Undecided("m"), "refuted", "undecided", True),
+    ],
+)
+def test_decide(answer, expected, verdict, as_expected):
+    (decided,) = decide([claim(answer, expected)])
+    assert decided == Verdict(
+        "norms stay", "notes 16", "ratio above 0.1", expected, verdict, "m", False, as_expected
+    )
+
+
+def test_a_claim_on_members_that_were_not_run_is_undecided():
+    check = Claim("s", "s", "t", "holds", lambda: (Table([]).stack("norm").min() > 0, ""))
+    assert decide([check])[0].verdict == "undecided"
+
+
+@pytest.mark.parametrize("answer", [True, (1, "m"), (True, 0.5), (True,), None])
+def test_a_check_must_return_a_verdict_in_words(answer):
+    with pytest.raises(TypeError, match="a check returns") as info:
+        decide([claim(answer)])
+    assert "norms stay" in info.value.__notes__[0]
+
+
+def test_other_errors_propagate():
+    with pytest.raises(ZeroDivisionError):
+        decide([claim(ZeroDivisionError())])
+
+
+def test_the_summary_counts():
+    answers = [(True, "")] * 10 + [(False, "")] * 2
+    expected = ["holds"] * 10 + ["refuted"] * 2
+    twelve = decide(claim(a, e) for a, e in zip(answers, expected, strict=True))
+    assert summary(twelve) == "12 claims: 10 hold, 2 refuted, 0 undecided; none unexpected"
+    one = decide([claim(expected="refuted")])
+    assert summary(one) == "1 claim: 1 holds, 0 refuted, 0 undecided; 1 unexpected"
+
+
+def test_the_table_wraps_and_shows_what_is_unexpected():
+    long = "an adjoint of more than a hundred steps " * 5
+    verdicts = decide([claim((False, long), closed_form=True), claim((True, "0.75"))])
+    text = format_table(verdicts, width=60)
+    assert max(map(len, text.splitlines())) <= 60
+    first, second = text.split("holds: norms stay")
+    assert "refuted, UNEXPECTED: norms stay" in first
+    assert "expected  holds (closed form)" in first
+    assert "holds if  ratio above 0.1" in first
+    assert " ".join(first.split()).count("an adjoint of more than a hundred steps") == 5
+    assert "UNEXPECTED" not in second
+    assert "measured  0.75" in second
+    assert "source    notes 16" in second
+    assert text.endswith("\n2 claims: 1 holds, 1 refuted, 0 undecided; 1 unexpected")
+    assert format_table([]) == "0 claims: 0 hold, 0 refuted, 0 undecided; none unexpected"

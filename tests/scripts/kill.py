@@ -1,0 +1,201 @@
+"""A training run that is killed at random moments, over and over, and ends as if it had not been.
+
+    python tests/scripts/kill.py --kills=20
+
+Runs a small sweep undisturbed, on one CPU device and on two, then again with kill -9 at random
+moments, the same command given after each, until there have been as many kills as asked for;
+compares what is left, to the last bit. test_kills.py does the same with a few kills.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rnnlab.core import json_files, run_files
+
+SOURCE = '''
+"""A sweep to be killed: one member diverges, the others go to the end."""
+
+from ml_collections import ConfigDict
+
+from rnnlab import training
+from rnnlab.training import runner
+from rnnlab import InitScheme
+
+run = runner.run
+
+
+def get_config(arg=None):
+    return ConfigDict(
+        {
+            "seed": 0,
+            "task": {"name": "copy_memory", "delay": 4, "solved_at": 1.0},
+            "cell": {"name": "gru", "hidden_size": 5, "layers": 1},
+            "init": InitScheme.config(),
+            "training": training.config(
+                steps=600, eval_every=30, window=8, batch_size=4, eval_batch_size=8,
+                optimizer="adam", clip_norm=1.0,
+            ),
+            "probes": {"at": (0, 300)},
+            "run": runner.config(checkpoint_seconds=0.01, cells=2 if arg == "two" else 1),
+        }
+    ).lock()
+
+
+def get_sweep(config):
+    return [
+        {
+            "cell.name": ("gru", "rnn-tanh")[: config.run.cells],
+            "training.learning_rate": (1e-3, 1e-2),
+            "seed": (0, 1),
+        },
+        {"training.learning_rate": (3e38,), "seed": (7,)},
+    ]
+
+
+def figures(table):
+    return {}
+
+
+def claims(table):
+    return []
+'''
+
+
+def write_experiment(folder: Path) -> None:
+    """experiments/tiny.py in the folder; tiny.py:two has two groups of members."""
+    (folder / "experiments").mkdir(parents=True)
+    (folder / "experiments/tiny.py").write_text(SOURCE)
+
+
+def command(out: Path | str, arg: str = "") -> list[str]:
+    """The command that begins the run in ``out``, and goes on with it."""
+    config = f"--config=experiments/tiny.py{arg and ':' + arg}"
+    return [sys.executable, "-m", "rnnlab", "run", config, f"--workdir={out}"]
+
+
+def environment(folder: Path, devices: int) -> dict[str, str]:
+    """For a command on so many CPU devices, which shares with the others what it compiles."""
+    return {
+        **os.environ,
+        "JAX_NUM_CPU_DEVICES": str(devices),
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+def begin(folder: Path, out: Path | str, arg: str = "", devices: int = 2) -> subprocess.Popen[str]:
+    """The command under way in ``folder``."""
+    return subprocess.Popen(
+        command(out, arg), cwd=folder, env=environment(folder, devices), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Wait for the command to succeed; what it said on stderr."""
+    _, said = process.communicate()
+    if process.returncode:
+        raise AssertionError(f"exit status {process.returncode}: {said}")
+    return said
+
+
+def left_by(out: Path) -> dict[int, Any]:
+    """What a finished run holds of each member, times left out: results, metrics, parameters.
+
+    Raises:
+        AssertionError: a member twice, or remains of checkpoints.
+    """
+    lines = json_files.read_jsonl(out / run_files.MEMBERS)
+    found = {}
+    for line in lines:
+        index, result = line["member"], line["result"]
+        del result["ms_per_step"]
+        params = (out / "params" / f"{index}.npz").read_bytes()
+        found[index] = {"overrides": line["overrides"], "result": result, "params": params}
+        found[index]["metrics"] = []
+    for record in json_files.read_jsonl(out / run_files.METRICS):
+        found[record.pop("member")]["metrics"].append(record)
+    wanted = json.loads((out / run_files.CONFIG).read_text())["members"]
+    assert sorted(line["member"] for line in lines) == list(range(wanted)), lines
+    assert not (out / "checkpoints").exists()
+    return found
+
+
+def _looked(out: Path) -> Any:
+    """What changes as soon as members train."""
+    path = out / run_files.METRICS
+    return (path.stat().st_mtime_ns, path.stat().st_size) if path.exists() else None
+
+
+def under_way(process: subprocess.Popen[str], out: Path) -> bool:
+    """Wait until members train; false where the command ends before."""
+    before = _looked(out)
+    while _looked(out) == before:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def killed(folder: Path, out: Path, kills: int, seed: int, arg: str = "") -> tuple[int, list[str]]:
+    """The run, with at most so many kills: (kills it took, what was said in the end).
+
+    Three in four come while members train, within a second or so of the first that is seen of it;
+    the others anywhere from the start of the process on.
+    """
+    rng, made, finished = random.Random(seed), 0, set[int]()
+    while made < kills:
+        process = begin(folder, out, arg, devices=1 + made % 2)
+        started = time.monotonic()
+        if rng.random() < 0.75:
+            if under_way(process, out):
+                time.sleep(rng.uniform(0, 1.2))
+        else:
+            time.sleep(rng.uniform(0, 6))
+        if process.poll() is not None:
+            return made, finish(process).splitlines()
+        process.kill()
+        process.communicate()
+        made += 1
+        now = {line["member"] for line in json_files.read_jsonl(out / run_files.MEMBERS)}
+        assert finished <= now, f"members {finished - now} are lost"
+        finished = now
+        print(f"kill {made}, {time.monotonic() - started:.1f} s in: {len(now)} members finished")
+    return made, finish(begin(folder, out, arg)).splitlines()
+
+
+def main() -> None:
+    """Kill, go on, compare; as often as asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_experiment(folder)
+        for devices in (1, 2):
+            finish(begin(folder, folder / f"whole-{devices}", "two", devices))
+        whole, made, runs = left_by(folder / "whole-1"), 0, 0
+        assert left_by(folder / "whole-2") == whole, "two devices give other bits than one"
+        while made < options.kills:
+            out = folder / f"killed-{runs}"
+            took, said = killed(folder, out, options.kills - made, options.seed + runs, "two")
+            made, runs = made + took, runs + 1
+            assert left_by(out) == whole, f"run {runs} ended otherwise"
+            passed_over = sum("cannot be read" in line for line in said)
+            print(f"run {runs}: {took} kills, ends as the undisturbed one", end="")
+            print(f"; {passed_over} checkpoints passed over" if passed_over else "")
+    print(f"{made} kills in {runs} runs of {len(whole)} members: nothing lost, nothing twice")
+
+
+if __name__ == "__main__":
+    main()

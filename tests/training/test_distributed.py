@@ -1,0 +1,142 @@
+"""One run in two processes: the same bits as in one, killed and interrupted on the way."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import numpy as np
+import pytest
+
+from rnnlab import cli
+from rnnlab.core import json_files, run_files
+from rnnlab.core.errors import UserError
+from rnnlab.training import distributed
+from tests.helpers import swept
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def start(file, run_dir, others=()):
+    """Two processes of a device each; the second has no run directory."""
+    port, env = free_port(), os.environ | {"JAX_NUM_CPU_DEVICES": "1"}
+    found = []
+    for process_id, folder in enumerate((run_dir, run_dir.with_name("nowhere"))):
+        flags = [
+            f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={process_id}",
+            *(others if process_id else ()),
+        ]  # fmt: skip
+        found.append(
+            subprocess.Popen(
+                swept.command(file, folder, *flags),
+                env=env,
+                text=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        )
+    return found
+
+
+def end(processes):
+    """[(exit status, what it said)] of the processes."""
+    said = [process.communicate(timeout=150)[1] for process in processes]
+    return [(process.returncode, words) for process, words in zip(processes, said, strict=True)]
+
+
+def test_killed_and_interrupted_two_processes_find_what_one_finds(tmp_path):
+    file = swept.write(tmp_path / "three.py", steps=1500)
+    there, here = tmp_path / "there", tmp_path / "here"
+
+    processes = start(file, there)
+    swept.wait(lambda: swept.batches(there), processes[0])
+    processes[1].kill()
+    (status, said), _ = end(processes)
+    assert status == 2
+    assert said.splitlines()[-1] == (
+        "rnnlab: another process of this run was lost; what is finished is kept: give every "
+        "process its command again"
+    )
+
+    processes = start(file, there)
+    lines = len(json_files.read_jsonl(there / run_files.METRICS))
+    swept.wait(lambda: len(json_files.read_jsonl(there / run_files.METRICS)) > lines + 4, processes[0])
+    processes[1].send_signal(signal.SIGTERM)
+    (status, said), (other_status, other_said) = end(processes)
+    assert (status, other_status) == (130, 143), said + other_said
+    assert swept.batches(there)
+
+    (status, said), (other_status, other_said) = end(start(file, there))
+    assert (status, other_status) == (0, 0), said + other_said
+    assert not (tmp_path / "nowhere").exists()
+
+    assert cli.main(swept.command(file, here)[3:]) == 0  # one process of two devices
+    one = json.loads((here / run_files.CONFIG).read_text())["environment"]["devices"]
+    two = json.loads((there / run_files.CONFIG).read_text())["environment"]["devices"]
+    assert one == two == 2
+    assert swept.outcome_of(there) == swept.outcome_of(here)
+    assert len(swept.outcome_of(there)[2]) == 6
+
+
+def test_two_processes_with_two_configs_are_refused(tmp_path):
+    file = swept.write(tmp_path / "three.py")
+    found = end(start(file, tmp_path / "run", ["--config.training.batch_size=9"]))
+    for status, said in found:
+        assert status == 2
+        assert "the processes of a run must be given the same command" in said
+        assert "Traceback" not in said
+
+
+def test_one_process_needs_no_other():
+    assert distributed.alone()
+    assert distributed.leads()
+    assert distributed.exchange({"a": 1}) == [{"a": 1}]
+    assert distributed.agree("x") == "x"
+    tree = {"W": np.ones(3)}
+    assert distributed.agree_tree(tree) is tree
+    assert distributed.gather(tree)["W"].tolist() == [1, 1, 1]
+    distributed.leave(1)  # which would end the tests, if there were others
+
+
+def test_a_process_that_cannot_join(monkeypatch):
+    monkeypatch.setattr(distributed, "_SECONDS_TO_MEET", 0.1)
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(UserError, match=f"process 0 does not answer at {address}: .*refused"):
+        distributed.initialize(address, 2, 1)
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"process 0 cannot listen on port {port}: "):
+            distributed.initialize(f"127.0.0.1:{port}", 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--num_processes=2"], "--num_processes and --process_id need --coordinator=HOST:PORT"),
+        (["--coordinator=a:1"], "--coordinator=HOST:PORT needs --num_processes and --process_id"),
+        (
+            ["--coordinator=a:1", "--num_processes=2", "--process_id=2"],
+            "--process_id must lie in 0 … 1, for --num_processes is 2; got 2",
+        ),
+        (
+            ["--coordinator=a", "--num_processes=2", "--process_id=1"],
+            "--coordinator must be HOST:PORT or auto, got 'a'",
+        ),
+        (["--coordinator=auto"], "--coordinator=auto: cannot join other processes: "),
+        (["--coordinator=a:1", "--launcher=ray"], "--coordinator and --launcher=ray exclude each"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags, message, tmp_path, capsys):
+    file = swept.write(tmp_path / "three.py")
+    assert cli.main(swept.command(file, tmp_path / "run", *flags)[3:]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,213 @@
+"""A training run from the command line, and what may happen to it: the same bits in the end.
+
+Each command is a process of its own: the same on one device and two, after kill -9, SIGTERM and a
+full disk. RNNLAB_KILLS sets the number of kills.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from rnnlab import cli
+from rnnlab.core import json_files, run_files
+from tests.scripts import kill as kill_script
+
+KILLS = int(os.environ.get("RNNLAB_KILLS", "3"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the experiment lies, and what its runs compile."""
+    folder = tmp_path_factory.mktemp("kills")
+    kill_script.write_experiment(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """What the run leaves that nothing disturbs, on two devices."""
+    kill_script.finish(kill_script.begin(folder, "whole"))
+    return kill_script.left_by(folder / "whole")
+
+
+def test_what_the_undisturbed_run_leaves(whole):
+    assert [whole[i]["result"]["status"] for i in range(5)] == ["finished"] * 4 + ["diverged"]
+    assert len({whole[i]["result"]["sha256"] for i in whole}) == 5
+    for index, member in whole.items():
+        steps = [r["step"] for r in member["metrics"] if "train_loss" in r]
+        probes = [r["step"] for r in member["metrics"] if "adjoint_h" in r]
+        assert len(steps) + len(probes) == len(member["metrics"])
+        assert probes == ([0] if index == 4 else [0, 300])
+        assert steps == (steps[:1] if index == 4 else list(range(30, 601, 30)))
+
+
+def test_one_device_gives_the_bits_of_two(folder, whole):
+    kill_script.finish(kill_script.begin(folder, "one", devices=1))
+    assert kill_script.left_by(folder / "one") == whole
+
+
+def test_killed_at_random_moments_it_ends_the_same(folder, whole):
+    made = runs = 0
+    while made < KILLS:
+        out = folder / f"killed-{runs}"
+        took, _ = kill_script.killed(folder, out, KILLS - made, seed=runs)
+        assert kill_script.left_by(out) == whole
+        made, runs = made + took, runs + 1
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(folder, whole):
+    out = folder / "terminated"
+    process = kill_script.begin(folder, out)
+    assert kill_script.under_way(process, out)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+    assert process.returncode == 143
+    last = said.splitlines()[-1]
+    assert last.startswith("rnnlab: interrupted; finished members are kept, go on with: rnnlab run")
+    told = len(json_files.read_jsonl(out / run_files.METRICS))
+    saved = sorted(out.glob("checkpoints/*/*/rnnlab.json"))
+    assert saved
+    kill_script.finish(kill_script.begin(folder, out))
+    assert kill_script.left_by(out) == whole
+    assert told < sum(len(member["metrics"]) for member in whole.values())
+
+
+def _has_namespaces() -> bool:
+    done = subprocess.run(["unshare", "-r", "-m", "mount", "-t", "tmpfs", "none", "/mnt"])
+    return done.returncode == 0
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or not _has_namespaces(), reason="no disk of one's own to fill"
+)
+def test_a_disk_that_fills_up_costs_nothing(folder, whole):
+    """On a disk of 3 MB, which something else fills while members train."""
+    disk, kept = folder / "disk", folder / "kept"
+    disk.mkdir()
+    run = f"{shlex.join(kill_script.command(disk / 'run'))} >out 2>err"
+    script = f"""
+        mount -t tmpfs -o size=3m none {disk}
+        {run} & pid=$!
+        until ls {disk}/run/checkpoints/*/1 >/dev/null 2>&1; do sleep 0.01; done
+        dd if=/dev/zero of={disk}/ballast bs=4k 2>/dev/null
+        wait $pid; echo $?; cat err; wc -l < {disk}/run/metrics.jsonl
+        rm {disk}/ballast
+        {run}; echo $?
+        cp -r {disk}/run {kept}
+    """
+    done = subprocess.run(
+        ["unshare", "-r", "-m", "sh", "-c", script], cwd=folder, capture_output=True, text=True,
+        env=kill_script.environment(folder, 2), timeout=300,
+    )  # fmt: skip
+    status, *said, lines, again = done.stdout.splitlines()
+    assert (status, again) == ("1", "0"), done
+    assert said[-1].startswith("rnnlab: no space left on the disk; what is finished is kept: free")
+    assert len(said) == 2, said  # the other is how the run began
+    assert 0 < int(lines) < sum(len(member["metrics"]) for member in whole.values())
+    assert kill_script.left_by(kept) == whole
+
+
+SAVES = """
+import pathlib, sys
+import numpy as np
+from rnnlab import Checkpoints
+disk = pathlib.Path(sys.argv[1])
+kept, tree = Checkpoints(disk / "kept", "a"), {f"w{i}": np.random.randn(12, 200) for i in range(60)}
+kept.save(tree, {})
+(disk / "ballast").write_bytes(bytes(800_000))
+for _ in range(10):
+    try:
+        kept.save(tree, {})
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or not _has_namespaces(), reason="no disk of one's own to fill"
+)
+def test_a_save_that_finds_no_room_says_so_once(folder):
+    """orbax and tensorstore write the arrays in threads of their own: none repeats the error."""
+    disk = folder / "small"
+    disk.mkdir()
+    script = f'mount -t tmpfs -o size=2m none {disk} && exec "$0" -c "$1" {disk}'
+    done = subprocess.run(
+        ["unshare", "-r", "-m", "sh", "-c", script, sys.executable, SAVES], capture_output=True,
+        text=True, env=kill_script.environment(folder, 2), timeout=300,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["No space left on device"] * 10, done
+    assert "Traceback" not in done.stderr
+    assert "RESOURCE_EXHAUSTED" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--config.training.optimizer=adm"], "training.optimizer 'adm'; did you mean 'adam'"),
+        (["--config.training.steps=601"], "training.steps must be a multiple of eval_every=30"),
+        (["--config.training.window=7"], "training.window must divide the sequence's 24 steps"),
+        (["--config.training.clip_norm=-1.0"], "training.clip_norm must not be negative"),
+        (["--sweep.training.learning_rate=0.1,-0.1"], "training.learning_rate must not be negat"),
+        (["--config.training.batch_size=0"], "training.batch_size must be at least 1, got 0"),
+        (["--config.probes.at=(0,31)"], "probes.at must hold multiples of eval_every=30"),
+        (["--config.run.mapping=map"], "run.mapping must be one of auto, lax_map, vmap"),
+        (["--config.run.keep=0"], "run.keep must be at least 1, got 0"),
+        (["--config.task.name=copy"], "unknown task 'copy'"),
+        (["--config.task.dely=3"], "unknown config key 'task.dely'; did you mean 'task.delay'"),
+        (["--config.task.delay=0"], "delay must be a whole number of at least 1, got 0"),
+        (["--config.init.w_h=orthogonl"], "did you mean 'orthogonal'"),
+        (["--sweep.cell.name=lsmt"], "did you mean 'lstm'"),
+        (["--config.cell.layers=0"], "cell.layers must be at least 1, got 0"),
+        (["--sweep.training.learnin_rate=1"], "did you mean 'training.learning_rate'"),
+    ],
+)
+def test_each_config_error_is_one_line_that_names_the_key(
+    changes, message, folder, monkeypatch, capsys
+):
+    monkeypatch.chdir(folder)
+    args = ["run", "--config=experiments/tiny.py", "--workdir=refused", *changes]
+    assert cli.main(args) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (folder / "refused").exists()
+
+
+def test_data_that_are_missing_are_one_line(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    source = kill_script.SOURCE.replace(
+        '{"name": "copy_memory", "delay": 4, "solved_at": 1.0}',
+        '{"name": "forecasting", "source": "csv", "path": "nowhere.csv", "window": 24}',
+    )
+    (folder / "experiments/table.py").write_text(source)
+    assert cli.main(["run", "--config=experiments/table.py", "--workdir=refused"]) == 2
+    said = capsys.readouterr().err
+    assert "task.path: no file 'nowhere.csv'" in said
+    assert said.count("\n") == 1
+    assert not (folder / "refused").exists()
+
+
+def test_a_checkpoint_of_another_version_is_one_line_and_stays(folder, whole):
+    """The run is begun, stopped, its checkpoint is rewritten as a later rnnlab's; nothing goes."""
+    out = folder / "version"
+    shutil.copytree(folder / "whole", out)
+    (out / "report.html").unlink()
+    lines = (out / "members.jsonl").read_text().splitlines(keepends=True)
+    (out / "members.jsonl").write_text("".join(lines[:2]))
+    meta = out / "checkpoints/members-0-to-4/3/rnnlab.json"
+    meta.parent.mkdir(parents=True)
+    meta.write_text(json.dumps({"version": 99, "identity": "?"}))
+    process = kill_script.begin(folder, out)
+    _, said = process.communicate()
+    assert process.returncode == 2
+    assert "checkpoints/members-0-to-4/3 is a checkpoint of version 99" in said.splitlines()[-1]
+    assert len(said.splitlines()) == 2
+    assert meta.exists()
+    assert (out / "members.jsonl").read_text() == "".join(lines[:2])
+    assert (out / "metrics.jsonl").read_bytes() == (folder / "whole/metrics.jsonl").read_bytes()

@@ -1,0 +1,214 @@
+"""rnnlab predict: trained members asked through the command line, against the models themselves."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnnlab
+from rnnlab import cli
+from rnnlab.core.errors import UserError
+from rnnlab.lab.load import load_experiment
+from rnnlab.nn import layers
+from rnnlab.nn.initializers import InitScheme
+from rnnlab.results import table
+from rnnlab.results.table import Member, Table
+from rnnlab.tasks.adding import Adding
+from rnnlab.tasks.forecasting import Forecasting, mackey_glass
+from rnnlab.tasks.model import model_for_task
+from rnnlab.tasks.tagging import Tagging
+from rnnlab.training import params as outcome
+from rnnlab.training import predict
+
+FILE = '''"""Trains what the tests ask."""
+import ml_collections
+from rnnlab import training
+from rnnlab.nn import layers
+from rnnlab.training import runner
+from rnnlab import InitScheme
+REPRODUCE = False
+TASKS = {tasks}
+def get_config(arg=None):
+    return ml_collections.ConfigDict({{
+        "seed": 0,
+        "task": TASKS[arg or "tagging"],
+        "cell": layers.config("rnn-tanh", 8),
+        "init": InitScheme.config(),
+        "training": training.config(steps=40, eval_every=20, batch_size=4, eval_batch_size=4,
+                                    learning_rate=0.05, stop_when_solved=False),
+        "run": runner.config(),
+    }})
+def get_sweep(config):
+    return {{"cell.name": ("rnn-tanh", "bi-rnn-tanh"), "seed": (0,)}}
+run = runner.run
+def figures(table):
+    return {{}}
+def claims(table):
+    return []
+'''
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """{task: run directory}: a tagger of a CoNLL file, a character model of a text."""
+    folder = tmp_path_factory.mktemp("predict")
+    sentence = (
+        "ann B-PER\nlee I-PER\nsaw O\nrome B-LOC\n\nrome B-LOC\nsaw O\nann B-PER\nlee I-PER\n\n"
+    )
+    (folder / "a.conll").write_text(sentence * 4)
+    (folder / "b.txt").write_text("the cat sat on the mat. " * 40)
+    tasks = {
+        "tagging": {
+            "name": "tagging", "path": str(folder / "a.conll"), "max_length": 4,
+            "test_path": str(folder / "a.conll"), "embedding_size": 4, "crf": False,
+        },
+        "characters": {"name": "characters", "path": str(folder / "b.txt"), "batch_size": 4},
+    }  # fmt: skip
+    file = folder / "asked.py"
+    file.write_text(FILE.format(tasks=tasks))
+    found = {}
+    for name in tasks:
+        axes = {"cell.name": ("rnn-tanh",)} if name != "tagging" else None
+        found[name] = folder / name
+        loaded = load_experiment(f"{file}:{name}")
+        rnnlab.run(loaded, sweep=axes, workdir=found[name], progress=False)
+    return found
+
+
+def asked(capsys, *args):
+    """(exit status, what was printed, what was said on stderr)."""
+    status = cli.main(["predict", *map(str, args)])
+    return status, *capsys.readouterr()
+
+
+def test_a_tagger_names_entities(runs, capsys, tmp_path):
+    status, said, _ = asked(capsys, runs["tagging"], "--member=1", "--text=ann lee saw rome")
+    assert (status, said) == (0, "[ann lee PER] saw [rome LOC]\n")
+    texts = tmp_path / "texts"
+    texts.write_text("rome saw ann lee\n\nsaw\n")
+    _, said, _ = asked(capsys, runs["tagging"], f"--file={texts}")
+    assert said == "[rome LOC] saw [ann lee PER]\nsaw\n"
+
+
+def test_one_way_streams_and_both_ways_are_refused(runs, capsys):
+    text = "--text=rome saw"
+    status, said, _ = asked(capsys, runs["tagging"], "--member=0", "--stream", text)
+    assert (status, said) == (0, "rome\tB-LOC\nsaw\tO\n")
+    status, said, error = asked(capsys, runs["tagging"], "--member=1", "--stream", text)
+    assert (status, said) == (2, "")
+    assert "can't run in real time: its backward half starts at the end" in error
+
+
+def test_a_stream_says_what_the_whole_pass_says(runs):
+    found = predict.load(runs["characters"])
+    text = "the cat sat"
+    ids = found.task.encode(list(text))
+    outputs, _ = found.model.apply(found.params, jnp.asarray(ids)[None])
+    expected = [found.task.alphabet[int(k)] for k in outputs[0].argmax(-1)]
+    assert list(predict.streamed(found, text)) == list(zip(text, expected, strict=True))
+    p = np.asarray(jax.nn.log_softmax(outputs[0]))[np.arange(10), ids[1:]]
+    assert predict.answers(found, [text]) == [f"{-p.mean() / np.log(2):.2f} bits a character"]
+    # in one batch with a longer one: padding never matters
+    assert predict.answers(found, [text, 3 * text])[0] == predict.answers(found, [text])[0]
+
+
+def test_a_language_model_goes_on(runs, capsys):
+    _, said, _ = asked(capsys, runs["characters"], "--text=the cat", "--steps=9", "--temperature=0")
+    found = predict.load(runs["characters"])
+    text = "the cat"
+    for _ in range(9):  # a loop of whole passes
+        outputs, _ = found.model.apply(found.params, jnp.asarray(found.task.encode(text))[None])
+        text += found.task.alphabet[int(outputs[0, -1].argmax())]
+    assert said == text + "\n"
+    drawn = {predict.written(found, "the", 20, seed=seed) for seed in (0, 1, 2)}
+    assert len(drawn) > 1
+    _, one, _ = asked(capsys, runs["characters"], "--text=the cat", "--steps=9", "--top_k=1",
+                      "--temperature=50")  # fmt: skip
+    assert one == said
+
+
+def test_the_best_member_is_asked(runs, monkeypatch):
+    """By the task's own score: for a tagger F1, for characters bits; what diverged is left out."""
+    configs = {run: rnnlab.load_run(folder).table[0].config for run, folder in runs.items()}
+    for run, metric, best in (("tagging", "f1", 1), ("characters", "bits_per_character", 0)):
+        config = configs[run]
+        members = [
+            Member(i, {}, config, 0.0, {"status": status, metric: value}, ())
+            for i, (status, value) in enumerate(
+                [("finished", 0.2), ("solved", 0.8), ("diverged", 0.9), ("diverged", 0.1)]
+            )
+        ]
+        monkeypatch.setattr(table, "read_table", lambda _, found=members: Table(found))
+        asked_for = []
+        monkeypatch.setattr(outcome, "load_params", lambda _, m, to=asked_for: _note(m, to))
+        assert predict.load(runs[run]).member == asked_for[0] == best
+
+
+def _note(member, to):
+    to.append(member)
+    return SimpleNamespace(task=Tagging(), model=None), None
+
+
+def test_a_series_is_forecast_in_its_own_units():
+    """At once, as a stream and fed back, against a loop over whole passes."""
+    task = Forecasting(points=300, window=20)
+    model = model_for_task(task, layers.by_name("gru", 4, InitScheme()), InitScheme())
+    params = model.init(jax.random.key(0), jnp.zeros((1, 1, 1)))
+    asked_of = predict.Predictor(0, task, model, params)
+    series = mackey_glass(300)[:240]
+    level, scale = series.mean(), series.std()
+    text, values = "1.1, 0.9;0.7 1e-1", [1.1, 0.9, 0.7, 0.1]
+
+    def ahead(values):
+        xs = (np.array(values) - level) / scale
+        return [
+            level + scale * float(y)
+            for y in model.apply(params, xs[None, :, None].astype("f4"))[0][0, :, 0]
+        ]
+
+    said = predict.answers(asked_of, [text, "1.1"])
+    assert np.allclose([float(s) for s in said], [ahead(values)[-1], ahead([1.1])[-1]], atol=1e-3)
+    streamed = list(predict.streamed(asked_of, text))
+    assert [token for token, _ in streamed] == ["1.1", "0.9", "0.7", "1e-1"]
+    assert np.allclose([float(label) for _, label in streamed], ahead(values), atol=1e-3)
+    fed = list(values)
+    for _ in range(3):
+        fed.append(ahead(fed)[-1])
+    written = predict.written(asked_of, text, 3)
+    assert np.allclose([float(v) for v in written.split()], fed[4:], atol=1e-3)
+    for wrong in ("1 two", "1 nan"):
+        with pytest.raises(ValueError, match=wrong.split()[1]):
+            predict.answers(asked_of, [wrong])
+    further = asked_of._replace(task=Forecasting(points=300, window=20, horizon=2))
+    with pytest.raises(ValueError, match="nor one step ahead"):
+        predict.written(further, text, 3)
+
+
+def test_a_task_that_reads_no_text_is_refused(monkeypatch, tmp_path):
+    setup = SimpleNamespace(task=Adding(), model=None)
+    monkeypatch.setattr(outcome, "load_params", lambda *_: (setup, None))
+    with pytest.raises(UserError, match="which reads no text: nothing to predict"):
+        predict.load(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("run", "args", "message"),
+    [
+        ("tagging", ["--member=7", "--text=a"], "has no finished member 7"),
+        ("tagging", ["--text= "], "has no token to read"),
+        ("tagging", [], "predict needs --text=TEXT or --file=FILE, one of them"),
+        ("tagging", ["--text=a", "--file=b"], "one of them"),
+        ("tagging", ["--file=nowhere"], "no file 'nowhere'"),
+        ("tagging", ["--text=a", "--steps=3"], "is no language model"),
+        ("tagging", ["--text=a", "--steps=3", "--stream"], "exclude each other"),
+        ("characters", ["--text=the CAT"], "'ACT' does not occur in the text"),
+        ("nowhere", ["--text=a"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_asked(run, args, message, runs, capsys, tmp_path):
+    status, said, error = asked(capsys, runs.get(run, tmp_path / run), *args)
+    assert (status, said) == (2, "")
+    assert message in error
+    assert error.count("\n") == 1
