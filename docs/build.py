@@ -31,8 +31,19 @@ import rnnlab
 
 HERE = Path(__file__).parent
 _SECTION = re.compile(r"([A-Z][a-z]+(?:,? (?:and )?[a-z]+)*):(?: (.*))?$")
-_SECTIONS = {"Args", "Attributes", "Raises", "Returns", "Shapes", "Init", "Memory", "Source",
-             "Sources", "Variant", "Variants"}  # fmt: skip
+_SECTIONS = {
+    "Args",
+    "Attributes",
+    "Raises",
+    "Returns",
+    "Shapes",
+    "Init",
+    "Memory",
+    "Source",
+    "Sources",
+    "Variant",
+    "Variants",
+}
 _NAMED = {"Args", "Attributes", "Raises"}
 # "name: what it is", or several names; and where another begins on the same line
 _ITEM = re.compile(r"(\*{0,2}\w+(?:, \*{0,2}\w+)*): ?(.*)$", re.S)
@@ -224,8 +235,10 @@ def build(folder: Path) -> list[Path]:
         warnings.simplefilter("error")
         # not pdoc.pdoc, which leaves out what a package's __all__ does not name
         found = {name: _own(pdoc.doc.Module.from_name(name)) for name in modules()}
-        pages = {f"{name.replace('.', '/')}.html": pdoc.render.html_module(module, found)
-                 for name, module in found.items()}  # fmt: skip
+        pages = {
+            f"{name.replace('.', '/')}.html": pdoc.render.html_module(module, found)
+            for name, module in found.items()
+        }
         pages["index.html"] = pdoc.render.html_index(found)
         pages["search.js"] = pdoc.render.search_index(found)
     for name, content in pages.items():

@@ -14,8 +14,17 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rnnlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
-HEAVY = ("optax", "orbax", "datasets", "flax", "matplotlib", "torch", "sklearn", "tensorflow",
-         "keras")  # fmt: skip
+HEAVY = (
+    "optax",
+    "orbax",
+    "datasets",
+    "flax",
+    "matplotlib",
+    "torch",
+    "sklearn",
+    "tensorflow",
+    "keras",
+)
 
 
 # ---- light -------------------------------------------------------------------------------------
@@ -115,7 +124,16 @@ ROWS = [
 ]
 ROW = {package: k for k, row in enumerate(ROWS) for package in row}
 # within nn, from the equations up
-NN = ["activations", "initializers", "affine", "equations", "cells", "wrappers", "engines", "unroll"]
+NN = [
+    "activations",
+    "initializers",
+    "affine",
+    "equations",
+    "cells",
+    "wrappers",
+    "engines",
+    "unroll",
+]
 
 
 def package_of(module):
@@ -176,7 +194,7 @@ def test_imports_point_one_way():
 def test_an_arrow_that_runs_up_is_found(line, tmp_path):
     path = tmp_path / "wrong.py"
     path.write_text(line)
-    with pytest.raises(AssertionError, match="tasks -> (training|lab|report|bert)"):
+    with pytest.raises(AssertionError, match=r"tasks -> (training|lab|report|bert)"):
         check_arrows({"rnnlab.tasks.wrong": path})
 
 

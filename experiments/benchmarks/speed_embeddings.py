@@ -46,8 +46,11 @@ METHODS = {"skipgram": 2.0, "cbow": 1.0, "fasttext": 2.0}  # times as fast, at l
 NAMES = {"skipgram": "skip-gram", "cbow": "CBOW", "fasttext": "FastText"}
 TOOLS = {"fasttext": "fastText (C++)"}  # where a side is not called by its name
 SETS = ("wordsim353", "simlex999")
-MEASURES = {"wordsim353": "ρ, WordSim-353", "simlex999": "ρ, SimLex-999",
-            "analogies": "analogies answered"}  # fmt: skip
+MEASURES = {
+    "wordsim353": "ρ, WordSim-353",
+    "simlex999": "ρ, SimLex-999",
+    "analogies": "analogies answered",
+}
 LOSS = 0.01  # of Spearman's ρ, the mean of both sets
 SEEDS = 5  # which a claim of quality needs
 
@@ -189,18 +192,26 @@ def _gensim(config: Any, file: str, seed: int) -> tuple[float, Vectors]:
 
     t = config.training
     options: dict[str, Any] = {
-        "vector_size": t.size, "window": t.window, "negative": t.negatives, "sample": t.sample,
-        "alpha": t.learning_rate, "min_count": config.text.min_count, "workers": config.run.workers,
-        "sg": int(config.method != "cbow"), "seed": seed,
-    }  # fmt: skip
+        "vector_size": t.size,
+        "window": t.window,
+        "negative": t.negatives,
+        "sample": t.sample,
+        "alpha": t.learning_rate,
+        "min_count": config.text.min_count,
+        "workers": config.run.workers,
+        "sg": int(config.method != "cbow"),
+        "seed": seed,
+    }
     if config.method == "fasttext":
         options["bucket"] = t.buckets
     model: Any = (FastText if config.method == "fasttext" else Word2Vec)(**options)
     model.build_vocab(corpus_file=file)
     model.train(
-        corpus_file=file, total_examples=model.corpus_count, epochs=t.epochs,
+        corpus_file=file,
+        total_examples=model.corpus_count,
+        epochs=t.epochs,
         total_words=model.corpus_total_words,
-    )  # fmt: skip
+    )
     return model.total_train_time, Vectors(model.wv.index_to_key, model.wv.vectors)
 
 
@@ -210,10 +221,19 @@ def _cpp(config: Any, file: str) -> tuple[float, Vectors]:
     t = config.training
     start = time.perf_counter()
     model: Any = fasttext.train_unsupervised(
-        file, model="skipgram", dim=t.size, ws=t.window, neg=t.negatives, t=t.sample,
-        epoch=t.epochs, lr=t.learning_rate, bucket=t.buckets, minCount=config.text.min_count,
-        thread=config.run.workers, verbose=0,
-    )  # fmt: skip
+        file,
+        model="skipgram",
+        dim=t.size,
+        ws=t.window,
+        neg=t.negatives,
+        t=t.sample,
+        epoch=t.epochs,
+        lr=t.learning_rate,
+        bucket=t.buckets,
+        minCount=config.text.min_count,
+        thread=config.run.workers,
+        verbose=0,
+    )
     seconds = time.perf_counter() - start  # its vocabulary included: the tool does not part them
     words = [word for word in model.get_words() if word != "</s>"]
     return seconds, Vectors(words, np.stack([model.get_word_vector(word) for word in words]))
@@ -315,16 +335,25 @@ def claims(table: Table) -> list[Claim]:
 
     against = {"skipgram": "gensim", "cbow": "gensim", "fasttext": "the C++ fastText, or gensim"}
     out = [
-        Claim(f"{method} trains at least {bound:g} times as fast as {against[method]}", "rnnlab",
-              f"words a second, median over rounds, ratio at least {bound:g}", "holds",
-              faster(method))
+        Claim(
+            f"{method} trains at least {bound:g} times as fast as {against[method]}",
+            "rnnlab",
+            f"words a second, median over rounds, ratio at least {bound:g}",
+            "holds",
+            faster(method),
+        )
         for method, bound in METHODS.items()
-    ]  # fmt: skip
+    ]
     if len(table) and table[0].config["run"]["seeds"] >= SEEDS:
         out += [
-            Claim(f"{method}'s vectors are as good as gensim's", "rnnlab", "Spearman's ρ, mean of "
-                  f"WordSim-353, SimLex-999 and {SEEDS} seeds or more, at least gensim's - {LOSS}",
-                  "holds", as_good(method))
+            Claim(
+                f"{method}'s vectors are as good as gensim's",
+                "rnnlab",
+                "Spearman's ρ, mean of "
+                f"WordSim-353, SimLex-999 and {SEEDS} seeds or more, at least gensim's - {LOSS}",
+                "holds",
+                as_good(method),
+            )
             for method in METHODS
-        ]  # fmt: skip
+        ]
     return out

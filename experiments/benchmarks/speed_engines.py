@@ -130,8 +130,14 @@ def figures(table: Table) -> dict[str, Any]:
             for index, engine in enumerate(ENGINES[1:]):
                 if f"{engine}_{which}_ms" in result:
                     ratio = scan / result[f"{engine}_{which}_ms"]
-                    ax.plot(ratio, y, "oD"[index], markersize=5, color=plots.COLOURS[1 + index],
-                            label=engine if y == 0 else None)  # fmt: skip
+                    ax.plot(
+                        ratio,
+                        y,
+                        "oD"[index],
+                        markersize=5,
+                        color=plots.COLOURS[1 + index],
+                        label=engine if y == 0 else None,
+                    )
         ax.axvline(1, color="#888888", linewidth=1)
         ax.set(xscale="log", ylim=(len(ticks) - 0.4, -0.6), xlabel="scan's time over the engine's")
         low, high = ax.get_xlim()
@@ -172,7 +178,12 @@ def claims(table: Table) -> list[Claim]:
 
     rule = f'time of engine="auto" at most {BOUND}x the fastest engine\'s in {SHARE:.0%} of cells'
     return [
-        Claim("engine=\"auto\" trains by the fastest engine, or one as fast", "rnnlab", rule,
-              "holds", near("both")),
+        Claim(
+            'engine="auto" trains by the fastest engine, or one as fast',
+            "rnnlab",
+            rule,
+            "holds",
+            near("both"),
+        ),
         Claim("… and runs forward by it", "rnnlab", rule, "refuted", near("forward")),
-    ]  # fmt: skip
+    ]

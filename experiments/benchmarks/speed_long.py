@@ -89,8 +89,10 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     params = cell.init_params(key_params, config.task.features)
     xs = jax.random.normal(key_xs, (1, config.task.length, config.task.features))
     weights = jax.random.normal(key_weights, (1, config.task.length, cell.output_size))
-    result: dict[str, Any] = {"device": jax.devices()[0].device_kind,
-                              "platform": jax.devices()[0].platform}  # fmt: skip
+    result: dict[str, Any] = {
+        "device": jax.devices()[0].device_kind,
+        "platform": jax.devices()[0].platform,
+    }
     for name in PASSES:
         programs = {e: compiled(cell, e, name, params, xs, weights) for e in ENGINES}
         expected = in_float64(cell, name, params, xs, weights)
@@ -102,7 +104,9 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
             result[f"{engine}_{name}_difference"] = off
             result[f"{engine}_{name}_mib"] = getattr(memory, "temp_size_in_bytes", 0) / 2**20
         calls = {e: lambda p=p: p(params, xs, weights) for e, p in programs.items()}
-        ms = benchmark.turns(calls, repeats=config.run.repeats, seconds=config.run.seconds, pause=0.0)
+        ms = benchmark.turns(
+            calls, repeats=config.run.repeats, seconds=config.run.seconds, pause=0.0
+        )
         log(name=name, ms=ms)
         for engine, values in ms.items():
             result[f"{engine}_{name}_ms"] = float(np.median(values))
@@ -151,9 +155,12 @@ def _panels(table: Table, quantity: str, label: str) -> Any:
     names = [n for n in CELLS if len(table.select({"cell.name": n}))]
     sizes = sorted(set(table.values("cell.hidden_size")))
     figure, axes = plots.new_figure(
-        len(sizes), len(names), size=(3.4 * len(names) + 1, 2.7 * len(sizes) + 0.4), share_x=True,
+        len(sizes),
+        len(names),
+        size=(3.4 * len(names) + 1, 2.7 * len(sizes) + 0.4),
+        share_x=True,
         share_y=True,
-    )  # fmt: skip
+    )
     for column, name in enumerate(names):
         for row, size in enumerate(sizes):
             ax = axes[row, column]
@@ -164,8 +171,14 @@ def _panels(table: Table, quantity: str, label: str) -> Any:
             order = np.argsort(lengths)
             for index, (engine, words) in enumerate(ENGINES.items()):
                 values = np.maximum(here.stack(f"{engine}_{quantity}"), 1e-3)
-                ax.plot(lengths[order], values[order], marker="osD"[index], markersize=4,
-                        **plots.look(index), label=words)  # fmt: skip
+                ax.plot(
+                    lengths[order],
+                    values[order],
+                    marker="osD"[index],
+                    markersize=4,
+                    **plots.look(index),
+                    label=words,
+                )
             ax.set(xscale="log", yscale="log")
             plots.title(ax, f"{CELLS[name]}, H = {size}")
             if row == len(sizes) - 1:
@@ -212,13 +225,29 @@ def claims(table: Table) -> list[Claim]:
     bar = f"scan's time over Newton's above 1 for every cell and length from T = {LONG:,}, "
     bar += "forward and forward+backward"
     return [
-        Claim("Newton along time is exact", "Lim et al. 2024 (arXiv 2309.12252)",
-              f"outputs and gradients within {SAME:g} of scan's in float64, max|a − b|/max|b|, at "
-              "every length", "holds", exact),
-        *(Claim(f"Newton is faster than scan over long sequences, H = {size}",
+        Claim(
+            "Newton along time is exact",
+            "Lim et al. 2024 (arXiv 2309.12252)",
+            f"outputs and gradients within {SAME:g} of scan's in float64, max|a − b|/max|b|, at "
+            "every length",
+            "holds",
+            exact,
+        ),
+        *(
+            Claim(
+                f"Newton is faster than scan over long sequences, H = {size}",
                 "Lim et al. 2024, on a GPU; on a CPU the work of the products refutes it (header)",
-                bar, "refuted" if on_cpu else "holds", faster(size)) for size in SIZES),
-        Claim("The fused engine's training pass is faster than scan's at these lengths", "rnnlab",
-              f"forward+backward, every cell, H ≤ 16, T from {LONG:,}: ratio above 1", "holds",
-              fused),
-    ]  # fmt: skip
+                bar,
+                "refuted" if on_cpu else "holds",
+                faster(size),
+            )
+            for size in SIZES
+        ),
+        Claim(
+            "The fused engine's training pass is faster than scan's at these lengths",
+            "rnnlab",
+            f"forward+backward, every cell, H ≤ 16, T from {LONG:,}: ratio above 1",
+            "holds",
+            fused,
+        ),
+    ]

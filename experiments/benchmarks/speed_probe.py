@@ -137,8 +137,14 @@ def figures(table: Table) -> dict[str, Any]:
             r = member.result
             ax.barh(y, r[f"{name}_ratio"], color=plots.COLOURS[1], height=0.6)
             ax.plot([r[f"{name}_low"], r[f"{name}_high"]], [y, y], color="black", linewidth=1)
-            ax.text(0.02, y, f"{r[f'{name}_ms']:.1f} ms / {r[f'{over}_ms']:.1f} ms",
-                    color="white", va="center", fontsize=8)  # fmt: skip
+            ax.text(
+                0.02,
+                y,
+                f"{r[f'{name}_ms']:.1f} ms / {r[f'{over}_ms']:.1f} ms",
+                color="white",
+                va="center",
+                fontsize=8,
+            )
         ax.axvline(bound, color=plots.COLOURS[2], linestyle="--")
         ax.text(bound, -0.45, f" bound {bound}", color=plots.COLOURS[2], fontsize=8)
         ax.set_yticks(range(len(table)), [m.config["cell"]["name"] for m in table])
@@ -160,10 +166,18 @@ def claims(table: Table) -> list[Claim]:
         return check
 
     return [
-        Claim("The adjoint at every step costs about what an ordinary backward pass costs",
-              "rnnlab", f"at most {BOUNDS['probe'][1]}x jit(value_and_grad) for every cell",
-              "holds", cheap("probe")),
-        Claim("The norms of every step's adjoint come with the gradient of training", "rnnlab",
-              f"at most {BOUNDS['norms'][1]}x jit(value_and_grad), both fused, for every cell",
-              "holds", cheap("norms")),
-    ]  # fmt: skip
+        Claim(
+            "The adjoint at every step costs about what an ordinary backward pass costs",
+            "rnnlab",
+            f"at most {BOUNDS['probe'][1]}x jit(value_and_grad) for every cell",
+            "holds",
+            cheap("probe"),
+        ),
+        Claim(
+            "The norms of every step's adjoint come with the gradient of training",
+            "rnnlab",
+            f"at most {BOUNDS['norms'][1]}x jit(value_and_grad), both fused, for every cell",
+            "holds",
+            cheap("norms"),
+        ),
+    ]

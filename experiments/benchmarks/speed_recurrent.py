@@ -396,8 +396,10 @@ def figures(table: Table) -> dict[str, Any]:
         sizes = list(dict.fromkeys(m.config["task"]["size"] for m in chosen))
         for column, (which, words) in enumerate(PASSES.items()):
             ax, y = axes[row, column], 0.0
-            ticks, longest = [], max(float(chosen.stack(f"{s}_{which}_ms").max())
-                                     for s in shown(name, which))  # fmt: skip
+            ticks, longest = (
+                [],
+                max(float(chosen.stack(f"{s}_{which}_ms").max()) for s in shown(name, which)),
+            )
             for size in sizes:
                 result = chosen.select({"task.size": size})[0].result
                 begun = y
@@ -437,9 +439,11 @@ def claims(table: Table) -> list[Claim]:
 
     def told(chosen: list[Any], side: Callable[[Any], str]) -> dict[str, float]:
         return {
-            f"{CELLS[m.config['cell']['name']][0]} {m.config['task']['size']}":
-                m.result[f"{side(m)}_both_ratio"] for m in chosen
-        }  # fmt: skip
+            f"{CELLS[m.config['cell']['name']][0]} {m.config['task']['size']}": m.result[
+                f"{side(m)}_both_ratio"
+            ]
+            for m in chosen
+        }
 
     def best_flax(member: Any) -> str:
         of = CELLS[member.config["cell"]["name"]][1]
@@ -470,8 +474,9 @@ def claims(table: Table) -> list[Claim]:
                 found[words] = member.result["fused_peak_mib"], member.result["torch_peak_mib"]
         if not found or None in next(iter(found.values())):
             raise Undecided("no peak was measured")
-        told = ", ".join(f"{w}: {mine:.0f} against {its:.0f} MiB" for w, (mine, its) in
-                         found.items())  # fmt: skip
+        told = ", ".join(
+            f"{w}: {mine:.0f} against {its:.0f} MiB" for w, (mine, its) in found.items()
+        )
         return all(mine <= its for mine, its in found.values()), told
 
     def recomputed() -> tuple[bool, str]:
@@ -482,27 +487,52 @@ def claims(table: Table) -> list[Claim]:
                 found[words] = r["fused_recompute_long_mib"], r["scan_long_mib"]
         if not found:
             raise Undecided(f"{LARGE} was not measured")
-        told = ", ".join(f"{w}: {mine:.1f} against {its:.1f} MiB" for w, (mine, its) in
-                         found.items())  # fmt: skip
+        told = ", ".join(
+            f"{w}: {mine:.1f} against {its:.1f} MiB" for w, (mine, its) in found.items()
+        )
         return all(mine <= its / 10 for mine, its in found.values()), told
 
     twelve = "geometric mean of 12 ratios of forward+backward"
     return [
-        Claim("A training pass is faster than PyTorch's", "rnnlab", f"{twelve} at least 1.25",
-              "holds", mean(1.25, to_torch)),
-        Claim("A training pass is faster than flax's best cell's", "rnnlab",
-              f"{twelve} at least 1.4", "holds", mean(1.4, best_flax)),
-        Claim("The LSTM's is as fast as PyTorch's", "rnnlab",
-              "geometric mean of 4 ratios at least 1", "holds", mean(1.0, to_torch, "lstm")),
-        Claim("No case is far behind PyTorch", "rnnlab", "every ratio at least .85", "holds",
-              lowest),
-        Claim("It needs no more memory than PyTorch", "rnnlab",
-              f"growth of the resident set at {LARGE}, forward+backward, at most PyTorch's",
-              "holds", memory),
-        Claim("Recomputing saves memory on long sequences", "rnnlab",
-              f"T = {LONG[1]:,}, gradient of the last state: set aside at most a tenth of scan's",
-              "holds", recomputed),
-    ]  # fmt: skip
+        Claim(
+            "A training pass is faster than PyTorch's",
+            "rnnlab",
+            f"{twelve} at least 1.25",
+            "holds",
+            mean(1.25, to_torch),
+        ),
+        Claim(
+            "A training pass is faster than flax's best cell's",
+            "rnnlab",
+            f"{twelve} at least 1.4",
+            "holds",
+            mean(1.4, best_flax),
+        ),
+        Claim(
+            "The LSTM's is as fast as PyTorch's",
+            "rnnlab",
+            "geometric mean of 4 ratios at least 1",
+            "holds",
+            mean(1.0, to_torch, "lstm"),
+        ),
+        Claim(
+            "No case is far behind PyTorch", "rnnlab", "every ratio at least .85", "holds", lowest
+        ),
+        Claim(
+            "It needs no more memory than PyTorch",
+            "rnnlab",
+            f"growth of the resident set at {LARGE}, forward+backward, at most PyTorch's",
+            "holds",
+            memory,
+        ),
+        Claim(
+            "Recomputing saves memory on long sequences",
+            "rnnlab",
+            f"T = {LONG[1]:,}, gradient of the last state: set aside at most a tenth of scan's",
+            "holds",
+            recomputed,
+        ),
+    ]
 
 
 if __name__ == "__main__":  # the other process of peak_of

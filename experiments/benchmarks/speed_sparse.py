@@ -279,10 +279,18 @@ def figures(table: Table) -> dict[str, Any]:
         ratios.plot([result["ratio_low"], result["ratio_high"]], [y, y], color="black", linewidth=1)
         ratios.text(0.1, y, f"{result['ratio']:.1f}x", color="white", va="center", fontsize=8)
         if contest.bound is not None:
-            ratios.plot([contest.bound] * 2, [y - 0.4, y + 0.4], color=plots.COLOURS[2],
-                        linestyle="--")  # fmt: skip
-            ratios.text(contest.bound, y + 0.42, f"bound {contest.bound:g}", fontsize=8,
-                        color=plots.COLOURS[2], ha="center", va="bottom")  # fmt: skip
+            ratios.plot(
+                [contest.bound] * 2, [y - 0.4, y + 0.4], color=plots.COLOURS[2], linestyle="--"
+            )
+            ratios.text(
+                contest.bound,
+                y + 0.42,
+                f"bound {contest.bound:g}",
+                fontsize=8,
+                color=plots.COLOURS[2],
+                ha="center",
+                va="bottom",
+            )
     for ax in (times, ratios):
         ax.set_yticks(range(len(names)), names)
         ax.set(ylim=(-0.6, len(names) - 0.2))
@@ -322,8 +330,13 @@ def claims(table: Table) -> list[Claim]:
         return measured
 
     return [
-        Claim(f"{name[0].upper()}{name[1:]}: {contest.bound:g} times as fast as {contest.against}",
-              "rnnlab", f"median ratio of times at least {contest.bound:g}, equal outputs",
-              "holds", faster(name, contest.bound))
-        for name, contest in CONTESTS.items() if contest.bound is not None
-    ]  # fmt: skip
+        Claim(
+            f"{name[0].upper()}{name[1:]}: {contest.bound:g} times as fast as {contest.against}",
+            "rnnlab",
+            f"median ratio of times at least {contest.bound:g}, equal outputs",
+            "holds",
+            faster(name, contest.bound),
+        )
+        for name, contest in CONTESTS.items()
+        if contest.bound is not None
+    ]

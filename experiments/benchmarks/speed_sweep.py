@@ -95,8 +95,10 @@ def check(config: Any) -> None:
         if settings[key] != value:
             raise ValueError(f"training.{key} must be {value!r}, as in PyTorch's loop here")
     if settings.steps < settings.eval_every * (config.run.repeats + 2):
-        raise ValueError(f"training.steps={settings.steps} end before run.repeats="
-                         f"{config.run.repeats} turns and two more")  # fmt: skip
+        raise ValueError(
+            f"training.steps={settings.steps} end before run.repeats="
+            f"{config.run.repeats} turns and two more"
+        )
     if importlib.util.find_spec("torch") is None:
         raise ValueError("speed_sweep.py measures against PyTorch: pip install torch")
 
@@ -192,9 +194,11 @@ class Theirs:
             recurrent.bias_hh_l0.requires_grad_(False)
             optimizer = torch.optim.Adam(
                 [p for p in modules.parameters() if p.requires_grad],
-                lr=settings.learning_rate, betas=(settings.b1, settings.b2), eps=settings.eps,
+                lr=settings.learning_rate,
+                betas=(settings.b1, settings.b2),
+                eps=settings.eps,
                 fused=True,
-            )  # fmt: skip
+            )
             batches = [
                 (torch.tensor(xs.swapaxes(0, 1)), torch.tensor(targets, dtype=torch.int64))
                 for xs, targets, _ in _first_batches(train, member)
@@ -292,8 +296,15 @@ def figures(table: Table) -> dict[str, Any]:
         ratios.barh(y, result["ratio"], color=plots.COLOURS[1], height=0.5)
         ratios.plot([result["ratio_low"], result["ratio_high"]], [y, y], color="black", linewidth=1)
         ratios.plot([bound, bound], [y - 0.4, y + 0.4], color=plots.COLOURS[2], linestyle="--")
-        ratios.text(bound, y + 0.42, f"bound {bound:g}", color=plots.COLOURS[2], fontsize=8,
-                    ha="center", va="bottom")  # fmt: skip
+        ratios.text(
+            bound,
+            y + 0.42,
+            f"bound {bound:g}",
+            color=plots.COLOURS[2],
+            fontsize=8,
+            ha="center",
+            va="bottom",
+        )
         ratios.text(0.1, y, f"{result['ratio']:.1f}x", color="white", va="center", fontsize=8)
     run = table[0].config["run"]
     for ax in (times, ratios):
@@ -336,8 +347,12 @@ def claims(table: Table) -> list[Claim]:
         return measured
 
     return [
-        Claim(f"A sweep of 32 {name}s trains {bound:g} times as fast as a loop over PyTorch's",
-              "rnnlab", f"ratio of median times at least {bound:g}, parameters after the first "
-              "turn equal", "holds", faster(cell))
+        Claim(
+            f"A sweep of 32 {name}s trains {bound:g} times as fast as a loop over PyTorch's",
+            "rnnlab",
+            f"ratio of median times at least {bound:g}, parameters after the first turn equal",
+            "holds",
+            faster(cell),
+        )
         for cell, (name, _, bound) in CELLS.items()
-    ]  # fmt: skip
+    ]

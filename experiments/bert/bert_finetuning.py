@@ -141,8 +141,10 @@ def figures(table: Table) -> dict[str, Any]:
     figure, axes = plots.new_figure(1, len(limits), size=(5.2 * len(limits), 3.8), share_y=True)
     for ax, limit in zip(axes[0], limits, strict=True):
         chosen = pretrained_sweep.lines(table, limit)
-        ends = [learning_curves.draw(ax, members, "accuracy", name, k)
-                for k, (name, members) in enumerate(chosen.items())]  # fmt: skip
+        ends = [
+            learning_curves.draw(ax, members, "accuracy", name, k)
+            for k, (name, members) in enumerate(chosen.items())
+        ]
         first = next(iter(chosen.values()))[0]
         ax.set(xlabel="updates", xlim=(0, first.config["training"]["steps"]))
         words = first.result["words_accuracy"]
@@ -204,12 +206,28 @@ def claims(table: Table) -> list[Claim]:
     source = "Devlin et al. 2019, §4.1 and §5.1"
     bound = f"accuracy held out above by {ERRORS} standard errors"
     return [
-        Claim("With few labels, a pre-trained start is better than one at random", source,
-              f"{FEW} labels: {bound}", "holds", lambda: better(few)),
-        Claim("… with all labels, too", source, f"all labels: {bound}", "holds",
-              lambda: better(most)),
-        Claim("… and its loss held out is lower", source, "all labels: at the end", "holds",
-              lambda: learns(most)),
-        Claim("A BERT pre-trained for a thousand updates is better than a bag of words", "rnnlab",
-              f"all labels: {bound}", "refuted", lambda: words(most)),
-    ]  # fmt: skip
+        Claim(
+            "With few labels, a pre-trained start is better than one at random",
+            source,
+            f"{FEW} labels: {bound}",
+            "holds",
+            lambda: better(few),
+        ),
+        Claim(
+            "… with all labels, too", source, f"all labels: {bound}", "holds", lambda: better(most)
+        ),
+        Claim(
+            "… and its loss held out is lower",
+            source,
+            "all labels: at the end",
+            "holds",
+            lambda: learns(most),
+        ),
+        Claim(
+            "A BERT pre-trained for a thousand updates is better than a bag of words",
+            "rnnlab",
+            f"all labels: {bound}",
+            "refuted",
+            lambda: words(most),
+        ),
+    ]

@@ -114,7 +114,9 @@ def figures(table: Table) -> dict[str, Any]:
     for k, (scheme, members) in enumerate(table.group_by("init.attention").items()):
         name = SCHEMES.get(scheme, scheme)
         ends[words].append(learning_curves.draw(words, members, "word_loss", str(name), k))
-        ends[following].append(learning_curves.draw(following, members, "next_accuracy", str(name), k))
+        ends[following].append(
+            learning_curves.draw(following, members, "next_accuracy", str(name), k)
+        )
     learning_curves.baseline(words, table[0].result["unigram"], "frequencies of words")
     learning_curves.baseline(following, 0.5, "chance")
     words.set(xlabel="updates", ylabel="nats a masked word", xlim=(0, steps))
@@ -158,9 +160,11 @@ def claims(table: Table) -> list[Claim]:
         )
 
     def sooner() -> tuple[bool, str]:
-        losses = {SCHEMES[name]: members.stack("next_loss").max()
-                  for name, members in table.group_by("init.attention").items()
-                  if name in SCHEMES}  # fmt: skip
+        losses = {
+            SCHEMES[name]: members.stack("next_loss").max()
+            for name, members in table.group_by("init.attention").items()
+            if name in SCHEMES
+        }
         if len(losses) < len(SCHEMES):
             raise Undecided(f"needs members with {' and '.join(SCHEMES.values())}")
         return losses["orthogonal"] < losses["N(0, .02)"], ", ".join(
@@ -169,13 +173,34 @@ def claims(table: Table) -> list[Claim]:
 
     notes = "the notes, claim 9; Devlin et al. 2019, §3.1"
     return [
-        Claim("A BERT learns masked words", notes, "loss of masked words held out below that of "
-              "the training text's frequencies, for every initialisation", "holds", below_unigram),
-        Claim("A BERT learns whether a sentence follows", notes, f"share of pairs told right, held "
-              f"out, above 1/2 by {ERRORS} standard errors, for every initialisation", "holds",
-              above_chance),
-        Claim("The pre-training loss falls below what remembers nothing", notes, "MLM plus NSP "
-              "held out below frequencies plus ln 2, for every initialisation", "holds", falls),
-        Claim("Orthogonal attention learns what follows sooner than N(0, .02)", "rnnlab",
-              "NSP loss held out at the end below that of N(0, .02)", "holds", sooner),
-    ]  # fmt: skip
+        Claim(
+            "A BERT learns masked words",
+            notes,
+            "loss of masked words held out below that of "
+            "the training text's frequencies, for every initialisation",
+            "holds",
+            below_unigram,
+        ),
+        Claim(
+            "A BERT learns whether a sentence follows",
+            notes,
+            f"share of pairs told right, held "
+            f"out, above 1/2 by {ERRORS} standard errors, for every initialisation",
+            "holds",
+            above_chance,
+        ),
+        Claim(
+            "The pre-training loss falls below what remembers nothing",
+            notes,
+            "MLM plus NSP held out below frequencies plus ln 2, for every initialisation",
+            "holds",
+            falls,
+        ),
+        Claim(
+            "Orthogonal attention learns what follows sooner than N(0, .02)",
+            "rnnlab",
+            "NSP loss held out at the end below that of N(0, .02)",
+            "holds",
+            sooner,
+        ),
+    ]

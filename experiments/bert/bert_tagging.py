@@ -122,8 +122,10 @@ def figures(table: Table) -> dict[str, Any]:
     figure, axes = plots.new_figure(1, len(limits), size=(5.2 * len(limits), 3.8), share_y=True)
     for ax, limit in zip(axes[0], limits, strict=True):
         chosen = pretrained_sweep.lines(table, limit)
-        ends = [learning_curves.draw(ax, members, "f1", name, k)
-                for k, (name, members) in enumerate(chosen.items())]  # fmt: skip
+        ends = [
+            learning_curves.draw(ax, members, "f1", name, k)
+            for k, (name, members) in enumerate(chosen.items())
+        ]
         first = next(iter(chosen.values()))[0]
         ax.set(xlabel="updates", xlim=(0, first.config["training"]["steps"]), ylim=(0, 1))
         learning_curves.baseline(ax, first.result["lookup_f1"], "each character's commonest label")
@@ -147,7 +149,8 @@ def claims(table: Table) -> list[Claim]:
 
     def of(limit: int) -> dict[str, float]:
         return {
-            start: float(np.mean(m.stack("f1"))) for start, m in pretrained_sweep.lines(table, limit).items()
+            start: float(np.mean(m.stack("f1")))
+            for start, m in pretrained_sweep.lines(table, limit).items()
         }
 
     def helps(limit: int) -> tuple[bool, str]:
@@ -172,14 +175,30 @@ def claims(table: Table) -> list[Claim]:
     source = "Devlin et al. 2019, §5.3"
     margin = f"mean F1 over seeds higher by at least {HELP}"
     return [
-        Claim("A BERT finds entities in their context", "the notes, claims 9 and 22",
-              f"all labels, random weights: F1 at least {CONTEXT} times that of each character's "
-              "commonest label", "holds", context),
-        Claim("It does better than what reads one way", "the notes, claims 9 and 20",
-              f"all labels, the better start: F1 above {100 * ONE_WAY} (tagging.py's RNN, LSTM and "
-              "GRU one way, 1,200 updates)", "holds", both_sides),
-        Claim("With few labels, a pre-trained start is better than one at random", source,
-              f"{FEW} labels: {margin}", "holds", lambda: helps(few)),
-        Claim("… with all labels, too", source, f"all labels: {margin}", "holds",
-              lambda: helps(most)),
-    ]  # fmt: skip
+        Claim(
+            "A BERT finds entities in their context",
+            "the notes, claims 9 and 22",
+            f"all labels, random weights: F1 at least {CONTEXT} times that of each character's "
+            "commonest label",
+            "holds",
+            context,
+        ),
+        Claim(
+            "It does better than what reads one way",
+            "the notes, claims 9 and 20",
+            f"all labels, the better start: F1 above {100 * ONE_WAY} (tagging.py's RNN, LSTM and "
+            "GRU one way, 1,200 updates)",
+            "holds",
+            both_sides,
+        ),
+        Claim(
+            "With few labels, a pre-trained start is better than one at random",
+            source,
+            f"{FEW} labels: {margin}",
+            "holds",
+            lambda: helps(few),
+        ),
+        Claim(
+            "… with all labels, too", source, f"all labels: {margin}", "holds", lambda: helps(most)
+        ),
+    ]

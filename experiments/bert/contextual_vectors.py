@@ -167,7 +167,7 @@ SENSES = {
             "She was asked to present the prize to the winner.",
         ),
     },
-}  # fmt: skip
+}
 SIDES = {
     "trained": "pre-trained",
     "random": "random weights",
@@ -195,8 +195,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "vocab_size": 8192 if full else 4096,
             },
             "encoder": encoder.config(
-                size="small" if full else "tiny", activation="gelu_tanh",
-                dropout=0.0, attention_dropout=0.0,
+                size="small" if full else "tiny",
+                activation="gelu_tanh",
+                dropout=0.0,
+                attention_dropout=0.0,
             ),
             "init": encoder.Init.config(attention="orthogonal"),
             "training": training.config(
@@ -218,7 +220,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "seconds_per_group": 0.0,
             },
         }
-    )  # fmt: skip
+    )
     return config.lock()
 
 
@@ -319,9 +321,13 @@ def read(config: Any, key: Any) -> Model:
 
 
 def vectors(
-    model: Model, params: encoder.EncoderParams, texts: list[str], words: list[str], layer: int,
+    model: Model,
+    params: encoder.EncoderParams,
+    texts: list[str],
+    words: list[str],
+    layer: int,
     alone: bool = False,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """The words' vectors in their texts; ``alone``: with [MASK] in place of all other tokens."""
     hidden = model.tokenizer.token_to_id(wordpiece.MASK) if alone else None
     return contextual.word_vectors(
@@ -448,13 +454,28 @@ def claims(table: Table) -> list[Claim]:
 
     notes = "the notes, claim 9; Ethayarajh 2019"
     return [
-        Claim("BERT's vectors depend on the sense of a word", notes, "mean gap above that of "
-              "random weights and of place alone", "holds", lambda: above("gap")),
+        Claim(
+            "BERT's vectors depend on the sense of a word",
+            notes,
+            "mean gap above that of random weights and of place alone",
+            "holds",
+            lambda: above("gap"),
+        ),
         Claim("… of “bank” too", notes, "its gap above both", "holds", lambda: above("bank")),
         Claim("… of every word", notes, "each word's gap above both", "holds", every),
-        Claim("The gap is no chance", notes, f"permutation test of senses, p < {LEVEL}", "holds",
-              unlikely),
-        Claim("The nearest sentence has the same sense more often", notes, "share above that of "
-              "random weights and of place alone", "holds", lambda: above("told")),
+        Claim(
+            "The gap is no chance",
+            notes,
+            f"permutation test of senses, p < {LEVEL}",
+            "holds",
+            unlikely,
+        ),
+        Claim(
+            "The nearest sentence has the same sense more often",
+            notes,
+            "share above that of random weights and of place alone",
+            "holds",
+            lambda: above("told"),
+        ),
         Claim("Word2Vec has one vector a word", notes, "gap 0, to 1e-6", "holds", zero),
-    ]  # fmt: skip
+    ]

@@ -79,15 +79,27 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
     biases = tuple(bias.format(length=config.task.length) for bias in FORGET_BIASES)
     return [
         {"cell.name": CELLS, "init.w_h": SCHEMES, "seed": seeds},
-        {"cell.name": ("lstm", "gru"), "init.w_h": ("orthogonal",),
-         "init.forget_bias": biases, "seed": seeds},
-        {"cell.name": ("rnn-tanh",), "seed": seeds,
-         "init.w_h": tuple(f"mean_field(sigma_w={sigma})" for sigma in SIGMAS)},
+        {
+            "cell.name": ("lstm", "gru"),
+            "init.w_h": ("orthogonal",),
+            "init.forget_bias": biases,
+            "seed": seeds,
+        },
+        {
+            "cell.name": ("rnn-tanh",),
+            "seed": seeds,
+            "init.w_h": tuple(f"mean_field(sigma_w={sigma})" for sigma in SIGMAS),
+        },
         {"cell.name": ("rnn-identity",), "init.w_h": LINEAR, "seed": seeds},
         # nothing recurrent and no input to f: the forget bias alone decides what C keeps
-        {"cell.name": ("lstm",), "init.w_h": ("zeros",), "init.gates.f.w_x": ("zeros",),
-         "init.forget_bias": (biases[0], biases[-1]), "seed": seeds},
-    ]  # fmt: skip
+        {
+            "cell.name": ("lstm",),
+            "init.w_h": ("zeros",),
+            "init.gates.f.w_x": ("zeros",),
+            "init.forget_bias": (biases[0], biases[-1]),
+            "seed": seeds,
+        },
+    ]
 
 
 check = gradient_member.check
@@ -137,7 +149,9 @@ def _theory(config: Any, probe: gradient_member.Probe, norms: np.ndarray, T: int
     if name == "rnn-identity":
         g = _last_adjoint(probe)
         exact = gradient_member.relative(theory.linear_adjoint_log10(probe.W_hh, g, lags))
-        error = np.nanmax(np.abs(exact - gradient_member.relative(norms)))  # NaN: no gradient at all
+        error = np.nanmax(
+            np.abs(exact - gradient_member.relative(norms))
+        )  # NaN: no gradient at all
         return {"theory": _round(np.median(exact, axis=0)), "theory_error": float(error)}
     path = gradient_member.gate_path(probe)
     if path is not None:
@@ -145,7 +159,10 @@ def _theory(config: Any, probe: gradient_member.Probe, norms: np.ndarray, T: int
         rms = np.log10(np.sqrt(np.mean(retained**2, axis=(0, 2))))
         mean = np.log10(retained.mean(axis=(0, 2)))
         return {"theory": _round(rms), "log10_retention": _round(mean)}
-    sigma_w, variance = gradient_member.effective_sigma_w(probe.W_hh), gradient_member.input_variance(probe)
+    sigma_w, variance = (
+        gradient_member.effective_sigma_w(probe.W_hh),
+        gradient_member.input_variance(probe),
+    )
     activation = name.rpartition("-")[2]
     line = theory.mean_field_adjoint_log10(
         sigma_w, lags, input_variance=variance, activation=activation
@@ -158,7 +175,9 @@ def _last_adjoint(probe: gradient_member.Probe) -> np.ndarray:
     from rnnlab.nn.unroll import unroll
 
     ys, _ = unroll(probe.cell, probe.cell_params, probe.xs)
-    loss = gradient_member.last_step_loss(probe.readout, probe.labels, False, probe.cell.hidden_size)
+    loss = gradient_member.last_step_loss(
+        probe.readout, probe.labels, False, probe.cell.hidden_size
+    )
     return np.asarray(jax.grad(loss)(ys)[:, -1], np.float64)
 
 
@@ -282,16 +301,30 @@ def _critical_line(table: Table) -> tuple[Any, str]:
     critical = theory.critical_sigma_w(input_variance=float(np.mean(variances)))
     figure, axes = plots.new_figure(1, 1, size=(8, 4.6))
     ax = axes[0, 0]
-    plots.heat_map(ax, np.arange(z.shape[1]), np.array(sigmas), z, label=LEFT + " (decades)",
-                   limit=10, levels=(-50, -20, -10, -5, -2, 2, 5, 10))  # fmt: skip
+    plots.heat_map(
+        ax,
+        np.arange(z.shape[1]),
+        np.array(sigmas),
+        z,
+        label=LEFT + " (decades)",
+        limit=10,
+        levels=(-50, -20, -10, -5, -2, 2, 5, 10),
+    )
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1}
     for at, line, text, side in (
         (critical, "--", f"χ = 1 at σ_w = {critical:.2f}: mean field, this input", "bottom"),
         (1.0, ":", "σ_w = 1: critical without input", "top"),
     ):
         ax.axhline(at, color="black", linestyle=line, linewidth=1.5)
-        ax.annotate(text, (0.03 * z.shape[1], at), (0, 3 if side == "bottom" else -3),
-                    textcoords="offset points", va=side, fontsize=8, bbox=box)  # fmt: skip
+        ax.annotate(
+            text,
+            (0.03 * z.shape[1], at),
+            (0, 3 if side == "bottom" else -3),
+            textcoords="offset points",
+            va=side,
+            fontsize=8,
+            bbox=box,
+        )
     ax.set(xlabel=LAG, ylabel="σ_w of W_hh ~ N(0, σ_w²/H)")
     plots.title(ax, "tanh RNN: vanishing below, exploding above the critical line")
     return figure, (
@@ -549,54 +582,129 @@ def claims(table: Table) -> list[Claim]:
     kept = f"median ‖∂L/∂C‖ within {KEEPS:.0f} decades of lag 0 at lag {FAR}"
     avoid = notes + "17"
     return [
-        Claim("A linear RNN with W_hh = αQ, Q orthogonal, keeps exactly α^k over k steps",
-              "closed form; Saxe et al. 2013", "α = 0.9, every lag and example: error ≤ 0.01 "
-              "decades", "holds", alpha, closed_form=True),
-        Claim("With N(0, .01) weights the adjoint is the power of this very W_hh, far below "
-              "float32", "closed form: ∂h_T/∂h_t = W^k", "every lag and example within 0.01 "
-              "decades of the float64 product", "holds", linear("normal(std=0.01)"),
-              closed_form=True),
-        Claim("So it is with He weights, which explode", "closed form: ∂h_T/∂h_t = W^k",
-              "every lag and example (that has a gradient) within 0.01 decades of the "
-              "float64 product", "holds",
-              linear("he_normal"), closed_form=True),
-        Claim("With no recurrent weights ∂C_T/∂C_t = σ(b_f)^k", "closed form; Gers et al. 2000",
-              "b_f = 1, every lag: error ≤ 0.01 decades", "holds", retention, closed_form=True),
-        Claim("Chrono biases with T_max = T keep E₂(1) = .1485 of C, whatever T",
-              "closed form; Tallec & Ollivier 2018", "mean over units and seeds within 0.05 of "
-              "the integral at lag T − 1", "holds", chrono_retention, closed_form=True),
-        Claim("Mean field tells before training whether a tanh RNN's gradient shrinks or grows",
-              "Chen, Pennington & Schoenholz 2018; χ^(k/2) with the data's own input variance",
-              f"where it predicts more than {KEEPS:.0f} decades at lag {FAR}, the sign is right "
-              "for at least 90% of members", "holds", mean_field),
-        Claim("RNN gradients vanish or explode over long sequences", notes + "11",
-              "at lag 150 at least 75% of tanh and ReLU members, all schemes, are off by more "
-              f"than {KEEPS:.0f} decades", "holds", rnn_vanishes),
-        Claim("Reading both ways does not help: each direction of a Bi-RNN loses what a one-way "
-              "RNN loses", notes + "11 and 20", f"mean decades lost at lag {FAR} within 5 "
-              "standard errors over seeds, for every scheme", "holds", both_ways),
-        Claim("The forget bias wants a large positive value", notes + "15",
-              f"median ‖∂L/∂C‖ at lag {FAR} rises by a decade or more from b_f = 0 to 1 and "
-              "from 1 to 3", "holds", bias_order),
-        Claim("Orthogonal and Xavier weights ease the vanishing gradient of a tanh RNN",
-              notes + "16", f"at lag {FAR} both keep at least 10 decades more than N(0, .01)",
-              "holds", eases),
-        Claim("Orthogonal and Xavier weights ease the exploding gradient of a linear RNN",
-              notes + "16", f"at lag {FAR}: He above 10 decades, Xavier within 4, orthogonal "
-              "within 0.01", "holds", eases_exploding),
-        Claim("Orthogonal weights keep the gradient of a tanh RNN over 200 steps", notes + "16, "
-              "read strictly", "median ‖∂L/∂h‖ within 1 decade of lag 0 at lag 199", "refuted",
-              orthogonal_keeps),
-        Claim("An LSTM avoids the vanishing gradient with b_f = 0", avoid, kept, "refuted",
-              lstm_keeps("lstm", "C", "")),
-        Claim("An LSTM avoids the vanishing gradient with the usual b_f = 1",
-              avoid + "; Jozefowicz et al. 2015", kept, "refuted", lstm_keeps("lstm", "C", "1.0")),
-        Claim("An LSTM avoids the vanishing gradient with forget biases that fit the length "
-              "(chrono)", avoid + "; Tallec & Ollivier 2018", kept, "holds",
-              lstm_keeps("lstm", "C", None)),
-        Claim("A GRU with chrono update biases keeps its gradient too", notes + "18; Tallec & "
-              "Ollivier 2018", kept.replace("∂C", "∂h"), "holds", lstm_keeps("gru", "h", None)),
-    ]  # fmt: skip
+        Claim(
+            "A linear RNN with W_hh = αQ, Q orthogonal, keeps exactly α^k over k steps",
+            "closed form; Saxe et al. 2013",
+            "α = 0.9, every lag and example: error ≤ 0.01 decades",
+            "holds",
+            alpha,
+            closed_form=True,
+        ),
+        Claim(
+            "With N(0, .01) weights the adjoint is the power of this very W_hh, far below float32",
+            "closed form: ∂h_T/∂h_t = W^k",
+            "every lag and example within 0.01 decades of the float64 product",
+            "holds",
+            linear("normal(std=0.01)"),
+            closed_form=True,
+        ),
+        Claim(
+            "So it is with He weights, which explode",
+            "closed form: ∂h_T/∂h_t = W^k",
+            "every lag and example (that has a gradient) within 0.01 decades of the "
+            "float64 product",
+            "holds",
+            linear("he_normal"),
+            closed_form=True,
+        ),
+        Claim(
+            "With no recurrent weights ∂C_T/∂C_t = σ(b_f)^k",
+            "closed form; Gers et al. 2000",
+            "b_f = 1, every lag: error ≤ 0.01 decades",
+            "holds",
+            retention,
+            closed_form=True,
+        ),
+        Claim(
+            "Chrono biases with T_max = T keep E₂(1) = .1485 of C, whatever T",
+            "closed form; Tallec & Ollivier 2018",
+            "mean over units and seeds within 0.05 of the integral at lag T − 1",
+            "holds",
+            chrono_retention,
+            closed_form=True,
+        ),
+        Claim(
+            "Mean field tells before training whether a tanh RNN's gradient shrinks or grows",
+            "Chen, Pennington & Schoenholz 2018; χ^(k/2) with the data's own input variance",
+            f"where it predicts more than {KEEPS:.0f} decades at lag {FAR}, the sign is right "
+            "for at least 90% of members",
+            "holds",
+            mean_field,
+        ),
+        Claim(
+            "RNN gradients vanish or explode over long sequences",
+            notes + "11",
+            "at lag 150 at least 75% of tanh and ReLU members, all schemes, are off by more "
+            f"than {KEEPS:.0f} decades",
+            "holds",
+            rnn_vanishes,
+        ),
+        Claim(
+            "Reading both ways does not help: each direction of a Bi-RNN loses what a one-way "
+            "RNN loses",
+            notes + "11 and 20",
+            f"mean decades lost at lag {FAR} within 5 standard errors over seeds, for every scheme",
+            "holds",
+            both_ways,
+        ),
+        Claim(
+            "The forget bias wants a large positive value",
+            notes + "15",
+            f"median ‖∂L/∂C‖ at lag {FAR} rises by a decade or more from b_f = 0 to 1 and "
+            "from 1 to 3",
+            "holds",
+            bias_order,
+        ),
+        Claim(
+            "Orthogonal and Xavier weights ease the vanishing gradient of a tanh RNN",
+            notes + "16",
+            f"at lag {FAR} both keep at least 10 decades more than N(0, .01)",
+            "holds",
+            eases,
+        ),
+        Claim(
+            "Orthogonal and Xavier weights ease the exploding gradient of a linear RNN",
+            notes + "16",
+            f"at lag {FAR}: He above 10 decades, Xavier within 4, orthogonal within 0.01",
+            "holds",
+            eases_exploding,
+        ),
+        Claim(
+            "Orthogonal weights keep the gradient of a tanh RNN over 200 steps",
+            notes + "16, read strictly",
+            "median ‖∂L/∂h‖ within 1 decade of lag 0 at lag 199",
+            "refuted",
+            orthogonal_keeps,
+        ),
+        Claim(
+            "An LSTM avoids the vanishing gradient with b_f = 0",
+            avoid,
+            kept,
+            "refuted",
+            lstm_keeps("lstm", "C", ""),
+        ),
+        Claim(
+            "An LSTM avoids the vanishing gradient with the usual b_f = 1",
+            avoid + "; Jozefowicz et al. 2015",
+            kept,
+            "refuted",
+            lstm_keeps("lstm", "C", "1.0"),
+        ),
+        Claim(
+            "An LSTM avoids the vanishing gradient with forget biases that fit the length (chrono)",
+            avoid + "; Tallec & Ollivier 2018",
+            kept,
+            "holds",
+            lstm_keeps("lstm", "C", None),
+        ),
+        Claim(
+            "A GRU with chrono update biases keeps its gradient too",
+            notes + "18; Tallec & Ollivier 2018",
+            kept.replace("∂C", "∂h"),
+            "holds",
+            lstm_keeps("gru", "h", None),
+        ),
+    ]
 
 
 def _chrono(table: Table) -> str:

@@ -166,8 +166,15 @@ def _scheme_table(table: Table) -> tuple[Any, str]:
     numbers.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
     numbers.axis("off")
     for x, head in zip((0.5, 0.62, 0.71, 0.8, 0.89, 0.91), heads, strict=True):
-        numbers.text(x, -0.7, head, ha="left" if head == "verdict" else "right", va="bottom",
-                     fontsize=8, fontweight="bold")  # fmt: skip
+        numbers.text(
+            x,
+            -0.7,
+            head,
+            ha="left" if head == "verdict" else "right",
+            va="bottom",
+            fontsize=8,
+            fontweight="bold",
+        )
     marks = {"vanishes": "▼", "keeps": "●", "explodes": "▲"}
     colours = {
         "vanishes": plots.COLOURS[1],
@@ -183,8 +190,9 @@ def _scheme_table(table: Table) -> tuple[Any, str]:
             words = "−∞" if value == -np.inf else f"{value:.2f}"
             numbers.text(x, y, words, va="center", ha="right", fontsize=8)
         share = f"{said.count(most)}/{len(said)}"
-        numbers.text(0.91, y, f"{marks[most]} {most} {share}", va="center", fontsize=8,
-                     color=colours[most])  # fmt: skip
+        numbers.text(
+            0.91, y, f"{marks[most]} {most} {share}", va="center", fontsize=8, color=colours[most]
+        )
         bars.barh(y, max(values[-1], -200), color=colours[most], height=0.7)
     bars.set_xscale("symlog", linthresh=2)
     bars.axvspan(-BOUND, BOUND, color="#eeeeee", zorder=0)
@@ -198,8 +206,13 @@ def _scheme_table(table: Table) -> tuple[Any, str]:
 
 
 def _words(overrides: dict[str, Any]) -> str:
-    keys = {"cell.name": "", "init.w_h": "W_hh ", "init.w_x": "W_xh ", "init.b": "b ",
-            "init.forget_bias": "b_f "}  # fmt: skip
+    keys = {
+        "cell.name": "",
+        "init.w_h": "W_hh ",
+        "init.w_x": "W_xh ",
+        "init.b": "b ",
+        "init.forget_bias": "b_f ",
+    }
     return ", ".join(f"{keys.get(k, k + ' ')}{v}" for k, v in overrides.items() if k != "seed")
 
 
@@ -208,8 +221,15 @@ def _slopes(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 2, size=(12, 4.6))
     curves, scatter = axes[0]
     ends = []
-    picked = ("standard_normal", "he_normal", "identity", "xavier_normal", "orthogonal", "sparse",
-              "torch_uniform")  # fmt: skip
+    picked = (
+        "standard_normal",
+        "he_normal",
+        "identity",
+        "xavier_normal",
+        "orthogonal",
+        "sparse",
+        "torch_uniform",
+    )
     for index, scheme in enumerate(s for s in picked if s in chosen.values("init.w_h")):
         y = chosen.select({"init.w_h": scheme}).stack("log10_curve")
         ends.append(plots.gradient_curves(curves, y, np.isneginf(y), scheme, index))
@@ -289,9 +309,18 @@ def claims(table: Table) -> list[Claim]:
 
     def input_matters_less() -> tuple[bool, str]:
         by_x = [
-            _at_100(table, **{"cell.name": cell, "init.w_h": "orthogonal", "init.w_x": s,
-                              "init.b": "zeros", "init.forget_bias": ""}) for s in INPUT
-        ]  # fmt: skip
+            _at_100(
+                table,
+                **{
+                    "cell.name": cell,
+                    "init.w_h": "orthogonal",
+                    "init.w_x": s,
+                    "init.b": "zeros",
+                    "init.forget_bias": "",
+                },
+            )
+            for s in INPUT
+        ]
         by_h = [_at_100(mine, **{"init.w_h": s}) for s in RECURRENT if s != "zeros"]
         spread = np.ptp(by_x), np.ptp(by_h)
         return bool(spread[0] < spread[1]), (
@@ -301,10 +330,18 @@ def claims(table: Table) -> list[Claim]:
 
     def bias_matters_little() -> tuple[bool, str]:
         medians = [
-            _at_100(table, **{"cell.name": cell, "init.w_h": "orthogonal", "init.b": s,
-                              "init.w_x": "xavier_uniform", "init.forget_bias": ""})
+            _at_100(
+                table,
+                **{
+                    "cell.name": cell,
+                    "init.w_h": "orthogonal",
+                    "init.b": s,
+                    "init.w_x": "xavier_uniform",
+                    "init.forget_bias": "",
+                },
+            )
             for s in BIAS
-        ]  # fmt: skip
+        ]
         return bool(np.ptp(medians) < 1), f"range of the medians {np.ptp(medians):.2f} decades"
 
     def keeps() -> tuple[bool, str]:
@@ -327,33 +364,89 @@ def claims(table: Table) -> list[Claim]:
 
     keep = "median within 2 decades at lag 100"
     return [
-        Claim("Orthogonal and identity kernels have spectral radius 1, the sparse one .95",
-              "closed form", "all seeds within 1e-4", "holds", radii, closed_form=True),
-        Claim("The gradient of a tanh RNN is below σ_max^k where the largest singular value "
-              "σ_max < 1", "closed form; Pascanu, Mikolov & Bengio 2013",
-              "every example at lag 100, to 0.01 decades", "holds", bounded, closed_form=True),
-        Claim("A Gaussian kernel's spectral radius is σ_w = std·√H", "circular law: Ginibre "
-              "1965, Girko 1984", "every member within 20%", "holds", circular),
-        Claim("The top Lyapunov exponent is the slope of the gradient", "Engelken, Wolf & "
-              "Abbott 2023 (arXiv 2006.02427)", "|slope between lags 10 and 100 − λ₁/ln 10| ≤ "
-              "0.02 + 5% for at least 90% of members", "holds", slope),
-        Claim("Orthogonal, Xavier and He are schemes for W_hh", notes + "15", "at lag 100 each "
-              "keeps at least 10 decades more than N(0, .01)", "holds", recommended),
-        Claim("The gradient is W_hh's matter more than W_xh's", notes + "15", "at lag 100 the "
-              "medians range over fewer decades across W_xh schemes than across W_hh schemes",
-              "holds", input_matters_less),
-        Claim("Zero or small random biases: no matter", notes + "15", "medians at lag 100 within "
-              "1 decade of each other", "holds", bias_matters_little),
+        Claim(
+            "Orthogonal and identity kernels have spectral radius 1, the sparse one .95",
+            "closed form",
+            "all seeds within 1e-4",
+            "holds",
+            radii,
+            closed_form=True,
+        ),
+        Claim(
+            "The gradient of a tanh RNN is below σ_max^k where the largest singular value "
+            "σ_max < 1",
+            "closed form; Pascanu, Mikolov & Bengio 2013",
+            "every example at lag 100, to 0.01 decades",
+            "holds",
+            bounded,
+            closed_form=True,
+        ),
+        Claim(
+            "A Gaussian kernel's spectral radius is σ_w = std·√H",
+            "circular law: Ginibre 1965, Girko 1984",
+            "every member within 20%",
+            "holds",
+            circular,
+        ),
+        Claim(
+            "The top Lyapunov exponent is the slope of the gradient",
+            "Engelken, Wolf & Abbott 2023 (arXiv 2006.02427)",
+            "|slope between lags 10 and 100 − λ₁/ln 10| ≤ 0.02 + 5% for at least 90% of members",
+            "holds",
+            slope,
+        ),
+        Claim(
+            "Orthogonal, Xavier and He are schemes for W_hh",
+            notes + "15",
+            "at lag 100 each keeps at least 10 decades more than N(0, .01)",
+            "holds",
+            recommended,
+        ),
+        Claim(
+            "The gradient is W_hh's matter more than W_xh's",
+            notes + "15",
+            "at lag 100 the "
+            "medians range over fewer decades across W_xh schemes than across W_hh schemes",
+            "holds",
+            input_matters_less,
+        ),
+        Claim(
+            "Zero or small random biases: no matter",
+            notes + "15",
+            "medians at lag 100 within 1 decade of each other",
+            "holds",
+            bias_matters_little,
+        ),
         # we had expected "refuted", from what 200 steps do to it; over 100 they hold, if barely
-        Claim("With orthogonal or Xavier W_hh the gradient of a tanh RNN is kept over 100 steps",
-              notes + "16", "verdict \"keeps\" for at least half of the members", "holds",
-              keeps),
-        Claim("The IRNN (ReLU, W_hh = I) keeps its gradient", "Le, Jaitly & Hinton 2015",
-              keep, "holds", irnn),
-        Claim("An LSTM with b_f = 0 keeps its gradient", notes + "17", keep, "refuted",
-              forget("0.0")),
-        Claim("An LSTM with b_f = 1 keeps its gradient", notes + "17; Jozefowicz et al. 2015",
-              keep, "refuted", forget("1.0")),
-        Claim("An LSTM with chrono(t_max=100) keeps its gradient", notes + "17; Tallec & "
-              "Ollivier 2018", keep, "holds", forget("chrono(t_max=100)")),
-    ]  # fmt: skip
+        Claim(
+            "With orthogonal or Xavier W_hh the gradient of a tanh RNN is kept over 100 steps",
+            notes + "16",
+            'verdict "keeps" for at least half of the members',
+            "holds",
+            keeps,
+        ),
+        Claim(
+            "The IRNN (ReLU, W_hh = I) keeps its gradient",
+            "Le, Jaitly & Hinton 2015",
+            keep,
+            "holds",
+            irnn,
+        ),
+        Claim(
+            "An LSTM with b_f = 0 keeps its gradient", notes + "17", keep, "refuted", forget("0.0")
+        ),
+        Claim(
+            "An LSTM with b_f = 1 keeps its gradient",
+            notes + "17; Jozefowicz et al. 2015",
+            keep,
+            "refuted",
+            forget("1.0"),
+        ),
+        Claim(
+            "An LSTM with chrono(t_max=100) keeps its gradient",
+            notes + "17; Tallec & Ollivier 2018",
+            keep,
+            "holds",
+            forget("chrono(t_max=100)"),
+        ),
+    ]

@@ -126,8 +126,14 @@ def figures(table: Table) -> dict[str, Any]:
             colour = plots.look(index)["color"]
             plots.theory_line(ax, x_fine, line, colour)
             ax.plot(x, moments, "os"[index - 1], color=colour, markersize=4)
-            ax.annotate(words, (x_fine[200], line[200]), (-6, 8), textcoords="offset points",
-                        color=colour, ha="right")  # fmt: skip
+            ax.annotate(
+                words,
+                (x_fine[200], line[200]),
+                (-6, 8),
+                textcoords="offset points",
+                color=colour,
+                ha="right",
+            )
     against_lam.set(yscale="log", xlabel="λ", ylabel="second moment")
     against_memory.set(xscale="log", yscale="log", xlabel="memory 1/(1 − λ), steps")
     plots.title(against_lam, "h_t = λh_{t−1} + x_t on white noise")
@@ -174,11 +180,29 @@ def claims(table: Table) -> list[Claim]:
     source = "closed form; after Zucchet & Orvieto 2024 (arXiv 2405.21064), Fig. 1"
     within = f"every member's mean within {BOUND} standard errors, √(2/n) of it each"
     return [
-        Claim("On white noise E[h²] = 1/(1−λ²)", source, within, "holds", agrees("h"),
-              closed_form=True),
-        Claim("On white noise E[(dh/dλ)²] = (1+λ²)/(1−λ²)³", source, within, "holds", agrees("dh"),
-              closed_form=True),
-        Claim("With longer memory the gradient grows much faster than the state, though the unit "
-              "is stable", "Zucchet & Orvieto 2024", "from the shortest memory to the longest "
-              "E[(dh/dλ)²] grows by more than the square of E[h²]'s growth", "holds", ratio),
-    ]  # fmt: skip
+        Claim(
+            "On white noise E[h²] = 1/(1−λ²)",
+            source,
+            within,
+            "holds",
+            agrees("h"),
+            closed_form=True,
+        ),
+        Claim(
+            "On white noise E[(dh/dλ)²] = (1+λ²)/(1−λ²)³",
+            source,
+            within,
+            "holds",
+            agrees("dh"),
+            closed_form=True,
+        ),
+        Claim(
+            "With longer memory the gradient grows much faster than the state, though the unit "
+            "is stable",
+            "Zucchet & Orvieto 2024",
+            "from the shortest memory to the longest "
+            "E[(dh/dλ)²] grows by more than the square of E[h²]'s growth",
+            "holds",
+            ratio,
+        ),
+    ]

@@ -4,8 +4,8 @@
 
 An RNN and a GRU (H = 16, D = 1, white noise) with recurrent weights from contracting to chaotic.
 λ is measured along 1000 steps of other inputs; with T alone it foretells the count
-(rnnlab.gradients.newton_forecast, where the reasoning is), and then engine="newton" runs and counts. Both are cut
-off at 128 corrections, where scan takes over. About 2 minutes on 2 cores.
+(rnnlab.gradients.newton_forecast, where the reasoning is), and then engine="newton" runs and
+counts. Both are cut off at 128 corrections, where scan takes over. About 2 minutes on 2 cores.
 
 Expected: a handful of corrections, whatever T, where λ is well below 0; in proportion to T where
 λ > 0 (Gonzalez et al. 2025). The recursion's constants are fixed from tanh alone; that squares add
@@ -77,8 +77,10 @@ def check(config: Any) -> None:
     if not config.cell.gain > 0:
         raise ValueError(f"cell.gain must be positive, got {config.cell.gain}")
     if config.task.measured_steps <= DISCARD:
-        raise ValueError(f"task.measured_steps must be above {DISCARD}, the steps left out, got "
-                         f"{config.task.measured_steps}")  # fmt: skip
+        raise ValueError(
+            f"task.measured_steps must be above {DISCARD}, the steps left out, got "
+            f"{config.task.measured_steps}"
+        )
     lengths = config.task.lengths
     if len(lengths) < 2 or list(lengths) != sorted(set(lengths)) or lengths[0] < 1:
         raise ValueError(f"task.lengths must be two or more, growing, from 1, got {lengths}")
@@ -118,8 +120,9 @@ def figures(table: Table) -> dict[str, Any]:
     most = table[0].config["newton"]["max_iterations"]
     lengths = table[0].config["task"]["lengths"]
     low = 3.0
-    scatter.fill_between([low, 1.3 * most], [low / 2, 0.65 * most], [2 * low, 2.6 * most],
-                         color="#eeeeee", zorder=0)  # fmt: skip
+    scatter.fill_between(
+        [low, 1.3 * most], [low / 2, 0.65 * most], [2 * low, 2.6 * most], color="#eeeeee", zorder=0
+    )
     plots.theory_line(scatter, np.array([low, 1.3 * most]), np.array([low, 1.3 * most]))
     for index, (name, words) in enumerate(CELLS.items(), start=1):
         here = table.select({"cell.name": name})
@@ -129,11 +132,24 @@ def figures(table: Table) -> dict[str, Any]:
         foretold, counted, contracting = _pairs(here)
         jitter = np.random.default_rng(0).uniform(0.96, 1.04, (2, foretold.size))
         for chosen, face in ((contracting, colour), (~contracting, "none")):
-            scatter.plot(foretold[chosen] * jitter[0, chosen], counted[chosen] * jitter[1, chosen],
-                         marker, color=colour, markerfacecolor=face, markersize=4, alpha=0.8,
-                         label=f"{words}, λ {'<' if face == colour else '≥'} 0")  # fmt: skip
-    scatter.set(xscale="log", yscale="log", xlabel="corrections, foretold", ylabel="counted",
-                xlim=(low, 1.3 * most), ylim=(low, 1.3 * most))  # fmt: skip
+            scatter.plot(
+                foretold[chosen] * jitter[0, chosen],
+                counted[chosen] * jitter[1, chosen],
+                marker,
+                color=colour,
+                markerfacecolor=face,
+                markersize=4,
+                alpha=0.8,
+                label=f"{words}, λ {'<' if face == colour else '≥'} 0",
+            )
+    scatter.set(
+        xscale="log",
+        yscale="log",
+        xlabel="corrections, foretold",
+        ylabel="counted",
+        xlim=(low, 1.3 * most),
+        ylim=(low, 1.3 * most),
+    )
     scatter.legend(frameon=False, loc="lower right", fontsize=8)
     plots.title(scatter, "Foretold and counted")
 
@@ -151,8 +167,14 @@ def figures(table: Table) -> dict[str, Any]:
             line = [min(iterations_for_exponent(float(x), T), most) for x in fine]
             plots.theory_line(ax, fine, np.array(line), look["color"])
             # where the lines lie apart: at their right ends
-            ax.annotate(f"T = {T}", (fine[-1], line[-1]), (4, -3), textcoords="offset points",
-                        color=look["color"], fontsize=8)  # fmt: skip
+            ax.annotate(
+                f"T = {T}",
+                (fine[-1], line[-1]),
+                (4, -3),
+                textcoords="offset points",
+                color=look["color"],
+                fontsize=8,
+            )
         ax.axvline(0, color="black", linewidth=0.8)
         ax.set(yscale="log", xlabel="λ, nats a step", ylabel="corrections", ylim=(low, 1.6 * most))
         plots.title(ax, f"{words}: points counted, dotted foretold")
@@ -236,16 +258,40 @@ def claims(table: Table) -> list[Claim]:
 
     source, theory = "rnnlab.gradients.newton_forecast", "Gonzalez et al. 2025 (arXiv 2508.16817)"
     return [
-        Claim("The exponent and the length order the counts of corrections", source,
-              "Spearman's rank correlation of foretold and counted at least .8", "holds", ranks),
-        Claim("For contracting cells the foretold count is right within a factor of two", source,
-              "at least 80% of the counts with λ < 0", "holds", factor),
-        Claim("Well inside the contracting regime the count does not depend on the length", theory,
-              "λ ≤ −.2: at most 2 more corrections at the longest T than at the shortest", "holds",
-              whatever_the_length),
-        Claim("In chaos the count grows in proportion to the length", theory,
-              "λ > 0: median count grows by at least half of the factor between the first two "
-              "lengths", "holds", in_proportion),
-        Claim("Newton's trajectory is scan's", "rnnlab",
-              "max|a − b|/max|b| of the outputs at most 1e-5 wherever λ ≤ 0", "holds", exact),
-    ]  # fmt: skip
+        Claim(
+            "The exponent and the length order the counts of corrections",
+            source,
+            "Spearman's rank correlation of foretold and counted at least .8",
+            "holds",
+            ranks,
+        ),
+        Claim(
+            "For contracting cells the foretold count is right within a factor of two",
+            source,
+            "at least 80% of the counts with λ < 0",
+            "holds",
+            factor,
+        ),
+        Claim(
+            "Well inside the contracting regime the count does not depend on the length",
+            theory,
+            "λ ≤ −.2: at most 2 more corrections at the longest T than at the shortest",
+            "holds",
+            whatever_the_length,
+        ),
+        Claim(
+            "In chaos the count grows in proportion to the length",
+            theory,
+            "λ > 0: median count grows by at least half of the factor between the first two "
+            "lengths",
+            "holds",
+            in_proportion,
+        ),
+        Claim(
+            "Newton's trajectory is scan's",
+            "rnnlab",
+            "max|a − b|/max|b| of the outputs at most 1e-5 wherever λ ≤ 0",
+            "holds",
+            exact,
+        ),
+    ]

@@ -162,14 +162,19 @@ def _bits(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 1, size=(7.4, 4.4))
     ax = axes[0, 0]
     ends = [
-        learning_curves.draw(ax, members, "bits_per_character", CELLS[cell], list(CELLS).index(cell))
+        learning_curves.draw(
+            ax, members, "bits_per_character", CELLS[cell], list(CELLS).index(cell)
+        )
         for cell, members in table.group_by("cell.name").items()
     ]
     result = table[0].result
     levels = [result[f"ngram_{order}"] for order in ORDERS]
-    ax.set(xlabel="updates", ylabel="bits a character, held-out text",
-           xlim=(0, table[0].config["training"]["steps"]),
-           ylim=(min(levels) - 0.3, max(levels) + 0.3))  # fmt: skip
+    ax.set(
+        xlabel="updates",
+        ylabel="bits a character, held-out text",
+        xlim=(0, table[0].config["training"]["steps"]),
+        ylim=(min(levels) - 0.3, max(levels) + 0.3),
+    )
     for order, level in zip(ORDERS, levels, strict=True):
         learning_curves.baseline(ax, level, f"{order}-gram {level:.2f}")
     plots.title(ax, "State of the Union, character by character")
@@ -188,14 +193,25 @@ def _samples(table: Table) -> tuple[Any, str]:
         plots.title(ax, f"{name}, {result['bits_per_character']:.2f} bits a character")
         ax.set_axis_off()
         temperature = member.config["run"]["temperature"]
-        for top, how, part in ((0.97, "greedy", "greedy"),
-                               (0.47, f"temperature {temperature}", "drawn")):  # fmt: skip
-            ax.text(0, top, how, fontsize=8, va="top", color=plots.COLOURS[1],
-                    transform=ax.transAxes)  # fmt: skip
+        for top, how, part in (
+            (0.97, "greedy", "greedy"),
+            (0.47, f"temperature {temperature}", "drawn"),
+        ):
+            ax.text(
+                0, top, how, fontsize=8, va="top", color=plots.COLOURS[1], transform=ax.transAxes
+            )
             written = (result["prompt"] + result[part]).replace("\n", "↵ ")
             lines = textwrap.wrap(written, 110)
-            ax.text(0.13, top, "\n".join(lines), fontsize=8, va="top", family="monospace",
-                    transform=ax.transAxes, parse_math=False)  # fmt: skip
+            ax.text(
+                0.13,
+                top,
+                "\n".join(lines),
+                fontsize=8,
+                va="top",
+                family="monospace",
+                transform=ax.transAxes,
+                parse_math=False,
+            )
     return figure, (
         f"What the first seed of each cell writes after {cells[0].result['prompt']!r}: always the "
         "most probable character, and drawn at a temperature; y_t is fed back as x_{t+1}."
@@ -252,22 +268,47 @@ def claims(table: Table) -> list[Claim]:
     notes = "the notes, claim "
     median = "median over seeds of the bits a character of the text held out "
     against = [
-        Claim(f"An LSTM predicts characters better than an interpolated {order}-gram",
-              notes + "5, n-gram language model against RNN; Witten & Bell 1991",
-              median + "below the n-gram's on the same split",
-              "holds" if order <= BEATEN else "refuted", beats(order))
+        Claim(
+            f"An LSTM predicts characters better than an interpolated {order}-gram",
+            notes + "5, n-gram language model against RNN; Witten & Bell 1991",
+            median + "below the n-gram's on the same split",
+            "holds" if order <= BEATEN else "refuted",
+            beats(order),
+        )
         for order in ORDERS
-    ]  # fmt: skip
+    ]
     return [
         *against,
-        Claim("An LSTM predicts characters better than a simple RNN", notes + "11 and 17",
-              median + "below the RNN's", "holds", better_than_rnn),
-        Claim("A GRU and an LSTM predict characters equally well", notes + "18", median + f"within "
-              f"{PAR} of each other", "holds", on_par),
-        Claim("The number of parameters does not depend on the length of the text", notes + "10",
-              "counted at every length: g·H(H + V + 1) + HV + V, as many as were trained",
-              "holds", same_count, closed_form=True),
-        Claim("Generation is the forward pass with y_t fed back as x_{t+1}", notes + "14", "one "
-              "pass over prompt and greedy sample finds every character of it the most probable "
-              f"next one, to {ROUNDING} of its logit", "holds", feeds_back, closed_form=True),
-    ]  # fmt: skip
+        Claim(
+            "An LSTM predicts characters better than a simple RNN",
+            notes + "11 and 17",
+            median + "below the RNN's",
+            "holds",
+            better_than_rnn,
+        ),
+        Claim(
+            "A GRU and an LSTM predict characters equally well",
+            notes + "18",
+            median + f"within {PAR} of each other",
+            "holds",
+            on_par,
+        ),
+        Claim(
+            "The number of parameters does not depend on the length of the text",
+            notes + "10",
+            "counted at every length: g·H(H + V + 1) + HV + V, as many as were trained",
+            "holds",
+            same_count,
+            closed_form=True,
+        ),
+        Claim(
+            "Generation is the forward pass with y_t fed back as x_{t+1}",
+            notes + "14",
+            "one "
+            "pass over prompt and greedy sample finds every character of it the most probable "
+            f"next one, to {ROUNDING} of its logit",
+            "holds",
+            feeds_back,
+            closed_form=True,
+        ),
+    ]

@@ -132,8 +132,17 @@ def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
 
     def draw(temperature: float, top_k: int, steps: int = own.sample) -> np.ndarray:
         with_key = None if temperature == 0 else key
-        return np.asarray(generation.generate(model, params, jnp.asarray(prompts), steps, with_key,
-                                              temperature=temperature, top_k=top_k))  # fmt: skip
+        return np.asarray(
+            generation.generate(
+                model,
+                params,
+                jnp.asarray(prompts),
+                steps,
+                with_key,
+                temperature=temperature,
+                top_k=top_k,
+            )
+        )
 
     drawn = {name: draw(*setting) for name, setting in SETTINGS.items()}
     found = {PEOPLE: judged(task, prompts, follows)}
@@ -162,8 +171,10 @@ def pieces(text: Any, count: int, prompt: int, sample: int) -> tuple[np.ndarray,
     """
     size = prompt + sample
     if len(text) < count * size:
-        raise ValueError(f"run.prompts={count} of {size} characters each need {count * size} held "
-                         f"out, there are {len(text)}")  # fmt: skip
+        raise ValueError(
+            f"run.prompts={count} of {size} characters each need {count * size} held "
+            f"out, there are {len(text)}"
+        )
     starts = np.linspace(0, len(text) - size, count).astype(int)
     rows = np.asarray(text)[starts[:, None] + np.arange(size)].astype(np.int32)
     return rows[:, :prompt], rows[:, prompt:]
@@ -290,19 +301,28 @@ def _quality(table: Table) -> tuple[Any, str]:
     for ax, cell in zip(axes[0], cells, strict=True):
 
         def points(names: list[str], cell: str = cell) -> np.ndarray:
-            return np.array([[median(table, cell, s, n) for n in ("distinct", "bits")]
-                             for s in names])  # fmt: skip
+            return np.array(
+                [[median(table, cell, s, n) for n in ("distinct", "bits")] for s in names]
+            )
 
         hot = ["greedy", *(s for s in SETTINGS if s.startswith("τ"))]
         for index, names in ((1, hot), (2, [s for s in SETTINGS if s.startswith("k")])):
             xy = points(names)
             ax.plot(*xy.T, "o", **(plots.look(index) | {"linestyle": "-"}), markersize=4)
             for point, name in zip(xy, names, strict=True):
-                where: Any = {"ha": "left", "xytext": (5, -9)} if index == 1 else {
-                    "ha": "right", "xytext": (-4, 3)}  # fmt: skip
-                ax.annotate(name.removeprefix("τ = "), point, fontsize=7,
-                            textcoords="offset points", color=plots.COLOURS[index],
-                            **where)  # fmt: skip
+                where: Any = (
+                    {"ha": "left", "xytext": (5, -9)}
+                    if index == 1
+                    else {"ha": "right", "xytext": (-4, 3)}
+                )
+                ax.annotate(
+                    name.removeprefix("τ = "),
+                    point,
+                    fontsize=7,
+                    textcoords="offset points",
+                    color=plots.COLOURS[index],
+                    **where,
+                )
         people = points([PEOPLE])[0]
         ax.plot(*people, "*", color=plots.COLOURS[0], markersize=13)
         ax.annotate("people", people, (0, -14), textcoords="offset points", ha="center", fontsize=8)
@@ -318,8 +338,11 @@ def _quality(table: Table) -> tuple[Any, str]:
     )
 
 
-MEASURES = {"known": "words that occur in the training text", "copied": "longest stretch copied",
-            "entropy": "the model's own entropy, nats"}  # fmt: skip
+MEASURES = {
+    "known": "words that occur in the training text",
+    "copied": "longest stretch copied",
+    "entropy": "the model's own entropy, nats",
+}
 
 
 def _temperature(table: Table) -> tuple[Any, str]:
@@ -356,8 +379,16 @@ def _samples(table: Table) -> tuple[Any, str]:
         top = 1 - row * step
         ax.text(0, top, name, fontsize=8, va="top", color=plots.COLOURS[1], transform=ax.transAxes)
         lines = textwrap.wrap(text.replace("\n", "↵ "), 112)[:4]
-        ax.text(0.09, top, "\n".join(lines), fontsize=7.5, va="top", family="monospace",
-                transform=ax.transAxes, parse_math=False)  # fmt: skip
+        ax.text(
+            0.09,
+            top,
+            "\n".join(lines),
+            fontsize=7.5,
+            va="top",
+            family="monospace",
+            transform=ax.transAxes,
+            parse_math=False,
+        )
     plots.title(ax, f"{CELLS[cell]}: after “…{' '.join(result['prompt'].split())[-60:]}”")
     return figure, (
         "What people wrote, and what the first seed of the best cell writes after the same prompt."
@@ -386,10 +417,13 @@ def claims(table: Table) -> list[Claim]:
         if not len(table):
             raise Undecided("no members")
         apart = {
-            name: max(abs(f["nats"] - f["entropy"]) / f["error"]
-                      for f in (m.result["found"][name] for m in table))
-            for name in SETTINGS if name != "greedy"
-        }  # fmt: skip
+            name: max(
+                abs(f["nats"] - f["entropy"]) / f["error"]
+                for f in (m.result["found"][name] for m in table)
+            )
+            for name in SETTINGS
+            if name != "greedy"
+        }
         worst = max(apart, key=lambda name: apart[name])
         at = table[0].result["found"]["τ = 1"]
         return apart[worst] <= ERRORS, (
@@ -417,8 +451,10 @@ def claims(table: Table) -> list[Claim]:
     def loops() -> tuple[bool, str]:
         periods = {cell: table.select({"cell.name": cell}).stack("periods") for cell in cells}
         share = {cell: float((of > 0).mean()) for cell, of in periods.items()}
-        usual = {cell: float(np.median(of[of > 0])) if (of > 0).any() else 0.0
-                 for cell, of in periods.items()}  # fmt: skip
+        usual = {
+            cell: float(np.median(of[of > 0])) if (of > 0).any() else 0.0
+            for cell, of in periods.items()
+        }
         return min(share.values()) >= LOOPS, (
             f"share that loops: {told(share)}; median period: {told(usual, 0)} characters"
         )
@@ -452,19 +488,26 @@ def claims(table: Table) -> list[Claim]:
 
     def neither() -> tuple[bool, str]:
         reached = [
-            f"{CELLS[c]} {s}" for c in cells for s in SETTINGS
+            f"{CELLS[c]} {s}"
+            for c in cells
+            for s in SETTINGS
             if median(table, c, s, "bits") <= median(table, c, PEOPLE, "bits")
             and median(table, c, s, "distinct") >= median(table, c, PEOPLE, "distinct")
-        ]  # fmt: skip
+        ]
         return not reached, ", ".join(reached) if reached else "none does"
 
     def tail() -> tuple[bool, str]:
         known, all_known = each("known", "k = 10"), each("known", "τ = 1")
-        kept = {c: median(table, c, "k = 10", "distinct") / median(table, c, "τ = 1", "distinct")
-                for c in cells}  # fmt: skip
+        kept = {
+            c: median(table, c, "k = 10", "distinct") / median(table, c, "τ = 1", "distinct")
+            for c in cells
+        }
         fit = all(known[c] > all_known[c] and kept[c] >= KEPT for c in cells)
-        return fit, f"words that occur: {told(known)} (k = 10), {told(all_known)} (all); pairs " \
-            f"kept: {told(kept)}"  # fmt: skip
+        return (
+            fit,
+            f"words that occur: {told(known)} (k = 10), {told(all_known)} (all); pairs "
+            f"kept: {told(kept)}",
+        )
 
     def copies(setting: str, more: bool) -> Any:
         def check() -> tuple[bool, str]:
@@ -477,32 +520,96 @@ def claims(table: Table) -> list[Claim]:
     holtzman, notes = "Holtzman et al. 2020 (arXiv 1904.09751)", "the notes, claim 14"
     medians, stretch = "each cell, medians over seeds: ", "longest stretch of a sample that stands "
     return [
-        Claim("What is drawn at τ has the model's own entropy at τ", notes, "−log p of samples and "
-              f"the mean entropy of what they were drawn from within {ERRORS:g} standard errors, "
-              "every τ and k, every member", "holds", entropy, closed_form=True),
-        Claim("τ → 0, and k = 1, are greedy", notes, f"the same characters at τ = {COLD:g}, and at "
-              "k = 1, every member", "holds", cold, closed_form=True),
-        Claim("The hotter, the more entropy", notes, "from each τ to the next, every member",
-              "holds", warmer),
-        Claim("Greedy text ends in a loop", holtzman + ", §3", f"at least {LOOPS} of the samples "
-              "of each cell repeat themselves to the end, three rounds or more", "holds", loops),
-        Claim("Greedy text is more probable than people's", holtzman + ", §4", medians +
-              f"fewer bits by the {ORDER}-gram", "holds", likelier),
-        Claim("… and poorer", holtzman + ", §3", medians + f"at most {POORER} of people's "
-              "different pairs of words", "holds", poorer),
-        Claim("What is drawn at τ = 1 is less probable than people's text", holtzman + ", §3",
-              medians + "more bits", "holds", unlikelier),
-        Claim("… and has words that are none, fewer at τ = 0.5", holtzman, medians + "the share "
-              f"of words that occur in the training text at least {KNOWN} below people's, and "
-              "higher at τ = 0.5", "holds", spelling),
-        Claim("No τ or k comes to people's text", holtzman + ", §4", medians + "none has at most "
-              "people's bits and at least their different pairs of words", "holds", neither),
-        Claim("The k most probable cut off the tail and keep the variety", "Fan et al. 2018 "
-              "(arXiv 1805.04833)", medians + "k = 10 has more words that occur than τ = 1, and "
-              f"{KEPT} of its different pairs of words", "holds", tail),
-        Claim("What is drawn at τ = 1 copies no longer stretches than people do", "McCoy et al. "
-              "2023 (arXiv 2111.09509)", medians + stretch + "in the training text no longer than "
-              "people's", "holds", copies("τ = 1", more=False)),
-        Claim("Greedy text copies longer stretches than people do", holtzman, medians + stretch +
-              "in the training text longer than people's", "holds", copies("greedy", more=True)),
-    ]  # fmt: skip
+        Claim(
+            "What is drawn at τ has the model's own entropy at τ",
+            notes,
+            "−log p of samples and "
+            f"the mean entropy of what they were drawn from within {ERRORS:g} standard errors, "
+            "every τ and k, every member",
+            "holds",
+            entropy,
+            closed_form=True,
+        ),
+        Claim(
+            "τ → 0, and k = 1, are greedy",
+            notes,
+            f"the same characters at τ = {COLD:g}, and at k = 1, every member",
+            "holds",
+            cold,
+            closed_form=True,
+        ),
+        Claim(
+            "The hotter, the more entropy",
+            notes,
+            "from each τ to the next, every member",
+            "holds",
+            warmer,
+        ),
+        Claim(
+            "Greedy text ends in a loop",
+            holtzman + ", §3",
+            f"at least {LOOPS} of the samples "
+            "of each cell repeat themselves to the end, three rounds or more",
+            "holds",
+            loops,
+        ),
+        Claim(
+            "Greedy text is more probable than people's",
+            holtzman + ", §4",
+            medians + f"fewer bits by the {ORDER}-gram",
+            "holds",
+            likelier,
+        ),
+        Claim(
+            "… and poorer",
+            holtzman + ", §3",
+            medians + f"at most {POORER} of people's different pairs of words",
+            "holds",
+            poorer,
+        ),
+        Claim(
+            "What is drawn at τ = 1 is less probable than people's text",
+            holtzman + ", §3",
+            medians + "more bits",
+            "holds",
+            unlikelier,
+        ),
+        Claim(
+            "… and has words that are none, fewer at τ = 0.5",
+            holtzman,
+            medians + "the share "
+            f"of words that occur in the training text at least {KNOWN} below people's, and "
+            "higher at τ = 0.5",
+            "holds",
+            spelling,
+        ),
+        Claim(
+            "No τ or k comes to people's text",
+            holtzman + ", §4",
+            medians + "none has at most people's bits and at least their different pairs of words",
+            "holds",
+            neither,
+        ),
+        Claim(
+            "The k most probable cut off the tail and keep the variety",
+            "Fan et al. 2018 (arXiv 1805.04833)",
+            medians + "k = 10 has more words that occur than τ = 1, and "
+            f"{KEPT} of its different pairs of words",
+            "holds",
+            tail,
+        ),
+        Claim(
+            "What is drawn at τ = 1 copies no longer stretches than people do",
+            "McCoy et al. 2023 (arXiv 2111.09509)",
+            medians + stretch + "in the training text no longer than people's",
+            "holds",
+            copies("τ = 1", more=False),
+        ),
+        Claim(
+            "Greedy text copies longer stretches than people do",
+            holtzman,
+            medians + stretch + "in the training text longer than people's",
+            "holds",
+            copies("greedy", more=True),
+        ),
+    ]

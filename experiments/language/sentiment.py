@@ -50,8 +50,13 @@ FEW = "1,000 labels"
 
 def _line(cell: str, pooling: str = "last", vectors: str = "", few: bool = False) -> dict[str, Any]:
     biases = "" if "rnn-tanh" in cell else "1.0"
-    return {"cell.name": cell, "init.forget_bias": biases, "task.pooling": pooling,
-            "task.vectors": vectors, "run.few": few}  # fmt: skip
+    return {
+        "cell.name": cell,
+        "init.forget_bias": biases,
+        "task.pooling": pooling,
+        "task.vectors": vectors,
+        "run.few": few,
+    }
 
 
 LINES: dict[str, dict[str, Any]] = {
@@ -221,8 +226,11 @@ def examples(texts: list[list[str]], labels: np.ndarray) -> list[int]:
     """Two of each of the first two classes that fit and, where there are any, turn an opinion."""
     found = []
     for label in (0, 1):
-        fit = [i for i in np.flatnonzero(labels == label).tolist()
-               if SHOWN[0] <= len(texts[i]) <= SHOWN[1]]  # fmt: skip
+        fit = [
+            i
+            for i in np.flatnonzero(labels == label).tolist()
+            if SHOWN[0] <= len(texts[i]) <= SHOWN[1]
+        ]
         turn = [i for i in fit if any(word in "".join(texts[i]) for word in TURNS)]
         found += [*turn, *(i for i in fit if i not in turn)][:2]
     return found
@@ -347,8 +355,11 @@ def _length(table: Table) -> tuple[Any, str]:
     ]
     a, b, c = (round(edge) for edge in table[0].result["edges"])
     ax.set_xticks(range(4), [f"to {a}", f"to {b}", f"to {c}", "longer"])
-    ax.set(xlabel="length of the text, symbols (quarters of the texts)", ylabel="accuracy",
-           xlim=(-0.1, 3.1))  # fmt: skip
+    ax.set(
+        xlabel="length of the text, symbols (quarters of the texts)",
+        ylabel="accuracy",
+        xlim=(-0.1, 3.1),
+    )
     plots.direct_labels(ax, ends)
     return figure, (
         "Accuracy against the length of a text, of which the network reads the first "
@@ -374,9 +385,16 @@ def _reading(table: Table) -> tuple[Any, str]:
             ends.append(plots.End(n - 1, float(p[-1]), line, plots.COLOURS[index]))
         ax.axhline(0.5, color="#777777", linewidth=0.8)
         if family:
-            ax.set_xticks(np.arange(n), text["tokens"], family=family, **(
-                {"fontsize": 8, "rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-                if gap else {"fontsize": 10}))  # fmt: skip
+            ax.set_xticks(
+                np.arange(n),
+                text["tokens"],
+                family=family,
+                **(
+                    {"fontsize": 8, "rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+                    if gap
+                    else {"fontsize": 10}
+                ),
+            )
         else:
             ax.set_xticks(np.arange(0, n, 5), np.arange(1, n + 1, 5))
         ax.set(xlim=(-0.3, n - 0.7), ylim=(0, 1))
@@ -431,19 +449,25 @@ def claims(table: Table) -> list[Claim]:
         return lost >= ORDER, f"{words('GRU')}, permuted {100 * median('GRU', 'permuted'):.1f}%"
 
     def long() -> tuple[bool, str]:
-        gaps = [float(np.median(of(table, "GRU").stack("by_length")[:, part])
-                      - np.median(of(table, "RNN").stack("by_length")[:, part]))
-                for part in (0, 3)]  # fmt: skip
+        gaps = [
+            float(
+                np.median(of(table, "GRU").stack("by_length")[:, part])
+                - np.median(of(table, "RNN").stack("by_length")[:, part])
+            )
+            for part in (0, 3)
+        ]
         return gaps[1] - gaps[0] >= LONG, (
             f"the GRU ahead by {100 * gaps[0]:.1f} points on the shortest quarter of texts, by "
             f"{100 * gaps[1]:.1f} on the longest"
         )
 
     def real_time() -> tuple[bool, str]:
-        one = [m.result for line in there(table) if not line.startswith("Bi-")
-               for m in of(table, line)]  # fmt: skip
-        both = [m.result for line in there(table) if line.startswith("Bi-")
-                for m in of(table, line)]  # fmt: skip
+        one = [
+            m.result for line in there(table) if not line.startswith("Bi-") for m in of(table, line)
+        ]
+        both = [
+            m.result for line in there(table) if line.startswith("Bi-") for m in of(table, line)
+        ]
         if not one or not both:
             raise Undecided("needs members one way and both ways")
         apart = max(result["apart"] for result in one)
@@ -455,36 +479,102 @@ def claims(table: Table) -> list[Claim]:
     notes, ahead = "the notes, claim ", "median accuracy over seeds higher by at least "
     pooling = "Maini et al. 2020 (arXiv 2005.00159)"
     return [
-        Claim("A recurrent network learns an opinion from characters", notes + "22",
-              f"median accuracy of the GRU at least {READS}", "holds", reads),
+        Claim(
+            "A recurrent network learns an opinion from characters",
+            notes + "22",
+            f"median accuracy of the GRU at least {READS}",
+            "holds",
+            reads,
+        ),
         *(
-            Claim(f"Gates help: {name} against a simple RNN, read at the last step", notes + "17",
-                  ahead + str(GATES), "holds", above(name, "RNN", GATES))
+            Claim(
+                f"Gates help: {name} against a simple RNN, read at the last step",
+                notes + "17",
+                ahead + str(GATES),
+                "holds",
+                above(name, "RNN", GATES),
+            )
             for name in ("LSTM", "GRU")
         ),
-        Claim("Gates help more on long texts", notes + "11 and 17", "the GRU's lead over the RNN "
-              f"larger by {LONG} on the longest quarter than on the shortest", "holds", long),
-        Claim("The mean over time helps a simple RNN", pooling, ahead + str(POOLED), "holds",
-              above("RNN, mean", "RNN", POOLED)),
-        Claim("The mean over time helps an LSTM", pooling, ahead + str(POOLED), "holds",
-              above("LSTM, mean", "LSTM", POOLED)),
-        Claim("Both ways help a simple RNN", notes + "20", ahead + str(BOTH), "holds",
-              above("Bi-RNN", "RNN", BOTH)),
-        Claim("Both ways help a GRU", notes + "20", ahead + str(BOTH), "refuted",
-              above("Bi-GRU", "GRU", BOTH)),
-        Claim("Skip-gram vectors help with all labels", notes + "6", ahead + str(VECTORS),
-              "holds", above("GRU, Skip-gram", "GRU", VECTORS)),
-        Claim(f"Skip-gram vectors help with {FEW}", notes + "6", ahead + str(LABELS), "holds",
-              above(f"GRU, Skip-gram, {FEW}", f"GRU, {FEW}", LABELS)),
-        Claim("A network beats a bag of the same characters", notes + "1", "the best one-way cell, "
-              f"read at the last step, ahead by at least {ORDER}", "holds",
-              counts("counts of characters", ORDER)),
-        Claim("A network of characters beats TF-IDF of words and pairs of words", notes + "22",
-              "the best one-way cell, read at the last step, ahead", "refuted",
-              counts("TF-IDF of 1- and 2-grams, words", 0.0)),
-        Claim("Order counts", notes + "1 and 22", f"the GRU loses at least {ORDER} of accuracy "
-              "when the characters of the texts held out are permuted", "holds", order),
-        Claim("What reads one way says at each step what it would say of the text so far",
-              notes + "14 and 20", f"streamed scores equal those of the prefix to {ROUNDING}; "
-              "bidirectional networks are refused", "holds", real_time, closed_form=True),
-    ]  # fmt: skip
+        Claim(
+            "Gates help more on long texts",
+            notes + "11 and 17",
+            "the GRU's lead over the RNN "
+            f"larger by {LONG} on the longest quarter than on the shortest",
+            "holds",
+            long,
+        ),
+        Claim(
+            "The mean over time helps a simple RNN",
+            pooling,
+            ahead + str(POOLED),
+            "holds",
+            above("RNN, mean", "RNN", POOLED),
+        ),
+        Claim(
+            "The mean over time helps an LSTM",
+            pooling,
+            ahead + str(POOLED),
+            "holds",
+            above("LSTM, mean", "LSTM", POOLED),
+        ),
+        Claim(
+            "Both ways help a simple RNN",
+            notes + "20",
+            ahead + str(BOTH),
+            "holds",
+            above("Bi-RNN", "RNN", BOTH),
+        ),
+        Claim(
+            "Both ways help a GRU",
+            notes + "20",
+            ahead + str(BOTH),
+            "refuted",
+            above("Bi-GRU", "GRU", BOTH),
+        ),
+        Claim(
+            "Skip-gram vectors help with all labels",
+            notes + "6",
+            ahead + str(VECTORS),
+            "holds",
+            above("GRU, Skip-gram", "GRU", VECTORS),
+        ),
+        Claim(
+            f"Skip-gram vectors help with {FEW}",
+            notes + "6",
+            ahead + str(LABELS),
+            "holds",
+            above(f"GRU, Skip-gram, {FEW}", f"GRU, {FEW}", LABELS),
+        ),
+        Claim(
+            "A network beats a bag of the same characters",
+            notes + "1",
+            f"the best one-way cell, read at the last step, ahead by at least {ORDER}",
+            "holds",
+            counts("counts of characters", ORDER),
+        ),
+        Claim(
+            "A network of characters beats TF-IDF of words and pairs of words",
+            notes + "22",
+            "the best one-way cell, read at the last step, ahead",
+            "refuted",
+            counts("TF-IDF of 1- and 2-grams, words", 0.0),
+        ),
+        Claim(
+            "Order counts",
+            notes + "1 and 22",
+            f"the GRU loses at least {ORDER} of accuracy "
+            "when the characters of the texts held out are permuted",
+            "holds",
+            order,
+        ),
+        Claim(
+            "What reads one way says at each step what it would say of the text so far",
+            notes + "14 and 20",
+            f"streamed scores equal those of the prefix to {ROUNDING}; "
+            "bidirectional networks are refused",
+            "holds",
+            real_time,
+            closed_form=True,
+        ),
+    ]

@@ -178,7 +178,9 @@ def _curves(table: Table) -> tuple[Any, str]:
         ]
         steps = table[0].config["training"]["steps"]
         ax.set(xlabel="updates", xlim=(0, 1.05 * steps), ylim=(0, 1))
-        learning_curves.baseline(ax, table[0].result["lookup_f1"], "each character's commonest label")
+        learning_curves.baseline(
+            ax, table[0].result["lookup_f1"], "each character's commonest label"
+        )
         plots.title(ax, title)
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("F1 of entities, sentences held out")
@@ -219,20 +221,26 @@ def claims(table: Table) -> list[Claim]:
         return check
 
     def twice() -> tuple[bool, str]:
-        ratios = {name: of(table, f"Bi-{name}")[0].result["cost"] for name in ONE_WAY
-                  if f"Bi-{name}" in there(table)}  # fmt: skip
+        ratios = {
+            name: of(table, f"Bi-{name}")[0].result["cost"]
+            for name in ONE_WAY
+            if f"Bi-{name}" in there(table)
+        }
         fit = all(TWICE[0] <= ratio <= TWICE[1] for ratio in ratios.values())
         return bool(ratios) and fit, ", ".join(f"{k} {v:.2f}x" for k, v in ratios.items())
 
     def in_real_time() -> tuple[bool, str]:
-        moved = {way: [m for line in there(table) if line.startswith("Bi-") == way
-                       for m in of(table, line)] for way in (False, True)}  # fmt: skip
+        moved = {
+            way: [
+                m for line in there(table) if line.startswith("Bi-") == way for m in of(table, line)
+            ]
+            for way in (False, True)
+        }
         if not all(moved.values()):
             raise Undecided("needs members one way and both ways")
         ahead = all(m.result["streams"] and m.result["moved"] == 0 for m in moved[False])
         both = all(not m.result["streams"] and m.result["moved"] > 0 for m in moved[True])
-        sizes = {way: max(m.result["moved"] for m in some)
-                 for way, some in moved.items()}  # fmt: skip
+        sizes = {way: max(m.result["moved"] for m in some) for way, some in moved.items()}
         return ahead and both, (
             f"scores of the first half moved by the second: one way {sizes[False]:.1g}, both ways "
             f"up to {sizes[True]:.2g}"
@@ -244,24 +252,61 @@ def claims(table: Table) -> list[Claim]:
 
     notes, f1 = "the notes, claim 20", "median F1 over seeds higher by at least "
     helps = [
-        Claim(f"The future helps a {name} to find entities", notes, f1 + str(FUTURE), "holds",
-              above(f"Bi-{name}", name, FUTURE))
+        Claim(
+            f"The future helps a {name} to find entities",
+            notes,
+            f1 + str(FUTURE),
+            "holds",
+            above(f"Bi-{name}", name, FUTURE),
+        )
         for name in ONE_WAY
-    ]  # fmt: skip
+    ]
     return [
         *helps,
-        Claim("Both ways cost twice one way", notes, "time of a loss and its gradient, side by "
-              f"side, {TWICE[0]} to {TWICE[1]} times that of one way, each cell", "holds", twice),
-        Claim("What reads both ways can't run in real time", notes, "one way, scores of the first "
-              "half of a sentence do not move when the second is another, and the model streams; "
-              "both ways they move, and streaming is refused", "holds", in_real_time),
-        Claim("A field on top helps what reads both ways", "Huang et al. 2015 (arXiv 1508.01991)",
-              f1 + str(FIELD), "holds", above("Bi-LSTM + CRF", "Bi-LSTM", FIELD)),
-        Claim("A field on top helps what reads one way", "Huang et al. 2015", f1 + str(FIELD),
-              "holds", above("LSTM + CRF", "LSTM", FIELD)),
-        Claim("Gates help a one-way network to find entities", "the notes, claim 17", f1 +
-              str(FIELD), "holds", above("LSTM", "RNN", FIELD)),
-        Claim("Entities are in the context, not in the characters", "the notes, claims 20 and 22",
-              f"median F1 of the RNN at least {CONTEXT} times that of each character's commonest "
-              "label", "holds", context),
-    ]  # fmt: skip
+        Claim(
+            "Both ways cost twice one way",
+            notes,
+            "time of a loss and its gradient, side by "
+            f"side, {TWICE[0]} to {TWICE[1]} times that of one way, each cell",
+            "holds",
+            twice,
+        ),
+        Claim(
+            "What reads both ways can't run in real time",
+            notes,
+            "one way, scores of the first "
+            "half of a sentence do not move when the second is another, and the model streams; "
+            "both ways they move, and streaming is refused",
+            "holds",
+            in_real_time,
+        ),
+        Claim(
+            "A field on top helps what reads both ways",
+            "Huang et al. 2015 (arXiv 1508.01991)",
+            f1 + str(FIELD),
+            "holds",
+            above("Bi-LSTM + CRF", "Bi-LSTM", FIELD),
+        ),
+        Claim(
+            "A field on top helps what reads one way",
+            "Huang et al. 2015",
+            f1 + str(FIELD),
+            "holds",
+            above("LSTM + CRF", "LSTM", FIELD),
+        ),
+        Claim(
+            "Gates help a one-way network to find entities",
+            "the notes, claim 17",
+            f1 + str(FIELD),
+            "holds",
+            above("LSTM", "RNN", FIELD),
+        ),
+        Claim(
+            "Entities are in the context, not in the characters",
+            "the notes, claims 20 and 22",
+            f"median F1 of the RNN at least {CONTEXT} times that of each character's commonest "
+            "label",
+            "holds",
+            context,
+        ),
+    ]

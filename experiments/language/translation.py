@@ -1,8 +1,8 @@
 """Sequence to sequence: spellings to sounds, by encoder and decoder, with and without attention.
 
     rnnlab run --config=experiments/language/translation.py
-    rnnlab run --config=experiments/language/translation.py --config.task.path=PAIRS.tsv   # your own pairs
-    rnnlab predict DIR --text=gradient  # G R EY D IY AH N T
+    rnnlab run --config=experiments/language/translation.py --config.task.path=PAIRS.tsv   # your
+    own pairs rnnlab predict DIR --text=gradient  # G R EY D IY AH N T
 
 20,000 words of the CMU Pronouncing Dictionary (rnnlab[data]) of at most 16 letters and sounds, the
 first 2,000 of those held out; a Bi-RNN, Bi-LSTM and Bi-GRU of H = 64 a direction read, a cell of
@@ -148,8 +148,11 @@ def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
 def along(weights: np.ndarray, found: np.ndarray) -> float:
     """Mean rank correlation of the place looked at, Σ_s s a_ts, with t; of 3 tokens and more."""
     centres = weights @ np.arange(weights.shape[-1])
-    ranks: Any = [spearmanr(np.arange(n), row[:n]) for row, n in zip(centres, found, strict=True)
-                  if n >= 3 and np.ptp(row[:n]) > 0]  # fmt: skip
+    ranks: Any = [
+        spearmanr(np.arange(n), row[:n])
+        for row, n in zip(centres, found, strict=True)
+        if n >= 3 and np.ptp(row[:n]) > 0
+    ]
     return float(np.mean([rank.statistic for rank in ranks])) if ranks else float("nan")
 
 
@@ -189,8 +192,11 @@ def _of(table: Table, name: str, way: str) -> Table:
 def _curves(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 2, size=(10.4, 3.8), share_y=True)
     for ax, (way, title) in zip(axes[0], WAYS.items(), strict=True):
-        ends = [learning_curves.draw(ax, _of(table, name, way), "token_error", name, k)
-                for k, name in enumerate(CELLS) if len(_of(table, name, way))]  # fmt: skip
+        ends = [
+            learning_curves.draw(ax, _of(table, name, way), "token_error", name, k)
+            for k, name in enumerate(CELLS)
+            if len(_of(table, name, way))
+        ]
         ax.set(xlabel="updates", xlim=(0, table[0].config["training"]["steps"]), ylim=(0, 1))
         learning_curves.baseline(ax, table[0].result["table_error"], "one sound a letter")
         plots.title(ax, title)
@@ -205,9 +211,11 @@ def _curves(table: Table) -> tuple[Any, str]:
 def _length(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, len(CELLS), size=(10.4, 3.4), share_y=True)
     for ax, name in zip(axes[0], CELLS, strict=True):
-        ends = [plots.band(ax, np.array(LENGTHS), members.stack("by_length"), title, k)
-                for k, (way, title) in enumerate(WAYS.items())
-                if len(members := _of(table, name, way))]  # fmt: skip
+        ends = [
+            plots.band(ax, np.array(LENGTHS), members.stack("by_length"), title, k)
+            for k, (way, title) in enumerate(WAYS.items())
+            if len(members := _of(table, name, way))
+        ]
         ax.set_xticks(LENGTHS, [f"≤{LENGTHS[0]}", *map(str, LENGTHS[1:-1]), f"≥{LENGTHS[-1]}"])
         ax.set(xlabel="letters", xlim=(LENGTHS[0] - 0.2, LENGTHS[-1] + 0.2))
         ax.set_ylim(bottom=0)
@@ -285,24 +293,62 @@ def claims(table: Table) -> list[Claim]:
     margin = f"median token error lower by at least {HELP}"
     both = "Bahdanau et al. 2015 (arXiv 1409.0473)"
     return [
-        Claim("Attention helps an LSTM", both, margin, "holds",
-              below(("Bi-LSTM", "general"), ("Bi-LSTM", "none"))),
-        Claim("… and a simple RNN", both, margin, "holds",
-              below(("Bi-RNN", "general"), ("Bi-RNN", "none"))),
-        Claim("One vector fails on long words", f"{both}, Fig. 2", "Bi-LSTM: token error grows "
-              f"from the shortest to the longest words by at least {LONG} more than with attention",
-              "holds", long_words),
-        Claim("An LSTM's vector holds more than a simple RNN's", f"{notes}, 17", margin, "holds",
-              below(("Bi-LSTM", "none"), ("Bi-RNN", "none"))),
-        Claim("A GRU is as good as an LSTM, with attention", "Chung et al. 2014 (arXiv 1412.3555)",
-              f"median token errors at most {HELP} apart", "holds", equal),
-        Claim("What is said depends on the whole word", notes, "Bi-LSTM with attention: at most "
-              "half the token error of one sound a letter", "holds", context),
-        Claim("Attention moves along the word", "Toshniwal & Livescu 2016 (arXiv 1610.06540)",
-              f"Bi-LSTM: mean rank correlation of the place looked at with the place said at least "
-              f"{ALONG}", "holds", moves),
-        Claim("Twenty thousand words suffice for what is published", "Yao & Zweig 2015 (arXiv "
-              "1506.00196)", "Bi-LSTM with attention: at most "
-              f"{100 * PUBLISHED:.1f}% of words wrong",
-              "refuted", published),
-    ]  # fmt: skip
+        Claim(
+            "Attention helps an LSTM",
+            both,
+            margin,
+            "holds",
+            below(("Bi-LSTM", "general"), ("Bi-LSTM", "none")),
+        ),
+        Claim(
+            "… and a simple RNN",
+            both,
+            margin,
+            "holds",
+            below(("Bi-RNN", "general"), ("Bi-RNN", "none")),
+        ),
+        Claim(
+            "One vector fails on long words",
+            f"{both}, Fig. 2",
+            "Bi-LSTM: token error grows "
+            f"from the shortest to the longest words by at least {LONG} more than with attention",
+            "holds",
+            long_words,
+        ),
+        Claim(
+            "An LSTM's vector holds more than a simple RNN's",
+            f"{notes}, 17",
+            margin,
+            "holds",
+            below(("Bi-LSTM", "none"), ("Bi-RNN", "none")),
+        ),
+        Claim(
+            "A GRU is as good as an LSTM, with attention",
+            "Chung et al. 2014 (arXiv 1412.3555)",
+            f"median token errors at most {HELP} apart",
+            "holds",
+            equal,
+        ),
+        Claim(
+            "What is said depends on the whole word",
+            notes,
+            "Bi-LSTM with attention: at most half the token error of one sound a letter",
+            "holds",
+            context,
+        ),
+        Claim(
+            "Attention moves along the word",
+            "Toshniwal & Livescu 2016 (arXiv 1610.06540)",
+            f"Bi-LSTM: mean rank correlation of the place looked at with the place said at least "
+            f"{ALONG}",
+            "holds",
+            moves,
+        ),
+        Claim(
+            "Twenty thousand words suffice for what is published",
+            "Yao & Zweig 2015 (arXiv 1506.00196)",
+            f"Bi-LSTM with attention: at most {100 * PUBLISHED:.1f}% of words wrong",
+            "refuted",
+            published,
+        ),
+    ]

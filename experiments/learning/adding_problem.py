@@ -74,8 +74,12 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
     shared = {"task.length": config.run.lengths, "seed": tuple(range(config.run.seeds))}
     rates, key = config.run.rates, "training.learning_rate"
     others = {"init.w_x": config.run.relu_weights, "init.w_y": config.run.relu_weights}
-    models = ((TANH, rates), (IRNN | others, rates), (ORTHOGONAL | others, rates),
-              (LSTM, config.run.lstm_rates))  # fmt: skip
+    models = (
+        (TANH, rates),
+        (IRNN | others, rates),
+        (ORTHOGONAL | others, rates),
+        (LSTM, config.run.lstm_rates),
+    )
     return [{**{k: (v,) for k, v in m.items()}, key: r, **shared} for m, r in models]
 
 
@@ -118,7 +122,10 @@ def _curves(table: Table, models: dict[str, dict[str, Any]]) -> Any:
             if not len(chosen):
                 continue
             chosen = learning_curves.best(chosen)
-            rate, solved = chosen.criteria["training.learning_rate"], learning_curves.success_rate(chosen)
+            rate, solved = (
+                chosen.criteria["training.learning_rate"],
+                learning_curves.success_rate(chosen),
+            )
             label = f"{name}, rate {rate:g}: {solved * len(chosen):.0f} of {len(chosen)}"
             ends.append(learning_curves.draw(ax, chosen, "loss", label, index))
         ax.set(xlabel="updates", ylim=(0, 0.25), xlim=(0, last))
@@ -163,20 +170,42 @@ def _claims_at(table: Table, length: int) -> list[Claim]:
         return check
 
     def identity() -> tuple[bool, str]:
-        one, other = (learning_curves.best(table.select({**at, **model})) for model in (IRNN, ORTHOGONAL))
+        one, other = (
+            learning_curves.best(table.select({**at, **model})) for model in (IRNN, ORTHOGONAL)
+        )
         sooner = np.median(one.stack("solved_at")) < np.median(other.stack("solved_at"))
-        return bool(sooner), (f"identity: {learning_curves.solved(one)}; orthogonal: {learning_curves.solved(other)}")
+        return bool(sooner), (
+            f"identity: {learning_curves.solved(one)}; orthogonal: {learning_curves.solved(other)}"
+        )
 
     half = "median error at the end, at its best learning rate, below half of 1/6"
     return [
-        Claim(f"A tanh RNN does not learn to add over T = {length} steps: it stays at 1/6",
-              f"{le}; the notes, claim 11", "median error at the end, at every learning rate, at "
-              "least 0.9 of 1/6", "holds", stays),
-        Claim(f"The IRNN (ReLU, W_hh = I) learns it, T = {length}", f"{le}; the notes, claim 16",
-              half, "holds", leaves(IRNN)),
-        Claim(f"The LSTM (b_f = 1) learns it, T = {length}", f"{le}; the notes, claim 17", half,
-              "holds", leaves(LSTM)),
-        Claim(f"Identity suits adding: it beats an orthogonal W_hh, T = {length}", henaff,
-              "fewer updates to an error of .01, medians at each one's best learning rate",
-              "holds", identity),
-    ]  # fmt: skip
+        Claim(
+            f"A tanh RNN does not learn to add over T = {length} steps: it stays at 1/6",
+            f"{le}; the notes, claim 11",
+            "median error at the end, at every learning rate, at least 0.9 of 1/6",
+            "holds",
+            stays,
+        ),
+        Claim(
+            f"The IRNN (ReLU, W_hh = I) learns it, T = {length}",
+            f"{le}; the notes, claim 16",
+            half,
+            "holds",
+            leaves(IRNN),
+        ),
+        Claim(
+            f"The LSTM (b_f = 1) learns it, T = {length}",
+            f"{le}; the notes, claim 17",
+            half,
+            "holds",
+            leaves(LSTM),
+        ),
+        Claim(
+            f"Identity suits adding: it beats an orthogonal W_hh, T = {length}",
+            henaff,
+            "fewer updates to an error of .01, medians at each one's best learning rate",
+            "holds",
+            identity,
+        ),
+    ]

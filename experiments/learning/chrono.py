@@ -224,8 +224,10 @@ def _claims_of(task: str, here: dict[int, Table]) -> list[Claim]:
     def sooner(better: str, worse: str, span: int) -> Any:
         def check() -> tuple[bool, str]:
             found = {bias: left(span, bias) for bias in (better, worse)}
-            words = (f"{LABELS[b]} {x:.3f} ({learning_curves.solved(by_bias(here[span], b))})"
-                     for b, x in found.items())  # fmt: skip
+            words = (
+                f"{LABELS[b]} {x:.3f} ({learning_curves.solved(by_bias(here[span], b))})"
+                for b, x in found.items()
+            )
             return found[better] <= found[worse] - PAR, "; ".join(words)
 
         return check
@@ -246,12 +248,26 @@ def _claims_of(task: str, here: dict[int, Table]) -> list[Claim]:
     budget = "median over seeds of the mean test loss over the budget, relative to the memoryless"
     tallec = "Tallec & Ollivier 2018 (arXiv 1804.11188), Figs 1–4"
     return [
-        Claim(f"An LSTM learns sooner with forget bias 1 than with 0: {name} over {short} steps",
-              "Jozefowicz, Zaremba & Sutskever 2015; Gers, Schmidhuber & Cummins 2000",
-              f"{budget}: at least {PAR} lower", "holds", sooner("1", "0", short)),
-        Claim(f"At long delay chrono learns in half the time of forget bias 1 or less: {name} over "
-              f"{long} steps", tallec, "median updates until solved: at most half, and at least "
-              "half of the seeds solve it", "holds", twice),
-        Claim(f"Chrono is at no delay worse than forget bias 1: {name}", tallec,
-              f"{budget}: at most {PAR} higher at every delay", "holds", nowhere_worse),
-    ]  # fmt: skip
+        Claim(
+            f"An LSTM learns sooner with forget bias 1 than with 0: {name} over {short} steps",
+            "Jozefowicz, Zaremba & Sutskever 2015; Gers, Schmidhuber & Cummins 2000",
+            f"{budget}: at least {PAR} lower",
+            "holds",
+            sooner("1", "0", short),
+        ),
+        Claim(
+            f"At long delay chrono learns in half the time of forget bias 1 or less: {name} over "
+            f"{long} steps",
+            tallec,
+            "median updates until solved: at most half, and at least half of the seeds solve it",
+            "holds",
+            twice,
+        ),
+        Claim(
+            f"Chrono is at no delay worse than forget bias 1: {name}",
+            tallec,
+            f"{budget}: at most {PAR} higher at every delay",
+            "holds",
+            nowhere_worse,
+        ),
+    ]

@@ -179,23 +179,56 @@ def _claims_at(table: Table, delay: int) -> list[Claim]:
 
     end = f"median over seeds of the loss at the end (mean of the last {END} looks) "
     return [
-        Claim(f"To remember nothing costs 10 ln 8/(T + 20), T = {delay}",
-              f"closed form; {arjovsky}",
-              "entropy of the targets given the step alone, 5000 sequences drawn for each member: "
-              "within 1%", "holds", closed_form, closed_form=True),
-        Claim(f"A tanh RNN ends at that baseline, T = {delay}", f"{arjovsky}; the notes, claim 11",
-              end + "within 5% of it", "holds", share("tanh RNN", 0.95, 1.05)),
-        Claim(f"Orthogonal suits copy: a linear RNN with orthogonal W_hh recalls, T = {delay}",
-              f"{henaff}; the notes, claim 16", end + "below half the baseline", "holds",
-              share("linear, orthogonal", 0, 0.5)),
+        Claim(
+            f"To remember nothing costs 10 ln 8/(T + 20), T = {delay}",
+            f"closed form; {arjovsky}",
+            "entropy of the targets given the step alone, 5000 sequences drawn for each member: "
+            "within 1%",
+            "holds",
+            closed_form,
+            closed_form=True,
+        ),
+        Claim(
+            f"A tanh RNN ends at that baseline, T = {delay}",
+            f"{arjovsky}; the notes, claim 11",
+            end + "within 5% of it",
+            "holds",
+            share("tanh RNN", 0.95, 1.05),
+        ),
+        Claim(
+            f"Orthogonal suits copy: a linear RNN with orthogonal W_hh recalls, T = {delay}",
+            f"{henaff}; the notes, claim 16",
+            end + "below half the baseline",
+            "holds",
+            share("linear, orthogonal", 0, 0.5),
+        ),
         # expected since a pilot of 1000 updates with another seed ended at the baseline
-        Claim(f"Orthogonal W_hh makes a tanh RNN recall too, T = {delay}", "the notes, claim 16",
-              end + "below half the baseline", "refuted", share("tanh, orthogonal", 0, 0.5)),
-        Claim(f"With W_hh = I, which suits adding, it does not, T = {delay}", henaff,
-              end + "at least half the baseline", "holds",
-              share("linear, identity", 0.5, np.inf)),
-        Claim(f"An LSTM is stuck at the baseline, T = {delay}", arjovsky,
-              end + "at least 0.9 of the baseline", "holds", share("LSTM", 0.9, np.inf)),
-        Claim(f"So is a GRU, T = {delay}", jing, end + "at least 0.9 of the baseline", "holds",
-              share("GRU", 0.9, np.inf)),
-    ]  # fmt: skip
+        Claim(
+            f"Orthogonal W_hh makes a tanh RNN recall too, T = {delay}",
+            "the notes, claim 16",
+            end + "below half the baseline",
+            "refuted",
+            share("tanh, orthogonal", 0, 0.5),
+        ),
+        Claim(
+            f"With W_hh = I, which suits adding, it does not, T = {delay}",
+            henaff,
+            end + "at least half the baseline",
+            "holds",
+            share("linear, identity", 0.5, np.inf),
+        ),
+        Claim(
+            f"An LSTM is stuck at the baseline, T = {delay}",
+            arjovsky,
+            end + "at least 0.9 of the baseline",
+            "holds",
+            share("LSTM", 0.9, np.inf),
+        ),
+        Claim(
+            f"So is a GRU, T = {delay}",
+            jing,
+            end + "at least 0.9 of the baseline",
+            "holds",
+            share("GRU", 0.9, np.inf),
+        ),
+    ]

@@ -250,17 +250,41 @@ def claims(table: Table) -> list[Claim]:
     notes, all_below = "the notes, claim 22", "median error of each cell below "
     return [
         *(
-            Claim(f"Every network beats that nothing changes, and a + b x_t, {ahead} ahead", notes,
-                  all_below + "both", "holds", beat(ahead, "naive", "last"))
+            Claim(
+                f"Every network beats that nothing changes, and a + b x_t, {ahead} ahead",
+                notes,
+                all_below + "both",
+                "holds",
+                beat(ahead, "naive", "last"),
+            )
             for ahead in (NEAR, FAR)
         ),
-        Claim(f"Every network beats a linear autoregression {NEAR} step ahead", notes, all_below +
-              f"that of {LAGS} lags", "refuted", beat(NEAR, "linear")),
-        Claim(f"Every network beats a linear autoregression {FAR} steps ahead", notes, all_below +
-              f"that of {LAGS} lags", "holds", beat(FAR, "linear")),
-        Claim("A simple RNN will do for a short horizon", "the notes, summary table",
-              f"{NEAR} step ahead: median error at most {PAR} times the best cell's", "holds",
-              simple),
-        Claim("A GRU forecasts as well as an LSTM", "the notes, claims 18 and 22",
-              f"{FAR} steps ahead: median error at most {PAR} times the LSTM's", "holds", gru),
-    ]  # fmt: skip
+        Claim(
+            f"Every network beats a linear autoregression {NEAR} step ahead",
+            notes,
+            all_below + f"that of {LAGS} lags",
+            "refuted",
+            beat(NEAR, "linear"),
+        ),
+        Claim(
+            f"Every network beats a linear autoregression {FAR} steps ahead",
+            notes,
+            all_below + f"that of {LAGS} lags",
+            "holds",
+            beat(FAR, "linear"),
+        ),
+        Claim(
+            "A simple RNN will do for a short horizon",
+            "the notes, summary table",
+            f"{NEAR} step ahead: median error at most {PAR} times the best cell's",
+            "holds",
+            simple,
+        ),
+        Claim(
+            "A GRU forecasts as well as an LSTM",
+            "the notes, claims 18 and 22",
+            f"{FAR} steps ahead: median error at most {PAR} times the LSTM's",
+            "holds",
+            gru,
+        ),
+    ]

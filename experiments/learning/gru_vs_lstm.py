@@ -122,7 +122,7 @@ def step_times(config: Any) -> dict[str, float]:
 
 
 def left(table: Table, cell: str, length: int) -> np.ndarray:
-    """:func:`rnnlab.plotting.learning_curves.mean_left` of a cell's members at a length, a number a seed."""
+    """:func:`~rnnlab.plotting.learning_curves.mean_left` of a cell's members at a length, per seed."""
     return learning_curves.mean_left(table.select({"cell.name": cell, "task.length": length}))
 
 
@@ -290,22 +290,62 @@ def claims(table: Table) -> list[Claim]:
     # same but whose ranges over rounds reached from .1 to 6
     loss = "median over seeds of the mean test loss over the budget, relative to the memoryless"
     return [
-        Claim("The recurrent part of a GRU has 3/4 of an LSTM's parameters, an LSTM's is 4 times "
-              "an RNN's", notes + "17 and 18; closed form", "counted: exactly, and g·H(H + D + 1) "
-              "for every member", "holds", parameters, closed_form=True),
-        Claim("A GRU's step is faster than an LSTM's", notes + "18", "ratio of times below 1 at "
-              "every length", "holds", quicker("gru", "lstm")),
-        Claim("An LSTM's step is slower than an RNN's", notes + "17", "ratio RNN/LSTM of times "
-              "below 1 at every length", "holds", quicker("rnn-tanh", "lstm")),
-        Claim("A GRU's step is slower than an RNN's", notes + "18", "ratio RNN/GRU of times "
-              "below 1 at every length", "holds", quicker("rnn-tanh", "gru")),
-        Claim("On short sequences a GRU is on par with an LSTM", notes + "18", f"at the shortest "
-              f"length: {loss}, at most the LSTM's + {PAR}", "holds", short),
-        Claim("On short sequences a GRU is better than an LSTM", notes + "18", f"at the shortest "
-              f"length: {loss}, below the LSTM's", "holds", short_better),
-        Claim("On very long dependencies an LSTM is better than a GRU", notes + "19", f"at the "
-              f"longest length: {loss}, below the GRU's by more than {PAR}", "holds", long),
-        Claim("On long dependencies LSTM and GRU learn what an RNN does not", notes + "11, 17 and "
-              "18", f"at the longest length: {loss}, below the RNN's by more than {PAR}", "holds",
-              gates),
-    ]  # fmt: skip
+        Claim(
+            "The recurrent part of a GRU has 3/4 of an LSTM's parameters, an LSTM's is 4 times "
+            "an RNN's",
+            notes + "17 and 18; closed form",
+            "counted: exactly, and g·H(H + D + 1) for every member",
+            "holds",
+            parameters,
+            closed_form=True,
+        ),
+        Claim(
+            "A GRU's step is faster than an LSTM's",
+            notes + "18",
+            "ratio of times below 1 at every length",
+            "holds",
+            quicker("gru", "lstm"),
+        ),
+        Claim(
+            "An LSTM's step is slower than an RNN's",
+            notes + "17",
+            "ratio RNN/LSTM of times below 1 at every length",
+            "holds",
+            quicker("rnn-tanh", "lstm"),
+        ),
+        Claim(
+            "A GRU's step is slower than an RNN's",
+            notes + "18",
+            "ratio RNN/GRU of times below 1 at every length",
+            "holds",
+            quicker("rnn-tanh", "gru"),
+        ),
+        Claim(
+            "On short sequences a GRU is on par with an LSTM",
+            notes + "18",
+            f"at the shortest length: {loss}, at most the LSTM's + {PAR}",
+            "holds",
+            short,
+        ),
+        Claim(
+            "On short sequences a GRU is better than an LSTM",
+            notes + "18",
+            f"at the shortest length: {loss}, below the LSTM's",
+            "holds",
+            short_better,
+        ),
+        Claim(
+            "On very long dependencies an LSTM is better than a GRU",
+            notes + "19",
+            f"at the longest length: {loss}, below the GRU's by more than {PAR}",
+            "holds",
+            long,
+        ),
+        Claim(
+            "On long dependencies LSTM and GRU learn what an RNN does not",
+            notes + "11, 17 and 18",
+            f"at the longest length: {loss}, below the RNN's by more than {PAR}",
+            "holds",
+            gates,
+        ),
+    ]

@@ -237,8 +237,9 @@ def _curves(chosen: Table, task: str) -> tuple[Any, str]:
                 label = SHORT.get(scheme, scheme)
                 ends.append(plots.band(ax, updates, shares, label, TELLING.index(scheme)))
             else:
-                ax.plot(updates, np.median(shares, axis=0), color="#aaaaaa", linewidth=0.9,
-                        zorder=1)  # fmt: skip
+                ax.plot(
+                    updates, np.median(shares, axis=0), color="#aaaaaa", linewidth=0.9, zorder=1
+                )
         ax.set(xlabel="updates", xlim=(0, last), ylim=(0, 1.05))
         baseline(ax, 1, "")
         plots.title(ax, f"{TITLES[task]}: {TITLES[cell]}")
@@ -276,8 +277,15 @@ def _schemes(table: Table) -> tuple[Any, str]:
                 shown[y, x] = np.median(mean_left(members))
                 at = np.median(_steps_to_solve(members))
                 words = f"{at:.0f}" if np.isfinite(at) else "–"
-                ax.text(x, y, words, ha="center", va="center", fontsize=8,
-                        color="white" if shown[y, x] < 0.45 else "black")  # fmt: skip
+                ax.text(
+                    x,
+                    y,
+                    words,
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white" if shown[y, x] < 0.45 else "black",
+                )
         mesh = ax.imshow(shown, cmap="viridis", vmin=0, vmax=1, aspect="auto")
         ax.grid(False)
         for y in range(1, len(rows)):
@@ -306,10 +314,15 @@ def _start_and_end(chosen: Table) -> tuple[Any, str]:
             chosen.select({"task.name": task}).group_by("cell.name").items()
         ):
             ax.plot(
-                np.maximum(_kept(members), WORST), mean_left(members), "osD^"[index % 4],
-                color=plots.look(index)["color"], markersize=5, alpha=0.65, markeredgewidth=0,
+                np.maximum(_kept(members), WORST),
+                mean_left(members),
+                "osD^"[index % 4],
+                color=plots.look(index)["color"],
+                markersize=5,
+                alpha=0.65,
+                markeredgewidth=0,
                 label=TITLES[cell],
-            )  # fmt: skip
+            )
         ax.axvline(0, color="#777777", linewidth=0.8)
         ax.set(xlabel="log10 of ‖∂L/∂h_1‖ / ‖∂L/∂h_T‖ before training", ylim=(0, 1.05))
         plots.title(ax, TITLES[task])
@@ -334,8 +347,11 @@ def _share_of_steps(table: Table, cell: str, scheme: str) -> tuple[bool, str]:
         budget = _members(table, **{"task.name": task})[0].config["training"]["steps"]
         won += fast <= FASTER * min(slow, budget)
         left = _picked(_medians(table, task, cell, "w_h"), *both)
-        words.append("{} {} against {} (mean loss {:.2f} against {:.2f})".format(
-            TITLES[task], _steps(fast), _steps(slow), *left))  # fmt: skip
+        words.append(
+            "{} {} against {} (mean loss {:.2f} against {:.2f})".format(
+                TITLES[task], _steps(fast), _steps(slow), *left
+            )
+        )
     return won >= MOST, "; ".join(words)
 
 
@@ -365,8 +381,11 @@ def claims(table: Table) -> list[Claim]:
             at = _medians(table, task, "rnn-tanh", "w_h", _kept)
             *good, small = _picked(at, "orthogonal", "xavier_uniform", "normal(std=0.01)")
             gaps.append(min(good) - small)
-            words.append("{}: orthogonal {:.1f}, Xavier {:.1f}, N(0, .01) {:.1f}".format(
-                TITLES[task], *good, small))  # fmt: skip
+            words.append(
+                "{}: orthogonal {:.1f}, Xavier {:.1f}, N(0, .01) {:.1f}".format(
+                    TITLES[task], *good, small
+                )
+            )
         return min(gaps) >= DECADES, "; ".join(words)
 
     def predicts(cell: str) -> Any:
@@ -380,9 +399,11 @@ def claims(table: Table) -> list[Claim]:
                 rho = float(np.corrcoef(rankdata(lost), rankdata(end))[0, 1])
                 won += rho >= RANKS
                 # what a rank correlation hides: a lost gradient spoils, a kept one need not save
-                words.append(f"{TITLES[task]} {rho:.2f} (mean loss where over {DECADES:g} decades "
-                             f"are lost {_range(end[lost > DECADES])}, elsewhere "
-                             f"{_range(end[lost <= DECADES])})")  # fmt: skip
+                words.append(
+                    f"{TITLES[task]} {rho:.2f} (mean loss where over {DECADES:g} decades "
+                    f"are lost {_range(end[lost > DECADES])}, elsewhere "
+                    f"{_range(end[lost <= DECADES])})"
+                )
             return won >= MOST, "; ".join(words)
 
         return check
@@ -428,51 +449,136 @@ def claims(table: Table) -> list[Claim]:
         return check
 
     most = f"on at least {MOST} of the {len(TASKS)} tasks"
-    half = f"median steps to solve at most {FASTER} of N(0, .01)'s, the budget where it never " \
-           f"solves, {most}"  # fmt: skip
-    rank = f"rank correlation of |log10 ‖∂L/∂h_1‖/‖∂L/∂h_T‖| with the mean loss over the budget " \
-           f"at least {RANKS}, {most}"  # fmt: skip
-    less = "range over schemes of the median mean loss, averaged over tasks, below that of both " \
-           "simple RNNs"  # fmt: skip
+    half = (
+        f"median steps to solve at most {FASTER} of N(0, .01)'s, the budget where it never "
+        f"solves, {most}"
+    )
+    rank = (
+        f"rank correlation of |log10 ‖∂L/∂h_1‖/‖∂L/∂h_T‖| with the mean loss over the budget "
+        f"at least {RANKS}, {most}"
+    )
+    less = (
+        "range over schemes of the median mean loss, averaged over tasks, below that of both "
+        "simple RNNs"
+    )
     sooner = "median mean loss over the budget below the other's"
     earlier = f"lower median mean loss than b = 0, {most}"
     return [
-        Claim("Orthogonal and Xavier W_hh ease the vanishing gradient of a tanh RNN", notes + "16",
-              f"at h_1, before training, each keeps at least {DECADES:g} decades more than "
-              "N(0, .01), on every task", "holds", start),
-        Claim("The right scheme speeds convergence: tanh RNN, orthogonal W_hh", notes + "16",
-              half, "holds", faster("rnn-tanh", "orthogonal")),
-        Claim("The right scheme speeds convergence: tanh RNN, Xavier W_hh", notes + "16",
-              half, "holds", faster("rnn-tanh", "xavier_uniform")),
-        Claim("The right scheme speeds convergence: ReLU RNN, identity W_hh (IRNN)",
-              notes + "16; Le, Jaitly & Hinton 2015", half, "holds",
-              faster("rnn-relu", "identity")),
+        Claim(
+            "Orthogonal and Xavier W_hh ease the vanishing gradient of a tanh RNN",
+            notes + "16",
+            f"at h_1, before training, each keeps at least {DECADES:g} decades more than "
+            "N(0, .01), on every task",
+            "holds",
+            start,
+        ),
+        Claim(
+            "The right scheme speeds convergence: tanh RNN, orthogonal W_hh",
+            notes + "16",
+            half,
+            "holds",
+            faster("rnn-tanh", "orthogonal"),
+        ),
+        Claim(
+            "The right scheme speeds convergence: tanh RNN, Xavier W_hh",
+            notes + "16",
+            half,
+            "holds",
+            faster("rnn-tanh", "xavier_uniform"),
+        ),
+        Claim(
+            "The right scheme speeds convergence: ReLU RNN, identity W_hh (IRNN)",
+            notes + "16; Le, Jaitly & Hinton 2015",
+            half,
+            "holds",
+            faster("rnn-relu", "identity"),
+        ),
         # Henaff et al. have linear transitions; ReLU keeps a sum as they do, and halves what is
         # rotated, which tanh does not
-        Claim("Identity suits adding: a ReLU RNN learns it sooner with W_hh = I than with an "
-              "orthogonal one", henaff, sooner, "holds",
-              suits("adding", "rnn-relu", "identity", "orthogonal")),
-        Claim("Orthogonal suits copying: a tanh RNN recalls a symbol sooner with an orthogonal "
-              "W_hh than with I", f"{henaff}; Vorontsov et al. 2017", sooner, "holds",
-              suits("delayed_recall", "rnn-tanh", "orthogonal", "identity",
-                    "; of one symbol, not of ten in their order as copy_memory.py has it")),
-        Claim("The gradient at the start predicts the outcome: tanh RNN", notes + "16; Chen, "
-              "Pennington & Schoenholz 2018", rank, "holds", predicts("rnn-tanh")),
-        Claim("The gradient at the start predicts the outcome: ReLU RNN", notes + "16; Chen, "
-              "Pennington & Schoenholz 2018", rank, "holds", predicts("rnn-relu")),
-        Claim("The scheme of W_hh matters less for an LSTM than for simple RNNs",
-              notes + "15 and 17", less, "holds", matters_less("lstm")),
-        Claim("The scheme of W_hh matters less for a GRU than for simple RNNs",
-              notes + "15 and 18", less, "holds", matters_less("gru")),
-        Claim("In a tanh RNN W_hh is the block whose scheme matters most", notes + "15",
-              "range over schemes of the median mean loss, averaged over tasks, above those of "
-              "W_xh and W_hy", "holds", most_of_all),
-        Claim("Zero or small random biases: no matter", notes + "15", "median mean losses within "
-              f"{NO_MATTER} of each other, tanh RNN and LSTM, every task", "holds", bias),
-        Claim("A forget bias of 1 speeds an LSTM", notes + "15; Jozefowicz et al. 2015", earlier,
-              "holds", forget("lstm", "1.0")),
-        Claim("A large positive forget bias (3) speeds an LSTM", notes + "15", earlier, "holds",
-              forget("lstm", "3.0")),
-        Claim("A large positive update bias (b_z = 3) speeds a GRU", notes + "15", earlier,
-              "holds", forget("gru", "3.0")),
-    ]  # fmt: skip
+        Claim(
+            "Identity suits adding: a ReLU RNN learns it sooner with W_hh = I than with an "
+            "orthogonal one",
+            henaff,
+            sooner,
+            "holds",
+            suits("adding", "rnn-relu", "identity", "orthogonal"),
+        ),
+        Claim(
+            "Orthogonal suits copying: a tanh RNN recalls a symbol sooner with an orthogonal "
+            "W_hh than with I",
+            f"{henaff}; Vorontsov et al. 2017",
+            sooner,
+            "holds",
+            suits(
+                "delayed_recall",
+                "rnn-tanh",
+                "orthogonal",
+                "identity",
+                "; of one symbol, not of ten in their order as copy_memory.py has it",
+            ),
+        ),
+        Claim(
+            "The gradient at the start predicts the outcome: tanh RNN",
+            notes + "16; Chen, Pennington & Schoenholz 2018",
+            rank,
+            "holds",
+            predicts("rnn-tanh"),
+        ),
+        Claim(
+            "The gradient at the start predicts the outcome: ReLU RNN",
+            notes + "16; Chen, Pennington & Schoenholz 2018",
+            rank,
+            "holds",
+            predicts("rnn-relu"),
+        ),
+        Claim(
+            "The scheme of W_hh matters less for an LSTM than for simple RNNs",
+            notes + "15 and 17",
+            less,
+            "holds",
+            matters_less("lstm"),
+        ),
+        Claim(
+            "The scheme of W_hh matters less for a GRU than for simple RNNs",
+            notes + "15 and 18",
+            less,
+            "holds",
+            matters_less("gru"),
+        ),
+        Claim(
+            "In a tanh RNN W_hh is the block whose scheme matters most",
+            notes + "15",
+            "range over schemes of the median mean loss, averaged over tasks, above those of "
+            "W_xh and W_hy",
+            "holds",
+            most_of_all,
+        ),
+        Claim(
+            "Zero or small random biases: no matter",
+            notes + "15",
+            f"median mean losses within {NO_MATTER} of each other, tanh RNN and LSTM, every task",
+            "holds",
+            bias,
+        ),
+        Claim(
+            "A forget bias of 1 speeds an LSTM",
+            notes + "15; Jozefowicz et al. 2015",
+            earlier,
+            "holds",
+            forget("lstm", "1.0"),
+        ),
+        Claim(
+            "A large positive forget bias (3) speeds an LSTM",
+            notes + "15",
+            earlier,
+            "holds",
+            forget("lstm", "3.0"),
+        ),
+        Claim(
+            "A large positive update bias (b_z = 3) speeds a GRU",
+            notes + "15",
+            earlier,
+            "holds",
+            forget("gru", "3.0"),
+        ),
+    ]

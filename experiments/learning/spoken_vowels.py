@@ -44,8 +44,9 @@ from rnnlab.training import runner
 REPRODUCE = False  # the set of `rnnlab reproduce` is full
 
 ONE_WAY = {"RNN": "rnn-tanh", "LSTM": "lstm", "GRU": "gru"}
-LINES = {f"{way}{name}": f"{way.lower()}{cell}" for way in ("", "Bi-")
-         for name, cell in ONE_WAY.items()}  # fmt: skip
+LINES = {
+    f"{way}{name}": f"{way.lower()}{cell}" for way in ("", "Bi-") for name, cell in ONE_WAY.items()
+}
 ANSWERS = {"linear": "linear, mean over time", "warping": "nearest by time warping"}
 SHARES = tuple(k / 10 for k in range(1, 11))  # of an utterance, heard
 PAR = 0.015  # of the accuracy: about a standard error of 370 utterances
@@ -238,8 +239,15 @@ def _accuracy(table: Table) -> tuple[Any, str]:
         and not table[0].config["task"]["path"]
     ):
         ax.axvline(100 * KUDO, color="#777777", linewidth=0.8, linestyle="--")
-        ax.annotate("Kudo et al. 1999", (100 * KUDO, len(rows) - 0.45), (3, 0), fontsize=8,
-                    textcoords="offset points", va="bottom", color="#555555")  # fmt: skip
+        ax.annotate(
+            "Kudo et al. 1999",
+            (100 * KUDO, len(rows) - 0.45),
+            (3, 0),
+            fontsize=8,
+            textcoords="offset points",
+            va="bottom",
+            color="#555555",
+        )
     ax.set_yticks(range(len(rows)), rows)
     ax.set(ylim=(len(rows) - 0.2, -0.6), xlabel="right, % of the series held out")
     return figure, "The last accuracy of every seed, and their median (bar), beside other answers."
@@ -248,7 +256,9 @@ def _accuracy(table: Table) -> tuple[Any, str]:
 def _curves(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 2, size=(10.4, 3.8), share_y=True)
     linear, own = table.stack("accuracy_linear")[0], table[0].config["training"]
-    told = [learning_curves.learning_curves(of(table, line), "accuracy")[1] for line in there(table)]
+    told = [
+        learning_curves.learning_curves(of(table, line), "accuracy")[1] for line in there(table)
+    ]
     floor = np.floor(20 * min(linear, *(values.min() for values in told))) / 20
     for ax, (title, way) in zip(axes[0], {"one way": "", "both ways": "Bi-"}.items(), strict=True):
         names = [line for line in LINES if line.startswith("Bi-") == bool(way)]
@@ -279,8 +289,12 @@ def _early(table: Table) -> tuple[Any, str]:
         plots.band(ax, 100 * np.array(SHARES), of(table, line).stack("early"), line, index)
         for index, line in enumerate(own)
     ]
-    ax.set(xlabel="of each series heard, %", ylabel="accuracy, series held out",
-           xlim=(0, 100), ylim=(0, 1.02))  # fmt: skip
+    ax.set(
+        xlabel="of each series heard, %",
+        ylabel="accuracy, series held out",
+        xlim=(0, 100),
+        ylim=(0, 1.02),
+    )
     plots.direct_labels(ax, ends)
     return figure, (
         "In real time: accuracy of the answer after so much of each series, by the networks that "
@@ -300,8 +314,15 @@ def _confusion(table: Table) -> tuple[Any, str]:
     for (i, j), share in np.ndenumerate(shares):
         if counts[i, j]:
             text = f"{share:.0f}" if share >= 1 else "<1"
-            ax.text(j, i, text, ha="center", va="center", fontsize=8,
-                    color="white" if share > 50 else "black")  # fmt: skip
+            ax.text(
+                j,
+                i,
+                text,
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share > 50 else "black",
+            )
     names = training.task_of(ml_collections.ConfigDict(table[0].config)).classes  # type: ignore[attr-defined]
     ax.set_xticks(range(size), names)
     ax.set_yticks(range(size), names)
@@ -359,26 +380,75 @@ def claims(table: Table) -> list[Claim]:
 
     notes, accuracy = "the notes, claims 18 and 22", "median accuracy over seeds "
     return [
-        Claim("A GRU knows who speaks as well as an LSTM", notes, accuracy +
-              f"at least the LSTM's − {PAR}", "holds", par("GRU", "LSTM")),
-        Claim("… with three quarters of its recurrent parameters", "the notes, claim 18",
-              "exactly", "holds", parameters, closed_form=True),
-        Claim("A simple RNN will do for sequences so short", "the notes, claim 22", accuracy +
-              f"at least the LSTM's − {PAR}", "holds", par("RNN", "LSTM")),
-        Claim("A GRU does better than the mean over time", "the notes, claim 22", accuracy +
-              "above logistic regression's on each channel's mean", "holds", beats("linear")),
-        Claim("A GRU does better than the nearest neighbour by time warping", "Sakoe & Chiba 1978",
-              accuracy + "above that neighbour's", "holds", beats("warping")),
-        Claim("A GRU does as well as regions made by hand", "Kudo et al. 1999: 94.1%", accuracy +
-              f"at least {KUDO}", "holds", reaches("GRU", KUDO)),
-        Claim("A Bi-GRU comes to what convolutions beside an LSTM do", "Karim et al. 2019: 97 to "
-              "99%", accuracy + f"at least {CONVOLUTIONS}", "refuted",
-              reaches("Bi-GRU", CONVOLUTIONS)),
-        Claim("Reading both ways helps", "the notes, claim 20", accuracy + f"higher by at least "
-              f"{HELP}, each cell", "refuted", both),
-        Claim("Half of an utterance is enough to tell who speaks", "early classification; the "
-              "notes, claim 14", accuracy + f"of the GRU at least {HALF}, half heard", "holds",
-              early),
-        Claim("One-way networks answer in real time, the others can't", "the notes, claim 20",
-              "streams exactly one way", "holds", in_real_time),
-    ]  # fmt: skip
+        Claim(
+            "A GRU knows who speaks as well as an LSTM",
+            notes,
+            accuracy + f"at least the LSTM's − {PAR}",
+            "holds",
+            par("GRU", "LSTM"),
+        ),
+        Claim(
+            "… with three quarters of its recurrent parameters",
+            "the notes, claim 18",
+            "exactly",
+            "holds",
+            parameters,
+            closed_form=True,
+        ),
+        Claim(
+            "A simple RNN will do for sequences so short",
+            "the notes, claim 22",
+            accuracy + f"at least the LSTM's − {PAR}",
+            "holds",
+            par("RNN", "LSTM"),
+        ),
+        Claim(
+            "A GRU does better than the mean over time",
+            "the notes, claim 22",
+            accuracy + "above logistic regression's on each channel's mean",
+            "holds",
+            beats("linear"),
+        ),
+        Claim(
+            "A GRU does better than the nearest neighbour by time warping",
+            "Sakoe & Chiba 1978",
+            accuracy + "above that neighbour's",
+            "holds",
+            beats("warping"),
+        ),
+        Claim(
+            "A GRU does as well as regions made by hand",
+            "Kudo et al. 1999: 94.1%",
+            accuracy + f"at least {KUDO}",
+            "holds",
+            reaches("GRU", KUDO),
+        ),
+        Claim(
+            "A Bi-GRU comes to what convolutions beside an LSTM do",
+            "Karim et al. 2019: 97 to 99%",
+            accuracy + f"at least {CONVOLUTIONS}",
+            "refuted",
+            reaches("Bi-GRU", CONVOLUTIONS),
+        ),
+        Claim(
+            "Reading both ways helps",
+            "the notes, claim 20",
+            accuracy + f"higher by at least {HELP}, each cell",
+            "refuted",
+            both,
+        ),
+        Claim(
+            "Half of an utterance is enough to tell who speaks",
+            "early classification; the notes, claim 14",
+            accuracy + f"of the GRU at least {HALF}, half heard",
+            "holds",
+            early,
+        ),
+        Claim(
+            "One-way networks answer in real time, the others can't",
+            "the notes, claim 20",
+            "streams exactly one way",
+            "holds",
+            in_real_time,
+        ),
+    ]

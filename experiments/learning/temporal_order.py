@@ -212,8 +212,15 @@ def _clipping(table: Table) -> tuple[Any, str]:
             x, y = _norms(member)
             norms.plot(x, y, alpha=0.8, **style | {"linewidth": 1.1})
             if member.result["status"] == "diverged":
-                norms.plot(x[-1], y[-1], "x", color=style["color"], markersize=8,
-                           markeredgewidth=2, clip_on=False)  # fmt: skip
+                norms.plot(
+                    x[-1],
+                    y[-1],
+                    "x",
+                    color=style["color"],
+                    markersize=8,
+                    markeredgewidth=2,
+                    clip_on=False,
+                )
             found.append(plots.End(x[-1], y[-1], method, style["color"]))
         ends.append(max(found, key=lambda end: end.x, default=None))
     norms.set(ylim=(-1, BEYOND), xlabel="updates")
@@ -318,23 +325,58 @@ def claims(table: Table) -> list[Claim]:
         )
 
     return [
-        Claim("Plain SGD fails at a length that clipping with Ω solves", fig7,
-              "for at least one initialisation the longest length that more than half of the "
-              "seeds solve is greater with clip + Ω", "holds", reaches),
-        Claim("With Ω an RNN solves sequences at least as long as with clipping alone", fig7,
-              "for every initialisation the longest length that more than half of the seeds solve "
-              "is no smaller with clip + Ω", "holds", at_least),
-        Claim("Clipping alone raises the success rate of a tanh RNN", fig7, "more members solved "
-              "than with plain SGD, both tanh initialisations and all lengths together", "holds",
-              clip_helps),
-        Claim("The smart tanh initialisation solves more than the basic one", fig7,
-              "greater success rate over all lengths and methods", "holds", smart),
-        Claim("The sigmoid RNN is the worst", fig7, "success rate over all lengths and methods "
-              "below both tanh initialisations", "holds", sigmoid_worst),
-        Claim("Clipping keeps a linear RNN from diverging at a higher learning rate",
-              source + "§3.2", f"at rates {RATES[-2]:g} and {RATES[-1]:g} at least half of the "
-              "members diverge without clipping, and none with it", "holds", clipping),
-        Claim("What does not diverge learns: clipping is no mere brake", source + "§3.2",
-              "at these rates the median over members of the lowest error is at most .5 (one "
-              "symbol known) with clipping, above it without", "holds", goes_on),
-    ]  # fmt: skip
+        Claim(
+            "Plain SGD fails at a length that clipping with Ω solves",
+            fig7,
+            "for at least one initialisation the longest length that more than half of the "
+            "seeds solve is greater with clip + Ω",
+            "holds",
+            reaches,
+        ),
+        Claim(
+            "With Ω an RNN solves sequences at least as long as with clipping alone",
+            fig7,
+            "for every initialisation the longest length that more than half of the seeds solve "
+            "is no smaller with clip + Ω",
+            "holds",
+            at_least,
+        ),
+        Claim(
+            "Clipping alone raises the success rate of a tanh RNN",
+            fig7,
+            "more members solved "
+            "than with plain SGD, both tanh initialisations and all lengths together",
+            "holds",
+            clip_helps,
+        ),
+        Claim(
+            "The smart tanh initialisation solves more than the basic one",
+            fig7,
+            "greater success rate over all lengths and methods",
+            "holds",
+            smart,
+        ),
+        Claim(
+            "The sigmoid RNN is the worst",
+            fig7,
+            "success rate over all lengths and methods below both tanh initialisations",
+            "holds",
+            sigmoid_worst,
+        ),
+        Claim(
+            "Clipping keeps a linear RNN from diverging at a higher learning rate",
+            source + "§3.2",
+            f"at rates {RATES[-2]:g} and {RATES[-1]:g} at least half of the "
+            "members diverge without clipping, and none with it",
+            "holds",
+            clipping,
+        ),
+        Claim(
+            "What does not diverge learns: clipping is no mere brake",
+            source + "§3.2",
+            "at these rates the median over members of the lowest error is at most .5 (one "
+            "symbol known) with clipping, above it without",
+            "holds",
+            goes_on,
+        ),
+    ]

@@ -175,8 +175,9 @@ class Cells:
         self.without_input = np.array([first["predicted_without_input"] for first in firsts])
         self.chaotic = np.array([first["chaotic"] for first in firsts])
         self.ratio = self.T / np.array([first["predicted_length"] for first in firsts])
-        self.accuracy = np.array([1 - np.median([r["error"] for r in results])
-                                  for results in groups.values()])  # fmt: skip
+        self.accuracy = np.array(
+            [1 - np.median([r["error"] for r in results]) for results in groups.values()]
+        )
         self.trained = self.accuracy > SUCCESS
         self.input_variance = firsts[0]["input_variance"]
 
@@ -202,8 +203,10 @@ class Cells:
 
     def confusion(self) -> str:
         """The confusion table in words."""
-        count = [[int((self.predicted[self.trained == t] == p).sum()) for p in (True, False)]
-                 for t in (True, False)]  # fmt: skip
+        count = [
+            [int((self.predicted[self.trained == t] == p).sum()) for p in (True, False)]
+            for t in (True, False)
+        ]
         return (
             f"of {sum(count[0])} cells that trained {count[0][0]} were predicted to, of "
             f"{sum(count[1])} that did not {count[1][1]} were predicted not to"
@@ -243,25 +246,48 @@ def _map(ax: Any, cells: Cells) -> None:
         for index, left, right in zip(here, columns[:-1], columns[1:], strict=True):
             x, y = np.exp(left), np.exp(low)
             ax.add_patch(
-                Rectangle((x, y), np.exp(right) - x, np.exp(high) - y, linewidth=0.3,
-                          edgecolor="white", facecolor=colours(norm(cells.accuracy[index])))
-            )  # fmt: skip
+                Rectangle(
+                    (x, y),
+                    np.exp(right) - x,
+                    np.exp(high) - y,
+                    linewidth=0.3,
+                    edgecolor="white",
+                    facecolor=colours(norm(cells.accuracy[index])),
+                )
+            )
     wrong = ~cells.right
-    ax.plot(cells.sigma[wrong], cells.T[wrong], "x", color=plots.COLOURS[2], markersize=7,
-            markeredgewidth=2)  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlim=(0.95 * cells.sigma.min(), 1.05 * cells.sigma.max()),
-           ylim=np.exp(rows[[0, -1]]), xlabel="σ_w", ylabel="steps T to be bridged")  # fmt: skip
+    ax.plot(
+        cells.sigma[wrong],
+        cells.T[wrong],
+        "x",
+        color=plots.COLOURS[2],
+        markersize=7,
+        markeredgewidth=2,
+    )
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlim=(0.95 * cells.sigma.min(), 1.05 * cells.sigma.max()),
+        ylim=np.exp(rows[[0, -1]]),
+        xlabel="σ_w",
+        ylabel="steps T to be bridged",
+    )
     v = cells.input_variance
     critical = theory.critical_sigma_w(input_variance=v)
-    for sigma in (np.linspace(cells.sigma.min(), 0.9999 * critical, 400),
-                  np.linspace(1.0001 * critical, cells.sigma.max(), 400)):  # fmt: skip
+    for sigma in (
+        np.linspace(cells.sigma.min(), 0.9999 * critical, 400),
+        np.linspace(1.0001 * critical, cells.sigma.max(), 400),
+    ):
         line = [theory.trainable_length(s, input_variance=v) for s in sigma]
         ax.plot(sigma, line, color="white", linewidth=4)
         ax.plot(sigma, line, color="black", linestyle="--", linewidth=1.8)
     ax.grid(False)
     ax.set_yticks(lengths, [str(T) for T in lengths])
-    ticks = [s for s in (0.2, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 4, 6, 8)
-             if cells.sigma.min() <= s <= cells.sigma.max()]  # fmt: skip
+    ticks = [
+        s
+        for s in (0.2, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 4, 6, 8)
+        if cells.sigma.min() <= s <= cells.sigma.max()
+    ]
     ax.set_xticks(ticks, [f"{s:g}" for s in ticks])
     ax.minorticks_off()
     plots.title(ax, f"tanh RNN; dashed: 6|ξ|, critical at σ_w = {critical:.2f}")
@@ -288,9 +314,16 @@ def _collapse(ax: Any, cells: Cells) -> None:
         for number, T in enumerate(np.unique(cells.T[cells.chaotic == chaotic])):
             here = np.flatnonzero((cells.chaotic == chaotic) & (cells.T == T))
             here = here[np.argsort(cells.ratio[here])]
-            ax.plot(cells.ratio[here], cells.accuracy[here], marker="os"[chaotic], alpha=0.7,
-                    markersize=2 + number, linewidth=0.8, color=plots.look(index)["color"],
-                    label=f"{words} side" if number == 0 else None)  # fmt: skip
+            ax.plot(
+                cells.ratio[here],
+                cells.accuracy[here],
+                marker="os"[chaotic],
+                alpha=0.7,
+                markersize=2 + number,
+                linewidth=0.8,
+                color=plots.look(index)["color"],
+                label=f"{words} side" if number == 0 else None,
+            )
     ax.set(xscale="log", ylim=(0, 1.04), xlabel="T / 6|ξ|", ylabel="accuracy")
     ax.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
     ax.minorticks_off()
@@ -348,15 +381,40 @@ def claims(table: Table) -> list[Claim]:
     source = "Chen, Pennington & Schoenholz 2018 (arXiv 1806.05394); Schoenholz et al. 2017"
     success = f"trained: median accuracy over seeds above {SUCCESS} after the last update"
     return [
-        Claim("A tanh RNN is trainable over T steps if and only if T ≤ 6|ξ|, ξ = −1/ln χ", source,
-              "right in at least 90% of the cells and balanced accuracy at least 85%, half of the "
-              f"cells within a factor of two of the line; {success}", "holds", foretold),
-        Claim("The rule holds on the ordered side", source,
-              f"right in at least 90% of its cells; {success}", "holds", side(False)),
-        Claim("The rule holds on the chaotic side", source,
-              f"right in at least 90% of its cells; {success}", "holds", side(True)),
-        Claim("Close to the critical σ_w every length is trainable", source,
-              f"every cell with 6|ξ| above 2.3 T trains; {success}", "holds", critical),
-        Claim("Mean field has to count the input's variance v", source,
-              "more cells right than by the same rule with v = 0", "holds", with_input),
-    ]  # fmt: skip
+        Claim(
+            "A tanh RNN is trainable over T steps if and only if T ≤ 6|ξ|, ξ = −1/ln χ",
+            source,
+            "right in at least 90% of the cells and balanced accuracy at least 85%, half of the "
+            f"cells within a factor of two of the line; {success}",
+            "holds",
+            foretold,
+        ),
+        Claim(
+            "The rule holds on the ordered side",
+            source,
+            f"right in at least 90% of its cells; {success}",
+            "holds",
+            side(False),
+        ),
+        Claim(
+            "The rule holds on the chaotic side",
+            source,
+            f"right in at least 90% of its cells; {success}",
+            "holds",
+            side(True),
+        ),
+        Claim(
+            "Close to the critical σ_w every length is trainable",
+            source,
+            f"every cell with 6|ξ| above 2.3 T trains; {success}",
+            "holds",
+            critical,
+        ),
+        Claim(
+            "Mean field has to count the input's variance v",
+            source,
+            "more cells right than by the same rule with v = 0",
+            "holds",
+            with_input,
+        ),
+    ]

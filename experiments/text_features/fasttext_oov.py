@@ -39,9 +39,15 @@ METHODS = {"word2vec": skipgram.train, "fasttext": fasttext.train}
 NAMES = {"word2vec": "Word2Vec", "fasttext": "FastText"}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # of the analogies' sections, those whose pairs are two forms of one word
-FORMS = ("gram1-adjective-to-adverb", "gram3-comparative", "gram4-superlative",
-         "gram5-present-participle", "gram7-past-tense", "gram8-plural",
-         "gram9-plural-verbs")  # fmt: skip
+FORMS = (
+    "gram1-adjective-to-adverb",
+    "gram3-comparative",
+    "gram4-superlative",
+    "gram5-present-participle",
+    "gram7-past-tense",
+    "gram8-plural",
+    "gram9-plural-verbs",
+)
 EXAMPLES = ("goverment", "presidnet", "congres", "economicaly", "agricultre", "militery")
 
 
@@ -234,12 +240,17 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     vectors = Vectors.of(trained)
     probe = config.probe
     rng = np.random.default_rng(config.seed)
-    among = [w for w in vectors.words[probe.first_rank : probe.last_rank]
-             if len(w) >= probe.shortest and w.isalpha()]  # fmt: skip
+    among = [
+        w
+        for w in vectors.words[probe.first_rank : probe.last_rank]
+        if len(w) >= probe.shortest and w.isalpha()
+    ]
     chosen = [among[k] for k in rng.permutation(len(among))[: probe.words]]
     if not chosen:
-        raise ValueError(f"no word of {probe.shortest} letters has a rank from {probe.first_rank} "
-                         f"to {probe.last_rank} among {len(vectors)}")  # fmt: skip
+        raise ValueError(
+            f"no word of {probe.shortest} letters has a rank from {probe.first_rank} "
+            f"to {probe.last_rank} among {len(vectors)}"
+        )
     results = [struck(vectors, chosen, rate, probe.top, config.seed) for rate in probe.rates]
     syntactic = [s for s in evaluation.analogies(vectors).sections if s.name.startswith("gram")]
     asked = sum(s.asked for s in syntactic)
@@ -287,13 +298,15 @@ def _misspelt(table: Table) -> tuple[Any, str]:
             look = plots.look(index + 1)
             ax.plot(rates, curves.T, color=look["color"], linewidth=0.6, alpha=0.5)
             ax.plot(rates, curves.mean(axis=0), "o-", color=look["color"], markersize=4)
-            ends.append(plots.End(rates[-1], curves.mean(axis=0)[-1], NAMES[method],
-                                  look["color"]))  # fmt: skip
+            ends.append(plots.End(rates[-1], curves.mean(axis=0)[-1], NAMES[method], look["color"]))
         plots.direct_labels(ax, ends)
         top = table[0].config["probe"]["top"]
         ax.set(xlabel="letters struck (%)", ylim=(-4, 104))
-        ax.set_ylabel(f"share of the {top} nearest (%)" if name == "kept"
-                      else f"words among the {top} nearest (%)")  # fmt: skip
+        ax.set_ylabel(
+            f"share of the {top} nearest (%)"
+            if name == "kept"
+            else f"words among the {top} nearest (%)"
+        )
         ax.tick_params(labelleft=True)
         plots.title(ax, head)
     return figure, (
@@ -309,8 +322,11 @@ def _bars(table: Table) -> tuple[Any, str]:
     left, middle, right = axes[0]
     groups = table.group_by("method")
     width = 0.8 / len(groups)
-    shares = {"forms_known": "both forms\nknown", "forms_unseen": "one form\nunseen",
-              "syntactic": "syntactic\nanalogies"}  # fmt: skip
+    shares = {
+        "forms_known": "both forms\nknown",
+        "forms_unseen": "one form\nunseen",
+        "syntactic": "syntactic\nanalogies",
+    }
     for index, (method, members) in enumerate(groups.items()):
         colour = plots.look(index + 1)["color"]
         at = (index - (len(groups) - 1) / 2) * width
@@ -413,8 +429,11 @@ def claims(table: Table) -> list[Claim]:
     def more(name: str, factor: float = 1.0, percent: bool = True) -> Any:
         def check() -> tuple[bool, str]:
             ours, theirs = (float(np.mean(x)) for x in both(name))
-            words = (f"FastText {100 * ours:.1f}%, Word2Vec {100 * theirs:.1f}%" if percent
-                     else f"FastText {ours:.3g}, Word2Vec {theirs:.3g}")  # fmt: skip
+            words = (
+                f"FastText {100 * ours:.1f}%, Word2Vec {100 * theirs:.1f}%"
+                if percent
+                else f"FastText {ours:.3g}, Word2Vec {theirs:.3g}"
+            )
             return ours > factor * theirs, words
 
         return check
@@ -430,30 +449,78 @@ def claims(table: Table) -> list[Claim]:
     notes = "the notes, claim 8"
     paper = "Bojanowski et al. 2017"
     return [
-        Claim("Letters struck from no word change nothing", "definition",
-              "100% of neighbours kept at rate 0, both methods", "holds", same, closed_form=True),
-        Claim("FastText has a vector for every unseen word, Word2Vec for none",
-              f"{notes}; claim 6", "of unseen words with a vector: 100% and 0%", "holds", vectors,
-              closed_form=True),
-        Claim("FastText keeps neighbours of misspelt words, Word2Vec loses them", notes,
-              "1 letter in 10 struck: FastText at least 50% on average, and every seed above "
-              "Word2Vec's best", "holds", kept(0.1, 0.5)),
-        Claim("… of badly misspelt words as well", notes,
-              "3 letters in 10 struck: FastText at least 25%, and every seed above Word2Vec's "
-              "best", "holds", kept(0.3, 0.25)),
-        Claim("FastText finds the word that was meant", notes,
-              "1 letter in 10 struck: at least 80% are among the neighbours of what they became, "
-              "and every seed above Word2Vec's best", "holds", found),
-        Claim("FastText captures word form: forms of a word are neighbours", f"{notes}; {paper}",
-              "share of pairs of known forms that are neighbours above Word2Vec's, means over "
-              "seeds", "holds", more("forms_known")),
-        Claim("… also where one form was never seen", f"{notes}; {paper}",
-              "at least 20% of such pairs, where Word2Vec has none", "holds", unseen_forms),
-        Claim("FastText answers more syntactic analogies", f"{paper}, Table 2",
-              "share of those asked above Word2Vec's, means over seeds", "holds",
-              more("syntactic")),
-        Claim("FastText takes longer to train", notes,
-              "more than 1.5 times Word2Vec's seconds, means over seeds", "holds", slower),
-        Claim("FastText is larger", notes, "more than twice Word2Vec's parameters", "holds",
-              more("parameters", 2.0, percent=False)),
-    ]  # fmt: skip
+        Claim(
+            "Letters struck from no word change nothing",
+            "definition",
+            "100% of neighbours kept at rate 0, both methods",
+            "holds",
+            same,
+            closed_form=True,
+        ),
+        Claim(
+            "FastText has a vector for every unseen word, Word2Vec for none",
+            f"{notes}; claim 6",
+            "of unseen words with a vector: 100% and 0%",
+            "holds",
+            vectors,
+            closed_form=True,
+        ),
+        Claim(
+            "FastText keeps neighbours of misspelt words, Word2Vec loses them",
+            notes,
+            "1 letter in 10 struck: FastText at least 50% on average, and every seed above "
+            "Word2Vec's best",
+            "holds",
+            kept(0.1, 0.5),
+        ),
+        Claim(
+            "… of badly misspelt words as well",
+            notes,
+            "3 letters in 10 struck: FastText at least 25%, and every seed above Word2Vec's best",
+            "holds",
+            kept(0.3, 0.25),
+        ),
+        Claim(
+            "FastText finds the word that was meant",
+            notes,
+            "1 letter in 10 struck: at least 80% are among the neighbours of what they became, "
+            "and every seed above Word2Vec's best",
+            "holds",
+            found,
+        ),
+        Claim(
+            "FastText captures word form: forms of a word are neighbours",
+            f"{notes}; {paper}",
+            "share of pairs of known forms that are neighbours above Word2Vec's, means over seeds",
+            "holds",
+            more("forms_known"),
+        ),
+        Claim(
+            "… also where one form was never seen",
+            f"{notes}; {paper}",
+            "at least 20% of such pairs, where Word2Vec has none",
+            "holds",
+            unseen_forms,
+        ),
+        Claim(
+            "FastText answers more syntactic analogies",
+            f"{paper}, Table 2",
+            "share of those asked above Word2Vec's, means over seeds",
+            "holds",
+            more("syntactic"),
+        ),
+        Claim(
+            "FastText takes longer to train",
+            notes,
+            "more than 1.5 times Word2Vec's seconds, means over seeds",
+            "holds",
+            slower,
+        ),
+        Claim(
+            "FastText is larger",
+            notes,
+            "more than twice Word2Vec's parameters",
+            "holds",
+            more("parameters", 2.0, percent=False),
+        ),
+    ]

@@ -273,14 +273,18 @@ def _perplexity(table: Table) -> tuple[Any, str]:
             found, look = members_of(table, unit, name), plots.look(index)
             ns = _orders(found)
             bits = np.array([member.result["bits"] for member in found])
-            ax.plot(ns, np.where(np.isfinite(bits), bits, np.nan), marker="o", markersize=3,
-                    **look)  # fmt: skip
+            ax.plot(ns, np.where(np.isfinite(bits), bits, np.nan), marker="o", markersize=3, **look)
             last = int(np.isfinite(bits).sum()) - 1
             if last + 1 == len(ns):
                 ends.append(plots.End(ns[-1], float(bits[-1]), NAMES[name], look["color"]))
             elif last >= 0:
-                ax.annotate(f"{NAMES[name]}: ∞, n ≥ {ns[last] + 1}", (ns[last], bits[last]),
-                            (9, 3), textcoords="offset points", fontsize=8)  # fmt: skip
+                ax.annotate(
+                    f"{NAMES[name]}: ∞, n ≥ {ns[last] + 1}",
+                    (ns[last], bits[last]),
+                    (9, 3),
+                    textcoords="offset points",
+                    fontsize=8,
+                )
         ax.set(xlabel="n", xticks=ORDERS[unit], xlim=(ORDERS[unit][0] - 0.3, ORDERS[unit][-1]))
         if unit == "characters":
             ax.set(ylabel="bits a character, held-out text")
@@ -299,8 +303,15 @@ def _perplexity(table: Table) -> tuple[Any, str]:
         found = members_of(table, unit, "mle")
         share = [100 * member.result["impossible"] for member in found]
         ax.plot(_orders(found), share, marker="o", markersize=3, **plots.look(index))
-        ax.annotate(unit, (_orders(found)[-1], share[-1]), (0, 6), textcoords="offset points",
-                    color=plots.COLOURS[index], fontsize=8, ha="right")  # fmt: skip
+        ax.annotate(
+            unit,
+            (_orders(found)[-1], share[-1]),
+            (0, 6),
+            textcoords="offset points",
+            color=plots.COLOURS[index],
+            fontsize=8,
+            ha="right",
+        )
     ax.set(xlabel="n", ylabel="% of the text held out", ylim=(0, 105))
     plots.title(ax, "What MLE calls impossible")
     words = members_of(table, "words", BEST)[0].result
@@ -319,8 +330,15 @@ def _size(table: Table) -> tuple[Any, str]:
         longest = members_of(table, unit, BEST)[-1].result["ngrams"]
         ns = range(1, len(longest) + 1)
         left.plot(ns, longest, marker="o", markersize=3, **plots.look(index))
-        left.annotate(unit, (ns[-1], longest[-1]), (-4, 6), textcoords="offset points",
-                      color=plots.COLOURS[index], fontsize=8, ha="right")  # fmt: skip
+        left.annotate(
+            unit,
+            (ns[-1], longest[-1]),
+            (-4, 6),
+            textcoords="offset points",
+            color=plots.COLOURS[index],
+            fontsize=8,
+            ha="right",
+        )
     left.set(xlabel="n", ylabel="different n-grams", yscale="log")
     plots.title(left, "n-grams in the text to learn from")
     found = members_of(table, "characters", BEST)
@@ -328,15 +346,32 @@ def _size(table: Table) -> tuple[Any, str]:
     bits = [member.result["bits"] for member in found]
     right.plot(numbers, bits, marker="o", markersize=3, **plots.look(1))
     for member, x, y in zip(found, numbers, bits, strict=True):
-        right.annotate(f"{member.config['model']['order']}", (x, y), (-4, -10), ha="right",
-                       textcoords="offset points", fontsize=8, color=plots.COLOURS[1])  # fmt: skip
+        right.annotate(
+            f"{member.config['model']['order']}",
+            (x, y),
+            (-4, -10),
+            ha="right",
+            textcoords="offset points",
+            fontsize=8,
+            color=plots.COLOURS[1],
+        )
     for index, (name, result) in enumerate(networks(table).items()):
         colour = plots.COLOURS[2 + index]
         right.plot(result["numbers"], result["bits"], "s", color=colour, markersize=6)
-        right.annotate(name, (result["numbers"], result["bits"]), (8, 4), color=colour,
-                       textcoords="offset points", fontsize=8)  # fmt: skip
-    right.set(xlabel="numbers that the model holds (α, γ; parameters)", xscale="log",
-              ylabel="bits a character, held-out text", ylim=(min(bits) - 0.3, None))  # fmt: skip
+        right.annotate(
+            name,
+            (result["numbers"], result["bits"]),
+            (8, 4),
+            color=colour,
+            textcoords="offset points",
+            fontsize=8,
+        )
+    right.set(
+        xlabel="numbers that the model holds (α, γ; parameters)",
+        xscale="log",
+        ylabel="bits a character, held-out text",
+        ylim=(min(bits) - 0.3, None),
+    )
     plots.title(right, f"{NAMES[BEST][0].upper()}{NAMES[BEST][1:]} and networks")
     return figure, (
         "How many different n-grams of one n the text to learn from has; and what a model's size "
@@ -358,10 +393,17 @@ def _samples(table: Table) -> tuple[Any, str]:
     for row, (name, text) in enumerate(found):
         top = 1 - row / len(found)
         lines = textwrap.wrap(text.replace("\n", "↵ "), 100)[:3]
-        ax.text(0, top, name, fontsize=8, va="top", color=plots.COLOURS[1],
-                transform=ax.transAxes)  # fmt: skip
-        ax.text(0.16, top, "\n".join(lines), fontsize=8, va="top", family="monospace",
-                transform=ax.transAxes, parse_math=False)  # fmt: skip
+        ax.text(0, top, name, fontsize=8, va="top", color=plots.COLOURS[1], transform=ax.transAxes)
+        ax.text(
+            0.16,
+            top,
+            "\n".join(lines),
+            fontsize=8,
+            va="top",
+            family="monospace",
+            transform=ax.transAxes,
+            parse_math=False,
+        )
     return figure, f"Drawn by modified Kneser–Ney after {PROMPT!r}, word by word or character."
 
 
@@ -461,39 +503,97 @@ def claims(table: Table) -> list[Claim]:
     lower = "perplexity a word of the text held out "
     bits = "bits a character of the text held out below the n-gram's"
     return [
-        Claim("Counting alone calls text held out impossible, from pairs of words on", goodman,
-              "by MLE some word held out has probability 0 at every n ≥ 2", "holds", impossible),
-        Claim("Kneser–Ney predicts words better than add-k", goodman, f"{lower}at most {BETTER} "
-              "of add-k's, k the best on other text, at every n ≥ 2", "holds", beats_add_k),
-        Claim("Modified Kneser–Ney predicts words better than Kneser–Ney", goodman,
-              f"{lower}below, 3-grams, D = {table[0].config['model']['discount']}", "holds",
-              modified_is_better),
-        Claim("With add-k a longer context predicts worse", goodman, lower + "of 3-grams above "
-              "2-grams'", "holds", add_k_is_harmed),
+        Claim(
+            "Counting alone calls text held out impossible, from pairs of words on",
+            goodman,
+            "by MLE some word held out has probability 0 at every n ≥ 2",
+            "holds",
+            impossible,
+        ),
+        Claim(
+            "Kneser–Ney predicts words better than add-k",
+            goodman,
+            f"{lower}at most {BETTER} of add-k's, k the best on other text, at every n ≥ 2",
+            "holds",
+            beats_add_k,
+        ),
+        Claim(
+            "Modified Kneser–Ney predicts words better than Kneser–Ney",
+            goodman,
+            f"{lower}below, 3-grams, D = {table[0].config['model']['discount']}",
+            "holds",
+            modified_is_better,
+        ),
+        Claim(
+            "With add-k a longer context predicts worse",
+            goodman,
+            lower + "of 3-grams above 2-grams'",
+            "holds",
+            add_k_is_harmed,
+        ),
         *(
-            Claim(f"With modified Kneser–Ney a longer context does no harm ({unit})", goodman,
-                  f"perplexity at every n at most {HARM} times the best of shorter ones", "holds",
-                  no_harm(unit))
+            Claim(
+                f"With modified Kneser–Ney a longer context does no harm ({unit})",
+                goodman,
+                f"perplexity at every n at most {HARM} times the best of shorter ones",
+                "holds",
+                no_harm(unit),
+            )
             for unit in ORDERS
         ),
-        Claim("The number of n-grams grows steeply with n (words)", notes + "5",
-              f"at least {STEEP:g} times as many 2-grams as words", "holds", steep("words", 2)),
-        Claim("The number of n-grams grows steeply with n (characters)", notes + "5",
-              f"at least {STEEP:g} times as many as of n − 1, n = 2 to 4", "holds",
-              steep("characters", 4)),
-        Claim("A simple RNN predicts characters better than a 2-gram", notes + "5", bits, "holds",
-              beats("rnn-tanh", 2)),
+        Claim(
+            "The number of n-grams grows steeply with n (words)",
+            notes + "5",
+            f"at least {STEEP:g} times as many 2-grams as words",
+            "holds",
+            steep("words", 2),
+        ),
+        Claim(
+            "The number of n-grams grows steeply with n (characters)",
+            notes + "5",
+            f"at least {STEEP:g} times as many as of n − 1, n = 2 to 4",
+            "holds",
+            steep("characters", 4),
+        ),
+        Claim(
+            "A simple RNN predicts characters better than a 2-gram",
+            notes + "5",
+            bits,
+            "holds",
+            beats("rnn-tanh", 2),
+        ),
         *(
-            Claim(f"An LSTM predicts characters better than a {n}-gram", notes + "5", bits,
-                  "holds", beats("lstm", n))
+            Claim(
+                f"An LSTM predicts characters better than a {n}-gram",
+                notes + "5",
+                bits,
+                "holds",
+                beats("lstm", n),
+            )
             for n in BEATEN
         ),
-        Claim("An LSTM predicts characters better than any n-gram, from half a million of them",
-              notes + "5", bits + " at every n", "refuted", beats_all),
-        Claim("An LSTM is smaller than the n-gram model that is as good, at this scale",
-              "Jozefowicz et al. 2016", "parameters fewer than the numbers α and γ of the "
-              "smallest n whose bits are not above the LSTM's", "refuted", smaller),
-        Claim("Smoothed probabilities add up to 1", goodman, f"|Σ_w p(w | h) − 1| at most {ONE:g} "
-              f"over {CONTEXTS} contexts held out, add-k and modified Kneser–Ney", "holds", sums,
-              closed_form=True),
-    ]  # fmt: skip
+        Claim(
+            "An LSTM predicts characters better than any n-gram, from half a million of them",
+            notes + "5",
+            bits + " at every n",
+            "refuted",
+            beats_all,
+        ),
+        Claim(
+            "An LSTM is smaller than the n-gram model that is as good, at this scale",
+            "Jozefowicz et al. 2016",
+            "parameters fewer than the numbers α and γ of the "
+            "smallest n whose bits are not above the LSTM's",
+            "refuted",
+            smaller,
+        ),
+        Claim(
+            "Smoothed probabilities add up to 1",
+            goodman,
+            f"|Σ_w p(w | h) − 1| at most {ONE:g} "
+            f"over {CONTEXTS} contexts held out, add-k and modified Kneser–Ney",
+            "holds",
+            sums,
+            closed_form=True,
+        ),
+    ]

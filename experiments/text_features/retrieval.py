@@ -1,7 +1,8 @@
 """Which document answers a query: TF-IDF against six kinds of BM25, and what k1 and b do.
 
     rnnlab run --config=experiments/text_features/retrieval.py
-    rnnlab run --config=experiments/text_features/retrieval.py --config.task.path=FOLDER   # a SMART collection
+    rnnlab run --config=experiments/text_features/retrieval.py --config.task.path=FOLDER   # a SMART
+    collection
 
 By default two collections that packages bring along (rnnlab[data], gensim): 500 queries of six
 words each, drawn from one of 5,000 movie reviews that is to be found again; and 50 news documents,
@@ -239,15 +240,27 @@ def _heat_maps(table: Table, grids: dict[str, np.ndarray]) -> tuple[Any, str]:
     for ax, (name, grid) in zip(axes[0], grids.items(), strict=True):
         usual = grid[GRID_B.index(B), GRID_K1.index(K1)]
         points = 100 * (grid - usual)
-        plots.heat_map(ax, np.arange(len(GRID_K1)), np.arange(len(GRID_B)), points,
-                       label=f"nDCG@{k}, points above k1 = {K1}, b = {B}",
-                       limit=max(1.0, float(np.abs(points).max())))  # fmt: skip
+        plots.heat_map(
+            ax,
+            np.arange(len(GRID_K1)),
+            np.arange(len(GRID_B)),
+            points,
+            label=f"nDCG@{k}, points above k1 = {K1}, b = {B}",
+            limit=max(1.0, float(np.abs(points).max())),
+        )
         for (y, x), value in np.ndenumerate(grid):
             best = value == grid.max()
             dark = abs(points[y, x]) > 0.6 * np.abs(points).max()
-            ax.text(x, y, f"{100 * value:.1f}", ha="center", va="center", fontsize=8,
-                    color="white" if dark else "black",
-                    fontweight="bold" if best else "normal")  # fmt: skip
+            ax.text(
+                x,
+                y,
+                f"{100 * value:.1f}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if dark else "black",
+                fontweight="bold" if best else "normal",
+            )
         ax.set_xticks(range(len(GRID_K1)), [f"{v:g}" for v in GRID_K1])
         ax.set_yticks(range(len(GRID_B)), [f"{v:g}" for v in GRID_B])
         ax.set(xlabel="k1: where term frequency saturates", ylabel="b: length normalised")
@@ -267,19 +280,35 @@ def _curves(result: dict[str, Any]) -> tuple[Any, str]:
         curve = np.asarray(result["by_tf"])[GRID_K1.index(k1)]
         by_tf.plot(result["tf"][:31], curve[:31], **plots.look(index))
         ends.append(plots.End(30.0, float(curve[30]), f"k1 = {k1:g}", plots.COLOURS[index]))
-    by_tf.set(xlabel="tf, times that the word is in the document", ylabel="weight / idf",
-              xlim=(0, 30), ylim=(0, None))  # fmt: skip
+    by_tf.set(
+        xlabel="tf, times that the word is in the document",
+        ylabel="weight / idf",
+        xlim=(0, 30),
+        ylim=(0, None),
+    )
     plots.direct_labels(by_tf, ends)
     plots.title(by_tf, "k1 saturates")
     ends = []
     for index, (b, curve) in enumerate(zip(GRID_B, result["by_length"], strict=True)):
         by_length.plot(result["lengths"], curve, **plots.look(index))
         ends.append(plots.End(10.0, float(curve[-1]), f"b = {b:g}", plots.COLOURS[index]))
-    by_length.set(xlabel="|d| / avgdl", ylabel="weight / idf at tf = 3", xscale="log",
-                  xlim=(0.1, 10), ylim=(0, None))  # fmt: skip
+    by_length.set(
+        xlabel="|d| / avgdl",
+        ylabel="weight / idf at tf = 3",
+        xscale="log",
+        xlim=(0.1, 10),
+        ylim=(0, None),
+    )
     for end in ends:
-        by_length.annotate(end.text, (end.x, end.y), (4, 0), textcoords="offset points",
-                           color=end.colour, fontsize=8, va="center")  # fmt: skip
+        by_length.annotate(
+            end.text,
+            (end.x, end.y),
+            (4, 0),
+            textcoords="offset points",
+            color=end.colour,
+            fontsize=8,
+            va="center",
+        )
     plots.title(by_length, "b normalises length")
     by_df.plot(result["df"], result["idf"], color=plots.COLOURS[1])
     by_df.axhline(0, color="#777777", linewidth=0.8)
@@ -362,29 +391,56 @@ def claims(table: Table) -> list[Claim]:
     notes = "the notes, claim "
     closed: Any = {"expected": "holds", "closed_form": True}
     ranked = [
-        Claim(f"BM25 ranks better than {RANKERS[other]} ({NAMES[name]})", notes + "4",
-              f"mean difference of nDCG@{k} above 0 by {ERRORS} standard errors, k1 = {K1}, "
-              f"b = {B}",
-              "refuted" if (name, other) == ("lee", "tf-idf cosine") else "holds",
-              better(other, name))
-        for name in names for other in TFIDF
-    ]  # fmt: skip
-    usual = [
-        Claim(f"The usual k1 and b are near the best ({NAMES[name]})", "Robertson & Zaragoza 2009",
-              f"nDCG@{k} at least {NEAR} of the grid's best", "holds", near_best(name))
+        Claim(
+            f"BM25 ranks better than {RANKERS[other]} ({NAMES[name]})",
+            notes + "4",
+            f"mean difference of nDCG@{k} above 0 by {ERRORS} standard errors, k1 = {K1}, b = {B}",
+            "refuted" if (name, other) == ("lee", "tf-idf cosine") else "holds",
+            better(other, name),
+        )
         for name in names
-    ]  # fmt: skip
+        for other in TFIDF
+    ]
+    usual = [
+        Claim(
+            f"The usual k1 and b are near the best ({NAMES[name]})",
+            "Robertson & Zaragoza 2009",
+            f"nDCG@{k} at least {NEAR} of the grid's best",
+            "holds",
+            near_best(name),
+        )
+        for name in names
+    ]
     return [
         *ranked,
         *usual,
-        Claim("k1 saturates term frequency", notes + "3", "the weight rises with tf, each time by "
-              "less, and stays below (k1 + 1)·idf; at k1 = 0 it is flat",
-              check=saturates, **closed),
-        Claim("b normalises length", notes + "3", "at b = 0 length does not matter, and the more "
-              "so the larger b", check=normalises, **closed),
-        Claim("idf is finite at df = 0 and df = N", notes + "3", "finite for every df",
-              check=stable, **closed),
-        Claim("The notes' idf is below 0 for words in more than half of the documents",
-              "Robertson & Walker 1997", "idf < 0 exactly where df > N/2",
-              check=negative, **closed),
-    ]  # fmt: skip
+        Claim(
+            "k1 saturates term frequency",
+            notes + "3",
+            "the weight rises with tf, each time by "
+            "less, and stays below (k1 + 1)·idf; at k1 = 0 it is flat",
+            check=saturates,
+            **closed,
+        ),
+        Claim(
+            "b normalises length",
+            notes + "3",
+            "at b = 0 length does not matter, and the more so the larger b",
+            check=normalises,
+            **closed,
+        ),
+        Claim(
+            "idf is finite at df = 0 and df = N",
+            notes + "3",
+            "finite for every df",
+            check=stable,
+            **closed,
+        ),
+        Claim(
+            "The notes' idf is below 0 for words in more than half of the documents",
+            "Robertson & Walker 1997",
+            "idf < 0 exactly where df > N/2",
+            check=negative,
+            **closed,
+        ),
+    ]

@@ -277,10 +277,11 @@ def averaged(name: str) -> Any:
         seconds = time.perf_counter() - start
         cut = len(split.texts) * 4 // 5  # as choice_of_C, of features without the labels
         scores = [
-            regression(C).fit(features[:cut], split.labels[:cut])
+            regression(C)
+            .fit(features[:cut], split.labels[:cut])
             .score(features[cut:], split.labels[cut:])
             for C in CHOICES
-        ]  # fmt: skip
+        ]
         C = CHOICES[int(np.argmax(scores))]
         start = time.perf_counter()
         learned = regression(C).fit(features, split.labels)
@@ -333,9 +334,13 @@ def network(name: str) -> Any:
         key_params, key_train = jax.random.split(key)
         params = training.draw_params(model, key_params, task)
         rates = ml_collections.ConfigDict(
-            {"learning_rate": config.training.learning_rate,
-             "clip_norm": config.training.clip_norm, "weight_decay": 0.0, "omega": 0.0}
-        )  # fmt: skip
+            {
+                "learning_rate": config.training.learning_rate,
+                "clip_norm": config.training.clip_norm,
+                "weight_decay": 0.0,
+                "omega": 0.0,
+            }
+        )
         start = time.perf_counter()
         train = jax.jit(training.make_train(setup))
         state, progress = train(key_train, training.hyper_of(rates), params, data)
@@ -439,9 +444,14 @@ def _summary(table: Table) -> tuple[Any, str]:
     ax.set_axis_off()
     cells = [[write(values[name][m]) for name, (_, write) in COLUMNS.items()] for m in methods]
     drawn = ax.table(
-        cells, rowLabels=methods, colLabels=[heading for heading, _ in COLUMNS.values()],
-        loc="center", cellLoc="right", edges="horizontal", bbox=[0.17, 0, 0.83, 1],
-    )  # fmt: skip
+        cells,
+        rowLabels=methods,
+        colLabels=[heading for heading, _ in COLUMNS.values()],
+        loc="center",
+        cellLoc="right",
+        edges="horizontal",
+        bbox=[0.17, 0, 0.83, 1],
+    )
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(8)
     for (row, _), cell in drawn.get_celld().items():
@@ -555,43 +565,126 @@ def claims(table: Table) -> list[Claim]:
     higher = "accuracy on the reviews held out, median over seeds, "
     moves = "answers that change when the words of the reviews held out are permuted: "
     return [
-        Claim("Bag of words ignores order", notes + "claim 1", moves + "none", "holds",
-              blind("bag of words"), closed_form=True),
-        Claim("Bag of words is high-dimensional and sparse", notes + "claim 1",
-              f"at least {WIDE:,} dimensions, at most {100 * SPARSE:g}% of entries not 0", "holds",
-              wide),
-        Claim("N-grams keep local order", notes + "claim 5", moves + "some", "holds",
-              sees("words, 2-grams")),
-        Claim("A recurrent network reads in order", notes + "claim 10", moves + "some", "holds",
-              sees("LSTM")),
-        Claim("Common words dominate bag of words, and TF-IDF lowers them", notes + "claim 2",
-              f"the {COMMON} commonest words' part of Σ|x| at most {RARE:g} times what it was",
-              "holds", lowered),
-        Claim("TF-IDF classifies better than bag of words", notes + "1.2", higher + "the notes' "
-              "TF-IDF above bag of words", "holds", better("TF-IDF, the notes'", "bag of words")),
-        Claim("The dimension grows steeply with n", notes + "claim 5", f"2-grams at least "
-              f"{STEEP:g} times as many as words, 3-grams more than 2-grams", "holds", steep),
-        Claim("Pairs of words classify better than words", notes + "claim 5", higher + "words and "
-              "2-grams above words", "holds", better("words, 2-grams", "TF-IDF, log and l2")),
-        Claim("An LSTM classifies better than a simple RNN", notes + "claim 17", higher + "above",
-              "holds", better("LSTM", "RNN")),
-        Claim("A GRU classifies better than a simple RNN", notes + "claims 18 and 22", higher +
-              "above", "holds", better("GRU", "RNN")),
-        Claim("Reading both ways classifies better", notes + "claims 20 and 22", higher +
-              "Bi-RNN above RNN", "holds", better("Bi-RNN", "RNN")),
-        Claim("An LSTM classifies better than bag of words, from a few thousand sentences",
-              notes + "claim 22", higher + "LSTM above bag of words", "refuted",
-              better("LSTM", "bag of words")),
-        Claim("Means of word vectors ignore order", notes + "claim 6: one vector a word", moves +
-              "none", "holds", blind(*VECTORS), closed_form=True),
-        Claim("Word vectors are low-dimensional and hold most of what the words tell", notes +
-              "claim 6", f"at most {100 * NARROW:g}% of bag of words' dimension, and above chance "
-              "by at least two thirds of what bag of words is", "holds", narrow),
-        Claim("Means of word vectors classify better than bag of words", notes + "claim 6",
-              higher + "Word2Vec above bag of words", "refuted",
-              better("Word2Vec, mean", "bag of words")),
-        Claim("FastText classifies better than Word2Vec", notes + "claim 8", higher + "above",
-              "holds", better("FastText, mean", "Word2Vec, mean")),
-        Claim("FastText costs more than Word2Vec", notes + "claim 8", "training time above",
-              "holds", slower),
-    ]  # fmt: skip
+        Claim(
+            "Bag of words ignores order",
+            notes + "claim 1",
+            moves + "none",
+            "holds",
+            blind("bag of words"),
+            closed_form=True,
+        ),
+        Claim(
+            "Bag of words is high-dimensional and sparse",
+            notes + "claim 1",
+            f"at least {WIDE:,} dimensions, at most {100 * SPARSE:g}% of entries not 0",
+            "holds",
+            wide,
+        ),
+        Claim(
+            "N-grams keep local order",
+            notes + "claim 5",
+            moves + "some",
+            "holds",
+            sees("words, 2-grams"),
+        ),
+        Claim(
+            "A recurrent network reads in order",
+            notes + "claim 10",
+            moves + "some",
+            "holds",
+            sees("LSTM"),
+        ),
+        Claim(
+            "Common words dominate bag of words, and TF-IDF lowers them",
+            notes + "claim 2",
+            f"the {COMMON} commonest words' part of Σ|x| at most {RARE:g} times what it was",
+            "holds",
+            lowered,
+        ),
+        Claim(
+            "TF-IDF classifies better than bag of words",
+            notes + "1.2",
+            higher + "the notes' TF-IDF above bag of words",
+            "holds",
+            better("TF-IDF, the notes'", "bag of words"),
+        ),
+        Claim(
+            "The dimension grows steeply with n",
+            notes + "claim 5",
+            f"2-grams at least {STEEP:g} times as many as words, 3-grams more than 2-grams",
+            "holds",
+            steep,
+        ),
+        Claim(
+            "Pairs of words classify better than words",
+            notes + "claim 5",
+            higher + "words and 2-grams above words",
+            "holds",
+            better("words, 2-grams", "TF-IDF, log and l2"),
+        ),
+        Claim(
+            "An LSTM classifies better than a simple RNN",
+            notes + "claim 17",
+            higher + "above",
+            "holds",
+            better("LSTM", "RNN"),
+        ),
+        Claim(
+            "A GRU classifies better than a simple RNN",
+            notes + "claims 18 and 22",
+            higher + "above",
+            "holds",
+            better("GRU", "RNN"),
+        ),
+        Claim(
+            "Reading both ways classifies better",
+            notes + "claims 20 and 22",
+            higher + "Bi-RNN above RNN",
+            "holds",
+            better("Bi-RNN", "RNN"),
+        ),
+        Claim(
+            "An LSTM classifies better than bag of words, from a few thousand sentences",
+            notes + "claim 22",
+            higher + "LSTM above bag of words",
+            "refuted",
+            better("LSTM", "bag of words"),
+        ),
+        Claim(
+            "Means of word vectors ignore order",
+            notes + "claim 6: one vector a word",
+            moves + "none",
+            "holds",
+            blind(*VECTORS),
+            closed_form=True,
+        ),
+        Claim(
+            "Word vectors are low-dimensional and hold most of what the words tell",
+            notes + "claim 6",
+            f"at most {100 * NARROW:g}% of bag of words' dimension, and above chance "
+            "by at least two thirds of what bag of words is",
+            "holds",
+            narrow,
+        ),
+        Claim(
+            "Means of word vectors classify better than bag of words",
+            notes + "claim 6",
+            higher + "Word2Vec above bag of words",
+            "refuted",
+            better("Word2Vec, mean", "bag of words"),
+        ),
+        Claim(
+            "FastText classifies better than Word2Vec",
+            notes + "claim 8",
+            higher + "above",
+            "holds",
+            better("FastText, mean", "Word2Vec, mean"),
+        ),
+        Claim(
+            "FastText costs more than Word2Vec",
+            notes + "claim 8",
+            "training time above",
+            "holds",
+            slower,
+        ),
+    ]

@@ -156,9 +156,11 @@ def _predictive(config: Any, corpus: corpora.Corpus, probe: "Probe", log: Any) -
         trained = progress.snapshot()
         similarity = evaluation.word_similarity(Vectors.of(trained), "wordsim353")
         log(
-            words=progress.tokens, learning_rate=progress.learning_rate,
-            wordsim353=similarity.spearman, told=probe.told(trained, method),
-        )  # fmt: skip
+            words=progress.tokens,
+            learning_rate=progress.learning_rate,
+            wordsim353=similarity.spearman,
+            told=probe.told(trained, method),
+        )
 
     return trainer.train(method, corpus, settings, config.seed, watch, config.run.looks)
 
@@ -172,9 +174,10 @@ def _glove(config: Any, corpus: corpora.Corpus, log: Any) -> Trained:
     def watch(progress: glove.Progress) -> None:
         similarity = evaluation.word_similarity(Vectors(words, progress.vectors), "wordsim353")
         log(
-            words=progress.epoch * corpus.tokens, wordsim353=similarity.spearman,
+            words=progress.epoch * corpus.tokens,
+            wordsim353=similarity.spearman,
             loss=progress.loss,
-        )  # fmt: skip
+        )
 
     return glove.train(corpus, settings, config.seed, watch)
 
@@ -264,8 +267,11 @@ def figures(table: Table) -> dict[str, Any]:
 
 def _curves(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 3, size=(12, 4.2), widths=(3, 3, 2))
-    kinds = {"wordsim353": "Spearman's ρ, WordSim-353", "told": "held-out words told from noise",
-             "loss": "GloVe's loss a pair"}  # fmt: skip
+    kinds = {
+        "wordsim353": "Spearman's ρ, WordSim-353",
+        "told": "held-out words told from noise",
+        "loss": "GloVe's loss a pair",
+    }
     for ax, (name, words) in zip(axes[0], kinds.items(), strict=True):
         for index, member in enumerate(table):
             records = [record for record in member.metrics if name in record]
@@ -295,8 +301,15 @@ def _map(table: Table) -> tuple[Any, str]:
         colour = plots.COLOURS[index % len(plots.COLOURS)]
         ax.plot(at[rows, 0], at[rows, 1], "o", color=colour, markersize=4, label=name)
         for k in rows:
-            ax.annotate(words[k], at[k], labels[k], fontsize=8, color=colour, va="center",
-                        arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.5})  # fmt: skip
+            ax.annotate(
+                words[k],
+                at[k],
+                labels[k],
+                fontsize=8,
+                color=colour,
+                va="center",
+                arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.5},
+            )
     ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     ax.set(xlabel="first principal component", ylabel="second")
     ax.margins(0.12)
@@ -365,20 +378,51 @@ def claims(table: Table) -> list[Claim]:
 
     word2vec = ("skipgram", "skipgram-hs", "cbow", "cbow-hs")
     return [
-        Claim("Word2Vec puts related words together", notes + "6; Mikolov et al. 2013", "a pair "
-              f"that people score {RELATED:g} or more has the larger cosine in 3 of 4 comparisons "
-              "with a random pair, every variant", "holds", of("nearer", word2vec, 0.75)),
-        Claim("Cosines of skip-gram's vectors follow people's judgements", notes + "6", "Spearman's"
-              " ρ on WordSim-353 at least .15", "holds", of("wordsim353", ("skipgram",), 0.15)),
-        Claim("Cosines of GloVe's vectors follow people's judgements", "Pennington et al. 2014",
-              "Spearman's ρ on WordSim-353 at least .15", "holds",
-              of("wordsim353", ("glove",), 0.15)),
-        Claim("Word2Vec has no vector for an unseen word, FastText has", notes + "6 and 8",
-              "all of them", "holds", unseen, closed_form=True),
-        Claim("CBOW predicts the centre from its context", notes + "7", "held out: the centre "
-              "scores above a word drawn from noise in two thirds of the windows", "holds",
-              of("told", ("cbow", "cbow-hs"), TOLD)),
-        Claim("Skip-gram predicts the context from the centre", notes + "7", "held out: a word of "
-              "the context scores above one drawn from noise in two thirds of the windows",
-              "holds", of("told", ("skipgram", "skipgram-hs"), TOLD)),
-    ]  # fmt: skip
+        Claim(
+            "Word2Vec puts related words together",
+            notes + "6; Mikolov et al. 2013",
+            "a pair "
+            f"that people score {RELATED:g} or more has the larger cosine in 3 of 4 comparisons "
+            "with a random pair, every variant",
+            "holds",
+            of("nearer", word2vec, 0.75),
+        ),
+        Claim(
+            "Cosines of skip-gram's vectors follow people's judgements",
+            notes + "6",
+            "Spearman's ρ on WordSim-353 at least .15",
+            "holds",
+            of("wordsim353", ("skipgram",), 0.15),
+        ),
+        Claim(
+            "Cosines of GloVe's vectors follow people's judgements",
+            "Pennington et al. 2014",
+            "Spearman's ρ on WordSim-353 at least .15",
+            "holds",
+            of("wordsim353", ("glove",), 0.15),
+        ),
+        Claim(
+            "Word2Vec has no vector for an unseen word, FastText has",
+            notes + "6 and 8",
+            "all of them",
+            "holds",
+            unseen,
+            closed_form=True,
+        ),
+        Claim(
+            "CBOW predicts the centre from its context",
+            notes + "7",
+            "held out: the centre "
+            "scores above a word drawn from noise in two thirds of the windows",
+            "holds",
+            of("told", ("cbow", "cbow-hs"), TOLD),
+        ),
+        Claim(
+            "Skip-gram predicts the context from the centre",
+            notes + "7",
+            "held out: a word of "
+            "the context scores above one drawn from noise in two thirds of the windows",
+            "holds",
+            of("told", ("skipgram", "skipgram-hs"), TOLD),
+        ),
+    ]

@@ -38,8 +38,9 @@ def find(text: str, word: str, occurrence: int = 0) -> Place:
     """
     found = list(re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE))
     if not 0 <= occurrence < len(found):
-        raise ValueError(f"occurrence {occurrence} of {word!r} wanted, there are {len(found)} in "
-                         f"{text!r}")  # fmt: skip
+        raise ValueError(
+            f"occurrence {occurrence} of {word!r} wanted, there are {len(found)} in {text!r}"
+        )
     return Place(*found[occurrence].span())
 
 
@@ -89,8 +90,9 @@ def word_vectors(
     if len(words) != len(texts):
         raise ValueError(f"{len(texts)} texts need as many words, got {len(words)}")
     if not -config.layers - 1 <= layer <= config.layers:
-        raise ValueError(f"layer must be 0 to {config.layers}, or counted from the end, got "
-                         f"{layer}")  # fmt: skip
+        raise ValueError(
+            f"layer must be 0 to {config.layers}, or counted from the end, got {layer}"
+        )
     where = [pieces(tokenizer, *one) for one in zip(texts, words, strict=True)]
     tokens: Any = wordpiece.tokens(tokenizer, texts)
     N, T = tokens.ids.shape
@@ -113,8 +115,13 @@ def word_vectors(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _mean(
-    config: Config, layer: int, params: EncoderParams, ids: jax.Array, segments: jax.Array,
-    mask: jax.Array, weights: jax.Array,
-) -> jax.Array:  # fmt: skip
+    config: Config,
+    layer: int,
+    params: EncoderParams,
+    ids: jax.Array,
+    segments: jax.Array,
+    mask: jax.Array,
+    weights: jax.Array,
+) -> jax.Array:
     states = encode(config, params, Tokens(ids, segments, mask), hidden=True).hidden
     return jnp.einsum("nt,nth->nh", weights, states[layer].astype(jnp.float32))

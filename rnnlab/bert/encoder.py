@@ -355,8 +355,9 @@ norm_eps=1e-12, dtype='float32', remat=False)
             if f.type is int and (type(value) is not int or value < 1):
                 raise ValueError(f"{f.name} must be a whole number of at least 1, got {value!r}")
         if self.hidden_size % self.heads:
-            raise ValueError(f"hidden_size must be a multiple of heads={self.heads}, got "
-                             f"{self.hidden_size}")  # fmt: skip
+            raise ValueError(
+                f"hidden_size must be a multiple of heads={self.heads}, got {self.hidden_size}"
+            )
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
@@ -571,7 +572,8 @@ def check_tokens(config: Config, tokens: Tokens) -> None:
         if part is not None and jnp.shape(part) != shape:
             raise ValueError(f"{name} must be {shape}, as ids, got {jnp.shape(part)}")
     if tokens.mask is not None and jnp.asarray(tokens.mask).dtype != bool:
-        raise TypeError(f"mask must be bool, true where a token counts, got "
-                        f"{jnp.asarray(tokens.mask).dtype}")  # fmt: skip
+        raise TypeError(
+            f"mask must be bool, true where a token counts, got {jnp.asarray(tokens.mask).dtype}"
+        )
     if tokens.positions is not None and jnp.shape(tokens.positions)[:1] != shape[:1]:
         raise ValueError(f"positions must be ({shape[0]}, P), got {jnp.shape(tokens.positions)}")

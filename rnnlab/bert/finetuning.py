@@ -58,11 +58,14 @@ def started(model: type, task: Any, config: Any, outputs: int) -> Any:
 
 def _check(task: Any) -> None:
     if task.max_length < 3:
-        raise ValueError(f"max_length must be at least 3, [CLS] and [SEP] and a piece, got "
-                         f"{task.max_length}")  # fmt: skip
+        raise ValueError(
+            f"max_length must be at least 3, [CLS] and [SEP] and a piece, got {task.max_length}"
+        )
     if task.vocab_size <= len(wordpiece.SPECIALS):
-        raise ValueError(f"vocab_size must be above {len(wordpiece.SPECIALS)}, the special tokens, "
-                         f"got {task.vocab_size}")  # fmt: skip
+        raise ValueError(
+            f"vocab_size must be above {len(wordpiece.SPECIALS)}, the special tokens, "
+            f"got {task.vocab_size}"
+        )
 
 
 # ---- classification ----------------------------------------------------------------------------
@@ -134,11 +137,14 @@ def _learned(task: ReviewPieces) -> wordpiece.Tokenizer:
 def _reviews(task: ReviewPieces) -> Encoded:
     split = task.split()
     if task.limit > len(split.texts):
-        raise ValueError(f"limit must be at most {len(split.texts)}, the reviews to learn from, "
-                         f"got {task.limit}")  # fmt: skip
+        raise ValueError(
+            f"limit must be at most {len(split.texts)}, the reviews to learn from, got {task.limit}"
+        )
     parts = []
-    for texts, labels in ((split.texts[: task.limit or None], split.labels[: task.limit or None]),
-                          (split.test_texts, split.test_labels)):  # fmt: skip
+    for texts, labels in (
+        (split.texts[: task.limit or None], split.labels[: task.limit or None]),
+        (split.test_texts, split.test_labels),
+    ):
         read = wordpiece.tokens(task.tokenizer, texts, length=task.max_length)
         parts += [read.ids, np.asarray(read.mask).sum(axis=1, dtype=np.int32), labels]
     return Encoded(*parts)
@@ -220,14 +226,22 @@ class TagPieces(Tagging):
 
     def encode(self, tokens: list[str]) -> np.ndarray:
         """Ids (T,) int32 of words: [CLS], their pieces, [SEP]."""
-        cut = pieced(self.tokenizer, [entities.Sentence(tuple(tokens), ("O",) * len(tokens))],
-                     {"O": 0}, self.max_length)  # fmt: skip
+        cut = pieced(
+            self.tokenizer,
+            [entities.Sentence(tuple(tokens), ("O",) * len(tokens))],
+            {"O": 0},
+            self.max_length,
+        )
         return cut.ids[0, : cut.lengths[0]]
 
     def say(self, tokens: list[str], outputs: Array) -> str:
         """As :meth:`rnnlab.tasks.tagging.Tagging.say`, from outputs (T, K) at all pieces."""
-        cut = pieced(self.tokenizer, [entities.Sentence(tuple(tokens), ("O",) * len(tokens))],
-                     {"O": 0}, self.max_length)  # fmt: skip
+        cut = pieced(
+            self.tokenizer,
+            [entities.Sentence(tuple(tokens), ("O",) * len(tokens))],
+            {"O": 0},
+            self.max_length,
+        )
         n = int(cut.words[0])
         return super().say(tokens[:n], outputs[cut.places[0, :n]])
 
@@ -294,5 +308,6 @@ def _learned_of_words(task: TagPieces) -> wordpiece.Tokenizer:
 @lru_cache(maxsize=4)
 def _tagged(task: TagPieces) -> TaggedPieces:
     names = {label: i for i, label in enumerate(task.labels)}
-    return TaggedPieces(*(pieced(task.tokenizer, list(part), names, task.max_length)
-                          for part in task.sentences()))  # fmt: skip
+    return TaggedPieces(
+        *(pieced(task.tokenizer, list(part), names, task.max_length) for part in task.sentences())
+    )

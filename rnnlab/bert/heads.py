@@ -113,8 +113,9 @@ class _Model(nn.Module):
         if unused.get("initial_state") is not None:
             raise ValueError("a BERT has no state to start from, got initial_state")
         if unused.get("engine", "auto") != "auto":
-            raise ValueError(f"a BERT has no recurrence: engine must be 'auto', got "
-                             f"{unused['engine']!r}")  # fmt: skip
+            raise ValueError(
+                f"a BERT has no recurrence: engine must be 'auto', got {unused['engine']!r}"
+            )
         if not deterministic and key is None:
             raise ValueError("deterministic=False needs a key to draw dropout from")
         tokens = inputs if isinstance(inputs, Tokens) else Tokens(inputs)
@@ -155,7 +156,8 @@ class Pretraining(_Model):
     Args:
         config: sizes; see :class:`~rnnlab.bert.encoder.Config`.
         init_scheme: see :class:`~rnnlab.bert.encoder.Init`.
-        start: a :class:`~rnnlab.bert.pretrained.Start`, whose encoder and pooler this one begins with.
+        start: a :class:`~rnnlab.bert.pretrained.Start`, whose encoder and pooler this one begins
+        with.
 
     >>> model = Pretraining(Config.named("tiny", vocab_size=50))
     >>> params = model.init(jax.random.key(0), jnp.zeros((1, 1), int))

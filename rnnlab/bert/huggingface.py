@@ -202,8 +202,10 @@ def _weights_file(path: Path) -> Path:
         return path
     found = [path / name for name in WEIGHTS if (path / name).is_file()]
     if not found:
-        raise UserError(f"no weights at {path}: a .safetensors or .npz file is wanted, or a folder "
-                        f"with {' or '.join(WEIGHTS)}")  # fmt: skip
+        raise UserError(
+            f"no weights at {path}: a .safetensors or .npz file is wanted, or a folder "
+            f"with {' or '.join(WEIGHTS)}"
+        )
     return found[0]
 
 

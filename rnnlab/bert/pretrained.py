@@ -15,8 +15,16 @@ from rnnlab.core.run_files import MEMBERS
 from rnnlab.training.params import load_params
 
 # what makes two encoders the same function of the same weights
-_SAME = ("vocab_size", "hidden_size", "layers", "heads", "feed_forward_size", "segments",
-         "activation", "norm_eps")  # fmt: skip
+_SAME = (
+    "vocab_size",
+    "hidden_size",
+    "layers",
+    "heads",
+    "feed_forward_size",
+    "segments",
+    "activation",
+    "norm_eps",
+)
 _DRAWN = ("pooler",)  # drawn where a checkpoint has none
 
 
@@ -71,8 +79,11 @@ class Start:
                 positions that are too few.
         """
         there = _read(self.path, self.member)[0]
-        wrong = [f"{name} is {getattr(there, name)!r} there, {getattr(config, name)!r} here"
-                 for name in _SAME if getattr(there, name) != getattr(config, name)]  # fmt: skip
+        wrong = [
+            f"{name} is {getattr(there, name)!r} there, {getattr(config, name)!r} here"
+            for name in _SAME
+            if getattr(there, name) != getattr(config, name)
+        ]
         if there.max_length < config.max_length:
             wrong.append(f"it has {there.max_length} positions, {config.max_length} are needed")
         if wrong:
@@ -107,8 +118,11 @@ def _read(path: str, member: int) -> tuple[Config, dict[str, Any]]:
                 raise UserError(f"start.path={path!r} learned {setup.task}: it holds no BERT")
         else:
             config, params = _checkpoint(path)
-        found = {part: params["params"][part] for part in ("encoder", *_DRAWN)
-                 if part in params["params"]}  # fmt: skip
+        found = {
+            part: params["params"][part]
+            for part in ("encoder", *_DRAWN)
+            if part in params["params"]
+        }
         return config, jax.tree.map(np.asarray, found)
 
 
@@ -117,8 +131,10 @@ def _checkpoint(path: str) -> huggingface.Checkpoint:
         return huggingface.load(path, ("encoder", *_DRAWN))
     except UserError as error:
         if not Path(path).expanduser().exists():
-            raise UserError(f"start.path={path!r}: there is no such run directory, folder or file; "
-                            "bert_pretraining.py makes a run") from None  # fmt: skip
+            raise UserError(
+                f"start.path={path!r}: there is no such run directory, folder or file; "
+                "bert_pretraining.py makes a run"
+            ) from None
         raise UserError(f"start.path={path!r}: {error}") from None
     except ValueError as error:
         wrong = [line for line in str(error).split("\n")[1:] if "missing: bert.pooler" not in line]

@@ -96,8 +96,9 @@ def loss(outputs: heads.Logits, targets: Targets, counts: Array, reduction: str 
     Source: Devlin et al. 2019, appendix A.2.
     """
     if reduction != "mean":
-        raise ValueError(f"pre-training averages: training.reduction must be 'mean', got "
-                         f"{reduction!r}")  # fmt: skip
+        raise ValueError(
+            f"pre-training averages: training.reduction must be 'mean', got {reduction!r}"
+        )
     words = masked_word_loss(outputs.words, targets.words, counts)
     return words + next_sentence_loss(outputs.next_sentence, targets.next_sentence)
 
@@ -162,8 +163,10 @@ def segments(tokenizer: wordpiece.Tokenizer, documents: Sequence[str], size: int
         count += [own] * own
         followed += range(start, start + own - 1)
     if used < 2 or not followed:
-        raise ValueError(f"{used} documents of at most {max(count, default=0)} segments give no "
-                         "pairs: two documents are needed, and one of two segments")  # fmt: skip
+        raise ValueError(
+            f"{used} documents of at most {max(count, default=0)} segments give no "
+            "pairs: two documents are needed, and one of two segments"
+        )
     lengths = np.array([len(row) for row in rows], np.int32)
     packed = np.full((len(rows), size), _PAD, np.int32)
     packed[np.arange(size) < lengths[:, None]] = np.concatenate(rows)
@@ -180,9 +183,15 @@ class Pairs(NamedTuple):
 
 
 def pair(
-    a: Array, a_lengths: Array, b: Array, b_lengths: Array, length: int,
-    cls: int = _CLS, sep: int = _SEP, pad: int = _PAD,
-) -> Pairs:  # fmt: skip
+    a: Array,
+    a_lengths: Array,
+    b: Array,
+    b_lengths: Array,
+    length: int,
+    cls: int = _CLS,
+    sep: int = _SEP,
+    pad: int = _PAD,
+) -> Pairs:
     """Two segments (B, M) a row, one after the other; T = ``length``, 2M + 3 or more."""
     M = a.shape[1]
     t = jnp.arange(length)

@@ -54,8 +54,9 @@ def train(
     ['[CLS]', 'lowest', '[SEP]']
     """
     if vocab_size <= len(SPECIALS):
-        raise ValueError(f"vocab_size must be above {len(SPECIALS)}, the special tokens, got "
-                         f"{vocab_size}")  # fmt: skip
+        raise ValueError(
+            f"vocab_size must be above {len(SPECIALS)}, the special tokens, got {vocab_size}"
+        )
     tokenizers = tokenizers_package()
     tokenizer = _empty(tokenizers, {token: i for i, token in enumerate(SPECIALS)}, lowercase)
     texts = [tokenizer.normalizer.normalize_str(text) for text in texts]

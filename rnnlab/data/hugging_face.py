@@ -89,8 +89,10 @@ def load_column(path_or_name: str, column: str, split: str = "train") -> np.ndar
         raise ValueError(f"{path_or_name!r}: column {column!r} is not all numbers") from None
     lost = np.flatnonzero(~np.isfinite(values))
     if lost.size:
-        raise ValueError(f"{path_or_name!r}: column {column!r} must be finite, row {lost[0]} is "
-                         f"{values[lost[0]]}")  # fmt: skip
+        raise ValueError(
+            f"{path_or_name!r}: column {column!r} must be finite, row {lost[0]} is "
+            f"{values[lost[0]]}"
+        )
     return values
 
 

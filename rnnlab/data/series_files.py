@@ -56,8 +56,10 @@ def read(path: str | Path, content: bytes | None = None) -> Labelled:
     header, rows = {}, []
     for place, (number, line) in enumerate(lines):
         if not line.startswith("@"):
-            raise ValueError(f"{path}, line {number}: a line that begins with @ expected before "
-                             f"@data, got {_short(line)}")  # fmt: skip
+            raise ValueError(
+                f"{path}, line {number}: a line that begins with @ expected before "
+                f"@data, got {_short(line)}"
+            )
         key, *values = line[1:].split()
         if key.lower() == "data":
             rows = lines[place + 1 :]
@@ -75,8 +77,9 @@ def read(path: str | Path, content: bytes | None = None) -> Labelled:
         where = f"{path}, line {number}"
         *own, label = line.split(":")
         if label.strip() not in place:
-            raise ValueError(f"{where}: a class must be one of {', '.join(classes)}, got "
-                             f"{_short(label.strip())}")  # fmt: skip
+            raise ValueError(
+                f"{where}: a class must be one of {', '.join(classes)}, got {_short(label.strip())}"
+            )
         series.append(values_of(own, channels, where))
         labels.append(place[label.strip()])
     _check_lengths(path, header, series)
@@ -90,8 +93,10 @@ def _classes(path: str | Path, header: dict[str, list[str]]) -> tuple[str, ...]:
             raise ValueError(f"{path}: @{key} must be {value}, got {' '.join(got) or 'nothing'}")
     flag, *classes = header.get("classlabel", ["nothing"])
     if flag.lower() != "true" or len(classes) < 2 or len(set(classes)) < len(classes):
-        raise ValueError(f"{path}: @classLabel must be true and then two classes or more, each "
-                         f"once, got {' '.join([flag, *classes])}")  # fmt: skip
+        raise ValueError(
+            f"{path}: @classLabel must be true and then two classes or more, each "
+            f"once, got {' '.join([flag, *classes])}"
+        )
     return tuple(classes)
 
 
@@ -100,11 +105,14 @@ def _channels(path: str | Path, header: dict[str, list[str]], first: str) -> int
     found = first.count(":")
     said = header.get("dimensions", ["1"] if header.get("univariate") == ["true"] else [str(found)])
     if said != [str(found)]:
-        raise ValueError(f"{path}: @dimensions {' '.join(said)}, and the first series has {found} "
-                         "channels and a class")  # fmt: skip
+        raise ValueError(
+            f"{path}: @dimensions {' '.join(said)}, and the first series has {found} "
+            "channels and a class"
+        )
     if not found:
-        raise ValueError(f"{path}: channels and a class, parted by colons, expected, got "
-                         f"{_short(first)}")  # fmt: skip
+        raise ValueError(
+            f"{path}: channels and a class, parted by colons, expected, got {_short(first)}"
+        )
     return found
 
 
@@ -113,8 +121,10 @@ def _check_lengths(path: str | Path, header: dict[str, list[str]], series: list)
         wanted = header.get("serieslength", [str(len(series[0]))])
         for place, own in enumerate(series, 1):
             if [str(len(own))] != wanted:
-                raise ValueError(f"{path}: @equalLength true, {' '.join(wanted)} steps expected; "
-                                 f"series {place} has {len(own)}")  # fmt: skip
+                raise ValueError(
+                    f"{path}: @equalLength true, {' '.join(wanted)} steps expected; "
+                    f"series {place} has {len(own)}"
+                )
 
 
 def values_of(channels: list[str], expected: int, where: str) -> np.ndarray:
@@ -130,8 +140,9 @@ def values_of(channels: list[str], expected: int, where: str) -> np.ndarray:
     [[1.0, 3.0], [2.0, 4.0]]
     """
     if len(channels) != expected:
-        raise ValueError(f"{where}: {expected} channels parted by colons expected, got "
-                         f"{len(channels)}")  # fmt: skip
+        raise ValueError(
+            f"{where}: {expected} channels parted by colons expected, got {len(channels)}"
+        )
     found = []
     for place, channel in enumerate(channels, 1):
         row = []
@@ -141,11 +152,14 @@ def values_of(channels: list[str], expected: int, where: str) -> np.ndarray:
             except ValueError:
                 row.append(math.nan)
             if not math.isfinite(row[-1]):
-                raise ValueError(f"{where}, channel {place}, step {len(row)}: a finite number "
-                                 f"expected, got {_short(text)}")  # fmt: skip
+                raise ValueError(
+                    f"{where}, channel {place}, step {len(row)}: a finite number "
+                    f"expected, got {_short(text)}"
+                )
         if found and len(row) != len(found[0]):
-            raise ValueError(f"{where}: channel {place} has {len(row)} steps, the first has "
-                             f"{len(found[0])}")  # fmt: skip
+            raise ValueError(
+                f"{where}: channel {place} has {len(row)} steps, the first has {len(found[0])}"
+            )
         found.append(row)
     return np.array(found, np.float64).T
 

@@ -58,9 +58,7 @@ class Lookup(NamedTuple):
 
 def tables(W_in: np.ndarray, W_out: np.ndarray) -> Tables:
     """The parameters on the device."""
-    return Tables(
-        jnp.array(W_in), jnp.array(W_out), jnp.zeros(len(W_in)), jnp.zeros(len(W_out))
-    )  # fmt: skip
+    return Tables(jnp.array(W_in), jnp.array(W_out), jnp.zeros(len(W_in)), jnp.zeros(len(W_out)))
 
 
 def whole_mean(rows: jax.Array, weights: jax.Array) -> jax.Array:
@@ -127,9 +125,12 @@ def _differs(words: jax.Array, drawn_NS: jax.Array) -> jax.Array:
 
 
 def _add(
-    table: jax.Array, pairs: jax.Array, parts: list[tuple[jax.Array, jax.Array, jax.Array]],
-    rate: jax.Array, bound: float,
-) -> tuple[jax.Array, jax.Array]:  # fmt: skip
+    table: jax.Array,
+    pairs: jax.Array,
+    parts: list[tuple[jax.Array, jax.Array, jax.Array]],
+    rate: jax.Array,
+    bound: float,
+) -> tuple[jax.Array, jax.Array]:
     """W_r −= α·min(1, bound/m_r)·∂L/∂W_r. parts: (rows (…), gradients (…, D), pairs (…))."""
     rows = jnp.concatenate([r.reshape(-1) for r, _, _ in parts])
     slopes = jnp.concatenate([g.reshape(-1, g.shape[-1]) for _, g, _ in parts])

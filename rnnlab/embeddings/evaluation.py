@@ -73,8 +73,10 @@ def pairs(source: str | os.PathLike[str]) -> list[Pair]:
             a, b, similarity = cells
             found.append(Pair(a, b, float(similarity)))
         except ValueError:
-            raise ValueError(f"{source}, line {number}: word, word and number expected, separated "
-                             f"by tabs, got {line!r}") from None  # fmt: skip
+            raise ValueError(
+                f"{source}, line {number}: word, word and number expected, separated "
+                f"by tabs, got {line!r}"
+            ) from None
     return found
 
 
@@ -183,8 +185,10 @@ def word_similarity(
             continue
         judged.append(similarity)
     if len(judged) < 2:
-        raise ValueError(f"{source}: {len(judged)} of {len(all_pairs)} pairs can be scored, "
-                         "at least 2 are needed")  # fmt: skip
+        raise ValueError(
+            f"{source}: {len(judged)} of {len(all_pairs)} pairs can be scored, "
+            "at least 2 are needed"
+        )
     spearman = float(stats.spearmanr(judged, cosines).statistic)  # pyright: ignore
     pearson = float(stats.pearsonr(judged, cosines).statistic)  # pyright: ignore
     return WordSimilarity(spearman, pearson, len(judged), missing, len(all_pairs))

@@ -15,9 +15,12 @@ from rnnlab.embeddings.trainer import Settings, Watch
 
 
 def train(
-    corpus: Corpus, settings: Settings | None = None, seed: int = 0, watch: Watch | None = None,
+    corpus: Corpus,
+    settings: Settings | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
     looks: int = 20,
-) -> Trained:  # fmt: skip
+) -> Trained:
     """Train FastText vectors; see :func:`rnnlab.embeddings.trainer.train`.
 
     >>> from rnnlab.embeddings import corpus

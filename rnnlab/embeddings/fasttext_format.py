@@ -60,8 +60,10 @@ def read_bin(path: str | os.PathLike[str], *, errors: str = "strict") -> Vectors
         arguments = _arguments(reader)
         words, counts = _dictionary(reader)
         if reader.take("?", "whether it is quantised")[0]:
-            raise ValueError(f"{path} is a quantised model: it holds codes instead of rows; "
-                             "the .bin file it was made from can be read")  # fmt: skip
+            raise ValueError(
+                f"{path} is a quantised model: it holds codes instead of rows; "
+                "the .bin file it was made from can be read"
+            )
         K, D = arguments["bucket"], arguments["dim"]
         rows = reader.matrix("input", (len(words) + K, D))
         if reader.take("?", "whether its output is quantised")[0]:
@@ -81,19 +83,22 @@ def _decoded(path: object, word: bytes, errors: str) -> str:
     try:
         return word.decode("utf-8", errors)
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: the word {word!r} is not UTF-8 "
-                         "(errors='surrogateescape' reads it)") from None  # fmt: skip
+        raise ValueError(
+            f"{path}: the word {word!r} is not UTF-8 (errors='surrogateescape' reads it)"
+        ) from None
 
 
 def _arguments(reader: "_Reader") -> dict[str, int]:
     (magic,) = reader.take("<i", "the magic number")
     if magic != MAGIC:
-        raise ValueError(f"{reader.path} is no fastText model: it begins with {magic}, "
-                         f"expected {MAGIC}")  # fmt: skip
+        raise ValueError(
+            f"{reader.path} is no fastText model: it begins with {magic}, expected {MAGIC}"
+        )
     (version,) = reader.take("<i", "the version")
     if version not in VERSIONS:
-        raise ValueError(f"{reader.path}: version {version} of the format, expected one of "
-                         f"{VERSIONS}")  # fmt: skip
+        raise ValueError(
+            f"{reader.path}: version {version} of the format, expected one of {VERSIONS}"
+        )
     values = reader.take("<12id", "the arguments")
     arguments = dict(zip(ARGUMENTS, values, strict=False))
     if version == 11 and arguments["model"] == _SUPERVISED:
@@ -107,18 +112,23 @@ def _arguments(reader: "_Reader") -> dict[str, int]:
 def _dictionary(reader: "_Reader") -> tuple[list[bytes], np.ndarray]:
     size, nwords, nlabels, _, pruned = reader.take("<3i2q", "the sizes of the dictionary")
     if min(size, nwords, nlabels) < 0 or size != nwords + nlabels:
-        raise ValueError(f"{reader.path} is malformed: a dictionary of {size} entries, "
-                         f"{nwords} words and {nlabels} labels")  # fmt: skip
+        raise ValueError(
+            f"{reader.path} is malformed: a dictionary of {size} entries, "
+            f"{nwords} words and {nlabels} labels"
+        )
     if pruned >= 0:
-        raise ValueError(f"{reader.path} is a pruned model: n-grams were dropped when it was "
-                         "quantised")  # fmt: skip
+        raise ValueError(
+            f"{reader.path} is a pruned model: n-grams were dropped when it was quantised"
+        )
     words, counts = [], []
     for entry in range(size):
         text = reader.text(f"entry {entry + 1} of {size} of the dictionary")
         count, kind = reader.take("<qb", f"the count of {text!r}")
         if (kind == _WORD) != (entry < nwords):
-            raise ValueError(f"{reader.path} is malformed: entry {entry + 1} of the dictionary, "
-                             f"{text!r}, is of type {kind}")  # fmt: skip
+            raise ValueError(
+                f"{reader.path} is malformed: entry {entry + 1} of the dictionary, "
+                f"{text!r}, is of type {kind}"
+            )
         if kind == _WORD:
             words.append(text)
             counts.append(count)
@@ -151,22 +161,25 @@ class _Reader:
         """(rows, D) float32; its size in the file must be the one expected."""
         got = self._shape(what)
         if got != shape:
-            raise ValueError(f"{self.path} is malformed: the {what} matrix is {got}, "
-                             f"expected {shape}")  # fmt: skip
+            raise ValueError(
+                f"{self.path} is malformed: the {what} matrix is {got}, expected {shape}"
+            )
         values = np.fromfile(self.file, "<f4", got[0] * got[1])
         return values.astype(np.float32, copy=False).reshape(got)
 
     def skip_matrix(self, what: str, columns: int) -> None:
         rows, got = self._shape(what)
         if got != columns:
-            raise ValueError(f"{self.path} is malformed: the {what} matrix has {got} columns, "
-                             f"expected {columns}")  # fmt: skip
+            raise ValueError(
+                f"{self.path} is malformed: the {what} matrix has {got} columns, expected {columns}"
+            )
         self.file.seek(4 * rows * got, os.SEEK_CUR)
 
     def end(self) -> None:
         if self.file.tell() != self.size:
-            raise ValueError(f"{self.path}: {self.size - self.file.tell()} bytes are left after "
-                             "the model")  # fmt: skip
+            raise ValueError(
+                f"{self.path}: {self.size - self.file.tell()} bytes are left after the model"
+            )
 
     def _shape(self, what: str) -> tuple[int, int]:
         rows, columns = self.take("<2q", f"the size of the {what} matrix")

@@ -54,9 +54,14 @@ def weight(X: Array, x_max: float = 100.0, alpha: float = 0.75) -> Array:
 
 
 def pair_loss(
-    w: Array, w_context: Array, b: Array, b_context: Array, X: Array,
-    x_max: float = 100.0, alpha: float = 0.75,
-) -> Array:  # fmt: skip
+    w: Array,
+    w_context: Array,
+    b: Array,
+    b_context: Array,
+    X: Array,
+    x_max: float = 100.0,
+    alpha: float = 0.75,
+) -> Array:
     """f(X_ij) (w_i·w̃_j + b_i + b̃_j − log X_ij)², a number a pair; 0 where X is 0.
 
     Args:
@@ -71,9 +76,13 @@ def pair_loss(
 
 
 def loss(
-    params: Params, rows: Array, columns: Array, X: Array, x_max: float = 100.0,
+    params: Params,
+    rows: Array,
+    columns: Array,
+    X: Array,
+    x_max: float = 100.0,
     alpha: float = 0.75,
-) -> Array:  # fmt: skip
+) -> Array:
     """J over B pairs: the sum of :func:`pair_loss`.
 
     Args:
@@ -134,9 +143,12 @@ class AdaGrad(NamedTuple):
 
 
 def train(
-    corpus: Corpus, settings: Settings | None = None, seed: int = 0,
-    watch: Callable[[Progress], None] | None = None, counts: Cooccurrences | None = None,
-) -> Trained:  # fmt: skip
+    corpus: Corpus,
+    settings: Settings | None = None,
+    seed: int = 0,
+    watch: Callable[[Progress], None] | None = None,
+    counts: Cooccurrences | None = None,
+) -> Trained:
     """Train GloVe vectors.
 
     AdaGrad as in the C tool, with g = ½ ∂J/∂p of a pair: p ← p − η g/√G, then G ← G + (η g)²,
@@ -169,21 +181,26 @@ def train(
         total = jnp.zeros(())
         rng = np.random.default_rng((seed, epoch))
         for rows, columns, X in _blocks(counts, settings.block, rng):
-            state, J = step_blocks(state, rows, columns, X, settings.learning_rate,
-                                   settings.x_max, settings.alpha)  # fmt: skip
+            state, J = step_blocks(
+                state, rows, columns, X, settings.learning_rate, settings.x_max, settings.alpha
+            )
             total = total + J
         mean = float(total) / counts.records
         if not np.isfinite(mean):
-            raise FloatingPointError(f"GloVe's loss is {mean} in epoch {epoch}: a learning_rate "
-                                     f"below {settings.learning_rate} or a block below "
-                                     f"{settings.block} is needed")  # fmt: skip
+            raise FloatingPointError(
+                f"GloVe's loss is {mean} in epoch {epoch}: a learning_rate "
+                f"below {settings.learning_rate} or a block below "
+                f"{settings.block} is needed"
+            )
         if watch:
             watch(Progress(epoch, mean, _vectors(state, settings.size)))
     D = settings.size
     return Trained(
-        corpus.vocabulary.words(), corpus.vocabulary.counts, _vectors(state, D),
+        corpus.vocabulary.words(),
+        corpus.vocabulary.counts,
+        _vectors(state, D),
         np.array(state.context[:, :D]),
-    )  # fmt: skip
+    )
 
 
 def begin(key: Array, V: int, D: int) -> AdaGrad:
@@ -202,9 +219,14 @@ def params_of(state: AdaGrad) -> Params:
 
 @partial(jax.jit, donate_argnums=0)
 def step_blocks(
-    state: AdaGrad, rows: Array, columns: Array, X: Array, learning_rate: float,
-    x_max: float, alpha: float,
-) -> tuple[AdaGrad, Array]:  # fmt: skip
+    state: AdaGrad,
+    rows: Array,
+    columns: Array,
+    X: Array,
+    learning_rate: float,
+    x_max: float,
+    alpha: float,
+) -> tuple[AdaGrad, Array]:
     """S steps of AdaGrad, a block of pairs each.
 
     Args:

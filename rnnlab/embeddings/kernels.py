@@ -18,8 +18,15 @@ import numpy as np
 LANES = 8  # float32 numbers in a 256-bit register
 
 # tanh(y) = y·P(y²)/Q(y²), to 3e-7 for |y| ≤ 9 and 1 beyond: the rational approximation of Eigen
-_P = (-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
-      1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03)  # fmt: skip
+_P = (
+    -2.76076847742355e-16,
+    2.00018790482477e-13,
+    -8.60467152213735e-11,
+    5.12229709037114e-08,
+    1.48572235717979e-05,
+    6.37261928875436e-04,
+    4.89352455891786e-03,
+)
 _Q = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 
 
@@ -89,9 +96,13 @@ def helpers(D: int) -> Any:
                 g3, g4, g5 = G[i, k + 3], G[i, k + 4], G[i, k + 5]
                 for d in range(D):
                     W[r, d] += (
-                        g0 * B[k, d] + g1 * B[k + 1, d] + g2 * B[k + 2, d]
-                        + g3 * B[k + 3, d] + g4 * B[k + 4, d] + g5 * B[k + 5, d]
-                    )  # fmt: skip
+                        g0 * B[k, d]
+                        + g1 * B[k + 1, d]
+                        + g2 * B[k + 2, d]
+                        + g3 * B[k + 3, d]
+                        + g4 * B[k + 4, d]
+                        + g5 * B[k + 5, d]
+                    )
                 k += 6
             while k + 2 <= m:
                 g0, g1 = G[i, k], G[i, k + 1]
@@ -126,7 +137,7 @@ def skipgram(D: int) -> Callable[..., None]:
     @njit(fastmath=True, nogil=True)
     def step(
         W_in, W_out, ids, left, right, negatives, tree, nodes, signs, offsets, rate, last_rate
-    ):  # fmt: skip
+    ):
         n, S = len(ids), negatives.shape[1]
         most = S + 1
         if tree:
@@ -199,9 +210,21 @@ def cbow(D: int) -> Callable[..., None]:
 
     @njit(fastmath=True, nogil=True)
     def step(
-        W_in, W_out, ids, left, right, negatives, K, tree, nodes, signs, offsets,
-        whole, rate, last_rate,
-    ):  # fmt: skip
+        W_in,
+        W_out,
+        ids,
+        left,
+        right,
+        negatives,
+        K,
+        tree,
+        nodes,
+        signs,
+        offsets,
+        whole,
+        rate,
+        last_rate,
+    ):
         n, S = len(ids), negatives.shape[1]
         widest, most = 1, 1
         for t in range(n):
@@ -281,9 +304,11 @@ def cbow(D: int) -> Callable[..., None]:
                 g0, g1, g2, g3 = g[k], g[k + 1], g[k + 2], g[k + 3]
                 for d in range(D):
                     e[d] += (
-                        g0 * W_out[r0, d] + g1 * W_out[r1, d]
-                        + g2 * W_out[r2, d] + g3 * W_out[r3, d]
-                    )  # fmt: skip
+                        g0 * W_out[r0, d]
+                        + g1 * W_out[r1, d]
+                        + g2 * W_out[r2, d]
+                        + g3 * W_out[r3, d]
+                    )
                 k += 4
             while k < outputs:
                 r0, g0 = outof[k], g[k]
@@ -328,7 +353,7 @@ def fasttext(D: int) -> Callable[..., None]:
     @njit(fastmath=True, nogil=True)
     def step(
         W_in, W_out, ids, left, right, negatives, K, bags, bag_offsets, whole, rate, last_rate
-    ):  # fmt: skip
+    ):
         n, S = len(ids), negatives.shape[1]
         h, e, moved = np.empty(D, np.float32), np.empty(D, np.float32), np.empty(D, np.float32)
         outof, g = np.empty(K + 1, np.int64), np.empty(K + 1, np.float32)

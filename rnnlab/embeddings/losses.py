@@ -74,9 +74,13 @@ def sample_weights(mask_BT: jax.Array, differs: jax.Array, negatives: int) -> ja
 
 
 def skipgram(
-    v_TD: jax.Array, u_BD: jax.Array, u_SD: jax.Array, mask_BT: jax.Array, differs: jax.Array,
+    v_TD: jax.Array,
+    u_BD: jax.Array,
+    u_SD: jax.Array,
+    mask_BT: jax.Array,
+    differs: jax.Array,
     negatives: int,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """L = −Σ_{t,j} m_tj [log σ(u_t·v_j) + (K/S) Σ_s [n_s ≠ w_t] log σ(−u_s·v_j)].
 
     Args:
@@ -106,9 +110,14 @@ def skipgram_hs(
 
 
 def cbow(
-    v_TD: jax.Array, u_BD: jax.Array, u_SD: jax.Array, mask_BT: jax.Array, differs: jax.Array,
-    negatives: int, mean: Mean = masked_mean,
-) -> jax.Array:  # fmt: skip
+    v_TD: jax.Array,
+    u_BD: jax.Array,
+    u_SD: jax.Array,
+    mask_BT: jax.Array,
+    differs: jax.Array,
+    negatives: int,
+    mean: Mean = masked_mean,
+) -> jax.Array:
     """L = −Σ_t [log σ(u_t·h_t) + (K/S) Σ_s [n_s ≠ w_t] log σ(−u_s·h_t)], h_t = Σ_j m_tj v_j / Σ_j m_tj.
 
     Centres without context are left out. Args: as :func:`skipgram`.
@@ -120,9 +129,12 @@ def cbow(
 
 
 def cbow_hs(
-    v_TD: jax.Array, u_BPD: jax.Array, signs_BP: jax.Array, mask_BT: jax.Array,
+    v_TD: jax.Array,
+    u_BPD: jax.Array,
+    signs_BP: jax.Array,
+    mask_BT: jax.Array,
     mean: Mean = masked_mean,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """L = −Σ_t Σ_l log σ(s_tl u_tl·h_t), h_t the mean of the contexts' rows.
 
     Args: as :func:`skipgram_hs`.
@@ -136,9 +148,15 @@ def cbow_hs(
 
 
 def fasttext(
-    z_BGD: jax.Array, bag_BG: jax.Array, u_TD: jax.Array, u_SD: jax.Array, mask_BT: jax.Array,
-    differs: jax.Array, negatives: int, mean: Mean = masked_mean,
-) -> jax.Array:  # fmt: skip
+    z_BGD: jax.Array,
+    bag_BG: jax.Array,
+    u_TD: jax.Array,
+    u_SD: jax.Array,
+    mask_BT: jax.Array,
+    differs: jax.Array,
+    negatives: int,
+    mean: Mean = masked_mean,
+) -> jax.Array:
     """L = −Σ_{t,j} m_tj [log σ(u_j·h_t) + (K/S) Σ_s [n_s ≠ w_j] log σ(−u_s·h_t)], h_t = mean of z_t.
 
     Args:

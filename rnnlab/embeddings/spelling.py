@@ -49,8 +49,10 @@ def suggestions(
             short to have an n-gram.
     """
     if known.subwords is None:
-        raise ValueError("spelling needs vectors with sub-words (FastText's): Word2Vec has none of "
-                         "an unknown word")  # fmt: skip
+        raise ValueError(
+            "spelling needs vectors with sub-words (FastText's): Word2Vec has none of "
+            "an unknown word"
+        )
     if top < 1:
         raise ValueError(f"top must be at least 1, got {top}")
     if word in known:

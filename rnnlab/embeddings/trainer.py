@@ -63,10 +63,21 @@ class Settings:
 
     def __post_init__(self) -> None:
         least = {
-            "size": 1, "window": 1, "negatives": 0, "noise_power": 0, "sample": 0, "epochs": 1,
-            "last_learning_rate": 0, "minn": 1, "maxn": self.minn, "buckets": 1, "threads": 1,
-            "samples": 0, "group": 1, "groups": 0,
-        }  # fmt: skip
+            "size": 1,
+            "window": 1,
+            "negatives": 0,
+            "noise_power": 0,
+            "sample": 0,
+            "epochs": 1,
+            "last_learning_rate": 0,
+            "minn": 1,
+            "maxn": self.minn,
+            "buckets": 1,
+            "threads": 1,
+            "samples": 0,
+            "group": 1,
+            "groups": 0,
+        }
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in least and not value >= least[field.name]:
@@ -280,9 +291,15 @@ class JaxEngine:
         self.blocks, self.capacity, self.jax = blocks, capacity, jax
         groups = s.groups or (8 if jax.default_backend() == "cpu" else 256)
         self.rules = blocks.Rules(
-            start.method, start.tree is not None, s.window, s.negatives, not s.share,
-            groups, s.group, s.bound,
-        )  # fmt: skip
+            start.method,
+            start.tree is not None,
+            s.window,
+            s.negatives,
+            not s.share,
+            groups,
+            s.group,
+            s.bound,
+        )
         nodes, signs = (np.zeros((1, 1), np.int32), np.zeros((1, 1), np.int8))
         if start.tree is not None:
             nodes, signs = start.tree.padded()
@@ -319,8 +336,10 @@ def engine_of(settings: Settings) -> str:
     if name == "numba" and not kernels.available():
         raise ValueError("engine='numba' needs numba: pip install 'rnnlab[fast]'")
     if name == "jax" and settings.threads != 1:
-        raise ValueError(f"threads={settings.threads} is for engine='numba' (pip install "
-                         "'rnnlab[fast]'); XLA has threads of its own")  # fmt: skip
+        raise ValueError(
+            f"threads={settings.threads} is for engine='numba' (pip install "
+            "'rnnlab[fast]'); XLA has threads of its own"
+        )
     return name
 
 

@@ -114,8 +114,9 @@ class Vectors:
         if not words:
             raise ValueError("vectors of no words")
         if matrix.ndim != 2 or len(matrix) != len(words):
-            raise ValueError(f"{len(words)} words need a matrix of as many rows, "
-                             f"got {matrix.shape}")  # fmt: skip
+            raise ValueError(
+                f"{len(words)} words need a matrix of as many rows, got {matrix.shape}"
+            )
         if not np.isfinite(matrix).all():
             row = int(np.argwhere(~np.isfinite(matrix))[0, 0])
             raise ValueError(f"the vector of {words[row]!r} (row {row}) is not finite")
@@ -132,9 +133,11 @@ class Vectors:
         if self.subwords is not None:
             own, rows = self.subwords.word_rows, self.subwords.rows
             if own.shape != matrix.shape or rows.ndim != 2 or rows.shape[1] != matrix.shape[1]:
-                raise ValueError(f"sub-words of a matrix {matrix.shape} need word_rows of that "
-                                 f"shape and rows (buckets, {matrix.shape[1]}), "
-                                 f"got {own.shape} and {rows.shape}")  # fmt: skip
+                raise ValueError(
+                    f"sub-words of a matrix {matrix.shape} need word_rows of that "
+                    f"shape and rows (buckets, {matrix.shape[1]}), "
+                    f"got {own.shape} and {rows.shape}"
+                )
 
     @classmethod
     def of(cls, trained: Any) -> "Vectors":
@@ -217,8 +220,10 @@ class Vectors:
         if initial is None:
             if not known.all():
                 missing = [word for word, k in zip(words, known, strict=True) if not k]
-                raise ValueError(f"{len(missing)} of {len(words)} words have no vector, the first "
-                                 f"is {missing[0]!r}: give the rows they start from")  # fmt: skip
+                raise ValueError(
+                    f"{len(missing)} of {len(words)} words have no vector, the first "
+                    f"is {missing[0]!r}: give the rows they start from"
+                )
             initial = np.zeros(shape, np.float32)
         if np.shape(initial) != shape:
             raise ValueError(f"initial must be {shape}, got {np.shape(initial)}")
@@ -351,8 +356,10 @@ def load(path: str | os.PathLike[str]) -> Vectors:
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is no whole safetensors file: {error}") from None
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path}: format {FORMAT!r} expected, got {metadata.get('format')!r} "
-                         f"with the tensors {sorted(tensors)}")  # fmt: skip
+        raise ValueError(
+            f"{path}: format {FORMAT!r} expected, got {metadata.get('format')!r} "
+            f"with the tensors {sorted(tensors)}"
+        )
     blob, ends = tensors["words"].tobytes(), tensors["word_ends"].tolist()
     words = [
         blob[start:end].decode("utf-8", "surrogateescape")
@@ -360,8 +367,12 @@ def load(path: str | os.PathLike[str]) -> Vectors:
     ]
     subwords = None
     if "subword_rows" in tensors:
-        subwords = Subwords(tensors["word_rows"], tensors["subword_rows"],
-                            int(metadata["minn"]), int(metadata["maxn"]))  # fmt: skip
+        subwords = Subwords(
+            tensors["word_rows"],
+            tensors["subword_rows"],
+            int(metadata["minn"]),
+            int(metadata["maxn"]),
+        )
     return Vectors(words, tensors["matrix"], tensors.get("counts"), subwords)
 
 

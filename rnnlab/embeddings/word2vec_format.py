@@ -62,8 +62,9 @@ def read_text(
         for number, line in enumerate(file, start=1 + header):
             if len(words) == wanted:
                 if limit is None and line.strip():
-                    raise ValueError(f"{path}, line {number}: {V} words expected, got more: "
-                                     f"{line[:60]!r}")  # fmt: skip
+                    raise ValueError(
+                        f"{path}, line {number}: {V} words expected, got more: {line[:60]!r}"
+                    )
                 break
             if len(words) == len(matrix):
                 matrix = np.concatenate([matrix, np.empty_like(matrix)])
@@ -124,11 +125,13 @@ def _header(path: object, file: BinaryIO, size: int, number_bytes: int) -> tuple
     except ValueError:
         V = D = 0
     if V < 1 or D < 1 or not line.endswith(b"\n"):
-        raise ValueError(f"{path}: a first line 'V D' (words, dimensions) expected, "
-                         f"got {line[:60]!r}")  # fmt: skip
+        raise ValueError(
+            f"{path}: a first line 'V D' (words, dimensions) expected, got {line[:60]!r}"
+        )
     if V * (1 + number_bytes * D) > size:
-        raise ValueError(f"{path} is cut off: {V} words of {D} dimensions need more than its "
-                         f"{size} bytes")  # fmt: skip
+        raise ValueError(
+            f"{path} is cut off: {V} words of {D} dimensions need more than its {size} bytes"
+        )
     return V, D
 
 
@@ -143,8 +146,9 @@ def _parsed(path: object, number: int, line: bytes, D: int) -> tuple[bytes, np.n
     except (DeprecationWarning, ValueError):
         values = np.empty(0)
     if len(values) != D or not word:
-        raise ValueError(f"{path}, line {number}: a word and {D} numbers expected, "
-                         f"got {line[:60]!r}")  # fmt: skip
+        raise ValueError(
+            f"{path}, line {number}: a word and {D} numbers expected, got {line[:60]!r}"
+        )
     return word, values
 
 
@@ -152,8 +156,9 @@ def _decoded(path: object, place: str, word: bytes, errors: str) -> str:
     try:
         return word.decode("utf-8", errors)
     except UnicodeDecodeError:
-        raise ValueError(f"{path}, {place}: {word!r} is not UTF-8 "
-                         "(errors='surrogateescape' reads it)") from None  # fmt: skip
+        raise ValueError(
+            f"{path}, {place}: {word!r} is not UTF-8 (errors='surrogateescape' reads it)"
+        ) from None
 
 
 # ---- writing -----------------------------------------------------------------------------------
@@ -189,6 +194,8 @@ def write_binary(vectors: Vectors, path: str | os.PathLike[str]) -> None:
 def _rows(vectors: Vectors) -> Iterator[tuple[bytes, np.ndarray]]:
     for word, row in zip(vectors.words, vectors.matrix, strict=True):
         if word.split() != [word]:
-            raise ValueError(f"the format has no place for the word {word!r}: "
-                             "it is empty or has white space in it")  # fmt: skip
+            raise ValueError(
+                f"the format has no place for the word {word!r}: "
+                "it is empty or has white space in it"
+            )
         yield word.encode("utf-8", "surrogateescape"), row

@@ -115,9 +115,15 @@ def weight_contributions(
     Source: Pascanu, Mikolov & Bengio 2013, eqs 4–5.
     """
     run = _Probe(
-        cell, params, xs, loss,
-        lengths=lengths, initial_state=initial_state, reverse=reverse, chunk=chunk,
-    )  # fmt: skip
+        cell,
+        params,
+        xs,
+        loss,
+        lengths=lengths,
+        initial_state=initial_state,
+        reverse=reverse,
+        chunk=chunk,
+    )
     return run.backward(weights=True)["W_h"]
 
 
@@ -214,7 +220,9 @@ class _Probe:
         self.chunk, self.reverse, self.batch = min(chunk, T), reverse, batch
 
         with jax.default_matmul_precision("highest"):
-            ys, self.kept, overflow_at = wide_exponent.forward(cell, params, xs, mask, state, self.chunk)
+            ys, self.kept, overflow_at = wide_exponent.forward(
+                cell, params, xs, mask, state, self.chunk
+            )
             ys = jnp.flip(ys, 1) if reverse else ys
             g = jax.grad(loss)(ys.reshape(*batch, *ys.shape[1:])).reshape(ys.shape)
         del ys  # at T = 100,000 this buffer decides the peak
@@ -234,9 +242,13 @@ class _Probe:
 
 
 def _both_ways(
-    both: layers.Bidirectional, params: Any, xs: Array, loss: Loss, initial_state: Any,
+    both: layers.Bidirectional,
+    params: Any,
+    xs: Array,
+    loss: Loss,
+    initial_state: Any,
     options: dict[str, Any],
-) -> layers.BothWays:  # fmt: skip
+) -> layers.BothWays:
     """Each direction's curve, the other's outputs held where they are."""
     starts = initial_state if initial_state is not None else (None, None)
     merge = layers.MERGES[both.merge]
@@ -250,11 +262,19 @@ def _both_ways(
             params.backward, xs, initial_state=starts[1], reverse=not reverse, **run
         )[0]
     forward = adjoint_norms(
-        both.forward, params.forward, xs, lambda ys: loss(merge(ys, ys_b)),
-        initial_state=starts[0], **options,
-    )  # fmt: skip
+        both.forward,
+        params.forward,
+        xs,
+        lambda ys: loss(merge(ys, ys_b)),
+        initial_state=starts[0],
+        **options,
+    )
     backward = adjoint_norms(
-        both.backward, params.backward, xs, lambda ys: loss(merge(ys_f, ys)),
-        initial_state=starts[1], **{**options, "reverse": not reverse},
-    )  # fmt: skip
+        both.backward,
+        params.backward,
+        xs,
+        lambda ys: loss(merge(ys_f, ys)),
+        initial_state=starts[1],
+        **{**options, "reverse": not reverse},
+    )
     return layers.BothWays(forward, backward)

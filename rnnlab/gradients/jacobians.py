@@ -64,7 +64,8 @@ def jacobian_spectrum(
     """log10 of the singular values of ∂s_T/∂s_{T−k} = J_T ⋯ J_{T−k+1}.
 
     Right over any number of decades: the product is kept as U·D·T with D in logs and U, T of
-    order 1 (:mod:`rnnlab.gradients.log_svd`); multiplying it out would lose all but the top 16 decades.
+    order 1 (:mod:`rnnlab.gradients.log_svd`); multiplying it out would lose all but the top 16
+    decades.
 
     Args:
         xs: (B, T, D), or (T, D) for one sequence.

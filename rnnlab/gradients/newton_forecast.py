@@ -65,8 +65,10 @@ def iterations_for_exponent(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     if not (tolerance > 0 and error > 0 and curvature > 0):
-        raise ValueError("tolerance, error and curvature must be positive, got "
-                         f"{tolerance}, {error}, {curvature}")  # fmt: skip
+        raise ValueError(
+            "tolerance, error and curvature must be positive, got "
+            f"{tolerance}, {error}, {curvature}"
+        )
     if not math.isfinite(exponent):
         raise ValueError(f"exponent must be finite, got {exponent}")
     growth = math.exp(2 * min(exponent, 20.0))  # beyond, all is at the cap after a step
@@ -108,7 +110,8 @@ def newton_iterations(
         xs: (B, T, D), or (T, D); λ_1 is measured along it, so a short piece will do.
         steps: the length to foretell; None: that of xs.
         discard: as :func:`lyapunov_exponents`.
-        options: tolerance, error, curvature of :func:`rnnlab.gradients.newton_forecast.iterations_for_exponent`,
+        options: tolerance, error, curvature of
+        :func:`rnnlab.gradients.newton_forecast.iterations_for_exponent`,
             where the reasoning is.
     Returns:
         (B,) whole numbers.
@@ -121,9 +124,9 @@ def newton_iterations(
     >>> newton_iterations(cell, params, jnp.zeros((50, 1)), 10_000).item()  # λ = ln ½
     5
     """
-    top = lyapunov_exponents(
-        cell, params, xs, 1, discard=discard, initial_state=initial_state
-    )[..., 0]  # fmt: skip
+    top = lyapunov_exponents(cell, params, xs, 1, discard=discard, initial_state=initial_state)[
+        ..., 0
+    ]
     steps = jnp.shape(xs)[-2] if steps is None else steps
     counts = [
         iterations_for_exponent(float(exponent), steps, **options)

@@ -18,8 +18,10 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     if path.suffix not in (".safetensors", ".npz"):
-        raise UserError(f"{path}: weights are read from .safetensors and .npz files; others would "
-                        "have to be unpickled")  # fmt: skip
+        raise UserError(
+            f"{path}: weights are read from .safetensors and .npz files; others would "
+            "have to be unpickled"
+        )
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as packed:
@@ -51,6 +53,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError:
-        raise UserError(".safetensors files need safetensors: pip install 'rnnlab[vectors]'"
-                        ) from None  # fmt: skip
+        raise UserError(
+            ".safetensors files need safetensors: pip install 'rnnlab[vectors]'"
+        ) from None
     return safetensors.numpy

@@ -75,9 +75,11 @@ def places(layer: Any, theirs: str) -> list[Place]:
         sides = (inner.forward, inner.backward) if isinstance(inner, Bidirectional) else (inner,)
         for direction, side in enumerate(sides):
             if not isinstance(side, CellLayer):
-                raise ValueError(f"{theirs} has no {type(side).__name__} inside a "
-                                 f"{type(inner).__name__}: cells, bidirectional layers of two "
-                                 "cells, and stacks of these can be converted")  # fmt: skip
+                raise ValueError(
+                    f"{theirs} has no {type(side).__name__} inside a "
+                    f"{type(inner).__name__}: cells, bidirectional layers of two "
+                    "cells, and stacks of these can be converted"
+                )
             _check_cell(side.cell, theirs)
             found.append(Place(level, direction, side.cell))
     return found
@@ -91,23 +93,29 @@ def _levels(layer: Any) -> tuple[Any, ...]:
 def _check_cell(cell: Any, theirs: str) -> None:
     if type(cell) not in PARAMS:
         inside = getattr(cell, "inner", None)
-        hint = "" if inside is None else (
-            f"; give the cell inside, {type(inside).__name__}, whose parameters are the same"
-        )  # fmt: skip
-        raise TypeError(f"{theirs} has no {type(cell).__name__}: RNN, LSTM and GRU can be "
-                        f"converted{hint}")  # fmt: skip
+        hint = (
+            ""
+            if inside is None
+            else (f"; give the cell inside, {type(inside).__name__}, whose parameters are the same")
+        )
+        raise TypeError(
+            f"{theirs} has no {type(cell).__name__}: RNN, LSTM and GRU can be converted{hint}"
+        )
     for option in ("norm", "peephole"):
         value = getattr(cell, option, None)
         if value:
-            raise ValueError(f"{theirs} has no place for {option}={value!r} of the "
-                             f"{type(cell).__name__}")  # fmt: skip
+            raise ValueError(
+                f"{theirs} has no place for {option}={value!r} of the {type(cell).__name__}"
+            )
 
 
 def check_reset_after(place: Place, theirs: str) -> None:
     """Refuse a GRU whose reset gate comes before the product, where there is none such."""
     if isinstance(place.cell, cells.GRU) and not place.cell.reset_after:
-        raise ValueError(f"{theirs} resets after the recurrent product, this GRU before it: "
-                         f"take gru({place.cell.hidden_size}, reset_after=True)")  # fmt: skip
+        raise ValueError(
+            f"{theirs} resets after the recurrent product, this GRU before it: "
+            f"take gru({place.cell.hidden_size}, reset_after=True)"
+        )
 
 
 def check_no_projection(place: Place, theirs: str) -> None:
@@ -137,11 +145,13 @@ def _flat(layer: Any, params: Any) -> Iterator[Any]:
     layer, levels = as_layer(layer), _levels(layer)
     if isinstance(layer, Stack):
         if not isinstance(params, tuple | list) or hasattr(params, "_fields"):
-            raise ValueError(f"params of a stack of {len(levels)} must be a tuple, got "
-                             f"{type(params).__name__}")  # fmt: skip
+            raise ValueError(
+                f"params of a stack of {len(levels)} must be a tuple, got {type(params).__name__}"
+            )
         if len(params) != len(levels):
-            raise ValueError(f"params of a stack of {len(levels)} must be as many, got "
-                             f"{len(params)}")  # fmt: skip
+            raise ValueError(
+                f"params of a stack of {len(levels)} must be as many, got {len(params)}"
+            )
     else:
         params = (params,)
     for inner, own in zip(levels, params, strict=True):
@@ -150,8 +160,10 @@ def _flat(layer: Any, params: Any) -> Iterator[Any]:
         elif isinstance(own, BothWays):
             yield from own
         else:
-            raise ValueError("params of a bidirectional layer must be BothWays(forward, backward), "
-                             f"got {type(own).__name__}")  # fmt: skip
+            raise ValueError(
+                "params of a bidirectional layer must be BothWays(forward, backward), "
+                f"got {type(own).__name__}"
+            )
 
 
 # ---- shapes ------------------------------------------------------------------------------------
@@ -176,8 +188,11 @@ def part_shape(own: Part, cell: Any, D: int) -> tuple[int, ...]:
 
 def _needed(cell: Any) -> list[str]:
     """Names of a cell's blocks."""
-    optional = {"W_mh": bool(getattr(cell, "projection", None)), "g_h": False,
-                "b_hn": getattr(cell, "reset_after", False)}  # fmt: skip
+    optional = {
+        "W_mh": bool(getattr(cell, "projection", None)),
+        "g_h": False,
+        "b_hn": getattr(cell, "reset_after", False),
+    }
     return [
         name
         for name in PARAMS[type(cell)]._fields
@@ -223,8 +238,9 @@ def read(layer: Any, arrays: Mapping[str, Any], layout: Layout, theirs: str) -> 
     known = {name for names in parts for name in names}
     wrong += [f"extra: {name} {arrays[name].shape}" for name in arrays if name not in known]
     if wrong:
-        raise ValueError(f"{len(wrong)} arrays do not fit {theirs} of this layer:\n  "
-                         + "\n  ".join(wrong))  # fmt: skip
+        raise ValueError(
+            f"{len(wrong)} arrays do not fit {theirs} of this layer:\n  " + "\n  ".join(wrong)
+        )
     return _nested(layer, [_params(p.cell, b) for p, b in zip(every, made, strict=True)])
 
 
@@ -299,8 +315,9 @@ def _check_params(params: Any, place: Place, D: int | None) -> None:
     for name, value in params._asdict().items():
         if (value is not None) != (name in needed):
             has, takes = ("no", "needs") if value is None else ("a", "has no")
-            raise ValueError(f"params hold {has} {name}, the {type(place.cell).__name__} {takes} "
-                             f"one{_at(place)}")  # fmt: skip
+            raise ValueError(
+                f"params hold {has} {name}, the {type(place.cell).__name__} {takes} one{_at(place)}"
+            )
         if value is None:
             continue
         shape = _block_shape(name, place.cell, params[0].shape[0] if D is None else D)

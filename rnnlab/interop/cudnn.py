@@ -45,9 +45,10 @@ def from_packed(weights: Any, layer: Any, input_size: int, *, bias: bool = True)
     shapes = _shapes(layer, input_size, bias)
     count = sum(math.prod(shape) for shape in shapes.values())
     if weights.shape != (count,):
-        raise ValueError(f"cuDNN's weights must be ({count},) for {len(shapes)} arrays of this "
-                         f"layer with input_size={input_size}, bias={bias}, got {weights.shape}"
-                         )  # fmt: skip
+        raise ValueError(
+            f"cuDNN's weights must be ({count},) for {len(shapes)} arrays of this "
+            f"layer with input_size={input_size}, bias={bias}, got {weights.shape}"
+        )
     arrays, at = {}, 0
     for name, shape in shapes.items():
         arrays[name] = weights[at : at + math.prod(shape)].reshape(shape)

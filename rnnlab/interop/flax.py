@@ -162,8 +162,9 @@ def _listed(layer: Any, trees: Any) -> dict[str, Any]:
 
 def _sequence(trees: Any, count: int, what: str) -> Any:
     if not isinstance(trees, tuple | list):
-        raise ValueError(f"trees of {what} must be a sequence of {count}, got "
-                         f"{type(trees).__name__}")  # fmt: skip
+        raise ValueError(
+            f"trees of {what} must be a sequence of {count}, got {type(trees).__name__}"
+        )
     if len(trees) != count:
         raise ValueError(f"trees of {what} must be {count}, got {len(trees)}")
     return trees
@@ -192,8 +193,9 @@ def _trees(layer: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return made
 
     made = [
-        BothWays(tree(level, 0), tree(level, 1)) if isinstance(inner, Bidirectional)
+        BothWays(tree(level, 0), tree(level, 1))
+        if isinstance(inner, Bidirectional)
         else tree(level, 0)
         for level, inner in enumerate(levels)
-    ]  # fmt: skip
+    ]
     return tuple(made) if isinstance(layer, Stack) else made[0]

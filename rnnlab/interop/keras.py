@@ -96,11 +96,10 @@ def to_arrays(params: Any, layer: Any, *, bias: bool = True) -> dict[str, np.nda
     every = _places(layer)
     both = {place.level for place in every if place.direction}
     names = {
-        (level, direction): f"layer_{level}" + ("", "/forward", "/backward")[
-            (1 + direction) * (level in both)
-        ]
+        (level, direction): f"layer_{level}"
+        + ("", "/forward", "/backward")[(1 + direction) * (level in both)]
         for level, direction, _ in every
-    }  # fmt: skip
+    }
     return blocks.write(layer, params, _layout(names, bias), "Keras")
 
 

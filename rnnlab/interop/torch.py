@@ -116,8 +116,9 @@ def check_layer(layer: Any, theirs: str) -> None:
     for place in every:
         blocks.check_reset_after(place, theirs)
         if isinstance(place.cell, cells.RNN) and place.cell.activation not in ACTIVATIONS:
-            raise ValueError(f"{theirs} has an RNN of tanh and of relu, got "
-                             f"activation={place.cell.activation!r}")  # fmt: skip
+            raise ValueError(
+                f"{theirs} has an RNN of tanh and of relu, got activation={place.cell.activation!r}"
+            )
     for what, values in (
         ("kind of cell", {type(place.cell).__name__ for place in every}),
         ("hidden_size", {place.cell.hidden_size for place in every}),
@@ -125,8 +126,10 @@ def check_layer(layer: Any, theirs: str) -> None:
         ("activation", {getattr(place.cell, "activation", None) for place in every}),
     ):
         if len(values) > 1:
-            raise ValueError(f"{theirs} has one {what} in all levels and directions, got "
-                             f"{', '.join(sorted(map(str, values)))}")  # fmt: skip
+            raise ValueError(
+                f"{theirs} has one {what} in all levels and directions, got "
+                f"{', '.join(sorted(map(str, values)))}"
+            )
     layer = as_layer(layer)
     levels = layer.layers if isinstance(layer, Stack) else (layer,)
     if len({isinstance(inner, Bidirectional) for inner in levels}) > 1:

@@ -110,7 +110,8 @@ def largest_difference(got: Any, expected: Any) -> float:
     0.25
     """
     if jax.tree.structure(got) != jax.tree.structure(expected):
-        raise ValueError(f"results of structure {jax.tree.structure(got)} beside "
-                         f"{jax.tree.structure(expected)}")  # fmt: skip
+        raise ValueError(
+            f"results of structure {jax.tree.structure(got)} beside {jax.tree.structure(expected)}"
+        )
     pairs = zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True)
     return max(float(np.abs(np.asarray(a) - b).max() / np.abs(b).max()) for a, b in pairs)

@@ -64,9 +64,7 @@ class Probe(NamedTuple):
 
 def check(config: Any) -> None:
     """Raise ValueError where the config names what does not exist."""
-    layers.by_name(
-        config.cell.name, config.cell.hidden_size, InitScheme.from_config(config.init)
-    )
+    layers.by_name(config.cell.name, config.cell.hidden_size, InitScheme.from_config(config.init))
     if config.task.name not in sequences.SOURCES:
         raise ValueError(unknown("task", config.task.name, sequences.SOURCES))
 
@@ -111,9 +109,14 @@ def last_step_loss(readout: Readout, labels: Array, both_ways: bool, hidden_size
 
 @partial(jax.jit, static_argnames=("layer", "both_ways", "hidden_size"))
 def _adjoints(
-    layer: Any, params: Any, readout: Readout, xs: Array, labels: Array,
-    both_ways: bool, hidden_size: int,
-) -> Any:  # fmt: skip
+    layer: Any,
+    params: Any,
+    readout: Readout,
+    xs: Array,
+    labels: Array,
+    both_ways: bool,
+    hidden_size: int,
+) -> Any:
     loss = last_step_loss(readout, labels, both_ways, hidden_size)
     return adjoint.adjoint_norms(layer, params, xs, loss)
 
@@ -126,9 +129,14 @@ def adjoints(probe: Probe) -> tuple[dict[str, np.ndarray], int]:
         examples overflowed in the forward pass.
     """
     curves = _adjoints(
-        probe.layer, probe.params, probe.readout, probe.xs, probe.labels,
-        probe.both_ways, probe.cell.hidden_size,
-    )  # fmt: skip
+        probe.layer,
+        probe.params,
+        probe.readout,
+        probe.xs,
+        probe.labels,
+        probe.both_ways,
+        probe.cell.hidden_size,
+    )
     forward = curves.forward if probe.both_ways else curves
     # the forward direction is read at T − 1, the backward one at 0
     found = {part: np.asarray(norm)[:, ::-1] for part, norm in forward.norms.items()}

@@ -1,6 +1,7 @@
 """Groups of members as jobs of a Ray cluster: the results of one machine, from many.
 
-A job is one group, trained by :func:`rnnlab.training.runner.train` in a process of its own on some node,
+A job is one group, trained by :func:`rnnlab.training.runner.train` in a process of its own on some
+node,
 in a folder that goes with it. Whatever its sink is told comes back as a stream of events, which
 the driver plays to the sink of the run in the order in which they happened: so the run directory,
 which only the driver writes, is at every moment one that a local run might have left, checkpoints
@@ -170,9 +171,14 @@ class _Run:
     """The jobs of a run, from the first to the last."""
 
     def __init__(
-        self, groups: list[list[Job]], jobs: Sequence[Job], done: set[int], run_dir: Path,
-        sink: Sink, order: "_Order",
-    ) -> None:  # fmt: skip
+        self,
+        groups: list[list[Job]],
+        jobs: Sequence[Job],
+        done: set[int],
+        run_dir: Path,
+        sink: Sink,
+        order: "_Order",
+    ) -> None:
         self.groups, self.done, self.order = groups, done, order
         self.run_dir, self.sink = run_dir, sink
         self.keep = max(job.config.run.keep for job in jobs)

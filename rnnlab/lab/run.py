@@ -54,7 +54,8 @@ def run(
         sweep: axes in place of the file's own.
         workdir: the run directory; runs/<experiment>-<hash> if None.
         progress: whether to show progress on stderr.
-        cluster: a :class:`rnnlab.lab.ray_cluster.Cluster` whose nodes train the members; here if None.
+        cluster: a :class:`rnnlab.lab.ray_cluster.Cluster` whose nodes train the members; here if
+        None.
 
     Returns:
         the table of finished members; ``rnnlab.load_run`` gives claims and figures besides.

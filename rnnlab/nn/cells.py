@@ -306,8 +306,10 @@ class RNN:
         activation_function(self.activation)
         self.init.check_gates("rnn", self.gates)
         if self.init.forget_bias is not None:
-            raise ValueError("an RNN has no forget gate: init.forget_bias must be None, got "
-                             f"{self.init.forget_bias!r}")  # fmt: skip
+            raise ValueError(
+                "an RNN has no forget gate: init.forget_bias must be None, got "
+                f"{self.init.forget_bias!r}"
+            )
 
     @property
     def output_size(self) -> int:

@@ -34,8 +34,10 @@ def edges(emissions: Array, transitions: Array) -> Array:
     """
     K = emissions.shape[-1]
     if emissions.ndim != 3 or transitions.shape != (K + 1, K):
-        raise ValueError(f"edges: emissions (B, T, K) and transitions (K+1, K) wanted, got "
-                         f"{emissions.shape} and {transitions.shape}")  # fmt: skip
+        raise ValueError(
+            f"edges: emissions (B, T, K) and transitions (K+1, K) wanted, got "
+            f"{emissions.shape} and {transitions.shape}"
+        )
     steps = emissions.shape[1]
     first = jnp.broadcast_to(transitions[K:], (1, K, K))
     later = jnp.broadcast_to(transitions[:K], (steps - 1, K, K))
@@ -132,8 +134,9 @@ def viterbi(scores: Array, mask: Any = None) -> Array:
 def _check(scores: Array, mask: Any, labels: Any = None) -> Array:
     shape = scores.shape[:2]
     if scores.ndim != 4 or scores.shape[2] != scores.shape[3] or not shape[1]:
-        raise ValueError(f"crf: scores must be (B, T, K, K) with a step at least, got "
-                         f"{scores.shape}")  # fmt: skip
+        raise ValueError(
+            f"crf: scores must be (B, T, K, K) with a step at least, got {scores.shape}"
+        )
     for name, value in (("mask", mask), ("labels", labels)):
         if value is not None and jnp.shape(value) != shape:
             raise ValueError(f"crf: {name} must be {shape}, got {jnp.shape(value)}")

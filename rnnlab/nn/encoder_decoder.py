@@ -128,8 +128,9 @@ class EncoderDecoder(nn.Module):
             raise ValueError(f"a decoder is one cell, one way, got {self.decoder}")
         for name in ("outputs", "symbols", "steps", "embedding_size"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got "
-                                 f"{getattr(self, name)!r}")  # fmt: skip
+                raise ValueError(
+                    f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}"
+                )
         if self.attention not in ATTENTIONS:
             raise ValueError(unknown("attention", self.attention, ATTENTIONS))
         super().__post_init__()
@@ -222,16 +223,24 @@ class EncoderDecoder(nn.Module):
         H, K, E = self.decoder.output_size, self.outputs, self.embedding_size
         own = {"decoder": self.param("decoder", self.decoder.init, E)}
         empty = self.decoder.initial_state(own["decoder"], (1,))
-        shapes = {"target_embedding": (self.w_e, (K + 1, E)), "W_hy": (self.w_y, (H, K)),
-                  "b_y": (self.b_y, (K,))}  # fmt: skip
+        shapes = {
+            "target_embedding": (self.w_e, (K + 1, E)),
+            "W_hy": (self.w_y, (H, K)),
+            "b_y": (self.b_y, (K,)),
+        }
         for place, part in enumerate(jax.tree.leaves(empty)):
             shapes[f"W_b{place}"] = (self.w_a, (ends.shape[-1], part.shape[-1]))
             shapes[f"b_b{place}"] = ("zeros", (part.shape[-1],))
         if self.attention != "none":
-            shapes |= {"W_a": (self.w_a, (H, H_e)), "W_c": (self.w_a, (H_e + H, H)),
-                       "b_c": ("zeros", (H,))}  # fmt: skip
-        return own | {name: self.param(name, make(scheme, H), shape)
-                      for name, (scheme, shape) in shapes.items()}  # fmt: skip
+            shapes |= {
+                "W_a": (self.w_a, (H, H_e)),
+                "W_c": (self.w_a, (H_e + H, H)),
+                "b_c": ("zeros", (H,)),
+            }
+        return own | {
+            name: self.param(name, make(scheme, H), shape)
+            for name, (scheme, shape) in shapes.items()
+        }
 
     def _started(self, own: dict[str, Any], ends: Array) -> Any:
         """s_0, each part of a state (h; of an LSTM C as well) from a matrix of its own."""

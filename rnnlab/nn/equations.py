@@ -86,9 +86,14 @@ def output(h: Array, W_hy: Array, b_y: Array, activation: Activation = "identity
 
 
 def forget_gate(
-    h: Array, x: Array, W_hf: Array, W_xf: Array, b_f: Array,
-    gains: Gains | None = None, peephole: Peephole | None = None,
-) -> Array:  # fmt: skip
+    h: Array,
+    x: Array,
+    W_hf: Array,
+    W_xf: Array,
+    b_f: Array,
+    gains: Gains | None = None,
+    peephole: Peephole | None = None,
+) -> Array:
     """f_t = σ(W_f·[h_{t−1}, x_t] + b_f): the share of C_{t−1} that is kept.
 
     Variants: with ``gains`` the products are normalised apart, over the H units of this gate,
@@ -110,9 +115,14 @@ def forget_gate(
 
 
 def input_gate(
-    h: Array, x: Array, W_hi: Array, W_xi: Array, b_i: Array,
-    gains: Gains | None = None, peephole: Peephole | None = None,
-) -> Array:  # fmt: skip
+    h: Array,
+    x: Array,
+    W_hi: Array,
+    W_xi: Array,
+    b_i: Array,
+    gains: Gains | None = None,
+    peephole: Peephole | None = None,
+) -> Array:
     """i_t = σ(W_i·[h_{t−1}, x_t] + b_i): the share of C̃_t that is written.
 
     Args, variants and returns as :func:`forget_gate`; its ``peephole`` is (p_i, C_{t−1}).
@@ -122,9 +132,13 @@ def input_gate(
 
 
 def candidate_memory(
-    h: Array, x: Array, W_hc: Array, W_xc: Array, b_c: Array,
+    h: Array,
+    x: Array,
+    W_hc: Array,
+    W_xc: Array,
+    b_c: Array,
     gains: Gains | None = None,
-) -> Array:  # fmt: skip
+) -> Array:
     """C̃_t = tanh(W_c·[h_{t−1}, x_t] + b_c): what may be written, between −1 and 1.
 
     Args and the variant ``gains`` as :func:`forget_gate`. Returns: C̃_t (..., H).
@@ -150,9 +164,14 @@ def cell_state(f: Array, C: Array, i: Array, C_tilde: Array) -> Array:
 
 
 def output_gate(
-    h: Array, x: Array, W_ho: Array, W_xo: Array, b_o: Array,
-    gains: Gains | None = None, peephole: Peephole | None = None,
-) -> Array:  # fmt: skip
+    h: Array,
+    x: Array,
+    W_ho: Array,
+    W_xo: Array,
+    b_o: Array,
+    gains: Gains | None = None,
+    peephole: Peephole | None = None,
+) -> Array:
     """o_t = σ(W_o·[h_{t−1}, x_t] + b_o): the share of tanh(C_t) that is shown.
 
     Args, variants and returns as :func:`forget_gate`; its ``peephole`` is (p_o, C_t), the memory
@@ -199,9 +218,13 @@ def lstm_projection(m: Array, W_mh: Array) -> Array:
 
 
 def update_gate(
-    h: Array, x: Array, W_hz: Array, W_xz: Array, b_z: Array,
+    h: Array,
+    x: Array,
+    W_hz: Array,
+    W_xz: Array,
+    b_z: Array,
     gains: Gains | None = None,
-) -> Array:  # fmt: skip
+) -> Array:
     """z_t = σ(W_z·[h_{t−1}, x_t] + b_z): the share of h_{t−1} that is kept.
 
     Args, the variant ``gains`` and returns as :func:`forget_gate`. The notes, PyTorch, Keras and
@@ -212,9 +235,13 @@ def update_gate(
 
 
 def reset_gate(
-    h: Array, x: Array, W_hr: Array, W_xr: Array, b_r: Array,
+    h: Array,
+    x: Array,
+    W_hr: Array,
+    W_xr: Array,
+    b_r: Array,
     gains: Gains | None = None,
-) -> Array:  # fmt: skip
+) -> Array:
     """r_t = σ(W_r·[h_{t−1}, x_t] + b_r): the share of h_{t−1} that the candidate sees.
 
     Args, the variant ``gains`` and returns as :func:`forget_gate`.

@@ -33,7 +33,8 @@ def stream(model: Any) -> Stream:
     """(start, step): step by step what the whole-sequence pass computes at once.
 
     Args:
-        model: any of :mod:`rnnlab.nn.models`. ``step`` takes x_t (B, D), or symbols (B,), and returns
+        model: any of :mod:`rnnlab.nn.models`. ``step`` takes x_t (B, D), or symbols (B,), and
+        returns
             y_t; from a many-to-one model the answer to what it has read so far. One that reads
             the mean over time has the mean of its answers, which is the same as long as g is the
             identity: W_hy (1/t) Σ h_s + b_y = (1/t) Σ (W_hy h_s + b_y).
@@ -67,8 +68,9 @@ def stream(model: Any) -> Stream:
 def _averaged(model: Any, step: Callable[..., tuple[Array, Any]]) -> Stream:
     """The stream of a mean over time: beside the layer's state, the answers' sum and number."""
     if model.activation != "identity":
-        raise ValueError("a mean over time streams through activation='identity' only, got "
-                         f"{model.activation!r}")  # fmt: skip
+        raise ValueError(
+            f"a mean over time streams through activation='identity' only, got {model.activation!r}"
+        )
 
     def start(params: Any, batch_size: int, key: Array | None = None) -> Any:
         total = jnp.zeros((batch_size, model.outputs), params["params"]["W_hy"].dtype)
@@ -119,26 +121,33 @@ def generate(
     model = _real_time(model)
     V = model.symbols
     if not V or model.outputs != V or model.activation != "identity":
-        raise ValueError("generate feeds symbols back: the model must give logits over its own "
-                         f"symbols, got symbols={V}, outputs={model.outputs}, "
-                         f"activation={model.activation!r}")  # fmt: skip
+        raise ValueError(
+            "generate feeds symbols back: the model must give logits over its own "
+            f"symbols, got symbols={V}, outputs={model.outputs}, "
+            f"activation={model.activation!r}"
+        )
     _check_steps(steps)
     _check_prompt(prompt, "symbols (batch, time)", 2)
     models.check_symbols(prompt, V)
     # a divisor that float32 holds; NaN fails both
     if not (temperature == 0 or np.finfo(np.float32).tiny <= temperature < math.inf):
-        raise ValueError("temperature must be 0 (greedy) or a positive finite number, "
-                         f"got {temperature!r}")  # fmt: skip
+        raise ValueError(
+            f"temperature must be 0 (greedy) or a positive finite number, got {temperature!r}"
+        )
     if not isinstance(top_k, int) or isinstance(top_k, bool) or not 0 <= top_k <= V:
         raise ValueError(f"top_k must be a whole number, 0 (off) … {V} symbols, got {top_k!r}")
     greedy = temperature == 0
     if not greedy and key is None:
-        raise ValueError(f"temperature={temperature} draws at random: give a key, or "
-                         "temperature=0")  # fmt: skip
+        raise ValueError(f"temperature={temperature} draws at random: give a key, or temperature=0")
     return _generate(
-        model, params, jnp.asarray(prompt), steps, None if greedy else key,
-        None if greedy else jnp.float32(temperature), 0 if greedy else top_k,
-    )  # fmt: skip
+        model,
+        params,
+        jnp.asarray(prompt),
+        steps,
+        None if greedy else key,
+        None if greedy else jnp.float32(temperature),
+        0 if greedy else top_k,
+    )
 
 
 def rollout(model: Any, params: Any, prompt: Array, steps: int) -> Array:
@@ -163,14 +172,17 @@ def rollout(model: Any, params: Any, prompt: Array, steps: int) -> Array:
     """
     model = _real_time(model)
     if model.symbols:
-        raise ValueError(f"rollout feeds features back, got a model of {model.symbols} symbols: "
-                         "see generate")  # fmt: skip
+        raise ValueError(
+            f"rollout feeds features back, got a model of {model.symbols} symbols: see generate"
+        )
     _check_steps(steps)
     prompt = unroll.check_inputs(prompt)
     _check_prompt(prompt, "(batch, time, features)", 3)
     if model.outputs != prompt.shape[-1]:
-        raise ValueError("rollout feeds outputs back: the model must give as many as it reads, "
-                         f"got {model.outputs} outputs, {prompt.shape[-1]} features")  # fmt: skip
+        raise ValueError(
+            "rollout feeds outputs back: the model must give as many as it reads, "
+            f"got {model.outputs} outputs, {prompt.shape[-1]} features"
+        )
     return _rollout(model, params, prompt, steps)
 
 
@@ -185,8 +197,10 @@ def _real_time(model: Any) -> Any:
 
 def _refuse_backwards(layer: Any) -> None:
     if isinstance(layer, layers.Bidirectional):
-        raise ValueError("a Bidirectional layer can't run in real time: its backward half starts "
-                         f"at the end of the sequence; got {layer}")  # fmt: skip
+        raise ValueError(
+            "a Bidirectional layer can't run in real time: its backward half starts "
+            f"at the end of the sequence; got {layer}"
+        )
     for inner in layer.layers if isinstance(layer, layers.Stack) else ():
         _refuse_backwards(inner)
 

@@ -311,8 +311,9 @@ def sparse(nonzeros: int = 15, spectral_radius: float = 0.95) -> Initializer:
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         _matrix("sparse", shape, square=True)
         if shape[0] < nonzeros:
-            raise ValueError(f"sparse(nonzeros={nonzeros}) needs at least {nonzeros} units, "
-                             f"got {shape[0]}")  # fmt: skip
+            raise ValueError(
+                f"sparse(nonzeros={nonzeros}) needs at least {nonzeros} units, got {shape[0]}"
+            )
         key_place, key_value = jax.random.split(key)
         place = jax.random.uniform(key_place, shape)
         kept = place <= jnp.sort(place, axis=0)[nonzeros - 1]
@@ -357,8 +358,10 @@ def parse(scheme: str) -> tuple[str, dict[str, Any]]:
         ) from None
     options = {str(option): value for option, value in pairs}
     if len(options) < len(pairs):
-        raise ValueError(f"scheme {scheme!r} gives an option twice: "
-                         f"{', '.join(str(option) for option, _ in pairs)}")  # fmt: skip
+        raise ValueError(
+            f"scheme {scheme!r} gives an option twice: "
+            f"{', '.join(str(option) for option, _ in pairs)}"
+        )
     if name not in SCHEMES:
         raise ValueError(unknown("scheme", name, SCHEMES))
     allowed = inspect.signature(SCHEMES[name]).parameters

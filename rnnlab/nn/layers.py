@@ -392,6 +392,8 @@ def cell_of(cell: Any) -> Any:
     if isinstance(cell, CellLayer):
         return cells.without_init(cell.cell)
     if isinstance(cell, Layer):
-        raise TypeError(f"a probe takes a cell or layer(cell), got {type(cell).__name__}; "
-                        "probe one cell, the others inside loss")  # fmt: skip
+        raise TypeError(
+            f"a probe takes a cell or layer(cell), got {type(cell).__name__}; "
+            "probe one cell, the others inside loss"
+        )
     return cells.without_init(cell)

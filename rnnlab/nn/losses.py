@@ -40,8 +40,10 @@ def cross_entropy(
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(f"cross_entropy: targets must be whole numbers, got {targets.dtype}")
     if logits.shape[:-1] != targets.shape:
-        raise ValueError(f"cross_entropy: logits {logits.shape} need targets of shape "
-                         f"{logits.shape[:-1]}, got {targets.shape}")  # fmt: skip
+        raise ValueError(
+            f"cross_entropy: logits {logits.shape} need targets of shape "
+            f"{logits.shape[:-1]}, got {targets.shape}"
+        )
     log_p = jax.nn.log_softmax(_counted(logits, mask))
     each = -jnp.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]
     return reduce(each, mask, reduction)
@@ -124,7 +126,9 @@ def accuracy(logits: Array, targets: Array, mask: Array | None = None) -> Array:
     0.5
     """
     if logits.shape[:-1] != jnp.shape(targets):
-        raise ValueError(f"accuracy: logits {logits.shape} need targets of shape "
-                         f"{logits.shape[:-1]}, got {jnp.shape(targets)}")  # fmt: skip
+        raise ValueError(
+            f"accuracy: logits {logits.shape} need targets of shape "
+            f"{logits.shape[:-1]}, got {jnp.shape(targets)}"
+        )
     right = (jnp.argmax(logits, axis=-1) == targets).astype(logits.dtype)
     return reduce(right, mask)

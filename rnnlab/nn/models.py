@@ -99,9 +99,15 @@ class ManyToOne(nn.Module):
         # each direction apart: from merged outputs the two ends could not be told
         layer = apart(self.layer) if self.pooling == "last" else self.layer
         ys, state, _ = _run(
-            self, layer, inputs, lengths, initial_state=initial_state, key=key,
-            deterministic=deterministic, engine=engine,
-        )  # fmt: skip
+            self,
+            layer,
+            inputs,
+            lengths,
+            initial_state=initial_state,
+            key=key,
+            deterministic=deterministic,
+            engine=engine,
+        )
         if self.pooling == "mean":
             return _read_out(self, mean_over_time(ys, lengths)), state
         last = None if lengths is None else jnp.maximum(jnp.asarray(lengths, jnp.int32) - 1, 0)
@@ -154,9 +160,15 @@ class ManyToMany(nn.Module):
         Past a sequence's length h_t is zero, so that y_t = g(b_y) there, whatever the padding.
         """
         ys, state, _ = _run(
-            self, self.layer, inputs, lengths, initial_state=initial_state, key=key,
-            deterministic=deterministic, engine=engine,
-        )  # fmt: skip
+            self,
+            self.layer,
+            inputs,
+            lengths,
+            initial_state=initial_state,
+            key=key,
+            deterministic=deterministic,
+            engine=engine,
+        )
         y = _read_out(self, ys)
         if self.crf:
             y = crf.edges(y, _array(self, "transitions", "zeros", (self.outputs + 1, self.outputs)))
@@ -195,8 +207,10 @@ class LanguageModel(nn.Module):
         _check_model(self)
         features = self.layer.output_size
         if self.tie and self.embedding_size != features:
-            raise ValueError(f"tie=True needs embedding_size = {features}, the layer's outputs, "
-                             f"got {self.embedding_size}")  # fmt: skip
+            raise ValueError(
+                f"tie=True needs embedding_size = {features}, the layer's outputs, "
+                f"got {self.embedding_size}"
+            )
         super().__post_init__()
 
     @property
@@ -217,9 +231,15 @@ class LanguageModel(nn.Module):
     ) -> tuple[Array, Any]:
         """Logits (B, T, V) for symbols (B, T), and the final state; see :class:`ManyToMany`."""
         ys, state, embedding = _run(
-            self, self.layer, inputs, lengths, initial_state=initial_state, key=key,
-            deterministic=deterministic, engine=engine,
-        )  # fmt: skip
+            self,
+            self.layer,
+            inputs,
+            lengths,
+            initial_state=initial_state,
+            key=key,
+            deterministic=deterministic,
+            engine=engine,
+        )
         return _read_out(self, ys, embedding if self.tie else None), state
 
 
@@ -239,8 +259,10 @@ def _check_model(model: Model) -> None:
     _whole("symbols", model.symbols, 0)
     _whole("embedding_size", model.embedding_size, 0)
     if model.embedding_size and not model.symbols:
-        raise ValueError(f"embedding_size={model.embedding_size} embeds symbols: say how many "
-                         "there are with symbols")  # fmt: skip
+        raise ValueError(
+            f"embedding_size={model.embedding_size} embeds symbols: say how many "
+            "there are with symbols"
+        )
     activations.activation_function(model.activation)
     for name in ("w_y", "b_y", "w_e"):
         try:

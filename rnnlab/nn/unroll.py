@@ -155,14 +155,18 @@ def check_params(cell: Any, params: Any, xs: Array) -> None:
     wanted = _params_like(cells.without_init(cell), features)
     if jax.tree.structure(params) != jax.tree.structure(wanted):
         names = getattr(wanted, "_fields", "")
-        raise ValueError(f"params must be {type(wanted).__name__}{names} for this cell, "
-                         f"got {type(params).__name__}")  # fmt: skip
+        raise ValueError(
+            f"params must be {type(wanted).__name__}{names} for this cell, "
+            f"got {type(params).__name__}"
+        )
     for (path, leaf), like in zip(
         jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(wanted), strict=True
     ):
         if jnp.shape(leaf) != like.shape:
-            raise ValueError(f"params{jax.tree_util.keystr(path)} must be {like.shape} for x of "
-                             f"{features} features, got {jnp.shape(leaf)}")  # fmt: skip
+            raise ValueError(
+                f"params{jax.tree_util.keystr(path)} must be {like.shape} for x of "
+                f"{features} features, got {jnp.shape(leaf)}"
+            )
     own = jnp.result_type(*jax.tree.leaves(params))
     if jnp.promote_types(xs.dtype, own) != own:
         raise TypeError(f"xs are {xs.dtype}, the parameters {own}: cast one of them")
@@ -196,8 +200,9 @@ def _resets(resets: Any, mask: Array | None, xs: Array, reverse: bool) -> Array:
     """(T, B…), true at the steps before which the state starts afresh, in the order of reading."""
     resets = jnp.asarray(resets)
     if resets.dtype != jnp.bool_:
-        raise TypeError(f"resets must be booleans, true at an episode's first step, got "
-                        f"{resets.dtype}")  # fmt: skip
+        raise TypeError(
+            f"resets must be booleans, true at an episode's first step, got {resets.dtype}"
+        )
     if resets.shape != xs.shape[:-1]:
         raise ValueError(f"resets must be {xs.shape[:-1]}, one a step, got {resets.shape}")
     if mask is not None:  # else the end of a row would start afresh where padding is marked
@@ -214,8 +219,10 @@ def start_state(cell: Any, params: Any, batch_shape: tuple[int, ...], initial_st
         return own
     expected = jax.tree.structure(own)
     if jax.tree.structure(initial_state) != expected:
-        raise ValueError(f"initial_state must be a {type(own).__name__}{own._fields}, "
-                         f"got {type(initial_state).__name__}")  # fmt: skip
+        raise ValueError(
+            f"initial_state must be a {type(own).__name__}{own._fields}, "
+            f"got {type(initial_state).__name__}"
+        )
     for name, got, want in zip(own._fields, initial_state, own, strict=True):
         if jnp.shape(got) != want.shape:
             raise ValueError(f"initial_state.{name} must be {want.shape}, got {jnp.shape(got)}")

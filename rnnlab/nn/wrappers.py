@@ -33,8 +33,9 @@ class _Around:
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Cell):
-            raise TypeError(f"{type(self).__name__} goes around a cell, got "
-                            f"{type(self.inner).__name__}")  # fmt: skip
+            raise TypeError(
+                f"{type(self).__name__} goes around a cell, got {type(self.inner).__name__}"
+            )
 
     @property
     def hidden_size(self) -> int:
@@ -133,8 +134,10 @@ class Zoneout(_Around):
         if isinstance(self.rate, Mapping | tuple):
             pairs = tuple(self.rate.items() if isinstance(self.rate, Mapping) else self.rate)
             if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
-                raise ValueError("zoneout: the rate must be a number, or a mapping from parts of "
-                                 f"the state to numbers, got {self.rate!r}")  # fmt: skip
+                raise ValueError(
+                    "zoneout: the rate must be a number, or a mapping from parts of "
+                    f"the state to numbers, got {self.rate!r}"
+                )
             for part, rate in pairs:
                 if part not in self.state_parts:
                     raise ValueError(unknown("state part of zoneout:", part, self.state_parts))
@@ -161,9 +164,9 @@ class Zoneout(_Around):
     ) -> tuple[Any, Array, Any]:
         """One time step: (new state, output, the inner cell's gates)."""
         parts = state._fields
-        *keys, key_inner = (None,) * (len(parts) + 1) if key is None else (
-            jax.random.split(key, len(parts) + 1)
-        )  # fmt: skip
+        *keys, key_inner = (
+            (None,) * (len(parts) + 1) if key is None else (jax.random.split(key, len(parts) + 1))
+        )
         made, _, gates = self._inner_step(params, state, x, masks, key=key_inner)
         mixed = {
             part: _mix(getattr(state, part), getattr(made, part), self._rate(part), key)
@@ -216,8 +219,10 @@ class Residual(_Around):
     def init_params(self, key: Array, input_size: int) -> Any:
         """The parameters of the cell inside, for D inputs as it has outputs."""
         if input_size != self.output_size:
-            raise ValueError(f"Residual adds x_t to the output: x has {input_size} features, "
-                             f"{type(self.inner).__name__} gives {self.output_size}")  # fmt: skip
+            raise ValueError(
+                f"Residual adds x_t to the output: x has {input_size} features, "
+                f"{type(self.inner).__name__} gives {self.output_size}"
+            )
         return super().init_params(key, input_size)
 
     def step(
@@ -279,12 +284,16 @@ class VariationalDropout(_Around):
         inside = self.inner
         while isinstance(inside, _Around):
             if isinstance(inside, VariationalDropout):
-                raise ValueError("VariationalDropout inside VariationalDropout: one of them, with "
-                                 "the rates of both")  # fmt: skip
+                raise ValueError(
+                    "VariationalDropout inside VariationalDropout: one of them, with "
+                    "the rates of both"
+                )
             inside = inside.inner
         if self.recurrent_rate and "masks" not in inspect.signature(inside.step).parameters:
-            raise TypeError(f"recurrent_rate needs a cell whose step takes masks, "
-                            f"{type(inside).__name__}.step does not")  # fmt: skip
+            raise TypeError(
+                f"recurrent_rate needs a cell whose step takes masks, "
+                f"{type(inside).__name__}.step does not"
+            )
 
     @property
     def stochastic(self) -> bool:

@@ -75,7 +75,8 @@ def mean_left(chosen: Table) -> np.ndarray:
 
 
 def draw(ax: Axes, chosen: Table, metric: str, label: str, index: int) -> plots.End | None:
-    """The learning curves as :func:`rnnlab.plotting.plots.band` draws them: median, 10–90% of members.
+    """The learning curves as :func:`rnnlab.plotting.plots.band` draws them: median, 10–90% of
+    members.
 
     Args:
         chosen, metric: see :func:`learning_curves`. index: which look.
@@ -145,7 +146,7 @@ _NEVER = 1.15  # of the budget: where what was never solved is drawn
 def band_with_points(
     ax: Axes, lengths: Any, values: np.ndarray, label: str, index: int
 ) -> plots.End | None:
-    """:func:`rnnlab.plotting.plots.band` of values (members, lengths), a point at each measured length."""
+    """Draw the band of values (members, lengths), with a point at each measured length."""
     x = np.asarray(lengths)
     ax.plot(x, np.median(values, axis=0), "o", color=plots.look(index)["color"], markersize=4)
     return plots.band(ax, x, values, label, index)

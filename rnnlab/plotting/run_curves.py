@@ -44,8 +44,14 @@ def metrics_of(tables: Mapping[str, Table]) -> list[str]:
     """The metrics that two runs or more told while they learned; at most four, losses first."""
     seen: dict[str, int] = {}
     for table in tables.values():
-        names = {name for member in table for record in member.metrics if "train_loss" in record
-                 for name in record if _tells(record, name)}  # fmt: skip
+        names = {
+            name
+            for member in table
+            for record in member.metrics
+            if "train_loss" in record
+            for name in record
+            if _tells(record, name)
+        }
         for name in sorted(names):
             seen[name] = seen.get(name, 0) + 1
     shared = [name for name, runs in seen.items() if runs > 1]

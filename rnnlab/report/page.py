@@ -91,10 +91,12 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
     identities = [
         {key: run.info[key] for key in ("experiment", "arg")}
         | flatten(run.info["config"])
-        | {f"sweep: {keys}" + f" (part {part})" * (part > 1): text
-           for part, keys, text in _axes(run.info["sweep"])}
+        | {
+            f"sweep: {keys}" + f" (part {part})" * (part > 1): text
+            for part, keys, text in _axes(run.info["sweep"])
+        }
         for run in runs
-    ]  # fmt: skip
+    ]
     page = _render(
         "compare",
         title=f"{len(runs)} runs compared: " + ", ".join(labels),

@@ -65,6 +65,7 @@ def _clear(folder: Path) -> None:
         return
     for path in folder.iterdir():
         if not (path.is_dir() and re.fullmatch(r"member-\d+", path.name)):
-            raise UserError(f"{folder} holds {path.name}, which is no member of a run: choose "
-                            "another folder")  # fmt: skip
+            raise UserError(
+                f"{folder} holds {path.name}, which is no member of a run: choose another folder"
+            )
     shutil.rmtree(folder)

@@ -67,11 +67,13 @@ class Analysis:
             raise ValueError(unknown("analyzer", self.analyzer, ANALYZERS))
         check_range(*self.ngram_range)
         if self.strip_accents not in (None, "unicode", "ascii"):
-            raise ValueError(f"strip_accents must be None, 'unicode' or 'ascii', "
-                             f"got {self.strip_accents!r}")  # fmt: skip
+            raise ValueError(
+                f"strip_accents must be None, 'unicode' or 'ascii', got {self.strip_accents!r}"
+            )
         if isinstance(self.stop_words, str) and self.stop_words != "english":
-            raise ValueError(f"stop_words must be None, 'english' or a list of words, got "
-                             f"{self.stop_words!r}")  # fmt: skip
+            raise ValueError(
+                f"stop_words must be None, 'english' or a list of words, got {self.stop_words!r}"
+            )
         if self.tokeniser is None and re.compile(self.token_pattern).groups > 1:
             raise ValueError(f"token_pattern has more than one group: {self.token_pattern!r}")
 

@@ -256,15 +256,22 @@ class BagOfWords(TransformerMixin, BaseEstimator):
             value = getattr(self, name)
             share = isinstance(value, float) and not isinstance(value, numbers.Integral)
             if not (0 <= value <= 1 if share else value >= 1):
-                raise ValueError(f"{name} must be a share 0.0 to 1.0 or a number of documents "
-                                 f"from 1 on, got {value!r}")  # fmt: skip
+                raise ValueError(
+                    f"{name} must be a share 0.0 to 1.0 or a number of documents "
+                    f"from 1 on, got {value!r}"
+                )
         if self.max_features is not None and self.max_features < 1:
             raise ValueError(f"max_features must be at least 1, got {self.max_features}")
         low, high = self.ngram_range
         return Analysis(
-            self.analyzer, (low, high), self.lowercase, self.strip_accents, self.stop_words,
-            self.token_pattern, self.tokeniser,
-        )  # fmt: skip
+            self.analyzer,
+            (low, high),
+            self.lowercase,
+            self.strip_accents,
+            self.stop_words,
+            self.token_pattern,
+            self.tokeniser,
+        )
 
     def _fitted(self) -> Any:
         if not hasattr(self, "terms_"):
@@ -284,8 +291,9 @@ class BagOfWords(TransformerMixin, BaseEstimator):
             for value in (self.max_df, self.min_df)
         )
         if most < least:
-            raise ValueError(f"max_df ({most:g} of {documents} documents) is below min_df "
-                             f"({least:g})")  # fmt: skip
+            raise ValueError(
+                f"max_df ({most:g} of {documents} documents) is below min_df ({least:g})"
+            )
         keep = np.flatnonzero((frequency <= most) & (frequency >= least))
         if self.max_features is not None:
             keep = np.sort(keep[np.argsort(-sums[keep], kind="stable")[: self.max_features]])

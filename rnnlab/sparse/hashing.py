@@ -145,9 +145,14 @@ class HashedNgrams(TransformerMixin, BaseEstimator):
         hashed_columns(pa.array([], pa.string()), self.buckets)
         low, high = self.ngram_range
         return Analysis(
-            self.analyzer, (low, high), self.lowercase, self.strip_accents, self.stop_words,
-            self.token_pattern, self.tokeniser,
-        )  # fmt: skip
+            self.analyzer,
+            (low, high),
+            self.lowercase,
+            self.strip_accents,
+            self.stop_words,
+            self.token_pattern,
+            self.tokeniser,
+        )
 
     def _hashed(self, features: Any) -> Any:
         matrix, terms = features

@@ -43,8 +43,10 @@ def write_csr(folder: str | os.PathLike[str], parts: Iterable[Any]) -> tuple[int
         for part in parts:
             kind = kind or (part.shape[1], part.dtype.str)
             if (part.shape[1], part.dtype.str) != kind:
-                raise ValueError(f"a part has {part.shape[1]} columns of {part.dtype}, the first "
-                                 f"{kind[0]} of {kind[1]}")  # fmt: skip
+                raise ValueError(
+                    f"a part has {part.shape[1]} columns of {part.dtype}, the first "
+                    f"{kind[0]} of {kind[1]}"
+                )
             data.write(np.ascontiguousarray(part.data).tobytes())
             indices.write(part.indices.astype(np.int32).tobytes())
             indptr.write((part.indptr[1:].astype(np.int64) + entries).tobytes())
@@ -54,8 +56,12 @@ def write_csr(folder: str | os.PathLike[str], parts: Iterable[Any]) -> tuple[int
     index = np.int32 if entries < 2**31 else np.int64  # scipy wants one type for both
     _rewrite(folder / "indices.bin", np.int32, index)
     _rewrite(folder / "indptr.bin", np.int64, index)
-    shape = {"shape": [rows, kind[0]], "dtype": kind[1], "index": np.dtype(index).str,
-             "entries": entries}  # fmt: skip
+    shape = {
+        "shape": [rows, kind[0]],
+        "dtype": kind[1],
+        "index": np.dtype(index).str,
+        "entries": entries,
+    }
     (folder / "shape.json").write_text(json.dumps(shape))
     return rows, kind[0]
 

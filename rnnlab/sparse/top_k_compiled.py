@@ -211,9 +211,17 @@ def _run(
         if not positive or whole_is_cheaper(offsets, rows, terms[begin:end], N):
             own = terms[begin:end], times[begin:end]
             _whole(
-                offsets, documents, weights, rows, table, *own, base, total,
-                best_scores, best_documents,
-            )  # fmt: skip
+                offsets,
+                documents,
+                weights,
+                rows,
+                table,
+                *own,
+                base,
+                total,
+                best_scores,
+                best_documents,
+            )
             continue
 
         # every document that has one of the first terms …

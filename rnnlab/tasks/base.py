@@ -53,7 +53,8 @@ class Goal(NamedTuple):
 class Task(Protocol):
     """What training needs of a task.
 
-    One that wants another model than :func:`rnnlab.tasks.model.model_for_task` makes has ``model(config)``.
+    One that wants another model than :func:`rnnlab.tasks.model.model_for_task` makes has
+    ``model(config)``.
     ``batch`` depends on (data, key, index) alone: where a run is in its data is one whole number,
     and a run that resumes reads on at the very example.
     """

@@ -32,8 +32,8 @@ class Characters:
 
     Args:
         path: a UTF-8 file; a table with a column "text", local (.csv, .jsonl, .parquet, …) or on
-            the hub, its rows joined by newlines (:mod:`rnnlab.data.hugging_face`); empty: the State of
-            the Union speeches of ``rnnlab[data]``, by year.
+            the hub, its rows joined by newlines (:mod:`rnnlab.data.hugging_face`); empty: the State
+            of the Union speeches of ``rnnlab[data]``, by year.
         batch_size: B, streams; those that :meth:`batch` is asked for.
         limit: characters of the text to use, from its start; 0: all.
         test_share: the last share of the text is held out.
@@ -162,8 +162,10 @@ class Characters:
         place = {c: k for k, c in enumerate(self.alphabet)}
         unknown = sorted({c for c in tokens if c not in place})
         if unknown:
-            raise ValueError(f"{''.join(unknown)!r} does not occur in the text that was learned "
-                             f"from, whose characters are {self.alphabet!r}")  # fmt: skip
+            raise ValueError(
+                f"{''.join(unknown)!r} does not occur in the text that was learned "
+                f"from, whose characters are {self.alphabet!r}"
+            )
         return np.array([place[c] for c in tokens], np.int32)
 
     def decode(self, symbols: Any) -> str:
@@ -195,7 +197,9 @@ class Characters:
 def _encoded(path: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """(alphabet, the text as places in it)."""
     if path and (hugging_face.is_table(path) or not Path(path).expanduser().is_file()):
-        text = "\n".join(row or "" for row in hugging_face.load_text(path)["text"])  # a row may be None
+        text = "\n".join(
+            row or "" for row in hugging_face.load_text(path)["text"]
+        )  # a row may be None
     else:
         text = files.read_text(path)
     if limit > len(text):

@@ -39,7 +39,8 @@ class Forecasting:
     Args:
         source: "mackey_glass" (:func:`mackey_glass`) or "csv", a column of a file.
         path, column: of "csv": the file, and the column's name where it has several. A table of
-            another kind, or a name on the hub, is read as :func:`rnnlab.data.hugging_face.load_table` does.
+            another kind, or a name on the hub, is read as
+            :func:`rnnlab.data.hugging_face.load_table` does.
         points: values of the Mackey–Glass series.
         window: T. horizon: steps ahead.
         solved_at: the loss, mean squared error in standard deviations, that counts as solved.
@@ -67,8 +68,10 @@ class Forecasting:
         if self.source == "csv" and not self.path:
             raise ValueError("source 'csv' needs path, a CSV file with a header line")
         if self.source != "csv" and (self.path or self.column):
-            raise ValueError(f"source {self.source!r} reads no file, got path={self.path!r}, "
-                             f"column={self.column!r}")  # fmt: skip
+            raise ValueError(
+                f"source {self.source!r} reads no file, got path={self.path!r}, "
+                f"column={self.column!r}"
+            )
         for name in ("points", "window", "horizon"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -121,8 +124,10 @@ class Forecasting:
         n = len(series) - round(len(series) * self.test_share)
         for what, size in (("training", n), ("held-out", len(series) - n)):
             if size < self.window + self.horizon:
-                raise ValueError(f"the {what} part has {size} values, too few for a window of "
-                                 f"{self.window} and horizon {self.horizon}")  # fmt: skip
+                raise ValueError(
+                    f"the {what} part has {size} values, too few for a window of "
+                    f"{self.window} and horizon {self.horizon}"
+                )
         return series[:n], series[n:]
 
     @property

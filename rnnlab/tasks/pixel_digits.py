@@ -195,8 +195,10 @@ def _read_fashion(folder: str) -> Images:
         images = read_idx(_idx_file(folder, f"{part}-images-idx3-ubyte"))
         labels = read_idx(_idx_file(folder, f"{part}-labels-idx1-ubyte"))
         if images.shape != (len(labels), 28, 28) or labels.ndim != 1 or not len(labels):
-            raise ValueError(f"{folder}, {part}: images {images.shape} and labels {labels.shape}, "
-                             f"expected (N, 28, 28) and (N,)")  # fmt: skip
+            raise ValueError(
+                f"{folder}, {part}: images {images.shape} and labels {labels.shape}, "
+                f"expected (N, 28, 28) and (N,)"
+            )
         if labels.max() >= CLASSES:
             raise ValueError(f"{folder}, {part}: labels 0 … 9 expected, got {labels.max()}")
         parts += [images.reshape(len(images), -1), labels.astype(np.int32)]
@@ -207,8 +209,10 @@ def _idx_file(folder: str, name: str) -> Path:
     for file in (Path(folder).expanduser() / f"{name}.gz", Path(folder).expanduser() / name):
         if file.is_file():
             return file
-    raise FileNotFoundError(f"no {name}.gz in {folder!r}: apt-get install dataset-fashion-mnist, "
-                            f"or name a folder of idx files in path")  # fmt: skip
+    raise FileNotFoundError(
+        f"no {name}.gz in {folder!r}: apt-get install dataset-fashion-mnist, "
+        f"or name a folder of idx files in path"
+    )
 
 
 def read_idx(file: Path) -> np.ndarray:

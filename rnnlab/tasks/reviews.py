@@ -80,8 +80,10 @@ class MovieReviews:
     solved_at: float = 0.9
 
     def __post_init__(self) -> None:
-        for what, value, known in (("source", self.source, self.sources),
-                                   ("held_out", self.held_out, HELD_OUT)):  # fmt: skip
+        for what, value, known in (
+            ("source", self.source, self.sources),
+            ("held_out", self.held_out, HELD_OUT),
+        ):
             if value not in known:
                 raise ValueError(unknown(what, value, known))
         for what in ("max_length", "min_count"):

@@ -103,8 +103,10 @@ class Sentiment(MovieReviews):
         """
         whole = _split(*self._data())
         if self.limit > len(whole.texts):
-            raise ValueError(f"limit must be at most {len(whole.texts)}, the texts to learn from, "
-                             f"got {self.limit}")  # fmt: skip
+            raise ValueError(
+                f"limit must be at most {len(whole.texts)}, the texts to learn from, "
+                f"got {self.limit}"
+            )
         kept = self.limit or None
         return whole._replace(texts=whole.texts[:kept], labels=whole.labels[:kept])
 
@@ -130,10 +132,14 @@ class Sentiment(MovieReviews):
         init = InitScheme.from_config(config.init)
         w_e: Any = self._start if self.vectors else models.ManyToOne.w_e
         return models.ManyToOne(
-            layers.from_config(config.cell, init), self.output_size, w_y=init.w_y,
-            symbols=self.input_size, embedding_size=self.embedding_size, pooling=self.pooling,
+            layers.from_config(config.cell, init),
+            self.output_size,
+            w_y=init.w_y,
+            symbols=self.input_size,
+            embedding_size=self.embedding_size,
+            pooling=self.pooling,
             w_e=w_e,
-        )  # fmt: skip
+        )
 
     def _start(self, key: Array, shape: tuple[int, ...], dtype: Any = float) -> Array:
         """The embedding's first values: a scheme; symbols without a vector are drawn."""

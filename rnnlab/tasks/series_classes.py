@@ -110,8 +110,10 @@ class SeriesClasses:
     solved_at: float = 0.95
 
     def __post_init__(self) -> None:
-        for what, value, known in (("source", self.source, SOURCES),
-                                   ("held_out", self.held_out, HELD_OUT)):  # fmt: skip
+        for what, value, known in (
+            ("source", self.source, SOURCES),
+            ("held_out", self.held_out, HELD_OUT),
+        ):
             if value not in known:
                 raise ValueError(unknown(what, value, known))
         if self.test_path and not self.path:
@@ -272,8 +274,10 @@ def _parts(task: SeriesClasses) -> tuple[Labelled, Labelled]:
 def _split(whole: Labelled, share: float) -> tuple[Labelled, Labelled]:
     counts = np.bincount(whole.labels, minlength=len(whole.classes))
     if counts.min() < 2:
-        raise ValueError(f"two series or more of class {whole.classes[counts.argmin()]!r} are "
-                         f"needed to hold one out, got {counts.min()}")  # fmt: skip
+        raise ValueError(
+            f"two series or more of class {whole.classes[counts.argmin()]!r} are "
+            f"needed to hold one out, got {counts.min()}"
+        )
     rows = split_by_class(whole.labels, share)
     one, other = (
         Labelled(tuple(whole.series[i] for i in own), whole.labels[own], whole.classes)

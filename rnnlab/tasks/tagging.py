@@ -75,8 +75,12 @@ class Tagging:
     solved_at: float = 0.95
 
     def __post_init__(self) -> None:
-        for what, least in (("limit", 0), ("max_length", 1), ("min_count", 1),
-                            ("embedding_size", 1)):  # fmt: skip
+        for what, least in (
+            ("limit", 0),
+            ("max_length", 1),
+            ("min_count", 1),
+            ("embedding_size", 1),
+        ):
             if getattr(self, what) < least:
                 raise ValueError(f"{what} must be at least {least}, got {getattr(self, what)}")
         if not 0 < self.test_share < 1:
@@ -141,9 +145,13 @@ class Tagging:
 
         init = InitScheme.from_config(config.init)
         return models.ManyToMany(
-            layers.from_config(config.cell, init), self.output_size, w_y=init.w_y,
-            symbols=self.input_size, embedding_size=self.embedding_size, crf=self.crf,
-        )  # fmt: skip
+            layers.from_config(config.cell, init),
+            self.output_size,
+            w_y=init.w_y,
+            symbols=self.input_size,
+            embedding_size=self.embedding_size,
+            crf=self.crf,
+        )
 
     def load(self) -> Tagged:
         """The sentences as ids of tokens and of labels.
@@ -174,9 +182,10 @@ class Tagging:
         np.add.at(counts, (data.train[inside], data.labels[inside]), 1)
         mask = np.arange(data.test.shape[1]) < data.test_lengths[:, None]
         right, found, there = entity_counts(
-            jnp.asarray(counts.argmax(axis=1)[data.test]), jnp.asarray(data.test_labels),
+            jnp.asarray(counts.argmax(axis=1)[data.test]),
+            jnp.asarray(data.test_labels),
             jnp.asarray(mask),
-        )  # fmt: skip
+        )
         return float(2 * right / jnp.maximum(found + there, 1))
 
     def batch(self, data: Tagged, key: Array, index: Any, batch_size: int) -> RaggedBatch:
@@ -240,8 +249,9 @@ def entity_counts(predicted: Array, labels: Array, mask: Array) -> tuple[Array, 
         predicted, labels: (B, T) ids in the order of :func:`rnnlab.text.entities.names`.
         mask: (B, T), true at the first steps of each sentence.
     """
-    (start, end, kind), (starts, ends, kinds) = (_spans(jnp.where(mask, ids, 0))
-                                                 for ids in (predicted, labels))  # fmt: skip
+    (start, end, kind), (starts, ends, kinds) = (
+        _spans(jnp.where(mask, ids, 0)) for ids in (predicted, labels)
+    )
     right = start & starts & (kind == kinds) & (end == ends)
     return tuple(of.sum(dtype=jnp.float32) for of in (right, start, starts))  # type: ignore[return-value]
 
@@ -265,8 +275,7 @@ def _batch(tokens: Array, lengths: Array, labels: Array) -> RaggedBatch:
 
 def _data_of(task: Tagging) -> tuple[Any, ...]:
     """What the data depend on: the model's own fields are left out."""
-    return (task.path, task.test_path, task.test_share, task.limit, task.max_length,
-            task.min_count)  # fmt: skip
+    return (task.path, task.test_path, task.test_share, task.limit, task.max_length, task.min_count)
 
 
 @lru_cache(maxsize=1)
@@ -284,8 +293,9 @@ def _sentences(path: str, test_path: str, share: float, limit: int) -> tuple[Any
         held = max(1, round(share * len(learn)))
         learn, judge = ([learn[i] for i in rows] for rows in (order[held:], order[:held]))
     if not limit <= len(learn):
-        raise ValueError(f"limit must be at most {len(learn)}, the sentences to learn from, got "
-                         f"{limit}")  # fmt: skip
+        raise ValueError(
+            f"limit must be at most {len(learn)}, the sentences to learn from, got {limit}"
+        )
     return learn[:limit] if limit else learn, judge
 
 

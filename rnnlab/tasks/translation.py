@@ -93,8 +93,12 @@ class Translation:
         from rnnlab.core.errors import unknown
         from rnnlab.nn import encoder_decoder
 
-        for what, least in (("limit", 0), ("max_length", 1), ("min_count", 1),
-                            ("embedding_size", 1)):  # fmt: skip
+        for what, least in (
+            ("limit", 0),
+            ("max_length", 1),
+            ("min_count", 1),
+            ("embedding_size", 1),
+        ):
             if getattr(self, what) < least:
                 raise ValueError(f"{what} must be at least {least}, got {getattr(self, what)}")
         if not 0 < self.test_share < 1:
@@ -161,20 +165,32 @@ class Translation:
         init = InitScheme.from_config(config.init)
         one_way = {**config.cell, "name": config.cell.name.removeprefix("bi-")}
         if config.cell.layers != 1:
-            raise ValueError(f"task translation reads with one layer, got cell.layers="
-                             f"{config.cell.layers}")  # fmt: skip
+            raise ValueError(
+                f"task translation reads with one layer, got cell.layers={config.cell.layers}"
+            )
         return encoder_decoder.EncoderDecoder(
-            layers.from_config(config.cell, init), layers.from_config(one_way, init),
-            outputs=self.output_size, symbols=self.input_size, steps=self.max_length + 1,
-            embedding_size=self.embedding_size, attention=self.attention, w_y=init.w_y,
-        )  # fmt: skip
+            layers.from_config(config.cell, init),
+            layers.from_config(one_way, init),
+            outputs=self.output_size,
+            symbols=self.input_size,
+            steps=self.max_length + 1,
+            embedding_size=self.embedding_size,
+            attention=self.attention,
+            w_y=init.w_y,
+        )
 
     # ---- data ----
 
     def _data(self) -> tuple[Any, ...]:
         """What the data depend on: the model's own fields are left out."""
-        return (self.path, self.test_path, self.test_share, self.limit, self.max_length,
-                self.min_count)  # fmt: skip
+        return (
+            self.path,
+            self.test_path,
+            self.test_share,
+            self.limit,
+            self.max_length,
+            self.min_count,
+        )
 
     def pairs(self) -> tuple[Texts, Texts]:
         """(pairs to learn from, pairs held out), for models that read them otherwise.
@@ -253,8 +269,10 @@ class Translation:
             raise ValueError(f"one word at a time (a line of --file each), got {text!r:.60}")
         found = text.split() if self.path else list(text.strip().lower())
         if len(found) > self.max_length:
-            raise ValueError(f"at most {self.max_length} tokens are read (task.max_length), got "
-                             f"{len(found)}: {text!r:.60}")  # fmt: skip
+            raise ValueError(
+                f"at most {self.max_length} tokens are read (task.max_length), got "
+                f"{len(found)}: {text!r:.60}"
+            )
         return found
 
     def encode(self, tokens: list[str]) -> np.ndarray:
@@ -327,8 +345,9 @@ def _file(path: str) -> Texts:
         if line.strip():
             source, tab, target = line.partition("\t")
             if not (tab and source.split() and target.split()):
-                raise ValueError(f"{path}, line {number}: a source, a tab and a target wanted, got "
-                                 f"{line!r:.60}")  # fmt: skip
+                raise ValueError(
+                    f"{path}, line {number}: a source, a tab and a target wanted, got {line!r:.60}"
+                )
             found.setdefault(tuple(source.split()), tuple(target.split()))
     return tuple(found.items())
 
@@ -340,8 +359,10 @@ def _texts(
     def short(pairs: Texts) -> Texts:
         kept = tuple(p for p in pairs if max(map(len, p)) <= max_length)
         if not kept:
-            raise ValueError(f"{path or 'the dictionary'} has no pair of at most {max_length} "
-                             "tokens on either side")  # fmt: skip
+            raise ValueError(
+                f"{path or 'the dictionary'} has no pair of at most {max_length} "
+                "tokens on either side"
+            )
         return kept
 
     learn = short(_file(path) if path else _dictionary())
@@ -354,8 +375,10 @@ def _texts(
         held = max(1, round(share * len(learn)))
         learn, judge = (tuple(learn[i] for i in rows) for rows in (order[held:], order[:held]))
     if not learn or limit > len(learn):
-        raise ValueError(f"limit must be at most {len(learn)}, the pairs to learn from, and there "
-                         f"must be one, got {limit}")  # fmt: skip
+        raise ValueError(
+            f"limit must be at most {len(learn)}, the pairs to learn from, and there "
+            f"must be one, got {limit}"
+        )
     return learn[: limit or None], judge
 
 

@@ -101,7 +101,8 @@ def documents(
         rows: of a table, a chunk.
     Raises:
         FileNotFoundError, ConnectionError, ValueError: as :func:`lines` and
-            :func:`rnnlab.data.hugging_face.load_text`. TypeError: a row without a text, when it is come to.
+            :func:`rnnlab.data.hugging_face.load_text`. TypeError: a row without a text, when it is
+            come to.
     """
     if os.path.isfile(os.path.expanduser(path_or_name)) and not hugging_face.is_table(path_or_name):
         return lines(path_or_name)
@@ -274,14 +275,17 @@ def read_labelled(path: str) -> Labelled:
         for column in ("text", "label"):
             if column not in table.column_names:
                 raise ValueError(f"{path} has no column {column!r}, only {table.column_names}")
-        rows = [(str(label), text or "") for label, text in zip(table["label"], table["text"],
-                                                                strict=True)]  # fmt: skip
+        rows = [
+            (str(label), text or "")
+            for label, text in zip(table["label"], table["text"], strict=True)
+        ]
     else:
         rows = []
         for number, line in enumerate(files.read_text(path).splitlines(), 1):
             label, tab, text = line.partition("\t")
             if line.strip() and not (tab and label.strip()):
-                raise ValueError(f"{path}, line {number}: a label, a tab and a text wanted, got "
-                                 f"{line!r:.60}")  # fmt: skip
+                raise ValueError(
+                    f"{path}, line {number}: a label, a tab and a text wanted, got {line!r:.60}"
+                )
             rows.append((label.strip(), text))
     return _once((text for _, text in rows), (label for label, _ in rows), path)

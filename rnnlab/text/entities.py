@@ -128,8 +128,10 @@ def read_columns(path: str) -> list[Sentence]:
         columns = line.split()
         if columns and columns[0] != "-DOCSTART-":
             if len(columns) < 2 or not _LABEL.fullmatch(columns[-1]):
-                raise ValueError(f"{path}, line {number}: a token and a label such as B-PER or O "
-                                 f"wanted, got {line!r}")  # fmt: skip
+                raise ValueError(
+                    f"{path}, line {number}: a token and a label such as B-PER or O "
+                    f"wanted, got {line!r}"
+                )
             tokens.append(columns[0])
             labels.append(columns[-1])
         elif tokens:

@@ -27,8 +27,9 @@ def longest_copies(text: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """
     text, samples = np.asarray(text, np.int64), np.asarray(samples, np.int64)
     if text.ndim != 1 or samples.ndim != 2 or not text.size or not samples.size:
-        raise ValueError(f"a text (N,) and samples (M, T) wanted, got {text.shape} and "
-                         f"{samples.shape}")  # fmt: skip
+        raise ValueError(
+            f"a text (N,) and samples (M, T) wanted, got {text.shape} and {samples.shape}"
+        )
     if min(text.min(), samples.min()) < 0:
         raise ValueError("symbols must be 0 or more")
     size = int(max(text.max(), samples.max())) + 1
@@ -43,8 +44,9 @@ def longest_copies(text: np.ndarray, samples: np.ndarray) -> np.ndarray:
         grams = number[inside] * size + text[at + length - 1]
         inside = column + length <= samples.shape[1]
         row, column = row[inside], column[inside]
-        asked, own = np.unique(own[inside] * size + samples[row, column + length - 1],
-                               return_inverse=True)  # fmt: skip
+        asked, own = np.unique(
+            own[inside] * size + samples[row, column + length - 1], return_inverse=True
+        )
         if not asked.size:
             break
         number = np.minimum(np.searchsorted(asked, grams), len(asked) - 1)

@@ -148,8 +148,11 @@ def _checked(array: Any) -> pa.Array | pa.ChunkedArray:
         if part.null_count:
             at = int(np.flatnonzero(part.is_null().to_numpy(zero_copy_only=False))[0])
             own = part is array
-            raise TypeError(f"{_EXPECTED}; document {at} is None" if own
-                            else f"tokens must be str; token {at} is None")  # fmt: skip
+            raise TypeError(
+                f"{_EXPECTED}; document {at} is None"
+                if own
+                else f"tokens must be str; token {at} is None"
+            )
     return array
 
 

@@ -35,14 +35,29 @@ if TYPE_CHECKING:
 _HOME = {
     "runner": ["run"],
     "settings": [
-        "Member", "Settings", "Setup", "check", "config", "draw_params", "hyper_of", "member",
-        "setup_of", "task_of",
+        "Member",
+        "Settings",
+        "Setup",
+        "check",
+        "config",
+        "draw_params",
+        "hyper_of",
+        "member",
+        "setup_of",
+        "task_of",
     ],
     "train": [
-        "DIVERGED", "FINISHED", "RUNNING", "SOLVED", "STATUS", "Progress", "Train", "TrainState",
+        "DIVERGED",
+        "FINISHED",
+        "RUNNING",
+        "SOLVED",
+        "STATUS",
+        "Progress",
+        "Train",
+        "TrainState",
         "make_train",
     ],
-}  # fmt: skip
+}
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "DIVERGED",

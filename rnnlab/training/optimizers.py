@@ -67,8 +67,9 @@ class Optimizer:
         if self.eps <= 0:
             raise ValueError(f"training.eps must be above 0, got {self.eps}")
         if not 0 <= self.warmup_steps <= self.steps:
-            raise ValueError(f"training.warmup_steps must lie in 0 … steps={self.steps}, got "
-                             f"{self.warmup_steps}")  # fmt: skip
+            raise ValueError(
+                f"training.warmup_steps must lie in 0 … steps={self.steps}, got {self.warmup_steps}"
+            )
 
     def transform(self, hyper: Hyper) -> optax.GradientTransformation:
         """The optax transform for one member; ``hyper`` may hold traced values."""

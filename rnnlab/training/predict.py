@@ -146,9 +146,14 @@ def written(
     symbols = task.encode(_tokens(predictor, text))
     key = jax.random.key(seed) if temperature else None
     drawn = generation.generate(
-        model, predictor.params, jnp.asarray(symbols)[None], steps, key,
-        temperature=temperature, top_k=top_k,
-    )  # fmt: skip
+        model,
+        predictor.params,
+        jnp.asarray(symbols)[None],
+        steps,
+        key,
+        temperature=temperature,
+        top_k=top_k,
+    )
     return task.decode(np.asarray(drawn[0]))
 
 

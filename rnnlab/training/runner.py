@@ -116,11 +116,14 @@ def check(config: Any) -> None:
     """Raise ValueError where a member's config does not make sense; nothing is drawn."""
     settings.check(config)
     if config.run.mapping not in MAPPINGS:
-        raise ValueError(f"run.mapping must be one of {', '.join(MAPPINGS)}, got "
-                         f"{config.run.mapping!r}")  # fmt: skip
+        raise ValueError(
+            f"run.mapping must be one of {', '.join(MAPPINGS)}, got {config.run.mapping!r}"
+        )
     if config.run.members_at_once < 0:
-        raise ValueError(f"run.members_at_once must be 0 (as the memory holds) or more, got "
-                         f"{config.run.members_at_once}")  # fmt: skip
+        raise ValueError(
+            f"run.members_at_once must be 0 (as the memory holds) or more, got "
+            f"{config.run.members_at_once}"
+        )
     if config.run.keep < 1:
         raise ValueError(f"run.keep must be at least 1, got {config.run.keep}")
     every = config.training.eval_every
@@ -129,8 +132,10 @@ def check(config: Any) -> None:
         gradient_log.check_probe(settings.setup_of(config))
     for step in steps:
         if step % every or not 0 <= step < config.training.steps:
-            raise ValueError(f"probes.at must hold multiples of eval_every={every} below "
-                             f"steps={config.training.steps}, got {step}")  # fmt: skip
+            raise ValueError(
+                f"probes.at must hold multiples of eval_every={every} below "
+                f"steps={config.training.steps}, got {step}"
+            )
 
 
 def probed(config: Any) -> tuple[int, ...]:
@@ -144,9 +149,13 @@ def checkpoints_of(run_dir: Path, name: str, identity: str, keep: int) -> Checkp
 
 
 def train(
-    jobs: Sequence[Job], done: set[int], run_dir: Path, identity: str, sink: Sink,
+    jobs: Sequence[Job],
+    done: set[int],
+    run_dir: Path,
+    identity: str,
+    sink: Sink,
     memory_share: float = 1.0,
-) -> None:  # fmt: skip
+) -> None:
     """Train the jobs that are not done, group by group, over all devices.
 
     Args:
@@ -201,9 +210,16 @@ class _Batch:
     """The members that are in a program together, from their first update to their last."""
 
     def __init__(
-        self, program: Program, jobs: Sequence[Job], done: set[int], run_dir: Path,
-        identity: str, sink: Sink, tally: Tally, signals: Deferred,
-    ) -> None:  # fmt: skip
+        self,
+        program: Program,
+        jobs: Sequence[Job],
+        done: set[int],
+        run_dir: Path,
+        identity: str,
+        sink: Sink,
+        tally: Tally,
+        signals: Deferred,
+    ) -> None:
         self.program, self.run_dir, self.sink = program, run_dir, sink
         self.tally, self.signals = tally, signals
         self.jobs = {job.index: job for job in jobs}

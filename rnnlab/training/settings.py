@@ -54,11 +54,13 @@ class Settings:
                 raise ValueError(f"training.{key} must be at least 1, got {getattr(self, key)}")
         steps = self.optimizer.steps
         if steps < 1 or steps % self.eval_every:
-            raise ValueError(f"training.steps must be a multiple of eval_every="
-                             f"{self.eval_every}, got {steps}")  # fmt: skip
+            raise ValueError(
+                f"training.steps must be a multiple of eval_every={self.eval_every}, got {steps}"
+            )
         if self.window < 0:
-            raise ValueError(f"training.window must be 0 (no truncation) or more, got "
-                             f"{self.window}")  # fmt: skip
+            raise ValueError(
+                f"training.window must be 0 (no truncation) or more, got {self.window}"
+            )
         for key, allowed in (
             ("reduction", losses.REDUCTIONS),
             ("regulariser", ("none", "omega")),
@@ -111,8 +113,9 @@ class Setup:
                 "sequence"
             )
         if window and length % window:
-            raise ValueError(f"training.window must divide the sequence's {length} steps, got "
-                             f"{window}")  # fmt: skip
+            raise ValueError(
+                f"training.window must divide the sequence's {length} steps, got {window}"
+            )
         if self.settings.regulariser == "omega":
             check_omega(self.model.layer)
 

@@ -2,8 +2,8 @@
 
 A member is (initial params, hyper-parameters, key). Everything else is static and lies in a
 :class:`Setup`, which is hashable: members with equal setups share one compiled program
-(:mod:`rnnlab.training.vectorized` maps it over them). Training goes in chunks of ``eval_every`` steps, all
-inside the program; between chunks the state can be looked at, saved and resumed.
+(:mod:`rnnlab.training.vectorized` maps it over them). Training goes in chunks of ``eval_every``
+steps, all inside the program; between chunks the state can be looked at, saved and resumed.
 
 Step s reads window s mod n of sequence s div n, so that where a run is in its data is one number.
 """
@@ -172,9 +172,14 @@ class Train:
 
         def run(params: Any) -> tuple[Array, Any]:
             outputs, carry = model.apply(
-                params, batch.inputs, lengths=lengths_of(batch), initial_state=start, key=key,
-                deterministic=not self._draws, engine=settings.engine,
-            )  # fmt: skip
+                params,
+                batch.inputs,
+                lengths=lengths_of(batch),
+                initial_state=start,
+                key=key,
+                deterministic=not self._draws,
+                engine=settings.engine,
+            )
             return loss_of(outputs), carry
 
         (loss, carry), grads = jax.value_and_grad(run, has_aux=True)(params)

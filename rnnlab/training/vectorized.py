@@ -1,6 +1,7 @@
 """Many members as one compiled program, over all devices.
 
-Members of one :class:`~rnnlab.training.settings.Setup` lie side by side along a first axis, split over the
+Members of one :class:`~rnnlab.training.settings.Setup` lie side by side along a first axis, split
+over the
 devices by ``shard_map``. On a CPU a device takes its members one after the other (batched products
 are slow there), in a loop whose length is an argument: members that have stopped cost nothing, and
 one program serves one member or a hundred, so that a member's result is the same bits alone, in

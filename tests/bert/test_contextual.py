@@ -9,8 +9,27 @@ from rnnlab.bert import contextual, encoder, heads, huggingface, wordpiece
 
 pytest.importorskip("tokenizers")
 TEXTS = ["The river bank, wet!", "A BANK lends money to the bank", "bank", "Über the bankers bank."]
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "river", "ban", "##k", ",", "wet",
-          "!", "a", "lends", "money", "to", "uber", "##ers", "."]  # fmt: skip
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "the",
+    "river",
+    "ban",
+    "##k",
+    ",",
+    "wet",
+    "!",
+    "a",
+    "lends",
+    "money",
+    "to",
+    "uber",
+    "##ers",
+    ".",
+]
 TOKENIZER = wordpiece.of_vocabulary(PIECES)
 # by hand: [CLS] the river ban ##k …, [CLS] a ban ##k …, [CLS] uber the ban ##k ##ers ban ##k .
 PLACES = [(3, 4), (2, 3), (1, 2), (6, 7)]
@@ -37,11 +56,15 @@ def test_vectors_equal_hugging_face(layer):
     params = params_of()
     module = transformers.BertModel(
         transformers.BertConfig(
-            vocab_size=len(PIECES), hidden_size=128, num_hidden_layers=2, num_attention_heads=2,
-            intermediate_size=512, max_position_embeddings=16,
+            vocab_size=len(PIECES),
+            hidden_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=512,
+            max_position_embeddings=16,
         ),
         add_pooling_layer=False,
-    ).eval()  # fmt: skip
+    ).eval()
     theirs = {
         name.removeprefix("bert."): torch.tensor(a)
         for name, a in huggingface.to_arrays(params).items()

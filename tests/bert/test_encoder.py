@@ -124,9 +124,11 @@ def test_embed():
     ids = RNG.integers(0, 37, (2, 5), dtype=np.int32)
     segments = RNG.integers(0, 2, (2, 5), dtype=np.int32)
     summed = np.stack(
-        [[p.word[ids[b, t]] + p.position[t] + p.segment[segments[b, t]] for t in range(5)]
-         for b in range(2)]
-    )  # fmt: skip
+        [
+            [p.word[ids[b, t]] + p.position[t] + p.segment[segments[b, t]] for t in range(5)]
+            for b in range(2)
+        ]
+    )
     close(encoder.embed(p, jnp.asarray(ids), jnp.asarray(segments)), norm_by_hand(p.norm, summed))
     close(encoder.embed(p, jnp.asarray(ids)), encoder.embed(p, ids, jnp.zeros_like(ids)), 1e-6)
 
@@ -396,9 +398,12 @@ def test_words_at_places_are_the_words_there():
 
 def test_schemes_reach_their_blocks_and_compile_once():
     scheme = Init(
-        embedding="constant(value=1.0)", attention="orthogonal",
-        feed_forward="constant(value=3.0)", head="constant(value=4.0)", b="constant(value=5.0)",
-    )  # fmt: skip
+        embedding="constant(value=1.0)",
+        attention="orthogonal",
+        feed_forward="constant(value=3.0)",
+        head="constant(value=4.0)",
+        b="constant(value=5.0)",
+    )
     model = heads.Pretraining(SMALL, scheme)
     params = init(model)["params"]
     own = params["encoder"]

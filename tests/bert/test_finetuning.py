@@ -51,12 +51,17 @@ def config_of(task, **changes):
             "init": encoder.Init.config(),
             "start": Start.config(),
             "training": training.config(
-                learning_rate=3e-3, steps=60, eval_every=60, batch_size=16, eval_batch_size=40,
-                stop_when_solved=False, **changes,
+                learning_rate=3e-3,
+                steps=60,
+                eval_every=60,
+                batch_size=16,
+                eval_batch_size=40,
+                stop_when_solved=False,
+                **changes,
             ),
             "run": runner.config(),
         }
-    )  # fmt: skip
+    )
 
 
 def test_reviews_in_pieces_are_the_tokenizers():
@@ -106,8 +111,15 @@ def test_words_in_pieces_are_the_tokenizers(columns):
 
 def test_a_tagger_is_trained_as_any_other(columns):
     """Traced, not compiled: data, model, loss and scores fit."""
-    config = config_of({"name": "tag_pieces", "path": columns, "max_length": 22,
-                        "vocab_size": 45, "test_share": 0.2})  # fmt: skip
+    config = config_of(
+        {
+            "name": "tag_pieces",
+            "path": columns,
+            "max_length": 22,
+            "vocab_size": 45,
+            "test_share": 0.2,
+        }
+    )
     runner.check(config)
     setup = training.setup_of(config)
     shapes = jax.eval_shape(

@@ -16,8 +16,15 @@ from rnnlab.interop import array_files
 pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
-CONFIG = Config(vocab_size=19, hidden_size=6, layers=2, heads=2, feed_forward_size=10,
-                max_length=8, activation="gelu_tanh")  # fmt: skip
+CONFIG = Config(
+    vocab_size=19,
+    hidden_size=6,
+    layers=2,
+    heads=2,
+    feed_forward_size=10,
+    max_length=8,
+    activation="gelu_tanh",
+)
 RNG = np.random.default_rng(0)
 
 
@@ -44,10 +51,13 @@ def arrays():
     for k in range(2):
         own = f"bert.encoder.layer.{k}"
         for name, (outs, ins) in {
-            "attention.self.query": (H, H), "attention.self.key": (H, H),
-            "attention.self.value": (H, H), "attention.output.dense": (H, H),
-            "intermediate.dense": (F, H), "output.dense": (H, F),
-        }.items():  # fmt: skip
+            "attention.self.query": (H, H),
+            "attention.self.key": (H, H),
+            "attention.self.value": (H, H),
+            "attention.output.dense": (H, H),
+            "intermediate.dense": (F, H),
+            "output.dense": (H, F),
+        }.items():
             shapes |= {f"{own}.{name}.weight": (outs, ins), f"{own}.{name}.bias": (outs,)}
         for name in ("attention.output.LayerNorm", "output.LayerNorm"):
             shapes |= {f"{own}.{name}.weight": (H,), f"{own}.{name}.bias": (H,)}
@@ -106,8 +116,12 @@ def test_every_layout_is_read_and_exported_bit_for_bit(arrays, layout):
         assert out[name].dtype == a.dtype
         assert out[name].tobytes() == a.tobytes(), name
     words = {name.split(".")[-1].split("/")[-1].removesuffix(":0") for name in given}
-    telling = {"legacy": "gamma", "tensorflow": "output_weights", "tensorflow 2": "kernel",
-               "flax": "scale"}  # fmt: skip
+    telling = {
+        "legacy": "gamma",
+        "tensorflow": "output_weights",
+        "tensorflow 2": "kernel",
+        "flax": "scale",
+    }
     assert telling.get(layout, "weight") in words
 
 
@@ -202,8 +216,10 @@ def test_hugging_face_reads_what_is_written(arrays, tmp_path):
     with torch.no_grad():
         said = module(torch.tensor(ids, dtype=torch.int64))
     own, _ = heads.Pretraining(CONFIG).apply(params, Tokens(jnp.asarray(ids)))
-    for a, b in ((own.words, said.prediction_logits),
-                 (own.next_sentence, said.seq_relationship_logits)):  # fmt: skip
+    for a, b in (
+        (own.words, said.prediction_logits),
+        (own.next_sentence, said.seq_relationship_logits),
+    ):
         assert np.abs(np.asarray(a) - b.numpy()).max() < 1e-5 * np.abs(b.numpy()).max()
 
 
@@ -222,11 +238,18 @@ def test_nothing_is_unpickled(tmp_path):
 
 def test_configs(tmp_path):
     said = {
-        "vocab_size": 30522, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "intermediate_size": 512, "max_position_embeddings": 512, "type_vocab_size": 2,
-        "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
+        "vocab_size": 30522,
+        "hidden_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 512,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
         "initializer_range": 0.02,
-    }  # fmt: skip
+    }
     file = tmp_path / "bert_config.json"
 
     def read(**changes):

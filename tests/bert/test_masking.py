@@ -23,9 +23,12 @@ def batch(B=600, T=40):
 def hidden(ids, eligible, starts=None, seed=0):
     hide = jax.jit(masking.hide, static_argnums=(3, 4))
     starts = None if starts is None else jnp.asarray(starts)
-    return masking.Masked(*map(np.asarray, hide(
-        jax.random.key(seed), jnp.asarray(ids), jnp.asarray(eligible), 4, (5, V), starts
-    )))  # fmt: skip
+    return masking.Masked(
+        *map(
+            np.asarray,
+            hide(jax.random.key(seed), jnp.asarray(ids), jnp.asarray(eligible), 4, (5, V), starts),
+        )
+    )
 
 
 def chosen(masked, shape):

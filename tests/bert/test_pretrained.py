@@ -20,8 +20,11 @@ from rnnlab.training.params import save_params
 pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
-TEXT = "\n\n".join(f"The {a} saw the {b}. It ran away from the {a}. They met at noon."
-                   for a in ("cat", "dog", "cow") for b in ("bird", "fish", "horse"))  # fmt: skip
+TEXT = "\n\n".join(
+    f"The {a} saw the {b}. It ran away from the {a}. They met at noon."
+    for a in ("cat", "dog", "cow")
+    for b in ("bird", "fish", "horse")
+)
 # without draws, which take long to compile
 PLAIN = encoder.Init("zeros", "zeros", "zeros", "constant(value=3.0)", "constant(value=2.0)")
 ONE = jnp.zeros((1, 1), jnp.int32)
@@ -58,13 +61,18 @@ def run(tmp_path_factory, small):
     (folder / "text.txt").write_text(TEXT)
     config = {
         "seed": 0,
-        "task": {"name": "sentence_pairs", "corpus": str(folder / "text.txt"), "length": 16,
-                 "vocab_size": 60, "test_share": 0.3},
+        "task": {
+            "name": "sentence_pairs",
+            "corpus": str(folder / "text.txt"),
+            "length": 16,
+            "vocab_size": 60,
+            "test_share": 0.3,
+        },
         "encoder": encoder.config(dropout=0.0, attention_dropout=0.0),
         "init": encoder.Init.config(),
         "training": training.config(),
         "run": runner.config(),
-    }  # fmt: skip
+    }
     model = training.setup_of(ml_collections.ConfigDict(config)).model
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), ONE))
     params = noisy(shapes)
@@ -78,8 +86,9 @@ def run(tmp_path_factory, small):
 def folder(tmp_path_factory):
     """The same of a checkpoint's folder, of another size."""
     path = tmp_path_factory.mktemp("checkpoint")
-    config = encoder.Config(vocab_size=13, hidden_size=6, layers=1, heads=2, feed_forward_size=8,
-                            max_length=9)  # fmt: skip
+    config = encoder.Config(
+        vocab_size=13, hidden_size=6, layers=1, heads=2, feed_forward_size=8, max_length=9
+    )
     shapes = jax.eval_shape(lambda: heads.Pretraining(config).init(jax.random.key(0), ONE))
     params = noisy(shapes, 1)
     huggingface.save(path, params, config)
@@ -98,8 +107,10 @@ def test_a_model_begins_with_what_is_there(source, request):
         own = init(model.clone(start=Start(path)))
         expected = saved["encoder"]
         position = expected.embeddings.position[:5]
-        same(own["encoder"], expected._replace(
-            embeddings=expected.embeddings._replace(position=position)))  # fmt: skip
+        same(
+            own["encoder"],
+            expected._replace(embeddings=expected.embeddings._replace(position=position)),
+        )
         if "pooler" in own:
             same(own["pooler"], saved["pooler"])
         same(own["classifier"], drawn[type(model)]["classifier"])  # there is none to begin with
@@ -134,9 +145,12 @@ def test_a_checkpoint_without_a_pooler(folder, tmp_path):
 def test_what_does_not_fit_is_refused(run, folder, tmp_path):
     path, config, _ = folder
     other = encoder.replace(config, vocab_size=14, layers=2, max_length=10, activation="relu")
-    with pytest.raises(ValueError, match=r"vocab_size is 13 there, 14 here; layers is 1 there, 2 "
-                                         r"here; activation is 'gelu' there, 'relu' here; it has 9 "
-                                         r"positions, 10 are needed"):  # fmt: skip
+    with pytest.raises(
+        ValueError,
+        match=r"vocab_size is 13 there, 14 here; layers is 1 there, 2 "
+        r"here; activation is 'gelu' there, 'relu' here; it has 9 "
+        r"positions, 10 are needed",
+    ):
         Start(path).check(other)
     with pytest.raises(UserError, match="no such run directory, folder or file"):
         Start(str(tmp_path / "nowhere")).check(config)

@@ -19,8 +19,14 @@ from rnnlab.training.params import params_file
 
 pytest.importorskip("tokenizers")
 
-TOPICS = ("bank money loan rate", "river water fish boat", "king crown castle sword",
-          "star moon sky comet", "bread butter oven flour", "goal ball team match")  # fmt: skip
+TOPICS = (
+    "bank money loan rate",
+    "river water fish boat",
+    "king crown castle sword",
+    "star moon sky comet",
+    "bread butter oven flour",
+    "goal ball team match",
+)
 
 
 @pytest.fixture(scope="module")
@@ -195,17 +201,32 @@ def test_the_words_gradient_by_hand():
 
 
 def config_of(text, **changes):
-    config = ml_collections.ConfigDict({
-        "seed": 0,
-        "task": {"name": "sentence_pairs", "corpus": text, "length": 24, "vocab_size": 120,
-                 "test_share": 0.25},
-        "encoder": encoder.config(dropout=0.1),
-        "init": encoder.Init.config(),
-        "training": training.config(optimizer="adamw", steps=60, eval_every=30, warmup_steps=10,
-                                    learning_rate=1e-3, weight_decay=0.01, batch_size=16,
-                                    eval_batch_size=40, stop_when_solved=False),
-        "run": runner.config(),
-    })  # fmt: skip
+    config = ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "task": {
+                "name": "sentence_pairs",
+                "corpus": text,
+                "length": 24,
+                "vocab_size": 120,
+                "test_share": 0.25,
+            },
+            "encoder": encoder.config(dropout=0.1),
+            "init": encoder.Init.config(),
+            "training": training.config(
+                optimizer="adamw",
+                steps=60,
+                eval_every=30,
+                warmup_steps=10,
+                learning_rate=1e-3,
+                weight_decay=0.01,
+                batch_size=16,
+                eval_batch_size=40,
+                stop_when_solved=False,
+            ),
+            "run": runner.config(),
+        }
+    )
     config.update_from_flattened_dict(changes)
     return config
 
@@ -282,8 +303,10 @@ def test_what_is_refused(text):
 @pytest.mark.parametrize("name", ["adamw", "lamb"])
 def test_adamw_and_lamb_equal_optax(name):
     rng = np.random.default_rng(0)
-    params = {"W": jnp.asarray(rng.normal(size=(4, 3)), jnp.float32),
-              "b": jnp.asarray(rng.normal(size=3), jnp.float32)}  # fmt: skip
+    params = {
+        "W": jnp.asarray(rng.normal(size=(4, 3)), jnp.float32),
+        "b": jnp.asarray(rng.normal(size=3), jnp.float32),
+    }
     mask = {"W": True, "b": False}
     rates = {"learning_rate": 0.1, "weight_decay": 0.3, "b1": 0.8, "b2": 0.9, "eps": 1e-4}
     theirs = getattr(optax, name)(**rates, mask=mask)

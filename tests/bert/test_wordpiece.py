@@ -43,13 +43,23 @@ def test_chinese_is_read_character_by_character():
 def test_tokens_equal_hugging_faces(trained, tmp_path):
     transformers = pytest.importorskip("transformers")
     theirs = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=trained, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]", unk_token="[UNK]",
-    )  # fmt: skip
+        tokenizer_object=trained,
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        unk_token="[UNK]",
+    )
     firsts, seconds = TEXTS[:3], ["banks", "to the lowest of all banks lent", "to"]
     for pairs in (None, seconds):
-        said = theirs(firsts, pairs, padding="max_length", truncation=True, max_length=14,
-                      return_token_type_ids=True)  # fmt: skip
+        said = theirs(
+            firsts,
+            pairs,
+            padding="max_length",
+            truncation=True,
+            max_length=14,
+            return_token_type_ids=True,
+        )
         own = wordpiece.tokens(trained, firsts, pairs, length=14)
         assert (own.ids == np.array(said["input_ids"])).all()
         assert (own.segments == np.array(said["token_type_ids"])).all()

@@ -51,7 +51,10 @@ def test_non_finite_numbers_come_back(tmp_path):
     json_files.append_jsonl(tmp_path / "a.jsonl", given)
     text = (tmp_path / "a.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    for back in (json_files.read_json(tmp_path / "a.json"), *json_files.read_jsonl(tmp_path / "a.jsonl")):
+    for back in (
+        json_files.read_json(tmp_path / "a.json"),
+        *json_files.read_jsonl(tmp_path / "a.jsonl"),
+    ):
         back = json_files.decode(back)
         assert math.isnan(back.pop("nan"))
         assert back == {k: v for k, v in given.items() if k != "nan"}

@@ -111,7 +111,12 @@ def test_what_cannot_be_read_is_told_in_one_line(tmp_path, offline):
     refused(ValueError, "a table must be one of .csv", hugging_face.load_table, file("a.txt", b"x"))
     refused(ValueError, "is empty", hugging_face.load_text, file("b.txt", b""))
     refused(ValueError, "codec can't decode", hugging_face.load_text, file("c.txt", b"\xe9\xe9\n"))
-    refused(ValueError, "Expected 2 fields", hugging_face.load_table, file("d.csv", b"a,b\n1,2\n3,4,5\n"))
+    refused(
+        ValueError,
+        "Expected 2 fields",
+        hugging_face.load_table,
+        file("d.csv", b"a,b\n1,2\n3,4,5\n"),
+    )
     refused(ValueError, "cannot be read", hugging_face.load_table, file("e.jsonl", b'{"a":'))
     refused(ValueError, "cannot be read", hugging_face.load_table, file("f.parquet", b"no"))
 
@@ -155,10 +160,13 @@ def test_out_of_reach_the_cache_is_read(unreachable, tmp_path):
     (arrow,) = (tmp_path / "saved").glob("*.arrow")
     arrow.rename(folder / "some-train.arrow")
     info = datasets.DatasetInfo(
-        features=table.features, builder_name="parquet", dataset_name="some",
-        config_name="default", version="0.0.0",
+        features=table.features,
+        builder_name="parquet",
+        dataset_name="some",
+        config_name="default",
+        version="0.0.0",
         splits={"train": {"name": "train", "num_bytes": 1, "num_examples": 3}},
-    )  # fmt: skip
+    )
     info.write_to_directory(str(folder))
     found = hugging_face.load_table("someone/some", cache=str(tmp_path))
     assert found.to_dict() == ROWS
@@ -239,7 +247,9 @@ def test_the_order_is_a_function_of_seed_and_position():
     np.testing.assert_array_equal(later, again)
     assert again.dtype == np.int32
     assert (np.asarray(hugging_face.Shuffled(50, seed=2).indices(17, 8)) != later).any()
-    traced = jax.jit(lambda seed, p: hugging_face.shuffled_indices(jax.random.key(seed), 50, p, 8))(1, 17)
+    traced = jax.jit(lambda seed, p: hugging_face.shuffled_indices(jax.random.key(seed), 50, p, 8))(
+        1, 17
+    )
     np.testing.assert_array_equal(traced, later)
 
 

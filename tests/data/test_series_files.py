@@ -59,8 +59,11 @@ def test_equals_sktime(name):
         ("left right", "right right", "each once, got true right right"),
         ("@classLabel true left right\n", "", "@classLabel must be true .* got nothing"),
         ("@dimensions 2", "@dimensions 3", "@dimensions 3, and the first series has 2 channels"),
-        ("0.1,0.2,0.3:right", "0.1,0.2,0.3:up",
-         "line 12: a class must be one of left, right, got 'up'"),
+        (
+            "0.1,0.2,0.3:right",
+            "0.1,0.2,0.3:up",
+            "line 12: a class must be one of left, right, got 'up'",
+        ),
         ("7:8:left", "7:left", "line 13: 2 channels parted by colons expected, got 1"),
         ("7:8:left", "7,1:8:left", "line 13: channel 2 has 1 steps, the first has 2"),
         ("0.2,", "?,", r"line 12, channel 2, step 2: a finite number expected, got '\?'"),
@@ -68,7 +71,7 @@ def test_equals_sktime(name):
         ("@equalLength false", "@equalLength true", "3 steps expected; series 2 has 1"),
         ("@equalLength false", "@equalLength true\n@seriesLength 4", "4 steps .* series 1 has 3"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit(old, new, message, tmp_path):
     assert old in GOOD
     file = tmp_path / "bad.ts"

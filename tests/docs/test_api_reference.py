@@ -45,8 +45,10 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", BUILD, str(folder)],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     assert re.match(rf"{len(FILES) + 1} pages: ", done.stdout)

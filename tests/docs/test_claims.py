@@ -36,5 +36,6 @@ def test_every_experiment_that_is_no_timing_shows_a_claim():
     files = {path.stem for path in (ROOT / "experiments").rglob("*.py")}
     # of published results that the notes do not have
     assert {f for f in files - named if not f.startswith("speed_")} == {
-        "copy_memory", "memory_gradients",
-    }  # fmt: skip
+        "copy_memory",
+        "memory_gradients",
+    }

@@ -26,11 +26,15 @@ def _functions(file):
 def _planned() -> list[str]:
     """The commands that run an experiment of ours, but for those that need a cluster or a run."""
     lines = [line.strip() for text in (README, CHINESE) for line in text.splitlines()]
-    return sorted({
-        line for line in lines
-        if line.startswith("rnnlab run --config=experiments/")
-        and "HOST" not in line and "pretrained=" not in line
-    })  # fmt: skip
+    return sorted(
+        {
+            line
+            for line in lines
+            if line.startswith("rnnlab run --config=experiments/")
+            and "HOST" not in line
+            and "pretrained=" not in line
+        }
+    )
 
 
 def test_the_table_has_every_equation():

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/cooccurrence.py: counts equal to a loop over tokens, in bounded memory."""
+"""cooccurrence.py: counts equal to a loop over tokens, in bounded memory."""
 
 import collections
 import gc

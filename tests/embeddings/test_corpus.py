@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/corpus.py: parts of a corpus, in memory and on disk, are the same."""
+"""corpus.py: parts of a corpus, in memory and on disk, are the same."""
 
 import gc
 
@@ -55,9 +55,13 @@ def test_the_file_can_be_kept(file, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "is empty"), (b"one one one", "1 terms are left of 1, at least 2"),
-     (b"a b \xff a b", "not UTF-8"), (b"\n\n", "no tokens")],
-)  # fmt: skip
+    [
+        (b"", "is empty"),
+        (b"one one one", "1 terms are left of 1, at least 2"),
+        (b"a b \xff a b", "not UTF-8"),
+        (b"\n\n", "no tokens"),
+    ],
+)
 def test_refusals(tmp_path, content, words):
     path = tmp_path / "bad.txt"
     path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/devices.py: JAX's own answer, and no JAX where there is nothing to ask."""
+"""devices.py: JAX's own answer, and no JAX where there is nothing to ask."""
 
 import os
 import subprocess
@@ -33,9 +33,12 @@ def test_nothing_but_the_cpu(bare):
 
 @pytest.mark.parametrize(
     ("path", "text"),
-    [("jax_plugins/xla_cuda/__init__.py", ""), ("libtpu/__init__.py", ""),
-     ("plugin-1.dist-info/entry_points.txt", "[jax_plugins]\nmine = plugin\n")],
-)  # fmt: skip
+    [
+        ("jax_plugins/xla_cuda/__init__.py", ""),
+        ("libtpu/__init__.py", ""),
+        ("plugin-1.dist-info/entry_points.txt", "[jax_plugins]\nmine = plugin\n"),
+    ],
+)
 def test_a_plugin_is_found(bare, path, text):
     (bare / path).parent.mkdir(parents=True)
     (bare / path).write_text(text, encoding="utf-8")
@@ -44,9 +47,13 @@ def test_a_plugin_is_found(bare, path, text):
 
 @pytest.mark.parametrize(
     ("name", "value", "possible"),
-    [("JAX_PLATFORMS", "cpu", False), ("JAX_PLATFORMS", "cpu,cuda", False),
-     ("JAX_PLATFORMS", "cuda", True), ("PJRT_NAMES_AND_LIBRARY_PATHS", "mine:mine.so", True)],
-)  # fmt: skip
+    [
+        ("JAX_PLATFORMS", "cpu", False),
+        ("JAX_PLATFORMS", "cpu,cuda", False),
+        ("JAX_PLATFORMS", "cuda", True),
+        ("PJRT_NAMES_AND_LIBRARY_PATHS", "mine:mine.so", True),
+    ],
+)
 def test_the_environment_decides(bare, monkeypatch, name, value, possible):
     monkeypatch.setenv(name, value)
     assert devices.accelerator_possible() == possible
@@ -67,7 +74,10 @@ def test_auto_chooses_numba_without_jax():
         "print(trainer.engine_of(trainer.Settings()), 'jax' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
-    )  # fmt: skip
+    )
     assert done.stdout.split() == ["numba", "False"], done.stderr

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/kernels.py and blocks.py: both equal loops over pairs, and so each other."""
+"""kernels.py and blocks.py: both equal loops over pairs, and so each other."""
 
 import jax
 import numpy as np
@@ -10,8 +10,13 @@ from rnnlab.embeddings.trainer import JaxEngine, NumbaEngine, Settings, Start
 
 V, D, N, W, K = 9, 8, 45, 2, 3
 RATES = 0.1, 0.02
-CASES = [("skipgram", False), ("skipgram", True), ("cbow", False), ("cbow", True),
-         ("fasttext", False)]  # fmt: skip
+CASES = [
+    ("skipgram", False),
+    ("skipgram", True),
+    ("cbow", False),
+    ("cbow", True),
+    ("fasttext", False),
+]
 WORDS = ["the", "of", "walk", "walks", "walked", "a", "it", "talk", "misspelt"]
 
 

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/evaluation.py: the same scores as gensim's on the same vectors."""
+"""evaluation.py: the same scores as gensim's on the same vectors."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/fasttext_format.py: models of the C++ tool give its own vectors, and gensim's.
+"""fasttext_format.py: models of the C++ tool give its own vectors, and gensim's.
 
 The models and what the C++ tool says of them were made by fasttext_script.py.
 """

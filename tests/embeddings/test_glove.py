@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/glove.py: the equation and AdaGrad against loops, topics found in a corpus."""
+"""glove.py: the equation and AdaGrad against loops, topics found in a corpus."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/huffman.py: prefix codes of least length, against a heap of nested pairs."""
+"""huffman.py: prefix codes of least length, against a heap of nested pairs."""
 
 import heapq
 import itertools

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/losses.py: gradients against loops over pairs written from the equations."""
+"""losses.py: gradients against loops over pairs written from the equations."""
 
 from functools import cache, partial
 

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/plans.py: draws follow their formulas, windows stay in their documents."""
+"""plans.py: draws follow their formulas, windows stay in their documents."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/subwords.py: n-grams and hashes against a loop over bytes, and gensim's own."""
+"""subwords.py: n-grams and hashes against a loop over bytes, and gensim's own."""
 
 import numpy as np
 import pytest

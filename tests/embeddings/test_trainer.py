@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/trainer.py: what is learned, the same bits again, any chunk size of memory."""
+"""trainer.py: what is learned, the same bits again, any chunk size of memory."""
 
 import dataclasses
 
@@ -13,8 +13,12 @@ from rnnlab.embeddings.vectors import Vectors
 from rnnlab.nn import cells, models
 
 SMALL = Settings(size=8, window=2, negatives=3, sample=0, epochs=1, buckets=50, group=8, groups=2)
-ENGINES = ["jax", pytest.param("numba", marks=pytest.mark.skipif(
-    not kernels.available(), reason="numba is not installed"))]  # fmt: skip
+ENGINES = [
+    "jax",
+    pytest.param(
+        "numba", marks=pytest.mark.skipif(not kernels.available(), reason="numba is not installed")
+    ),
+]
 METHODS = {"skipgram": skipgram.train, "cbow": cbow.train, "fasttext": fasttext.train}
 
 
@@ -22,9 +26,7 @@ def topics(documents=200, seed=0):
     """Documents of one of two topics, whose words never meet, with words that both have."""
     rng = np.random.default_rng(seed)
     own = [[f"{topic}{k}" for k in range(6)] for topic in ("cat", "dog")]
-    return [
-        " ".join(rng.choice([*own[n % 2], "and", "the"], size=20)) for n in range(documents)
-    ]  # fmt: skip
+    return [" ".join(rng.choice([*own[n % 2], "and", "the"], size=20)) for n in range(documents)]
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +130,18 @@ def test_a_rate_far_too_large_is_named(text):
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"size": 0}, "size must be at least 1, got 0"), ({"window": 0}, "window"),
-     ({"negatives": -1}, "negatives"), ({"sample": -1}, "sample"), ({"minn": 4, "maxn": 3}, "maxn"),
-     ({"learning_rate": 0}, "learning_rate must be above 0"), ({"bound": float("nan")}, "bound"),
-     ({"epochs": 0}, "epochs"), ({"engine": "numbo"}, "numba")],
-)  # fmt: skip
+    [
+        ({"size": 0}, "size must be at least 1, got 0"),
+        ({"window": 0}, "window"),
+        ({"negatives": -1}, "negatives"),
+        ({"sample": -1}, "sample"),
+        ({"minn": 4, "maxn": 3}, "maxn"),
+        ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"bound": float("nan")}, "bound"),
+        ({"epochs": 0}, "epochs"),
+        ({"engine": "numbo"}, "numba"),
+    ],
+)
 def test_settings_are_checked(changes, words):
     with pytest.raises(ValueError, match=words):
         Settings(**changes)

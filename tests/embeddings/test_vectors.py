@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/vectors.py: queries against loops over words and gensim's, files whole."""
+"""vectors.py: queries against loops over words and gensim's, files whole."""
 
 import json
 import struct
@@ -158,8 +158,11 @@ def test_what_does_not_fit_is_said():
 
 @pytest.mark.parametrize("kind", ["plain", "counts", "subwords"])
 def test_saved_vectors_are_loaded_whole(kind, some, tmp_path):
-    v = {"plain": Vectors(["a\nb", "caf\udc82"], drawn(2)), "counts": some,
-         "subwords": with_subwords()}[kind]  # fmt: skip
+    v = {
+        "plain": Vectors(["a\nb", "caf\udc82"], drawn(2)),
+        "counts": some,
+        "subwords": with_subwords(),
+    }[kind]
     v.save(tmp_path / "v.safetensors")
     back = vectors.load(tmp_path / "v.safetensors")
     assert back.words == v.words

@@ -1,4 +1,4 @@
-"""rnnlab/embeddings/word2vec_format.py: files go to gensim and back, and bad ones are refused by name."""
+"""word2vec_format.py: files go to gensim and back, and bad ones are refused by name."""
 
 import numpy as np
 import pytest

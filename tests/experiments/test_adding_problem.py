@@ -15,8 +15,12 @@ from tests.helpers import untrained
 PATH = Path(__file__).parents[2] / "experiments" / "learning" / "adding_problem.py"
 LOADED = load_experiment(PATH)
 MODULE = LOADED.module
-MODELS = {"tanh": MODULE.TANH, "irnn": MODULE.IRNN, "orthogonal": MODULE.ORTHOGONAL,
-          "lstm": MODULE.LSTM}  # fmt: skip
+MODELS = {
+    "tanh": MODULE.TANH,
+    "irnn": MODULE.IRNN,
+    "orthogonal": MODULE.ORTHOGONAL,
+    "lstm": MODULE.LSTM,
+}
 # the update at which each model solves the task at its lower rate; None: it stays at 1/6
 SOLVED = {"tanh": None, "irnn": 500, "orthogonal": 900, "lstm": 800}
 

@@ -1,4 +1,4 @@
-"""experiments/bert/bert_finetuning.py: a small run that is asked, and claims that can turn."""
+"""bert_finetuning: a small run that is asked, and claims that can turn."""
 
 from pathlib import Path
 
@@ -80,8 +80,12 @@ def test_claims_can_come_out_the_other_way():
         for index, own in enumerate(sweep.expand(config, loaded.get_sweep(config))):
             limited, started = own["task.limit"] > 0, bool(own["start.path"])
             accuracy = (few if limited else most) if started else (0.57 if limited else 0.70)
-            result = {"accuracy": accuracy, "loss": loss if started else 0.6,
-                      "words_accuracy": words, "judged": 1706}  # fmt: skip
+            result = {
+                "accuracy": accuracy,
+                "loss": loss if started else 0.6,
+                "words_accuracy": words,
+                "judged": 1706,
+            }
             nested = with_overrides(config.to_dict(), own)
             members.append(Member(index, own, nested, 0.0, result))
         found = []

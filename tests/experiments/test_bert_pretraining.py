@@ -1,4 +1,4 @@
-"""experiments/bert/bert_pretraining.py: a small run on a text of its own, and claims that can turn."""
+"""bert_pretraining: a small run on a text of its own, and claims that can turn."""
 
 import math
 from pathlib import Path
@@ -57,9 +57,15 @@ def test_claims_can_come_out_the_other_way():
     def verdicts(words=6.0, right=0.55, loss=6.7, orthogonal=0.65):
         members = []
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
-            result = {"word_loss": words, "next_accuracy": right, "loss": loss, "pairs": 2500,
-                      "unigram": 7.2, "baseline": 7.9,
-                      "next_loss": orthogonal if index else 0.67}  # fmt: skip
+            result = {
+                "word_loss": words,
+                "next_accuracy": right,
+                "loss": loss,
+                "pairs": 2500,
+                "unigram": 7.2,
+                "baseline": 7.9,
+                "next_loss": orthogonal if index else 0.67,
+            }
             nested = with_overrides(config.to_dict(), overrides)
             members.append(Member(index, overrides, nested, 0.0, result))
         return "".join("+-"[not c.check()[0]] for c in loaded.module.claims(Table(members)))

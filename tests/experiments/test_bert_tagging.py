@@ -1,4 +1,4 @@
-"""experiments/bert/bert_tagging.py: a small run that is asked, and claims that can turn."""
+"""bert_tagging: a small run that is asked, and claims that can turn."""
 
 from pathlib import Path
 
@@ -20,8 +20,13 @@ PRETRAINING = FILE.parent / "bert_pretraining.py"
 
 def test_a_small_run_starts_from_the_papers_characters_and_is_asked(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(encoder.SIZES, "tiny", (1, 64))  # which compiles sooner
-    training = {"training.batch_size": 4, "training.steps": 2, "training.eval_every": 1,
-                "training.warmup_steps": 1, "training.eval_batch_size": 20}  # fmt: skip
+    training = {
+        "training.batch_size": 4,
+        "training.steps": 2,
+        "training.eval_every": 1,
+        "training.warmup_steps": 1,
+        "training.eval_batch_size": 20,
+    }
     before = load_experiment(PRETRAINING)
     task = {"task.corpus": "people_daily", "task.limit": 20, "task.length": 29}
     config = sweep.apply(before.get_config(), task | training)

@@ -1,4 +1,4 @@
-"""experiments/language/char_lm.py: windows fit the text, generation is checked, and every claim can turn."""
+"""char_lm: windows fit the text, generation is checked, and every claim can turn."""
 
 import importlib.util
 from pathlib import Path
@@ -120,9 +120,14 @@ def test_claims_can_come_out_the_other_way():
         members = []
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
             bits = {"lstm": lstm, "rnn-tanh": rnn, "gru": gru}[overrides["cell.name"]]
-            result = {"bits_per_character": bits, "params": 10, "params_predicted": 10,
-                      "params_by_length": [10, 10, count], "fed_back": fed_back,
-                      **{f"ngram_{n}": 4.6 - 0.6 * n for n in range(1, 6)}}  # fmt: skip
+            result = {
+                "bits_per_character": bits,
+                "params": 10,
+                "params_predicted": 10,
+                "params_by_length": [10, 10, count],
+                "fed_back": fed_back,
+                **{f"ngram_{n}": 4.6 - 0.6 * n for n in range(1, 6)},
+            }
             nested = with_overrides(config.to_dict(), overrides)
             members.append(Member(index, overrides, nested, 0.0, result))
         table = Table(members)

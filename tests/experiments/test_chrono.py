@@ -68,8 +68,14 @@ def test_the_paper_s_scale_is_what_full_asks_for():
         one = sweep.apply(config, overrides)
         task = tasks.from_config(one.task)
         found.add((task.name, one.task.delay or one.task.length, one.init.forget_bias))
-    spans = {("copy_memory", 500): 750, ("copy_memory", 2000): 3000, ("variable_copy", 500): 750,
-             ("variable_copy", 1000): 1500, ("adding", 200): 200, ("adding", 750): 750}  # fmt: skip
+    spans = {
+        ("copy_memory", 500): 750,
+        ("copy_memory", 2000): 3000,
+        ("variable_copy", 500): 750,
+        ("variable_copy", 1000): 1500,
+        ("adding", 200): 200,
+        ("adding", 750): 750,
+    }
     assert found == {
         (*place, bias)
         for place, t_max in spans.items()

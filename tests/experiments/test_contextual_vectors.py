@@ -1,4 +1,4 @@
-"""experiments/bert/contextual_vectors.py: its measures by hand, a small run, claims that can turn."""
+"""contextual_vectors: its measures by hand, a small run, claims that can turn."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""experiments/text_features/fasttext_oov.py: letters are struck at their rate, and every claim can turn."""
+"""fasttext_oov: letters are struck at their rate, and every claim can turn."""
 
 from pathlib import Path
 
@@ -70,10 +70,16 @@ def test_forms_are_counted_and_figures_drawn(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(rng.choice(words, 9)) for _ in range(200)))
     small = {
-        "corpus.name": str(text), "training.size": 4, "training.epochs": 1,
-        "training.buckets": 50, "training.engine": "jax", "probe.first_rank": 0,
-        "probe.words": 5, "probe.top": 3, "run.seeds": 1,
-    }  # fmt: skip
+        "corpus.name": str(text),
+        "training.size": 4,
+        "training.epochs": 1,
+        "training.buckets": 50,
+        "training.engine": "jax",
+        "probe.first_rank": 0,
+        "probe.words": 5,
+        "probe.top": 3,
+        "run.seeds": 1,
+    }
     config = sweep.apply(load_experiment(FILE).get_config(), small)
     v = module.Vectors.of(
         module.fasttext.train(module._corpus(str(text), 5), module._settings(config))
@@ -87,19 +93,35 @@ def test_forms_are_counted_and_figures_drawn(tmp_path):
         nested = with_overrides(config.to_dict(), {"method": method})
         members.append(Member(index, {"method": method}, nested, 0.0, result))
     assert set(module.figures(Table(members))) == {
-        "misspelt", "forms_and_cost", "examples",
-    }  # fmt: skip
+        "misspelt",
+        "forms_and_cost",
+        "examples",
+    }
 
 
 def fake(**changes):
-    ours = {"kept": [1.0, 0.8, 0.6, 0.4, 0.3], "found": [1.0, 0.9, 0.85, 0.6, 0.4],
-            "vector": [np.nan, 1, 1, 1, 1], "forms_known": 0.6, "forms_unseen": 0.4,
-            "syntactic": 0.3, "seconds": 20.0, "parameters": 100,
-            "words_per_second": 1e5}  # fmt: skip
-    theirs = {"kept": [1.0, 0.7, 0.4, 0.2, 0.1], "found": [1.0, 0.7, 0.4, 0.2, 0.1],
-              "vector": [np.nan, 0, 0, 0, 0], "forms_known": 0.2, "forms_unseen": 0.0,
-              "syntactic": 0.1, "seconds": 10.0, "parameters": 20,
-              "words_per_second": 2e5}  # fmt: skip
+    ours = {
+        "kept": [1.0, 0.8, 0.6, 0.4, 0.3],
+        "found": [1.0, 0.9, 0.85, 0.6, 0.4],
+        "vector": [np.nan, 1, 1, 1, 1],
+        "forms_known": 0.6,
+        "forms_unseen": 0.4,
+        "syntactic": 0.3,
+        "seconds": 20.0,
+        "parameters": 100,
+        "words_per_second": 1e5,
+    }
+    theirs = {
+        "kept": [1.0, 0.7, 0.4, 0.2, 0.1],
+        "found": [1.0, 0.7, 0.4, 0.2, 0.1],
+        "vector": [np.nan, 0, 0, 0, 0],
+        "forms_known": 0.2,
+        "forms_unseen": 0.0,
+        "syntactic": 0.1,
+        "seconds": 10.0,
+        "parameters": 20,
+        "words_per_second": 2e5,
+    }
     return {"fasttext": ours | changes, "word2vec": theirs}
 
 

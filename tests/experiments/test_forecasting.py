@@ -1,4 +1,4 @@
-"""experiments/learning/forecasting.py: the other answers by hand, a tiny run, and claims that can turn."""
+"""forecasting: the other answers by hand, a tiny run, and claims that can turn."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""experiments/language/generation.py: what is measured against loops, and every claim can turn."""
+"""generation: what is measured against loops, and every claim can turn."""
 
 import itertools
 import re
@@ -40,14 +40,29 @@ def model_of(V, seed=0):
 def test_a_small_run_draws_and_decides(text, tmp_path):
     loaded = load_experiment(FILE)
     small = {
-        "task.path": str(text), "task.batch_size": 3, "task.limit": 0, "task.test_share": 0.2,
-        "cell.hidden_size": 4, "training.batch_size": 3, "training.eval_batch_size": 3,
-        "training.window": 10, "training.steps": 4, "training.eval_every": 2, "run.prompts": 3,
-        "run.prompt": 6, "run.sample": 30, "run.loop": 40,
-    }  # fmt: skip
+        "task.path": str(text),
+        "task.batch_size": 3,
+        "task.limit": 0,
+        "task.test_share": 0.2,
+        "cell.hidden_size": 4,
+        "training.batch_size": 3,
+        "training.eval_batch_size": 3,
+        "training.window": 10,
+        "training.steps": 4,
+        "training.eval_every": 2,
+        "run.prompts": 3,
+        "run.prompt": 6,
+        "run.sample": 30,
+        "run.loop": 40,
+    }
     axes = {"cell.name": ("gru",), "seed": (0,)}
-    rnnlab.run(loaded, sweep.apply(loaded.get_config(), small), sweep=axes,
-                   workdir=tmp_path / "run", progress=False)  # fmt: skip
+    rnnlab.run(
+        loaded,
+        sweep.apply(loaded.get_config(), small),
+        sweep=axes,
+        workdir=tmp_path / "run",
+        progress=False,
+    )
     run = rnnlab.load_run(tmp_path / "run")
     assert set(run.figures) == {"quality_diversity", "temperature", "samples"}
     assert all(path.stat().st_size > 10_000 for path, _ in run.figures.values())
@@ -69,9 +84,16 @@ def test_surprise_equals_a_loop_over_steps(temperature, top_k):
     model, params = model_of(7)
     prompts = np.random.default_rng(0).integers(7, size=(4, 3)).astype(np.int32)
     samples = np.asarray(
-        generation.generate(model, params, jnp.asarray(prompts), 12, jax.random.key(2),
-                            temperature=temperature, top_k=top_k)
-    )  # fmt: skip
+        generation.generate(
+            model,
+            params,
+            jnp.asarray(prompts),
+            12,
+            jax.random.key(2),
+            temperature=temperature,
+            top_k=top_k,
+        )
+    )
     apply, nats, entropies, variances = jax.jit(model.apply), [], [], []
     for prompt, sample in zip(prompts, samples, strict=True):
         for t, symbol in enumerate(sample):
@@ -147,13 +169,21 @@ def test_what_is_judged_equals_a_count(text):
         module.pieces(data.test, 100, 10, 30)
 
 
-BASE = {"bits": 2.0, "known": 0.95, "distinct": 0.8, "copied": [10], "nats": 1.0, "entropy": 1.0,
-        "error": 0.01}  # fmt: skip
+BASE = {
+    "bits": 2.0,
+    "known": 0.95,
+    "distinct": 0.8,
+    "copied": [10],
+    "nats": 1.0,
+    "entropy": 1.0,
+    "error": 0.01,
+}
 GOOD = {
     "greedy": {"bits": 1.0, "known": 1.0, "distinct": 0.1, "copied": [30]},
     "held out": {"bits": 1.8, "known": 0.99, "distinct": 0.9, "copied": [20]},
-    "τ = 0.5": {"known": 0.99}, "k = 10": {"known": 0.97, "distinct": 0.78},
-}  # fmt: skip
+    "τ = 0.5": {"known": 0.99},
+    "k = 10": {"known": 0.97, "distinct": 0.78},
+}
 
 
 def verdicts(cold=1.0, one=1.0, periods=(4, 9, 9, 30), cell=None, **changes):
@@ -165,9 +195,12 @@ def verdicts(cold=1.0, one=1.0, periods=(4, 9, 9, 30), cell=None, **changes):
     """
     loaded = load_experiment(FILE)
     config, members = loaded.get_config(), []
-    settings = {"t" + name.removeprefix("τ = ").replace(".", "") if name[0] == "τ" else
-                name.replace(" = ", "").replace(" ", ""): name
-                for name in (*loaded.module.SETTINGS, "held out")}  # fmt: skip
+    settings = {
+        "t" + name.removeprefix("τ = ").replace(".", "")
+        if name[0] == "τ"
+        else name.replace(" = ", "").replace(" ", ""): name
+        for name in (*loaded.module.SETTINGS, "held out")
+    }
     temperatures = [name for name in loaded.module.SETTINGS if name[0] == "τ"]
     for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
         found = {name: BASE | GOOD.get(name, {}) for name in settings.values()}

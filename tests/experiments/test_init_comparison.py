@@ -94,31 +94,47 @@ def when(**criteria):
 @pytest.mark.parametrize(
     ("words", "chosen", "change"),
     [
-        ("ease the vanishing", when(init__w_h="xavier_uniform", task__name="adding"),
-         {"first": -36.0}),
-        ("tanh RNN, orthogonal", when(init__w_h="orthogonal", cell__name="rnn-tanh"),
-         {"at": 0.8}),
-        ("tanh RNN, Xavier", when(init__w_h="xavier_uniform", cell__name="rnn-tanh"),
-         {"at": 0.8}),
+        (
+            "ease the vanishing",
+            when(init__w_h="xavier_uniform", task__name="adding"),
+            {"first": -36.0},
+        ),
+        ("tanh RNN, orthogonal", when(init__w_h="orthogonal", cell__name="rnn-tanh"), {"at": 0.8}),
+        ("tanh RNN, Xavier", when(init__w_h="xavier_uniform", cell__name="rnn-tanh"), {"at": 0.8}),
         ("(IRNN)", when(init__w_h="identity", cell__name="rnn-relu"), {"at": 0.8}),
-        ("Identity suits", when(task__name="adding", init__w_h="orthogonal",
-                                cell__name="rnn-relu"), {"at": 0.1}),
-        ("Orthogonal suits", when(task__name="delayed_recall", init__w_h="identity",
-                                  cell__name="rnn-tanh"), {"at": 0.1}),
-        ("outcome: tanh", when(init__w_h="normal(std=0.01)", cell__name="rnn-tanh"),
-         {"first": 0.0}),
-        ("outcome: ReLU", when(init__w_h="normal(std=0.01)", cell__name="rnn-relu"),
-         {"first": 0.0}),
+        (
+            "Identity suits",
+            when(task__name="adding", init__w_h="orthogonal", cell__name="rnn-relu"),
+            {"at": 0.1},
+        ),
+        (
+            "Orthogonal suits",
+            when(task__name="delayed_recall", init__w_h="identity", cell__name="rnn-tanh"),
+            {"at": 0.1},
+        ),
+        (
+            "outcome: tanh",
+            when(init__w_h="normal(std=0.01)", cell__name="rnn-tanh"),
+            {"first": 0.0},
+        ),
+        (
+            "outcome: ReLU",
+            when(init__w_h="normal(std=0.01)", cell__name="rnn-relu"),
+            {"first": 0.0},
+        ),
         ("less for an LSTM", when(cell__name="rnn-tanh"), {"at": 0.4}),
         ("less for a GRU", when(cell__name="rnn-relu"), {"at": 0.4}),
         ("matters most", when(init__w_y="he_normal", cell__name="rnn-tanh"), {"at": 1.2}),
-        ("random biases", when(init__b="normal(std=0.01)", cell__name="lstm",
-                               task__name="adding"), {"at": 0.9}),
+        (
+            "random biases",
+            when(init__b="normal(std=0.01)", cell__name="lstm", task__name="adding"),
+            {"at": 0.9},
+        ),
         ("forget bias of 1", when(init__forget_bias="1.0", cell__name="lstm"), {"at": 0.9}),
         ("forget bias (3)", when(init__forget_bias="3.0", cell__name="lstm"), {"at": 0.9}),
         ("update bias", when(init__forget_bias="3.0", cell__name="gru"), {"at": 0.9}),
     ],
-)  # fmt: skip
+)
 def test_a_claim_turns_when_the_members_it_rests_on_are_spoilt(words, chosen, change):
     found = verdicts(table(lambda flat: change if chosen(flat) else {}))
     (statement,) = [s for s in found if words in s]

@@ -1,4 +1,4 @@
-"""experiments/gradients/memory_gradients.py: its derivative by hand, its errors, and its claims."""
+"""memory_gradients: its derivative by hand, its errors, and its claims."""
 
 from pathlib import Path
 
@@ -55,11 +55,14 @@ def test_claims_can_come_out_the_other_way():
         members = []
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
             long = overrides["unit.lam"] == 0.99
-            result = {"h_second_moment": 10.0 if long else 1.0,
-                      "dh_second_moment": grown if long else 1.0,
-                      "h_relative_error": 0.01, "dh_relative_error": 0.01,
-                      "h_standard_errors_off": 0.5,
-                      "dh_standard_errors_off": off if index == 7 else 0.5}  # fmt: skip
+            result = {
+                "h_second_moment": 10.0 if long else 1.0,
+                "dh_second_moment": grown if long else 1.0,
+                "h_relative_error": 0.01,
+                "dh_relative_error": 0.01,
+                "h_standard_errors_off": 0.5,
+                "dh_standard_errors_off": off if index == 7 else 0.5,
+            }
             nested = with_overrides(config.to_dict(), overrides)
             members.append(Member(index, overrides, nested, 0.0, result))
         table = Table(members)

@@ -1,4 +1,4 @@
-"""experiments/gradients/newton_iterations.py: what it counts, what it foretells, and its claims."""
+"""newton_iterations: what it counts, what it foretells, and its claims."""
 
 from pathlib import Path
 
@@ -25,7 +25,9 @@ def test_a_small_run_counts_and_draws(tmp_path):
     assert set(run.figures) == {"iterations"}
     for member in run.table:
         r = member.result
-        assert r["foretold"] == [min(iterations_for_exponent(r["exponent"], T), 12) for T in (8, 20)]
+        assert r["foretold"] == [
+            min(iterations_for_exponent(r["exponent"], T), 12) for T in (8, 20)
+        ]
         # each correction makes one more step right
         assert all(1 < n <= min(T + 1, 12) for n, T in zip(r["counted"], (8, 20), strict=True))
         assert all(ok or n == 12 for ok, n in zip(r["converged"], r["counted"], strict=True))
@@ -49,9 +51,12 @@ def test_claims_can_come_out_the_other_way():
             counts = foretold * (counted if exponent < 0 else 1)
             if exponent > 0:
                 counts = np.array([20, 20 * chaos, 120])
-            result = {"exponent": exponent, "foretold": foretold.tolist(),
-                      "counted": (counts + np.array([0, 0, grown])).tolist(),
-                      "error": [error] * 3}  # fmt: skip
+            result = {
+                "exponent": exponent,
+                "foretold": foretold.tolist(),
+                "counted": (counts + np.array([0, 0, grown])).tolist(),
+                "error": [error] * 3,
+            }
             nested = with_overrides(config.to_dict(), overrides)
             members.append(Member(index, overrides, nested, 0.0, result))
         table = Table(members)
@@ -71,12 +76,19 @@ def test_counts_that_follow_nothing_refute_the_order():
     rng = np.random.default_rng(0)
     members = [
         Member(
-            index, overrides, with_overrides(config.to_dict(), overrides), 0.0,
-            {"exponent": -0.1, "foretold": rng.integers(4, 128, 3).tolist(),
-             "counted": rng.integers(4, 128, 3).tolist(), "error": [0.0] * 3},
+            index,
+            overrides,
+            with_overrides(config.to_dict(), overrides),
+            0.0,
+            {
+                "exponent": -0.1,
+                "foretold": rng.integers(4, 128, 3).tolist(),
+                "counted": rng.integers(4, 128, 3).tolist(),
+                "error": [0.0] * 3,
+            },
         )
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config)))
-    ]  # fmt: skip
+    ]
     assert loaded.module.claims(Table(members))[0].check()[0] is False
 
 

@@ -1,4 +1,4 @@
-"""experiments/text_features/ngram_lm.py: what is scored, what is chosen on what, and every claim can turn."""
+"""ngram_lm: what is scored, what is chosen on what, and every claim can turn."""
 
 import itertools
 from collections import Counter
@@ -102,8 +102,9 @@ def test_k_is_chosen_on_text_to_learn_from(loaded, small):
     module = loaded.module
     learn = module.texts(training.task_of(config))[0]
     cut = len(learn) * 9 // 10
-    scores = [module.model_of(config, k).fit([learn[:cut]]).perplexity([learn[cut:]])
-              for k in module.K]  # fmt: skip
+    scores = [
+        module.model_of(config, k).fit([learn[:cut]]).perplexity([learn[cut:]]) for k in module.K
+    ]
     assert len(set(scores)) == len(module.K)
     assert module.counted(config)["k"] == module.K[int(np.argmin(scores))]
 
@@ -123,9 +124,11 @@ def test_claims_can_come_out_the_other_way(loaded):
             else:
                 result = {
                     "bits": bits[name] + (0.1 if name == "add_k" else -0.01) * n,
-                    "impossible": 0.1 * (n - 1), "off_one": 0.0,
-                    "ngrams": [10 * 3**m for m in range(n)], "numbers": 200 * n,
-                }  # fmt: skip
+                    "impossible": 0.1 * (n - 1),
+                    "off_one": 0.0,
+                    "ngrams": [10 * 3**m for m in range(n)],
+                    "numbers": 200 * n,
+                }
                 result |= (change or (lambda *_: {}))(name, nested["model"]["unit"], n)
             members.append(Member(index, overrides, nested, 0.0, result))
         table = Table(members)

@@ -1,4 +1,4 @@
-"""experiments/learning/pixel_digits.py: a tiny run draws its figures, and every claim can turn."""
+"""pixel_digits: a tiny run draws its figures, and every claim can turn."""
 
 from pathlib import Path
 

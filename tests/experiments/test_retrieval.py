@@ -1,4 +1,4 @@
-"""experiments/text_features/retrieval.py: rankings of a small collection, and every claim can turn."""
+"""retrieval: rankings of a small collection, and every claim can turn."""
 
 from pathlib import Path
 
@@ -61,11 +61,18 @@ def test_the_grid_is_drawn_where_it_is_whole(ran):
     members = []
     for index, overrides in enumerate(sweep.expand(small(), loaded.get_sweep(small()))):
         nested = with_overrides(small().to_dict(), overrides)
-        result = loaded.module.formula() if nested["ranker"]["name"] == "formula" else {
-            "ndcg": 0.5 + 0.01 * (index % 7), "documents": 3, "queries": 4,
-            "average_precision": 0.5, "recall": 0.5,
-            "ndcg_by_query": [0.5, 0.6, 0.4, 0.5],
-        }  # fmt: skip
+        result = (
+            loaded.module.formula()
+            if nested["ranker"]["name"] == "formula"
+            else {
+                "ndcg": 0.5 + 0.01 * (index % 7),
+                "documents": 3,
+                "queries": 4,
+                "average_precision": 0.5,
+                "recall": 0.5,
+                "ndcg_by_query": [0.5, 0.6, 0.4, 0.5],
+            }
+        )
         members.append(Member(index, overrides, nested, 0.0, result))
     assert "grid" in loaded.module.figures(Table(members))
 
@@ -82,10 +89,14 @@ def test_claims_can_come_out_the_other_way():
             own = nested["ranker"]
             at_default = (own["k1"], own["b"]) == (1.5, 0.75)
             value = tfidf if own["name"] in loaded.module.TFIDF else bm25
-            result = formula if own["name"] == "formula" else {
-                "ndcg": usual if at_default else 0.82,
-                "ndcg_by_query": value + np.array([0.0, 0.1, -0.1, 0.0]),
-            }  # fmt: skip
+            result = (
+                formula
+                if own["name"] == "formula"
+                else {
+                    "ndcg": usual if at_default else 0.82,
+                    "ndcg_by_query": value + np.array([0.0, 0.1, -0.1, 0.0]),
+                }
+            )
             members.append(Member(index, overrides, nested, 0.0, result))
         claims = loaded.module.claims(Table(members))
         return "".join("+-"[not claim.check()[0]] for claim in claims)
@@ -100,9 +111,11 @@ def test_claims_can_come_out_the_other_way():
 
 def test_a_collection_from_a_path(tmp_path):
     (tmp_path / "cran.all.1400").write_text(
-        "".join(f".I {i}\n.W\n{text}\n" for i, text in enumerate(
-            ["red cat", "blue dog", "green bird and cat", ""], start=1))
-    )  # fmt: skip
+        "".join(
+            f".I {i}\n.W\n{text}\n"
+            for i, text in enumerate(["red cat", "blue dog", "green bird and cat", ""], start=1)
+        )
+    )
     (tmp_path / "cran.qry").write_text(".I 5\n.W\ncat red\n.I 9\n.W\ndog\n")
     (tmp_path / "cranqrel").write_text("1 1 1\n1 3 4\n2 2 2\n")
     config = small(**{"task.path": str(tmp_path)})

@@ -1,4 +1,4 @@
-"""experiments/language/sentiment.py: a tiny run draws its figures, and every claim can turn."""
+"""sentiment: a tiny run draws its figures, and every claim can turn."""
 
 import itertools
 from pathlib import Path
@@ -23,10 +23,19 @@ from rnnlab.tasks.sentiment import Sentiment
 
 FILE = Path(__file__).parents[2] / "experiments" / "language" / "sentiment.py"
 GOOD = {
-    "RNN": 0.80, "LSTM": 0.82, "GRU": 0.84, "Bi-RNN": 0.82, "Bi-LSTM": 0.83, "Bi-GRU": 0.86,
-    "RNN, mean": 0.82, "LSTM, mean": 0.84, "GRU, mean": 0.84, "GRU, Skip-gram": 0.85,
-    "GRU, 1,000 labels": 0.70, "GRU, Skip-gram, 1,000 labels": 0.75,
-}  # fmt: skip
+    "RNN": 0.80,
+    "LSTM": 0.82,
+    "GRU": 0.84,
+    "Bi-RNN": 0.82,
+    "Bi-LSTM": 0.83,
+    "Bi-GRU": 0.86,
+    "RNN, mean": 0.82,
+    "LSTM, mean": 0.84,
+    "GRU, mean": 0.84,
+    "GRU, Skip-gram": 0.85,
+    "GRU, 1,000 labels": 0.70,
+    "GRU, Skip-gram, 1,000 labels": 0.75,
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +54,25 @@ def file(tmp_path_factory):
 
 def small(loaded, file, **changes):
     own = {
-        "task.path": str(file), "task.max_length": 12, "task.embedding_size": 3,
-        "task.min_count": 1, "words": "words", "cell.hidden_size": 3, "training.steps": 4,
-        "training.eval_every": 2, "training.batch_size": 4, "training.eval_batch_size": 20,
-        "run.few_labels": 8, "run.few_steps": 2,
-    }  # fmt: skip
+        "task.path": str(file),
+        "task.max_length": 12,
+        "task.embedding_size": 3,
+        "task.min_count": 1,
+        "words": "words",
+        "cell.hidden_size": 3,
+        "training.steps": 4,
+        "training.eval_every": 2,
+        "training.batch_size": 4,
+        "training.eval_batch_size": 20,
+        "run.few_labels": 8,
+        "run.few_steps": 2,
+    }
     return sweep.apply(loaded.get_config(), own | changes)
 
 
-def verdicts(permuted=0.1, gaps=(0.0, 0.03), characters=0.80, pairs=0.90, apart=0.0, refuses=True,
-             **accuracy):  # fmt: skip
+def verdicts(
+    permuted=0.1, gaps=(0.0, 0.03), characters=0.80, pairs=0.90, apart=0.0, refuses=True, **accuracy
+):
     """One sign a claim, in order.
 
     Args:
@@ -64,8 +82,10 @@ def verdicts(permuted=0.1, gaps=(0.0, 0.03), characters=0.80, pairs=0.90, apart=
     loaded = load_experiment(FILE)
     config, members = loaded.get_config(), []
     assert set(GOOD) == set(loaded.module.LINES)
-    names = {line: line.replace("-", "_").replace(", ", "_").replace(",", "").replace(" ", "_")
-             for line in GOOD}  # fmt: skip
+    names = {
+        line: line.replace("-", "_").replace(", ", "_").replace(",", "").replace(" ", "_")
+        for line in GOOD
+    }
     assert set(accuracy) <= set(names.values())
     for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
         (line,) = (
@@ -74,12 +94,17 @@ def verdicts(permuted=0.1, gaps=(0.0, 0.03), characters=0.80, pairs=0.90, apart=
         found, both = accuracy.get(names[line], GOOD[line]), line.startswith("Bi-")
         ends = gaps if line == "GRU" else (0.0, 0.0)
         result = {
-            "accuracy": found, "permuted": found - permuted, "tested": 100,
+            "accuracy": found,
+            "permuted": found - permuted,
+            "tested": 100,
             "by_length": [0.8 + ends[0], 0.8, 0.8, 0.8 + ends[1]],
-            "streams": not (both and refuses), "apart": 0.0 if both else apart,
-            "counted": {"counts of characters": characters,
-                        "TF-IDF of 1- and 2-grams, words": pairs},
-        }  # fmt: skip
+            "streams": not (both and refuses),
+            "apart": 0.0 if both else apart,
+            "counted": {
+                "counts of characters": characters,
+                "TF-IDF of 1- and 2-grams, words": pairs,
+            },
+        }
         nested = with_overrides(config.to_dict(), overrides)
         members.append(Member(index, overrides, nested, 0.0, result, ()))
     claims = loaded.module.claims(Table(members))
@@ -135,9 +160,13 @@ def test_what_is_measured_is_a_count_over_texts(file):
     config = small(loaded, file, **{"seed": 1})
     task = Sentiment(path=str(file), max_length=12, embedding_size=3, min_count=1)
     model = models.ManyToOne(
-        layers.by_name("gru", 3, InitScheme()), 2, symbols=task.input_size, embedding_size=3,
-        w_e="normal(std=2.0)", w_y="normal(std=2.0)",
-    )  # fmt: skip
+        layers.by_name("gru", 3, InitScheme()),
+        2,
+        symbols=task.input_size,
+        embedding_size=3,
+        w_e="normal(std=2.0)",
+        w_y="normal(std=2.0)",
+    )
     params = model.init(jax.random.key(0), jnp.zeros((1, 1), int))
     setup = type("Setup", (), {"task": task, "model": model})
     found = loaded.module.measure(config, setup, params)
@@ -160,8 +189,11 @@ def test_what_is_measured_is_a_count_over_texts(file):
 def test_a_file_of_three_classes_and_of_short_texts(tmp_path):
     """All figures but that of texts as they are read: none has a fitting length."""
     loaded = load_experiment(FILE)
-    rows = {f"{label}\t{word} {k}" for k in range(12) for label, word in
-            (("no", "bad"), ("so-so", "fair"), ("yes", "good"))}  # fmt: skip
+    rows = {
+        f"{label}\t{word} {k}"
+        for k in range(12)
+        for label, word in (("no", "bad"), ("so-so", "fair"), ("yes", "good"))
+    }
     (tmp_path / "own.txt").write_text("\n".join(sorted(rows)))
     config = small(loaded, tmp_path / "own.txt", **{"task.tokeniser_name": "words"})
     axes = {key: (value,) for key, value in loaded.module.LINES["GRU"].items()} | {"seed": (0,)}
@@ -212,8 +244,11 @@ def test_without_jieba_the_words_are_left_out(file, monkeypatch):
     module = load_experiment(FILE).module
     monkeypatch.setattr(module.tokenisers, "by_name", _no_jieba(module.tokenisers.by_name))
     found = module.counted(Sentiment(path=str(file), min_count=1), "chinese")
-    assert set(found) == {"counts of characters", "TF-IDF of characters",
-                          "TF-IDF of 1- and 2-grams, characters"}  # fmt: skip
+    assert set(found) == {
+        "counts of characters",
+        "TF-IDF of characters",
+        "TF-IDF of 1- and 2-grams, characters",
+    }
 
 
 def _no_jieba(by_name):

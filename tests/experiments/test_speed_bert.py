@@ -1,4 +1,4 @@
-"""experiments/benchmarks/speed_bert.py: both sides compute the same, and its claims can turn."""
+"""speed_bert: both sides compute the same, and its claims can turn."""
 
 import io
 from pathlib import Path
@@ -37,9 +37,16 @@ def test_claims_can_come_out_the_other_way():
     config = loaded.get_config()
 
     def verdicts(ours, chunk, read):
-        result = {"rnnlab_ms": ours, "best_torch_ms": 10.0, "ratio": 10 / ours, "apart": 0.0,
-                  "rnnlab_chunk_ms": chunk, "chunk_ratio": 10 / chunk,
-                  "rnnlab_read_ms": read, "vectors_read_ms": 0.01}  # fmt: skip
+        result = {
+            "rnnlab_ms": ours,
+            "best_torch_ms": 10.0,
+            "ratio": 10 / ours,
+            "apart": 0.0,
+            "rnnlab_chunk_ms": chunk,
+            "chunk_ratio": 10 / chunk,
+            "rnnlab_read_ms": read,
+            "vectors_read_ms": 0.01,
+        }
         table = Table([Member(0, {}, config.to_dict(), 0.0, result)])
         return [claim.check()[0] for claim in loaded.module.claims(table)]
 
@@ -51,8 +58,15 @@ def test_claims_can_come_out_the_other_way():
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
 def test_the_figure_is_drawn_whatever_the_times(factor):
     loaded = load_experiment(FILE)
-    sides = ("rnnlab", "rnnlab_chunk", "torch", "torch_hidden", "rnnlab_read", "torch_read",
-             "vectors_read")  # fmt: skip
+    sides = (
+        "rnnlab",
+        "rnnlab_chunk",
+        "torch",
+        "torch_hidden",
+        "rnnlab_read",
+        "torch_read",
+        "vectors_read",
+    )
     result = {f"{side}_ms": 10.0 for side in sides}
     result |= {"rnnlab_ms": 10 * factor, "vectors_read_ms": 10 * factor}
     member = Member(0, {}, loaded.get_config().to_dict(), 0.0, result)

@@ -1,4 +1,4 @@
-"""experiments/benchmarks/speed_embeddings.py: every side trains, and the bars can be missed."""
+"""speed_embeddings: every side trains, and the bars can be missed."""
 
 import importlib.util
 from pathlib import Path
@@ -14,9 +14,12 @@ from rnnlab.results.table import Member, Table
 
 FILE = Path(__file__).parents[2] / "experiments" / "benchmarks" / "speed_embeddings.py"
 SMALL = {
-    "text.reviews": 60, "text.min_count": 3, "training.size": 8, "training.buckets": 500,
+    "text.reviews": 60,
+    "text.min_count": 3,
+    "training.size": 8,
+    "training.buckets": 500,
     "run.repeats": 1,
-}  # fmt: skip
+}
 
 
 def test_every_side_trains_on_the_same_words(tmp_path):
@@ -43,10 +46,14 @@ def test_claims_can_come_out_the_other_way():
         members = []
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
             bound = loaded.module.METHODS[overrides["method"]]
-            result = {"ratio": ratio * bound, "ratio_one_thread": 1.0,
-                      "quality": {
-                          "gensim": {"wordsim353": 0.2, "simlex999": 0.1},
-                          "rnnlab, 1 thread": {"wordsim353": ours, "simlex999": 0.1}}}  # fmt: skip
+            result = {
+                "ratio": ratio * bound,
+                "ratio_one_thread": 1.0,
+                "quality": {
+                    "gensim": {"wordsim353": 0.2, "simlex999": 0.1},
+                    "rnnlab, 1 thread": {"wordsim353": ours, "simlex999": 0.1},
+                },
+            }
             nested = with_overrides(config.to_dict(), overrides | {"run.seeds": seeds})
             members.append(Member(index, overrides, nested, 0.0, result))
         return [claim.check()[0] for claim in loaded.module.claims(Table(members))]

@@ -1,4 +1,4 @@
-"""experiments/benchmarks/speed_engines.py: it checks what it times, and the choice can be found wanting."""
+"""speed_engines: it checks what it times, and the choice can be found wanting."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""experiments/benchmarks/speed_long.py: it checks first what it times, and its bounds can be missed."""
+"""speed_long: it checks first what it times, and its bounds can be missed."""
 
 from pathlib import Path
 
@@ -62,10 +62,14 @@ def test_claims_can_come_out_the_other_way():
             ratio = small if overrides["cell.hidden_size"] == 4 else newton
             if overrides["task.length"] < 10_000:
                 ratio = 0.1  # short ones do not count
-            result = {"platform": platform, "fused_both_ratio": fused,
-                      "newton_forward_ratio": 3.0, "newton_both_ratio": ratio,
-                      "newton_forward_difference": 0.0,
-                      "newton_both_difference": difference}  # fmt: skip
+            result = {
+                "platform": platform,
+                "fused_both_ratio": fused,
+                "newton_forward_ratio": 3.0,
+                "newton_both_ratio": ratio,
+                "newton_forward_difference": 0.0,
+                "newton_both_difference": difference,
+            }
             nested = with_overrides(config.to_dict(), overrides)
             members.append(Member(index, overrides, nested, 0.0, result))
         return loaded.module.claims(Table(members))

@@ -1,4 +1,4 @@
-"""experiments/benchmarks/speed_probe.py: norms are checked before they are timed, and bounds can be missed."""
+"""speed_probe: norms are checked before they are timed, and bounds can be missed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""experiments/benchmarks/speed_recurrent.py: every side computes the same, and the bounds can be missed."""
+"""speed_recurrent: every side computes the same, and the bounds can be missed."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""experiments/benchmarks/speed_sparse.py: both sides do the same, and the bounds can be missed."""
+"""speed_sparse: both sides do the same, and the bounds can be missed."""
 
 import copy
 import io
@@ -72,8 +72,14 @@ def test_claims_can_come_out_the_other_way():
         members = []
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
             ratio = factor * (bounds[index] or 1)
-            result = {"difference": 0.0, "ours_s": 1.0, "theirs_s": ratio, "ratio": ratio,
-                      "ratio_low": ratio, "ratio_high": ratio}  # fmt: skip
+            result = {
+                "difference": 0.0,
+                "ours_s": 1.0,
+                "theirs_s": ratio,
+                "ratio": ratio,
+                "ratio_low": ratio,
+                "ratio_high": ratio,
+            }
             nested = with_overrides(config.to_dict(), overrides)
             members.append(Member(index, overrides, nested, 0.0, result))
         claims = loaded.module.claims(Table(members))

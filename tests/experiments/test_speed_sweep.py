@@ -1,4 +1,4 @@
-"""experiments/benchmarks/speed_sweep.py: both sides learn the same, and the bounds can be missed."""
+"""speed_sweep: both sides learn the same, and the bounds can be missed."""
 
 import copy
 import importlib.util
@@ -102,8 +102,15 @@ def test_claims_can_come_out_the_other_way():
         members = []
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
             bound = loaded.module.CELLS[overrides["cell.name"]][2]
-            result = {"ratio": ratio * bound, "ratio_low": 1.0, "ratio_high": 9.0, "devices": 2,
-                      "rnnlab_ms": 1.0, "torch_ms": 2.0, "difference": 1e-6}  # fmt: skip
+            result = {
+                "ratio": ratio * bound,
+                "ratio_low": 1.0,
+                "ratio_high": 9.0,
+                "devices": 2,
+                "rnnlab_ms": 1.0,
+                "torch_ms": 2.0,
+                "difference": 1e-6,
+            }
             nested = with_overrides(config.to_dict(), overrides)
             members.append(Member(index, overrides, nested, 0.0, result))
         claims = loaded.module.claims(Table(members))

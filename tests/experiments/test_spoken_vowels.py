@@ -1,4 +1,4 @@
-"""experiments/learning/spoken_vowels.py: warping against loops, a tiny run, and claims that can turn."""
+"""spoken_vowels: warping against loops, a tiny run, and claims that can turn."""
 
 from pathlib import Path
 
@@ -27,12 +27,14 @@ def verdicts(linear=0.9, warping=0.9, half=0.9, gru=75, streams=True, **accuracy
     def of(flat):
         line = line_of[flat["cell.name"]]
         return {
-            "loss": 1.0, "accuracy": accuracy.get(line.replace("-", ""), GOOD[line]),
-            "accuracy_linear": linear, "accuracy_warping": warping,
+            "loss": 1.0,
+            "accuracy": accuracy.get(line.replace("-", ""), GOOD[line]),
+            "accuracy_linear": linear,
+            "accuracy_warping": warping,
             "early": np.where(np.array(MODULE.SHARES) < 0.5, 0.1, half),
             "streams": streams and not line.startswith("Bi-"),
             "recurrent_parameters": gru if line == "GRU" else 100,
-        }  # fmt: skip
+        }
 
     found = untrained.verdicts(LOADED, untrained.table(LOADED, of)).values()
     return "".join({"holds": "+", "refuted": "-"}[verdict] for verdict in found)
@@ -90,8 +92,10 @@ def test_the_other_answers_equal_loops():
 
     data, nearest = SeriesClasses(held_out="validation", max_length=9).load(), []
     for x, n in zip(data.test, data.test_lengths, strict=True):
-        far = [MODULE.warped(x[None], n[None], y[None], m[None])[0, 0]
-               for y, m in zip(data.train[::9], data.lengths[::9], strict=True)]  # fmt: skip
+        far = [
+            MODULE.warped(x[None], n[None], y[None], m[None])[0, 0]
+            for y, m in zip(data.train[::9], data.lengths[::9], strict=True)
+        ]
         nearest.append(data.labels[::9][np.argmin(far)])
     few = data._replace(train=data.train[::9], lengths=data.lengths[::9], labels=data.labels[::9])
     assert MODULE.nearest(few).tolist() == nearest

@@ -1,4 +1,4 @@
-"""experiments/language/tagging.py: a tiny run draws its figures, and every claim can turn."""
+"""tagging: a tiny run draws its figures, and every claim can turn."""
 
 from pathlib import Path
 
@@ -29,9 +29,15 @@ SMALL = {
     "run.turns": 2,
 }
 GOOD = {
-    "RNN": 0.5, "Bi-RNN": 0.6, "LSTM": 0.55, "Bi-LSTM": 0.65, "GRU": 0.56, "Bi-GRU": 0.66,
-    "LSTM + CRF": 0.57, "Bi-LSTM + CRF": 0.7,
-}  # fmt: skip
+    "RNN": 0.5,
+    "Bi-RNN": 0.6,
+    "LSTM": 0.55,
+    "Bi-LSTM": 0.65,
+    "GRU": 0.56,
+    "Bi-GRU": 0.66,
+    "LSTM + CRF": 0.57,
+    "Bi-LSTM + CRF": 0.7,
+}
 
 
 def verdicts(cost=2.0, ahead=0.0, back=1.0, refuses=True, lookup=0.1, **f1):
@@ -51,9 +57,12 @@ def verdicts(cost=2.0, ahead=0.0, back=1.0, refuses=True, lookup=0.1, **f1):
         both = line.startswith("Bi-")
         found = f1.get(line.replace("-", "").replace(" + ", "_"), GOOD[line])
         result = {
-            "f1": found, "cost": cost, "moved": back if both else ahead,
-            "streams": not (both and refuses), "lookup_f1": lookup,
-        }  # fmt: skip
+            "f1": found,
+            "cost": cost,
+            "moved": back if both else ahead,
+            "streams": not (both and refuses),
+            "lookup_f1": lookup,
+        }
         nested = with_overrides(config.to_dict(), overrides)
         members.append(Member(index, overrides, nested, 0.0, result, ()))
     claims = loaded.module.claims(Table(members))
@@ -79,9 +88,12 @@ def test_only_both_ways_see_the_future():
     data, found = task.load(), []
     for layer in ("lstm", "bi-lstm"):
         model = models.ManyToMany(
-            layers.by_name(layer, 3, InitScheme()), outputs=3,
-            symbols=task.input_size, embedding_size=2, w_e="normal(std=1.0)",
-        )  # fmt: skip
+            layers.by_name(layer, 3, InitScheme()),
+            outputs=3,
+            symbols=task.input_size,
+            embedding_size=2,
+            w_e="normal(std=1.0)",
+        )
         params = model.init(jax.random.key(0), jnp.zeros((1, 1), int))
         found.append(future(model, params, task, data))
     assert found[0] == {"moved": 0.0, "streams": True}

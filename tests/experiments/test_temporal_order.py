@@ -18,10 +18,16 @@ LOADED = load_experiment(PATH)
 MODULE = LOADED.module
 # the longest length that each initialisation solves with each method, as Fig. 7 has them in order
 LONGEST = {
-    ("sigmoid", "SGD"): 0, ("sigmoid", "clip"): 0, ("sigmoid", "clip + Ω"): 10,
-    ("basic tanh", "SGD"): 10, ("basic tanh", "clip"): 20, ("basic tanh", "clip + Ω"): 50,
-    ("smart tanh", "SGD"): 20, ("smart tanh", "clip"): 30, ("smart tanh", "clip + Ω"): 50,
-}  # fmt: skip
+    ("sigmoid", "SGD"): 0,
+    ("sigmoid", "clip"): 0,
+    ("sigmoid", "clip + Ω"): 10,
+    ("basic tanh", "SGD"): 10,
+    ("basic tanh", "clip"): 20,
+    ("basic tanh", "clip + Ω"): 50,
+    ("smart tanh", "SGD"): 20,
+    ("smart tanh", "clip"): 30,
+    ("smart tanh", "clip + Ω"): 50,
+}
 
 
 def kind(flat):
@@ -64,13 +70,14 @@ SPOILT = {
     },
     "Clipping alone raises": {"longest": LONGEST | {(k, "clip"): 0 for k in MODULE.INITS}},
     "smart tanh initialisation solves more": {
-        "longest": {k: LONGEST["smart tanh" if k[0] == "basic tanh" else k[0], k[1]]
-                    for k in LONGEST}
+        "longest": {
+            k: LONGEST["smart tanh" if k[0] == "basic tanh" else k[0], k[1]] for k in LONGEST
+        }
     },
     "sigmoid RNN is the worst": {"longest": LONGEST | {("sigmoid", m): 50 for m in MODULE.METHODS}},
     "keeps a linear RNN from diverging": {"linear": ("diverged", "diverged")},
     "no mere brake": {"left": (0.7, 0.6)},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("words", SPOILT)

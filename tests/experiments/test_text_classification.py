@@ -1,4 +1,4 @@
-"""experiments/text_features/text_classification.py: methods learn, order is seen or not, every claim can turn."""
+"""text_classification: methods learn, order is seen or not, every claim can turn."""
 
 from pathlib import Path
 
@@ -75,8 +75,10 @@ def test_permuting_keeps_the_words():
     texts = ["A film about nothing, and all of it.", "", "one"]
     shuffled = module.permuted(texts, 0)
     assert [sorted(t.split()) for t in shuffled] == [
-        sorted(["a", "film", "about", "nothing", "and", "all", "of", "it"]), [], ["one"],
-    ]  # fmt: skip
+        sorted(["a", "film", "about", "nothing", "and", "all", "of", "it"]),
+        [],
+        ["one"],
+    ]
     assert shuffled[0] != "a film about nothing and all of it"
 
 
@@ -131,15 +133,23 @@ def test_claims_can_come_out_the_other_way():
             method = overrides["task.method"]
             n = module.NGRAMS.get(method, 1)
             result = {
-                "accuracy": {"bag of words": 0.75, "words, 2-grams": 0.78, "LSTM": 0.74,
-                             "GRU": 0.74, "RNN": 0.7, "Bi-RNN": 0.72, "Word2Vec, mean": 0.7,
-                             "FastText, mean": 0.71}.get(method, 0.76),
+                "accuracy": {
+                    "bag of words": 0.75,
+                    "words, 2-grams": 0.78,
+                    "LSTM": 0.74,
+                    "GRU": 0.74,
+                    "RNN": 0.7,
+                    "Bi-RNN": 0.72,
+                    "Word2Vec, mean": 0.7,
+                    "FastText, mean": 0.71,
+                }.get(method, 0.76),
                 "moved": 0.0 if method == "bag of words" or "mean" in method else 0.1,
                 "dimension": 100 if "mean" in method else 10_000 * n * n,
-                "density": 0.001, "deviation": 0.01,
+                "density": 0.001,
+                "deviation": 0.01,
                 "common_share": 0.3 if method == "bag of words" else 0.1,
                 "fit_s": 2.0 if method == "FastText, mean" else 1.0,
-            } | changed.get(method, {})  # fmt: skip
+            } | changed.get(method, {})
             nested = with_overrides(config.to_dict(), overrides)
             members.append(Member(index, overrides, nested, 0.0, result))
         claims = module.claims(Table(members))

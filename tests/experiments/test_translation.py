@@ -1,4 +1,4 @@
-"""experiments/language/translation.py: the table by a loop, a tiny run that is asked, claims that turn."""
+"""translation: the table by a loop, a tiny run that is asked, claims that turn."""
 
 from pathlib import Path
 
@@ -28,9 +28,14 @@ SMALL = {
     "training.eval_batch_size": 30,
 }
 # (cell, attention) ↦ token error
-GOOD = {("bi-rnn-tanh", "general"): 0.15, ("bi-rnn-tanh", "none"): 0.3,
-        ("bi-lstm", "general"): 0.1, ("bi-lstm", "none"): 0.2,
-        ("bi-gru", "general"): 0.11, ("bi-gru", "none"): 0.2}  # fmt: skip
+GOOD = {
+    ("bi-rnn-tanh", "general"): 0.15,
+    ("bi-rnn-tanh", "none"): 0.3,
+    ("bi-lstm", "general"): 0.1,
+    ("bi-lstm", "none"): 0.2,
+    ("bi-gru", "general"): 0.11,
+    ("bi-gru", "none"): 0.2,
+}
 
 
 def verdicts(long=0.12, table=0.5, along=0.9, wrong=0.4, **errors):
@@ -41,8 +46,14 @@ def verdicts(long=0.12, table=0.5, along=0.9, wrong=0.4, **errors):
         way = flat["task.attention"]
         grown = long if way == "none" else 0.05
         curve = np.linspace(0.1, 0.1 + grown, len(MODULE.LENGTHS))
-        return {"token_error": changed[flat["cell.name"], way], "by_length": curve, "loss": 1.0,
-                "table_error": table, "sequence_error": wrong, "along": along}  # fmt: skip
+        return {
+            "token_error": changed[flat["cell.name"], way],
+            "by_length": curve,
+            "loss": 1.0,
+            "table_error": table,
+            "sequence_error": wrong,
+            "along": along,
+        }
 
     found = untrained.verdicts(LOADED, untrained.table(LOADED, of)).values()
     return "".join({"holds": "+", "refuted": "-"}[verdict] for verdict in found)
@@ -83,8 +94,11 @@ def test_the_place_looked_at_is_ranked():
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.ones(5), (3, 6))
     found = np.array([6, 2, 4])
-    expected = [spearmanr(range(n), [sum(s * a for s, a in enumerate(row)) for row in w[:n]])[0]
-                for w, n in zip(weights, found, strict=True) if n >= 3]  # fmt: skip
+    expected = [
+        spearmanr(range(n), [sum(s * a for s, a in enumerate(row)) for row in w[:n]])[0]
+        for w, n in zip(weights, found, strict=True)
+        if n >= 3
+    ]
     assert np.isclose(MODULE.along(weights, found), np.mean(expected))
 
 

@@ -1,4 +1,4 @@
-"""experiments/text_features/word_vectors.py: what it measures is what it says, and every claim can turn."""
+"""word_vectors: what it measures is what it says, and every claim can turn."""
 
 from pathlib import Path
 
@@ -16,9 +16,14 @@ FILE = Path(__file__).parents[2] / "experiments" / "text_features" / "word_vecto
 LOADED = load_experiment(FILE)
 module = LOADED.module
 SMALL = {
-    "text.reviews": 150, "text.min_count": 2, "training.size": 8, "training.epochs": 1,
-    "training.buckets": 100, "run.looks": 2, "run.pairs": 100,
-}  # fmt: skip
+    "text.reviews": 150,
+    "text.min_count": 2,
+    "training.size": 8,
+    "training.epochs": 1,
+    "training.buckets": 100,
+    "run.looks": 2,
+    "run.pairs": 100,
+}
 
 
 def test_a_run_small():
@@ -88,9 +93,11 @@ def probe(tree, method):
     found = module.Probe(text, text, config, tree)
     V = len(text.vocabulary)
     trained = Trained(
-        text.vocabulary.words(), text.vocabulary.counts, rng.normal(size=(V, 4)),
+        text.vocabulary.words(),
+        text.vocabulary.counts,
+        rng.normal(size=(V, 4)),
         rng.normal(size=(V - tree, 4)),
-    )  # fmt: skip
+    )
     paths = huffman.paths(text.vocabulary.counts)
 
     def score(word, h):

@@ -68,9 +68,15 @@ def test_adjoints_equal_float64_for_losses_at_every_step(name, reverse, lengths)
     expected = _brute_force(cell, params, xs, start, loss, lengths, reverse)
     for chunk in (None, 1, 6, 20):
         curve = gradients.adjoint_norms(
-            cell, params, xs, loss, lengths=lengths, initial_state=start, reverse=reverse,
+            cell,
+            params,
+            xs,
+            loss,
+            lengths=lengths,
+            initial_state=start,
+            reverse=reverse,
             chunk=chunk,
-        )  # fmt: skip
+        )
         assert (curve.overflow_at == -1).all()
         for part, want in expected.items():
             got = np.asarray(getattr(curve, part))
@@ -169,8 +175,9 @@ def test_scaled_orthogonal_gives_exact_powers_at_any_length(gain):
         cell, params, jnp.zeros((2, 1001, 1)), lambda ys: ys[:, -1].sum()
     )
     left = np.asarray(curve.h[:, ::-1] - curve.h[:, -1:], np.float64)
-    np.testing.assert_allclose(left, np.arange(1001) * np.log10(gain) * np.ones((2, 1)), rtol=1e-5,
-                               atol=1e-4)  # fmt: skip
+    np.testing.assert_allclose(
+        left, np.arange(1001) * np.log10(gain) * np.ones((2, 1)), rtol=1e-5, atol=1e-4
+    )
 
 
 def test_loss_terms_of_any_size_enter_in_the_running_scale():
@@ -183,8 +190,9 @@ def test_loss_terms_of_any_size_enter_in_the_running_scale():
     # 1e30 falls a decade a step: 10^-49 at 120, where 1e-30 takes over, 10^-110 at 40, where …
     np.testing.assert_allclose(
         np.asarray(curve.h[0, jnp.array([199, 121, 120, 41, 40, 0])]),
-        [30, -48, -30, -109, -36, -76], atol=1e-3,
-    )  # fmt: skip
+        [30, -48, -30, -109, -36, -76],
+        atol=1e-3,
+    )
 
 
 def test_exact_zeros_are_minus_infinity_and_later_terms_still_count():
@@ -292,8 +300,9 @@ def test_step_jacobians_by_finite_differences(name):
                 at, restore = flat(state)
                 for j in range(at.size):
                     e = jnp.zeros(at.size).at[j].set(1e-6)
-                    up, down = (flat(cell.step(params, restore(at + d), xs[b, t])[0])[0]
-                                for d in (e, -e))  # fmt: skip
+                    up, down = (
+                        flat(cell.step(params, restore(at + d), xs[b, t])[0])[0] for d in (e, -e)
+                    )
                     np.testing.assert_allclose(J[b, t, :, j], (up - down) / 2e-6, atol=1e-7)
                 state = cell.step(params, state, xs[b, t])[0]
 

@@ -266,17 +266,26 @@ def test_leading_axes_are_only_axes():
     flat = gradients.adjoint_norms(cell, params, xs, _loss(w), initial_state=start, **options)
     shape = (2, 1, 2)
     square = gradients.adjoint_norms(
-        cell, params, xs.reshape(*shape, T, D), _loss(w.reshape(*shape, T, H)),
+        cell,
+        params,
+        xs.reshape(*shape, T, D),
+        _loss(w.reshape(*shape, T, H)),
         initial_state=jax.tree.map(lambda s: s.reshape(*shape, H), start),
-        lengths=LENGTHS.reshape(shape), chunk=7,
-    )  # fmt: skip
+        lengths=LENGTHS.reshape(shape),
+        chunk=7,
+    )
     assert square.overflow_at.shape == shape
     np.testing.assert_array_equal(square.h, flat.h.reshape(*shape, T))
     for b in (0, 1):
         alone = gradients.adjoint_norms(
-            cell, params, xs[b], _loss(w[b]), lengths=int(LENGTHS[b]), chunk=7,
+            cell,
+            params,
+            xs[b],
+            _loss(w[b]),
+            lengths=int(LENGTHS[b]),
+            chunk=7,
             initial_state=jax.tree.map(lambda s, b=b: s[b], start),
-        )  # fmt: skip
+        )
         assert alone.overflow_at.shape == ()
         _agree(alone.h, flat.h[b], atol=1e-6)
 
@@ -447,8 +456,9 @@ def test_a_unit_far_below_another_that_dies():
     """∂L/∂h of unit 0 is 1, of unit 1 10^-k; before unit 0 dies only the small one is left."""
     cell, params = _linear(np.diag([1.0, 0.1]), "relu", "constant(value=1.0)")
     params = params._replace(
-        W_xh=jnp.array([[1.0, 0.0]]), b_h=jnp.array([0.0, 1.0])  # unit 1 lives on its bias
-    )  # fmt: skip
+        W_xh=jnp.array([[1.0, 0.0]]),
+        b_h=jnp.array([0.0, 1.0]),  # unit 1 lives on its bias
+    )
     xs = jnp.ones((1, 100, 1)).at[0, 20].set(-1000.0)
     curve = gradients.adjoint_norms(cell, params, xs, lambda ys: ys[0, -1].sum())
     assert curve.h[0, 20] == pytest.approx(0, abs=1e-5)
@@ -502,9 +512,15 @@ def test_padding_changes_no_bit(chunk):
 
     def norms(xs, reverse):
         curve = gradients.adjoint_norms(
-            cell, params, xs, lambda ys: (jnp.sin(ys[:, :T]) * w).sum(), lengths=LENGTHS,
-            initial_state=start, reverse=reverse, chunk=chunk,
-        )  # fmt: skip
+            cell,
+            params,
+            xs,
+            lambda ys: (jnp.sin(ys[:, :T]) * w).sum(),
+            lengths=LENGTHS,
+            initial_state=start,
+            reverse=reverse,
+            chunk=chunk,
+        )
         return np.stack([curve.h, curve.C])
 
     for reverse in (False, True):

@@ -35,10 +35,14 @@ def ours(cell, params, xs):
     return three_steps(step, cell.initial_state(params, (B,)), xs)
 
 
-sizes = st.fixed_dictionaries({
-    "name": st.sampled_from(sorted(LINEN)), "D": st.sampled_from([1, 3]),
-    "H": st.sampled_from([1, 4]), "seed": st.integers(0, 99),
-})  # fmt: skip
+sizes = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(sorted(LINEN)),
+        "D": st.sampled_from([1, 3]),
+        "H": st.sampled_from([1, 4]),
+        "seed": st.integers(0, 99),
+    }
+)
 
 
 @settings(max_examples=4)

@@ -73,11 +73,20 @@ def _lenient():
 
 
 @settings(max_examples=3)
-@given(st.fixed_dictionaries({
-    "kind": st.sampled_from(sorted(KINDS)), "D": st.sampled_from([1, 3]),
-    "H": st.sampled_from([1, 4]), "levels": st.integers(1, 2), "both": st.booleans(),
-    "merge": st.sampled_from(sorted(MERGES)), "bias": st.booleans(), "seed": st.integers(0, 99),
-}))  # fmt: skip
+@given(
+    st.fixed_dictionaries(
+        {
+            "kind": st.sampled_from(sorted(KINDS)),
+            "D": st.sampled_from([1, 3]),
+            "H": st.sampled_from([1, 4]),
+            "levels": st.integers(1, 2),
+            "both": st.booleans(),
+            "merge": st.sampled_from(sorted(MERGES)),
+            "bias": st.booleans(),
+            "seed": st.integers(0, 99),
+        }
+    )
+)
 def test_outputs_and_both_ways(of):
     model, net = model_of(**of)
     xs = draw_inputs(of["D"])

@@ -33,8 +33,14 @@ def net_of(cell, levels, both):
 
 def module_of(kind, D, H, levels=1, both=False, seed=0, **options):
     """PyTorch's, every number drawn, biases too."""
-    module = KINDS[kind][0](input_size=D, hidden_size=H, num_layers=levels, bidirectional=both,
-                            batch_first=True, **options)  # fmt: skip
+    module = KINDS[kind][0](
+        input_size=D,
+        hidden_size=H,
+        num_layers=levels,
+        bidirectional=both,
+        batch_first=True,
+        **options,
+    )
     rng = np.random.default_rng(seed)
     with oracle.no_grad():
         for weight in module.parameters():
@@ -57,12 +63,17 @@ def said(module, xs):
         return module(oracle.tensor(xs))[0].numpy()
 
 
-sizes = st.fixed_dictionaries({
-    "kind": st.sampled_from(sorted(KINDS)), "D": st.sampled_from([1, 3]),
-    "H": st.sampled_from([1, 4]),
-    "levels": st.integers(1, 2), "both": st.booleans(), "bias": st.booleans(),
-    "seed": st.integers(0, 99),
-})  # fmt: skip
+sizes = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(sorted(KINDS)),
+        "D": st.sampled_from([1, 3]),
+        "H": st.sampled_from([1, 4]),
+        "levels": st.integers(1, 2),
+        "both": st.booleans(),
+        "bias": st.booleans(),
+        "seed": st.integers(0, 99),
+    }
+)
 
 
 @settings(max_examples=12)
@@ -129,10 +140,17 @@ def test_jax_reads_the_packed_weights(levels, both):
     def its(weights):
         with jax.default_matmul_precision("highest"):
             return jax_cudnn.lstm_ref(
-                jnp.asarray(xs), start, start,
+                jnp.asarray(xs),
+                start,
+                start,
                 *jax_cudnn.unpack_lstm_weights(jnp.asarray(weights), D, H, levels, both),
-                jnp.full(B, T, jnp.int32), D, H, levels, 0.0, both,
-            )[0]  # fmt: skip
+                jnp.full(B, T, jnp.int32),
+                D,
+                H,
+                levels,
+                0.0,
+                both,
+            )[0]
 
     params = cudnn.from_packed(packed, net, D)
     assert_close(outputs(net, params, xs), its(packed), EXACT)
@@ -164,8 +182,12 @@ def test_files_and_prefixes(tmp_path):
 
 
 def lstm_arrays(**changes):
-    shapes = {"weight_ih_l0": (16, 3), "weight_hh_l0": (16, 4), "bias_ih_l0": (16,),
-              "bias_hh_l0": (16,)} | changes  # fmt: skip
+    shapes = {
+        "weight_ih_l0": (16, 3),
+        "weight_hh_l0": (16, 4),
+        "bias_ih_l0": (16,),
+        "bias_hh_l0": (16,),
+    } | changes
     return {name: np.ones(s, np.float32) for name, s in shapes.items() if s is not None}
 
 
@@ -173,21 +195,30 @@ def lstm_arrays(**changes):
     ("arrays", "cell", "message"),
     [
         (lstm_arrays(bias_hh_l0=None), lstm(4), r"missing: bias_hh_l0 \(16,\)"),
-        (lstm_arrays(weight_hh_l0=(12, 4)), lstm(4),
-         r"of shape \(12, 4\), expected \(16, 4\): weight_hh_l0"),
-        (lstm_arrays(weight_ih_l0=(3, 16)), lstm(4),
-         r"of shape \(3, 16\), expected \(16, 16\): weight_ih_l0"),
+        (
+            lstm_arrays(weight_hh_l0=(12, 4)),
+            lstm(4),
+            r"of shape \(12, 4\), expected \(16, 4\): weight_hh_l0",
+        ),
+        (
+            lstm_arrays(weight_ih_l0=(3, 16)),
+            lstm(4),
+            r"of shape \(3, 16\), expected \(16, 16\): weight_ih_l0",
+        ),
         (lstm_arrays(weight_ih_l0=(16,)), lstm(4), r"of shape \(16,\), expected \(16, 1\)"),
         (lstm_arrays(weight_ih_l1=(16, 4)), lstm(4), r"extra: weight_ih_l1 \(16, 4\)"),
         (lstm_arrays(), stack([lstm(4)] * 2), r"missing: weight_ih_l1 \(16, 4\)"),
         (lstm_arrays(), bidirectional(lstm(4)), r"missing: weight_ih_l0_reverse \(16, 3\)"),
         (lstm_arrays(), gru(4, reset_after=True), r"expected \(12, 3\): weight_ih_l0"),
         (lstm_arrays(), lstm(4, projection=2), r"missing: weight_hr_l0 \(2, 4\)"),
-        ({n: a.astype(int) for n, a in lstm_arrays().items()}, lstm(4),
-         "of dtype int64, expected floats: weight_ih_l0"),
+        (
+            {n: a.astype(int) for n, a in lstm_arrays().items()},
+            lstm(4),
+            "of dtype int64, expected floats: weight_ih_l0",
+        ),
         ({}, lstm(4), "missing: weight_ih_l0"),
     ],
-)  # fmt: skip
+)
 def test_arrays_that_do_not_fit(arrays, cell, message):
     with pytest.raises(ValueError, match=message):
         torch.from_arrays(arrays, cell)
@@ -222,14 +253,23 @@ def test_params_that_do_not_fit():
     for wrong, error, message in [
         (params[0], ValueError, "stack of 2 must be a tuple, got LSTMParams"),
         (params[:1], ValueError, "stack of 2 must be as many, got 1"),
-        ((params[1], rnn(4).init_params(key, 4)), TypeError,
-         r"LSTMParams, got RNNParams \(level 1, forwards"),
+        (
+            (params[1], rnn(4).init_params(key, 4)),
+            TypeError,
+            r"LSTMParams, got RNNParams \(level 1, forwards",
+        ),
         ((params[0], params[0]), ValueError, r"W_xf must be \(4, 4\), got \(3, 4\) \(level 1"),
-        ((params[0], lstm(4, peephole=True).init_params(key, 4)), ValueError,
-         "hold a peepholes, the LSTM has no one"),
-        ((params[0]._replace(W_hc=jnp.ones((4, 3))), params[1]), ValueError,
-         r"W_hc must be \(4, 4\), got \(4, 3\)"),
-    ]:  # fmt: skip
+        (
+            (params[0], lstm(4, peephole=True).init_params(key, 4)),
+            ValueError,
+            "hold a peepholes, the LSTM has no one",
+        ),
+        (
+            (params[0]._replace(W_hc=jnp.ones((4, 3))), params[1]),
+            ValueError,
+            r"W_hc must be \(4, 4\), got \(4, 3\)",
+        ),
+    ]:
         with pytest.raises(error, match=message):
             torch.to_arrays(wrong, net)
     with pytest.raises(ValueError, match=r"BothWays\(forward, backward\), got LSTMParams"):

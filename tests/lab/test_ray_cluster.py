@@ -106,8 +106,9 @@ def test_what_goes_wrong_on_a_node_is_said_in_a_line_and_not_tried_again(nodes, 
     assert "again" not in said
     status, said = end(start(file, tmp_path / "run", made.address, "--ray_cpus=3"))
     assert (status, said.splitlines()[-1]) == (
-        2, "rnnlab: no node of the Ray cluster has 3 CPUs for a job"
-    )  # fmt: skip
+        2,
+        "rnnlab: no node of the Ray cluster has 3 CPUs for a job",
+    )
 
 
 # ---- without a cluster -------------------------------------------------------------------------

@@ -155,8 +155,12 @@ def test_the_page_on_a_phone(tmp_path):
     long = "w" * 120
     surprise = REFUTED | {"statement": long, "measured": long, "as_expected": False}
     environment = {"device": "cpu", "cores": 2, "jax": "1", "rnnlab": "1"}
-    make_run(tmp_path / "one", claims=[HOLDS, surprise], experiment="one_" + "x" * 60,
-             environment=environment)  # fmt: skip
+    make_run(
+        tmp_path / "one",
+        claims=[HOLDS, surprise],
+        experiment="one_" + "x" * 60,
+        environment=environment,
+    )
     make_run(tmp_path / "two", environment=environment)
     page = report.reproduction_report(tmp_path, ["one", "two"], {"one": 90.0}, {"three": long})
     found = on_a_phone(page)

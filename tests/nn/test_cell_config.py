@@ -129,8 +129,11 @@ def test_noise_is_for_training_alone():
     train, quiet = (training.make_train(m.setup) for m in (noisy, plain))
     assert train._draws
     assert not quiet._draws
-    for options in ({"zoneout_C": 0.1}, {"recurrent_dropout": 0.1}, {"variational": True,
-                    "dropout": 0.1}):  # fmt: skip
+    for options in (
+        {"zoneout_C": 0.1},
+        {"recurrent_dropout": 0.1},
+        {"variational": True, "dropout": 0.1},
+    ):
         assert training.make_train(member(**options).setup)._draws, options
     assert not training.make_train(member(norm="layer", residual=True).setup)._draws
     batch = noisy.setup.task.test(noisy.setup.task.load(), jax.random.key(0), 4)

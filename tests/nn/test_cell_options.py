@@ -98,8 +98,14 @@ def test_lstm_projection(x64):
 def test_wrong_shapes_of_an_option():
     h, x, W_h, W_x, b = (jnp.ones(s) for s in ((2, H), (2, D), (H, H), (D, H), (H,)))
     good, bad = jnp.ones(H), jnp.ones(1)
-    for name in ("forget_gate", "input_gate", "candidate_memory", "output_gate", "update_gate",
-                 "reset_gate"):  # fmt: skip
+    for name in (
+        "forget_gate",
+        "input_gate",
+        "candidate_memory",
+        "output_gate",
+        "update_gate",
+        "reset_gate",
+    ):
         gate = getattr(equations, name)
         with pytest.raises(ValueError, match=rf"{name}: gains\.x must end in 5 .* \(1,\)"):
             gate(h, x, W_h, W_x, b, gains=affine.Gains(bad, good))
@@ -217,9 +223,7 @@ def test_the_cotangent_of_perturb_is_the_total_derivative(name, when, x64):
     def ours(nudge):
         state, total = start, 0.0
         for t in range(4):
-            state, y, _ = cell.step(
-                params, state, xs[:, t], perturb=nudge if t == when else None
-            )  # fmt: skip
+            state, y, _ = cell.step(params, state, xs[:, t], perturb=nudge if t == when else None)
             total += (y[0] * weights[t]).sum()
         return total
 
@@ -267,9 +271,12 @@ def test_a_projection_is_pytorch_s(lengths):
 
     def loss(params, xs, start):
         ys, state = unroll(
-            lstm(H, projection=P), params, xs, initial_state=start,
+            lstm(H, projection=P),
+            params,
+            xs,
+            initial_state=start,
             lengths=None if lengths is None else np.array(lengths),
-        )  # fmt: skip
+        )
         return (ys * g).sum() + (state.h**2).sum() + state.C.sum(), (ys, state)
 
     start = cells.LSTMState(h, C)
@@ -293,8 +300,11 @@ def test_a_projection_is_pytorch_s(lengths):
 
 def test_options_are_drawn_beside_the_others():
     # an option changes no draw of a block that is there without it
-    for plain, cell in ((rnn(H), CELLS["rnn-norm"]), (gru(H), CELLS["gru-norm"]),
-                        (lstm(H), CELLS["lstm-norm-peephole"])):  # fmt: skip
+    for plain, cell in (
+        (rnn(H), CELLS["rnn-norm"]),
+        (gru(H), CELLS["gru-norm"]),
+        (lstm(H), CELLS["lstm-norm-peephole"]),
+    ):
         bare = plain.init_params(jax.random.key(3), D)
         full = cell.init_params(jax.random.key(3), D)
         for block, value in bare._asdict().items():
@@ -381,8 +391,10 @@ def test_jacobians(name, x64):
     product = np.eye(len(flat))
     for t in range(T):
         shifts = eps * np.eye(len(flat))
-        J = np.stack([(step(flat + e, xs[0, t]) - step(flat - e, xs[0, t])) / (2 * eps)
-                      for e in shifts], axis=1)  # fmt: skip
+        J = np.stack(
+            [(step(flat + e, xs[0, t]) - step(flat - e, xs[0, t])) / (2 * eps) for e in shifts],
+            axis=1,
+        )
         assert oracles.relative_error(got[t], J) < 1e-6
         product, flat = J @ product, step(flat, xs[0, t])
     values = gradients.jacobian_spectrum(cell, params, xs, [T], initial_state=start)[0, 0]
@@ -417,10 +429,14 @@ def test_saturation_of_a_projection_looks_at_m(x64):
         (lambda: lstm(H, peephole="yes"), "peephole must be True or False, got 'yes'"),
         (lambda: cells.by_name("gru", H, InitScheme(), projection=2), "'projection'.*norm"),
         (lambda: cells.by_name("rnn-relu", H, InitScheme(), peephole=True), "option of cell"),
-        (lambda: lstm(H, InitScheme(w_h="sparse(nonzeros=2)"), projection=P).init_params(
-            jax.random.key(0), D), "square"),
+        (
+            lambda: lstm(H, InitScheme(w_h="sparse(nonzeros=2)"), projection=P).init_params(
+                jax.random.key(0), D
+            ),
+            "square",
+        ),
     ],
-)  # fmt: skip
+)
 def test_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -46,8 +46,10 @@ def said_by_loops(params, pair, attention):
             halves.append(states[::way])
         hs = np.concatenate(halves, axis=1)  # (n, 4)
         ends = np.concatenate([halves[0][-1], halves[1][0]])
-        state = {part: np.tanh(ends @ p[f"W_b{k}"] + p[f"b_b{k}"])
-                 for k, part in enumerate(cells.LSTMState._fields)}  # fmt: skip
+        state = {
+            part: np.tanh(ends @ p[f"W_b{k}"] + p[f"b_b{k}"])
+            for k, part in enumerate(cells.LSTMState._fields)
+        }
         for t in range(T):
             x = p["target_embedding"][int(pair.given[b, t])]
             state, _ = oracles.lstm_step(p["decoder"], state, x)
@@ -127,8 +129,11 @@ def test_what_is_only_said_costs_the_gradient_nothing():
 
     assert loops(said) == loops(loss) + 1 > 1  # it is said in one loop, which the loss leaves out
     grads = jax.grad(loss)(params)["params"]
-    assert all((np.abs(leaf) > 0).any() for name in ("W_a", "W_c", "W_b0", "W_b1", "embedding")
-               for leaf in jax.tree.leaves(grads[name]))  # fmt: skip
+    assert all(
+        (np.abs(leaf) > 0).any()
+        for name in ("W_a", "W_c", "W_b0", "W_b1", "embedding")
+        for leaf in jax.tree.leaves(grads[name])
+    )
 
 
 @pytest.mark.parametrize(

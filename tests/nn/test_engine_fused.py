@@ -116,9 +116,13 @@ def test_equals_differences_of_the_equations_in_numpy(name, lengths, x64):
     def by_hand(leaves):
         params, xs, state = jax.tree.unflatten(jax.tree.structure(args), leaves)
         run = oracles.recurrence(
-            oracles.STEPS[name], params, np.moveaxis(xs, 0, 1), state._asdict(),
-            lengths=lengths, reverse=reverse,
-        )  # fmt: skip
+            oracles.STEPS[name],
+            params,
+            np.moveaxis(xs, 0, 1),
+            state._asdict(),
+            lengths=lengths,
+            reverse=reverse,
+        )
         ys = np.moveaxis(run.ys, 1, 0)
         return (ys * to_ys).sum() + sum((run.state[k] * v).sum() for k, v in to_final.items())
 
@@ -153,9 +157,15 @@ def test_no_real_step(name, reverse):
     params, xs, state = draw(cell)
     d_final = oracles.random_like(state, 4)
     (_, final), (d_params, d_xs, d_state) = outcome(
-        fused, cell, params, xs, state, mask_of(np.zeros(B, int)), reverse,
+        fused,
+        cell,
+        params,
+        xs,
+        state,
+        mask_of(np.zeros(B, int)),
+        reverse,
         cotangents=(jnp.zeros((T, B, H)), d_final),
-    )  # fmt: skip
+    )
     for got, expected in ((final, state), (d_state, d_final)):
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -579,9 +589,14 @@ def test_unroll_is_the_same_by_either_engine(name, batch, x64):
     def both(engine):
         def run(params, xs, state):
             return unroll(
-                cell, params, xs, lengths=lengths, initial_state=state, reverse=reverse,
+                cell,
+                params,
+                xs,
+                lengths=lengths,
+                initial_state=state,
+                reverse=reverse,
                 engine=engine,
-            )  # fmt: skip
+            )
 
         results, pull = jax.vjp(run, params, xs, state)
         return results, pull(oracles.random_like(results, 7))

@@ -124,9 +124,12 @@ def test_equals_scan_whatever_the_shape(name, steps, batch, hidden, double, reve
         cell = cells.by_name(name, hidden, init)
         params, xs, state = draw(cell, 2, batch, steps, seed)
         args = contracting(cell, params), xs, state
-        lengths = data.draw(st.none() | st.lists(
-            st.integers(1, steps), min_size=int(np.prod(batch)), max_size=int(np.prod(batch))
-        ))  # fmt: skip
+        lengths = data.draw(
+            st.none()
+            | st.lists(
+                st.integers(1, steps), min_size=int(np.prod(batch)), max_size=int(np.prod(batch))
+            )
+        )
         mask = lengths
         if lengths is not None:
             mask = jnp.arange(steps).reshape(-1, *[1] * len(batch)) < jnp.reshape(
@@ -163,9 +166,13 @@ def test_equals_differences_of_the_equations_in_numpy(name, x64):
     def by_hand(leaves):
         params, xs, state = jax.tree.unflatten(jax.tree.structure(args), leaves)
         ran = oracles.recurrence(
-            oracles.STEPS[name], params, np.moveaxis(xs, 0, 1), state._asdict(),
-            lengths=LENGTHS, reverse=True,
-        )  # fmt: skip
+            oracles.STEPS[name],
+            params,
+            np.moveaxis(xs, 0, 1),
+            state._asdict(),
+            lengths=LENGTHS,
+            reverse=True,
+        )
         of_final = sum((ran.state[k] * v).sum() for k, v in to_final.items())
         return (np.moveaxis(ran.ys, 1, 0) * to_ys).sum() + of_final
 
@@ -490,9 +497,15 @@ def test_unroll(engine, batch, x64):
 
     def run(engine, params, xs, state):
         return unroll(
-            cell, params, xs, lengths=lengths, initial_state=state, reverse=batch != (),
-            taps=("f", "C"), engine=engine,
-        )  # fmt: skip
+            cell,
+            params,
+            xs,
+            lengths=lengths,
+            initial_state=state,
+            reverse=batch != (),
+            taps=("f", "C"),
+            engine=engine,
+        )
 
     def both(engine):
         results, pull = jax.vjp(partial(run, engine), params, xs, state)
@@ -509,8 +522,11 @@ def test_unroll_hands_its_options_on(monkeypatch):
     params, xs, _ = draw(cell)
     xs = jnp.moveaxis(xs, 0, -2)
     seen = []
-    monkeypatch.setattr(module, "newton", lambda *args, method, **options: seen.append(method) or
-                        scan(*args, **options))  # fmt: skip
+    monkeypatch.setattr(
+        module,
+        "newton",
+        lambda *args, method, **options: seen.append(method) or scan(*args, **options),
+    )
     method = Newton(damping=0.3, max_iterations=7)
     unroll(cell, params, xs, engine=method)
     assert seen == [method]
@@ -539,7 +555,9 @@ def counted_by_hand(exponent, steps, tolerance=2.4e-5, error=0.5, curvature=4 / 
     "options", [{}, {"tolerance": 3.7e-11}, {"error": 0.3, "curvature": 0.8}], ids=str
 )
 def test_the_prediction_is_its_recursion(exponent, options):
-    assert iterations_for_exponent(exponent, 60, **options) == counted_by_hand(exponent, 60, **options)
+    assert iterations_for_exponent(exponent, 60, **options) == counted_by_hand(
+        exponent, 60, **options
+    )
 
 
 def test_limits_of_the_prediction():

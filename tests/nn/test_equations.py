@@ -149,8 +149,16 @@ def test_gru_hidden(leading):
 
 # ---- shapes ------------------------------------------------------------------------------------
 
-AFFINE = ("rnn_hidden", "forget_gate", "input_gate", "candidate_memory", "output_gate",
-          "update_gate", "reset_gate", "candidate_hidden")  # fmt: skip
+AFFINE = (
+    "rnn_hidden",
+    "forget_gate",
+    "input_gate",
+    "candidate_memory",
+    "output_gate",
+    "update_gate",
+    "reset_gate",
+    "candidate_hidden",
+)
 
 
 EQUATIONS = (*AFFINE, "output", "cell_state", "lstm_hidden", "gru_hidden")
@@ -160,7 +168,9 @@ OPTIONS = ("activation", "gains", "peephole", "g_h", "g_C", "b_C")  # these: tes
 
 
 def names_of(equation):
-    return [a for a in inspect.signature(getattr(equations, equation)).parameters if a not in OPTIONS]
+    return [
+        a for a in inspect.signature(getattr(equations, equation)).parameters if a not in OPTIONS
+    ]
 
 
 def shape_of(argument, leading):

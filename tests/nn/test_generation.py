@@ -320,14 +320,27 @@ class Counted:
 
 
 CALLS = {
-    "generate": (LanguageModel, V, lambda model, params, n: generate(
-        model, params, symbols(n), 4, jax.random.key(n), temperature=1.0 + n, top_k=2)),
-    "greedy": (LanguageModel, V, lambda model, params, n: generate(
-        model, params, symbols(n), 4, temperature=0)),
+    "generate": (
+        LanguageModel,
+        V,
+        lambda model, params, n: generate(
+            model, params, symbols(n), 4, jax.random.key(n), temperature=1.0 + n, top_k=2
+        ),
+    ),
+    "greedy": (
+        LanguageModel,
+        V,
+        lambda model, params, n: generate(model, params, symbols(n), 4, temperature=0),
+    ),
     "rollout": (ManyToMany, D, lambda model, params, n: rollout(model, params, floats(n), 4)),
-    "step": (ManyToMany, D, lambda model, params, n: stream(model).step(
-        params, stream(model).start(params, B), floats(n)[:, 0])),
-}  # fmt: skip
+    "step": (
+        ManyToMany,
+        D,
+        lambda model, params, n: stream(model).step(
+            params, stream(model).start(params, B), floats(n)[:, 0]
+        ),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -393,8 +406,13 @@ WORDS = LanguageModel(layer(lstm(H)), V)
 )
 def test_generate_refuses(change, error, message):
     model = change.get("model", WORDS)
-    options = {"model": model, "params": draw(model), "prompt": symbols(), "steps": 3,
-               "key": jax.random.key(0)}  # fmt: skip
+    options = {
+        "model": model,
+        "params": draw(model),
+        "prompt": symbols(),
+        "steps": 3,
+        "key": jax.random.key(0),
+    }
     with pytest.raises(error, match=message):
         generate(**{**options, **change})
 
@@ -409,7 +427,7 @@ def test_generate_refuses(change, error, message):
         (ManyToMany(lstm(H), D), symbols(), 3, TypeError, "must be floats, got int32"),
         (ManyToMany(lstm(H), 5), floats(), 3, ValueError, "got 5 outputs, 2 features"),
     ],
-)  # fmt: skip
+)
 def test_rollout_refuses(model, prompt, steps, error, message):
     with pytest.raises(error, match=message):
         rollout(model, draw(model), prompt, steps)

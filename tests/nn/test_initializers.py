@@ -422,12 +422,36 @@ def test_bad_types(scheme):
 @given(
     st.lists(
         st.sampled_from(
-            [*SCHEMES, "(", ")", "=", ",", "gain", "std", "t_max", "1", "-", "0", ".", "'a'", " ",
-             "[", "]", "None", "*", "{", "}", ":", "e9", "\x00", "λ"]
+            [
+                *SCHEMES,
+                "(",
+                ")",
+                "=",
+                ",",
+                "gain",
+                "std",
+                "t_max",
+                "1",
+                "-",
+                "0",
+                ".",
+                "'a'",
+                " ",
+                "[",
+                "]",
+                "None",
+                "*",
+                "{",
+                "}",
+                ":",
+                "e9",
+                "\x00",
+                "λ",
+            ]
         ),
         max_size=8,
     ).map("".join)
-)  # fmt: skip
+)
 def test_any_text_is_a_scheme_or_a_value_error(text):
     with contextlib.suppress(ValueError):
         assert callable(make(text, hidden_size=4))

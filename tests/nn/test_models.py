@@ -47,8 +47,13 @@ def draw(model, seed=0) -> Any:
 
 # ---- a second definition, in NumPy -------------------------------------------------------------
 
-NAMES = {gru(H, reset_after=True): "gru-reset-after", lstm(H): "lstm", gru(H): "gru",
-         rnn(H): "rnn-tanh", rnn(H, "relu"): "rnn-relu"}  # fmt: skip
+NAMES = {
+    gru(H, reset_after=True): "gru-reset-after",
+    lstm(H): "lstm",
+    gru(H): "gru",
+    rnn(H): "rnn-tanh",
+    rnn(H, "relu"): "rnn-relu",
+}
 
 
 def run_cell(cell, p, xs, backwards):
@@ -133,8 +138,9 @@ def test_answers(name, kind, lengths, x64):
         assert_close(ours, expected, EXACT)
 
 
-@pytest.mark.parametrize("lengths", [None, RAGGED, np.array([0, 1, 7, 3])],
-                         ids=["whole", "ragged", "one-empty"])  # fmt: skip
+@pytest.mark.parametrize(
+    "lengths", [None, RAGGED, np.array([0, 1, 7, 3])], ids=["whole", "ragged", "one-empty"]
+)
 @pytest.mark.parametrize("name", ["lstm", "bi-sum", "bi-concat"])
 def test_the_mean_over_time(name, lengths, x64):
     """y = W_hy (1/T) Σ h_t + b_y over the real steps alone, whatever the padding."""
@@ -336,8 +342,12 @@ def transferred(module, gradient=False):
 
 
 def check_parity(module, model, inputs, targets, mask=None):
-    logits = module(torch.tensor(np.asarray(inputs)).long() if model.symbols
-                    else torch.tensor(np.asarray(inputs)), torch.tensor(RAGGED))  # fmt: skip
+    logits = module(
+        torch.tensor(np.asarray(inputs)).long()
+        if model.symbols
+        else torch.tensor(np.asarray(inputs)),
+        torch.tensor(RAGGED),
+    )
     real = slice(None) if mask is None else torch.tensor(mask)
     wanted = torch.nn.functional.cross_entropy(logits[real], torch.tensor(targets).long()[real])
     wanted.backward()
@@ -387,9 +397,7 @@ def test_layout():
     assert isinstance(params["params"]["recurrent"], cells.GRUParams)
 
     params = LanguageModel(net, V, embedding_size=D).init(jax.random.key(0), symbols())
-    assert shapes(params) == {
-        "recurrent": like, "W_hy": (H, V), "b_y": (V,), "embedding": (V, D)
-    }  # fmt: skip
+    assert shapes(params) == {"recurrent": like, "W_hy": (H, V), "b_y": (V,), "embedding": (V, D)}
     one_hot: Any = LanguageModel(net, V).init(jax.random.key(0), symbols())["params"]
     assert one_hot["recurrent"].W_xz.shape == (V, H)
     assert "embedding" not in one_hot
@@ -397,9 +405,7 @@ def test_layout():
 
 def test_schemes_draw_their_own_blocks():
     cell = rnn(H, init=InitScheme(w_h="identity", w_y="7"))
-    model = LanguageModel(
-        cell, V, E, w_y="torch_uniform", b_y="1.5", w_e="constant(value=0.25)"
-    )  # fmt: skip
+    model = LanguageModel(cell, V, E, w_y="torch_uniform", b_y="1.5", w_e="constant(value=0.25)")
     params: Any = model.init(jax.random.key(0), symbols())["params"]
     np.testing.assert_array_equal(params["recurrent"].W_hh, np.eye(H))
     np.testing.assert_array_equal(params["b_y"], np.full(V, 1.5))
@@ -589,7 +595,7 @@ def test_for_task():
         (lambda: LanguageModel(lstm(H), V, tie=True), ValueError, f"= {H}, .* got 0"),
         (lambda: LanguageModel(lstm(H), V, E, True), ValueError, f"= {H}, .* got {E}"),
     ],
-)  # fmt: skip
+)
 def test_bad_models(build, error, message):
     with pytest.raises(error, match=message):
         build()
@@ -605,8 +611,13 @@ FLOATS, WORDS = ManyToOne(lstm(H), OUT), LanguageModel(lstm(H), V)
         (FLOATS, jnp.ones((1, B, T, D)), {}, ValueError, r"got shape \(1, 4, 7, 3\)"),
         (FLOATS, jnp.ones((B, 0, D)), {}, ValueError, r"at least one step, got shape \(4, 0, 3\)"),
         (FLOATS, symbols(), {}, TypeError, "xs must be floats, got int32; embed or one-hot"),
-        (FLOATS, jnp.ones((B, T, D + 1)), {}, ValueError,
-         r"params.W_xf must be \(4, 5\) for x of 4 features, got \(3, 5\)"),
+        (
+            FLOATS,
+            jnp.ones((B, T, D + 1)),
+            {},
+            ValueError,
+            r"params.W_xf must be \(4, 5\) for x of 4 features, got \(3, 5\)",
+        ),
         (FLOATS, floats(), {"lengths": RAGGED[:2]}, ValueError, r"lengths must be \(4,\)"),
         (FLOATS, floats(), {"lengths": RAGGED + 1}, ValueError, "lie in 0 … 7, got 2 … 8"),
         (FLOATS, floats(), {"lengths": RAGGED * 1.0}, TypeError, "whole numbers, got float"),
@@ -619,7 +630,7 @@ FLOATS, WORDS = ManyToOne(lstm(H), OUT), LanguageModel(lstm(H), V)
         (WORDS, symbols().at[1, 0].set(-1), {"lengths": RAGGED}, ValueError, "got -1 … 5"),
         (WORDS, symbols(), {"lengths": RAGGED[:2]}, ValueError, r"lengths must be \(4,\)"),
     ],
-)  # fmt: skip
+)
 def test_bad_inputs(model, inputs, options, error, message):
     params = draw(model)
     with pytest.raises(error, match=message):

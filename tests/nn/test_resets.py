@@ -68,8 +68,15 @@ def test_episodes_in_a_row_are_episodes_apart(name, lengths, reverse, x64):
     cell = CELLS[name]
     params, start = draw(layer(cell))
     xs = random(B, T, D)
-    ys, state = unroll(cell, params, xs, resets=jnp.asarray(RESETS), lengths=lengths,
-                       initial_state=start, reverse=reverse)  # fmt: skip
+    ys, state = unroll(
+        cell,
+        params,
+        xs,
+        resets=jnp.asarray(RESETS),
+        lengths=lengths,
+        initial_state=start,
+        reverse=reverse,
+    )
     for n in range(B):
         length = T if lengths is None else lengths[n]
         one = jax.tree.map(lambda leaf, n=n: leaf[n], start)
@@ -88,8 +95,9 @@ def test_any_resets_and_lengths(data):
     with jax.enable_x64(True):
         params, start = draw(layer(cell), 2)
         xs = random(2, 5, D)
-        ys, state = unroll(cell, params, xs, resets=resets, lengths=lengths, initial_state=start,
-                           reverse=reverse)  # fmt: skip
+        ys, state = unroll(
+            cell, params, xs, resets=resets, lengths=lengths, initial_state=start, reverse=reverse
+        )
         p, s, x = oracles.to_numpy((params, start, xs))
         for n in range(2):
             h = s.h[n]

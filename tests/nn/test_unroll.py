@@ -123,9 +123,12 @@ def test_any_number_of_leading_axes(leading, x64):
     ys, state = unroll_(cell, params, xs, lengths=lengths, initial_state=start)
     flat = jax.tree.map(lambda a: np.reshape(a, (-1, H)), start._asdict())
     run = oracles.recurrence(
-        oracles.lstm_step, oracles.to_numpy(params), np.reshape(xs, (-1, T, D)), flat,
+        oracles.lstm_step,
+        oracles.to_numpy(params),
+        np.reshape(xs, (-1, T, D)),
+        flat,
         lengths=lengths.ravel(),
-    )  # fmt: skip
+    )
     assert ys.shape == (*leading, T, H)
     oracles.assert_close(ys, run.ys.reshape(ys.shape), EXACT)
     for part, value in run.state.items():
@@ -329,10 +332,12 @@ def test_garbage_in_the_padding_changes_nothing(name, lengths, seed, fill):
     net = case(name)
     params, xs, start, (g, g_state) = net.draw(seed)
     hidden = padded(lengths)[..., None]
-    clean = net.pull(params, jnp.where(hidden, 0, xs), start, lengths,
-                     (jnp.where(hidden, 0, g), g_state))  # fmt: skip
-    dirty = net.pull(params, jnp.where(hidden, fill, xs), start, lengths,
-                     (jnp.where(hidden, fill, g), g_state))  # fmt: skip
+    clean = net.pull(
+        params, jnp.where(hidden, 0, xs), start, lengths, (jnp.where(hidden, 0, g), g_state)
+    )
+    dirty = net.pull(
+        params, jnp.where(hidden, fill, xs), start, lengths, (jnp.where(hidden, fill, g), g_state)
+    )
     assert bits(clean) == bits(dirty)
     (ys, state), (d_params, d_xs, d_start) = dirty
     for leaf in jax.tree.leaves((ys, state, d_params, d_xs, d_start)):
@@ -352,9 +357,10 @@ def test_more_padding_keeps_gradients_to_rounding(name, lengths, seed):
     _, (p, x, s) = net.pull(params, more[0], start, lengths, (more[1], g_state))
     np.testing.assert_array_equal(x[:, STEPS:], 0)
     for a, b in zip(
-        jax.tree.leaves((p, x[:, :STEPS], s)), jax.tree.leaves((d_params, d_xs, d_start)),
+        jax.tree.leaves((p, x[:, :STEPS], s)),
+        jax.tree.leaves((d_params, d_xs, d_start)),
         strict=True,
-    ):  # fmt: skip
+    ):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * (1e-3 + abs(b).max()))
 
 
@@ -405,8 +411,9 @@ def test_lengths_of_nothing_and_of_everything(name, seed):
     full, everything = net.apply(params, xs, start), np.full(SIZE, STEPS)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6),
-        net.apply(params, xs, start, everything), full,
-    )  # fmt: skip
+        net.apply(params, xs, start, everything),
+        full,
+    )
     nothing = np.zeros(SIZE, np.int32)
     (ys, state), (d_params, d_xs, d_start) = net.pull(params, xs, start, nothing, cotangents)
     assert not np.asarray(ys).any()
@@ -561,8 +568,9 @@ class Noisy:
 @pytest.mark.parametrize("reverse", [False, True])
 def test_step_t_draws_from_its_own_fold(reverse):
     key, xs = jax.random.key(7), jnp.zeros((1, 4, 3))
-    ys, _ = unroll_(Noisy(), Noisy().init_params(key, 3), xs, key=key, deterministic=False,
-                    reverse=reverse)  # fmt: skip
+    ys, _ = unroll_(
+        Noisy(), Noisy().init_params(key, 3), xs, key=key, deterministic=False, reverse=reverse
+    )
     draws = np.stack([jax.random.normal(jax.random.fold_in(key, t), (1, 2)) for t in range(4)], 1)
     order = slice(None, None, -1 if reverse else 1)
     expected = np.cumsum(draws[:, order], axis=1)[:, order]
@@ -642,16 +650,22 @@ REFUSED = {  # what is wrong: (options, the error, words in it)
     "a plain tuple": ({"initial_state": (PAIR, PAIR)}, ValueError, ["LSTMState", "tuple"]),
     "an array": ({"initial_state": PAIR}, ValueError, ["initial_state", "LSTMState"]),
     "another cell's state": (
-        {"initial_state": cells.HiddenState(PAIR)}, ValueError, ["LSTMState", "HiddenState"],
+        {"initial_state": cells.HiddenState(PAIR)},
+        ValueError,
+        ["LSTMState", "HiddenState"],
     ),
     "a state of the wrong batch": (
-        {"initial_state": cells.LSTMState(PAIR, PAIR[:1])}, ValueError, ["C", "(2, 4)", "(1, 4)"],
+        {"initial_state": cells.LSTMState(PAIR, PAIR[:1])},
+        ValueError,
+        ["C", "(2, 4)", "(1, 4)"],
     ),
     "a state without a batch": (
-        {"initial_state": cells.LSTMState(PAIR[0], PAIR[0])}, ValueError, ["h", "(2, 4)", "(4,)"],
+        {"initial_state": cells.LSTMState(PAIR[0], PAIR[0])},
+        ValueError,
+        ["h", "(2, 4)", "(4,)"],
     ),
     "an unknown option": ({"lengthz": [1, 2]}, TypeError, ["lengthz"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -75,8 +75,15 @@ def test_zoneout_is_its_expectation_without_a_key(name, reverse, x64):
     xs, lengths = random(B, T, D), np.array([6, 0, 4])
     p, s, x = oracles.to_numpy((params, start._asdict(), xs))
     run = oracles.recurrence(step, p, x, s, lengths=lengths, reverse=reverse)
-    ys, state, taps = unroll(cell, params, xs, initial_state=start, lengths=lengths,
-                             reverse=reverse, taps=tuple(run.taps))  # fmt: skip
+    ys, state, taps = unroll(
+        cell,
+        params,
+        xs,
+        initial_state=start,
+        lengths=lengths,
+        reverse=reverse,
+        taps=tuple(run.taps),
+    )
     oracles.assert_close((ys, state._asdict(), taps), run, 1e-10)
 
 
@@ -165,18 +172,43 @@ def test_zoneout_under_the_probes(name, x64):
         (lambda: Residual(3), TypeError, "Residual goes around a cell, got int"),
         (lambda: VariationalDropout(gru(H), 1.5), ValueError, r"input_rate: .* got 1\.5"),
         (lambda: VariationalDropout(gru(H), 0.0, True), ValueError, "recurrent_rate: .* got True"),
-        (lambda: VariationalDropout(Zoneout(VariationalDropout(gru(H), 0.1), 0.1), 0.1),
-         ValueError, "VariationalDropout inside VariationalDropout"),
-        (lambda: Residual(gru(H)).init_params(jax.random.key(0), D),
-         ValueError, "x has 4 features, GRU gives 5"),
-        (lambda: stack([gru(H), Residual(lstm(3))]).init(jax.random.key(0), D),
-         ValueError, "x has 5 features, LSTM gives 3"),
-        (lambda: unroll(Zoneout(gru(H), 0.1), gru(H).init_params(jax.random.key(0), D),
-                        jnp.ones((1, 2, D)), deterministic=False), ValueError, "needs a key"),
-        (lambda: unroll(Zoneout(gru(H), 0.1), gru(H).init_params(jax.random.key(0), D),
-                        jnp.ones((1, 2, D)), engine="fused"), ValueError, "fused.*wrappers"),
+        (
+            lambda: VariationalDropout(Zoneout(VariationalDropout(gru(H), 0.1), 0.1), 0.1),
+            ValueError,
+            "VariationalDropout inside VariationalDropout",
+        ),
+        (
+            lambda: Residual(gru(H)).init_params(jax.random.key(0), D),
+            ValueError,
+            "x has 4 features, GRU gives 5",
+        ),
+        (
+            lambda: stack([gru(H), Residual(lstm(3))]).init(jax.random.key(0), D),
+            ValueError,
+            "x has 5 features, LSTM gives 3",
+        ),
+        (
+            lambda: unroll(
+                Zoneout(gru(H), 0.1),
+                gru(H).init_params(jax.random.key(0), D),
+                jnp.ones((1, 2, D)),
+                deterministic=False,
+            ),
+            ValueError,
+            "needs a key",
+        ),
+        (
+            lambda: unroll(
+                Zoneout(gru(H), 0.1),
+                gru(H).init_params(jax.random.key(0), D),
+                jnp.ones((1, 2, D)),
+                engine="fused",
+            ),
+            ValueError,
+            "fused.*wrappers",
+        ),
     ],
-)  # fmt: skip
+)
 def test_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
@@ -265,8 +297,9 @@ def test_the_same_mask_at_every_step(name, x64):
     cell, key = VariationalDropout(inner, 0.4, 0.3), jax.random.key(4)
     params, start = draw(cell)
     xs, lengths = random(B, T, D), np.array([6, 3, 4])
-    ys, state = unroll(cell, params, xs, initial_state=start, lengths=lengths, key=key,
-                       deterministic=False)  # fmt: skip
+    ys, state = unroll(
+        cell, params, xs, initial_state=start, lengths=lengths, key=key, deterministic=False
+    )
     masks = sequence_masks(cell, params, jnp.moveaxis(xs, 1, 0), key)["masks"]
     assert masks.x.shape == (B, D)
     assert masks.h.shape == start.h.shape
@@ -279,8 +312,15 @@ def test_the_same_mask_at_every_step(name, x64):
         for part, value in now.items():
             np.testing.assert_allclose(getattr(state, part)[n], value, rtol=1e-9, atol=1e-12)
     # more padding, another batch of the same size: the same masks; without a key none
-    more = unroll(cell, params, jnp.pad(xs, ((0, 0), (0, 3), (0, 0))), initial_state=start,
-                  lengths=lengths, key=key, deterministic=False)  # fmt: skip
+    more = unroll(
+        cell,
+        params,
+        jnp.pad(xs, ((0, 0), (0, 3), (0, 0))),
+        initial_state=start,
+        lengths=lengths,
+        key=key,
+        deterministic=False,
+    )
     np.testing.assert_array_equal(more[0][:, :T], ys)
     options = {"initial_state": start, "lengths": lengths}
     quiet, plain = (unroll(c, params, xs, **options)[0] for c in (cell, inner))
@@ -310,8 +350,14 @@ def test_dropout_never_touches_what_is_carried():
     cell = VariationalDropout(gru(H), 0.5, 0.5)
     params = cell.init_params(jax.random.key(0), D)._replace(b_z=jnp.full(H, 800.0))
     start = cells.HiddenState(random(B, H).astype(jnp.float32))
-    ys, _ = unroll(cell, params, random(B, T, D).astype(jnp.float32), initial_state=start,
-                   key=jax.random.key(0), deterministic=False)  # fmt: skip
+    ys, _ = unroll(
+        cell,
+        params,
+        random(B, T, D).astype(jnp.float32),
+        initial_state=start,
+        key=jax.random.key(0),
+        deterministic=False,
+    )
     np.testing.assert_array_equal(ys, np.broadcast_to(np.asarray(start.h)[:, None], ys.shape))
 
 
@@ -444,8 +490,9 @@ def test_both_ways_with_wrappers(x64):
     xs, lengths = random(B, T, D), np.array([6, 2, 4])
     ys, _ = net.apply(params, xs, initial_state=start, lengths=lengths)
     ahead = unroll(cell, params.forward, xs, initial_state=start.forward, lengths=lengths)[0]
-    back = unroll(cell, params.backward, xs, initial_state=start.backward, lengths=lengths,
-                  reverse=True)[0]  # fmt: skip
+    back = unroll(
+        cell, params.backward, xs, initial_state=start.backward, lengths=lengths, reverse=True
+    )[0]
     oracles.assert_close(ys, np.concatenate([ahead, back], -1), 1e-12)
 
 

@@ -48,7 +48,12 @@ def test_members_that_looked_at_different_steps_make_no_line():
 
 def test_no_members_no_curve():
     empty = Table([member(0, 50)]).select(seed=9)
-    for ask in (learning_curves.learning_curves, learning_curves.success_rate, learning_curves.best, learning_curves.solved):
+    for ask in (
+        learning_curves.learning_curves,
+        learning_curves.success_rate,
+        learning_curves.best,
+        learning_curves.solved,
+    ):
         with pytest.raises(Undecided, match="seed=9"):
             ask(empty)
 
@@ -82,12 +87,14 @@ def test_success_rate():
 
 def test_best_is_soonest_solved_and_then_lowest():
     inf = math.inf
-    table = Table([
-        member(0, 50, rate=0.1, solved_at=30.0, loss=0.02),
-        member(1, 50, rate=0.1, solved_at=20.0, loss=0.02),
-        member(2, 50, rate=0.2, solved_at=40.0, loss=0.01),
-        member(3, 50, rate=0.2, solved_at=inf, loss=0.01),
-    ])  # fmt: skip
+    table = Table(
+        [
+            member(0, 50, rate=0.1, solved_at=30.0, loss=0.02),
+            member(1, 50, rate=0.1, solved_at=20.0, loss=0.02),
+            member(2, 50, rate=0.2, solved_at=40.0, loss=0.01),
+            member(3, 50, rate=0.2, solved_at=inf, loss=0.01),
+        ]
+    )
     assert [m.index for m in learning_curves.best(table)] == [0, 1]
     unsolved = table.select(seed=(0, 3))  # medians 30 and inf
     assert [m.index for m in learning_curves.best(unsolved)] == [0]
@@ -133,7 +140,9 @@ def test_what_is_left_against_a_loop():
 def test_against_length():
     figure, axes = plots.new_figure(1, 1, size=(4, 3))
     ax = axes[0, 0]
-    values = learning_curves.drawable(np.array([[10.0, math.inf], [30.0, 40.0], [20.0, math.inf]]), 200)
+    values = learning_curves.drawable(
+        np.array([[10.0, math.inf], [30.0, 40.0], [20.0, math.inf]]), 200
+    )
     assert learning_curves.band_with_points(ax, (20, 50), values, "a", 1)
     learning_curves.updates_axis(ax, 200)
     learning_curves.length_axis(ax, (20, 50), "T")

@@ -63,7 +63,9 @@ def make_run(
     captions = captions if figures is None else figures
     for name in captions:
         png(run_dir / "figures" / f"{name}.png")
-    json_files.write_json(run_dir / "figures.json", {n: {"caption": c} for n, c in captions.items()})
+    json_files.write_json(
+        run_dir / "figures.json", {n: {"caption": c} for n, c in captions.items()}
+    )
     json_files.write_json(run_dir / "claims.json", list(claims))
     json_files.write_json(
         run_dir / "config.json",

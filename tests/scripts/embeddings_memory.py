@@ -43,8 +43,13 @@ def gensim(path: str, method: str, size: int, buckets: int) -> int:
     """V."""
     from gensim.models import FastText, Word2Vec
 
-    options: dict = {"vector_size": size, "sg": int(method != "cbow"), "workers": 1, "epochs": 1,
-                     "corpus_file": path}  # fmt: skip
+    options: dict = {
+        "vector_size": size,
+        "sg": int(method != "cbow"),
+        "workers": 1,
+        "epochs": 1,
+        "corpus_file": path,
+    }
     model = FastText(bucket=buckets, **options) if method == "fasttext" else Word2Vec(**options)
     return len(model.wv.index_to_key)
 
@@ -78,8 +83,10 @@ def main() -> int:
                 peaks.append(float(peak))
             ratio = peaks[0] / peaks[1]
             good &= ratio <= BAR
-            print(f"{method}: rnnlab {peaks[0]:.0f} MiB, gensim {peaks[1]:.0f} MiB, {ratio:.2f}x",
-                  flush=True)  # fmt: skip
+            print(
+                f"{method}: rnnlab {peaks[0]:.0f} MiB, gensim {peaks[1]:.0f} MiB, {ratio:.2f}x",
+                flush=True,
+            )
     print("holds" if good else "FAILS")
     return 0 if good else 1
 

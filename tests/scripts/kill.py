@@ -95,9 +95,13 @@ def environment(folder: Path, devices: int) -> dict[str, str]:
 def begin(folder: Path, out: Path | str, arg: str = "", devices: int = 2) -> subprocess.Popen[str]:
     """The command under way in ``folder``."""
     return subprocess.Popen(
-        command(out, arg), cwd=folder, env=environment(folder, devices), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        command(out, arg),
+        cwd=folder,
+        env=environment(folder, devices),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:

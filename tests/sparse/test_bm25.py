@@ -17,8 +17,13 @@ from rnnlab.sparse.inverted_index import InvertedIndex
 from rnnlab.text.tokenizers import tokenise
 
 N = 300
-THEIRS = {"robertson_floored": "robertson", "lucene": "lucene", "atire": "atire",
-          "bm25+": "bm25+", "bm25l": "bm25l"}  # fmt: skip
+THEIRS = {
+    "robertson_floored": "robertson",
+    "lucene": "lucene",
+    "atire": "atire",
+    "bm25+": "bm25+",
+    "bm25l": "bm25l",
+}
 
 
 def texts(count, longest, seed, words=120):

@@ -123,5 +123,7 @@ def test_bad_input():
         with pytest.raises(ValueError, match="df must be 0 to 2"):
             inverse_document_frequency(df, 2)
     assert clone(TfIdf("log", "plain", "l1")).get_params() == {
-        "tf": "log", "idf": "plain", "norm": "l1",
-    }  # fmt: skip
+        "tf": "log",
+        "idf": "plain",
+        "norm": "l1",
+    }

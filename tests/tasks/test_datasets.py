@@ -609,9 +609,15 @@ def test_mackey_glass_against_a_finer_integration():
             return 0.2 * late / (1 + late**10) - 0.1 * x
 
         done = solve_ivp(
-            slope, (end - 17, end), [x], method="DOP853", rtol=1e-8, atol=1e-10, max_step=1.0,
+            slope,
+            (end - 17, end),
+            [x],
+            method="DOP853",
+            rtol=1e-8,
+            atol=1e-10,
+            max_step=1.0,
             dense_output=True,
-        )  # fmt: skip
+        )
         pieces.append(lambda t, of=done.sol: of(t)[0])
         x = done.y[0, -1]
     finer = [pieces[1 + t // 17](t) for t in range(1000, 1100)]

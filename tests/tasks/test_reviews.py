@@ -81,9 +81,10 @@ def test_padding_never_matters_in_training():
     data = TASK.load()
     rows = slice(0, 6)
     batch = TASK.batch(data, jax.random.key(0), 0, 6)._replace(
-        inputs=jnp.asarray(data.train[rows]), lengths=jnp.asarray(data.lengths[rows]),
+        inputs=jnp.asarray(data.train[rows]),
+        lengths=jnp.asarray(data.lengths[rows]),
         targets=jnp.asarray(data.labels[rows]),
-    )  # fmt: skip
+    )
     assert len(set(batch.lengths.tolist())) > 1
 
     def alone(params):

@@ -24,8 +24,10 @@ def lines(count, classes=("no", "so-so", "yes"), seed=0):
     texts = {
         "".join(rng.choice(list("ABcd "), size=rng.integers(3, 9))).strip() for _ in range(count)
     }
-    return [f"{classes[k % len(classes)]}\t{text}{k % len(classes)}" for k, text in
-            enumerate(sorted(texts))]  # fmt: skip
+    return [
+        f"{classes[k % len(classes)]}\t{text}{k % len(classes)}"
+        for k, text in enumerate(sorted(texts))
+    ]
 
 
 @pytest.fixture
@@ -41,8 +43,14 @@ def config_of(task, cell="gru", **changes):
     from rnnlab.nn import layers
 
     own = {"name": "sentiment", "path": task.path, "embedding_size": 5, "min_count": 1}
-    return ConfigDict({"task": own | changes, "cell": layers.config(cell, 4),
-                       "init": InitScheme.config(), "training": training.config()})  # fmt: skip
+    return ConfigDict(
+        {
+            "task": own | changes,
+            "cell": layers.config(cell, 4),
+            "init": InitScheme.config(),
+            "training": training.config(),
+        }
+    )
 
 
 def test_chinese_reviews_are_read_by_their_characters():
@@ -53,8 +61,9 @@ def test_chinese_reviews_are_read_by_their_characters():
     assert {*split.texts, *split.test_texts} == set(texts)
     assert not set(split.texts) & set(split.test_texts)
     assert len(split.test_texts) == sum(round(0.2 * n) for n in np.bincount(labels).tolist())
-    for text, row, n, label in zip(split.texts[:200], data.train, data.lengths, data.labels,
-                                   strict=False):  # fmt: skip
+    for text, row, n, label in zip(
+        split.texts[:200], data.train, data.lengths, data.labels, strict=False
+    ):
         own = [c.lower() if c.lower() in task.vocabulary else "<unk>" for c in text][:20]
         assert [words[k] for k in row[:n]] == own
         assert (row[n:] == 0).all()
@@ -118,8 +127,9 @@ def test_an_embedding_that_starts_from_vectors(file, limit):
     rows = dict(zip(trained.words, trained.matrix, strict=True))
     drawn = training.member(config_of(task, limit=limit), jax.random.key(3)).params["params"]
     found = member.params["params"]
-    for symbol, row, other in zip(task.vocabulary.words(), found["embedding"], drawn["embedding"],
-                                  strict=True):  # fmt: skip
+    for symbol, row, other in zip(
+        task.vocabulary.words(), found["embedding"], drawn["embedding"], strict=True
+    ):
         assert np.allclose(row, rows.get(symbol, other), atol=1e-6)
         assert symbol in rows or symbol == "<unk>"
     assert (found["W_hy"] == drawn["W_hy"]).all()  # nothing else is another
@@ -141,9 +151,7 @@ def test_what_is_said_is_what_the_model_says(file):
             p = np.exp(np.asarray(y[0])) / np.exp(np.asarray(y[0])).sum()
             expected.append(f"{('no', 'so-so', 'yes')[p.argmax()]} {p.max():.2f}")
         assert predict.answers(asked, ["aBc d"]) == expected[-1:]
-        assert list(predict.streamed(asked, "aBc d")) == list(
-            zip("abc d", expected, strict=True)
-        )
+        assert list(predict.streamed(asked, "aBc d")) == list(zip("abc d", expected, strict=True))
         both = training.member(config_of(task, "bi-gru", pooling=pooling), jax.random.key(0))
         with pytest.raises(ValueError, match="can't run in real time"):
             generation.stream(both.setup.model)
@@ -166,8 +174,9 @@ def test_a_look_inside_of_a_mean(file):
     y, _ = model.apply(params, batch.inputs, lengths=batch.lengths)
     error = np.asarray(jax.nn.softmax(y)) - np.eye(3)[np.asarray(batch.targets)]
     at_mean = np.linalg.norm(error @ np.asarray(params["params"]["W_hy"]).T, axis=1) / 5
-    for row, n, expected in zip(np.asarray(curves["h"]), np.asarray(batch.lengths), at_mean,
-                                strict=True):  # fmt: skip
+    for row, n, expected in zip(
+        np.asarray(curves["h"]), np.asarray(batch.lengths), at_mean, strict=True
+    ):
         assert row[n - 1] == pytest.approx(np.log10(expected / n), abs=1e-4)
 
 

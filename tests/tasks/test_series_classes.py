@@ -87,10 +87,15 @@ def test_validation_leaves_the_test_series_alone():
 def test_every_source_is_what_it_says(source):
     data = SeriesClasses(source).load()
     said = SeriesClasses.__doc__ or ""
-    shape = {"JapaneseVowels": (270, 370, 29, 12), "BasicMotions": (40, 40, 100, 6),
-             "ItalyPowerDemand": (67, 1029, 24, 1), "GunPoint": (50, 150, 150, 1),
-             "ArrowHead": (36, 175, 251, 1), "OSULeaf": (200, 242, 427, 1),
-             "ACSF1": (100, 100, 1460, 1)}[source]  # fmt: skip
+    shape = {
+        "JapaneseVowels": (270, 370, 29, 12),
+        "BasicMotions": (40, 40, 100, 6),
+        "ItalyPowerDemand": (67, 1029, 24, 1),
+        "GunPoint": (50, 150, 150, 1),
+        "ArrowHead": (36, 175, 251, 1),
+        "OSULeaf": (200, 242, 427, 1),
+        "ACSF1": (100, 100, 1460, 1),
+    }[source]
     assert (len(data.train), len(data.test), *data.train.shape[1:]) == shape
     assert f'"{source}"' in said
 
@@ -139,7 +144,7 @@ def test_what_is_missing_or_another_file(tmp_path, monkeypatch):
             spec.submodule_search_locations = [str(tmp_path / name)] if name in names else None
             return spec
 
-        return find  # fmt: skip
+        return find
 
     task = SeriesClasses("GunPoint", max_length=7)
     monkeypatch.setattr(importlib.util, "find_spec", found([]))

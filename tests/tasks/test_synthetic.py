@@ -183,10 +183,17 @@ def test_refuses(make, message):
 
 @pytest.mark.parametrize(
     "task",
-    [Adding(2), CopyMemory(1, items=1), VariableCopy(1), TemporalOrder(10), Parity(2),
-     TemporalOrder(10, relevant=3), DelayedRecall(1, classes=2, noise=0.0)],
+    [
+        Adding(2),
+        CopyMemory(1, items=1),
+        VariableCopy(1),
+        TemporalOrder(10),
+        Parity(2),
+        TemporalOrder(10, relevant=3),
+        DelayedRecall(1, classes=2, noise=0.0),
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_the_shortest_can_be_drawn(task):
     inputs, targets, mask = draw(task, 50)
     assert inputs.shape == (50, task.length, task.input_size)

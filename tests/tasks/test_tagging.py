@@ -93,8 +93,10 @@ def test_lookup_is_the_commonest_label_of_each_token():
 
 
 def test_files(tmp_path):
-    for name, content in (("a", "x O\nann B-PER\n\nann B-PER\nlee I-PER\n\n"),
-                          ("b", "x O\nbern B-LOC\n\n")):  # fmt: skip
+    for name, content in (
+        ("a", "x O\nann B-PER\n\nann B-PER\nlee I-PER\n\n"),
+        ("b", "x O\nbern B-LOC\n\n"),
+    ):
         (tmp_path / name).write_text(content)
     path, test_path = str(tmp_path / "a"), str(tmp_path / "b")
     task: Any = tasks.by_name("tagging", path=path, test_path=test_path, max_length=3, min_count=1)
@@ -139,11 +141,19 @@ def test_it_learns_through_the_training_of_all_models():
 def _config():
     import ml_collections
 
-    return ml_collections.ConfigDict({
-        "task": {"name": "tagging", "limit": 60, "max_length": 12, "embedding_size": 8,
-                 "crf": True},
-        "cell": layers.config("bi-rnn-tanh", 8),
-        "init": InitScheme.config(),
-        "training": training.config(steps=60, eval_every=10, batch_size=8, eval_batch_size=50,
-                                    learning_rate=2e-2),
-    })  # fmt: skip
+    return ml_collections.ConfigDict(
+        {
+            "task": {
+                "name": "tagging",
+                "limit": 60,
+                "max_length": 12,
+                "embedding_size": 8,
+                "crf": True,
+            },
+            "cell": layers.config("bi-rnn-tanh", 8),
+            "init": InitScheme.config(),
+            "training": training.config(
+                steps=60, eval_every=10, batch_size=8, eval_batch_size=50, learning_rate=2e-2
+            ),
+        }
+    )

@@ -33,8 +33,9 @@ def test_ids_equal_a_loop():
                 c if c in source else "<unk>" for c in letters
             ]
             assert [target.words()[i] for i in wanted[:m]] == [
-                *(s if s in target else "<unk>" for s in sounds), "<end>"
-            ]  # fmt: skip
+                *(s if s in target else "<unk>" for s in sounds),
+                "<end>",
+            ]
             assert not ids[n:].any()
             assert not wanted[m:].any()
     assert isinstance(source, Vocabulary)
@@ -84,8 +85,9 @@ def test_scores_are_of_what_is_said_greedily():
     assert np.isclose(score["token_error"], (1 + wanted[1]) / wanted.sum())
     assert np.isclose(score["sequence_error"], 2 / 6)
     log_p = np.asarray(jax.nn.log_softmax(logits))
-    expected = -np.mean([log_p[b, t, batch.targets[b, t]] for b in range(6)
-                         for t in range(wanted[b] + 1)])  # fmt: skip
+    expected = -np.mean(
+        [log_p[b, t, batch.targets[b, t]] for b in range(6) for t in range(wanted[b] + 1)]
+    )
     assert np.isclose(score["loss"], expected, rtol=1e-5)
     assert said_length(greedy).tolist()[:2] == [wanted[0], 0]
 

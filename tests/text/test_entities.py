@@ -78,9 +78,11 @@ def test_the_peoples_daily():
         ("B-ORG", "I-ORG", "I-ORG", "I-ORG", *["O"] * 8, "B-PER", "I-PER", "I-PER"),
     )
     people = {
-        "".join(s.tokens[i:j]) for s in found for i, j, kind in entities.spans(s.labels)
+        "".join(s.tokens[i:j])
+        for s in found
+        for i, j, kind in entities.spans(s.labels)
         if kind == "PER"
-    }  # fmt: skip
+    }
     assert {"江泽民", "李鹏", "乔石", "朱镕基", "柴可夫斯基"} <= people
     assert not any("江泽民李" in name for name in people)
     ends = [i for s in found for i, token in enumerate(s.tokens[:-1]) if token in "。！？；"]

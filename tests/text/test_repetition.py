@@ -54,9 +54,13 @@ def test_loops_equal_a_pattern():
             period, begin = repetition.loop(text, rounds)
             # the shortest p such that the last rounds · p symbols have period p
             expected = next(
-                (p for p in range(1, len(text) // rounds + 1)
-                 if re.search(rf"(.{{{p}}})\1{{{rounds - 1}}}$", text)), 0,
-            )  # fmt: skip
+                (
+                    p
+                    for p in range(1, len(text) // rounds + 1)
+                    if re.search(rf"(.{{{p}}})\1{{{rounds - 1}}}$", text)
+                ),
+                0,
+            )
             assert period == expected
             if period:
                 last = range(len(text) - period)

@@ -39,9 +39,10 @@ def test_merging_as_parts_come(monkeypatch):
     counter, whole = vocabulary.Counter(), Counter()
     merged = []
     monkeypatch.setattr(
-        vocabulary.Counter, "_merge",
+        vocabulary.Counter,
+        "_merge",
         lambda self, f=vocabulary.Counter._merge: (merged.append(1), f(self)),
-    )  # fmt: skip
+    )
     for k in range(30):
         terms = [f"t{k * 2000 + j}" for j in range(6000)]
         counter.add(pa.array(terms), np.full(6000, k + 1))
@@ -58,8 +59,10 @@ def test_specials_come_first():
     assert built.counts.tolist() == [0, 3, 0, 2]
     assert built.encode(tokens, unknown=2).tolist() == [2, 3, 3, 1, 1, 1]
     assert Vocabulary.build(tokens, max_size=3, specials=("<pad>",)).words() == [
-        "<pad>", "the", "b",
-    ]  # fmt: skip
+        "<pad>",
+        "the",
+        "b",
+    ]
 
 
 def test_there_and_back(tmp_path):

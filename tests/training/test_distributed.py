@@ -28,9 +28,11 @@ def start(file, run_dir, others=()):
     found = []
     for process_id, folder in enumerate((run_dir, run_dir.with_name("nowhere"))):
         flags = [
-            f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={process_id}",
+            f"--coordinator=127.0.0.1:{port}",
+            "--num_processes=2",
+            f"--process_id={process_id}",
             *(others if process_id else ()),
-        ]  # fmt: skip
+        ]
         found.append(
             subprocess.Popen(
                 swept.command(file, folder, *flags),
@@ -65,7 +67,9 @@ def test_killed_and_interrupted_two_processes_find_what_one_finds(tmp_path):
 
     processes = start(file, there)
     lines = len(json_files.read_jsonl(there / run_files.METRICS))
-    swept.wait(lambda: len(json_files.read_jsonl(there / run_files.METRICS)) > lines + 4, processes[0])
+    swept.wait(
+        lambda: len(json_files.read_jsonl(there / run_files.METRICS)) > lines + 4, processes[0]
+    )
     processes[1].send_signal(signal.SIGTERM)
     (status, said), (other_status, other_said) = end(processes)
     assert (status, other_status) == (130, 143), said + other_said

@@ -102,9 +102,13 @@ def test_a_disk_that_fills_up_costs_nothing(folder, whole):
         cp -r {disk}/run {kept}
     """
     done = subprocess.run(
-        ["unshare", "-r", "-m", "sh", "-c", script], cwd=folder, capture_output=True, text=True,
-        env=kill_script.environment(folder, 2), timeout=300,
-    )  # fmt: skip
+        ["unshare", "-r", "-m", "sh", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=kill_script.environment(folder, 2),
+        timeout=300,
+    )
     status, *said, lines, again = done.stdout.splitlines()
     assert (status, again) == ("1", "0"), done
     assert said[-1].startswith("rnnlab: no space left on the disk; what is finished is kept: free")
@@ -138,9 +142,12 @@ def test_a_save_that_finds_no_room_says_so_once(folder):
     disk.mkdir()
     script = f'mount -t tmpfs -o size=2m none {disk} && exec "$0" -c "$1" {disk}'
     done = subprocess.run(
-        ["unshare", "-r", "-m", "sh", "-c", script, sys.executable, SAVES], capture_output=True,
-        text=True, env=kill_script.environment(folder, 2), timeout=300,
-    )  # fmt: skip
+        ["unshare", "-r", "-m", "sh", "-c", script, sys.executable, SAVES],
+        capture_output=True,
+        text=True,
+        env=kill_script.environment(folder, 2),
+        timeout=300,
+    )
     assert done.stdout.splitlines() == ["No space left on device"] * 10, done
     assert "Traceback" not in done.stderr
     assert "RESOURCE_EXHAUSTED" not in done.stderr

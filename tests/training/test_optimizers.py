@@ -152,12 +152,20 @@ def mixed(name):
     """Members that differ in rate, bound, decay, scheme and seed; a schedule with a warm-up."""
     return [
         trained.member(
-            seed=s, init={"w_h": ("orthogonal", "normal(std=0.3)")[s % 2], "b": "normal(std=0.2)"},
-            optimizer=name, schedule="cosine", warmup_steps=3, steps=STEPS, eval_every=STEPS,
-            learning_rate=rate, clip_norm=clip, weight_decay=decay, stop_when_solved=False,
+            seed=s,
+            init={"w_h": ("orthogonal", "normal(std=0.3)")[s % 2], "b": "normal(std=0.2)"},
+            optimizer=name,
+            schedule="cosine",
+            warmup_steps=3,
+            steps=STEPS,
+            eval_every=STEPS,
+            learning_rate=rate,
+            clip_norm=clip,
+            weight_decay=decay,
+            stop_when_solved=False,
         )
         for s, (rate, clip, decay) in enumerate(numbers_of(name))
-    ]  # fmt: skip
+    ]
 
 
 def alone(member, name, rate, clip, decay):

@@ -61,11 +61,15 @@ def runs(tmp_path_factory):
     (folder / "b.txt").write_text("the cat sat on the mat. " * 40)
     tasks = {
         "tagging": {
-            "name": "tagging", "path": str(folder / "a.conll"), "max_length": 4,
-            "test_path": str(folder / "a.conll"), "embedding_size": 4, "crf": False,
+            "name": "tagging",
+            "path": str(folder / "a.conll"),
+            "max_length": 4,
+            "test_path": str(folder / "a.conll"),
+            "embedding_size": 4,
+            "crf": False,
         },
         "characters": {"name": "characters", "path": str(folder / "b.txt"), "batch_size": 4},
-    }  # fmt: skip
+    }
     file = folder / "asked.py"
     file.write_text(FILE.format(tasks=tasks))
     found = {}
@@ -124,8 +128,9 @@ def test_a_language_model_goes_on(runs, capsys):
     assert said == text + "\n"
     drawn = {predict.written(found, "the", 20, seed=seed) for seed in (0, 1, 2)}
     assert len(drawn) > 1
-    _, one, _ = asked(capsys, runs["characters"], "--text=the cat", "--steps=9", "--top_k=1",
-                      "--temperature=50")  # fmt: skip
+    _, one, _ = asked(
+        capsys, runs["characters"], "--text=the cat", "--steps=9", "--top_k=1", "--temperature=50"
+    )
     assert one == said
 
 

@@ -161,7 +161,9 @@ def test_a_probe_is_what_adjoint_norms_gives():
 
     curve = gradients.adjoint_norms(train.setup.model.layer, own["recurrent"], batch.inputs, loss)
     expected = np.sort(np.asarray(curve.h), axis=0)[1]
-    np.testing.assert_allclose(gradient_log.probe(train, state, ())["adjoint_h"], expected, atol=1e-3)
+    np.testing.assert_allclose(
+        gradient_log.probe(train, state, ())["adjoint_h"], expected, atol=1e-3
+    )
 
 
 def test_more_than_one_layer_is_not_looked_into():

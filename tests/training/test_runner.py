@@ -28,13 +28,16 @@ def jobs(n=5, first=0, **options):
         Job(
             s,
             trained.config(
-                seed=s, learning_rate=1e30 if s == 1 else 0.01 * (1 + s), run=run,
-                clip_norm=9.0 if s == 1 else np.inf, **options,
+                seed=s,
+                learning_rate=1e30 if s == 1 else 0.01 * (1 + s),
+                run=run,
+                clip_norm=9.0 if s == 1 else np.inf,
+                **options,
             ),
             jax.random.key(s),
         )
         for s in range(first, first + n)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -342,10 +345,15 @@ def test_each_group_is_compiled_once(tmp_path, monkeypatch, caplog):
 def test_solved_members_stop_and_say_when(tmp_path):
     task = {"name": "adding", "length": 4, "solved_at": 0.12}
     easy = [
-        Job(s, trained.config(seed=s, task=task, steps=400, learning_rate=3e-2, hidden_size=8,
-                              eval_batch_size=200), jax.random.key(s))
+        Job(
+            s,
+            trained.config(
+                seed=s, task=task, steps=400, learning_rate=3e-2, hidden_size=8, eval_batch_size=200
+            ),
+            jax.random.key(s),
+        )
         for s in range(2)
-    ]  # fmt: skip
+    ]
     sink = go(easy, tmp_path)
     for index, records in sink.told().items():
         result = sink.results[index]

@@ -134,9 +134,13 @@ def test_training_learns_and_stops_when_solved():
     # 1/12 is solved by looking at the last value alone; 0.02 is not
     m = trained.member(
         task={"name": "adding", "length": 4, "solved_at": 0.02},
-        hidden_size=16, steps=3000, eval_every=100, batch_size=32, eval_batch_size=200,
+        hidden_size=16,
+        steps=3000,
+        eval_every=100,
+        batch_size=32,
+        eval_batch_size=200,
         learning_rate=5e-3,
-    )  # fmt: skip
+    )
     train = jax.jit(training.make_train(m.setup))
     state, progress = train(m.key, m.hyper, m.params)
     assert state.status == SOLVED

@@ -8,11 +8,13 @@ from rnnlab.nn.engines import fused
 
 # platform: the fastest engine of those that run a cell, in training.
 #
-# "cpu": experiments/benchmarks/speed_engines.py, 2 cores, jax 0.10.2, float32: RNN, LSTM and both GRUs at
+# "cpu": experiments/benchmarks/speed_engines.py, 2 cores, jax 0.10.2, float32: RNN, LSTM and both
+# GRUs at
 # seven shapes B x T x D x H from 8x10x8x8 to 128x35x512x512. Forward + backward, scan takes 1.0 to
 # 4.6 times as long as fused in all 28 cells, whatever T and H; Newton is behind fused in every cell
 # (1.24 against 1.08 times scan where it comes nearest), and at T up to 100,000 too
-# (experiments/benchmarks/speed_long.py). So there is no crossover. Members of a sweep are mapped one after the
+# (experiments/benchmarks/speed_long.py). So there is no crossover. Members of a sweep are mapped
+# one after the
 # other on CPUs and change nothing. Forward alone, fused is .66 to 2.9 times scan.
 #
 # Other platforms have not been measured.

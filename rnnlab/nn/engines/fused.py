@@ -110,7 +110,8 @@ def fused(
         recompute: as :class:`Fused` has it.
         norms: zeros of the structure of the state, leaves (T, ...). They change nothing; their
             "gradients" are ‖∂L/∂h_t‖, ‖∂L/∂C_t‖ of each step and example, the total derivatives,
-            which the reverse pass has at hand (see :func:`rnnlab.gradients.adjoint.value_grad_and_norms`).
+            which the reverse pass has at hand (see
+            :func:`rnnlab.gradients.adjoint.value_grad_and_norms`).
     Raises:
         ValueError: what :func:`supports` denies; parameters of the other kind of GRU.
         TypeError: from JAX, under forward-mode differentiation (jvp, jacfwd): use scan.
@@ -610,6 +611,8 @@ def _equations(cell: Any, params: Any) -> _Equations:
     if type(cell) is cells.LSTM:
         return _LSTM()
     if (params.b_hn is not None) != cell.reset_after:
-        raise ValueError(f"a GRU with reset_after={cell.reset_after} got params "
-                         f"{'with' if params.b_hn is not None else 'without'} b_hn")  # fmt: skip
+        raise ValueError(
+            f"a GRU with reset_after={cell.reset_after} got params "
+            f"{'with' if params.b_hn is not None else 'without'} b_hn"
+        )
     return _GRUResetAfter() if cell.reset_after else _GRU()

@@ -203,9 +203,16 @@ def _checked(
 # compiled on its own, as scan is
 @partial(jax.jit, static_argnames=("cell", "reverse", "taps", "method"))
 def _newton(
-    cell: Any, params: Any, xs: Array, state: Any, mask: Array | None, guess: Any, reverse: bool,
-    taps: tuple[str, ...], method: Newton,
-) -> tuple[Array, Any, dict[str, Array]]:  # fmt: skip
+    cell: Any,
+    params: Any,
+    xs: Array,
+    state: Any,
+    mask: Array | None,
+    guess: Any,
+    reverse: bool,
+    taps: tuple[str, ...],
+    method: Newton,
+) -> tuple[Array, Any, dict[str, Array]]:
     xs = xs.astype(jnp.result_type(xs, *jax.tree.leaves(params)))
     if xs.shape[0] == 0:  # no step, no root
         return scan(cell, params, xs, state, mask=mask, taps=taps)
@@ -236,9 +243,15 @@ def _newton(
 
 @partial(jax.jit, static_argnames=("cell", "reverse", "method"))
 def _trajectory(
-    cell: Any, params: Any, xs: Array, state: Any, mask: Array | None, guess: Any, reverse: bool,
+    cell: Any,
+    params: Any,
+    xs: Array,
+    state: Any,
+    mask: Array | None,
+    guess: Any,
+    reverse: bool,
     method: Newton,
-) -> Trajectory:  # fmt: skip
+) -> Trajectory:
     xs = xs.astype(jnp.result_type(xs, *jax.tree.leaves(params)))
     if reverse:  # the same over flipped time
         xs, mask, guess = jax.tree.map(partial(jnp.flip, axis=0), (xs, mask, guess))
