@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import rnnlab
+from rnnlab.nn.layers import as_layer
 from rnnlab import InitScheme, tasks, training
 from rnnlab.nn import generation, models
 from rnnlab.plotting import plots
@@ -40,10 +41,10 @@ from rnnlab.training.optimizers import Hyper, Optimizer
 # The backward layer is the same layer on the sequence turned round, its outputs turned back.
 
 # %%
-ahead, back = rnnlab.layer(rnnlab.gru(8)), rnnlab.layer(rnnlab.gru(8))
+ahead, back = as_layer(rnnlab.GRU(8)), as_layer(rnnlab.GRU(8))
 xs = jax.random.normal(jax.random.key(0), (1, 12, 3))
 for merge, combine in (("concat", None), ("sum", jnp.add), ("product", jnp.multiply)):
-    both = rnnlab.bidirectional(ahead, back, merge=merge)
+    both = rnnlab.Bidirectional(ahead, back, merge=merge)
     params = both.init(jax.random.key(1), input_size=3)
     ys, _ = both.apply(params, xs)
     one, _ = ahead.apply(params.forward, xs)
@@ -59,7 +60,7 @@ for merge, combine in (("concat", None), ("sum", jnp.add), ("product", jnp.multi
 # input at $s$ does. One way, everything above the diagonal, the future, is exactly zero.
 
 # %%
-concat = rnnlab.bidirectional(ahead, back)
+concat = rnnlab.Bidirectional(ahead, back)
 both_params = concat.init(jax.random.key(1), input_size=3)
 layers = {"one way": (ahead, both_params.forward), "both ways": (concat, both_params)}
 figure, axes = plots.new_figure(1, 2, size=(9, 4), share_y=True)
@@ -90,9 +91,9 @@ task = tasks.by_name("tagging", limit=2000, max_length=40, embedding_size=32)
 data = task.load()
 hyper = Hyper(learning_rate=1e-2, clip_norm=1.0, weight_decay=0.0, omega=0.0)
 init = InitScheme(w_h="orthogonal", forget_bias=1.0)
-cell = rnnlab.gru(32, init=init)
+cell = rnnlab.GRU(32, init=init)
 found = {}
-for name, layer in {"one way": rnnlab.layer(cell), "both ways": rnnlab.bidirectional(cell)}.items():
+for name, layer in {"one way": as_layer(cell), "both ways": rnnlab.Bidirectional(cell)}.items():
     model = model_for_task(task, layer, init, embedding_size=32)
     settings = training.Settings(Optimizer(schedule="linear", steps=300), batch_size=16,
                                  eval_every=100, eval_batch_size=400, stop_when_solved=False)  # fmt: skip

@@ -173,7 +173,7 @@ _ = classify("CNN", "classifier", CNN(), ("classes",), 150, "classes")
 # module; its read-out is $y_T = W_{hy} h_T + b_y$, `cells.output`.
 
 # %%
-for family, cell in (("RNN", rnnlab.rnn(32)), ("LSTM", rnnlab.lstm(32))):
+for family, cell in (("RNN", rnnlab.RNN(32)), ("LSTM", rnnlab.LSTM(32))):
     reader = models.ManyToOne(cell, outputs=10)
     drawn = jax.jit(reader.init)(jax.random.key(0), jnp.zeros((1, 8, 8)))
 

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import rnnlab
+from rnnlab.nn.layers import as_layer
 from rnnlab import InitScheme, tasks, training
 from rnnlab.nn import equations, models
 from rnnlab.plotting import plots
@@ -48,12 +49,12 @@ print(len(data.train), "sentences to learn from,", len(data.test), "held out,",
 # advise: $b_f$ for the LSTM, $b_z$ for the GRU.
 
 # %%
-names = {"LSTM": rnnlab.lstm, "GRU": rnnlab.gru}
+names = {"LSTM": rnnlab.LSTM, "GRU": rnnlab.GRU}
 members = {}
 for name, make in names.items():
     init = InitScheme(w_h="orthogonal", forget_bias=1.0)
     cell = make(16, init=init)
-    model = model_for_task(task, rnnlab.layer(cell), init, embedding_size=16)
+    model = model_for_task(task, as_layer(cell), init, embedding_size=16)
     settings = training.Settings(Optimizer(schedule="linear", steps=300), eval_every=300,
                                  eval_batch_size=len(data.test), stop_when_solved=False)  # fmt: skip
     setup = training.Setup(task, models.without_init(model), settings)

@@ -43,7 +43,7 @@ from rnnlab.plotting import plots
 data = sequences.by_name("digits", seed=0, batch_size=16, length=200)
 xs = jnp.asarray(data.xs)
 
-cell = rnnlab.rnn(64, init=InitScheme(w_h="orthogonal"))
+cell = rnnlab.RNN(64, init=InitScheme(w_h="orthogonal"))
 params = cell.init_params(jax.random.key(0), input_size=1)
 ys, final = rnnlab.unroll(cell, params, xs)
 print("x", xs.shape, " h_1 … h_T", ys.shape, " h_T", final.h.shape)
@@ -76,7 +76,7 @@ def last_step(ys):
     return ys[:, -1].sum()
 
 
-linear = rnnlab.rnn(64, "identity", init=InitScheme(w_h="orthogonal(gain=0.9)"))
+linear = rnnlab.RNN(64, "identity", init=InitScheme(w_h="orthogonal(gain=0.9)"))
 linear_params = linear.init_params(jax.random.key(1), input_size=1)
 curve = gradients.adjoint_norms(linear, linear_params, xs, last_step)
 lags = np.arange(200)
@@ -105,12 +105,12 @@ for lag, values in zip((1, 10, 50, 100, 199), spectrum, strict=True):
 
 # %%
 members = {
-    "RNN, N(0, .01)": (rnnlab.rnn(64, init=InitScheme(w_h="normal(std=0.01)")), "h"),
-    "RNN, Xavier": (rnnlab.rnn(64, init=InitScheme(w_h="xavier_uniform")), "h"),
-    "RNN, orthogonal": (rnnlab.rnn(64, init=InitScheme(w_h="orthogonal")), "h"),
-    "LSTM, b_f = 0": (rnnlab.lstm(64, init=InitScheme(forget_bias=0.0)), "C"),
-    "LSTM, b_f = 1": (rnnlab.lstm(64, init=InitScheme(forget_bias=1.0)), "C"),
-    "LSTM, chrono": (rnnlab.lstm(64, init=InitScheme(forget_bias="chrono(t_max=200)")), "C"),
+    "RNN, N(0, .01)": (rnnlab.RNN(64, init=InitScheme(w_h="normal(std=0.01)")), "h"),
+    "RNN, Xavier": (rnnlab.RNN(64, init=InitScheme(w_h="xavier_uniform")), "h"),
+    "RNN, orthogonal": (rnnlab.RNN(64, init=InitScheme(w_h="orthogonal")), "h"),
+    "LSTM, b_f = 0": (rnnlab.LSTM(64, init=InitScheme(forget_bias=0.0)), "C"),
+    "LSTM, b_f = 1": (rnnlab.LSTM(64, init=InitScheme(forget_bias=1.0)), "C"),
+    "LSTM, chrono": (rnnlab.LSTM(64, init=InitScheme(forget_bias="chrono(t_max=200)")), "C"),
 }
 figure, axes = plots.new_figure(1, 1, size=(9, 4.8))
 ax, ends = axes[0, 0], []

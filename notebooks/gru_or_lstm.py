@@ -26,6 +26,7 @@ import jax
 import numpy as np
 
 import rnnlab
+from rnnlab.nn.layers import as_layer
 from rnnlab import InitScheme, gradients, tasks, theory, training
 from rnnlab.lab import benchmark
 from rnnlab.nn import models
@@ -44,7 +45,7 @@ from rnnlab.training.optimizers import Hyper, Optimizer
 # %%
 H, D = 128, 64
 sizes = {}
-for name, make, g in (("RNN", rnnlab.rnn, 1), ("GRU", rnnlab.gru, 3), ("LSTM", rnnlab.lstm, 4)):
+for name, make, g in (("RNN", rnnlab.RNN, 1), ("GRU", rnnlab.GRU, 3), ("LSTM", rnnlab.LSTM, 4)):
     sizes[name] = models.count_params(make(H).init_params(jax.random.key(0), input_size=D))
     assert sizes[name] == g * H * (H + D + 1)
 print(sizes, "GRU/LSTM = %g" % (sizes["GRU"] / sizes["LSTM"]))
@@ -57,7 +58,7 @@ print(sizes, "GRU/LSTM = %g" % (sizes["GRU"] / sizes["LSTM"]))
 # %%
 xs = jax.random.normal(jax.random.key(1), (32, 100, D))
 calls = {}
-for name, make in (("GRU", rnnlab.gru), ("LSTM", rnnlab.lstm)):
+for name, make in (("GRU", rnnlab.GRU), ("LSTM", rnnlab.LSTM)):
     cell = make(H)
     params = cell.init_params(jax.random.key(0), input_size=D)
     both = jax.jit(benchmark.passes(cell, "auto")["both"])
@@ -80,7 +81,7 @@ lags = np.arange(T)
 figure, axes = plots.new_figure(1, 2, size=(10.5, 4), share_y=True)
 left = {}
 for ax, (name, make, part) in zip(
-    axes[0], (("LSTM", rnnlab.lstm, "C"), ("GRU", rnnlab.gru, "h")), strict=True
+    axes[0], (("LSTM", rnnlab.LSTM, "C"), ("GRU", rnnlab.GRU, "h")), strict=True
 ):
     ends = []
     for index, bias in enumerate((0.0, 1.0, 3.0)):
@@ -116,9 +117,9 @@ task = tasks.by_name("adding", length=40)
 hyper = Hyper(learning_rate=5e-3, clip_norm=1.0, weight_decay=0.0, omega=0.0)
 figure, axes = plots.new_figure(1, 1, size=(7.4, 3.8))
 ax, ends = axes[0, 0], []
-for index, (name, make) in enumerate((("LSTM", rnnlab.lstm), ("GRU", rnnlab.gru)), 1):
+for index, (name, make) in enumerate((("LSTM", rnnlab.LSTM), ("GRU", rnnlab.GRU)), 1):
     init = InitScheme(w_h="orthogonal", forget_bias=1.0)
-    model = model_for_task(task, rnnlab.layer(make(24, init=init)), init)
+    model = model_for_task(task, as_layer(make(24, init=init)), init)
     settings = training.Settings(Optimizer(steps=1000), batch_size=16, eval_every=50,
                                  eval_batch_size=200, stop_when_solved=False)  # fmt: skip
     setup = training.Setup(task, models.without_init(model), settings)

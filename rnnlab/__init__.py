@@ -23,9 +23,6 @@ _HOME = {
     "GRU": "nn.cells",
     "LSTM": "nn.cells",
     "RNN": "nn.cells",
-    "gru": "nn.cells",
-    "lstm": "nn.cells",
-    "rnn": "nn.cells",
     "Residual": "nn.wrappers",
     "VariationalDropout": "nn.wrappers",
     "Zoneout": "nn.wrappers",
@@ -33,11 +30,10 @@ _HOME = {
     "run": "lab.run",
     "load_params": "training.params",
     "make_train": "training.train",
+    "Bidirectional": "nn.layers",
+    "Stack": "nn.layers",
     "InitScheme": "nn.initializers",
     "register_scheme": "nn.initializers",
-    "bidirectional": "nn.layers",
-    "layer": "nn.layers",
-    "stack": "nn.layers",
     "unroll": "nn.unroll",
 }
 _PACKAGES = [
@@ -79,9 +75,9 @@ if TYPE_CHECKING:
         training,
     )
     from rnnlab.lab.run import run
-    from rnnlab.nn.cells import GRU, LSTM, RNN, gru, lstm, rnn
+    from rnnlab.nn.cells import GRU, LSTM, RNN
     from rnnlab.nn.initializers import InitScheme, register_scheme
-    from rnnlab.nn.layers import bidirectional, layer, stack
+    from rnnlab.nn.layers import Bidirectional, Stack
     from rnnlab.nn.unroll import unroll
     from rnnlab.nn.wrappers import Residual, VariationalDropout, Zoneout
     from rnnlab.results.run_dir import load_run
@@ -89,6 +85,8 @@ if TYPE_CHECKING:
     from rnnlab.training.train import make_train
 
 __all__ = [
+    "Bidirectional",
+    "Stack",
     "GRU",
     "LSTM",
     "RNN",
@@ -97,28 +95,22 @@ __all__ = [
     "VariationalDropout",
     "Zoneout",
     "bert",
-    "bidirectional",
     "core",
     "data",
     "embeddings",
     "gradients",
-    "gru",
     "interop",
     "lab",
-    "layer",
     "load_params",
     "load_run",
-    "lstm",
     "make_train",
     "nn",
     "plotting",
     "register_scheme",
     "report",
     "results",
-    "rnn",
     "run",
     "sparse",
-    "stack",
     "tasks",
     "text",
     "theory",

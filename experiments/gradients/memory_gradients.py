@@ -20,7 +20,7 @@ import ml_collections
 import numpy as np
 
 from rnnlab import theory
-from rnnlab.nn.cells import RNNParams, rnn
+from rnnlab.nn.cells import RNN, RNNParams
 from rnnlab.nn.unroll import unroll
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim
@@ -101,7 +101,7 @@ def _last(lam: jax.Array, xs: jax.Array) -> tuple[jax.Array, jax.Array]:
     def unit(lam: jax.Array) -> jax.Array:
         one = jnp.ones((1, 1))
         params = RNNParams(W_xh=one, W_hh=lam * one, b_h=jnp.zeros(1))
-        ys, _ = unroll(rnn(1, "identity"), params, xs, engine="scan")
+        ys, _ = unroll(RNN(1, "identity"), params, xs, engine="scan")
         return ys[:, -1, 0]
 
     return jax.jvp(unit, (lam,), (jnp.ones_like(lam),))

@@ -122,7 +122,7 @@ def step_times(config: Any) -> dict[str, float]:
 
 
 def left(table: Table, cell: str, length: int) -> np.ndarray:
-    """:func:`~rnnlab.plotting.learning_curves.mean_left` of a cell's members at a length, per seed."""
+    """:func:`learning_curves.mean_left` of a cell's members at a length, one number per seed."""
     return learning_curves.mean_left(table.select({"cell.name": cell, "task.length": length}))
 
 

@@ -77,8 +77,8 @@ def adjoint_norms(
     Source: the recursion is Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 3–5.
 
     >>> import jax
-    >>> from rnnlab import InitScheme, rnn
-    >>> cell = rnn(4, "identity", init=InitScheme(w_h="orthogonal(gain=0.1)"))
+    >>> from rnnlab import InitScheme, RNN
+    >>> cell = RNN(4, "identity", init=InitScheme(w_h="orthogonal(gain=0.1)"))
     >>> params = cell.init_params(jax.random.key(0), input_size=1)
     >>> xs = jax.numpy.zeros((1, 101, 1))
     >>> curve = adjoint_norms(cell, params, xs, lambda ys: ys[0, -1, 0])
@@ -150,8 +150,8 @@ def value_grad_and_norms(
     Raises:
         ValueError: a cell that the fused engine does not run.
 
-    >>> from rnnlab import lstm
-    >>> cell = lstm(4)
+    >>> from rnnlab import LSTM
+    >>> cell = LSTM(4)
     >>> params, xs = cell.init_params(jax.random.key(0), 3), jax.numpy.ones((2, 5, 3))
     >>> value, grads, curve = value_grad_and_norms(cell, params, xs, lambda ys: ys[:, -1].sum())
     >>> grads.W_hf.shape, curve.h.shape, curve.C.shape

@@ -118,8 +118,8 @@ def newton_iterations(
     Raises:
         ValueError: as :func:`lyapunov_exponents`, and as the prediction for bad options.
 
-    >>> from rnnlab import InitScheme, rnn
-    >>> cell = rnn(4, init=InitScheme(w_h="orthogonal(gain=0.5)"))
+    >>> from rnnlab import InitScheme, RNN
+    >>> cell = RNN(4, init=InitScheme(w_h="orthogonal(gain=0.5)"))
     >>> params = cell.init_params(jax.random.key(0), input_size=1)
     >>> newton_iterations(cell, params, jnp.zeros((50, 1)), 10_000).item()  # λ = ln ½
     5

@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.nn import cells
-from rnnlab.nn.layers import Bidirectional, BothWays, CellLayer, Stack
-from rnnlab.nn.layers import layer as as_layer
+from rnnlab.nn.layers import Bidirectional, BothWays, CellLayer, Stack, as_layer
 
 PARAMS = {cells.RNN: cells.RNNParams, cells.LSTM: cells.LSTMParams, cells.GRU: cells.GRUParams}
 

@@ -37,8 +37,8 @@ def from_packed(weights: Any, layer: Any, input_size: int, *, bias: bool = True)
     Raises:
         ValueError: another number of weights, no floats; a layer that cuDNN does not have.
 
-    >>> from rnnlab import gru
-    >>> from_packed(np.zeros(3 * (2 * 4 + 4 * 4 + 2 * 4)), gru(4, reset_after=True), 2).W_xz.shape
+    >>> from rnnlab import GRU
+    >>> from_packed(np.zeros(3 * (2 * 4 + 4 * 4 + 2 * 4)), GRU(4, reset_after=True), 2).W_xz.shape
     (2, 4)
     """
     weights = np.asarray(weights)

@@ -14,7 +14,7 @@ Kernels lie (in, out), as ours do. A cell's tree, its leaves "module/kernel" and
     GRUCell                           dense_i: W_x, b of r z h side by side; dense_h: W_h
 
 Flax has one bias a gate, as ours: every parameter comes back bit for bit. Its GRUs are our
-``gru(H, reset_after=True)``; nnx's has no b_hn (flax #5594), which is zero on reading and refused
+``GRU(H, reset_after=True)``; nnx's has no b_hn (flax #5594), which is zero on reading and refused
 on writing where it is not. An ``activation_fn`` leaves no trace in the weights; ``residual=True``
 of a SimpleCell, and other ``gate_fn``, have no counterpart.
 
@@ -33,8 +33,7 @@ import numpy as np
 from rnnlab.interop import blocks
 from rnnlab.interop.blocks import Part, Place, part
 from rnnlab.nn import cells
-from rnnlab.nn.layers import Bidirectional, BothWays, Stack
-from rnnlab.nn.layers import layer as as_layer
+from rnnlab.nn.layers import Bidirectional, BothWays, Stack, as_layer
 
 _OURS = {"f": "f", "i": "i", "g": "c", "o": "o", "r": "r", "z": "z", "n": "h"}
 
@@ -50,9 +49,9 @@ def from_linen(trees: Any, layer: Any) -> Any:
         ValueError: every array that is missing, too many or of another shape, by its place; another
             nesting; options that Flax does not have. TypeError: another cell.
 
-    >>> from rnnlab import rnn
-    >>> tree = to_linen(rnn(4).init_params(__import__("jax").random.key(0), 3), rnn(4))
-    >>> tree["i"]["kernel"].shape, from_linen(tree, rnn(4)).W_xh.shape
+    >>> from rnnlab import RNN
+    >>> tree = to_linen(RNN(4).init_params(__import__("jax").random.key(0), 3), RNN(4))
+    >>> tree["i"]["kernel"].shape, from_linen(tree, RNN(4)).W_xh.shape
     ((3, 4), (3, 4))
     """
     _check(layer, "linen")

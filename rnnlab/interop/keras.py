@@ -53,8 +53,8 @@ def from_arrays(
         ValueError: every array that is missing, too many or of another shape, by path; a direction
             that should be the other; options that Keras does not have. TypeError: another cell.
 
-    >>> from rnnlab import lstm
-    >>> cell = lstm(4)
+    >>> from rnnlab import LSTM
+    >>> cell = LSTM(4)
     >>> arrays = to_arrays(cell.init_params(__import__("jax").random.key(0), 3), cell)
     >>> {path: array.shape for path, array in arrays.items()}["layer_0/kernel"]
     (3, 16)

@@ -19,7 +19,7 @@ PyTorch has two biases where ours has one. Reading adds them (in float64, rounde
 puts b into bias_ih and zeros into bias_hh: outputs and the sum are kept, the split is not. All
 else comes back bit for bit, and so do all of our parameters. A module of ``bias=False`` has none:
 say so, and ours are zero. ``batch_first``, dropout and the activation leave no trace in the
-weights: ``rnn(H, "relu")`` is ``nonlinearity="relu"``.
+weights: ``RNN(H, "relu")`` is ``nonlinearity="relu"``.
 
 Source: the PyTorch documentation of torch.nn.RNN, LSTM and GRU, "Variables"; torch/nn/modules/
 rnn.py, ``RNNBase.__init__``.
@@ -35,8 +35,7 @@ from rnnlab.interop import blocks
 from rnnlab.interop.array_files import read_arrays, write_arrays
 from rnnlab.interop.blocks import Part, Place, part
 from rnnlab.nn import cells
-from rnnlab.nn.layers import Bidirectional, Stack
-from rnnlab.nn.layers import layer as as_layer
+from rnnlab.nn.layers import Bidirectional, Stack, as_layer
 
 ORDER = {cells.RNN: "h", cells.LSTM: "ifco", cells.GRU: "rzh"}
 ACTIVATIONS = ("tanh", "relu")
@@ -59,9 +58,9 @@ def from_arrays(
         ValueError: every array that is missing, too many or of another shape, by name; a layer
             that PyTorch has no module for. TypeError: a cell that it has none for.
 
-    >>> from rnnlab import lstm
-    >>> arrays = to_arrays(lstm(4).init_params(__import__("jax").random.key(0), 3), lstm(4))
-    >>> arrays["weight_ih_l0"].shape, from_arrays(arrays, lstm(4)).W_xi.shape
+    >>> from rnnlab import LSTM
+    >>> arrays = to_arrays(LSTM(4).init_params(__import__("jax").random.key(0), 3), LSTM(4))
+    >>> arrays["weight_ih_l0"].shape, from_arrays(arrays, LSTM(4)).W_xi.shape
     ((16, 3), (3, 4))
     """
     check_layer(layer, "PyTorch")

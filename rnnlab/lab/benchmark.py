@@ -82,8 +82,8 @@ def passes(cell: Any, engine: Any) -> dict[str, Callable[[Any, Any, Any], Any]]:
     "forward": the outputs. "both": forward + backward, the gradients of Σ weights * outputs by
     params and xs.
 
-    >>> from rnnlab import rnn
-    >>> sorted(passes(rnn(4), "scan"))
+    >>> from rnnlab import RNN
+    >>> sorted(passes(RNN(4), "scan"))
     ['both', 'forward']
     """
 

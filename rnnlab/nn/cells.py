@@ -248,12 +248,20 @@ def _draw(
     input_size: int,
     hidden_size: int,
     gate: str,
-    forgets: bool,
+    *,
+    forgets: bool = False,
+    forget_bias: float | None = None,
     fed_back: int | None = None,
 ) -> tuple[Array, Array, Array]:
-    """(W_x, W_h, b) of one gate; W_h has ``fed_back`` rows, H unless it says otherwise."""
+    """Draw (W_x, W_h, b) of one gate.
+
+    Args:
+        forgets: whether ``init.forget_bias`` is this gate's bias.
+        forget_bias: the cell's own, where ``init`` names none; None: as its other biases.
+        fed_back: rows of W_h; None: H.
+    """
     _whole("input_size", input_size)
-    scheme = init.gate(gate, forgets=forgets)
+    scheme = init.gate(gate, forgets=forgets, forget_bias=forget_bias)
     key_x, key_h, key_b = jax.random.split(key, 3)
 
     def block(spec: Scheme | None, key: Array, shape: tuple[int, ...]) -> Array:
@@ -265,6 +273,9 @@ def _draw(
         block(scheme.w_h, key_h, (fed_back or hidden_size, hidden_size)),
         block(scheme.b, key_b, (hidden_size,)),
     )
+
+
+FORGET_BIAS = 1.0  # b_f of an LSTM whose init names none
 
 
 def _gains(like: Array) -> Gains:
@@ -296,7 +307,7 @@ class RNN:
     hidden_size: int
     activation: Activation = "tanh"
     init: InitScheme = field(default_factory=InitScheme)
-    norm: str | None = None
+    norm: str | None = field(default=None, kw_only=True)
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
     state_parts: ClassVar[tuple[str, ...]] = ("h",)
@@ -318,7 +329,7 @@ class RNN:
 
     def init_params(self, key: Array, input_size: int) -> RNNParams:
         """Draw the parameters for inputs of D = ``input_size`` features."""
-        W_xh, W_hh, b_h = _draw(self.init, key, input_size, self.hidden_size, "h", False)
+        W_xh, W_hh, b_h = _draw(self.init, key, input_size, self.hidden_size, "h")
         return RNNParams(W_xh, W_hh, b_h, None if self.norm is None else jnp.ones_like(b_h))
 
     def initial_state(
@@ -365,7 +376,8 @@ class LSTM:
 
     Args:
         hidden_size: H, units.
-        init: schemes by block; gates are "f", "i", "c", "o".
+        init: schemes by block; gates are "f", "i", "c", "o". Unless ``init.forget_bias`` says
+            otherwise, b_f = 1 (Jozefowicz et al. 2015; Keras).
         norm: "layer", or None.
         projection: P, or None.
         peephole: whether the gates see the memory.
@@ -384,9 +396,9 @@ class LSTM:
 
     hidden_size: int
     init: InitScheme = field(default_factory=InitScheme)
-    norm: str | None = None
-    projection: int | None = None
-    peephole: bool = False
+    norm: str | None = field(default=None, kw_only=True)
+    projection: int | None = field(default=None, kw_only=True)
+    peephole: bool = field(default=False, kw_only=True)
 
     gates: ClassVar[tuple[str, ...]] = ("f", "i", "c", "o")
     state_parts: ClassVar[tuple[str, ...]] = ("h", "C")
@@ -408,7 +420,16 @@ class LSTM:
         """Draw the parameters for inputs of D = ``input_size`` features."""
         H, P = self.hidden_size, self.projection
         drawn = [
-            _draw(self.init, k, input_size, H, gate, gate == "f", P)
+            _draw(
+                self.init,
+                k,
+                input_size,
+                H,
+                gate,
+                forgets=gate == "f",
+                forget_bias=FORGET_BIAS,
+                fed_back=P,
+            )
             for gate, k in zip(self.gates, jax.random.split(key, 4), strict=True)
         ]
         blocks: list[Any] = [block for gate in drawn for block in gate]
@@ -502,7 +523,7 @@ class GRU:
     hidden_size: int
     reset_after: bool = False
     init: InitScheme = field(default_factory=InitScheme)
-    norm: str | None = None
+    norm: str | None = field(default=None, kw_only=True)
 
     gates: ClassVar[tuple[str, ...]] = ("z", "r", "h")
     state_parts: ClassVar[tuple[str, ...]] = ("h",)
@@ -520,7 +541,7 @@ class GRU:
         """Draw the parameters for inputs of D = ``input_size`` features."""
         *keys, key_bias = jax.random.split(key, 4)
         drawn = [
-            _draw(self.init, k, input_size, self.hidden_size, gate, gate == "z")
+            _draw(self.init, k, input_size, self.hidden_size, gate, forgets=gate == "z")
             for gate, k in zip(self.gates, keys, strict=True)
         ]
         blocks: list[Any] = [block for gate in drawn for block in gate]
@@ -563,62 +584,13 @@ class GRU:
         return HiddenState(h), h, GRUGates(z, r, h_tilde)
 
 
-def rnn(
-    hidden_size: int,
-    activation: Activation = "tanh",
-    init: InitScheme | None = None,
-    *,
-    norm: str | None = None,
-) -> RNN:
-    """An :class:`RNN`; default init: W_hh orthogonal, W_xh Xavier, b zero.
-
-    >>> rnn(8, "relu").activation
-    'relu'
-    """
-    return RNN(hidden_size, activation, init or InitScheme(), norm)
-
-
-def lstm(
-    hidden_size: int,
-    init: InitScheme | None = None,
-    *,
-    norm: str | None = None,
-    projection: int | None = None,
-    peephole: bool = False,
-) -> LSTM:
-    """An :class:`LSTM`; default init: W_h orthogonal gate by gate, b_f = 1, other b zero.
-
-    b_f = 1 follows Jozefowicz et al. 2015 and Keras; an ``init`` of your own is taken as it is.
-
-    >>> lstm(8).init.forget_bias
-    1.0
-    """
-    init = init or InitScheme(forget_bias=1.0)
-    return LSTM(hidden_size, init, norm, projection, peephole)
-
-
-def gru(
-    hidden_size: int,
-    reset_after: bool = False,
-    init: InitScheme | None = None,
-    *,
-    norm: str | None = None,
-) -> GRU:
-    """A :class:`GRU`; default init: W_h orthogonal gate by gate, b zero.
-
-    >>> gru(8, reset_after=True).reset_after
-    True
-    """
-    return GRU(hidden_size, reset_after, init or InitScheme(), norm)
-
-
 def without_init(cell: Any) -> Any:
     """The cell (or layer of cells) with the default init: what a compiled program depends on.
 
     Cells are equal by value, their init included, and a static argument compiles anew for every
     value: strip the init once the parameters are drawn, and a sweep of schemes compiles once.
 
-    >>> without_init(rnn(4, init=InitScheme(w_h="identity"))) == rnn(4)
+    >>> without_init(RNN(4, init=InitScheme(w_h="identity"))) == RNN(4)
     True
     """
     if isinstance(cell, tuple):

@@ -103,7 +103,7 @@ class EncoderDecoder(nn.Module):
     Raises:
         ValueError: sizes, schemes or an attention that are none; a decoder that is not one cell.
 
-    >>> model = EncoderDecoder(cells.lstm(4), cells.lstm(4), outputs=5, symbols=7, steps=3)
+    >>> model = EncoderDecoder(cells.LSTM(4), cells.LSTM(4), outputs=5, symbols=7, steps=3)
     >>> params = model.init(jax.random.key(0), jnp.zeros((2, 6), int))
     >>> model.apply(params, jnp.ones((2, 6), int))[0].shape  # what it says, greedily
     (2, 3)
@@ -122,8 +122,8 @@ class EncoderDecoder(nn.Module):
     w_a: Scheme = "xavier_uniform"
 
     def __post_init__(self) -> None:
-        self.layer = layers.layer(self.layer)
-        self.decoder = layers.layer(self.decoder)
+        self.layer = layers.as_layer(self.layer)
+        self.decoder = layers.as_layer(self.decoder)
         if not isinstance(self.decoder, layers.CellLayer):
             raise ValueError(f"a decoder is one cell, one way, got {self.decoder}")
         for name in ("outputs", "symbols", "steps", "embedding_size"):

@@ -41,8 +41,8 @@ def stream(model: Any) -> Stream:
     Raises:
         ValueError: a bidirectional layer; a mean over time with another g.
 
-    >>> from rnnlab import lstm
-    >>> model = models.ManyToMany(lstm(4), outputs=2)
+    >>> from rnnlab import LSTM
+    >>> model = models.ManyToMany(LSTM(4), outputs=2)
     >>> params = model.init(jax.random.key(0), jnp.ones((3, 5, 1)))
     >>> start, step = stream(model)
     >>> y, state = step(params, start(params, batch_size=3), jnp.ones((3, 1)))
@@ -112,8 +112,8 @@ def generate(
         TypeError: a prompt that is no symbols.
     Source: the notes, generation; top-k: Fan et al. 2018 (arXiv 1805.04833), §5.1.
 
-    >>> from rnnlab import gru
-    >>> model = models.LanguageModel(gru(4), symbols=5)
+    >>> from rnnlab import GRU
+    >>> model = models.LanguageModel(GRU(4), symbols=5)
     >>> params = model.init(jax.random.key(0), jnp.zeros((1, 1), int))
     >>> generate(model, params, jnp.zeros((2, 3), int), steps=6, temperature=0).shape
     (2, 6)
@@ -164,8 +164,8 @@ def rollout(model: Any, params: Any, prompt: Array, steps: int) -> Array:
         TypeError: a prompt that is not floats.
     Source: the notes, generation.
 
-    >>> from rnnlab import gru
-    >>> model = models.ManyToOne(gru(4), outputs=2)
+    >>> from rnnlab import GRU
+    >>> model = models.ManyToOne(GRU(4), outputs=2)
     >>> params = model.init(jax.random.key(0), jnp.ones((1, 1, 2)))
     >>> rollout(model, params, jnp.ones((3, 5, 2)), steps=4).shape
     (3, 4, 2)

@@ -430,7 +430,8 @@ class InitScheme:
         w_h: recurrent kernels W_h·, each (H, H).
         w_y: the read-out's kernel W_hy (H, O).
         b: biases.
-        forget_bias: the LSTM's b_f, the GRU's b_z (z keeps the past); None: as ``b``.
+        forget_bias: the LSTM's b_f, the GRU's b_z (z keeps the past); None: the cell's own
+            default, 1 for an LSTM, as ``b`` for a GRU. Zero is "0.0".
             ``"chrono(t_max=…)"`` also sets the LSTM's b_i = −b_f.
         gates: gate letter → :class:`GateScheme` (or a dict of its fields), which wins over the
             fields above: ``{"f": {"w_h": "identity"}}``.
@@ -494,14 +495,20 @@ class InitScheme:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
-    def gate(self, letter: str, *, forgets: bool = False) -> GateScheme:
+    def gate(
+        self, letter: str, *, forgets: bool = False, forget_bias: Scheme | None = None
+    ) -> GateScheme:
         """The schemes of gate ``letter``, defaults filled in.
 
         Args:
-            forgets: whether ``forget_bias`` is this gate's bias.
+            forgets: whether ``self.forget_bias`` is this gate's bias.
+            forget_bias: what it then is where ``self.forget_bias`` is None; None: as ``b``.
         """
         own = dict(self.gates).get(letter, GateScheme())
-        b = self.forget_bias if forgets and self.forget_bias is not None else self.b
+        b = self.b
+        if forgets:
+            named = (self.forget_bias, forget_bias, self.b)
+            b = next(scheme for scheme in named if scheme is not None)
         return GateScheme(
             w_x=self.w_x if own.w_x is None else own.w_x,
             w_h=self.w_h if own.w_h is None else own.w_h,

@@ -36,7 +36,7 @@ class Layer(Protocol):
 
 @dataclass(frozen=True)
 class CellLayer:
-    """One cell over time; made by :func:`layer`."""
+    """One cell over time; made by :func:`as_layer`."""
 
     cell: Any
 
@@ -60,6 +60,22 @@ class CellLayer:
         return unroll(self.cell, params, xs, **options)
 
 
+def as_layer(cell: Any) -> Layer:
+    """Return the layer of one cell; a layer is handed back as it is.
+
+    Raises:
+        TypeError: neither a cell nor a layer.
+
+    >>> as_layer(cells.GRU(4)).output_size
+    4
+    """
+    if isinstance(cell, Layer):
+        return cell
+    if not isinstance(cell, cells.Cell):
+        raise TypeError(f"expected a cell or a layer, got {type(cell).__name__}")
+    return CellLayer(cell)
+
+
 class BothWays(NamedTuple):
     """Something of each direction: parameters, states or taps of a :class:`Bidirectional`."""
 
@@ -77,13 +93,28 @@ MERGES: dict[str, Callable[[Array, Array], Array]] = {
 
 @dataclass(frozen=True)
 class Bidirectional:
-    """y_t = combine(h→_t, h←_t); made by :func:`bidirectional`."""
+    """y_t = combine(h→_t, h←_t): one layer forwards, one backwards.
+
+    Args:
+        forward, backward: layers or cells; one alone is used for both (parameters apart).
+        merge: "concat", "sum", "mean" or "product".
+    Raises:
+        TypeError: neither cells nor layers. ValueError: an unknown merge, or outputs that differ
+            in size where they are merged unit by unit.
+    Source: Schuster & Paliwal 1997; the notes, Bi-RNN.
+
+    >>> Bidirectional(cells.LSTM(4)).output_size
+    8
+    """
 
     forward: Layer
-    backward: Layer
+    backward: Layer = None  # type: ignore[assignment]  # the forward layer's twin
     merge: str = "concat"
 
     def __post_init__(self) -> None:
+        backward = self.forward if self.backward is None else self.backward
+        object.__setattr__(self, "forward", as_layer(self.forward))
+        object.__setattr__(self, "backward", as_layer(backward))
         if self.merge not in MERGES:
             raise ValueError(unknown("merge", self.merge, MERGES))
         sizes = self.forward.output_size, self.backward.output_size
@@ -143,13 +174,27 @@ class Bidirectional:
 
 @dataclass(frozen=True)
 class Stack:
-    """Layers on top of each other; made by :func:`stack`."""
+    """Layers on top of each other, with dropout between them.
+
+    Args:
+        layers: layers or cells, bottom first.
+        dropout: the rate at which an output is dropped on its way to the layer above.
+        variational: one mask for all steps of a sequence (Gal & Ghahramani 2016, arXiv
+            1512.05287); on h_{t−1} and on the first layer's inputs it is
+            :class:`rnnlab.nn.wrappers.VariationalDropout`'s.
+    Raises:
+        TypeError: neither cells nor layers. ValueError: no layers, or a rate outside [0, 1).
+
+    >>> Stack([cells.LSTM(4), Bidirectional(cells.GRU(3))], dropout=0.1).output_size
+    6
+    """
 
     layers: tuple[Layer, ...]
     dropout: float = 0.0
     variational: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(as_layer(inner) for inner in self.layers))
         if not self.layers:
             raise ValueError("a stack needs at least one layer, got none")
         if not 0 <= self.dropout < 1:
@@ -246,49 +291,6 @@ def _drop_alike(key: Any, ys: Array, rate: float) -> Array:
     return jnp.where(kept, ys / (1 - rate), 0)
 
 
-def layer(cell: Any) -> Layer:
-    """A layer of one cell; a layer is handed back as it is.
-
-    >>> layer(cells.gru(4)).output_size
-    4
-    """
-    if isinstance(cell, Layer):
-        return cell
-    if not isinstance(cell, cells.Cell):
-        raise TypeError(f"expected a cell or a layer, got {type(cell).__name__}")
-    return CellLayer(cell)
-
-
-def bidirectional(forward: Any, backward: Any = None, merge: str = "concat") -> Bidirectional:
-    """One layer forwards, one backwards: y_t = combine(h→_t, h←_t).
-
-    Args:
-        forward, backward: layers or cells; one alone is used for both (parameters apart).
-        merge: "concat", "sum", "mean" or "product".
-    Source: Schuster & Paliwal 1997; the notes, Bi-RNN.
-
-    >>> bidirectional(cells.lstm(4)).output_size
-    8
-    """
-    return Bidirectional(layer(forward), layer(forward if backward is None else backward), merge)
-
-
-def stack(layers: Any, dropout: float = 0.0, variational: bool = False) -> Stack:
-    """Layers on top of each other, with dropout between them.
-
-    Args:
-        layers: layers or cells, bottom first.
-        dropout: the rate at which an output is dropped on its way to the layer above.
-        variational: one mask for all steps of a sequence (Gal & Ghahramani 2016, arXiv
-            1512.05287); on h_{t−1} and on the first layer's inputs it is
-            :class:`rnnlab.nn.wrappers.VariationalDropout`'s.
-
-    >>> stack([cells.lstm(4), bidirectional(cells.gru(3))], dropout=0.1).output_size
-    6
-    """
-    return Stack(tuple(layer(inner) for inner in layers), dropout, variational)
-
-
 NAMES = (*cells.CELLS, *(f"bi-{name}" for name in cells.CELLS))
 
 
@@ -322,7 +324,8 @@ def by_name(name: str, hidden_size: int, init: InitScheme, **options: Any) -> La
         cell = wrappers.VariationalDropout(cell, recurrent_rate=around["recurrent_dropout"])
     if around.get("residual"):
         cell = wrappers.Residual(cell)
-    return bidirectional(cell) if name.startswith("bi-") else layer(cell)
+    layer = as_layer(cell)
+    return Bidirectional(layer) if name.startswith("bi-") else layer
 
 
 def config(name: str, hidden_size: int, layers: int = 1, **changes: Any) -> dict[str, Any]:
@@ -385,7 +388,7 @@ def from_config(group: Any, init: InitScheme) -> Layer:
         return first
     above = by_name(name, H, init, **options, residual=residual)
     dropout = between.get("dropout", 0.0)
-    return stack([first] + [above] * (group["layers"] - 1), dropout, "variational" in between)
+    return Stack([first] + [above] * (group["layers"] - 1), dropout, "variational" in between)
 
 
 def cell_of(cell: Any) -> Any:
@@ -393,7 +396,7 @@ def cell_of(cell: Any) -> Any:
         return cells.without_init(cell.cell)
     if isinstance(cell, Layer):
         raise TypeError(
-            f"a probe takes a cell or layer(cell), got {type(cell).__name__}; "
+            f"a probe takes a cell or as_layer(cell), got {type(cell).__name__}; "
             "probe one cell, the others inside loss"
         )
     return cells.without_init(cell)

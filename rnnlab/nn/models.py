@@ -49,7 +49,7 @@ class ManyToOne(nn.Module):
         ValueError, TypeError: sizes, schemes, a pooling or a layer that are none.
     Source: the notes, 输出更新.
 
-    >>> model = ManyToOne(cells.lstm(4), outputs=3)
+    >>> model = ManyToOne(cells.LSTM(4), outputs=3)
     >>> params = model.init(jax.random.key(0), jnp.ones((2, 5, 1)))
     >>> y, state = model.apply(params, jnp.ones((2, 5, 1)), lengths=jnp.array([5, 2]))
     >>> y.shape, state.C.shape
@@ -67,7 +67,7 @@ class ManyToOne(nn.Module):
     pooling: str = "last"
 
     def __post_init__(self) -> None:
-        self.layer = layers.layer(self.layer)
+        self.layer = layers.as_layer(self.layer)
         _check_model(self)
         if self.pooling not in POOLINGS:
             raise ValueError(unknown("pooling", self.pooling, POOLINGS))
@@ -123,7 +123,7 @@ class ManyToMany(nn.Module):
             transitions from label to label, zero at first.
     Source: the notes, 输出更新.
 
-    >>> model = ManyToMany(recurrence.bidirectional(cells.gru(4)), outputs=3)
+    >>> model = ManyToMany(recurrence.bidirectional(cells.GRU(4)), outputs=3)
     >>> params = model.init(jax.random.key(0), jnp.ones((2, 5, 1)))
     >>> model.apply(params, jnp.ones((2, 5, 1)))[0].shape
     (2, 5, 3)
@@ -140,7 +140,7 @@ class ManyToMany(nn.Module):
     crf: bool = False
 
     def __post_init__(self) -> None:
-        self.layer = layers.layer(self.layer)
+        self.layer = layers.as_layer(self.layer)
         _check_model(self)
         super().__post_init__()
 
@@ -186,7 +186,7 @@ class LanguageModel(nn.Module):
             arXiv 1608.05859); there is no parameter W_hy then.
         w_y, b_y, activation, w_e: as :class:`ManyToOne`.
 
-    >>> model = LanguageModel(cells.lstm(4), symbols=7, embedding_size=4, tie=True)
+    >>> model = LanguageModel(cells.LSTM(4), symbols=7, embedding_size=4, tie=True)
     >>> params = model.init(jax.random.key(0), jnp.zeros((2, 5), int))
     >>> sorted(params["params"]), model.apply(params, jnp.zeros((2, 5), int))[0].shape
     (['b_y', 'embedding', 'recurrent'], (2, 5, 7))
@@ -202,7 +202,7 @@ class LanguageModel(nn.Module):
     w_e: Scheme = "uniform(bound=0.1)"
 
     def __post_init__(self) -> None:
-        self.layer = layers.layer(self.layer)
+        self.layer = layers.as_layer(self.layer)
         _whole("symbols", self.symbols, 1)
         _check_model(self)
         features = self.layer.output_size
@@ -407,8 +407,8 @@ def without_init(model: Any) -> Any:
     A sweep of schemes draws its parameters first and compiles once for all of them; see
     :func:`rnnlab.nn.cells.without_init`.
 
-    >>> a = ManyToOne(cells.rnn(4, init=InitScheme(w_h="identity")), 2, w_y="he_normal")
-    >>> without_init(a) == without_init(ManyToOne(cells.rnn(4), 2))
+    >>> a = ManyToOne(cells.RNN(4, init=InitScheme(w_h="identity")), 2, w_y="he_normal")
+    >>> without_init(a) == without_init(ManyToOne(cells.RNN(4), 2))
     True
     """
     if hasattr(model, "without_init"):  # one that is not made of layers
@@ -425,7 +425,7 @@ def initial_state(model: Any, params: Any, batch_size: int, key: Array | None = 
 def count_params(params: Any) -> int:
     """How many numbers a model learns; of any pytree of arrays or shapes.
 
-    >>> model = ManyToOne(cells.rnn(4), outputs=2)
+    >>> model = ManyToOne(cells.RNN(4), outputs=2)
     >>> count_params(model.init(jax.random.key(0), jnp.ones((1, 9, 3))))  # 3·4 + 4·4 + 4 + 4·2 + 2
     42
     """

@@ -82,7 +82,7 @@ def unroll(
             engine cannot run.
 
     >>> import jax
-    >>> cell = cells.lstm(4)
+    >>> cell = cells.LSTM(4)
     >>> params = cell.init_params(jax.random.key(0), input_size=3)
     >>> ys, state, values = unroll(cell, params, jax.numpy.ones((2, 5, 3)), taps=("f",))
     >>> ys.shape, state.C.shape, values["f"].shape

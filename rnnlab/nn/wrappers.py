@@ -121,8 +121,8 @@ class Zoneout(_Around):
         ValueError: a rate out of range, a part that the state does not have. TypeError: no cell.
     Source: Krueger et al. 2017 (arXiv 1606.01305).
 
-    >>> from rnnlab import lstm
-    >>> cell = Zoneout(lstm(4), {"h": 0.05, "C": 0.5})
+    >>> from rnnlab import LSTM
+    >>> cell = Zoneout(LSTM(4), {"h": 0.05, "C": 0.5})
     >>> cell.rate, cell.stochastic
     ((('C', 0.5), ('h', 0.05)), True)
     """
@@ -208,8 +208,8 @@ class Residual(_Around):
     Source: He et al. 2016 (arXiv 1512.03385); between recurrent layers Wu et al. 2016 (arXiv
         1609.08144), §3.1.
 
-    >>> from rnnlab import gru
-    >>> cell = Residual(gru(3))
+    >>> from rnnlab import GRU
+    >>> cell = Residual(GRU(3))
     >>> params = cell.init_params(jax.random.key(0), input_size=3)
     >>> state, y, _ = cell.step(params, cell.initial_state(params, ()), jnp.ones(3))
     >>> bool((y == 1 + state.h).all())
@@ -265,8 +265,8 @@ class VariationalDropout(_Around):
             one that takes no masks.
     Source: Gal & Ghahramani 2016 (arXiv 1512.05287), the variant with tied masks.
 
-    >>> from rnnlab import lstm, unroll
-    >>> cell = VariationalDropout(lstm(4), input_rate=0.2, recurrent_rate=0.3)
+    >>> from rnnlab import LSTM, unroll
+    >>> cell = VariationalDropout(LSTM(4), input_rate=0.2, recurrent_rate=0.3)
     >>> params = cell.init_params(jax.random.key(0), input_size=2)
     >>> xs = jnp.ones((3, 5, 2))
     >>> ys, state = unroll(cell, params, xs, key=jax.random.key(1), deterministic=False)

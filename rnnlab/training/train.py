@@ -240,10 +240,10 @@ def make_train(setup: Setup) -> Train:
     """The training function of a setup: ``train(key, hyper, params) -> (state, progress)``.
 
     >>> import jax
-    >>> from rnnlab import rnn, layer
+    >>> from rnnlab import RNN, as_layer
     >>> from rnnlab.tasks.adding import Adding
     >>> task = Adding(length=10)
-    >>> model = models.for_task(task, layer(rnn(8)), InitScheme())
+    >>> model = models.for_task(task, as_layer(RNN(8)), InitScheme())
     >>> setup = Setup(task, model, Settings(Optimizer(steps=20), eval_every=10))
     >>> params = model.init(jax.random.key(0), jax.numpy.zeros((1, 10, 2)))
     >>> hyper = Hyper(learning_rate=1e-2, clip_norm=1.0, weight_decay=0.0, omega=0.0)

@@ -166,14 +166,14 @@ def test_vectors_start_a_model_which_trains_them_on(text):
     trained = skipgram.train(text, dataclasses.replace(SMALL, engine="jax"))
     vectors = Vectors.of(trained)
     words = ["<unknown>", *text.vocabulary.words()]
-    model = models.ManyToOne(cells.gru(4), outputs=2, symbols=len(words), embedding_size=8)
+    model = models.ManyToOne(cells.GRU(4), outputs=2, symbols=len(words), embedding_size=8)
     known = ["cat1", "and", "dog2", "dog0", "the", "cat3"]
     ids = jnp.array([words.index(word) for word in known]).reshape(2, 3)
     params = model.init(jax.random.key(0), ids)["params"]
     table = vectors.table(words, initial=params["embedding"])
     assert (table[0] == params["embedding"][0]).all()
     started = params | {"embedding": table}
-    reader = models.ManyToOne(cells.gru(4), outputs=2)
+    reader = models.ManyToOne(cells.GRU(4), outputs=2)
     rest = {name: value for name, value in params.items() if name != "embedding"}
     read, _ = reader.apply({"params": rest}, vectors.rows(known).reshape(2, 3, 8))
     np.testing.assert_allclose(model.apply({"params": started}, ids)[0], read, atol=1e-6)

@@ -98,7 +98,7 @@ def test_n_grams_are_counted_on_the_characters_that_models_are_scored_on(ran, te
 
 def test_feeding_back_is_seen_to_be_the_forward_pass_and_its_absence_is():
     module = load_experiment(FILE).module
-    model = models.LanguageModel(cells.gru(6, init=InitScheme(w_h="normal(std=1.0)")), symbols=7)
+    model = models.LanguageModel(cells.GRU(6, init=InitScheme(w_h="normal(std=1.0)")), symbols=7)
     params = model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape), jnp.float32), params)

@@ -31,7 +31,7 @@ def text(tmp_path_factory):
 
 
 def model_of(V, seed=0):
-    model = models.LanguageModel(cells.gru(6, init=InitScheme()), symbols=V)
+    model = models.LanguageModel(cells.GRU(6, init=InitScheme()), symbols=V)
     params = model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
     rng = np.random.default_rng(seed)
     return model, jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape), jnp.float32), params)

@@ -22,7 +22,7 @@ CODE = """
 import jax, jax.numpy as jnp, numpy as np
 import rnnlab
 from rnnlab import gradients
-cell = rnnlab.lstm(128)
+cell = rnnlab.LSTM(128)
 params = cell.init_params(jax.random.key(0), 1)
 xs = jax.random.normal(jax.random.key(1), (8, 100_000, 1))
 curve = gradients.adjoint_norms(cell, params, xs, lambda ys: ys[:, -1].sum())

@@ -113,7 +113,7 @@ def test_norms_beside_the_gradient(name, reverse, lengths):
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_where_outputs_overflow(reverse):
-    cell = rnnlab.rnn(2, "identity", init=InitScheme(w_h="identity(gain=1e10)"))
+    cell = rnnlab.RNN(2, "identity", init=InitScheme(w_h="identity(gain=1e10)"))
     params = cell.init_params(jax.random.key(0), 1)
     xs = jnp.ones((1, 9, 1))
     curve = gradients.value_grad_and_norms(
@@ -128,7 +128,7 @@ def test_both_directions(merge):
     cell, params, xs, start, _ = _case("lstm")
     _, other, *_ = _case("lstm")
     other = jax.tree.map(lambda a: a * 0.9, other)
-    layer = layers.bidirectional(cell, merge=merge)
+    layer = layers.Bidirectional(cell, merge=merge)
     both, starts = layers.BothWays(params, other), layers.BothWays(start, start)
     ys_f, _ = unroll.unroll(cell, params, xs, initial_state=start, lengths=LENGTHS)
     ys_b, _ = unroll.unroll(cell, other, xs, initial_state=start, lengths=LENGTHS, reverse=True)
@@ -153,7 +153,7 @@ def test_both_directions(merge):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_far_below_float32_as_the_float64_product_has_it(seed):
-    cell = rnnlab.rnn(128, "identity", init=InitScheme(w_h="normal(std=0.01)"))
+    cell = rnnlab.RNN(128, "identity", init=InitScheme(w_h="normal(std=0.01)"))
     params = cell.init_params(jax.random.key(seed), 1)
     g = jax.random.normal(jax.random.key(9), (128,))
     curve = gradients.adjoint_norms(cell, params, jnp.zeros((1, 101, 1)), lambda ys: ys[0, -1] @ g)
@@ -169,7 +169,7 @@ def test_far_below_float32_as_the_float64_product_has_it(seed):
 
 @pytest.mark.parametrize("gain", [1e-3, 0.9, 10.0])
 def test_scaled_orthogonal_gives_exact_powers_at_any_length(gain):
-    cell = rnnlab.rnn(8, "identity", init=InitScheme(w_h=f"orthogonal(gain={gain})"))
+    cell = rnnlab.RNN(8, "identity", init=InitScheme(w_h=f"orthogonal(gain={gain})"))
     params = cell.init_params(jax.random.key(0), 1)
     curve = gradients.adjoint_norms(
         cell, params, jnp.zeros((2, 1001, 1)), lambda ys: ys[:, -1].sum()
@@ -181,7 +181,7 @@ def test_scaled_orthogonal_gives_exact_powers_at_any_length(gain):
 
 
 def test_loss_terms_of_any_size_enter_in_the_running_scale():
-    cell = rnnlab.rnn(4, "identity", init=InitScheme(w_h="orthogonal(gain=0.1)"))
+    cell = rnnlab.RNN(4, "identity", init=InitScheme(w_h="orthogonal(gain=0.1)"))
     params = cell.init_params(jax.random.key(0), 1)
     size = jnp.zeros(200).at[jnp.array([199, 120, 40])].set(jnp.array([1e30, 1e-30, 1e-36]))
     curve = gradients.adjoint_norms(
@@ -196,7 +196,7 @@ def test_loss_terms_of_any_size_enter_in_the_running_scale():
 
 
 def test_exact_zeros_are_minus_infinity_and_later_terms_still_count():
-    cell = rnnlab.rnn(3, "relu", init=InitScheme(w_h="identity", w_x="constant(value=1.0)"))
+    cell = rnnlab.RNN(3, "relu", init=InitScheme(w_h="identity", w_x="constant(value=1.0)"))
     params = cell.init_params(jax.random.key(0), 1)
     xs = jnp.ones((2, 6, 1)).at[0, 3].set(-100.0)  # kills every unit of example 0 at step 3
     curve = gradients.adjoint_norms(cell, params, xs, lambda ys: (ys[:, -1] + ys[:, 1]).sum())
@@ -208,7 +208,7 @@ def test_exact_zeros_are_minus_infinity_and_later_terms_still_count():
 
 
 def test_an_overflowing_example_is_marked_and_harms_no_other():
-    cell = rnnlab.rnn(
+    cell = rnnlab.RNN(
         3, "relu", init=InitScheme(w_h="identity(gain=10.0)", w_x="constant(value=1.0)")
     )
     params = cell.init_params(jax.random.key(0), 1)
@@ -278,7 +278,7 @@ def test_it_runs_under_jit_and_compiles_once():
     xs = jnp.ones((2, 12, D))
     counts = []
     for scheme in ("orthogonal", "identity", "he_normal"):
-        cell = cells.rnn(H, tanh, init=InitScheme(w_h=scheme))
+        cell = cells.RNN(H, tanh, init=InitScheme(w_h=scheme))
         params = cell.init_params(jax.random.key(0), D)
         eager = gradients.adjoint_norms(cell, params, xs, lambda ys: ys.sum())
         counts.append(len(traced))
@@ -326,7 +326,7 @@ def test_jacobian_spectrum_equals_svd_of_the_float64_product(name, part):
 
 
 def test_spectrum_over_hundreds_of_decades():
-    cell = rnnlab.rnn(5, "identity", init=InitScheme(w_h="zeros"))
+    cell = rnnlab.RNN(5, "identity", init=InitScheme(w_h="zeros"))
     params = cell.init_params(jax.random.key(0), 1)
     scales = np.array([10.0, 1.0, 1e-2, 1e-3, 0.0])
     params = params._replace(W_hh=jnp.diag(jnp.array(scales, jnp.float32)))
@@ -345,12 +345,12 @@ def test_spectrum_refuses_what_is_not_there():
 
 def test_lyapunov_exponents_of_linear_networks():
     xs = jnp.zeros((2, 400, 1))
-    cell = rnnlab.rnn(4, "identity", init=InitScheme(w_h="orthogonal(gain=0.7)"))
+    cell = rnnlab.RNN(4, "identity", init=InitScheme(w_h="orthogonal(gain=0.7)"))
     params = cell.init_params(jax.random.key(0), 1)
     got = gradients.lyapunov_exponents(cell, params, xs)
     np.testing.assert_allclose(np.asarray(got), np.full((2, 4), np.log(0.7)), atol=1e-4)
     W = np.array([[1.2, 0.5, 0.1], [0, 0.9, 0.4], [0, 0, 0.5]], np.float32)
-    cell = rnnlab.rnn(3, "identity")
+    cell = rnnlab.RNN(3, "identity")
     params = cell.init_params(jax.random.key(0), 1)._replace(W_hh=jnp.asarray(W))
     top = gradients.lyapunov_exponents(cell, params, xs[0], discard=100)
     np.testing.assert_allclose(np.asarray(top), np.log([1.2, 0.9, 0.5]), atol=1e-2)
@@ -382,7 +382,7 @@ def test_saturation(name):
 
 def test_what_the_probes_refuse():
     cell, params, xs, *_ = _case("gru")
-    net = layers.stack([cell, cell])
+    net = layers.Stack([cell, cell])
     with pytest.raises(TypeError, match="takes a cell or layer"):
         gradients.adjoint_norms(net, net.init(jax.random.key(0), D), xs, lambda ys: ys.sum())
     with pytest.raises(ValueError, match="at least one step"):
@@ -392,7 +392,7 @@ def test_what_the_probes_refuse():
     curve = gradients.adjoint_norms(cell, params, xs, lambda ys: ys.sum())
     with pytest.raises(AttributeError, match=r"no part 'C' \(measured: h\)"):
         _ = curve.C
-    linear = rnnlab.rnn(H, "identity")
+    linear = rnnlab.RNN(H, "identity")
     with pytest.raises(ValueError, match="'identity'"):
         gradients.saturation(linear, linear.init_params(jax.random.key(0), D), xs)
     with pytest.raises(ValueError, match="square matrix"):

@@ -235,7 +235,7 @@ def test_the_first_step_contributes_nothing_from_a_zero_state():
 def test_both_directions_along_the_same_trajectories(merge):
     cell, params_f, xs, start_f = _case("rnn-tanh", seed=0)
     _, params_b, _, start_b = _case("rnn-tanh", seed=20)
-    both = layers.bidirectional(cell, merge=merge)
+    both = layers.Bidirectional(cell, merge=merge)
     params, start = layers.BothWays(params_f, params_b), layers.BothWays(start_f, start_b)
     w = np.random.default_rng(3).standard_normal((B, T, both.output_size)).astype(np.float32)
     for reverse in (False, True):
@@ -335,7 +335,7 @@ def test_forward_keeps_the_state_before_each_chunk(chunk):
 
 def _linear(W, activation="identity", w_x="zeros"):
     W = jnp.asarray(W, jnp.float32)
-    cell = rnnlab.rnn(len(W), activation, init=InitScheme(w_x=w_x))
+    cell = rnnlab.RNN(len(W), activation, init=InitScheme(w_x=w_x))
     return cell, cell.init_params(jax.random.key(0), 1)._replace(W_hh=W)
 
 
@@ -583,7 +583,7 @@ def test_equal_cells_compile_once():
     xs = jnp.ones((2, 9, D))
     seen = []
     for seed, scheme in enumerate(("orthogonal", "he_normal", "orthogonal(gain=0.5)")):
-        cell = rnnlab.rnn(H, square, init=InitScheme(w_h=scheme))
+        cell = rnnlab.RNN(H, square, init=InitScheme(w_h=scheme))
         params = cell.init_params(jax.random.key(seed), D)
         w = jnp.full(H, 1.0 + seed)
         gradients.adjoint_norms(cell, params, xs, lambda ys, w=w: (ys @ w).sum())
@@ -597,7 +597,7 @@ def test_float64_stays_float64(x64):
     """In float64 the curve is right to float64's own digits."""
     rng = np.random.default_rng(0)
     Q, _ = np.linalg.qr(rng.standard_normal((6, 6)))
-    cell = rnnlab.rnn(6, "identity")
+    cell = rnnlab.RNN(6, "identity")
     like = cell.init_params(jax.random.key(0), 1)
     params: Any = jax.tree.map(lambda a: jnp.zeros(a.shape, jnp.float64), like)
     params = params._replace(W_hh=jnp.asarray(0.1 * Q))

@@ -8,15 +8,15 @@ from flax import linen, nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnlab import bidirectional, gru, lstm, rnn, stack
+from rnnlab import GRU, LSTM, RNN, Bidirectional, Stack
 from rnnlab.interop import flax
 from tests.helpers.oracles import assert_close, random_like
 
 EXACT = 1e-6
 B = 3
 
-GRU = lambda H: gru(H, reset_after=True)  # noqa: E731
-LINEN = {"SimpleCell": rnn, "LSTMCell": lstm, "OptimizedLSTMCell": lstm, "GRUCell": GRU}
+RESET_AFTER = lambda H: GRU(H, reset_after=True)  # noqa: E731
+LINEN = {"SimpleCell": RNN, "LSTMCell": LSTM, "OptimizedLSTMCell": LSTM, "GRUCell": RESET_AFTER}
 
 
 def three_steps(step, carry, xs):
@@ -102,7 +102,7 @@ def test_layers_of_a_linen_model():
     xs = jnp.asarray(rng.standard_normal((B, 3, 3)), jnp.float32)
     model = Model()
     tree = random_like(jax.eval_shape(model.init, jax.random.key(0), xs)["params"], 0, 0.5)
-    net = stack([lstm(4), bidirectional(GRU(2))])
+    net = Stack([LSTM(4), Bidirectional(RESET_AFTER(2))])
     trees = [tree["LSTMCell_0"], (tree["one"], tree["other"])]
     params = flax.from_linen(trees, net)
     with jax.default_matmul_precision("highest"):
@@ -125,19 +125,19 @@ def tuple_or_same(tree):
 
 def test_refused():
     key = jax.random.key(0)
-    params = GRU(4).init_params(key, 3)
+    params = RESET_AFTER(4).init_params(key, 3)
     full = params._replace(b_hn=jnp.ones(4))
-    flax.to_nnx(params, GRU(4))
+    flax.to_nnx(params, RESET_AFTER(4))
     with pytest.raises(ValueError, match="nnx has no place for b_hn, which is not zero"):
-        flax.to_nnx(full, GRU(4))
+        flax.to_nnx(full, RESET_AFTER(4))
     with pytest.raises(ValueError, match=r"linen resets after .* take gru\(4, reset_after=True\)"):
-        flax.from_linen({}, gru(4))
+        flax.from_linen({}, RESET_AFTER(4))
     with pytest.raises(ValueError, match="no place for projection=2"):
-        flax.from_linen({}, lstm(4, projection=2))
+        flax.from_linen({}, LSTM(4, projection=2))
     packed = {"dense_i": {"kernel": np.ones((3, 16))}, "dense_h": {"kernel": np.ones((4, 16))}}
     with pytest.raises(ValueError, match=r"extra: level 0, forward: dense_i/kernel \(3, 16\)"):
-        flax.from_nnx(packed, lstm(4))
+        flax.from_nnx(packed, LSTM(4))
     with pytest.raises(ValueError, match=r"missing: level 0, forward: dense_h/bias \(16,\)"):
-        flax.from_nnx(packed, lstm(4), optimized=True)
+        flax.from_nnx(packed, LSTM(4), optimized=True)
     with pytest.raises(ValueError, match="a cell's tree must be a mapping, got float"):
-        flax.from_linen(1.0, rnn(4))
+        flax.from_linen(1.0, RNN(4))

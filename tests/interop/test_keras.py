@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnlab import bidirectional, gru, layer, lstm, rnn, stack
+from rnnlab import GRU, LSTM, RNN, Bidirectional, Stack
 from rnnlab.interop import keras
+from rnnlab.nn.layers import as_layer
 from tests.helpers.oracles import assert_close
 
 os.environ["KERAS_BACKEND"] = "jax"
@@ -25,10 +26,10 @@ EXACT = 1e-6
 B, T = 2, 3
 MERGES = {"concat": "concat", "sum": "sum", "ave": "mean", "mul": "product"}
 KINDS = {
-    "SimpleRNN": (oracle.layers.SimpleRNN, rnn),
-    "LSTM": (oracle.layers.LSTM, lstm),
-    "GRU": (oracle.layers.GRU, lambda H: gru(H, reset_after=True)),
-    "GRU before": (lambda H, **o: oracle.layers.GRU(H, reset_after=False, **o), gru),
+    "SimpleRNN": (oracle.layers.SimpleRNN, RNN),
+    "LSTM": (oracle.layers.LSTM, LSTM),
+    "GRU": (oracle.layers.GRU, lambda H: GRU(H, reset_after=True)),
+    "GRU before": (lambda H, **o: oracle.layers.GRU(H, reset_after=False, **o), GRU),
 }
 
 
@@ -37,14 +38,14 @@ def model_of(kind, D, H, levels, both, merge, bias, seed):
     build, cell = KINDS[kind]
     zero = {f"{name}_initializer": "zeros" for name in ("kernel", "recurrent")}
     inner = [build(H, return_sequences=True, use_bias=bias, **zero) for _ in range(levels)]
-    net = [layer(cell(H))] * levels
+    net = [as_layer(cell(H))] * levels
     if both:
         inner = [oracle.layers.Bidirectional(one, merge_mode=merge) for one in inner]
-        net = [bidirectional(cell(H), merge=MERGES[merge])] * levels
+        net = [Bidirectional(cell(H), merge=MERGES[merge])] * levels
     model = oracle.Sequential([oracle.Input((T, D)), *inner])
     rng = np.random.default_rng(seed)
     model.set_weights([0.5 * rng.standard_normal(w.shape) for w in model.weights])
-    return model, stack(net) if levels > 1 else net[0]
+    return model, Stack(net) if levels > 1 else net[0]
 
 
 def arrays_of(model):
@@ -128,10 +129,10 @@ def test_layers_of_a_model_and_refusals():
     with pytest.raises(ValueError, match=r"missing: \S+/backward_\S+/bias \(2, 12\)"):
         keras.from_arrays({path: own[path] for path in paths[:-1]}, net)
     with pytest.raises(ValueError, match=r"missing: \(layer 2, forward\)/kernel \(8, 12\)"):
-        keras.from_arrays(own, stack([net, net]))
+        keras.from_arrays(own, Stack([net, net]))
     with pytest.raises(ValueError, match=r"of shape \(2, 12\), expected \(12,\): .*/bias"):
-        keras.from_arrays(own, bidirectional(gru(4)))
+        keras.from_arrays(own, Bidirectional(GRU(4)))
     with pytest.raises(ValueError, match=r"of shape \(3, 12\), expected \(3, 16\): .*/kernel"):
-        keras.from_arrays(own, bidirectional(lstm(4)))
+        keras.from_arrays(own, Bidirectional(LSTM(4)))
     with pytest.raises(ValueError, match="Keras has no place for projection=2"):
-        keras.from_arrays(own, lstm(4, projection=2))
+        keras.from_arrays(own, LSTM(4, projection=2))

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.experimental import rnn as jax_cudnn
 
-from rnnlab import Zoneout, bidirectional, gru, layer, lstm, rnn, stack
+from rnnlab import GRU, LSTM, RNN, Bidirectional, Stack, Zoneout
 from rnnlab.core.errors import UserError
 from rnnlab.interop import cudnn, torch
+from rnnlab.nn.layers import as_layer
 from tests.helpers.oracles import assert_close
 
 EXACT = 1e-6
@@ -19,16 +20,16 @@ B, T = 2, 3
 oracle.set_num_threads(1)
 
 KINDS = {
-    "rnn-tanh": (lambda **o: oracle.nn.RNN(nonlinearity="tanh", **o), rnn),
-    "rnn-relu": (lambda **o: oracle.nn.RNN(nonlinearity="relu", **o), lambda H: rnn(H, "relu")),
-    "lstm": (oracle.nn.LSTM, lstm),
-    "gru": (oracle.nn.GRU, lambda H: gru(H, reset_after=True)),
+    "rnn-tanh": (lambda **o: oracle.nn.RNN(nonlinearity="tanh", **o), RNN),
+    "rnn-relu": (lambda **o: oracle.nn.RNN(nonlinearity="relu", **o), lambda H: RNN(H, "relu")),
+    "lstm": (oracle.nn.LSTM, LSTM),
+    "gru": (oracle.nn.GRU, lambda H: GRU(H, reset_after=True)),
 }
 
 
 def net_of(cell, levels, both):
-    one = bidirectional(cell) if both else layer(cell)
-    return stack([one] * levels) if levels > 1 else one
+    one = Bidirectional(cell) if both else as_layer(cell)
+    return Stack([one] * levels) if levels > 1 else one
 
 
 def module_of(kind, D, H, levels=1, both=False, seed=0, **options):
@@ -106,7 +107,7 @@ def test_outputs_and_both_ways(of):
 def test_two_biases_become_their_sum():
     module = module_of("gru", 3, 4)
     arrays = {name: array.numpy() for name, array in module.state_dict().items()}
-    net = gru(4, reset_after=True)
+    net = GRU(4, reset_after=True)
     written = torch.to_arrays(torch.from_arrays(arrays, net), net)
     both = (arrays["bias_ih_l0"] + arrays["bias_hh_l0"])[:8]
     np.testing.assert_array_equal(written["bias_ih_l0"], [*both, *arrays["bias_ih_l0"][8:]])
@@ -119,7 +120,7 @@ def test_two_biases_become_their_sum():
 @pytest.mark.parametrize(("levels", "both"), [(1, False), (2, True)])
 def test_projections(levels, both):
     module = module_of("lstm", 3, 5, levels, both, proj_size=2)
-    net, xs = net_of(lstm(5, projection=2), levels, both), draw_inputs(3)
+    net, xs = net_of(LSTM(5, projection=2), levels, both), draw_inputs(3)
     params = torch.from_arrays(module.state_dict(), net)
     assert_close(outputs(net, params, xs), said(module, xs), EXACT)
     arrays = torch.to_arrays(params, net)
@@ -132,7 +133,7 @@ def test_projections(levels, both):
 @pytest.mark.parametrize(("levels", "both"), [(1, False), (2, True)])
 def test_jax_reads_the_packed_weights(levels, both):
     D, H, directions = 3, 4, 1 + both
-    net, xs = net_of(lstm(H), levels, both), draw_inputs(D)
+    net, xs = net_of(LSTM(H), levels, both), draw_inputs(D)
     count = jax_cudnn.get_num_params_in_lstm(D, H, levels, both)
     packed = (0.5 * np.random.default_rng(0).standard_normal(count)).astype(np.float32)
     start = jnp.zeros((levels * directions, B, H))
@@ -162,7 +163,7 @@ def test_files_and_prefixes(tmp_path):
     from safetensors.torch import load_file, save_file
 
     module, net, xs = module_of("gru", 3, 4, 2, True), None, draw_inputs(3)
-    net = net_of(gru(4, reset_after=True), 2, True)
+    net = net_of(GRU(4, reset_after=True), 2, True)
     model = {f"encoder.rnn.{name}": array for name, array in module.state_dict().items()}
     save_file({**model, "encoder.embedding.weight": oracle.ones(2, 3)}, tmp_path / "a.safetensors")
     params = torch.load(tmp_path / "a.safetensors", net, prefix="encoder.rnn.")
@@ -194,29 +195,29 @@ def lstm_arrays(**changes):
 @pytest.mark.parametrize(
     ("arrays", "cell", "message"),
     [
-        (lstm_arrays(bias_hh_l0=None), lstm(4), r"missing: bias_hh_l0 \(16,\)"),
+        (lstm_arrays(bias_hh_l0=None), LSTM(4), r"missing: bias_hh_l0 \(16,\)"),
         (
             lstm_arrays(weight_hh_l0=(12, 4)),
-            lstm(4),
+            LSTM(4),
             r"of shape \(12, 4\), expected \(16, 4\): weight_hh_l0",
         ),
         (
             lstm_arrays(weight_ih_l0=(3, 16)),
-            lstm(4),
+            LSTM(4),
             r"of shape \(3, 16\), expected \(16, 16\): weight_ih_l0",
         ),
-        (lstm_arrays(weight_ih_l0=(16,)), lstm(4), r"of shape \(16,\), expected \(16, 1\)"),
-        (lstm_arrays(weight_ih_l1=(16, 4)), lstm(4), r"extra: weight_ih_l1 \(16, 4\)"),
-        (lstm_arrays(), stack([lstm(4)] * 2), r"missing: weight_ih_l1 \(16, 4\)"),
-        (lstm_arrays(), bidirectional(lstm(4)), r"missing: weight_ih_l0_reverse \(16, 3\)"),
-        (lstm_arrays(), gru(4, reset_after=True), r"expected \(12, 3\): weight_ih_l0"),
-        (lstm_arrays(), lstm(4, projection=2), r"missing: weight_hr_l0 \(2, 4\)"),
+        (lstm_arrays(weight_ih_l0=(16,)), LSTM(4), r"of shape \(16,\), expected \(16, 1\)"),
+        (lstm_arrays(weight_ih_l1=(16, 4)), LSTM(4), r"extra: weight_ih_l1 \(16, 4\)"),
+        (lstm_arrays(), Stack([LSTM(4)] * 2), r"missing: weight_ih_l1 \(16, 4\)"),
+        (lstm_arrays(), Bidirectional(LSTM(4)), r"missing: weight_ih_l0_reverse \(16, 3\)"),
+        (lstm_arrays(), GRU(4, reset_after=True), r"expected \(12, 3\): weight_ih_l0"),
+        (lstm_arrays(), LSTM(4, projection=2), r"missing: weight_hr_l0 \(2, 4\)"),
         (
             {n: a.astype(int) for n, a in lstm_arrays().items()},
-            lstm(4),
+            LSTM(4),
             "of dtype int64, expected floats: weight_ih_l0",
         ),
-        ({}, lstm(4), "missing: weight_ih_l0"),
+        ({}, LSTM(4), "missing: weight_ih_l0"),
     ],
 )
 def test_arrays_that_do_not_fit(arrays, cell, message):
@@ -227,17 +228,17 @@ def test_arrays_that_do_not_fit(arrays, cell, message):
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
-        (gru(4), ValueError, "resets after the recurrent product.*reset_after=True"),
-        (rnn(4, "identity"), ValueError, "tanh and of relu, got activation='identity'"),
-        (lstm(4, norm="layer"), ValueError, "no place for norm='layer' of the LSTM"),
-        (lstm(4, peephole=True), ValueError, "no place for peephole=True"),
-        (Zoneout(lstm(4), 0.1), TypeError, "no Zoneout.*give the cell inside, LSTM"),
-        (stack([lstm(4), lstm(3)]), ValueError, "one hidden_size in all levels.*3, 4"),
-        (stack([lstm(4), rnn(4)]), ValueError, "one kind of cell.*LSTM, RNN"),
-        (stack([rnn(4), rnn(4, "relu")]), ValueError, "one activation.*relu, tanh"),
-        (stack([lstm(4), bidirectional(lstm(4))]), ValueError, "all levels bidirectional or none"),
-        (bidirectional(lstm(4), merge="sum"), ValueError, "by 'concat', got 'sum'"),
-        (stack([stack([lstm(4)])]), ValueError, "no Stack inside a Stack"),
+        (GRU(4), ValueError, "resets after the recurrent product.*reset_after=True"),
+        (RNN(4, "identity"), ValueError, "tanh and of relu, got activation='identity'"),
+        (LSTM(4, norm="layer"), ValueError, "no place for norm='layer' of the LSTM"),
+        (LSTM(4, peephole=True), ValueError, "no place for peephole=True"),
+        (Zoneout(LSTM(4), 0.1), TypeError, "no Zoneout.*give the cell inside, LSTM"),
+        (Stack([LSTM(4), LSTM(3)]), ValueError, "one hidden_size in all levels.*3, 4"),
+        (Stack([LSTM(4), RNN(4)]), ValueError, "one kind of cell.*LSTM, RNN"),
+        (Stack([RNN(4), RNN(4, "relu")]), ValueError, "one activation.*relu, tanh"),
+        (Stack([LSTM(4), Bidirectional(LSTM(4))]), ValueError, "all levels bidirectional or none"),
+        (Bidirectional(LSTM(4), merge="sum"), ValueError, "by 'concat', got 'sum'"),
+        (Stack([Stack([LSTM(4)])]), ValueError, "no Stack inside a Stack"),
     ],
 )
 def test_layers_that_pytorch_has_not(net, error, message):
@@ -248,19 +249,19 @@ def test_layers_that_pytorch_has_not(net, error, message):
 
 
 def test_params_that_do_not_fit():
-    key, net = jax.random.key(0), stack([lstm(4), lstm(4)])
+    key, net = jax.random.key(0), Stack([LSTM(4), LSTM(4)])
     params = net.init(key, 3)
     for wrong, error, message in [
         (params[0], ValueError, "stack of 2 must be a tuple, got LSTMParams"),
         (params[:1], ValueError, "stack of 2 must be as many, got 1"),
         (
-            (params[1], rnn(4).init_params(key, 4)),
+            (params[1], RNN(4).init_params(key, 4)),
             TypeError,
             r"LSTMParams, got RNNParams \(level 1, forwards",
         ),
         ((params[0], params[0]), ValueError, r"W_xf must be \(4, 4\), got \(3, 4\) \(level 1"),
         (
-            (params[0], lstm(4, peephole=True).init_params(key, 4)),
+            (params[0], LSTM(4, peephole=True).init_params(key, 4)),
             ValueError,
             "hold a peepholes, the LSTM has no one",
         ),
@@ -273,15 +274,15 @@ def test_params_that_do_not_fit():
         with pytest.raises(error, match=message):
             torch.to_arrays(wrong, net)
     with pytest.raises(ValueError, match=r"BothWays\(forward, backward\), got LSTMParams"):
-        torch.to_arrays(params[0], bidirectional(lstm(4)))
+        torch.to_arrays(params[0], Bidirectional(LSTM(4)))
     with pytest.raises(ValueError, match=r"no place for b_f, which is not zero \(level 0"):
         torch.to_arrays(params, net, bias=False)  # b_f = 1
     with pytest.raises(ValueError, match="needs one"):
-        torch.to_arrays(gru(4).init_params(key, 3), gru(4, reset_after=True))
+        torch.to_arrays(GRU(4).init_params(key, 3), GRU(4, reset_after=True))
 
 
 def test_packed_weights_of_another_size():
     with pytest.raises(ValueError, match=r"must be \(144,\) for 4 arrays.*got \(100,\)"):
-        cudnn.from_packed(np.zeros(100), lstm(4), 3)
+        cudnn.from_packed(np.zeros(100), LSTM(4), 3)
     with pytest.raises(ValueError, match="input_size must be a whole number"):
-        cudnn.from_packed(np.zeros(144), lstm(4), 0)
+        cudnn.from_packed(np.zeros(144), LSTM(4), 0)

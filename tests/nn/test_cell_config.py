@@ -30,12 +30,12 @@ EVERY = {
 
 
 def test_nothing_is_on_by_default():
-    assert from_config(recurrence.config("lstm", 8), INIT) == recurrence.layer(cells.LSTM(8))
+    assert from_config(recurrence.config("lstm", 8), INIT) == recurrence.as_layer(cells.LSTM(8))
     assert from_config({"name": "lstm", "hidden_size": 8, "layers": 1}, INIT) == from_config(
         recurrence.config("lstm", 8), INIT
     )
     two = from_config(recurrence.config("gru", 8, 2), INIT)
-    assert two == recurrence.stack([cells.GRU(8)] * 2)
+    assert two == recurrence.Stack([cells.GRU(8)] * 2)
 
 
 def test_every_key_is_honoured():

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab import InitScheme, gradients, gru, layer, lstm, rnn, unroll
+from rnnlab import GRU, LSTM, RNN, InitScheme, gradients, unroll
 from rnnlab.nn import affine, cells, equations
+from rnnlab.nn.layers import as_layer
 from rnnlab.training.regularizers import check_omega
 from tests.helpers import oracles
 
@@ -20,7 +21,7 @@ B, T, D, H, P = 3, 6, 4, 5, 2
 EXACT = 1e-10  # float64
 
 LSTMS = {
-    "-".join(["lstm", *(name for name in options if options[name])]): lstm(H, **options)
+    "-".join(["lstm", *(name for name in options if options[name])]): LSTM(H, **options)
     for options in (
         {"norm": norm, "projection": projection, "peephole": peephole}
         for norm, projection, peephole in itertools.product(
@@ -30,10 +31,10 @@ LSTMS = {
     if any(options.values())
 }
 CELLS = {
-    "rnn-norm": rnn(H, norm="layer"),
-    "relu-norm": rnn(H, "relu", norm="layer"),
-    "gru-norm": gru(H, norm="layer"),
-    "gru-after-norm": gru(H, reset_after=True, norm="layer"),
+    "rnn-norm": RNN(H, norm="layer"),
+    "relu-norm": RNN(H, "relu", norm="layer"),
+    "gru-norm": GRU(H, norm="layer"),
+    "gru-after-norm": GRU(H, reset_after=True, norm="layer"),
     **LSTMS,
 }
 STEPS = {
@@ -271,7 +272,7 @@ def test_a_projection_is_pytorch_s(lengths):
 
     def loss(params, xs, start):
         ys, state = unroll(
-            lstm(H, projection=P),
+            LSTM(H, projection=P),
             params,
             xs,
             initial_state=start,
@@ -301,9 +302,9 @@ def test_a_projection_is_pytorch_s(lengths):
 def test_options_are_drawn_beside_the_others():
     # an option changes no draw of a block that is there without it
     for plain, cell in (
-        (rnn(H), CELLS["rnn-norm"]),
-        (gru(H), CELLS["gru-norm"]),
-        (lstm(H), CELLS["lstm-norm-peephole"]),
+        (RNN(H), CELLS["rnn-norm"]),
+        (GRU(H), CELLS["gru-norm"]),
+        (LSTM(H), CELLS["lstm-norm-peephole"]),
     ):
         bare = plain.init_params(jax.random.key(3), D)
         full = cell.init_params(jax.random.key(3), D)
@@ -326,7 +327,7 @@ def test_where_the_options_start():
 
 
 def test_a_peephole_at_zero_is_an_lstm_without():
-    cell, plain = lstm(H, peephole=True), lstm(H)
+    cell, plain = LSTM(H, peephole=True), LSTM(H)
     params, bare = (c.init_params(jax.random.key(0), D) for c in (cell, plain))
     xs = random(B, T, D).astype(jnp.float32)
     got, expected = unroll(cell, params, xs)[0], unroll(plain, bare, xs, engine="scan")[0]
@@ -340,7 +341,7 @@ def test_states_of_a_projection():
     for key in (None, jax.random.key(0)):
         state = CELLS["lstm-projection"].initial_state(params, (7,), key)
         assert (state.h.shape, state.C.shape) == ((7, P), (7, H))
-    assert layer(CELLS["lstm-projection"]).output_size == P
+    assert as_layer(CELLS["lstm-projection"]).output_size == P
 
 
 # ---- probes ------------------------------------------------------------------------------------
@@ -422,15 +423,15 @@ def test_saturation_of_a_projection_looks_at_m(x64):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: rnn(H, norm="batch"), r"unknown norm 'batch'.*layer"),
-        (lambda: gru(1, norm="layer"), "hidden_size=1 is always zero"),
-        (lambda: lstm(H, projection=0), "projection must be a whole number of at least 1, got 0"),
-        (lambda: lstm(H, projection=2.0), r"projection must be a whole number .* got 2\.0"),
-        (lambda: lstm(H, peephole="yes"), "peephole must be True or False, got 'yes'"),
+        (lambda: RNN(H, norm="batch"), r"unknown norm 'batch'.*layer"),
+        (lambda: GRU(1, norm="layer"), "hidden_size=1 is always zero"),
+        (lambda: LSTM(H, projection=0), "projection must be a whole number of at least 1, got 0"),
+        (lambda: LSTM(H, projection=2.0), r"projection must be a whole number .* got 2\.0"),
+        (lambda: LSTM(H, peephole="yes"), "peephole must be True or False, got 'yes'"),
         (lambda: cells.by_name("gru", H, InitScheme(), projection=2), "'projection'.*norm"),
         (lambda: cells.by_name("rnn-relu", H, InitScheme(), peephole=True), "option of cell"),
         (
-            lambda: lstm(H, InitScheme(w_h="sparse(nonzeros=2)"), projection=P).init_params(
+            lambda: LSTM(H, InitScheme(w_h="sparse(nonzeros=2)"), projection=P).init_params(
                 jax.random.key(0), D
             ),
             "square",
@@ -445,12 +446,12 @@ def test_refused(make, message):
 @pytest.mark.parametrize(
     ("cell", "other", "message"),
     [
-        (rnn(H), rnn(H, norm="layer"), r"RNN with norm=None got params with g_h"),
-        (gru(H, norm="layer"), gru(H), r"GRU with norm='layer' got params without norm"),
-        (gru(H), gru(H, reset_after=True), r"reset_after=False got params with b_hn"),
-        (lstm(H, peephole=True), lstm(H), r"peephole=True got params without peepholes"),
-        (lstm(H), lstm(H, projection=P), r"projection=None got params with W_mh"),
-        (lstm(H), lstm(H, norm="layer"), r"LSTM with norm=None got params with norm"),
+        (RNN(H), RNN(H, norm="layer"), r"RNN with norm=None got params with g_h"),
+        (GRU(H, norm="layer"), GRU(H), r"GRU with norm='layer' got params without norm"),
+        (GRU(H), GRU(H, reset_after=True), r"reset_after=False got params with b_hn"),
+        (LSTM(H, peephole=True), LSTM(H), r"peephole=True got params without peepholes"),
+        (LSTM(H), LSTM(H, projection=P), r"projection=None got params with W_mh"),
+        (LSTM(H), LSTM(H, norm="layer"), r"LSTM with norm=None got params with norm"),
     ],
 )
 def test_params_of_other_options(cell, other, message):
@@ -473,16 +474,16 @@ def test_the_fused_engine_leaves_it_to_scan(name):
 
 
 def test_omega_is_of_a_plain_network():
-    check_omega(layer(rnn(H)))
+    check_omega(as_layer(RNN(H)))
     with pytest.raises(ValueError, match="one simple RNN"):
-        check_omega(layer(rnn(H, norm="layer")))
+        check_omega(as_layer(RNN(H, norm="layer")))
 
 
 def test_options_are_part_of_the_value():
-    assert lstm(H, peephole=True) == lstm(H, peephole=True) != lstm(H)
-    assert len({*CELLS.values(), rnn(H), gru(H), lstm(H)}) == len(CELLS) + 3
+    assert LSTM(H, peephole=True) == LSTM(H, peephole=True) != LSTM(H)
+    assert len({*CELLS.values(), RNN(H), GRU(H), LSTM(H)}) == len(CELLS) + 3
     init = InitScheme(b="1.0")
-    assert cells.without_init(lstm(H, init, projection=P)) == lstm(H, InitScheme(), projection=P)
+    assert cells.without_init(LSTM(H, init, projection=P)) == LSTM(H, InitScheme(), projection=P)
 
 
 # ---- where the widths decide -------------------------------------------------------------------
@@ -490,7 +491,7 @@ def test_options_are_part_of_the_value():
 
 def test_normalised_gates_do_not_saturate_at_any_scale_of_x():
     # what the norm is for: inputs a thousand times larger leave the gates where they are
-    cell, plain = lstm(32, norm="layer"), lstm(32)
+    cell, plain = LSTM(32, norm="layer"), LSTM(32)
     params, bare = (c.init_params(jax.random.key(0), D) for c in (cell, plain))
     xs = random(B, T, D).astype(jnp.float32)
     for scale, still in ((1.0, 0.1), (1e3, 0.1)):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab import InitScheme, gru, lstm, rnn
+from rnnlab import GRU, LSTM, RNN, InitScheme
 from rnnlab.nn import activations, cells, equations
 from tests.helpers import oracles
 from tests.helpers.oracles import affine
@@ -66,7 +66,7 @@ def walk(cell, params, state, xs):
     return history
 
 
-GRUS = pytest.mark.parametrize("cell", [gru(H), gru(H, reset_after=True)], ids=["gru", "after"])
+GRUS = pytest.mark.parametrize("cell", [GRU(H), GRU(H, reset_after=True)], ids=["gru", "after"])
 
 
 @GRUS
@@ -98,18 +98,18 @@ def test_a_shut_reset_gate_drops_the_past(cell):
 
 
 def test_an_open_reset_gate_leaves_a_simple_network():
-    cell = gru(H)
+    cell = GRU(H)
     params = random_params(cell)._replace(b_r=jnp.full(H, OPEN), b_z=jnp.full(H, SHUT))
     h, x = arrays((2, H), (2, D))
     state, _, _ = cell.step(params, cells.HiddenState(h), x)
-    plain, _, _ = rnn(H).step(
+    plain, _, _ = RNN(H).step(
         cells.RNNParams(params.W_xh, params.W_hh, params.b_h), cells.HiddenState(h), x
     )
     np.testing.assert_allclose(state.h, plain.h, rtol=1e-12)
 
 
 def test_an_open_forget_gate_and_a_shut_input_gate_freeze_C():
-    cell = lstm(H)
+    cell = LSTM(H)
     params = random_params(cell)._replace(b_f=jnp.full(H, OPEN), b_i=jnp.full(H, SHUT))
     h, C, xs = arrays((2, H), (2, H), (6, 2, D))
     for state, _ in walk(cell, params, cells.LSTMState(h, C), xs):
@@ -117,7 +117,7 @@ def test_an_open_forget_gate_and_a_shut_input_gate_freeze_C():
 
 
 def test_a_shut_forget_gate_drops_C():
-    cell = lstm(H)
+    cell = LSTM(H)
     params = random_params(cell)._replace(b_f=jnp.full(H, SHUT), b_i=jnp.full(H, OPEN))
     h, C, xs = arrays((2, H), (2, H), (3, 2, D))
     for state, gates in walk(cell, params, cells.LSTMState(h, C), xs):
@@ -125,7 +125,7 @@ def test_a_shut_forget_gate_drops_C():
 
 
 def test_a_shut_output_gate_shows_nothing():
-    cell = lstm(H)
+    cell = LSTM(H)
     params = random_params(cell)._replace(b_o=jnp.full(H, SHUT))
     h, C, xs = arrays((2, H), (2, H), (3, 2, D))
     for state, _ in walk(cell, params, cells.LSTMState(h, C), xs):
@@ -134,7 +134,7 @@ def test_a_shut_output_gate_shows_nothing():
 
 
 def test_a_linear_network_with_an_orthogonal_kernel_keeps_powers_of_the_gain():
-    cell = rnn(H, "identity", init=InitScheme(w_h="orthogonal(gain=0.7)"))
+    cell = RNN(H, "identity", init=InitScheme(w_h="orthogonal(gain=0.7)"))
     params = cell.init_params(jax.random.key(0), D)
     h = arrays((2, H))[0]
     history = walk(cell, params, cells.HiddenState(h), jnp.zeros((8, 2, D)))
@@ -150,7 +150,7 @@ def test_relu_has_no_slope_at_zero(dtype):
     assert float(jax.grad(activations.activation_function("relu"))(zero + 1)) == 1.0
     params = cells.RNNParams(jnp.ones((D, H), dtype), jnp.eye(H, dtype=dtype), jnp.zeros(H, dtype))
     state = cells.HiddenState(jnp.zeros(H, dtype))
-    slope = jax.jacobian(lambda s: rnn(H, "relu").step(params, s, jnp.zeros(D, dtype))[0].h)(state)
+    slope = jax.jacobian(lambda s: RNN(H, "relu").step(params, s, jnp.zeros(D, dtype))[0].h)(state)
     np.testing.assert_array_equal(slope.h, 0)
 
 
@@ -159,7 +159,7 @@ def test_relu_has_no_slope_at_zero(dtype):
 
 def build(name):
     if name == "rnn-softplus":
-        return rnn(H, jax.nn.softplus)
+        return RNN(H, jax.nn.softplus)
     return cells.by_name(name, H, InitScheme())
 
 
@@ -276,9 +276,9 @@ def test_initial_state(name):
 
 
 def test_initial_states_follow_the_params_dtype():
-    params = jax.tree.map(lambda a: a.astype(jnp.float32), random_params(lstm(H)))
+    params = jax.tree.map(lambda a: a.astype(jnp.float32), random_params(LSTM(H)))
     for key in (None, jax.random.key(0)):
-        state = lstm(H).initial_state(params, (2,), key)
+        state = LSTM(H).initial_state(params, (2,), key)
         assert {leaf.dtype for leaf in state} == {jnp.dtype(jnp.float32)}
 
 
@@ -287,21 +287,21 @@ def test_initial_states_follow_the_params_dtype():
 
 def test_cells_are_values():
     for make_one in (
-        lambda: rnn(4, "relu"),
-        lambda: rnn(4, jnp.tanh),
-        lambda: lstm(4, InitScheme(gates={"f": {"w_h": "identity"}})),
-        lambda: gru(4, reset_after=True),
+        lambda: RNN(4, "relu"),
+        lambda: RNN(4, jnp.tanh),
+        lambda: LSTM(4, InitScheme(gates={"f": {"w_h": "identity"}})),
+        lambda: GRU(4, reset_after=True),
     ):
         assert make_one() == make_one()
         assert hash(make_one()) == hash(make_one())
-    different = [rnn(4), rnn(5), rnn(4, "relu"), lstm(4), gru(4), gru(4, reset_after=True)]
+    different = [RNN(4), RNN(5), RNN(4, "relu"), LSTM(4), GRU(4), GRU(4, reset_after=True)]
     assert len(set(different)) == len(different)
-    assert gru(4) != gru(4, init=InitScheme(w_h="identity"))
+    assert GRU(4) != GRU(4, init=InitScheme(w_h="identity"))
 
 
 def test_cells_cannot_be_changed():
     with pytest.raises(AttributeError):
-        lstm(4).hidden_size = 5
+        LSTM(4).hidden_size = 5
 
 
 def test_equal_cells_trace_once():
@@ -314,27 +314,27 @@ def test_equal_cells_trace_once():
     compiled = jax.jit(step, static_argnames="cell")
     for seed in range(3):
         gates = {"f": {"w_h": "identity"}, "c": {"b": 0.5}}
-        cell = lstm(H, InitScheme(w_h="orthogonal(gain=0.9)", gates=gates))
+        cell = LSTM(H, InitScheme(w_h="orthogonal(gain=0.9)", gates=gates))
         params = random_params(cell, seed)
         compiled(cell, params, random_state(cell, params, (2,)), jnp.ones((2, D)))
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("make_cell", [rnn, lstm, gru])
+@pytest.mark.parametrize("make_cell", [RNN, LSTM, GRU])
 @pytest.mark.parametrize("size", [0, -1, 2.0, "4", None, True], ids=repr)
 def test_bad_sizes(make_cell, size):
     with pytest.raises(ValueError, match=rf"hidden_size .* got {size!r}"):
         make_cell(size)
 
 
-@pytest.mark.parametrize("make_cell", [rnn, lstm, gru])
+@pytest.mark.parametrize("make_cell", [RNN, LSTM, GRU])
 def test_bad_input_sizes(make_cell):
     for size in (0, 2.0, None):
         with pytest.raises(ValueError, match=rf"input_size .* got {size!r}"):
             make_cell(4).init_params(jax.random.key(0), size)
 
 
-@pytest.mark.parametrize("make_cell", [rnn, lstm, gru])
+@pytest.mark.parametrize("make_cell", [RNN, LSTM, GRU])
 def test_a_scheme_is_no_init(make_cell):
     with pytest.raises(TypeError, match="init must be an InitScheme, got str"):
         make_cell(4, init="orthogonal")
@@ -342,16 +342,16 @@ def test_a_scheme_is_no_init(make_cell):
 
 def test_unknown_activations():
     with pytest.raises(ValueError, match=r"activation 'tahn'; did you mean 'tanh'"):
-        rnn(4, "tahn")
+        RNN(4, "tahn")
     with pytest.raises(ValueError, match=r"activation 'softmx'; did you mean 'softmax'"):
         equations.output(jnp.ones(2), jnp.ones((2, 3)), jnp.ones(3), "softmx")
     with pytest.raises(ValueError, match="activation 3"):
-        rnn(4, 3)
+        RNN(4, 3)
     assert activations.activation_function(jnp.sin) is jnp.sin
 
 
 def test_reset_after_needs_its_params():
-    plain, after = gru(H), gru(H, reset_after=True)
+    plain, after = GRU(H), GRU(H, reset_after=True)
     for cell, params, words in (
         (after, random_params(plain), "reset_after=True got params without b_hn"),
         (plain, random_params(after), "reset_after=False got params with b_hn"),
@@ -361,20 +361,20 @@ def test_reset_after_needs_its_params():
 
 
 def test_by_name():
-    assert cells.by_name("rnn-relu", 7, InitScheme()) == rnn(7, "relu")
-    assert cells.by_name("gru-reset-after", 7, InitScheme()) == gru(7, reset_after=True)
+    assert cells.by_name("rnn-relu", 7, InitScheme()) == RNN(7, "relu")
+    assert cells.by_name("gru-reset-after", 7, InitScheme()) == GRU(7, reset_after=True)
     init = InitScheme(w_h="identity")
-    assert cells.by_name("lstm", 7, init) == lstm(7, init)
+    assert cells.by_name("lstm", 7, init) == LSTM(7, init)
     with pytest.raises(ValueError, match="cell 'lstn'; did you mean 'lstm'"):
         cells.by_name("lstn", 7, InitScheme())
 
 
 def test_without_init():
     init = InitScheme(w_h="identity", forget_bias="2.0")
-    assert cells.without_init(lstm(4, init)) == lstm(4, InitScheme())
-    assert cells.without_init(rnn(4, "relu", InitScheme(b="1.0"))) == rnn(4, "relu")
-    nested = (gru(4, True, init), (lstm(3, init),), "name")
-    assert cells.without_init(nested) == (gru(4, True), (lstm(3, InitScheme()),), "name")
+    assert cells.without_init(LSTM(4, init)) == LSTM(4, InitScheme())
+    assert cells.without_init(RNN(4, "relu", InitScheme(b="1.0"))) == RNN(4, "relu")
+    nested = (GRU(4, True, init), (LSTM(3, init),), "name")
+    assert cells.without_init(nested) == (GRU(4, True), (LSTM(3, InitScheme()),), "name")
 
 
 @pytest.mark.parametrize("name", oracles.STEPS)

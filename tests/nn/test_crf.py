@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_refused():
 
 def test_a_tagger_with_a_field():
     """Its emissions are those of the tagger without; the field starts at zero, where it is none."""
-    layer = layers.bidirectional(cells.lstm(4))
+    layer = layers.Bidirectional(cells.LSTM(4))
     model = models.ManyToMany(layer, outputs=K, crf=True)
     xs = jnp.asarray(RNG.normal(size=(B, T, 2)), jnp.float32)
     params: Any = model.init(jax.random.key(0), xs)

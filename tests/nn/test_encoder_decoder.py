@@ -14,9 +14,9 @@ LENGTHS = np.array([5, 2, 3])
 
 
 def model(attention="general", layer=None, decoder=None):
-    layer = layer or layers.bidirectional(cells.rnn(2))
+    layer = layer or layers.Bidirectional(cells.RNN(2))
     return EncoderDecoder(
-        layer, decoder or cells.lstm(4), K, V, T, embedding_size=E, attention=attention
+        layer, decoder or cells.LSTM(4), K, V, T, embedding_size=E, attention=attention
     )
 
 
@@ -105,7 +105,7 @@ def test_weights_are_where_it_looks(x64):
 
 
 def test_padding_never_matters():
-    of = model(layer=cells.gru(4), decoder=cells.gru(4))
+    of = model(layer=cells.GRU(4), decoder=cells.GRU(4))
     params, pair = drawn(of)
     inside = np.arange(S) < LENGTHS[:, None]
     other = Pair(jnp.where(inside, pair.source, (pair.source + 1) % V), pair.given)
@@ -140,7 +140,7 @@ def test_what_is_only_said_costs_the_gradient_nothing():
     ("options", "said"),
     [
         ({"attention": "dot"}, "unknown attention 'dot'"),
-        ({"decoder": layers.bidirectional(cells.rnn(2))}, "a decoder is one cell"),
+        ({"decoder": layers.Bidirectional(cells.RNN(2))}, "a decoder is one cell"),
     ],
 )
 def test_what_is_no_model_is_refused(options, said):
@@ -150,14 +150,14 @@ def test_what_is_no_model_is_refused(options, said):
 
 def test_sizes_and_inputs_are_checked():
     with pytest.raises(ValueError, match="steps must be a whole number of at least 1, got 0"):
-        EncoderDecoder(cells.rnn(2), cells.rnn(2), 3, 3, 0)
+        EncoderDecoder(cells.RNN(2), cells.RNN(2), 3, 3, 0)
     of = model()
     params, pair = drawn(of)
     with pytest.raises(ValueError, match="symbols must lie in 0 … 5, got"):
         of.apply(params, pair._replace(source=pair.source + V))
     with pytest.raises(ValueError, match="an encoder starts from its own state"):
         of.apply(params, pair, initial_state=jnp.zeros(2))
-    schemed = EncoderDecoder(cells.rnn(2), cells.rnn(2), 3, 3, 2, w_a="orthogonal")
+    schemed = EncoderDecoder(cells.RNN(2), cells.RNN(2), 3, 3, 2, w_a="orthogonal")
     assert (
-        schemed.without_init() == EncoderDecoder(cells.rnn(2), cells.rnn(2), 3, 3, 2).without_init()
+        schemed.without_init() == EncoderDecoder(cells.RNN(2), cells.RNN(2), 3, 3, 2).without_init()
     )

@@ -11,7 +11,7 @@ from jax.extend.core import jaxprs_in_params
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from rnnlab import gru, lstm, rnn, unroll
+from rnnlab import GRU, LSTM, RNN, unroll
 from rnnlab.nn import activations, cells
 from rnnlab.nn.engines.fused import Fused, fused, supports
 from rnnlab.nn.engines.scan import scan
@@ -22,13 +22,13 @@ T, B, H = 9, 4, 5
 LENGTHS = np.array([9, 4, 0, 1])
 
 CELLS = {
-    "rnn-tanh": rnn(H),
-    "rnn-relu": rnn(H, "relu"),
-    "rnn-identity": rnn(H, "identity"),
-    "rnn-sigmoid": rnn(H, "sigmoid"),
-    "lstm": lstm(H),
-    "gru": gru(H),
-    "gru-reset-after": gru(H, reset_after=True),
+    "rnn-tanh": RNN(H),
+    "rnn-relu": RNN(H, "relu"),
+    "rnn-identity": RNN(H, "identity"),
+    "rnn-sigmoid": RNN(H, "sigmoid"),
+    "lstm": LSTM(H),
+    "gru": GRU(H),
+    "gru-reset-after": GRU(H, reset_after=True),
 }
 ONE_OF_A_KIND = ["rnn-tanh", "lstm", "gru", "gru-reset-after"]
 
@@ -175,7 +175,7 @@ def test_no_real_step(name, reverse):
 
 def test_small_gates_keep_their_digits():
     """i = σ(−14) ≈ 1e-6, as a long chrono initialisation has it."""
-    cell = lstm(H)
+    cell = LSTM(H)
     params, xs, state = draw(cell)
     params = params._replace(b_i=params.b_i - 14, b_f=params.b_f + 14)
     state = jax.tree.map(jnp.zeros_like, state)
@@ -241,7 +241,7 @@ def test_recomputed(name, steps, x64):
 
 def test_recomputing_keeps_a_fraction():
     """Bytes set aside by the compiled gradient at T = 4,096: less than a fifth."""
-    cell, steps = lstm(32), 4096
+    cell, steps = LSTM(32), 4096
     args = draw(cell, 1, (2,), steps)
 
     def memory(engine):
@@ -423,20 +423,20 @@ def test_equal_cells_compile_once(monkeypatch):
     monkeypatch.setitem(activations.ACTIVATIONS, "tanh", counting)
     size = 7  # no other test's, whose programs are kept
     for seed in range(3):
-        fused(rnn(size), *draw(rnn(size), seed=seed))
+        fused(RNN(size), *draw(RNN(size), seed=seed))
     assert len(traces) == 1
-    fused(rnn(size), *draw(rnn(size), steps=T + 1))
+    fused(RNN(size), *draw(RNN(size), steps=T + 1))
     assert len(traces) == 2
 
     @jax.jit
     def step(*args):
-        return jax.grad(lambda *args: fused(rnn(size), *args)[0].sum())(*args)
+        return jax.grad(lambda *args: fused(RNN(size), *args)[0].sum())(*args)
 
     for seed in range(3):
-        step(*draw(rnn(size), batch=(2,), seed=seed))
+        step(*draw(RNN(size), batch=(2,), seed=seed))
     compiled = len(traces)
     assert compiled > 2
-    step(*draw(rnn(size), batch=(2,), seed=9))
+    step(*draw(RNN(size), batch=(2,), seed=9))
     assert len(traces) == compiled
 
 
@@ -492,10 +492,10 @@ class Leaky(cells.RNN):
 @pytest.mark.parametrize(
     ("cell", "taps", "word"),
     [
-        (rnn(H, jnp.tanh), (), "RNN"),
-        (rnn(H, "softmax"), (), "softmax"),
+        (RNN(H, jnp.tanh), (), "RNN"),
+        (RNN(H, "softmax"), (), "softmax"),
         (Leaky(H), (), "Leaky"),
-        (lstm(H), ("f",), r"'f'"),
+        (LSTM(H), ("f",), r"'f'"),
     ],
     ids=["callable", "not elementwise", "subclass", "taps"],
 )
@@ -513,14 +513,14 @@ def test_what_is_supported(name):
 
 @pytest.mark.parametrize("reset_after", [False, True])
 def test_params_of_the_other_gru_are_refused(reset_after):
-    args = draw(gru(H, not reset_after))
+    args = draw(GRU(H, not reset_after))
     with pytest.raises(ValueError, match=rf"reset_after={reset_after} got params .* b_hn"):
-        fused(gru(H, reset_after), *args)
+        fused(GRU(H, reset_after), *args)
 
 
 def test_narrow_inputs():
     """Refused under strict promotion; else taken, and their gradient is narrow as they are."""
-    cell = lstm(H)
+    cell = LSTM(H)
     params, xs, state = draw(cell)
     narrow = xs.astype(jnp.bfloat16)
     with pytest.raises(ValueError, match=r"(?i)promotion"):
@@ -563,7 +563,7 @@ def test_auto_picks_it(name, ran):
 
 @pytest.mark.parametrize(
     ("cell", "taps"),
-    [(lstm(H), ("f",)), (OwnLSTM(H), ()), (Leaky(H), ()), (rnn(H, jnp.sin), ())],
+    [(LSTM(H), ("f",)), (OwnLSTM(H), ()), (Leaky(H), ()), (RNN(H, jnp.sin), ())],
     ids=["taps", "subclass of LSTM", "subclass of RNN", "callable"],
 )
 def test_auto_leaves_the_rest_to_scan(cell, taps, ran):
@@ -608,7 +608,7 @@ def test_unroll_is_the_same_by_either_engine(name, batch, x64):
 
 @pytest.mark.parametrize("engine", ["auto", "fused"])
 def test_unroll_refuses_forward_mode_by_name(engine):
-    cell = lstm(H)
+    cell = LSTM(H)
     params, xs, _ = draw(cell)
     with pytest.raises(TypeError, match=r"engine 'fused' .* reverse mode only.*engine='scan'"):
         jax.jacfwd(lambda params: unroll(cell, params, xs, engine=engine)[0])(params)
@@ -621,6 +621,6 @@ def test_other_type_errors_pass_through_unroll(monkeypatch):
         raise TypeError("something else")
 
     monkeypatch.setitem(ENGINES, "fused", broken)
-    params, xs, _ = draw(lstm(H))
+    params, xs, _ = draw(LSTM(H))
     with pytest.raises(TypeError, match=r"^something else$"):
-        unroll(lstm(H), params, xs)
+        unroll(LSTM(H), params, xs)

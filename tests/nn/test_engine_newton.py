@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from rnnlab import InitScheme, gradients, gru, lstm, rnn, unroll
+from rnnlab import GRU, LSTM, RNN, InitScheme, gradients, unroll
 from rnnlab.gradients.newton_forecast import iterations_for_exponent
 from rnnlab.nn import activations, cells
 from rnnlab.nn.engines import newton as module
@@ -25,13 +25,13 @@ T, B, H = 9, 4, 3
 LENGTHS = np.array([9, 4, 0, 1])
 
 CELLS = {
-    "rnn-tanh": rnn(H),
-    "rnn-relu": rnn(H, "relu"),
-    "rnn-identity": rnn(H, "identity"),
-    "rnn-sigmoid": rnn(H, "sigmoid"),
-    "lstm": lstm(H),
-    "gru": gru(H),
-    "gru-reset-after": gru(H, reset_after=True),
+    "rnn-tanh": RNN(H),
+    "rnn-relu": RNN(H, "relu"),
+    "rnn-identity": RNN(H, "identity"),
+    "rnn-sigmoid": RNN(H, "sigmoid"),
+    "lstm": LSTM(H),
+    "gru": GRU(H),
+    "gru-reset-after": GRU(H, reset_after=True),
 }
 METHODS = {
     "newton": Newton(),
@@ -254,10 +254,10 @@ def test_a_guess_of_another_shape_is_refused():
 
 def chaotic(steps):
     """(cell, params, xs, s_0); σ_w = 3."""
-    cell = rnn(16, init=InitScheme(w_h="normal(std=0.75)"))
+    cell = RNN(16, init=InitScheme(w_h="normal(std=0.75)"))
     params = cell.init_params(jax.random.key(300), 1)
     xs = 0.3 * jax.random.normal(jax.random.key(5), (steps, 1))
-    return rnn(16), params, xs, cell.initial_state(params, (), jax.random.key(6))
+    return RNN(16), params, xs, cell.initial_state(params, (), jax.random.key(6))
 
 
 def test_chaos_falls_back_to_scan(x64):
@@ -273,7 +273,7 @@ def test_chaos_falls_back_to_scan(x64):
 
 def test_products_that_overflow(x64):
     """10^400 is no float64, but no state is that large, and no adjoint."""
-    cell = rnn(2)
+    cell = RNN(2)
     params, xs, state = draw(cell, steps=400, batch=())
     params = params._replace(W_hh=1e3 * jnp.array([[0.0, 1.0], [-1.0, 0.0]]), b_h=params.b_h)
     args = params, xs * 1e-3, state
@@ -436,7 +436,7 @@ class Leaky(cells.RNN):
 
 @pytest.mark.parametrize(
     ("cell", "word"),
-    [(rnn(H, jnp.tanh), "RNN"), (rnn(H, "softmax"), "softmax"), (Leaky(H), "Leaky")],
+    [(RNN(H, jnp.tanh), "RNN"), (RNN(H, "softmax"), "softmax"), (Leaky(H), "Leaky")],
     ids=["callable", "not elementwise", "subclass"],
 )
 def test_what_is_left_to_scan(cell, word):
@@ -463,9 +463,9 @@ def test_half_precision_is_refused():
 
 @pytest.mark.parametrize("reset_after", [False, True])
 def test_params_of_the_other_gru_are_refused(reset_after):
-    args = draw(gru(H, not reset_after))
+    args = draw(GRU(H, not reset_after))
     with pytest.raises(ValueError, match=rf"reset_after={reset_after} got params .* b_hn"):
-        newton(gru(H, reset_after), *args)
+        newton(GRU(H, reset_after), *args)
 
 
 def test_equal_methods_compile_once(monkeypatch):
@@ -476,7 +476,7 @@ def test_equal_methods_compile_once(monkeypatch):
         return jnp.tanh(a)
 
     monkeypatch.setitem(activations.ACTIVATIONS, "tanh", counting)
-    cell = rnn(6)  # no other test's, whose programs are kept
+    cell = RNN(6)  # no other test's, whose programs are kept
     for seed in range(3):
         newton(cell, *draw(cell, seed=seed), method=Newton(max_iterations=20))
         before = len(traces) if seed == 0 else before  # noqa: F821
@@ -573,7 +573,7 @@ def test_limits_of_the_prediction():
 
 
 def test_the_prediction_of_a_cell_is_that_of_its_exponent():
-    cell = rnn(4, "identity", init=InitScheme(w_h="orthogonal(gain=0.7)"))
+    cell = RNN(4, "identity", init=InitScheme(w_h="orthogonal(gain=0.7)"))
     params = cell.init_params(jax.random.key(0), 1)
     xs = jnp.zeros((2, 30, 1))
     got = gradients.newton_iterations(cell, params, xs, 500)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rnnlab import InitScheme, bidirectional, gru, layer, lstm, rnn, stack
+from rnnlab import GRU, LSTM, RNN, Bidirectional, InitScheme, Stack
 from rnnlab.nn import models
 from rnnlab.nn.generation import generate, rollout, stream
+from rnnlab.nn.layers import as_layer
 from rnnlab.nn.models import LanguageModel, ManyToMany, ManyToOne
 from tests.helpers import oracles
 from tests.helpers.oracles import assert_close, random_like, to_numpy
@@ -42,13 +43,13 @@ def draw(model, seed=0, scale=0.9) -> Any:
 @pytest.mark.parametrize(
     "model",
     [
-        ManyToMany(rnn(H), D),
-        ManyToMany(lstm(H), D, activation="softmax"),
-        ManyToMany(gru(H, reset_after=True), D),
-        ManyToMany(stack([lstm(H), gru(H)], dropout=0.5), D),
-        ManyToMany(gru(H), D, symbols=V, embedding_size=4),
-        LanguageModel(lstm(H), V),
-        LanguageModel(stack([gru(H), lstm(H)]), V, embedding_size=H, tie=True),
+        ManyToMany(RNN(H), D),
+        ManyToMany(LSTM(H), D, activation="softmax"),
+        ManyToMany(GRU(H, reset_after=True), D),
+        ManyToMany(Stack([LSTM(H), GRU(H)], dropout=0.5), D),
+        ManyToMany(GRU(H), D, symbols=V, embedding_size=4),
+        LanguageModel(LSTM(H), V),
+        LanguageModel(Stack([GRU(H), LSTM(H)]), V, embedding_size=H, tie=True),
     ],
     ids=["rnn", "lstm-softmax", "gru", "stack", "tagger", "one-hot", "tied"],
 )
@@ -67,7 +68,7 @@ def test_streaming_equals_the_whole_pass(model, random_start):
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_a_many_to_one_model_answers_for_what_it_has_read(pooling):
-    model = ManyToOne(lstm(H), 4, pooling=pooling)
+    model = ManyToOne(LSTM(H), 4, pooling=pooling)
     params = draw(model, scale=0.6)
     start, step = stream(model)
     state = start(params, B)
@@ -87,7 +88,7 @@ def logits_after(p, name, cell, read):
     return p["W_hy"].T @ state["h"] + p["b_y"]
 
 
-CELLS = {"rnn-tanh": rnn(H), "lstm": lstm(H), "gru": gru(H)}
+CELLS = {"rnn-tanh": RNN(H), "lstm": LSTM(H), "gru": GRU(H)}
 
 
 @pytest.mark.parametrize(("name", "seed"), [("rnn-tanh", 0), ("lstm", 3), ("gru", 1)])
@@ -108,7 +109,7 @@ def test_greedy_equals_a_loop(name, seed, x64):
 
 def test_the_whole_prompt_is_read():
     # h counts what was read: the most frequent symbol comes next, the least among equals
-    model = LanguageModel(rnn(V, "identity"), V)
+    model = LanguageModel(RNN(V, "identity"), V)
     eye, zero = jnp.eye(V), jnp.zeros(V)
     recurrent = type(draw(model)["params"]["recurrent"])(W_xh=eye, W_hh=eye, b_h=zero)
     params = {"params": {"recurrent": recurrent, "W_hy": eye, "b_y": zero}}
@@ -118,21 +119,21 @@ def test_the_whole_prompt_is_read():
 
 
 def test_one_step_and_one_symbol_of_prompt(x64):
-    model = LanguageModel(lstm(H), V, embedding_size=4)
+    model = LanguageModel(LSTM(H), V, embedding_size=4)
     params = draw(model)
     got = generate(model, params, symbols()[:, :1], steps=1, temperature=0)
     p = to_numpy(params)["params"]
     for n in range(B):
-        expected = logits_after(p, "lstm", lstm(H), [int(symbols()[n, 0])]).argmax()
+        expected = logits_after(p, "lstm", LSTM(H), [int(symbols()[n, 0])]).argmax()
         assert got[n].tolist() == [expected]
 
 
 def test_models_that_read_symbols_generate_alike(x64):
-    language = LanguageModel(gru(H), V, embedding_size=4)
+    language = LanguageModel(GRU(H), V, embedding_size=4)
     params = draw(language, seed=1, scale=2.5)
     expected = generate(language, params, symbols(), 9, temperature=0)
     for kind in (ManyToOne, ManyToMany):
-        model = kind(gru(H), V, symbols=V, embedding_size=4)
+        model = kind(GRU(H), V, symbols=V, embedding_size=4)
         np.testing.assert_array_equal(
             generate(model, params, symbols(), 9, temperature=0), expected
         )
@@ -140,7 +141,7 @@ def test_models_that_read_symbols_generate_alike(x64):
 
 @pytest.mark.parametrize("kind", [ManyToOne, ManyToMany])
 def test_rollout_equals_a_loop(kind, x64):
-    model = kind(gru(H), D)
+    model = kind(GRU(H), D)
     params = draw(model, scale=0.6)
     got = rollout(model, params, floats(), steps=5)
     assert got.shape == (B, 5, D)
@@ -160,7 +161,7 @@ def test_rollout_equals_a_loop(kind, x64):
 
 def test_rollout_of_a_known_recursion():
     # h_t = x_t, y_t = x_t/2: every forecast halves the last
-    model = ManyToMany(rnn(1, "identity"), 1)
+    model = ManyToMany(RNN(1, "identity"), 1)
     params: Any = model.init(jax.random.key(0), jnp.ones((1, 1, 1)))["params"]
     one, zero = jnp.ones((1, 1)), jnp.zeros((1, 1))
     params = {
@@ -177,7 +178,7 @@ def test_rollout_of_a_known_recursion():
 
 def sampler(seed=0) -> tuple[Any, Any, Any]:
     """A language model, and the same prompt many times over."""
-    model = LanguageModel(gru(H), V, embedding_size=4)
+    model = LanguageModel(GRU(H), V, embedding_size=4)
     params = draw(model, seed)
     return model, params, jnp.tile(symbols()[:1], (DRAWS, 1))
 
@@ -253,7 +254,7 @@ def test_top_k_of_equal_logits_is_still_k():
 
 @pytest.mark.parametrize("options", [{"top_k": 1}, {"temperature": 2e-38}, {"temperature": 1e-6}])
 def test_limits_that_are_greedy(options):
-    model = LanguageModel(lstm(H), V, embedding_size=4)
+    model = LanguageModel(LSTM(H), V, embedding_size=4)
     params = draw(model, seed=2, scale=1.5)
     params["params"]["b_y"] += 50.0  # 50 / 2e-38 is infinite in float32
     greedy = generate(model, params, symbols(), 10, temperature=0)
@@ -262,7 +263,7 @@ def test_limits_that_are_greedy(options):
 
 
 def test_top_k_changes_nothing_where_nothing_is_drawn():
-    model = LanguageModel(lstm(H), V)
+    model = LanguageModel(LSTM(H), V)
     params = draw(model)
     np.testing.assert_array_equal(
         generate(model, params, symbols(), 10, temperature=0, top_k=2),
@@ -271,7 +272,7 @@ def test_top_k_changes_nothing_where_nothing_is_drawn():
 
 
 def test_keys_decide():
-    model = LanguageModel(lstm(H), V)
+    model = LanguageModel(LSTM(H), V)
     params = draw(model, scale=0.3)
     one, again, other = (
         generate(model, params, symbols(), 30, jax.random.key(k)) for k in (0, 0, 1)
@@ -349,7 +350,7 @@ def test_compiles_once(name):
     schemes = [("orthogonal", "xavier_uniform"), ("identity", "normal"), ("normal", "he_normal")]
     TRACES.clear()
     for n, (w_h, w_y) in enumerate(schemes):
-        net = Counted(layer(rnn(H, init=InitScheme(w_h=w_h))))
+        net = Counted(as_layer(RNN(H, init=InitScheme(w_h=w_h))))
         model = kind(net, outputs, w_y=w_y)
         params = model.init(jax.random.key(n), inputs_of(model))
         before = len(TRACES)
@@ -361,9 +362,9 @@ def test_compiles_once(name):
 # ---- refused -----------------------------------------------------------------------------------
 
 BOTH = [
-    bidirectional(lstm(H)),
-    stack([bidirectional(lstm(H)), gru(H)]),
-    stack([gru(H), stack([bidirectional(gru(H))])]),
+    Bidirectional(LSTM(H)),
+    Stack([Bidirectional(LSTM(H)), GRU(H)]),
+    Stack([GRU(H), Stack([Bidirectional(GRU(H))])]),
 ]
 
 
@@ -378,7 +379,7 @@ def test_no_future_in_real_time(net):
         rollout(ManyToMany(net, D), {}, floats(), 3)
 
 
-WORDS = LanguageModel(layer(lstm(H)), V)
+WORDS = LanguageModel(as_layer(LSTM(H)), V)
 
 
 @pytest.mark.parametrize(
@@ -399,9 +400,9 @@ WORDS = LanguageModel(layer(lstm(H)), V)
         ({"prompt": symbols()[0]}, ValueError, r"symbols \(batch, time\) .* got shape \(6,\)"),
         ({"prompt": symbols() + V}, ValueError, "symbols must lie in 0 … 6"),
         ({"prompt": floats()[..., 0]}, TypeError, "whole numbers, got float"),
-        ({"model": ManyToMany(lstm(H), V)}, ValueError, "over its own symbols, got symbols=0"),
-        ({"model": ManyToMany(lstm(H), D, symbols=V)}, ValueError, "symbols=7, outputs=2"),
-        ({"model": LanguageModel(lstm(H), V, activation="softmax")}, ValueError, "'softmax'"),
+        ({"model": ManyToMany(LSTM(H), V)}, ValueError, "over its own symbols, got symbols=0"),
+        ({"model": ManyToMany(LSTM(H), D, symbols=V)}, ValueError, "symbols=7, outputs=2"),
+        ({"model": LanguageModel(LSTM(H), V, activation="softmax")}, ValueError, "'softmax'"),
     ],
 )
 def test_generate_refuses(change, error, message):
@@ -421,11 +422,11 @@ def test_generate_refuses(change, error, message):
     ("model", "prompt", "steps", "error", "message"),
     [
         (WORDS, symbols(), 3, ValueError, "got a model of 7 symbols: see generate"),
-        (ManyToMany(lstm(H), D), floats(), 0, ValueError, "steps must be .* got 0"),
-        (ManyToMany(lstm(H), D), floats()[:, :0], 3, ValueError, r"step, got shape \(3, 0, 2\)"),
-        (ManyToMany(lstm(H), D), floats()[0], 3, ValueError, r"features\) .* got shape \(6, 2\)"),
-        (ManyToMany(lstm(H), D), symbols(), 3, TypeError, "must be floats, got int32"),
-        (ManyToMany(lstm(H), 5), floats(), 3, ValueError, "got 5 outputs, 2 features"),
+        (ManyToMany(LSTM(H), D), floats(), 0, ValueError, "steps must be .* got 0"),
+        (ManyToMany(LSTM(H), D), floats()[:, :0], 3, ValueError, r"step, got shape \(3, 0, 2\)"),
+        (ManyToMany(LSTM(H), D), floats()[0], 3, ValueError, r"features\) .* got shape \(6, 2\)"),
+        (ManyToMany(LSTM(H), D), symbols(), 3, TypeError, "must be floats, got int32"),
+        (ManyToMany(LSTM(H), 5), floats(), 3, ValueError, "got 5 outputs, 2 features"),
     ],
 )
 def test_rollout_refuses(model, prompt, steps, error, message):
@@ -443,7 +444,7 @@ def test_stream_refuses():
         step(params, state, jnp.full(B, V))
     with pytest.raises(ValueError, match=r"initial_state.h must be \(2, 5\), got \(3, 5\)"):
         step(params, state, symbols()[:2, 0])
-    model = ManyToMany(lstm(H), D)
+    model = ManyToMany(LSTM(H), D)
     with pytest.raises(ValueError, match=r"one step, \(batch, features\), got shape \(3, 6, 2\)"):
         stream(model).step(draw(model), None, floats())
     assert models.count_params(params) == 4 * (V * H + H * H + H) + H * V + V

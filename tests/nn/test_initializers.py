@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnlab import InitScheme, gru, lstm, register_scheme, rnn, theory
+from rnnlab import GRU, LSTM, RNN, InitScheme, register_scheme, theory
 from rnnlab.nn import initializers
 from rnnlab.nn.initializers import SCHEMES, GateScheme, make, parse
 
@@ -195,9 +195,9 @@ def test_constants():
 # ---- block by block ----------------------------------------------------------------------------
 
 GATED = {
-    "lstm": (lstm, "fico"),
-    "gru": (gru, "zrh"),
-    "gru-reset-after": (lambda H, init=None: gru(H, True, init), "zrh"),
+    "lstm": (LSTM, "fico"),
+    "gru": (GRU, "zrh"),
+    "gru-reset-after": (lambda H, init=None: GRU(H, True, init), "zrh"),
 }
 
 
@@ -224,7 +224,7 @@ def test_gates_are_drawn_apart(name):
     assert len(firsts) == len(blocks), "two blocks were drawn with one key"
 
 
-@pytest.mark.parametrize("build", [rnn, lstm, gru, lambda H, init: gru(H, True, init)])
+@pytest.mark.parametrize("build", [RNN, LSTM, GRU, lambda H, init: GRU(H, True, init)])
 def test_blocks_get_their_own_scheme(build):
     cell = build(4, init=InitScheme(w_x="2.0", w_h="3.0", b="4.0"))
     for name, block in cell.init_params(jax.random.key(0), 5)._asdict().items():
@@ -252,7 +252,7 @@ def test_a_gate_of_its_own(name, gate):
 
 def test_part_of_a_gate_keeps_the_rest():
     init = InitScheme(w_x="2.0", w_h="3.0", b="4.0", gates={"c": {"w_h": "identity"}})
-    params = lstm(4, init=init).init_params(jax.random.key(0), 5)
+    params = LSTM(4, init=init).init_params(jax.random.key(0), 5)
     np.testing.assert_array_equal(params.W_hc, np.eye(4))
     assert float(params.W_xc[0, 0]) == 2.0
     assert float(params.b_c[0]) == 4.0
@@ -268,14 +268,14 @@ def test_forget_bias(name):
 
 
 def test_default_forget_biases():
-    assert set(lstm(4).init_params(jax.random.key(0), 3).b_f.tolist()) == {1.0}
-    assert set(lstm(4, InitScheme()).init_params(jax.random.key(0), 3).b_f.tolist()) == {0.0}
-    assert set(gru(4).init_params(jax.random.key(0), 3).b_z.tolist()) == {0.0}
+    assert set(LSTM(4).init_params(jax.random.key(0), 3).b_f.tolist()) == {1.0}
+    assert set(LSTM(4, InitScheme()).init_params(jax.random.key(0), 3).b_f.tolist()) == {0.0}
+    assert set(GRU(4).init_params(jax.random.key(0), 3).b_z.tolist()) == {0.0}
 
 
 def test_an_rnn_forgets_nothing():
     with pytest.raises(ValueError, match=r"no forget gate.*1\.0"):
-        rnn(4, init=InitScheme(forget_bias=1.0))
+        RNN(4, init=InitScheme(forget_bias=1.0))
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_an_rnn_forgets_nothing():
 )
 def test_chrono_ties_the_input_gate(scheme):
     init = InitScheme(w_h="zeros", b="0.5", forget_bias=scheme)
-    params = lstm(2000, init=init).init_params(jax.random.key(0), 1)
+    params = LSTM(2000, init=init).init_params(jax.random.key(0), 1)
     b_f = np.asarray(params.b_f)
     assert b_f.min() >= -1e-6
     assert b_f.max() <= math.log(49) + 1e-5
@@ -295,19 +295,19 @@ def test_chrono_ties_the_input_gate(scheme):
 
 def test_chrono_yields_to_gates_of_their_own():
     init = InitScheme(forget_bias="chrono", gates={"i": {"b": "-3.0"}})
-    params = lstm(5, init=init).init_params(jax.random.key(0), 1)
+    params = LSTM(5, init=init).init_params(jax.random.key(0), 1)
     np.testing.assert_array_equal(params.b_i, -3.0)
     assert float(params.b_f.max()) > 0
 
 
 def test_chrono_in_a_gru():
     init = InitScheme(w_h="zeros", forget_bias="chrono(t_max=50)")
-    params = gru(2000, init=init).init_params(jax.random.key(0), 1)
+    params = GRU(2000, init=init).init_params(jax.random.key(0), 1)
     assert np.exp(np.asarray(params.b_z)).mean() == pytest.approx(25, rel=0.06)
     np.testing.assert_array_equal(params.b_r, 0.0)
 
 
-@pytest.mark.parametrize("build", [rnn, lstm, gru, lambda H, init: gru(H, True, init)])
+@pytest.mark.parametrize("build", [RNN, LSTM, GRU, lambda H, init: GRU(H, True, init)])
 def test_torch_uniform_takes_the_cells_own_size(build):
     H, D = 100, 9
     init = InitScheme(w_x="torch_uniform", w_h="torch_uniform", b="torch_uniform")
@@ -319,7 +319,7 @@ def test_torch_uniform_takes_the_cells_own_size(build):
 
 def test_torch_uniform_of_another_size():
     init = InitScheme(w_h="torch_uniform(hidden_size=4)")
-    assert float(abs(rnn(50, init=init).init_params(jax.random.key(0), 2).W_hh).max()) > 0.4
+    assert float(abs(RNN(50, init=init).init_params(jax.random.key(0), 2).W_hh).max()) > 0.4
 
 
 # ---- names -------------------------------------------------------------------------------------
@@ -479,7 +479,7 @@ def test_shapes_a_scheme_cannot_draw(scheme, shape, kind):
 
 def test_sparse_needs_enough_units():
     with pytest.raises(ValueError, match=r"nonzeros=15.*at least 15 units, got 8"):
-        rnn(8, init=InitScheme(w_h="sparse")).init_params(jax.random.key(0), 2)
+        RNN(8, init=InitScheme(w_h="sparse")).init_params(jax.random.key(0), 2)
 
 
 @pytest.mark.parametrize("field", ["w_x", "w_h", "w_y", "b", "forget_bias"])
@@ -502,13 +502,13 @@ def test_an_error_names_its_field(field):
 )
 def test_bad_gates(gates, words):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the words are matched below
-        lstm(4, init=InitScheme(gates=gates))
+        LSTM(4, init=InitScheme(gates=gates))
     for word in words:
         assert word in str(caught.value)
 
 
 def test_gates_of_another_cell_are_refused():
-    for build, letter in ((rnn, "f"), (gru, "c"), (lstm, "z")):
+    for build, letter in ((RNN, "f"), (GRU, "c"), (LSTM, "z")):
         with pytest.raises(ValueError, match=f"'{letter}'"):
             build(4, init=InitScheme(gates={letter: {"w_h": "identity"}}))
 
@@ -531,7 +531,7 @@ def test_register_scheme():
     def two_by_name(value=2.0, hidden_size=None):
         return lambda key, shape, dtype=jnp.float32: jnp.full(shape, value * hidden_size, dtype)
 
-    params = rnn(4, init=InitScheme(b="two_by_name(value=3.0)")).init_params(jax.random.key(0), 2)
+    params = RNN(4, init=InitScheme(b="two_by_name(value=3.0)")).init_params(jax.random.key(0), 2)
     np.testing.assert_array_equal(params.b_h, 12.0)
     with pytest.raises(ValueError, match="did you mean 'two_by_name'"):
         make("two_by_nam")
@@ -543,7 +543,7 @@ def test_functions_are_schemes():
     def init(key, shape, dtype=jnp.float32):
         return jnp.full(shape, 3.0, dtype)
 
-    params = gru(4, init=InitScheme(w_x=init, gates={"r": {"b": init}})).init_params(
+    params = GRU(4, init=InitScheme(w_x=init, gates={"r": {"b": init}})).init_params(
         jax.random.key(0), 2
     )
     np.testing.assert_array_equal(params.W_xz, 3.0)

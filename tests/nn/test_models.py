@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnnlab import InitScheme, bidirectional, gru, layer, lstm, rnn, stack
+from rnnlab import GRU, LSTM, RNN, Bidirectional, InitScheme, Stack
 from rnnlab.interop import torch as convert
 from rnnlab.nn import cells, losses, models
-from rnnlab.nn.layers import Bidirectional, CellLayer
+from rnnlab.nn.layers import CellLayer, as_layer
 from rnnlab.nn.models import LanguageModel, ManyToMany, ManyToOne
 from rnnlab.nn.unroll import ENGINES
 from rnnlab.tasks.model import model_for_task
@@ -48,11 +48,11 @@ def draw(model, seed=0) -> Any:
 # ---- a second definition, in NumPy -------------------------------------------------------------
 
 NAMES = {
-    gru(H, reset_after=True): "gru-reset-after",
-    lstm(H): "lstm",
-    gru(H): "gru",
-    rnn(H): "rnn-tanh",
-    rnn(H, "relu"): "rnn-relu",
+    GRU(H, reset_after=True): "gru-reset-after",
+    LSTM(H): "lstm",
+    GRU(H): "gru",
+    RNN(H): "rnn-tanh",
+    RNN(H, "relu"): "rnn-relu",
 }
 
 
@@ -115,14 +115,14 @@ def answers(model: Any, variables, inputs, lengths=None):
 
 
 NETS = {
-    **{name: layer(cell) for cell, name in NAMES.items()},
-    **{f"bi-{merge}": bidirectional(lstm(H), gru(H), merge) for merge in oracles.MERGES},
-    "stack": stack([lstm(H), gru(H)]),
-    "stack-under-mean": stack([gru(H), bidirectional(lstm(H), rnn(H), merge="mean")]),
-    "stack-of-bi": stack([bidirectional(gru(H), merge="mean"), bidirectional(lstm(H), rnn(H))]),
-    "bi-below": stack([bidirectional(gru(H)), lstm(H)]),
-    "bi-of-stacks": bidirectional(stack([gru(H), lstm(H)]), rnn(H), "product"),
-    "bi-of-bi": bidirectional(bidirectional(gru(H), merge="sum"), rnn(H), "concat"),
+    **{name: as_layer(cell) for cell, name in NAMES.items()},
+    **{f"bi-{merge}": Bidirectional(LSTM(H), GRU(H), merge) for merge in oracles.MERGES},
+    "stack": Stack([LSTM(H), GRU(H)]),
+    "stack-under-mean": Stack([GRU(H), Bidirectional(LSTM(H), RNN(H), merge="mean")]),
+    "stack-of-bi": Stack([Bidirectional(GRU(H), merge="mean"), Bidirectional(LSTM(H), RNN(H))]),
+    "bi-below": Stack([Bidirectional(GRU(H)), LSTM(H)]),
+    "bi-of-stacks": Bidirectional(Stack([GRU(H), LSTM(H)]), RNN(H), "product"),
+    "bi-of-bi": Bidirectional(Bidirectional(GRU(H), merge="sum"), RNN(H), "concat"),
 }
 
 
@@ -144,7 +144,7 @@ def test_answers(name, kind, lengths, x64):
 @pytest.mark.parametrize("name", ["lstm", "bi-sum", "bi-concat"])
 def test_the_mean_over_time(name, lengths, x64):
     """y = W_hy (1/T) Σ h_t + b_y over the real steps alone, whatever the padding."""
-    net = layer(lstm(H)) if name == "lstm" else NETS[name]
+    net = as_layer(LSTM(H)) if name == "lstm" else NETS[name]
     model = ManyToOne(net, OUT, pooling="mean")
     params, xs = draw(model), floats()
     got, _ = model.apply(params, xs, lengths=lengths)
@@ -159,20 +159,20 @@ def test_the_mean_over_time(name, lengths, x64):
 @pytest.mark.parametrize("activation", G)
 @pytest.mark.parametrize("kind", [ManyToOne, ManyToMany])
 def test_activation(kind, activation, x64):
-    model = kind(lstm(H), OUT, activation=activation)
+    model = kind(LSTM(H), OUT, activation=activation)
     params = draw(model)
     got, _ = model.apply(params, floats())
     assert_close(got, np.stack(answers(model, params, floats())), EXACT)
 
 
 LANGUAGE = {
-    "one-hot": LanguageModel(lstm(H), V),
-    "embedding": LanguageModel(gru(H), V, embedding_size=E),
-    "tied": LanguageModel(lstm(H), V, embedding_size=H, tie=True),
-    "tied-stack": LanguageModel(stack([gru(H), lstm(H)]), V, embedding_size=H, tie=True),
-    "tagger": ManyToMany(bidirectional(lstm(H)), OUT, symbols=V, embedding_size=E),
-    "classifier": ManyToOne(bidirectional(gru(H)), OUT, symbols=V, embedding_size=E),
-    "classifier-one-hot": ManyToOne(gru(H), OUT, symbols=V),
+    "one-hot": LanguageModel(LSTM(H), V),
+    "embedding": LanguageModel(GRU(H), V, embedding_size=E),
+    "tied": LanguageModel(LSTM(H), V, embedding_size=H, tie=True),
+    "tied-stack": LanguageModel(Stack([GRU(H), LSTM(H)]), V, embedding_size=H, tie=True),
+    "tagger": ManyToMany(Bidirectional(LSTM(H)), OUT, symbols=V, embedding_size=E),
+    "classifier": ManyToOne(Bidirectional(GRU(H)), OUT, symbols=V, embedding_size=E),
+    "classifier-one-hot": ManyToOne(GRU(H), OUT, symbols=V),
 }
 
 
@@ -188,8 +188,8 @@ def test_symbols(name, lengths, x64):
 
 
 def test_a_tied_embedding_learns_from_both_ends(x64):
-    tied = LanguageModel(lstm(H), V, embedding_size=H, tie=True)
-    free = LanguageModel(lstm(H), V, embedding_size=H)
+    tied = LanguageModel(LSTM(H), V, embedding_size=H, tie=True)
+    free = LanguageModel(LSTM(H), V, embedding_size=H)
     params = draw(tied)
     apart = {"params": {**params["params"], "W_hy": params["params"]["embedding"].T}}
     targets = symbols(seed=8)
@@ -225,9 +225,9 @@ def padding(inputs, value):
 @pytest.mark.parametrize(
     "model",
     [
-        ManyToOne(lstm(H), OUT),
-        ManyToOne(bidirectional(gru(H), merge="sum"), OUT),
-        ManyToMany(stack([bidirectional(lstm(H)), gru(H)]), OUT),
+        ManyToOne(LSTM(H), OUT),
+        ManyToOne(Bidirectional(GRU(H), merge="sum"), OUT),
+        ManyToMany(Stack([Bidirectional(LSTM(H)), GRU(H)]), OUT),
         *LANGUAGE.values(),
     ],
     ids=["one", "one-bi", "many", *LANGUAGE],
@@ -252,7 +252,7 @@ def test_padding_changes_nothing(model, jit):
 
 
 def test_past_the_end_only_the_bias_is_left():
-    model = ManyToMany(lstm(H), OUT, activation="softmax")
+    model = ManyToMany(LSTM(H), OUT, activation="softmax")
     params = draw(model)
     y, _ = model.apply(params, floats(), lengths=RAGGED)
     expected = softmax(np.asarray(params["params"]["b_y"]))
@@ -260,7 +260,7 @@ def test_past_the_end_only_the_bias_is_left():
 
 
 def test_no_real_steps_read_zero():
-    for net in (lstm(H), bidirectional(gru(H))):
+    for net in (LSTM(H), Bidirectional(GRU(H))):
         model = ManyToOne(net, OUT)
         params = draw(model)
         y, _ = model.apply(params, floats(), lengths=np.array([0, 7, 0, 2]))
@@ -270,7 +270,7 @@ def test_no_real_steps_read_zero():
 
 
 def test_only_the_last_step_is_read_out():
-    for net in (lstm(H), bidirectional(lstm(H), merge="mean")):
+    for net in (LSTM(H), Bidirectional(LSTM(H), merge="mean")):
         text = {}
         for kind in (ManyToOne, ManyToMany):
             model = kind(net, OUT)
@@ -331,7 +331,7 @@ def transferred(module, gradient=False):
 
     inner = dict(module.rnn.named_parameters())
     arrays = {name: weight.detach() for name, weight in inner.items()}
-    net = bidirectional(lstm(H)) if module.rnn.bidirectional else lstm(H)
+    net = Bidirectional(LSTM(H)) if module.rnn.bidirectional else LSTM(H)
     recurrent = convert.from_arrays(gradients_of("lstm", inner) if gradient else arrays, net)
     params = {"recurrent": recurrent, "b_y": jnp.asarray(get("out.bias"))}
     if "out.weight" in weights:  # a tied one is named once, as the embedding
@@ -368,14 +368,14 @@ def check_parity(module, model, inputs, targets, mask=None):
 
 @pytest.mark.parametrize("both", [False, True], ids=["one-way", "both-ways"])
 def test_classifier_parity(both):
-    net = bidirectional(lstm(H)) if both else lstm(H)
+    net = Bidirectional(LSTM(H)) if both else LSTM(H)
     targets = np.array([0, 1, 1, 0], np.int32)
     check_parity(randomised(TorchClassifier(both)), ManyToOne(net, OUT), floats(), targets)
 
 
 @pytest.mark.parametrize("tie", [False, True], ids=["apart", "tied"])
 def test_language_model_parity(tie):
-    model = LanguageModel(lstm(H), V, embedding_size=H if tie else E, tie=tie)
+    model = LanguageModel(LSTM(H), V, embedding_size=H if tie else E, tie=tie)
     mask = np.arange(T) < RAGGED[:, None]
     targets = np.asarray(symbols(seed=9))
     check_parity(randomised(TorchLanguageModel(tie)), model, symbols(), targets, mask)
@@ -389,7 +389,7 @@ def shapes(params):
 
 
 def test_layout():
-    net = layer(gru(H))
+    net = as_layer(GRU(H))
     like = jax.tree.map(jnp.shape, net.init(jax.random.key(0), D))
     params = ManyToOne(net, OUT).init(jax.random.key(0), floats())
     assert shapes(params) == {"recurrent": like, "W_hy": (H, OUT), "b_y": (OUT,)}
@@ -404,7 +404,7 @@ def test_layout():
 
 
 def test_schemes_draw_their_own_blocks():
-    cell = rnn(H, init=InitScheme(w_h="identity", w_y="7"))
+    cell = RNN(H, init=InitScheme(w_h="identity", w_y="7"))
     model = LanguageModel(cell, V, E, w_y="torch_uniform", b_y="1.5", w_e="constant(value=0.25)")
     params: Any = model.init(jax.random.key(0), symbols())["params"]
     np.testing.assert_array_equal(params["recurrent"].W_hh, np.eye(H))
@@ -418,21 +418,21 @@ def test_schemes_draw_their_own_blocks():
 
 def test_a_scheme_changes_only_its_own_block():
     key, xs = jax.random.key(0), floats()
-    one: Any = ManyToOne(lstm(H), OUT, w_y="he_normal").init(key, xs)["params"]
-    two: Any = ManyToOne(lstm(H), OUT, w_y="xavier_uniform").init(key, xs)["params"]
+    one: Any = ManyToOne(LSTM(H), OUT, w_y="he_normal").init(key, xs)["params"]
+    two: Any = ManyToOne(LSTM(H), OUT, w_y="xavier_uniform").init(key, xs)["params"]
     assert (one["W_hy"] != two["W_hy"]).any()
     jax.tree.map(np.testing.assert_array_equal, one["recurrent"], two["recurrent"])
 
 
 def test_count_params():
-    model = LanguageModel(lstm(H), V, E)
+    model = LanguageModel(LSTM(H), V, E)
     expected = 4 * (E * H + H * H + H) + H * V + V + V * E
     assert models.count_params(draw(model)) == expected
     assert models.count_params(jax.eval_shape(model.init, jax.random.key(0), symbols())) == expected
 
 
 def test_initial_state():
-    model = ManyToOne(stack([lstm(H), gru(H)]), OUT)
+    model = ManyToOne(Stack([LSTM(H), GRU(H)]), OUT)
     params = draw(model)
     zero = models.initial_state(model, params, 3)
     assert jax.tree.map(jnp.shape, zero) == jax.tree.map(
@@ -446,7 +446,7 @@ def test_initial_state():
 
 
 def test_a_state_carries_on(x64):
-    for model in (ManyToOne(lstm(H), OUT), ManyToMany(gru(H), OUT), LANGUAGE["embedding"]):
+    for model in (ManyToOne(LSTM(H), OUT), ManyToMany(GRU(H), OUT), LANGUAGE["embedding"]):
         params, inputs = draw(model), inputs_of(model)
         whole, end = model.apply(params, inputs)
         _, state = model.apply(params, inputs[:, :3])
@@ -457,7 +457,7 @@ def test_a_state_carries_on(x64):
 
 
 def test_members_stacked_equal_members_alone():
-    model = ManyToOne(lstm(H), OUT)
+    model = ManyToOne(LSTM(H), OUT)
     members = jax.vmap(lambda k: model.init(k, floats()))(jax.random.split(jax.random.key(0), 3))
     together = jax.vmap(lambda p: model.apply(p, floats())[0])(members)
     for n in range(3):
@@ -470,7 +470,7 @@ def test_members_stacked_equal_members_alone():
 
 @pytest.mark.parametrize("kind", [ManyToOne, ManyToMany, LanguageModel])
 def test_options_reach_the_layer(kind, monkeypatch):
-    net = stack([lstm(H), gru(H)], dropout=0.5)
+    net = Stack([LSTM(H), GRU(H)], dropout=0.5)
     model = kind(net, V)
     params, inputs = draw(model), inputs_of(model)
     plain = model.apply(params, inputs)[0]
@@ -504,12 +504,12 @@ def test_options_reach_the_layer(kind, monkeypatch):
 
 def test_equal_by_value():
     for kind in (ManyToOne, ManyToMany, LanguageModel):
-        a, b = kind(lstm(H), V), kind(layer(lstm(H)), V)
+        a, b = kind(LSTM(H), V), kind(as_layer(LSTM(H)), V)
         assert a == b
         assert hash(a) == hash(b)
-        assert a != kind(lstm(H), V + 1)
-        assert a != kind(gru(H), V)
-        assert a != kind(lstm(H), V, w_y="he_normal")
+        assert a != kind(LSTM(H), V + 1)
+        assert a != kind(GRU(H), V)
+        assert a != kind(LSTM(H), V, w_y="he_normal")
 
 
 @pytest.mark.parametrize("kind", [ManyToOne, ManyToMany, LanguageModel])
@@ -523,7 +523,7 @@ def test_a_sweep_of_schemes_compiles_once(kind):
     run = jax.jit(f, static_argnums=0)
     ys = []
     for w_h, w_y in [("orthogonal", "xavier_uniform"), ("identity", "normal"), ("normal", "2.0")]:
-        net = bidirectional(lstm(H, init=InitScheme(w_h=w_h)), gru(H, init=InitScheme(w_x=w_y)))
+        net = Bidirectional(LSTM(H, init=InitScheme(w_h=w_h)), GRU(H, init=InitScheme(w_x=w_y)))
         model = kind(net, V, w_y=w_y, b_y=w_y.replace("xavier_uniform", "zeros"), w_e=w_y)
         params = model.init(jax.random.key(0), inputs_of(model))
         ys.append(run(models.without_init(model), params, inputs_of(model)))
@@ -534,7 +534,7 @@ def test_a_sweep_of_schemes_compiles_once(kind):
 
 def test_without_init_keeps_everything_else():
     model = LanguageModel(
-        stack([lstm(H), gru(H, reset_after=True)], dropout=0.2), V, H, True, activation="softmax"
+        Stack([LSTM(H), GRU(H, reset_after=True)], dropout=0.2), V, H, True, activation="softmax"
     )
     bare = models.without_init(model)
     assert (bare.symbols, bare.embedding_size, bare.tie, bare.activation) == (V, H, True, "softmax")
@@ -558,18 +558,18 @@ def test_for_task():
 
     def made(**asked) -> Any:
         task: Any = Asked(**asked)
-        return model_for_task(task, lstm(H), init, embedding_size=E if asked["symbols"] else 0)
+        return model_for_task(task, LSTM(H), init, embedding_size=E if asked["symbols"] else 0)
 
     assert made(many_to_one=True, symbols=False, output_size=OUT) == ManyToOne(
-        lstm(H), OUT, w_y="he_normal"
+        LSTM(H), OUT, w_y="he_normal"
     )
-    assert made(many_to_one=False, symbols=False) == ManyToMany(lstm(H), 5, w_y="he_normal")
-    assert made(many_to_one=False, symbols=True) == LanguageModel(lstm(H), 5, E, w_y="he_normal")
+    assert made(many_to_one=False, symbols=False) == ManyToMany(LSTM(H), 5, w_y="he_normal")
+    assert made(many_to_one=False, symbols=True) == LanguageModel(LSTM(H), 5, E, w_y="he_normal")
     assert made(many_to_one=False, symbols=True, output_size=OUT) == ManyToMany(
-        lstm(H), OUT, w_y="he_normal", symbols=5, embedding_size=E
+        LSTM(H), OUT, w_y="he_normal", symbols=5, embedding_size=E
     )
     assert made(many_to_one=True, symbols=True) == ManyToOne(
-        lstm(H), 5, w_y="he_normal", symbols=5, embedding_size=E
+        LSTM(H), 5, w_y="he_normal", symbols=5, embedding_size=E
     )
 
 
@@ -580,20 +580,20 @@ def test_for_task():
     ("build", "error", "message"),
     [
         (lambda: ManyToOne(3, OUT), TypeError, "expected a cell or a layer, got int"),
-        (lambda: ManyToOne(lstm(H), 0), ValueError, "outputs must be a whole number of at least 1"),
-        (lambda: ManyToMany(lstm(H), "2"), ValueError, "outputs must be .* got '2'"),  # type: ignore
-        (lambda: ManyToMany(lstm(H), True), ValueError, "outputs must be .* got True"),
-        (lambda: LanguageModel(lstm(H), 0), ValueError, "symbols must be .* at least 1, got 0"),
-        (lambda: ManyToOne(lstm(H), OUT, symbols=-1), ValueError, "symbols must be .* got -1"),
-        (lambda: LanguageModel(lstm(H), V, -1), ValueError, "embedding_size must be .* got -1"),
-        (lambda: ManyToOne(lstm(H), OUT, embedding_size=4), ValueError, "say how many"),
-        (lambda: ManyToOne(lstm(H), OUT, "xavier"), ValueError, "w_y: unknown scheme 'xavier'"),
-        (lambda: ManyToMany(lstm(H), OUT, b_y="zero"), ValueError, "b_y: .*did you mean 'zeros'"),
-        (lambda: LanguageModel(lstm(H), V, w_e="n("), ValueError, "w_e: a scheme is"),
-        (lambda: ManyToOne(lstm(H), OUT, activation="tan"), ValueError, "did you mean 'tanh'"),
-        (lambda: ManyToOne(lstm(H), OUT, pooling="max"), ValueError, "unknown pooling 'max'"),
-        (lambda: LanguageModel(lstm(H), V, tie=True), ValueError, f"= {H}, .* got 0"),
-        (lambda: LanguageModel(lstm(H), V, E, True), ValueError, f"= {H}, .* got {E}"),
+        (lambda: ManyToOne(LSTM(H), 0), ValueError, "outputs must be a whole number of at least 1"),
+        (lambda: ManyToMany(LSTM(H), "2"), ValueError, "outputs must be .* got '2'"),  # type: ignore
+        (lambda: ManyToMany(LSTM(H), True), ValueError, "outputs must be .* got True"),
+        (lambda: LanguageModel(LSTM(H), 0), ValueError, "symbols must be .* at least 1, got 0"),
+        (lambda: ManyToOne(LSTM(H), OUT, symbols=-1), ValueError, "symbols must be .* got -1"),
+        (lambda: LanguageModel(LSTM(H), V, -1), ValueError, "embedding_size must be .* got -1"),
+        (lambda: ManyToOne(LSTM(H), OUT, embedding_size=4), ValueError, "say how many"),
+        (lambda: ManyToOne(LSTM(H), OUT, "xavier"), ValueError, "w_y: unknown scheme 'xavier'"),
+        (lambda: ManyToMany(LSTM(H), OUT, b_y="zero"), ValueError, "b_y: .*did you mean 'zeros'"),
+        (lambda: LanguageModel(LSTM(H), V, w_e="n("), ValueError, "w_e: a scheme is"),
+        (lambda: ManyToOne(LSTM(H), OUT, activation="tan"), ValueError, "did you mean 'tanh'"),
+        (lambda: ManyToOne(LSTM(H), OUT, pooling="max"), ValueError, "unknown pooling 'max'"),
+        (lambda: LanguageModel(LSTM(H), V, tie=True), ValueError, f"= {H}, .* got 0"),
+        (lambda: LanguageModel(LSTM(H), V, E, True), ValueError, f"= {H}, .* got {E}"),
     ],
 )
 def test_bad_models(build, error, message):
@@ -601,7 +601,7 @@ def test_bad_models(build, error, message):
         build()
 
 
-FLOATS, WORDS = ManyToOne(lstm(H), OUT), LanguageModel(lstm(H), V)
+FLOATS, WORDS = ManyToOne(LSTM(H), OUT), LanguageModel(LSTM(H), V)
 
 
 @pytest.mark.parametrize(
@@ -655,7 +655,7 @@ def test_bad_params(name):
     with pytest.raises(ValueError, match=f"params must hold '{name}', got "):
         model.apply({"params": missing}, symbols())
     if name == "recurrent":
-        other: Any = lstm(H).init_params(jax.random.key(0), E)
+        other: Any = LSTM(H).init_params(jax.random.key(0), E)
         message = "params must be GRUParams.* got LSTMParams"
     else:
         other = params[name][..., :1]

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnnlab import bidirectional, gru, layer, lstm, rnn, stack
+from rnnlab import GRU, LSTM, RNN, Bidirectional, Stack
 from rnnlab.interop import torch as convert
 from rnnlab.nn import cells
-from rnnlab.nn.layers import BothWays
+from rnnlab.nn.layers import BothWays, as_layer
 from tests.helpers.oracles import assert_close
 
 B, T, D, H = 4, 11, 3, 6
@@ -25,10 +25,10 @@ torch.set_num_threads(1)
 
 # name: (PyTorch's module, ours)
 KINDS = {
-    "rnn-tanh": (lambda **o: torch.nn.RNN(nonlinearity="tanh", **o), rnn(H)),
-    "rnn-relu": (lambda **o: torch.nn.RNN(nonlinearity="relu", **o), rnn(H, "relu")),
-    "lstm": (torch.nn.LSTM, lstm(H)),
-    "gru": (torch.nn.GRU, gru(H, reset_after=True)),
+    "rnn-tanh": (lambda **o: torch.nn.RNN(nonlinearity="tanh", **o), RNN(H)),
+    "rnn-relu": (lambda **o: torch.nn.RNN(nonlinearity="relu", **o), RNN(H, "relu")),
+    "lstm": (torch.nn.LSTM, LSTM(H)),
+    "gru": (torch.nn.GRU, GRU(H, reset_after=True)),
 }
 
 
@@ -122,8 +122,8 @@ def test_parity(kind, levels, both, lengths):
         )
 
     # ours
-    one = bidirectional(cell) if both else layer(cell)
-    net = stack([one] * levels) if levels > 1 else one
+    one = Bidirectional(cell) if both else as_layer(cell)
+    net = Stack([one] * levels) if levels > 1 else one
 
     @jax.jit
     def run(params, xs, state, cotangents):

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab import Zoneout, bidirectional, gru, layer, lstm, rnn, stack, unroll
+from rnnlab import GRU, LSTM, RNN, Bidirectional, Stack, Zoneout, unroll
 from rnnlab.nn import layers
+from rnnlab.nn.layers import as_layer
 from tests.helpers import oracles
 
 B, T, D, H = 3, 7, 4, 5
@@ -25,11 +26,11 @@ RESETS = np.array(
 RAGGED = np.array([6, 7, 4])  # row 0: the reset at step 6 is padding
 
 CELLS = {
-    "rnn": rnn(H),
-    "gru": gru(H),
-    "lstm": lstm(H),
-    "options": lstm(H, norm="layer", projection=3, peephole=True),
-    "zoneout": Zoneout(lstm(H), {"h": 0.1, "C": 0.5}),
+    "rnn": RNN(H),
+    "gru": GRU(H),
+    "lstm": LSTM(H),
+    "options": LSTM(H, norm="layer", projection=3, peephole=True),
+    "zoneout": Zoneout(LSTM(H), {"h": 0.1, "C": 0.5}),
 }
 
 
@@ -66,7 +67,7 @@ def apart(cell, params, xs, start, resets, length, reverse=False):
 @pytest.mark.parametrize("name", CELLS)
 def test_episodes_in_a_row_are_episodes_apart(name, lengths, reverse, x64):
     cell = CELLS[name]
-    params, start = draw(layer(cell))
+    params, start = draw(as_layer(cell))
     xs = random(B, T, D)
     ys, state = unroll(
         cell,
@@ -93,7 +94,7 @@ def test_any_resets_and_lengths(data):
     reverse = data.draw(st.booleans())
     cell = CELLS["gru"]
     with jax.enable_x64(True):
-        params, start = draw(layer(cell), 2)
+        params, start = draw(as_layer(cell), 2)
         xs = random(2, 5, D)
         ys, state = unroll(
             cell, params, xs, resets=resets, lengths=lengths, initial_state=start, reverse=reverse
@@ -114,7 +115,7 @@ def test_any_resets_and_lengths(data):
 @pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
 def test_no_gradient_crosses_a_reset(reverse, x64):
     cell = CELLS["lstm"]
-    params, start = draw(layer(cell))
+    params, start = draw(as_layer(cell))
     xs, resets = random(B, T, D), np.zeros((B, T), bool)
     resets[:, 3] = True
 
@@ -137,7 +138,7 @@ def test_no_gradient_crosses_a_reset(reverse, x64):
 
 def test_gradients_are_those_of_the_episodes_apart(x64):
     cell, weights = CELLS["gru"], random(B, T, H, seed=8)
-    params, start = draw(layer(cell))
+    params, start = draw(as_layer(cell))
     xs = random(B, T, D)
 
     def packed(params):
@@ -170,7 +171,7 @@ def test_nothing_of_another_episode_is_seen():
 
 @pytest.mark.parametrize("merge", ["concat", "sum"])
 def test_layers_pass_them_on(merge, x64):
-    net = stack([bidirectional(CELLS["gru"], merge=merge), lstm(H), bidirectional(lstm(3))])
+    net = Stack([Bidirectional(CELLS["gru"], merge=merge), LSTM(H), Bidirectional(LSTM(3))])
     params, start = draw(net)
     xs = random(B, T, D)
     ys, _ = net.apply(params, xs, resets=RESETS, lengths=RAGGED, initial_state=start)
@@ -192,7 +193,7 @@ def test_layers_pass_them_on(merge, x64):
 
 def test_the_first_step_s_reset_wins_over_the_initial_state(x64):
     cell = CELLS["lstm"]
-    params, start = draw(layer(cell))
+    params, start = draw(as_layer(cell))
     xs, resets = random(B, T, D), np.zeros((B, T), bool)
     resets[:, 0] = True
     got = unroll(cell, params, xs, resets=resets, initial_state=start)[0]
@@ -224,6 +225,6 @@ def test_resets_may_be_traced_and_leading_axes_are_any():
     ],
 )
 def test_refused(options, error, message):
-    params = gru(H).init_params(jax.random.key(0), D)
+    params = GRU(H).init_params(jax.random.key(0), D)
     with pytest.raises(error, match=message):
-        unroll(gru(H), params, jnp.ones((B, T, D)), **options)
+        unroll(GRU(H), params, jnp.ones((B, T, D)), **options)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab import InitScheme, bidirectional, gru, layer, lstm, rnn, stack
+from rnnlab import GRU, LSTM, RNN, Bidirectional, InitScheme, Stack
 from rnnlab import unroll as unroll_
 from rnnlab.nn import cells, layers
 from rnnlab.nn.initializers import SCHEMES
-from rnnlab.nn.layers import MERGES, Bidirectional, BothWays, CellLayer, Stack
+from rnnlab.nn.layers import MERGES, BothWays, CellLayer, as_layer
 from tests.helpers import oracles
 
 B, T, D, H = 4, 12, 3, 5
@@ -25,7 +25,7 @@ EXACT = 1e-10  # float64
 
 def build(name, hidden_size=H):
     if name == "rnn-softplus":
-        return rnn(hidden_size, jax.nn.softplus)
+        return RNN(hidden_size, jax.nn.softplus)
     return cells.by_name(name, hidden_size, InitScheme())
 
 
@@ -104,7 +104,7 @@ both_lengths = pytest.mark.parametrize("lengths", [None, RAGGED], ids=["full", "
 @pytest.mark.parametrize("name", oracles.STEPS)
 def test_cells_over_time(name, reverse, lengths, x64):
     cell = build(name)
-    params, start = draw(layer(cell))
+    params, start = draw(as_layer(cell))
     xs = random((B, T, D))
     options = {"initial_state": start, "lengths": lengths, "reverse": reverse}
     p, s, x = oracles.to_numpy((params, start._asdict(), xs))
@@ -116,8 +116,8 @@ def test_cells_over_time(name, reverse, lengths, x64):
 
 @pytest.mark.parametrize("leading", [(), (2,), (2, 3)], ids=str)
 def test_any_number_of_leading_axes(leading, x64):
-    cell = lstm(H)
-    params, _ = draw(layer(cell))
+    cell = LSTM(H)
+    params, _ = draw(as_layer(cell))
     xs, lengths = random((*leading, T, D)), np.full(leading, 7)
     start = oracles.random_like(cell.initial_state(params, leading), 3)
     ys, state = unroll_(cell, params, xs, lengths=lengths, initial_state=start)
@@ -136,8 +136,8 @@ def test_any_number_of_leading_axes(leading, x64):
 
 
 def test_it_starts_from_zeros_unless_told(x64):
-    cell = lstm(H)
-    params, _ = draw(layer(cell))
+    cell = LSTM(H)
+    params, _ = draw(as_layer(cell))
     xs = random((B, T, D))
     zeros = {part: np.zeros((B, H)) for part in "hC"}
     run = oracles.recurrence(oracles.lstm_step, oracles.to_numpy(params), np.asarray(xs), zeros)
@@ -151,26 +151,26 @@ def test_it_starts_from_zeros_unless_told(x64):
 @both_orders
 @pytest.mark.parametrize("merge", MERGES)
 def test_bidirectional(merge, reverse, lengths, x64):
-    check_layer(bidirectional(lstm(H), gru(H), merge=merge), lengths, reverse)
+    check_layer(Bidirectional(LSTM(H), GRU(H), merge=merge), lengths, reverse)
 
 
 @pytest.mark.parametrize("name", oracles.STEPS)
 def test_any_cell_both_ways(name, x64):
-    check_layer(bidirectional(build(name)), RAGGED)
+    check_layer(Bidirectional(build(name)), RAGGED)
 
 
 @pytest.mark.parametrize("name", oracles.STEPS)
 def test_any_cell_in_a_stack(name, x64):
-    check_layer(stack([build(name, 4), build(name)]), RAGGED)
+    check_layer(Stack([build(name, 4), build(name)]), RAGGED)
 
 
 NESTED = {
-    "stack of everything": lambda: stack(
-        [gru(4), bidirectional(lstm(3), rnn(2, "relu")), stack([gru(4, True), rnn(H)])]
+    "stack of everything": lambda: Stack(
+        [GRU(4), Bidirectional(LSTM(3), RNN(2, "relu")), Stack([GRU(4, True), RNN(H)])]
     ),
-    "bidirectional of stacks of bidirectional": lambda: bidirectional(
-        stack([bidirectional(gru(3)), lstm(H)]),
-        stack([bidirectional(rnn(3), lstm(3), merge="mean"), gru(H)]),
+    "bidirectional of stacks of bidirectional": lambda: Bidirectional(
+        Stack([Bidirectional(GRU(3)), LSTM(H)]),
+        Stack([Bidirectional(RNN(3), LSTM(3), merge="mean"), GRU(H)]),
         merge="product",
     ),
 }
@@ -184,11 +184,11 @@ def test_nested_layers(name, reverse, lengths, x64):
 
 
 def test_backward_starts_at_each_sequence_s_own_end(x64):
-    net = bidirectional(gru(H))
+    net = Bidirectional(GRU(H))
     params, start = draw(net)
     xs, lengths = random((B, T, D)), np.array([12, 1, 3, 7])
     ys, state = net.apply(params, xs, initial_state=start, lengths=lengths)
-    cell = gru(H)
+    cell = GRU(H)
     for n, length in enumerate(lengths):
         first, _, _ = cell.step(
             params.backward, cells.HiddenState(start.backward.h[n]), xs[n, length - 1]
@@ -199,7 +199,7 @@ def test_backward_starts_at_each_sequence_s_own_end(x64):
 
 
 def test_directions_and_levels_are_drawn_apart():
-    net = stack([bidirectional(lstm(4)), bidirectional(lstm(8))])
+    net = Stack([Bidirectional(LSTM(4)), Bidirectional(LSTM(8))])
     params = net.init(jax.random.key(0), 8)  # every kernel of one kind (8, ·): comparable
     firsts = [p.W_xi[0, 0] for pair in params for p in pair]
     assert len({float(first) for first in firsts}) == 4
@@ -207,12 +207,12 @@ def test_directions_and_levels_are_drawn_apart():
     firsts = [leaf[0, 0] for leaf in jax.tree.leaves(states)]
     assert len({float(first) for first in firsts}) == 8
     # one layer's draw does not depend on what stands on it
-    shorter = stack([bidirectional(lstm(4)), bidirectional(gru(4))])
+    shorter = Stack([Bidirectional(LSTM(4)), Bidirectional(GRU(4))])
     assert shorter.init(jax.random.key(0), 8)[0].forward.W_xi.shape == (8, 4)
 
 
 def test_taps_of_layers(x64):
-    net = stack([bidirectional(lstm(3)), lstm(H)])
+    net = Stack([Bidirectional(LSTM(3)), LSTM(H)])
     params, start = draw(net)
     xs = random((B, T, D))
     ys, _, (below, above) = net.apply(
@@ -234,39 +234,39 @@ def test_taps_of_layers(x64):
 
 
 def test_output_sizes():
-    assert layer(lstm(4)).output_size == 4
-    assert bidirectional(lstm(4), gru(3)).output_size == 7
-    assert bidirectional(lstm(4), gru(4), merge="sum").output_size == 4
-    assert stack([lstm(4), bidirectional(gru(3))]).output_size == 6
+    assert as_layer(LSTM(4)).output_size == 4
+    assert Bidirectional(LSTM(4), GRU(3)).output_size == 7
+    assert Bidirectional(LSTM(4), GRU(4), merge="sum").output_size == 4
+    assert Stack([LSTM(4), Bidirectional(GRU(3))]).output_size == 6
 
 
 def test_layers_are_values():
     def make():
-        return stack([bidirectional(lstm(3), merge="sum"), rnn(4, "relu")], dropout=0.1)
+        return Stack([Bidirectional(LSTM(3), merge="sum"), RNN(4, "relu")], dropout=0.1)
 
     assert make() == make()
     assert hash(make()) == hash(make())
-    assert make() != stack([bidirectional(lstm(3)), rnn(4, "relu")], dropout=0.1)
-    assert layer(layer(gru(3))) == layer(gru(3))
+    assert make() != Stack([Bidirectional(LSTM(3)), RNN(4, "relu")], dropout=0.1)
+    assert as_layer(as_layer(GRU(3))) == as_layer(GRU(3))
     assert isinstance(make(), layers.Layer)
-    assert not isinstance(gru(3), layers.Layer)
+    assert not isinstance(GRU(3), layers.Layer)
 
 
 @pytest.mark.parametrize("name", layers.NAMES)
 def test_by_name(name):
     init = InitScheme(w_h="identity")
     cell = cells.by_name(name.removeprefix("bi-"), 4, init)
-    expected = bidirectional(cell) if name.startswith("bi-") else layer(cell)
+    expected = Bidirectional(cell) if name.startswith("bi-") else as_layer(cell)
     assert layers.by_name(name, 4, init) == expected
 
 
 # ---- properties --------------------------------------------------------------------------------
 
 NETS = {
-    "rnn-relu": lambda: layer(rnn(4, "relu")),
-    "lstm": lambda: layer(lstm(4)),
-    "bi-product": lambda: bidirectional(gru(4, reset_after=True), rnn(4), merge="product"),
-    "nested": lambda: stack([gru(3), bidirectional(stack([lstm(3)]), rnn(2))]),
+    "rnn-relu": lambda: as_layer(RNN(4, "relu")),
+    "lstm": lambda: as_layer(LSTM(4)),
+    "bi-product": lambda: Bidirectional(GRU(4, reset_after=True), RNN(4), merge="product"),
+    "nested": lambda: Stack([GRU(3), Bidirectional(Stack([LSTM(3)]), RNN(2))]),
 }
 SIZE = 3  # sequences a batch
 STEPS = 6
@@ -424,7 +424,7 @@ def test_lengths_of_nothing_and_of_everything(name, seed):
 
 
 def test_no_steps_at_all():
-    net = bidirectional(lstm(3))
+    net = Bidirectional(LSTM(3))
     params, start = draw(net)
     ys, state = net.apply(params, jnp.ones((B, 0, D)), initial_state=start)
     assert ys.shape == (B, 0, 6)
@@ -436,11 +436,11 @@ def test_no_steps_at_all():
 
 def see_through(rate, units=64, below=None):
     """A stack that shows what dropout makes of its lower layer: the upper copies its input."""
-    upper = rnn(units, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
-    net = stack([below or rnn(units), upper], dropout=rate)
+    upper = RNN(units, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
+    net = Stack([below or RNN(units), upper], dropout=rate)
     params = net.init(jax.random.key(0), D)
     params = (oracles.random_like(params[0], 1), params[1])
-    lower = layer(net.layers[0])
+    lower = as_layer(net.layers[0])
     return net, params, lower
 
 
@@ -492,7 +492,7 @@ def test_dropout_only_when_asked():
 
 
 def test_dropout_is_between_layers_only():
-    alone = stack([gru(4)], dropout=0.9)
+    alone = Stack([GRU(4)], dropout=0.9)
     params = alone.init(jax.random.key(0), D)
     xs = random((2, 5, D)).astype(jnp.float32)
     dropped = alone.apply(params, xs, key=jax.random.key(1), deterministic=False)
@@ -511,8 +511,8 @@ def test_dropout_draws_by_key():
 
 
 def test_dropout_levels_draw_apart():
-    copy = rnn(64, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
-    net = stack([copy, copy, copy], dropout=0.5)
+    copy = RNN(64, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
+    net = Stack([copy, copy, copy], dropout=0.5)
     params = net.init(jax.random.key(0), 64)
     ys, states = net.apply(params, jnp.ones((1, 1, 64)), key=jax.random.key(0), deterministic=False)
     assert 5 < (np.asarray(ys) == 4).sum() < 30  # a quarter; a half if one mask were used twice
@@ -533,7 +533,7 @@ def test_padding_leaves_dropout_alone():
 
 @pytest.mark.parametrize(
     "net",
-    [stack([gru(3), gru(3)], dropout=0.5), bidirectional(stack([gru(3), gru(3)], dropout=0.5))],
+    [Stack([GRU(3), GRU(3)], dropout=0.5), Bidirectional(Stack([GRU(3), GRU(3)], dropout=0.5))],
     ids=["stack", "nested"],
 )
 def test_dropout_needs_a_key(net):
@@ -626,7 +626,7 @@ def test_cells_and_schemes(name, scheme):
 
 # ---- what is refused ---------------------------------------------------------------------------
 
-CELL = lstm(4)
+CELL = LSTM(4)
 PARAMS = CELL.init_params(jax.random.key(0), D)
 XS = np.ones((2, 5, D), np.float32)
 PAIR = np.ones((2, 4), np.float32)
@@ -707,15 +707,15 @@ def test_small_integers_count_long_sequences():
 
 
 def test_params_of_another_cell_are_refused():
-    others = gru(4).init_params(jax.random.key(0), D)
-    for cell, params in ((CELL, others), (gru(4), PARAMS), (rnn(4), PARAMS)):
+    others = GRU(4).init_params(jax.random.key(0), D)
+    for cell, params in ((CELL, others), (GRU(4), PARAMS), (RNN(4), PARAMS)):
         with pytest.raises((TypeError, ValueError), match=rf"{type(params).__name__}"):
             unroll_(cell, params, XS)
 
 
 def test_params_of_another_size_are_refused():
     with pytest.raises(ValueError, match=r"7.*4|4.*7"):
-        unroll_(lstm(7), PARAMS, XS)
+        unroll_(LSTM(7), PARAMS, XS)
 
 
 def test_mixed_dtypes_are_refused_by_name():
@@ -726,17 +726,17 @@ def test_mixed_dtypes_are_refused_by_name():
 
 def test_bad_layers():
     with pytest.raises(ValueError, match="merge 'cat'; did you mean 'concat'"):
-        bidirectional(lstm(4), merge="cat")
+        Bidirectional(LSTM(4), merge="cat")
     with pytest.raises(ValueError, match=r"merge='sum'.*\(4, 3\)"):
-        bidirectional(lstm(4), lstm(3), merge="sum")
+        Bidirectional(LSTM(4), LSTM(3), merge="sum")
     with pytest.raises(ValueError, match="at least one layer"):
-        stack([])
+        Stack([])
     for rate in (1.0, -0.1, float("nan")):
         with pytest.raises(ValueError, match=rf"dropout.*got {rate}"):
-            stack([lstm(4)], dropout=rate)
-    for wrong in ("lstm", lstm, None, 3):
+            Stack([LSTM(4)], dropout=rate)
+    for wrong in ("lstm", LSTM, None, 3):
         with pytest.raises(TypeError, match=f"a cell or a layer, got {type(wrong).__name__}"):
-            layer(wrong)
+            as_layer(wrong)
     with pytest.raises(ValueError, match="cell 'bi-lsmt'; did you mean 'bi-lstm'"):
         layers.by_name("bi-lsmt", 4, InitScheme())
 
@@ -754,7 +754,7 @@ LAYERED = {
 
 @pytest.mark.parametrize("what", LAYERED)
 def test_states_and_params_of_other_layers_are_refused(what):
-    net = stack([bidirectional(gru(4)), lstm(4)])
+    net = Stack([Bidirectional(GRU(4)), LSTM(4)])
     params = net.init(jax.random.key(0), D)
     options, name = LAYERED[what]
     options = options(params, net.initial_state(params, (2,)))
@@ -779,7 +779,7 @@ def counting():
 def test_equal_cells_compile_once():
     activation = counting()
     for seed, scheme in enumerate(["orthogonal", "identity", "normal(std=0.3)"]):
-        cell = rnn(4, activation, init=InitScheme(w_h=scheme))  # another init, one program
+        cell = RNN(4, activation, init=InitScheme(w_h=scheme))  # another init, one program
         params = cell.init_params(jax.random.key(seed), D)
         unroll_(cell, params, random((2, 6, D), seed).astype(jnp.float32))
     first = activation.traces
@@ -790,7 +790,7 @@ def test_equal_cells_compile_once():
     unroll_(cell, params, jnp.zeros((2, 7, D)), lengths=[7, 0])
     assert activation.traces == masked
     once = counting()
-    cell = rnn(4, once)
+    cell = RNN(4, once)
     unroll_(cell, cell.init_params(jax.random.key(0), D), jnp.ones((2, 6, D)))
     assert first == once.traces, "two more equal cells were traced again"
 
@@ -804,14 +804,14 @@ def test_layers_are_static_arguments():
 
     compiled = jax.jit(apply, static_argnames="net")
     for seed in range(3):
-        net = stack([bidirectional(lstm(3)), gru(4)])
+        net = Stack([Bidirectional(LSTM(3)), GRU(4)])
         params = net.init(jax.random.key(seed), D)
         compiled(net, params, jnp.ones((2, 6, D)))
     assert len(traces) == 1
 
 
 def test_jit_agrees_with_eager():
-    net = bidirectional(lstm(4))
+    net = Bidirectional(LSTM(4))
     params, start = draw(net, 2)
     xs, lengths = random((2, 6, D)).astype(jnp.float32), jnp.array([6, 2])
     eager = net.apply(params, xs, lengths=lengths, initial_state=start)
@@ -823,7 +823,7 @@ def test_jit_agrees_with_eager():
 
 
 def test_vmap_over_members_agrees_with_each():
-    net = layer(gru(4))
+    net = as_layer(GRU(4))
     members = [draw(net, 2, seed=seed)[0] for seed in range(3)]
     xs, lengths = random((2, 6, D)).astype(jnp.float32), np.array([6, 2])
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
@@ -834,7 +834,7 @@ def test_vmap_over_members_agrees_with_each():
 
 @pytest.mark.parametrize("gradient", [False, True], ids=["apply", "gradient"])
 def test_exports_for_tpu(gradient):
-    net = bidirectional(lstm(4))
+    net = Bidirectional(LSTM(4))
     params = net.init(jax.random.key(0), D)
 
     def apply(params, xs, lengths):

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 
 from rnnlab import (
+    GRU,
+    LSTM,
+    RNN,
+    Bidirectional,
     InitScheme,
     Residual,
+    Stack,
     VariationalDropout,
     Zoneout,
-    bidirectional,
     gradients,
-    gru,
-    layer,
-    lstm,
-    rnn,
-    stack,
     unroll,
 )
 from rnnlab.nn import cells, generation, models
 from rnnlab.nn.engines.scan import sequence_masks
+from rnnlab.nn.layers import as_layer
 from tests.helpers import oracles
 
 B, T, D, H, P = 3, 6, 4, 5, 2
@@ -60,10 +60,10 @@ def zoned(step, rates):
 
 
 ZONED = {
-    "lstm": (Zoneout(lstm(H), RATES), zoned(oracles.lstm_step, RATES)),
-    "lstm-C": (Zoneout(lstm(H), {"C": 0.6}), zoned(oracles.lstm_step, {"h": 0.0, "C": 0.6})),
-    "projected": (Zoneout(lstm(H, projection=P), RATES), zoned(oracles.lstm_step, RATES)),
-    "gru": (Zoneout(gru(H), 0.3), zoned(oracles.gru_step, {"h": 0.3})),
+    "lstm": (Zoneout(LSTM(H), RATES), zoned(oracles.lstm_step, RATES)),
+    "lstm-C": (Zoneout(LSTM(H), {"C": 0.6}), zoned(oracles.lstm_step, {"h": 0.0, "C": 0.6})),
+    "projected": (Zoneout(LSTM(H, projection=P), RATES), zoned(oracles.lstm_step, RATES)),
+    "gru": (Zoneout(GRU(H), 0.3), zoned(oracles.gru_step, {"h": 0.3})),
 }
 
 
@@ -89,7 +89,7 @@ def test_zoneout_is_its_expectation_without_a_key(name, reverse, x64):
 
 def test_what_zoneout_draws(x64):
     # every unit is exactly the old or exactly the new one, by its own draw and at its own rate
-    cell, N = Zoneout(lstm(H), RATES), 4000
+    cell, N = Zoneout(LSTM(H), RATES), 4000
     params, start = draw(cell)
     x = random(B, D)
     made, _, _ = jax.jit(cell.inner.step)(params, start, x)
@@ -119,7 +119,7 @@ def test_what_zoneout_draws(x64):
 
 
 def test_zoneout_draws_anew_every_step():
-    cell = Zoneout(rnn(64, "identity", init=InitScheme(w_h="identity", w_x="zeros", b="1.0")), 0.5)
+    cell = Zoneout(RNN(64, "identity", init=InitScheme(w_h="identity", w_x="zeros", b="1.0")), 0.5)
     params = cell.init_params(jax.random.key(0), D)  # h counts the steps that were taken
     xs, options = jnp.zeros((B, T, D)), {"key": jax.random.key(2), "deterministic": False}
     ys, _ = unroll(cell, params, xs, **options)
@@ -163,34 +163,34 @@ def test_zoneout_under_the_probes(name, x64):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Zoneout(lstm(H), 1.0), ValueError, r"zoneout: the rate must lie in \[0, 1\)"),
-        (lambda: Zoneout(lstm(H), {"C": -0.1}), ValueError, r"zoneout of C: .* got -0\.1"),
-        (lambda: Zoneout(gru(H), {"C": 0.1}), ValueError, "state part of zoneout: 'C'.*h"),
-        (lambda: Zoneout(gru(H), (0.1, 0.2)), ValueError, r"a mapping from parts.*\(0\.1, 0\.2\)"),
-        (lambda: Zoneout(gru(H), "half"), ValueError, "got 'half'"),
-        (lambda: Zoneout(layer(gru(H)), 0.1), TypeError, "goes around a cell, got CellLayer"),
+        (lambda: Zoneout(LSTM(H), 1.0), ValueError, r"zoneout: the rate must lie in \[0, 1\)"),
+        (lambda: Zoneout(LSTM(H), {"C": -0.1}), ValueError, r"zoneout of C: .* got -0\.1"),
+        (lambda: Zoneout(GRU(H), {"C": 0.1}), ValueError, "state part of zoneout: 'C'.*h"),
+        (lambda: Zoneout(GRU(H), (0.1, 0.2)), ValueError, r"a mapping from parts.*\(0\.1, 0\.2\)"),
+        (lambda: Zoneout(GRU(H), "half"), ValueError, "got 'half'"),
+        (lambda: Zoneout(as_layer(GRU(H)), 0.1), TypeError, "goes around a cell, got CellLayer"),
         (lambda: Residual(3), TypeError, "Residual goes around a cell, got int"),
-        (lambda: VariationalDropout(gru(H), 1.5), ValueError, r"input_rate: .* got 1\.5"),
-        (lambda: VariationalDropout(gru(H), 0.0, True), ValueError, "recurrent_rate: .* got True"),
+        (lambda: VariationalDropout(GRU(H), 1.5), ValueError, r"input_rate: .* got 1\.5"),
+        (lambda: VariationalDropout(GRU(H), 0.0, True), ValueError, "recurrent_rate: .* got True"),
         (
-            lambda: VariationalDropout(Zoneout(VariationalDropout(gru(H), 0.1), 0.1), 0.1),
+            lambda: VariationalDropout(Zoneout(VariationalDropout(GRU(H), 0.1), 0.1), 0.1),
             ValueError,
             "VariationalDropout inside VariationalDropout",
         ),
         (
-            lambda: Residual(gru(H)).init_params(jax.random.key(0), D),
+            lambda: Residual(GRU(H)).init_params(jax.random.key(0), D),
             ValueError,
             "x has 4 features, GRU gives 5",
         ),
         (
-            lambda: stack([gru(H), Residual(lstm(3))]).init(jax.random.key(0), D),
+            lambda: Stack([GRU(H), Residual(LSTM(3))]).init(jax.random.key(0), D),
             ValueError,
             "x has 5 features, LSTM gives 3",
         ),
         (
             lambda: unroll(
-                Zoneout(gru(H), 0.1),
-                gru(H).init_params(jax.random.key(0), D),
+                Zoneout(GRU(H), 0.1),
+                GRU(H).init_params(jax.random.key(0), D),
                 jnp.ones((1, 2, D)),
                 deterministic=False,
             ),
@@ -199,8 +199,8 @@ def test_zoneout_under_the_probes(name, x64):
         ),
         (
             lambda: unroll(
-                Zoneout(gru(H), 0.1),
-                gru(H).init_params(jax.random.key(0), D),
+                Zoneout(GRU(H), 0.1),
+                GRU(H).init_params(jax.random.key(0), D),
                 jnp.ones((1, 2, D)),
                 engine="fused",
             ),
@@ -216,16 +216,16 @@ def test_refused(make, error, message):
 
 def test_wrappers_are_values():
     def make():
-        return Residual(VariationalDropout(Zoneout(lstm(H, InitScheme(b="1.0")), RATES), 0.1, 0.2))
+        return Residual(VariationalDropout(Zoneout(LSTM(H, InitScheme(b="1.0")), RATES), 0.1, 0.2))
 
     assert make() == make()
     assert hash(make()) == hash(make())
-    assert cells.without_init(make()).inner.inner.inner == lstm(H, InitScheme())
+    assert cells.without_init(make()).inner.inner.inner == LSTM(H, InitScheme())
     assert cells.without_init(make()).inner.inner.rate == (("C", 0.6), ("h", 0.2))
     assert isinstance(make(), cells.Cell)
     assert make().stochastic
-    assert not Residual(Zoneout(lstm(H), {"h": 0.0})).stochastic
-    assert not VariationalDropout(gru(H)).stochastic
+    assert not Residual(Zoneout(LSTM(H), {"h": 0.0})).stochastic
+    assert not VariationalDropout(GRU(H)).stochastic
     assert (make().hidden_size, make().output_size, make().gates) == (H, H, ("f", "i", "c", "o"))
 
 
@@ -233,7 +233,7 @@ def test_wrappers_are_values():
 
 
 def test_residual_adds_its_input(x64):
-    for inner in (gru(D), lstm(H, projection=D, norm="layer")):
+    for inner in (GRU(D), LSTM(H, projection=D, norm="layer")):
         cell = Residual(inner)
         params, start = draw(cell)
         xs, lengths = random(B, T, D), np.array([6, 0, 4])
@@ -247,7 +247,7 @@ def test_residual_adds_its_input(x64):
 
 def test_residual_under_the_probes(x64):
     # y_t = x_t + h_t: the same derivative by h_t as without, where the loss sees the same
-    cell, weights = Residual(lstm(D)), random(B, T, D, seed=8)
+    cell, weights = Residual(LSTM(D)), random(B, T, D, seed=8)
     params, start = draw(cell)
     xs = random(B, T, D)
     got = gradients.adjoint_norms(
@@ -280,12 +280,12 @@ def masked(step, carries):
 
 
 DROPPED = {
-    "rnn": (rnn(H), masked(lambda p, s, x: oracles.rnn_step(p, s, x, activation="tanh"), False)),
-    "lstm": (lstm(H, peephole=True), masked(oracles.lstm_step, False)),
-    "projected": (lstm(H, projection=P), masked(oracles.lstm_step, False)),
-    "gru": (gru(H), masked(oracles.gru_step, True)),
+    "rnn": (RNN(H), masked(lambda p, s, x: oracles.rnn_step(p, s, x, activation="tanh"), False)),
+    "lstm": (LSTM(H, peephole=True), masked(oracles.lstm_step, False)),
+    "projected": (LSTM(H, projection=P), masked(oracles.lstm_step, False)),
+    "gru": (GRU(H), masked(oracles.gru_step, True)),
     "gru-after": (
-        gru(H, reset_after=True),
+        GRU(H, reset_after=True),
         masked(lambda p, s, x: oracles.gru_step(p, s, x, reset_after=True), True),
     ),
 }
@@ -328,7 +328,7 @@ def test_the_same_mask_at_every_step(name, x64):
 
 
 def test_what_the_masks_are():
-    cell, N = VariationalDropout(gru(H), 0.4, 0.3), 3000
+    cell, N = VariationalDropout(GRU(H), 0.4, 0.3), 3000
     params = cell.init_params(jax.random.key(0), D)
     masks = cell.draw_masks(jax.random.key(1), params, (N,), D)
     for mask, rate in ((masks.x, 0.4), (masks.h, 0.3)):
@@ -341,13 +341,13 @@ def test_what_the_masks_are():
         assert_near(both, (1 - rate) ** 2, np.sqrt((1 - rate) ** 2 * (1 - (1 - rate) ** 2)), N)
     together = (np.asarray(masks.x[:, 0]) > 0) & (np.asarray(masks.h[:, 0]) > 0)
     assert_near(together.mean(), 0.42, np.sqrt(0.42 * 0.58), N)  # x and h draw apart
-    one = VariationalDropout(gru(H), 0.4).draw_masks(jax.random.key(1), params, (N,), D)
+    one = VariationalDropout(GRU(H), 0.4).draw_masks(jax.random.key(1), params, (N,), D)
     assert one.h is None
 
 
 def test_dropout_never_touches_what_is_carried():
     # z = 1 copies h: a mask on the state itself would kill or blow up a unit within a few steps
-    cell = VariationalDropout(gru(H), 0.5, 0.5)
+    cell = VariationalDropout(GRU(H), 0.5, 0.5)
     params = cell.init_params(jax.random.key(0), D)._replace(b_z=jnp.full(H, 800.0))
     start = cells.HiddenState(random(B, H).astype(jnp.float32))
     ys, _ = unroll(
@@ -363,7 +363,7 @@ def test_dropout_never_touches_what_is_carried():
 
 def test_a_step_s_own_key_is_no_other_than_before():
     # zoneout inside draws as it does alone, whatever dropout draws around it
-    inner = Zoneout(rnn(H, "identity", init=InitScheme(w_h="identity", w_x="zeros", b="1.0")), 0.5)
+    inner = Zoneout(RNN(H, "identity", init=InitScheme(w_h="identity", w_x="zeros", b="1.0")), 0.5)
     params = inner.init_params(jax.random.key(0), D)
     xs, options = jnp.ones((B, T, D)), {"key": jax.random.key(2), "deterministic": False}
     alone, around = (
@@ -409,8 +409,8 @@ def test_around_a_cell_of_one_s_own():
 
 
 def test_a_stack_s_variational_dropout():
-    copy = rnn(400, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
-    net = stack([copy, copy, copy], dropout=0.25, variational=True)
+    copy = RNN(400, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
+    net = Stack([copy, copy, copy], dropout=0.25, variational=True)
     params = net.init(jax.random.key(0), 400)
     xs, options = jnp.ones((B, T, 400)), {"key": jax.random.key(1), "deterministic": False}
     ys, states = net.apply(params, xs, **options)
@@ -422,7 +422,7 @@ def test_a_stack_s_variational_dropout():
     both = (np.asarray(ys[:, 0]) > 0).mean()
     assert_near(both, 0.75**2, np.sqrt(0.5625 * 0.4375), kept.size)  # levels draw apart
     assert (kept[0] != kept[1]).any()  # and so do examples
-    each = stack([copy, copy, copy], dropout=0.25).apply(params, xs, **options)[0]
+    each = Stack([copy, copy, copy], dropout=0.25).apply(params, xs, **options)[0]
     assert (np.asarray(each[:, 1]) != np.asarray(each[:, 0])).any()
 
 
@@ -431,14 +431,14 @@ def test_a_stack_s_variational_dropout():
 
 def test_every_order_of_nesting(x64):
     wraps = [Residual, lambda c: Zoneout(c, 0.25), lambda c: VariationalDropout(c, 0.5, 0.5)]
-    params, start = draw(lstm(D))
+    params, start = draw(LSTM(D))
     xs = random(B, T, D)
     reference = zoned(oracles.lstm_step, {"h": 0.25, "C": 0.25})
     p, s, x = oracles.to_numpy((params, start._asdict(), xs))
     expected = x + oracles.recurrence(reference, p, x, s).ys
     noisy = []
     for order in itertools.permutations(wraps):
-        cell = lstm(D)
+        cell = LSTM(D)
         for wrap in order:
             cell = wrap(cell)
         # Residual(Zoneout) and Zoneout(Residual) are one: zoneout is of the state, y_t reads it
@@ -450,19 +450,19 @@ def test_every_order_of_nesting(x64):
 
 
 def test_twice_zoned(x64):
-    cell = Zoneout(Zoneout(gru(H), 0.5), 0.5)
+    cell = Zoneout(Zoneout(GRU(H), 0.5), 0.5)
     params, start = draw(cell)
     xs = random(B, T, D)
     got = unroll(cell, params, xs, initial_state=start)[0]
-    once = unroll(Zoneout(gru(H), 0.75), params, xs, initial_state=start)[0]
+    once = unroll(Zoneout(GRU(H), 0.75), params, xs, initial_state=start)[0]
     oracles.assert_close(got, once, 1e-12)
 
 
-NET = stack(
+NET = Stack(
     [
-        VariationalDropout(Zoneout(lstm(D, norm="layer", peephole=True), RATES), 0.1, 0.1),
-        Residual(Zoneout(lstm(2 * H, projection=D), 0.1)),
-        Residual(gru(D, norm="layer")),
+        VariationalDropout(Zoneout(LSTM(D, norm="layer", peephole=True), RATES), 0.1, 0.1),
+        Residual(Zoneout(LSTM(2 * H, projection=D), 0.1)),
+        Residual(GRU(D, norm="layer")),
     ],
     dropout=0.2,
     variational=True,
@@ -484,8 +484,8 @@ def test_generation_with_wrapped_states():
 
 
 def test_both_ways_with_wrappers(x64):
-    cell = Residual(Zoneout(gru(D), 0.25))
-    net = bidirectional(cell)
+    cell = Residual(Zoneout(GRU(D), 0.25))
+    net = Bidirectional(cell)
     params, start = draw_layer(net)
     xs, lengths = random(B, T, D), np.array([6, 2, 4])
     ys, _ = net.apply(params, xs, initial_state=start, lengths=lengths)

@@ -67,7 +67,7 @@ def test_the_contract():
 
 
 def member():
-    model = model_for_task(TASK, cells.gru(5, init=InitScheme()), InitScheme())
+    model = model_for_task(TASK, cells.GRU(5, init=InitScheme()), InitScheme())
     settings = training.Settings(
         Optimizer(steps=4), batch_size=6, eval_every=2, eval_batch_size=7, stop_when_solved=False
     )

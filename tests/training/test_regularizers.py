@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab import bidirectional, gru, layer, lstm, rnn, stack
+from rnnlab import GRU, LSTM, RNN, Bidirectional, Stack
 from rnnlab.nn import activations, cells, losses
+from rnnlab.nn.layers import as_layer
 from rnnlab.nn.models import ManyToMany, ManyToOne
 from rnnlab.training.regularizers import BOUND, check_omega, omega, omega_gradient
 from tests.helpers import oracles
@@ -126,7 +127,7 @@ def backpropagated(model, params, inputs, start, targets):
 @pytest.mark.parametrize(("kind", "carried"), [(ManyToOne, False), (ManyToMany, True)])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_gradient_of_a_model(activation, kind, carried, x64):
-    model = kind(rnn(H, activation), OUT)
+    model = kind(RNN(H, activation), OUT)
     inputs = jnp.asarray(random((B, T, D), 9))
     params = oracles.random_like(model.init(jax.random.key(0), inputs), 10)
     shape = (B,) if kind is ManyToOne else (B, T)
@@ -146,7 +147,7 @@ def test_the_gradient_of_a_model(activation, kind, carried, x64):
 @pytest.mark.parametrize("gain", [0.5, 1.5])
 def test_its_minimum_keeps_the_gradient_s_norm(gain, x64):
     """Down ∂⁺Ω/∂W_hh alone, δ and h anew at every step: the ratios of the norms come to 1."""
-    model = ManyToMany(rnn(H), OUT)
+    model = ManyToMany(RNN(H), OUT)
     inputs = jnp.asarray(random((B, T, D), 13))
     params = oracles.random_like(model.init(jax.random.key(0), inputs), 14, scale=0.05)
     recurrent = params["params"]["recurrent"]
@@ -185,7 +186,7 @@ def test_its_minimum_keeps_the_gradient_s_norm(gain, x64):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_one_simple_rnn_is_accepted(activation):
-    check_omega(layer(rnn(H, activation)))
+    check_omega(as_layer(RNN(H, activation)))
 
 
 class Leaky(cells.RNN):
@@ -195,11 +196,11 @@ class Leaky(cells.RNN):
 @pytest.mark.parametrize(
     "refused",
     [
-        layer(lstm(H)),
-        layer(gru(H)),
-        bidirectional(layer(rnn(H)), layer(rnn(H))),
-        stack([layer(rnn(H)), layer(rnn(H))]),
-        layer(Leaky(H)),
+        as_layer(LSTM(H)),
+        as_layer(GRU(H)),
+        Bidirectional(as_layer(RNN(H)), as_layer(RNN(H))),
+        Stack([as_layer(RNN(H)), as_layer(RNN(H))]),
+        as_layer(Leaky(H)),
     ],
     ids=["lstm", "gru", "bidirectional", "stack", "a subclass"],
 )
@@ -210,11 +211,11 @@ def test_other_layers_are_refused(refused):
 
 def test_an_activation_without_a_name_is_refused():
     with pytest.raises(ValueError, match="unknown activation for regulariser='omega'"):
-        check_omega(layer(rnn(H, jax.nn.softplus)))
+        check_omega(as_layer(RNN(H, jax.nn.softplus)))
 
 
 def test_symbols_are_refused():
-    model = ManyToOne(rnn(H), OUT, symbols=5)
+    model = ManyToOne(RNN(H), OUT, symbols=5)
     symbols = jnp.zeros((B, T), jnp.int32)
     params = model.init(jax.random.key(0), symbols)
     with pytest.raises(ValueError, match="regulariser='omega' reads features, not symbols"):

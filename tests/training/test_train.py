@@ -293,11 +293,11 @@ def test_one_window_is_no_window():
 
 
 def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
-    from rnnlab import rnn
+    from rnnlab import RNN
     from rnnlab.nn import layers
 
     task = by_name("adding", length=6)
-    layer = layers.stack([rnn(8), rnn(8)], dropout=0.5)
+    layer = layers.Stack([RNN(8), RNN(8)], dropout=0.5)
     model = models.ManyToOne(layer, 1)
     settings = training.Settings(Optimizer(steps=10), eval_every=10, batch_size=4)
     train = training.make_train(training.Setup(task, model, settings))

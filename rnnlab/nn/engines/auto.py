@@ -25,8 +25,8 @@ OTHERWISE = "fused"
 def choose(cell: Any, *, taps: tuple[str, ...] = ()) -> str:
     """The table's engine for this platform where it can run this, else "scan".
 
-    >>> from rnnlab import lstm
-    >>> choose(lstm(4)), choose(lstm(4), taps=("f",)), choose(lstm(4, norm="layer"))
+    >>> from rnnlab import LSTM
+    >>> choose(LSTM(4)), choose(LSTM(4), taps=("f",)), choose(LSTM(4, norm="layer"))
     ('fused', 'scan', 'scan')
     """
     engine = TABLE.get(jax.default_backend(), OTHERWISE)

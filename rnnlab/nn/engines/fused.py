@@ -72,11 +72,11 @@ def supports(cell: Any, taps: tuple[str, ...] = (), key: Array | None = None) ->
 
     Exactly these classes, for a subclass may step otherwise. They draw nothing: any key will do.
 
-    >>> supports(cells.lstm(4)), supports(cells.lstm(4), taps=("f",))
+    >>> supports(cells.LSTM(4)), supports(cells.LSTM(4), taps=("f",))
     (True, False)
-    >>> supports(cells.rnn(4, "relu")), supports(cells.rnn(4, jax.nn.softplus))
+    >>> supports(cells.RNN(4, "relu")), supports(cells.RNN(4, jax.nn.softplus))
     (True, False)
-    >>> supports(cells.lstm(4, peephole=True)), supports(cells.gru(4, norm="layer"))
+    >>> supports(cells.LSTM(4, peephole=True)), supports(cells.GRU(4, norm="layer"))
     (False, False)
     """
     del key
@@ -116,7 +116,7 @@ def fused(
         ValueError: what :func:`supports` denies; parameters of the other kind of GRU.
         TypeError: from JAX, under forward-mode differentiation (jvp, jacfwd): use scan.
 
-    >>> cell = cells.gru(4)
+    >>> cell = cells.GRU(4)
     >>> params = cell.init_params(jax.random.key(0), 3)
     >>> ys, state, _ = fused(cell, params, jnp.ones((5, 2, 3)), cell.initial_state(params, (2,)))
     >>> ys.shape, state.h.shape

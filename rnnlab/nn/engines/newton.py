@@ -99,7 +99,7 @@ def supports(cell: Any, taps: tuple[str, ...] = (), key: Array | None = None) ->
 
     Exactly these classes, and without options that change the step: the Jacobians are written out.
 
-    >>> supports(cells.lstm(4)), supports(cells.rnn(4, jax.nn.softplus))
+    >>> supports(cells.LSTM(4)), supports(cells.RNN(4, jax.nn.softplus))
     (True, False)
     """
     del taps, key  # a tap is made from the states, in one go; the named cells draw nothing
@@ -136,7 +136,7 @@ def newton(
             another structure or shape.
         TypeError: numbers of less than 32 bits: a linear system of T steps needs more.
 
-    >>> cell = cells.gru(4)
+    >>> cell = cells.GRU(4)
     >>> params = cell.init_params(jax.random.key(0), 3)
     >>> ys, state, _ = newton(cell, params, jnp.ones((5, 2, 3)), cell.initial_state(params, (2,)))
     >>> ys.shape, state.h.shape
@@ -163,7 +163,7 @@ def trajectory(
     Raises:
         ValueError, TypeError: as :func:`newton`; no steps.
 
-    >>> cell = cells.rnn(4)
+    >>> cell = cells.RNN(4)
     >>> params = cell.init_params(jax.random.key(0), 3)
     >>> xs = jax.random.normal(jax.random.key(1), (100, 3))
     >>> found = trajectory(cell, params, xs, cell.initial_state(params, ()))
