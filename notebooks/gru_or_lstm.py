@@ -146,4 +146,4 @@ figure
 # | short sequences, few data, little time | a GRU: a quarter fewer parameters |
 # | long dependencies | either, with a bias that fits the length (`forget_bias="chrono(t_max=…)"`); try the GRU first |
 # | a memory that must outlive what is said now | an LSTM, whose output gate hides $C_t$ from $h_t$ |
-# | weights from cuDNN, PyTorch or Keras | whichever they have; `rnnlab.gru(…, reset_after=True)` is their GRU |
+# | weights from cuDNN, PyTorch or Keras | whichever they have; `rnnlab.GRU(…, reset_after=True)` is their GRU |

@@ -9,7 +9,7 @@ Array = jax.Array
 
 
 def check_gate(name: str, h: Array, x: Array, W_h: Array, W_x: Array, b: Array) -> None:
-    """Last axes only: everything in front of them broadcasts."""
+    """Refuse blocks of a gate that do not fit, by their last axes: the axes before broadcast."""
     for side, value, kernel, W in (("h", h, "W_h", W_h), ("x", x, "W_x", W_x)):
         check_kernel(name, side, value, kernel, W)
     units = W_h.shape[1]
@@ -19,6 +19,7 @@ def check_gate(name: str, h: Array, x: Array, W_h: Array, W_x: Array, b: Array) 
 
 
 def check_kernel(name: str, side: str, value: Array, kernel: str, W: Array) -> None:
+    """Refuse a kernel that is no matrix, or that does not take the features of its input."""
     if jnp.ndim(W) != 2:
         raise ValueError(f"{name}: {kernel} must be a matrix (in, out), got shape {jnp.shape(W)}")
     if jnp.shape(value)[-1:] != W.shape[:1]:
@@ -29,6 +30,7 @@ def check_kernel(name: str, side: str, value: Array, kernel: str, W: Array) -> N
 
 
 def check_bias(name: str, b: Array, units: int) -> None:
+    """Refuse a bias that does not end in so many units."""
     if jnp.shape(b)[-1:] != (units,):
         raise ValueError(f"{name}: b must end in {units} units, got shape {jnp.shape(b)}")
 
@@ -41,6 +43,7 @@ def check_units(name: str, **values: Array) -> None:
 
 
 def check_vector(name: str, part: str, value: Array, units: int) -> None:
+    """Refuse a part that does not end in so many units."""
     if jnp.shape(value)[-1:] != (units,):
         raise ValueError(f"{name}: {part} must end in {units} units, got shape {jnp.shape(value)}")
 

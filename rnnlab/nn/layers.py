@@ -392,11 +392,16 @@ def from_config(group: Any, init: InitScheme) -> Layer:
 
 
 def cell_of(cell: Any) -> Any:
+    """Return the cell of a layer of one cell, its init stripped; a cell is handed back.
+
+    Raises:
+        TypeError: a layer of several cells, which a probe cannot look into.
+    """
     if isinstance(cell, CellLayer):
         return cells.without_init(cell.cell)
     if isinstance(cell, Layer):
         raise TypeError(
-            f"a probe takes a cell or as_layer(cell), got {type(cell).__name__}; "
+            f"a probe takes a cell or a layer of one cell, got {type(cell).__name__}; "
             "probe one cell, the others inside loss"
         )
     return cells.without_init(cell)

@@ -5,9 +5,11 @@ before results are seen. A refuted claim is a finding; an *unexpected* verdict i
 """
 
 import shutil
+import string
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +57,70 @@ class Claim:
             raise ValueError(f"claim {self.statement!r}: a closed form is expected to hold")
         if not callable(self.check):
             raise ValueError(f"claim {self.statement!r}: check must be callable")
+
+
+Check = Callable[..., tuple[bool, str]]
+
+
+def claim(
+    statement: str,
+    *,
+    source: str,
+    holds_if: str,
+    expected: str,
+    closed_form: bool = False,
+    **thresholds: Any,
+) -> Callable[[Check], Callable[..., Claim]]:
+    """Make a claim of a function that measures, its thresholds written once.
+
+    The function takes the table, the thresholds and whatever else it is called with, and returns
+    (does it hold?, what was measured, in words with numbers). The decorated function returns the
+    :class:`Claim` instead, for ``claims(table)`` to list.
+
+    Args:
+        statement: what is claimed; ``{name}`` stands for an argument of the call.
+        source: who says so.
+        holds_if: the threshold in words, in which ``{name}`` stands for a threshold or for an
+            argument of the call, so that the number that is checked is the one that is read.
+        expected: "holds" or "refuted".
+        closed_form: whether the statement is a theorem.
+        thresholds: the numbers, by name.
+    Raises:
+        ValueError: a threshold that ``holds_if`` does not show; as :class:`Claim`.
+
+    >>> @claim(
+    ...     "An LSTM keeps the gradient over {lag} steps",
+    ...     source="the notes, claim 17",
+    ...     holds_if="median at lag {lag} above {least:g} decades",
+    ...     expected="holds",
+    ...     least=-2.0,
+    ... )
+    ... def keeps(table, lag, least):
+    ...     return table[lag] > least, f"{table[lag]:.1f} decades"
+    >>> keeps({50: -0.5}, lag=50).threshold
+    'median at lag 50 above -2 decades'
+    """
+    shown = {name for _, name, _, _ in string.Formatter().parse(holds_if) if name}
+    for name in thresholds:
+        if name not in shown:
+            raise ValueError(f"claim {statement!r}: holds_if does not show the threshold {name!r}")
+
+    def decorate(check: Check) -> Callable[..., Claim]:
+        def make(table: Any, **arguments: Any) -> Claim:
+            values = thresholds | arguments
+            return Claim(
+                statement.format(**values),
+                source,
+                holds_if.format(**values),
+                expected,
+                lambda: check(table, **values),
+                closed_form,
+            )
+
+        make.__name__, make.__doc__ = check.__name__, check.__doc__
+        return make
+
+    return decorate
 
 
 @dataclass(frozen=True)

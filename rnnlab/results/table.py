@@ -142,6 +142,7 @@ def _matches(value: Any, wanted: Any) -> bool:
 
 
 def words(criteria: Mapping[str, Any]) -> str:
+    """Return criteria on one line, as messages show them."""
     return ", ".join(f"{key}={value}" for key, value in criteria.items())
 
 

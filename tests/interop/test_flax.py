@@ -131,7 +131,7 @@ def test_refused():
     with pytest.raises(ValueError, match="nnx has no place for b_hn, which is not zero"):
         flax.to_nnx(full, RESET_AFTER(4))
     with pytest.raises(ValueError, match=r"linen resets after .* take gru\(4, reset_after=True\)"):
-        flax.from_linen({}, RESET_AFTER(4))
+        flax.from_linen({}, GRU(4))
     with pytest.raises(ValueError, match="no place for projection=2"):
         flax.from_linen({}, LSTM(4, projection=2))
     packed = {"dense_i": {"kernel": np.ones((3, 16))}, "dense_h": {"kernel": np.ones((4, 16))}}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnnlab.core.errors import Undecided
-from rnnlab.results.claims import Claim, Verdict, decide, format_table, summary
+from rnnlab.results.claims import Claim, Verdict, claim, decide, format_table, summary
 from rnnlab.results.table import Table
 
 
@@ -101,3 +101,26 @@ def test_the_table_wraps_and_shows_what_is_unexpected():
     assert "source    notes 16" in second
     assert text.endswith("\n2 claims: 1 holds, 1 refuted, 0 undecided; 1 unexpected")
     assert format_table([]) == "0 claims: 0 hold, 0 refuted, 0 undecided; none unexpected"
+
+
+def test_the_words_of_a_threshold_are_made_from_its_number():
+    @claim(
+        "Above the line at T = {T}",
+        source="nobody",
+        holds_if="more than {least:.1f} at T = {T}",
+        expected="holds",
+        least=0.25,
+    )
+    def above(table, T, least):
+        return table[T] > least, f"{table[T]}"
+
+    made = [above({5: 0.3, 9: 0.2}, T=T) for T in (5, 9)]
+    assert [one.statement for one in made] == ["Above the line at T = 5", "Above the line at T = 9"]
+    assert made[0].threshold == "more than 0.2 at T = 5"
+    assert [one.check() for one in made] == [(True, "0.3"), (False, "0.2")]
+    assert above.__name__ == "above"
+
+
+def test_a_threshold_that_is_not_shown_is_refused():
+    with pytest.raises(ValueError, match="does not show the threshold 'least'"):
+        claim("A", source="B", holds_if="more", expected="holds", least=1)
