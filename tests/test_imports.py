@@ -51,7 +51,7 @@ def test_public_names_resolve():
     for name in rnnlab.__all__:
         assert getattr(rnnlab, name) is not None
     assert set(rnnlab.__all__) <= set(dir(rnnlab))
-    assert rnnlab.LSTM is importlib.import_module("rnnlab.nn.cells").lstm
+    assert rnnlab.LSTM is importlib.import_module("rnnlab.nn.cells").LSTM
     with pytest.raises(AttributeError, match="'lstn'"):
         rnnlab.lstn  # noqa: B018
 
