@@ -39,7 +39,7 @@ def python(code):
 def test_nothing_heavy_is_imported():
     loaded = python(
         "import jax, rnnlab, sys\n"
-        "rnnlab.lstm, rnnlab.unroll, rnnlab.gradients, rnnlab.theory, rnnlab.register_scheme\n"
+        "rnnlab.LSTM, rnnlab.unroll, rnnlab.gradients, rnnlab.theory, rnnlab.register_scheme\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))"
     ).split()
     assert "rnnlab" in loaded

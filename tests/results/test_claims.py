@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rnnlab.core.errors import Undecided
-from rnnlab.results.claims import Claim, Verdict, claim, decide, format_table, summary
+from rnnlab.results import claims
+from rnnlab.results.claims import Claim, Verdict, decide, format_table, summary
 from rnnlab.results.table import Table
 
 
@@ -104,7 +105,7 @@ def test_the_table_wraps_and_shows_what_is_unexpected():
 
 
 def test_the_words_of_a_threshold_are_made_from_its_number():
-    @claim(
+    @claims.claim(
         "Above the line at T = {T}",
         source="nobody",
         holds_if="more than {least:.1f} at T = {T}",
@@ -123,4 +124,4 @@ def test_the_words_of_a_threshold_are_made_from_its_number():
 
 def test_a_threshold_that_is_not_shown_is_refused():
     with pytest.raises(ValueError, match="does not show the threshold 'least'"):
-        claim("A", source="B", holds_if="more", expected="holds", least=1)
+        claims.claim("A", source="B", holds_if="more", expected="holds", least=1)
