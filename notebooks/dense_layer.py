@@ -321,8 +321,8 @@ train = trainer(rebuilt, some_digits, 3000)
 learned, still = train(drawn), train(drawn, frozen=("squeeze", "code", "rebuild"))
 mean = pixels[:CUT].mean(0)
 axes = np.linalg.svd(np.asarray(pixels[:CUT] - mean), full_matrices=False)[2][:4]
-centred = np.asarray(pixels[CUT:] - mean)
-pca = float(np.square(centred - centred @ axes.T @ axes).mean())
+centered = np.asarray(pixels[CUT:] - mean)
+pca = float(np.square(centered - centered @ axes.T @ axes).mean())
 left = {name: float(rebuilt(p, (pixels[CUT:], None)))
         for name, p in (("drawn", drawn), ("frozen", still), ("learned", learned))}  # fmt: skip
 off = by_hand(auto, learned, pixels[CUT:], "code")
@@ -401,11 +401,11 @@ ax, shown = axes[0]
 for y, (_, _, *scores) in enumerate(rows):
     ax.plot(scores, [y] * 3, color="#bbbbbb", zorder=1)
     for x, mark, index in zip(scores, "xso", (2, 1, 3), strict=True):
-        ax.plot(x, y, mark, color=plots.COLOURS[index], markersize=7, zorder=2)
+        ax.plot(x, y, mark, color=plots.COLORS[index], markersize=7, zorder=2)
 ax.set_yticks(range(len(rows)), [f"{family}: {job}" for family, job, *_ in rows])
 ax.set(xlim=(0, 1.02), ylim=(len(rows) - 0.4, -0.9), xlabel="accuracy, held out")
 for x, text, index in ((0.1, "× drawn", 2), (0.4, "■ frozen", 1), (0.72, "● learned", 3)):
-    ax.text(x, -0.55, text, color=plots.COLOURS[index], fontsize=9)
+    ax.text(x, -0.55, text, color=plots.COLORS[index], fontsize=9)
 plots.title(ax, "Classification and look-up")
 again = auto.apply(learned, pixels[CUT : CUT + 8])
 strips = (noise["drawn"][:8], noise["learned"][:8], pixels[CUT : CUT + 8], again)

@@ -156,7 +156,7 @@ for index, (name, product) in enumerate(kept.items(), 1):
     ends.append(plots.band(axes[0, 0], x, product.T, f"{name}, ∏ {'fz'[index - 1]}", index))
     p_good = np.asarray(jax.nn.softmax(said[name], axis=-1))[:, 1]
     axes[1, 0].plot(x, p_good, **plots.look(index), marker="o", markersize=3)
-    good.append(plots.End(x[-1], p_good[-1], name, plots.COLOURS[index]))
+    good.append(plots.End(x[-1], p_good[-1], name, plots.COLORS[index]))
 axes[0, 0].set(ylim=(0, 1.02), ylabel="share left at the end")
 plots.title(axes[0, 0], "What is kept of each word: median of the units, 10–90%")
 axes[1, 0].axhline(0.5, color="#777777", linewidth=0.8)

@@ -50,7 +50,7 @@ print("x", xs.shape, " h_1 … h_T", ys.shape, " h_T", final.h.shape)
 
 # %%
 figure, axes = plots.new_figure(2, 1, size=(9, 4), share_x=True)
-axes[0, 0].plot(xs[0, :, 0], color=plots.COLOURS[0])
+axes[0, 0].plot(xs[0, :, 0], color=plots.COLORS[0])
 plots.title(axes[0, 0], "One sequence: four digits, pixel by pixel")
 axes[1, 0].imshow(np.asarray(ys[0, :, :32]).T, aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1)
 axes[1, 0].set(xlabel="time step t", ylabel="unit")
@@ -98,7 +98,7 @@ for lag, values in zip((1, 10, 50, 100, 199), spectrum, strict=True):
 # %% [markdown]
 # ## 3. The figure
 #
-# Now for several initialisations and cells: `adjoint_norms` gives $\log_{10}\|\partial
+# Now for several initializations and cells: `adjoint_norms` gives $\log_{10}\|\partial
 # L/\partial h_t\|$ at every step, in one backward pass. It carries an exponent for every
 # example, since small weights take the gradient to $10^{-200}$, where float32 (which ends at
 # $10^{-45}$) would just show 0.

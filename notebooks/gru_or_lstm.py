@@ -70,7 +70,7 @@ print({name: f"{np.median(times):.0f} ms" for name, times in ms.items()},
 # %% [markdown]
 # ## 2. What is kept
 #
-# The gradient that is left $k$ steps before the loss, at initialisation. Both cells keep the past
+# The gradient that is left $k$ steps before the loss, at initialization. Both cells keep the past
 # by a gate: $\partial C_t/\partial C_{t-1} \approx f$, $\partial h_t/\partial h_{t-1} \approx z$,
 # and a bias sets it: dotted, $k \log_{10} \sigma(b)$ alone.
 
@@ -93,7 +93,7 @@ for ax, (name, make, part) in zip(
         left[name, bias] = float(np.median(log10[:, -1]))
         text = f"b_{'f' if name == 'LSTM' else 'z'} = {bias:g}"
         ends.append(plots.band(ax, lags, log10, text, index))
-        plots.theory_line(ax, lags, theory.gate_retention_log10(bias, lags), plots.COLOURS[index])
+        plots.theory_line(ax, lags, theory.gate_retention_log10(bias, lags), plots.COLORS[index])
     ax.set(xlabel="lag k (steps before the loss)", ylim=(-32, 3))
     plots.title(ax, f"{name}: log10 of ∂L/∂{part} left")
     plots.direct_labels(ax, ends)
@@ -127,7 +127,7 @@ for index, (name, make) in enumerate((("LSTM", rnnlab.LSTM), ("GRU", rnnlab.GRU)
     state, progress = jax.jit(rnnlab.make_train(setup))(jax.random.key(1), hyper, drawn, ())
     loss = np.asarray(progress.score["loss"])
     ax.plot(np.asarray(progress.step), np.log10(loss), **plots.look(index))
-    ends.append(plots.End(1000, float(np.log10(loss[-1])), name, plots.COLOURS[index]))
+    ends.append(plots.End(1000, float(np.log10(loss[-1])), name, plots.COLORS[index]))
     first = np.flatnonzero(loss < 0.5 * task.baseline(()))
     when = int(progress.step[first[0]]) if first.size else "never"
     print(f"{name}: half the memoryless loss at update {when}, {loss[-1]:.4f} at the end")

@@ -32,7 +32,7 @@ from rnnlab.text import collections
 reviews = collections.known_items(documents=2000, queries=200, words=5)
 print(len(reviews.documents), "reviews,", len(reviews.queries), "queries, for example:")
 EXAMPLE = 1
-query, sought = reviews.queries[EXAMPLE], next(iter(reviews.judgements[EXAMPLE]))
+query, sought = reviews.queries[EXAMPLE], next(iter(reviews.judgments[EXAMPLE]))
 print(repr(query), "of:", reviews.documents[sought][:90], "…")
 
 # %% [markdown]
@@ -94,7 +94,7 @@ rankings = {
     "BM25, the notes'": notes.search(reviews.queries, compiled=False).documents,
     "BM25, Lucene's": index.search(reviews.queries, compiled=False).documents,
 }
-found = {name: relevance.evaluate(rows, reviews.judgements) for name, rows in rankings.items()}
+found = {name: relevance.evaluate(rows, reviews.judgments) for name, rows in rankings.items()}
 for name, measures in found.items():
     print(f"{name:20} nDCG@10 {measures['ndcg'].mean():.3f}, found among ten: "
           f"{measures['recall'].mean():.2f}")  # fmt: skip
@@ -110,13 +110,13 @@ assert found["BM25, Lucene's"]["ndcg"].mean() > found["TF-IDF, cosine"]["ndcg"].
 k1s, bs = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0), (0.0, 0.25, 0.5, 0.75, 1.0)
 grid = np.array([
     [relevance.evaluate(index.set_params(k1=k1, b=b).search(reviews.queries, compiled=False).documents,
-                        reviews.judgements)["ndcg"].mean() for b in bs]
+                        reviews.judgments)["ndcg"].mean() for b in bs]
     for k1 in k1s
 ])  # fmt: skip
 figure, axes = plots.new_figure(1, 2, size=(10.5, 3.8))
 bars, ax = axes[0]
 for y, (name, measures) in enumerate(found.items()):
-    bars.barh(y, measures["ndcg"].mean(), color=plots.COLOURS[1 + name.startswith("BM25")], height=0.6)
+    bars.barh(y, measures["ndcg"].mean(), color=plots.COLORS[1 + name.startswith("BM25")], height=0.6)
 bars.set_yticks(range(len(found)), found)
 bars.set(xlabel="nDCG@10", xlim=(0, 1), ylim=(len(found) - 0.4, -0.6))
 plots.title(bars, "Two hundred queries of five words")

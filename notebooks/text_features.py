@@ -82,7 +82,7 @@ for df_of_100 in (1, 10, 50, 99):
 # %% [markdown]
 # ## 3. BM25: a word's tenth occurrence says less than its first
 #
-# Term frequency saturates by $k_1$, length is normalised by $b$, and idf is
+# Term frequency saturates by $k_1$, length is normalized by $b$, and idf is
 # $\log\frac{N - \mathrm{df} + .5}{\mathrm{df} + .5}$.
 
 # %%
@@ -91,7 +91,7 @@ tf, ends = np.arange(0, 21), []
 for index, k1 in enumerate((0.5, 1.5, 3.0)):
     part = bm25.frequency_part(tf, 10, 10, k1=k1, variant="robertson")
     axes[0, 0].plot(tf, part, **plots.look(index))
-    ends.append(plots.End(20, float(part[-1]), f"k₁ = {k1}", plots.COLOURS[index]))
+    ends.append(plots.End(20, float(part[-1]), f"k₁ = {k1}", plots.COLORS[index]))
 axes[0, 0].set(xlabel="occurrences of the word", ylabel="weight", ylim=(0, 4), xlim=(0, 20))
 plots.title(axes[0, 0], "Saturation")
 plots.direct_labels(axes[0, 0], ends)
@@ -102,7 +102,7 @@ for index, (name, idf) in enumerate({
     "BM25, Lucene's": bm25.idf(found, 100),
 }.items()):  # fmt: skip
     axes[0, 1].plot(found, idf, **plots.look(index))
-    ends.append(plots.End(100, float(idf[-1]), name, plots.COLOURS[index]))
+    ends.append(plots.End(100, float(idf[-1]), name, plots.COLORS[index]))
 axes[0, 1].axhline(0, color="#777777", linewidth=0.8)
 axes[0, 1].set(xlabel="documents of 100 that have the word", ylabel="idf", xlim=(0, 100))
 plots.title(axes[0, 1], "What a word is worth")
@@ -125,14 +125,14 @@ print("pairs tell 猫 喜欢 鱼 from 鱼 喜欢 猫:", both.matrix.toarray().to
 # %% [markdown]
 # ## 5. Word2Vec: a word is what stands around it
 #
-# CBOW guesses a word from its neighbours, skip-gram the neighbours from the word. In
+# CBOW guesses a word from its neighbors, skip-gram the neighbors from the word. In
 # 猫 喜欢 吃 鱼 the pairs are:
 
 # %%
 sentence = "猫 喜欢 吃 鱼".split()
-for centre, word in enumerate(sentence):
+for center, word in enumerate(sentence):
     print("CBOW", [w for w in sentence if w != word], "→", word, "   skip-gram", word, "→",
-          [w for place, w in enumerate(sentence) if place != centre])  # fmt: skip
+          [w for place, w in enumerate(sentence) if place != center])  # fmt: skip
 
 # %% [markdown]
 # Four kinds of sentences, many times: 猫 and 狗 do the same things, 鱼 and 肉 are eaten, 书 and 报
@@ -172,7 +172,7 @@ except KeyError as unseen:
 # %%
 print("n-grams of 小猫:", subwords.ngrams("小猫", 1, 2))
 parts = Vectors.of(fasttext.train(read, settings))
-print("小猫 is nearest to", ", ".join(f"{w} {c:.2f}" for w, c in parts.neighbours("小猫", 3)))
+print("小猫 is nearest to", ", ".join(f"{w} {c:.2f}" for w, c in parts.neighbors("小猫", 3)))
 assert parts.has("小猫")
 assert not vectors.has("小猫")
 

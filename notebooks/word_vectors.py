@@ -36,7 +36,7 @@ print(len(speeches[::2]), "speeches:", text)
 # ## 1. Training
 #
 # $L = -\sum_{(c, o)} \big[\log \sigma(u_o \cdot v_c) + \sum_k \log \sigma(-u_k \cdot v_c)\big]$
-# over all pairs of a word and its neighbour, with five words drawn from the noise for each.
+# over all pairs of a word and its neighbor, with five words drawn from the noise for each.
 # `watch` looks in while it trains.
 
 # %%
@@ -52,11 +52,11 @@ vectors = Vectors.of(
 print(vectors)
 
 # %% [markdown]
-# ## 2. Neighbours
+# ## 2. Neighbors
 
 # %%
 for word in ("war", "dollars", "children", "president", "three"):
-    print(f"{word:10}", ", ".join(f"{w} {c:.2f}" for w, c in vectors.neighbours(word, top=6)))
+    print(f"{word:10}", ", ".join(f"{w} {c:.2f}" for w, c in vectors.neighbors(word, top=6)))
 
 # %% [markdown]
 # ## 3. A map
@@ -73,16 +73,16 @@ groups = {
 }
 words = [w for own in groups.values() for w in own]
 rows = vectors.rows(words)
-centred = rows - rows.mean(axis=0)
-place = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+centered = rows - rows.mean(axis=0)
+place = centered @ np.linalg.svd(centered, full_matrices=False)[2][:2].T
 likeness = cosine(rows, rows)
 figure, axes = plots.new_figure(1, 2, size=(11, 4.8))
 ax, grid = axes[0]
 for index, own in enumerate(groups):
     where = slice(5 * index, 5 * index + 5)
-    ax.plot(*place[where].T, "o", color=plots.COLOURS[index], markersize=4)
+    ax.plot(*place[where].T, "o", color=plots.COLORS[index], markersize=4)
     x, y = place[where].mean(axis=0)
-    ax.annotate(own, (x, y + 0.22), ha="center", fontsize=10, color=plots.COLOURS[index],
+    ax.annotate(own, (x, y + 0.22), ha="center", fontsize=10, color=plots.COLORS[index],
                 in_layout=False)  # fmt: skip
 ax.margins(0.2)
 plots.title(ax, "Two directions of %d" % vectors.dimension)
@@ -106,7 +106,7 @@ print("the nearest of the others is of the same group for", int((kind[nearest] =
 assert inside > outside + 0.1
 
 # %% [markdown]
-# ## 4. Against people's judgement
+# ## 4. Against people's judgment
 #
 # WordSim-353 holds how alike people find two words; Spearman's $\rho$ says how well the cosines
 # agree. It rises while the vectors learn. (A small text: many of its words are not here.)

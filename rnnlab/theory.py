@@ -55,7 +55,7 @@ def linear_adjoint_log10(W: Any, g: Any, lags: Any) -> np.ndarray:
         g: δ_T = ∂L/∂h_T (..., H).
         lags: whole numbers k ≥ 0, in any order, (K,).
     Returns:
-        (..., K); −inf where the adjoint is exactly zero, nan where g is not finite. Renormalised
+        (..., K); −inf where the adjoint is exactly zero, nan where g is not finite. Renormalized
         each step, so that 1e-500 is right.
 
     >>> linear_adjoint_log10([[1e-5]], [1.0], [0, 100]).tolist()

@@ -110,7 +110,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     if not off <= SAME:
         raise AssertionError(f"PyTorch's logits and hidden states are off by {off:.1e}")
     second = Theirs(sizes, params, batch, threads)
-    # the second loss is of updated weights: it holds gradient and optimiser against each other
+    # the second loss is of updated weights: it holds gradient and optimizer against each other
     losses = np.array([[ours.update(), theirs.update(False), second.update(True)] for _ in "ab"])
     apart = float((np.ptp(losses, axis=1) / losses.max(axis=1)).max())
     if not apart <= SAME_LOSS:
@@ -318,8 +318,8 @@ def figures(table: Table) -> dict[str, Any]:
     result = table[0].result
     for ax, what, sides in parts:
         for y, (side, name) in enumerate(sides):
-            colour = plots.COLOURS[1] if name.startswith("rnnlab") else "#999999"
-            ax.barh(-y, result[side], color=colour, height=0.6)
+            color = plots.COLORS[1] if name.startswith("rnnlab") else "#999999"
+            ax.barh(-y, result[side], color=color, height=0.6)
             ms = result[side]
             plots.beside(ax, ms, -y, f"{ms:,.0f} ms" if ms >= 100 else f"{ms:.3g} ms")
         ax.set_yticks([-y for y in range(len(sides))], [name for _, name in sides])

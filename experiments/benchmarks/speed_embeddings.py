@@ -262,7 +262,7 @@ def _speed(table: Table) -> tuple[Any, str]:
         names = list(results[0]["words_a_second"])
         for y, side in enumerate(names):
             rate = float(np.median([r["words_a_second"][side] for r in results])) / 1e6
-            ax.barh(y, rate, color=_colour(side), height=0.7)
+            ax.barh(y, rate, color=_color(side), height=0.7)
             ax.text(rate, y, f" {rate:.2f}M", va="center", fontsize=8, in_layout=False)
         most = max(max(r["words_a_second"].values()) for r in results) / 1e6
         ax.set_yticks(range(len(names)), [TOOLS.get(side, side) for side in names])
@@ -272,8 +272,8 @@ def _speed(table: Table) -> tuple[Any, str]:
     return figure, f"Training alone; the others with {workers} workers. Medians."
 
 
-def _colour(side: str) -> str:
-    return plots.COLOURS[1] if side.startswith("rnnlab") else "#999999"
+def _color(side: str) -> str:
+    return plots.COLORS[1] if side.startswith("rnnlab") else "#999999"
 
 
 def _quality(table: Table) -> tuple[Any, str]:
@@ -284,7 +284,7 @@ def _quality(table: Table) -> tuple[Any, str]:
         for y, (_, side, results) in enumerate(rows):
             values = [r["quality"][side][name] for r in results]
             values = [value for value in values if value is not None]
-            ax.plot(values, [y] * len(values), "o", color=_colour(side), markersize=3, alpha=0.6)
+            ax.plot(values, [y] * len(values), "o", color=_color(side), markersize=3, alpha=0.6)
             if values:
                 ax.plot(np.mean(values), y, "|", color="black", markersize=12)
         ax.set_yticks(range(len(rows)), labels)

@@ -135,7 +135,7 @@ def figures(table: Table) -> dict[str, Any]:
                         y,
                         "oD"[index],
                         markersize=5,
-                        color=plots.COLOURS[1 + index],
+                        color=plots.COLORS[1 + index],
                         label=engine if y == 0 else None,
                     )
         ax.axvline(1, color="#888888", linewidth=1)

@@ -135,7 +135,7 @@ def figures(table: Table) -> dict[str, Any]:
     for ax, (name, (over, bound)) in zip(axes[0], BOUNDS.items(), strict=True):
         for y, member in enumerate(table):
             r = member.result
-            ax.barh(y, r[f"{name}_ratio"], color=plots.COLOURS[1], height=0.6)
+            ax.barh(y, r[f"{name}_ratio"], color=plots.COLORS[1], height=0.6)
             ax.plot([r[f"{name}_low"], r[f"{name}_high"]], [y, y], color="black", linewidth=1)
             ax.text(
                 0.02,
@@ -145,8 +145,8 @@ def figures(table: Table) -> dict[str, Any]:
                 va="center",
                 fontsize=8,
             )
-        ax.axvline(bound, color=plots.COLOURS[2], linestyle="--")
-        ax.text(bound, -0.45, f" bound {bound}", color=plots.COLOURS[2], fontsize=8)
+        ax.axvline(bound, color=plots.COLORS[2], linestyle="--")
+        ax.text(bound, -0.45, f" bound {bound}", color=plots.COLORS[2], fontsize=8)
         ax.set_yticks(range(len(table)), [m.config["cell"]["name"] for m in table])
         ax.set(xlabel="ratio of times", xlim=(0, 1.6))
         plots.title(ax, WORDS[name])

@@ -371,10 +371,10 @@ def set_aside(name: str, engine: str) -> float:
 
 # ---- the figure --------------------------------------------------------------------------------
 
-SIDES = {  # words, colour
-    "fused": ("rnnlab", plots.COLOURS[1]),
-    "scan": ("rnnlab, lax.scan", plots.COLOURS[6]),
-    "torch": ("PyTorch", plots.COLOURS[2]),
+SIDES = {  # words, color
+    "fused": ("rnnlab", plots.COLORS[1]),
+    "scan": ("rnnlab, lax.scan", plots.COLORS[6]),
+    "torch": ("PyTorch", plots.COLORS[2]),
     "SimpleCell": ("flax SimpleCell", "#999999"),
     "LSTMCell": ("flax LSTMCell", "#999999"),
     "OptimizedLSTMCell": ("flax OptimizedLSTMCell", "#bbbbbb"),
@@ -404,8 +404,8 @@ def figures(table: Table) -> dict[str, Any]:
                 result = chosen.select({"task.size": size})[0].result
                 begun = y
                 for side in shown(name, which):
-                    value, (label, colour) = result[f"{side}_{which}_ms"], SIDES[side]
-                    ax.barh(y, value, color=colour, height=0.9)
+                    value, (label, color) = result[f"{side}_{which}_ms"], SIDES[side]
+                    ax.barh(y, value, color=color, height=0.9)
                     ratio = "" if side == "fused" else f", {result[f'{side}_{which}_ratio']:.2f}x"
                     plots.beside(ax, value, y, f"{value:.3g} ms{ratio}  {label}", size=6.5)
                     y += 1

@@ -173,7 +173,7 @@ def weights(config: Any) -> Any:
 
 
 def _retrieval(config: Any) -> tuple[list[str], list[list[str]]]:
-    """A fifth of the sentences, each with its five neighbours as one document; 3,000 queries."""
+    """A fifth of the sentences, each with its five neighbors as one document; 3,000 queries."""
     texts = sentences(config.task.documents, config.seed)
     documents = [" ".join(texts[i : i + 5]) for i in range(0, len(texts), 5)]
     rng = np.random.default_rng(config.seed)
@@ -199,7 +199,7 @@ def _apart_in_scores(ours: Any, theirs: Any) -> float:
 
 
 def indexing(config: Any) -> Any:
-    """Tokenising and indexing, against bm25s; held against each other by a query's scores."""
+    """Tokenizing and indexing, against bm25s; held against each other by a query's scores."""
     documents, queries = _retrieval(config)
     return (
         lambda: BM25("lucene").fit(documents),
@@ -237,7 +237,7 @@ def kneser_ney(config: Any) -> Any:
         return np.array([model.score(word, context) for word, context in asked])
 
     def ours() -> np.ndarray:
-        model = NgramLanguageModel(3, "kneser_ney", discount=0.1, tokeniser=Whitespace())
+        model = NgramLanguageModel(3, "kneser_ney", discount=0.1, tokenizer=Whitespace())
         model.fit(texts)
         return np.array([model.score(word, context) for word, context in asked])
 
@@ -251,7 +251,7 @@ CONTESTS: dict[str, Contest] = {
     "character 2- to 4-grams, a fifth of them": Contest(
         "scikit-learn", counts(0.2, analyzer="char_wb", ngram_range=(2, 4))
     ),
-    "BM25, tokenise and index": Contest("bm25s", indexing, bound=3.0, same=1e-5),
+    "BM25, tokenize and index": Contest("bm25s", indexing, bound=3.0, same=1e-5),
     "BM25, ten best of 3,000 queries": Contest("bm25s + numba", batch, bound=1.0, same=1e-5),
     "Kneser-Ney trigrams, 1M words": Contest("nltk", kneser_ney, bound=50.0, same=1e-9),
 }
@@ -269,25 +269,25 @@ def figures(table: Table) -> dict[str, Any]:
         name, result = member.config["task"]["contest"], member.result
         contest = CONTESTS[name]
         names.append(name)
-        for at, side, words, colour in (
+        for at, side, words, color in (
             (y + 0.2, "theirs_s", contest.against, "#999999"),
-            (y - 0.2, "ours_s", "rnnlab", plots.COLOURS[1]),
+            (y - 0.2, "ours_s", "rnnlab", plots.COLORS[1]),
         ):
-            times.barh(at, result[side], color=colour, height=0.36)
+            times.barh(at, result[side], color=color, height=0.36)
             plots.beside(times, result[side], at, f"{result[side]:.2f} s, {words}")
-        ratios.barh(y, result["ratio"], color=plots.COLOURS[1], height=0.5)
+        ratios.barh(y, result["ratio"], color=plots.COLORS[1], height=0.5)
         ratios.plot([result["ratio_low"], result["ratio_high"]], [y, y], color="black", linewidth=1)
         ratios.text(0.1, y, f"{result['ratio']:.1f}x", color="white", va="center", fontsize=8)
         if contest.bound is not None:
             ratios.plot(
-                [contest.bound] * 2, [y - 0.4, y + 0.4], color=plots.COLOURS[2], linestyle="--"
+                [contest.bound] * 2, [y - 0.4, y + 0.4], color=plots.COLORS[2], linestyle="--"
             )
             ratios.text(
                 contest.bound,
                 y + 0.42,
                 f"bound {contest.bound:g}",
                 fontsize=8,
-                color=plots.COLOURS[2],
+                color=plots.COLORS[2],
                 ha="center",
                 va="bottom",
             )

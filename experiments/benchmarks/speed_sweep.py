@@ -88,7 +88,7 @@ def check(config: Any) -> None:
         "warmup_steps": 0,
         "weight_decay": 0.0,
         "clip_norm": float("inf"),
-        "regulariser": "none",
+        "regularizer": "none",
         "stop_when_solved": False,
     }
     for key, value in fixed.items():
@@ -283,24 +283,24 @@ def figures(table: Table) -> dict[str, Any]:
     sides = {"torch_one_thread_ms": ("PyTorch, 1 thread", "#bbbbbb")}
     if threads > 1:
         sides["torch_all_threads_ms"] = (f"PyTorch, {threads} threads", "#777777")
-    sides["rnnlab_ms"] = ("rnnlab", plots.COLOURS[1])
+    sides["rnnlab_ms"] = ("rnnlab", plots.COLORS[1])
     names = []
     for y, member in enumerate(table):
         name, _, bound = CELLS[member.config["cell"]["name"]]
         names.append(name)
         result = member.result
-        for place, (side, (words, colour)) in enumerate(sides.items()):
+        for place, (side, (words, color)) in enumerate(sides.items()):
             at = y + 0.27 * (1 - place)
-            times.barh(at, result[side], color=colour, height=0.24)
+            times.barh(at, result[side], color=color, height=0.24)
             plots.beside(times, result[side], at, f"{result[side]:.0f} ms, {words}")
-        ratios.barh(y, result["ratio"], color=plots.COLOURS[1], height=0.5)
+        ratios.barh(y, result["ratio"], color=plots.COLORS[1], height=0.5)
         ratios.plot([result["ratio_low"], result["ratio_high"]], [y, y], color="black", linewidth=1)
-        ratios.plot([bound, bound], [y - 0.4, y + 0.4], color=plots.COLOURS[2], linestyle="--")
+        ratios.plot([bound, bound], [y - 0.4, y + 0.4], color=plots.COLORS[2], linestyle="--")
         ratios.text(
             bound,
             y + 0.42,
             f"bound {bound:g}",
-            color=plots.COLOURS[2],
+            color=plots.COLORS[2],
             fontsize=8,
             ha="center",
             va="bottom",

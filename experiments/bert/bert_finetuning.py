@@ -4,7 +4,7 @@
     rnnlab run --config=experiments/bert/bert_finetuning.py --config.pretrained=runs/pretraining
 
 Sentences of Rotten Tomatoes (rnnlab[data,bert]), a fifth held out, in the pieces of the pre-trained
-BERT; once with 500 labelled sentences to learn from, once with all 6,824. The same network starts
+BERT; once with 500 labeled sentences to learn from, once with all 6,824. The same network starts
 from weights at random and from those of bert_pretraining.py (its second member by default, 1,000
 updates on speeches and reviews of IMDB; none of the sentences judged here is among its text), two
 seeds each; beside them a regression of a bag of words by TF-IDF. ``--config.pretrained`` also takes
@@ -43,7 +43,7 @@ from rnnlab.training import runner
 
 REPRODUCE = False  # it needs a run of bert_pretraining.py
 
-FEW = 500  # labelled texts
+FEW = 500  # labeled texts
 ERRORS = 2  # standard errors of a difference that count as better
 CHOICES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # of C, the regression's
 
@@ -61,7 +61,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "name": "review_pieces",
                 "source": "imdb" if full else "rotten_tomatoes",
                 "max_length": 128 if full else 40,
-                "limit": 0,  # labelled reviews; 0: all
+                "limit": 0,  # labeled reviews; 0: all
                 "held_out": "test",  # "validation" to choose numbers by
                 "pieces": "",  # the sweep's, as start.path
                 "vocab_size": 8192 if full else 4096,
@@ -152,7 +152,7 @@ def figures(table: Table) -> dict[str, Any]:
         ax.set_ylim(min(low, 0.48), max(high, words + 0.04))
         learning_curves.baseline(ax, words, "bag of words")
         learning_curves.baseline(ax, 0.5, "chance")
-        plots.title(ax, f"{limit or 'All'} labelled reviews")
+        plots.title(ax, f"{limit or 'All'} labeled reviews")
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("accuracy")
     caption = (

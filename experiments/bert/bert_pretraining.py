@@ -6,7 +6,7 @@ Half of the State of the Union speeches and as much text of film reviews (rnnlab
 tenth of the documents held out; 4,096 pieces learned from the rest; pairs of 64 tokens, AdamW with
 warm-up, no dropout, for no text comes twice. Two kinds of document make what follows learnable in a
 thousand small updates: a pair of a speech and a review does not follow. (On speeches alone, pilots
-of 600 updates stayed at chance.) Two initialisations of the attention's kernels, N(0, .02) and
+of 600 updates stayed at chance.) Two initializations of the attention's kernels, N(0, .02) and
 orthogonal, trained as one program. ":full" is BERT-Small, pairs of 128 tokens, 256 a batch, all of
 the texts, for a GPU.
 
@@ -87,7 +87,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 
 def get_sweep(config: Any) -> dict[Any, Any]:
-    """Initialisations of the attention's kernels."""
+    """Initializations of the attention's kernels."""
     del config
     return {"init.attention": tuple(SCHEMES)}
 
@@ -136,7 +136,7 @@ def figures(table: Table) -> dict[str, Any]:
 
 
 def claims(table: Table) -> list[Claim]:
-    """Both tasks are learned, whatever the initialisation."""
+    """Both tasks are learned, whatever the initialization."""
 
     def below_unigram() -> tuple[bool, str]:
         losses, bound = table.stack("word_loss"), table.stack("unigram")
@@ -177,7 +177,7 @@ def claims(table: Table) -> list[Claim]:
             "A BERT learns masked words",
             notes,
             "loss of masked words held out below that of "
-            "the training text's frequencies, for every initialisation",
+            "the training text's frequencies, for every initialization",
             "holds",
             below_unigram,
         ),
@@ -185,14 +185,14 @@ def claims(table: Table) -> list[Claim]:
             "A BERT learns whether a sentence follows",
             notes,
             f"share of pairs told right, held "
-            f"out, above 1/2 by {ERRORS} standard errors, for every initialisation",
+            f"out, above 1/2 by {ERRORS} standard errors, for every initialization",
             "holds",
             above_chance,
         ),
         Claim(
             "The pre-training loss falls below what remembers nothing",
             notes,
-            "MLM plus NSP held out below frequencies plus ln 2, for every initialisation",
+            "MLM plus NSP held out below frequencies plus ln 2, for every initialization",
             "holds",
             falls,
         ),

@@ -41,7 +41,7 @@ from rnnlab.training import runner
 
 REPRODUCE = False  # it needs a run of bert_pretraining.py
 
-FEW = 1000  # labelled sentences
+FEW = 1000  # labeled sentences
 ONE_WAY = 0.545  # F1 of the best one-way network of tagging.py, after as many updates
 CONTEXT = 2.0  # times the F1 of a table of characters
 HELP = 0.02  # of F1: what counts as help from pre-training
@@ -129,7 +129,7 @@ def figures(table: Table) -> dict[str, Any]:
         first = next(iter(chosen.values()))[0]
         ax.set(xlabel="updates", xlim=(0, first.config["training"]["steps"]), ylim=(0, 1))
         learning_curves.baseline(ax, first.result["lookup_f1"], "each character's commonest label")
-        plots.title(ax, f"{limit or 'All'} labelled sentences")
+        plots.title(ax, f"{limit or 'All'} labeled sentences")
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("F1 of entities, sentences held out")
     caption = (

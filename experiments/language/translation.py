@@ -147,10 +147,10 @@ def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
 
 def along(weights: np.ndarray, found: np.ndarray) -> float:
     """Mean rank correlation of the place looked at, Σ_s s a_ts, with t; of 3 tokens and more."""
-    centres = weights @ np.arange(weights.shape[-1])
+    centers = weights @ np.arange(weights.shape[-1])
     ranks: Any = [
         spearmanr(np.arange(n), row[:n])
-        for row, n in zip(centres, found, strict=True)
+        for row, n in zip(centers, found, strict=True)
         if n >= 3 and np.ptp(row[:n]) > 0
     ]
     return float(np.mean([rank.statistic for rank in ranks])) if ranks else float("nan")
@@ -228,7 +228,7 @@ def _length(table: Table) -> tuple[Any, str]:
 def _attention(maps: list[dict[str, Any]]) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, len(maps), size=(4.2 * len(maps), 4.0))
     for ax, one in zip(axes[0], maps, strict=True):
-        ax.imshow(np.array(one["weights"]), cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        ax.imshow(np.array(one["weights"]), cmap="Grays", vmin=0, vmax=1, aspect="auto")
         ax.set_xticks(np.arange(len(one["source"])), one["source"])
         ax.set_yticks(np.arange(len(one["said"])), one["said"])
         ax.set_xlabel("read")
@@ -237,7 +237,7 @@ def _attention(maps: list[dict[str, Any]]) -> tuple[Any, str]:
     axes[0, 0].set_ylabel("said")
     return figure, (
         "Where a Bi-LSTM's attention looks (black: 1) while it says a word: a row a sound, a "
-        "column a letter. The encoder reads both ways, so that a place knows its neighbours."
+        "column a letter. The encoder reads both ways, so that a place knows its neighbors."
     )
 
 

@@ -3,7 +3,7 @@
     rnnlab run --config=experiments/learning/chrono.py
 
 One of eight symbols, noise for a delay of 20 to 200 steps, then its name; after Tallec & Ollivier
-2018, with their optimiser (RMSprop, rate 1e-3, no clipping) and 32 units. About 2 minutes on 2
+2018, with their optimizer (RMSprop, rate 1e-3, no clipping) and 32 units. About 2 minutes on 2
 cores. ":full" has their tasks and their scale: LSTM-128 on copy, variable copy and adding.
 
 Expected (Tallec & Ollivier: chrono learns to add over 750 steps about 7 times sooner than b_f = 1):

@@ -167,8 +167,8 @@ def _errors(table: Table) -> tuple[Any, str]:
         for cell, own in members.group_by("cell.name").items():
             rows[CELLS[cell]] = own.stack("rmse_network")
         for y, (name, values) in enumerate(rows.items()):
-            colour = plots.COLOURS[1 if name in ANSWERS.values() else 2]
-            ax.plot(np.log10(values), np.full(len(values), y), "o", color=colour, markersize=6)
+            color = plots.COLORS[1 if name in ANSWERS.values() else 2]
+            ax.plot(np.log10(values), np.full(len(values), y), "o", color=color, markersize=6)
         ax.set_yticks(range(len(rows)), rows)
         ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel="log10 of the root mean squared error")
     return figure, (
@@ -205,12 +205,12 @@ def _series(table: Table) -> tuple[Any, str]:
             said = np.asarray(own[0].result["said"])
             x = k + np.arange(len(said))
             ax.plot(x, said, **(plots.look(index) | {"linewidth": 1.1}))
-            ends.append(plots.End(float(x[-1]), float(said[-1]), CELLS[cell], plots.COLOURS[index]))
+            ends.append(plots.End(float(x[-1]), float(said[-1]), CELLS[cell], plots.COLORS[index]))
         ax.set(xlabel="step of the part held out", xlim=(0, len(series)))
         plots.direct_labels(ax, ends)
     panels[0][0].set_ylabel("value, standard deviations")
     return figure, (
-        "The beginning of the part held out (grey), and what the first seed of each network said "
+        "The beginning of the part held out (gray), and what the first seed of each network said "
         "of each value so many steps before."
     )
 

@@ -197,7 +197,7 @@ def _parameters(table: Table) -> tuple[Any, str]:
     names = table.values("cell.name")
     ax.set_yticks(range(len(names)), [TITLES[name] for name in names])
     ax.margins(x=0.2)
-    ax.set_xlabel("parameters: recurrent + read-out (grey)")
+    ax.set_xlabel("parameters: recurrent + read-out (gray)")
     return figure, "Parameters: g·H(H + D + 1), g = 1, 3 and 4, and the read-out, whatever T."
 
 

@@ -1,4 +1,4 @@
-"""Every initialisation trained: three tasks, four cells, the gradient at the start beside the end.
+"""Every initialization trained: three tasks, four cells, the gradient at the start beside the end.
 
     rnnlab run --config=experiments/learning/init_comparison.py
 
@@ -247,7 +247,7 @@ def _curves(chosen: Table, task: str) -> tuple[Any, str]:
     axes[0, 0].set_ylabel("test loss / memoryless answer's")
     return figure, (
         f"Learning curves, {TITLES[task]}: median and 10–90% band over seeds, by scheme of W_hh; "
-        "thin grey lines: the other schemes. A member that has solved the task stops, with "
+        "thin gray lines: the other schemes. A member that has solved the task stops, with "
         "nothing left to learn. Dotted: the best answer that remembers nothing."
     )
 
@@ -300,7 +300,7 @@ def _schemes(table: Table) -> tuple[Any, str]:
         bar.set_label("mean test loss over the budget / memoryless")
     return figure, (
         "Numbers: updates until the task is solved, median over seeds; –: not within the budget. "
-        "Colour: the mean test loss over the whole budget as a share of the memoryless answer's, "
+        "Color: the mean test loss over the whole budget as a share of the memoryless answer's, "
         "dark is better. One block is changed at a time, the others being orthogonal (W_hh), "
         "Xavier (W_xh, W_hy) and zero (b). White: not run."
     )

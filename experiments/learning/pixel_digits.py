@@ -168,15 +168,15 @@ def _accuracy(table: Table) -> tuple[Any, str]:
         y = -len(shown)
         shown.append(line)
         for permuted in found:
-            at, colour = y + 0.15 - 0.3 * permuted, plots.COLOURS[1 + permuted]
+            at, color = y + 0.15 - 0.3 * permuted, plots.COLORS[1 + permuted]
             scores = of(table, line, permuted).stack("accuracy")
-            ax.plot(scores, np.full(scores.size, at), "o", color=colour, markersize=5)
+            ax.plot(scores, np.full(scores.size, at), "o", color=color, markersize=5)
             if published:
-                ax.plot(published[permuted], at, "D", color=colour, markersize=5, fillstyle="none")
+                ax.plot(published[permuted], at, "D", color=color, markersize=5, fillstyle="none")
     ax.set_yticks(-np.arange(len(shown)), shown)
     ax.set(xlabel="accuracy", xlim=(0, 1.02), ylim=(0.5 - len(shown), 1.1))
     for place, words in enumerate(("reading order", "permuted")):
-        ax.text(0.02 + 0.23 * place, 0.75, f"● {words}", color=plots.COLOURS[1 + place])
+        ax.text(0.02 + 0.23 * place, 0.75, f"● {words}", color=plots.COLORS[1 + place])
     ax.text(0.44, 0.75, "◇ published, on 28x28 MNIST", color="#555555")
     return figure, (
         "The last accuracy of every seed, beside what Cooijmans et al. 2017, Table 1, report of "

@@ -10,7 +10,7 @@ H = 64 a direction, 600 updates, five seeds. Other series: --config.task.source=
 updates and ten seeds.
 
 Beside them stand answers without a network: logistic regression on each channel's mean over time
-(order lost), and the nearest neighbour by dynamic time warping. One-way networks are also judged
+(order lost), and the nearest neighbor by dynamic time warping. One-way networks are also judged
 having heard the first tenth, two tenths ... of each utterance: they answer in real time.
 
 Expected, from the notes' table (a GRU for speech) and claim 18: a GRU does as well as an LSTM with
@@ -232,8 +232,8 @@ def _accuracy(table: Table) -> tuple[Any, str]:
     ax = axes[0, 0]
     for y, (name, values) in enumerate(rows.items()):
         kind = 0 if name in ANSWERS.values() else 1 + name.startswith("Bi-")
-        ax.plot(100 * values, np.full(len(values), y), "o", color=plots.COLOURS[kind], alpha=0.6)
-        ax.plot(100 * np.median(values), y, "|", color=plots.COLOURS[kind], markersize=16)
+        ax.plot(100 * values, np.full(len(values), y), "o", color=plots.COLORS[kind], alpha=0.6)
+        ax.plot(100 * np.median(values), y, "|", color=plots.COLORS[kind], markersize=16)
     if (
         table[0].config["task"]["source"] == "JapaneseVowels"
         and not table[0].config["task"]["path"]
@@ -271,7 +271,7 @@ def _curves(table: Table) -> tuple[Any, str]:
         learning_curves.length_axis(ax, [tick for tick in ticks if tick <= own["steps"]], "updates")
         ax.set(xlim=(own["eval_every"], own["steps"]), ylim=(floor, 1))
         plots.theory_line(ax, np.array(ax.get_xlim()), np.full(2, linear))
-        ends.append(plots.End(own["steps"], linear, ANSWERS["linear"], plots.COLOURS[0]))
+        ends.append(plots.End(own["steps"], linear, ANSWERS["linear"], plots.COLORS[0]))
         plots.title(ax, title)
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("accuracy, series held out")
@@ -410,9 +410,9 @@ def claims(table: Table) -> list[Claim]:
             beats("linear"),
         ),
         Claim(
-            "A GRU does better than the nearest neighbour by time warping",
+            "A GRU does better than the nearest neighbor by time warping",
             "Sakoe & Chiba 1978",
-            accuracy + "above that neighbour's",
+            accuracy + "above that neighbor's",
             "holds",
             beats("warping"),
         ),

@@ -8,7 +8,7 @@ rate .1 instead of .01, 4 seeds, and 1000 test sequences instead of 10,000. Abou
 2 cores; ":full" is the paper's scale (over two weeks on 2 cores, see --dry_run).
 
 Expected, after the figure: plain SGD fails first, from length 20 on; clipping solves 30 and at
-times 50; with Ω as well both tanh initialisations solve 50, and the sigmoid RNN 10, which it does
+times 50; with Ω as well both tanh initializations solve 50, and the sigmoid RNN 10, which it does
 not without. In the paper, with a thousand times the updates, plain SGD fails past 20 to 50 steps
 and clipping with Ω holds to 200. A linear RNN at length 20 and rates from .1 on diverges, and
 learns the task where its gradient is clipped.
@@ -36,7 +36,7 @@ INITS = {
     "basic tanh": ("rnn-tanh", WIDE, WIDE, WIDE),
     "smart tanh": ("rnn-tanh", "sparse", SMALL, SMALL),
 }
-METHOD_KEYS = ("training.clip_norm", "training.regulariser", "training.omega")
+METHOD_KEYS = ("training.clip_norm", "training.regularizer", "training.omega")
 METHODS = {
     "SGD": (math.inf, "none", 0.0),
     "clip": (1.0, "none", 0.0),
@@ -83,7 +83,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 
 def get_sweep(config: Any) -> list[dict[Any, Any]]:
-    """Fig. 7: lengths x initialisations x methods; then a linear RNN with and without clipping."""
+    """Fig. 7: lengths x initializations x methods; then a linear RNN with and without clipping."""
     seeds = tuple(range(config.run.seeds))
     return [
         {
@@ -195,7 +195,7 @@ def _learning(table: Table) -> tuple[Any, str]:
     next(iter(panels.values())).set_ylabel("share of fresh sequences wrong")
     return figure, (
         f"How the error fell at length {length}, a line a seed; a dot: solved, training stopped. "
-        "Grey: guessing. At the half-way .5 one of the two symbols is known."
+        "Gray: guessing. At the half-way .5 one of the two symbols is known."
     )
 
 
@@ -328,7 +328,7 @@ def claims(table: Table) -> list[Claim]:
         Claim(
             "Plain SGD fails at a length that clipping with Ω solves",
             fig7,
-            "for at least one initialisation the longest length that more than half of the "
+            "for at least one initialization the longest length that more than half of the "
             "seeds solve is greater with clip + Ω",
             "holds",
             reaches,
@@ -336,7 +336,7 @@ def claims(table: Table) -> list[Claim]:
         Claim(
             "With Ω an RNN solves sequences at least as long as with clipping alone",
             fig7,
-            "for every initialisation the longest length that more than half of the seeds solve "
+            "for every initialization the longest length that more than half of the seeds solve "
             "is no smaller with clip + Ω",
             "holds",
             at_least,
@@ -345,12 +345,12 @@ def claims(table: Table) -> list[Claim]:
             "Clipping alone raises the success rate of a tanh RNN",
             fig7,
             "more members solved "
-            "than with plain SGD, both tanh initialisations and all lengths together",
+            "than with plain SGD, both tanh initializations and all lengths together",
             "holds",
             clip_helps,
         ),
         Claim(
-            "The smart tanh initialisation solves more than the basic one",
+            "The smart tanh initialization solves more than the basic one",
             fig7,
             "greater success rate over all lengths and methods",
             "holds",
@@ -359,7 +359,7 @@ def claims(table: Table) -> list[Claim]:
         Claim(
             "The sigmoid RNN is the worst",
             fig7,
-            "success rate over all lengths and methods below both tanh initialisations",
+            "success rate over all lengths and methods below both tanh initializations",
             "holds",
             sigmoid_worst,
         ),

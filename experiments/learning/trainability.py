@@ -228,7 +228,7 @@ def figures(table: Table) -> dict[str, Any]:
             f"Median accuracy over seeds, and where 6ξ says that training ends: right in "
             f"{cells.right.sum()} of {cells.right.size} cells ({100 * cells.right.mean():.0f}%; "
             f"the majority guess {100 * cells.majority():.0f}%); {cells.confusion()}. Crosses: "
-            f"wrong. Trained: accuracy above {SUCCESS}. Grey: "
+            f"wrong. Trained: accuracy above {SUCCESS}. Gray: "
             "within a factor of two of 6|ξ|; larger marks: longer T. After Chen, Pennington & "
             "Schoenholz 2018.",
         )
@@ -236,7 +236,7 @@ def figures(table: Table) -> dict[str, Any]:
 
 
 def _map(ax: Any, cells: Cells) -> None:
-    colours, norm = colormaps["cividis"], Normalize(0, 1)
+    colors, norm = colormaps["cividis"], Normalize(0, 1)
     lengths = np.unique(cells.T)
     rows = _edges(np.log(lengths))
     for T, low, high in zip(lengths, rows[:-1], rows[1:], strict=True):
@@ -252,7 +252,7 @@ def _map(ax: Any, cells: Cells) -> None:
                     np.exp(high) - y,
                     linewidth=0.3,
                     edgecolor="white",
-                    facecolor=colours(norm(cells.accuracy[index])),
+                    facecolor=colors(norm(cells.accuracy[index])),
                 )
             )
     wrong = ~cells.right
@@ -260,7 +260,7 @@ def _map(ax: Any, cells: Cells) -> None:
         cells.sigma[wrong],
         cells.T[wrong],
         "x",
-        color=plots.COLOURS[2],
+        color=plots.COLORS[2],
         markersize=7,
         markeredgewidth=2,
     )
@@ -292,17 +292,17 @@ def _map(ax: Any, cells: Cells) -> None:
     ax.minorticks_off()
     plots.title(ax, f"tanh RNN; dashed: 6|ξ|, critical at σ_w = {critical:.2f}")
     figure: Any = ax.get_figure(root=True)
-    bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, pad=0.02)
+    bar = figure.colorbar(ScalarMappable(norm, colors), ax=ax, pad=0.02)
     bar.set_label("accuracy")
     bar.ax.axhline(SUCCESS, color="white", linewidth=2)
 
 
-def _edges(centres: np.ndarray) -> np.ndarray:
-    """Edges half way between neighbours; the outer ones as far on their other side."""
-    if centres.size == 1:
-        return np.array([centres[0] - 0.1, centres[0] + 0.1])
-    middle = (centres[:-1] + centres[1:]) / 2
-    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+def _edges(centers: np.ndarray) -> np.ndarray:
+    """Edges half way between neighbors; the outer ones as far on their other side."""
+    if centers.size == 1:
+        return np.array([centers[0] - 0.1, centers[0] + 0.1])
+    middle = (centers[:-1] + centers[1:]) / 2
+    return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
 
 
 def _collapse(ax: Any, cells: Cells) -> None:

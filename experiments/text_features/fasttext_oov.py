@@ -1,19 +1,19 @@
-"""FastText and Word2Vec on words that they have never seen: misspelt words, forms of known words.
+"""FastText and Word2Vec on words that they have never seen: misspelled words, forms of known words.
 
     rnnlab run --config=experiments/text_features/fasttext_oov.py
 
 Skip-gram with and without character n-grams on the State of the Union speeches (rnnlab[data];
 rnnlab[fast] trains faster; gensim brings the pairs of forms), 2 seeds. Letters of known words are
-struck at set rates; what is left of a word's neighbours? One minute on 2 cores; ":full" trains on
+struck at set rates; what is left of a word's neighbors? One minute on 2 cores; ":full" trains on
 the movie reviews, at D = 100, with 5 seeds.
 
-Expected: Word2Vec has no vector for a word it has not seen, so its neighbours are lost with the
-first letter; FastText always has one, keeps some of the neighbours and puts the intended word among
+Expected: Word2Vec has no vector for a word it has not seen, so its neighbors are lost with the
+first letter; FastText always has one, keeps some of the neighbors and puts the intended word among
 them. Forms of one word (walk, walking) are nearer in FastText, at several times the cost.
 
-Found: as expected with 1 letter in 10 struck (58% of neighbours kept against 46%), but for 78% of
+Found: as expected with 1 letter in 10 struck (58% of neighbors kept against 46%), but for 78% of
 intended words found where 80% were asked for, and 18% kept with 3 in 10 struck where 25% were.
-Forms of one word are neighbours in 58% of cases against 17%; training takes 2.4 times as long (by a
+Forms of one word are neighbors in 58% of cases against 17%; training takes 2.4 times as long (by a
 machine that did other things as well).
 """
 
@@ -77,12 +77,12 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "engine": "auto",
             },
             "probe": {
-                "words": 500,  # that are misspelt
+                "words": 500,  # that are misspelled
                 "shortest": 5,  # letters
                 "first_rank": 200,  # by frequency: frequent words, but none without a meaning
                 "last_rank": 5000,
                 "rates": (0.0, 0.05, 0.1, 0.2, 0.3),  # of letters struck
-                "top": 10,  # neighbours that are compared
+                "top": 10,  # neighbors that are compared
             },
             "run": {
                 "seeds": 5 if full else 2,
@@ -124,7 +124,7 @@ def _settings(config: Any) -> Settings:
 # ---- what is measured --------------------------------------------------------------------------
 
 
-def misspelt(word: str, rate: float, rng: np.random.Generator) -> str:
+def misspelled(word: str, rate: float, rng: np.random.Generator) -> str:
     """The word, each of its letters struck with this probability.
 
     A letter that is struck is left out, replaced, doubled by another before it, or swapped with
@@ -162,12 +162,12 @@ def struck(vectors: Vectors, words: list[str], rate: float, top: int, seed: int)
     A word that came out unchanged keeps all. One that came out as another word of the vocabulary
     is no unseen word: it is left out and counted. Returns shares over the others:
 
-        kept      neighbours (the word itself not among them) that stayed
-        found     words that are among the neighbours of what they were turned into
+        kept      neighbors (the word itself not among them) that stayed
+        found     words that are among the neighbors of what they were turned into
         vector    unseen words that have a vector; nan where there is none
     """
     rng = np.random.default_rng([seed, round(rate * 1000)])
-    pairs = [(word, misspelt(word, rate, rng)) for word in words]
+    pairs = [(word, misspelled(word, rate, rng)) for word in words]
     taken = [(w, m) for w, m in pairs if m == w or m not in vectors]
     changed = [(w, m) for w, m in taken if m != w]
     reached = [(w, m) for w, m in changed if vectors.has(m)]
@@ -191,7 +191,7 @@ def struck(vectors: Vectors, words: list[str], rate: float, top: int, seed: int)
 
 
 def forms(vectors: Vectors, top: int) -> dict[str, float]:
-    """Of pairs of two forms of a word: the share whose one is among the neighbours of the other.
+    """Of pairs of two forms of a word: the share whose one is among the neighbors of the other.
 
     known: both are in the vocabulary. unseen: one is not, and asked for the other.
     """
@@ -206,11 +206,11 @@ def forms(vectors: Vectors, top: int) -> dict[str, float]:
     for pair in sorted(pairs):
         inside = [word for word in pair if word in vectors]
         if len(inside) == 2:
-            known.append(pair[1] in dict(vectors.neighbours(pair[0], top)))
+            known.append(pair[1] in dict(vectors.neighbors(pair[0], top)))
         elif len(inside) == 1:
             (outside,) = set(pair) - set(inside)
             unseen.append(
-                vectors.has(outside) and inside[0] in dict(vectors.neighbours(outside, top))
+                vectors.has(outside) and inside[0] in dict(vectors.neighbors(outside, top))
             )
     return {
         "forms_known": float(np.mean(known)) if known else np.nan,
@@ -264,7 +264,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
         "syntactic": sum(s.right for s in syntactic) / asked if asked else np.nan,
         "syntactic_asked": asked,
         "examples": {
-            word: [near for near, _ in vectors.neighbours(word, 5)]
+            word: [near for near, _ in vectors.neighbors(word, 5)]
             for word in EXAMPLES
             if word not in vectors and vectors.has(word)
         },
@@ -280,16 +280,16 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
 
 
 def figures(table: Table) -> dict[str, Any]:
-    """Neighbours against the rate; forms, analogies and cost; what misspelt words are near to."""
-    out = {"misspelt": _misspelt(table), "forms_and_cost": _bars(table)}
+    """Neighbors against the rate; forms, analogies and cost; what misspelled words are near to."""
+    out = {"misspelled": _misspelled(table), "forms_and_cost": _bars(table)}
     if any(member.result["examples"] for member in table):
         out["examples"] = _examples(table)
     return out
 
 
-def _misspelt(table: Table) -> tuple[Any, str]:
+def _misspelled(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 2, size=(10, 3.8), share_y=True)
-    words = {"kept": "Neighbours kept", "found": "Intended word found"}
+    words = {"kept": "Neighbors kept", "found": "Intended word found"}
     for ax, (name, head) in zip(axes[0], words.items(), strict=True):
         ends = []
         for index, (method, members) in enumerate(table.group_by("method").items()):
@@ -311,8 +311,8 @@ def _misspelt(table: Table) -> tuple[Any, str]:
         plots.title(ax, head)
     return figure, (
         "Letters of known words are struck at the rate below. Left: how many of a word's "
-        "neighbours what is left of it still has. Right: how often the word is among the "
-        "neighbours of what it was turned into. Means over words; thin: seeds. Words that were "
+        "neighbors what is left of it still has. Right: how often the word is among the "
+        "neighbors of what it was turned into. Means over words; thin: seeds. Words that were "
         "turned into other words of the vocabulary are left out."
     )
 
@@ -328,7 +328,7 @@ def _bars(table: Table) -> tuple[Any, str]:
         "syntactic": "syntactic\nanalogies",
     }
     for index, (method, members) in enumerate(groups.items()):
-        colour = plots.look(index + 1)["color"]
+        color = plots.look(index + 1)["color"]
         at = (index - (len(groups) - 1) / 2) * width
         for ax, values in (
             (left, [100 * np.nanmean(members.stack(name)) for name in shares]),
@@ -336,7 +336,7 @@ def _bars(table: Table) -> tuple[Any, str]:
             (right, [np.mean(members.stack("parameters")) / 1e6]),
         ):
             places = np.arange(len(values)) + at
-            ax.bar(places, values, 0.92 * width, color=colour, label=NAMES[method])
+            ax.bar(places, values, 0.92 * width, color=color, label=NAMES[method])
             for x, y in zip(places, values, strict=True):
                 ax.text(
                     x,
@@ -358,7 +358,7 @@ def _bars(table: Table) -> tuple[Any, str]:
         if ax is not left:
             ax.set_xticks([])
     return figure, (
-        "Left: how often one form of a word (walk) is among the neighbours of another (walking), "
+        "Left: how often one form of a word (walk) is among the neighbors of another (walking), "
         "where both or only one of them was in the corpus, and the syntactic analogies that are "
         "answered. Middle and right: what it costs."
     )
@@ -379,7 +379,7 @@ def _examples(table: Table) -> tuple[Any, str]:
         ax.text(0, y, word, fontsize=9, family="monospace")
         ax.text(0.2, y, ", ".join(near), fontsize=9)
         ax.text(0.85, y, "no vector", fontsize=9, color="#888888")
-    return figure, "Misspelt words that are not in the corpus, and the words nearest to them."
+    return figure, "Misspelled words that are not in the corpus, and the words nearest to them."
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
@@ -452,7 +452,7 @@ def claims(table: Table) -> list[Claim]:
         Claim(
             "Letters struck from no word change nothing",
             "definition",
-            "100% of neighbours kept at rate 0, both methods",
+            "100% of neighbors kept at rate 0, both methods",
             "holds",
             same,
             closed_form=True,
@@ -466,7 +466,7 @@ def claims(table: Table) -> list[Claim]:
             closed_form=True,
         ),
         Claim(
-            "FastText keeps neighbours of misspelt words, Word2Vec loses them",
+            "FastText keeps neighbors of misspelled words, Word2Vec loses them",
             notes,
             "1 letter in 10 struck: FastText at least 50% on average, and every seed above "
             "Word2Vec's best",
@@ -474,7 +474,7 @@ def claims(table: Table) -> list[Claim]:
             kept(0.1, 0.5),
         ),
         Claim(
-            "… of badly misspelt words as well",
+            "… of badly misspelled words as well",
             notes,
             "3 letters in 10 struck: FastText at least 25%, and every seed above Word2Vec's best",
             "holds",
@@ -483,15 +483,15 @@ def claims(table: Table) -> list[Claim]:
         Claim(
             "FastText finds the word that was meant",
             notes,
-            "1 letter in 10 struck: at least 80% are among the neighbours of what they became, "
+            "1 letter in 10 struck: at least 80% are among the neighbors of what they became, "
             "and every seed above Word2Vec's best",
             "holds",
             found,
         ),
         Claim(
-            "FastText captures word form: forms of a word are neighbours",
+            "FastText captures word form: forms of a word are neighbors",
             f"{notes}; {paper}",
-            "share of pairs of known forms that are neighbours above Word2Vec's, means over seeds",
+            "share of pairs of known forms that are neighbors above Word2Vec's, means over seeds",
             "holds",
             more("forms_known"),
         ),

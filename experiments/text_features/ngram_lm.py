@@ -148,7 +148,7 @@ def texts(task: Any) -> tuple[str, str]:
     return "".join(alphabet[data.train]), "".join(alphabet[data.test[: scored + 1]])
 
 
-def tokeniser_of(unit: str) -> Any:
+def tokenizer_of(unit: str) -> Any:
     """What cuts the text."""
     return tokenizers.Characters() if unit == "characters" else tokenizers.Words()
 
@@ -163,7 +163,7 @@ def model_of(config: Any, k: float = 1.0) -> NgramLanguageModel:
         discount=own.discount if own.name == "kneser_ney" else None,
         min_count=MIN_COUNT,
         pad=False,
-        tokeniser=tokeniser_of(own.unit),
+        tokenizer=tokenizer_of(own.unit),
     )
 
 
@@ -179,7 +179,7 @@ def counted(config: Any) -> dict[str, Any]:
     scored = time.perf_counter()
     with np.errstate(divide="ignore"):
         bits = float(-np.log2(p).mean())
-    words = tokeniser_of(config.model.unit)([held_out]).lists()[0]
+    words = tokenizer_of(config.model.unit)([held_out]).lists()[0]
     known = set(model.symbols[1:])
     return {
         "bits": bits,  # a character or a word
@@ -214,7 +214,7 @@ def off_one(model: NgramLanguageModel, words: list[str], seed: int) -> float:
 
 def drawn(config: Any, model: NgramLanguageModel) -> str:
     """A sample that follows the prompt."""
-    prompt = tokeniser_of(config.model.unit)([PROMPT]).lists()[0]
+    prompt = tokenizer_of(config.model.unit)([PROMPT]).lists()[0]
     if config.model.unit == "characters":
         return "".join(model.sample(config.run.sample, prompt, config.seed))
     return " ".join(model.sample(config.run.sample // 5, prompt, config.seed))
@@ -308,7 +308,7 @@ def _perplexity(table: Table) -> tuple[Any, str]:
             (_orders(found)[-1], share[-1]),
             (0, 6),
             textcoords="offset points",
-            color=plots.COLOURS[index],
+            color=plots.COLORS[index],
             fontsize=8,
             ha="right",
         )
@@ -335,7 +335,7 @@ def _size(table: Table) -> tuple[Any, str]:
             (ns[-1], longest[-1]),
             (-4, 6),
             textcoords="offset points",
-            color=plots.COLOURS[index],
+            color=plots.COLORS[index],
             fontsize=8,
             ha="right",
         )
@@ -353,16 +353,16 @@ def _size(table: Table) -> tuple[Any, str]:
             ha="right",
             textcoords="offset points",
             fontsize=8,
-            color=plots.COLOURS[1],
+            color=plots.COLORS[1],
         )
     for index, (name, result) in enumerate(networks(table).items()):
-        colour = plots.COLOURS[2 + index]
-        right.plot(result["numbers"], result["bits"], "s", color=colour, markersize=6)
+        color = plots.COLORS[2 + index]
+        right.plot(result["numbers"], result["bits"], "s", color=color, markersize=6)
         right.annotate(
             name,
             (result["numbers"], result["bits"]),
             (8, 4),
-            color=colour,
+            color=color,
             textcoords="offset points",
             fontsize=8,
         )
@@ -393,7 +393,7 @@ def _samples(table: Table) -> tuple[Any, str]:
     for row, (name, text) in enumerate(found):
         top = 1 - row / len(found)
         lines = textwrap.wrap(text.replace("\n", "↵ "), 100)[:3]
-        ax.text(0, top, name, fontsize=8, va="top", color=plots.COLOURS[1], transform=ax.transAxes)
+        ax.text(0, top, name, fontsize=8, va="top", color=plots.COLORS[1], transform=ax.transAxes)
         ax.text(
             0.16,
             top,

@@ -7,7 +7,7 @@
 By default two collections that packages bring along (rnnlab[data], gensim): 500 queries of six
 words each, drawn from one of 5,000 movie reviews that is to be found again; and 50 news documents,
 each a query for those that people judged similar to it. With a path, the collection there: files
-named as Cranfield's, in SMART format, judgements in three columns or TREC's four. About a minute
+named as Cranfield's, in SMART format, judgments in three columns or TREC's four. About a minute
 on 2 cores; ":full" has 20,000 reviews and 2,000 queries.
 
 Expected: every BM25 well above TF-IDF on short queries; on whole documents as queries no better
@@ -67,7 +67,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "documents": 20_000 if full else 5000,  # reviews
                 "queries": 2000 if full else 500,
                 "words": 6,  # of a query
-                "best_grade": 1,  # of the path's judgements: 1, Cranfield's, 4 the weakest; else 4
+                "best_grade": 1,  # of the path's judgments: 1, Cranfield's, 4 the weakest; else 4
             },
             "ranker": {"name": "robertson", "k1": K1, "b": B},
             "run": {
@@ -108,7 +108,7 @@ def check(config: Any) -> None:
 def collection(
     name: str, path: str, numbers: tuple[int, int, int], best_grade: int, seed: int
 ) -> tuple[collections.Collection, BM25]:
-    """A config's documents, queries and judgements, and the index: one, whatever k1 and b."""
+    """A config's documents, queries and judgments, and the index: one, whatever k1 and b."""
     if name == "lee":
         found = collections.lee()
     elif name == "known_items":
@@ -133,7 +133,7 @@ def run(config: Any, key: Any, log: Any) -> dict[str, Any]:
     ranked = rank(config, found, model, min(max(1000, config.run.depth), len(found.documents)))
     if config.task.collection == "lee":  # a document is not an answer to itself
         ranked = np.array([row[row != i] for i, row in enumerate(ranked)])
-    measured = relevance.evaluate(ranked, found.judgements, config.run.k, config.run.depth)
+    measured = relevance.evaluate(ranked, found.judgments, config.run.k, config.run.depth)
     return {
         "documents": len(found.documents),
         "queries": len(measured["ndcg"]),
@@ -205,8 +205,8 @@ def _bars(table: Table, names: list[str]) -> tuple[Any, str]:
         found = _rankers(table, name).group_by("ranker.name")
         for ax, (measure, words) in zip(row, MEASURES.items(), strict=True):
             values = [float(found[r].stack(measure)[0]) for r in found]
-            colours = [plots.COLOURS[2 if r in TFIDF else 1] for r in found]
-            ax.barh(range(len(values)), values, color=colours, height=0.65)
+            colors = [plots.COLORS[2 if r in TFIDF else 1] for r in found]
+            ax.barh(range(len(values)), values, color=colors, height=0.65)
             for y, value in enumerate(values):
                 ax.text(value, y, f" {value:.3f}", va="center", fontsize=8)
             ax.set(xlim=(0, 1.2 * max(values)), ylim=(len(values) - 0.4, -0.6))
@@ -263,7 +263,7 @@ def _heat_maps(table: Table, grids: dict[str, np.ndarray]) -> tuple[Any, str]:
             )
         ax.set_xticks(range(len(GRID_K1)), [f"{v:g}" for v in GRID_K1])
         ax.set_yticks(range(len(GRID_B)), [f"{v:g}" for v in GRID_B])
-        ax.set(xlabel="k1: where term frequency saturates", ylabel="b: length normalised")
+        ax.set(xlabel="k1: where term frequency saturates", ylabel="b: length normalized")
         plots.title(ax, f"{NAMES[name]}: 100·nDCG@{k}")
     return figure, (
         f"The notes' BM25 over k1 and b; red is better than the usual k1 = {K1}, b = {B}, blue "
@@ -279,7 +279,7 @@ def _curves(result: dict[str, Any]) -> tuple[Any, str]:
     for index, k1 in enumerate(shown):
         curve = np.asarray(result["by_tf"])[GRID_K1.index(k1)]
         by_tf.plot(result["tf"][:31], curve[:31], **plots.look(index))
-        ends.append(plots.End(30.0, float(curve[30]), f"k1 = {k1:g}", plots.COLOURS[index]))
+        ends.append(plots.End(30.0, float(curve[30]), f"k1 = {k1:g}", plots.COLORS[index]))
     by_tf.set(
         xlabel="tf, times that the word is in the document",
         ylabel="weight / idf",
@@ -291,7 +291,7 @@ def _curves(result: dict[str, Any]) -> tuple[Any, str]:
     ends = []
     for index, (b, curve) in enumerate(zip(GRID_B, result["by_length"], strict=True)):
         by_length.plot(result["lengths"], curve, **plots.look(index))
-        ends.append(plots.End(10.0, float(curve[-1]), f"b = {b:g}", plots.COLOURS[index]))
+        ends.append(plots.End(10.0, float(curve[-1]), f"b = {b:g}", plots.COLORS[index]))
     by_length.set(
         xlabel="|d| / avgdl",
         ylabel="weight / idf at tf = 3",
@@ -305,12 +305,12 @@ def _curves(result: dict[str, Any]) -> tuple[Any, str]:
             (end.x, end.y),
             (4, 0),
             textcoords="offset points",
-            color=end.colour,
+            color=end.color,
             fontsize=8,
             va="center",
         )
-    plots.title(by_length, "b normalises length")
-    by_df.plot(result["df"], result["idf"], color=plots.COLOURS[1])
+    plots.title(by_length, "b normalizes length")
+    by_df.plot(result["df"], result["idf"], color=plots.COLORS[1])
     by_df.axhline(0, color="#777777", linewidth=0.8)
     by_df.set(xlabel="df, documents of 100 that have the word", ylabel="idf (nats)", xlim=(0, 100))
     plots.title(by_df, "idf is finite at both ends")
@@ -371,7 +371,7 @@ def claims(table: Table) -> list[Claim]:
             f"{curves[GRID_K1.index(K1) - 1][-1]:.2f} of k1 + 1 = {K1 + 1}"
         )
 
-    def normalises() -> tuple[bool, str]:
+    def normalizes() -> tuple[bool, str]:
         spread = np.ptp(np.array(result("by_length")), axis=1)
         falls = (np.diff(np.array(result("by_length"))[1:]) < 0).all()
         return bool(falls and spread[0] == 0 and (np.diff(spread) > 0).all()), (
@@ -423,10 +423,10 @@ def claims(table: Table) -> list[Claim]:
             **closed,
         ),
         Claim(
-            "b normalises length",
+            "b normalizes length",
             notes + "3",
             "at b = 0 length does not matter, and the more so the larger b",
-            check=normalises,
+            check=normalizes,
             **closed,
         ),
         Claim(

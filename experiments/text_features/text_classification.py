@@ -94,7 +94,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "epochs": 5,
                 "learning_rate": 0.05,
                 "buckets": 2_000_000 if full else 100_000,  # rows of n-grams
-                "unlabelled": 0 if full else 3000,  # reviews of IMDB that they read, too
+                "unlabeled": 0 if full else 3000,  # reviews of IMDB that they read, too
             },
             "cell": {"hidden_size": 32, "embedding_size": 32},
             "training": {
@@ -130,14 +130,14 @@ def check(config: Any) -> None:
     reviews = len(task.split().texts)
     if not 0 <= config.task.limit <= reviews:
         raise ValueError(f"task.limit must be 0 to {reviews}, got {config.task.limit}")
-    if config.vectors.unlabelled and config.task.source != "rotten_tomatoes":
+    if config.vectors.unlabeled and config.task.source != "rotten_tomatoes":
         raise ValueError(
-            f"vectors.unlabelled must be 0 for {config.task.source}, whose reviews are among those "
-            f"held out; got {config.vectors.unlabelled}"
+            f"vectors.unlabeled must be 0 for {config.task.source}, whose reviews are among those "
+            f"held out; got {config.vectors.unlabeled}"
         )
-    if not 0 <= config.vectors.unlabelled <= len(imdb()):
+    if not 0 <= config.vectors.unlabeled <= len(imdb()):
         raise ValueError(
-            f"vectors.unlabelled must be 0 to {len(imdb())}, got {config.vectors.unlabelled}"
+            f"vectors.unlabeled must be 0 to {len(imdb())}, got {config.vectors.unlabeled}"
         )
     vector_settings(config)
     if config.training.epochs < 1:
@@ -253,7 +253,7 @@ def imdb() -> list[str]:
     return [text for text, s in zip(reviews.texts, reviews.sources, strict=True) if s == 0]
 
 
-def unlabelled(count: int) -> list[str]:
+def unlabeled(count: int) -> list[str]:
     """So many of IMDB's reviews, from all over them: one half is good, the other not."""
     return imdb()[:: len(imdb()) // count][:count] if count else []
 
@@ -271,7 +271,7 @@ def averaged(name: str) -> Any:
         del task, key
         settings = vector_settings(config)
         start = time.perf_counter()
-        words = corpus.of_documents([*split.texts, *unlabelled(config.vectors.unlabelled)])
+        words = corpus.of_documents([*split.texts, *unlabeled(config.vectors.unlabeled)])
         vectors = Vectors.of(VECTORS[name](words, settings, seed=config.seed))
         features = mean_vectors(vectors, split.texts)
         seconds = time.perf_counter() - start
@@ -479,7 +479,7 @@ def _ngrams(table: Table) -> tuple[Any, str]:
         (axes[0, 0], "dimension", 1, "different n-grams"),
         (axes[0, 1], "accuracy", 100, "accuracy, %"),
     ):
-        ax.plot(ns, [scale * result[name] for _, result in found], "o-", color=plots.COLOURS[1])
+        ax.plot(ns, [scale * result[name] for _, result in found], "o-", color=plots.COLORS[1])
         ax.set(xlabel="n", xticks=ns, ylabel=label)
         ax.grid(alpha=0.2)
     axes[0, 0].set_ylim(0, None)

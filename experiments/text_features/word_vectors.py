@@ -140,8 +140,8 @@ def run(config: Any, key: Any, log: Any) -> dict[str, Any]:
         "unseen": sum(_has(vectors, word) for word in UNSEEN) / len(UNSEEN),
         "map_words": chosen,
         "map": np.round(flat(vectors.rows(chosen)), 4),
-        "neighbours": {
-            word: [w for w, _ in vectors.neighbours(word, top=5)]
+        "neighbors": {
+            word: [w for w, _ in vectors.neighbors(word, top=5)]
             for word in QUERIES
             if word in vectors
         },
@@ -203,7 +203,7 @@ class Probe:
         left, right = plans.windows(part.offsets, W, rng)
         some = np.flatnonzero(left + right)
         some = rng.choice(some, min(config.run.pairs, len(some)), replace=False)
-        self.centres = part.ids[some]
+        self.centers = part.ids[some]
         self.contexts = [
             np.concatenate([part.ids[t - left[t] : t], part.ids[t + 1 : t + right[t] + 1]])
             for t in some
@@ -216,14 +216,14 @@ class Probe:
     def told(self, trained: Any, method: str) -> float:
         """The share of windows where the true word scores above the drawn one.
 
-        CBOW: the centre from the mean of its context. The others: a word of the context from the
-        centre.
+        CBOW: the center from the mean of its context. The others: a word of the context from the
+        center.
         """
         if method == "cbow":
             h = np.stack([trained.matrix[c].mean(axis=0) for c in self.contexts])
-            there = self.centres
+            there = self.centers
         else:
-            h, there = trained.matrix[self.centres], self.one
+            h, there = trained.matrix[self.centers], self.one
         differ = there != self.noise
         gap = self._score(trained, h, there) - self._score(trained, h, self.noise)
         return float((0.5 * (gap[differ] == 0) + (gap[differ] > 0)).mean())
@@ -261,8 +261,8 @@ def flat(rows: np.ndarray) -> np.ndarray:
 
 
 def figures(table: Table) -> dict[str, Any]:
-    """Learning curves, the map of chosen words, the neighbours."""
-    return {"curves": _curves(table), "map": _map(table), "neighbours": _neighbours(table)}
+    """Learning curves, the map of chosen words, the neighbors."""
+    return {"curves": _curves(table), "map": _map(table), "neighbors": _neighbors(table)}
 
 
 def _curves(table: Table) -> tuple[Any, str]:
@@ -283,9 +283,9 @@ def _curves(table: Table) -> tuple[Any, str]:
         plots.title(ax, words)
     axes[0, 0].legend(fontsize=8, frameon=False)
     return figure, (
-        "Left: agreement with people's judgements while training. Middle: the share of held-out "
+        "Left: agreement with people's judgments while training. Middle: the share of held-out "
         "windows in which the word that was there scores above one drawn from the noise; GloVe "
-        "foretells counts, not words. Right: what GloVe minimises, a mean over an epoch."
+        "foretells counts, not words. Right: what GloVe minimizes, a mean over an epoch."
     )
 
 
@@ -298,15 +298,15 @@ def _map(table: Table) -> tuple[Any, str]:
     labels = apart(at / span) * span
     for index, (name, group) in enumerate(GROUPS.items()):
         rows = [k for k, word in enumerate(words) if word in group]
-        colour = plots.COLOURS[index % len(plots.COLOURS)]
-        ax.plot(at[rows, 0], at[rows, 1], "o", color=colour, markersize=4, label=name)
+        color = plots.COLORS[index % len(plots.COLORS)]
+        ax.plot(at[rows, 0], at[rows, 1], "o", color=color, markersize=4, label=name)
         for k in rows:
             ax.annotate(
                 words[k],
                 at[k],
                 labels[k],
                 fontsize=8,
-                color=colour,
+                color=color,
                 va="center",
                 arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.5},
             )
@@ -337,7 +337,7 @@ def apart(at: np.ndarray, width: float = 0.13, height: float = 0.035) -> np.ndar
     return places
 
 
-def _neighbours(table: Table) -> tuple[Any, str]:
+def _neighbors(table: Table) -> tuple[Any, str]:
     figure, axes = plots.new_figure(1, 1, size=(1.3 + 2.1 * len(table), 0.45 * len(QUERIES) + 1))
     ax = axes[0, 0]
     ax.set_axis_off()
@@ -347,7 +347,7 @@ def _neighbours(table: Table) -> tuple[Any, str]:
     for column, member in enumerate(table):
         ax.text(0.6 + column, -0.4, member.config["variant"], fontsize=9, fontweight="bold")
         for row, word in enumerate(QUERIES):
-            near = member.result["neighbours"].get(word, [])
+            near = member.result["neighbors"].get(word, [])
             lines = "\n".join(", ".join(near[k : k + 3]) for k in range(0, len(near), 3))
             ax.text(0.6 + column, row + 0.1, lines, fontsize=7.5, va="top")
     for row, word in enumerate(QUERIES):
@@ -388,14 +388,14 @@ def claims(table: Table) -> list[Claim]:
             of("nearer", word2vec, 0.75),
         ),
         Claim(
-            "Cosines of skip-gram's vectors follow people's judgements",
+            "Cosines of skip-gram's vectors follow people's judgments",
             notes + "6",
             "Spearman's ρ on WordSim-353 at least .15",
             "holds",
             of("wordsim353", ("skipgram",), 0.15),
         ),
         Claim(
-            "Cosines of GloVe's vectors follow people's judgements",
+            "Cosines of GloVe's vectors follow people's judgments",
             "Pennington et al. 2014",
             "Spearman's ρ on WordSim-353 at least .15",
             "holds",
@@ -410,15 +410,15 @@ def claims(table: Table) -> list[Claim]:
             closed_form=True,
         ),
         Claim(
-            "CBOW predicts the centre from its context",
+            "CBOW predicts the center from its context",
             notes + "7",
-            "held out: the centre "
+            "held out: the center "
             "scores above a word drawn from noise in two thirds of the windows",
             "holds",
             of("told", ("cbow", "cbow-hs"), TOLD),
         ),
         Claim(
-            "Skip-gram predicts the context from the centre",
+            "Skip-gram predicts the context from the center",
             notes + "7",
             "held out: a word of "
             "the context scores above one drawn from noise in two thirds of the windows",

@@ -1,4 +1,4 @@
-"""BERT's published weights, read and written: every layout's names recognised by themselves.
+"""BERT's published weights, read and written: every layout's names recognized by themselves.
 
 A weight's name says its layout, so that a file may even mix them:
 
@@ -76,7 +76,7 @@ _ENDINGS = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}
 # what other layouts call PyTorch's weight and bias
 _WEIGHT = {"weight", "kernel", "gamma", "scale", "embedding", "embeddings", "output_weights"}
 _BIAS = {"bias", "beta", "output_bias"}
-# not weights: buffers, and what TensorFlow's optimisers leave in a checkpoint
+# not weights: buffers, and what TensorFlow's optimizers leave in a checkpoint
 _NO_WEIGHT = re.compile(
     r"(position_ids|token_type_ids|adam_[mv]|AdamWeightDecayOptimizer(_\d+)?|LAMB|global_step"
     r"|(beta[12]|beta_[12])_power)$"

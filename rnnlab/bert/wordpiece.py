@@ -1,7 +1,7 @@
 """WordPiece: words cut into pieces that are learned from a corpus; needs rnnlab[bert].
 
 The `tokenizers` library does the work; what is here is BERT's way to use it: its special tokens
-in their usual places, its normalisation, and pieces as arrays.
+in their usual places, its normalization, and pieces as arrays.
 """
 
 import unicodedata

@@ -459,7 +459,7 @@ def _predict(args: list[str]) -> int:
 def _keywords(args: list[str]) -> int:
     fv = flags.FlagValues()
     flags.DEFINE_integer("top", 10, "words of each", flag_values=fv)
-    flags.DEFINE_string("tokeniser", "words", "what a word is", flag_values=fv)
+    flags.DEFINE_string("tokenizer", "words", "what a word is", flag_values=fv)
     flags.DEFINE_string("idf", "notes", "which inverse document frequency", flag_values=fv)
     paths = _parse(fv, args, "FILE")
     top: Any = fv["top"].value
@@ -477,9 +477,9 @@ def _keywords(args: list[str]) -> int:
             lines = [(str(n), line) for n, line in enumerate(texts[0].splitlines(), 1) if line]
             paths, texts = [n for n, _ in lines], [line for _, line in lines]
         # words of one character tell little, but for Chinese
-        name = str(fv["tokeniser"].value)
-        tokeniser = None if name == "words" else tokenizers.by_name(name)
-        found = keywords(texts, top, idf=str(fv["idf"].value), tokeniser=tokeniser)
+        name = str(fv["tokenizer"].value)
+        tokenizer = None if name == "words" else tokenizers.by_name(name)
+        found = keywords(texts, top, idf=str(fv["idf"].value), tokenizer=tokenizer)
     except (ValueError, ImportError, FileNotFoundError) as error:
         raise UserError(str(error)) from None
     for path, words in zip(paths, found, strict=True):

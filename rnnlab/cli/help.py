@@ -7,7 +7,7 @@ rnnlab: a laboratory for recurrent networks in JAX
   rnnlab run --config=FILE [options]    run one, or go on with it, and print its claims
   rnnlab predict DIR --text=TEXT        what a trained member of a run says of it
   rnnlab keywords FILE...               the words that tell texts apart, by TF-IDF
-  rnnlab spell FILE --text=TEXT         misspelt words repaired, by FastText
+  rnnlab spell FILE --text=TEXT         misspelled words repaired, by FastText
   rnnlab report DIR                     write the report of a finished run again
   rnnlab compare DIR DIR...             several runs on one page
   rnnlab tensorboard DIR                what a run has logged so far, for TensorBoard
@@ -71,14 +71,14 @@ The heaviest words of each file by TF-IDF, against the other files; of one file 
 its lines against the other lines. A line each: the file or the line's number, then the words.
 
   --top=N                         words of each [10]
-  --tokeniser=NAME                words, whitespace, characters or chinese [words]
+  --tokenizer=NAME                words, whitespace, characters or chinese [words]
   --idf=NAME                      notes (three texts or more), smooth, plain or none [notes]
 """
 
 SPELL_HELP = """\
 rnnlab spell FILE --text=TEXT | --file=TEXTS [options]
 
-Repair misspelt words: those that are not in FILE's vocabulary, by the known word with the nearest
+Repair misspelled words: those that are not in FILE's vocabulary, by the known word with the nearest
 FastText vectors and the fewest keystrokes away.
 
   FILE                            vectors with sub-words, saved by rnnlab (.safetensors) or fastText

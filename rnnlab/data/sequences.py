@@ -61,7 +61,7 @@ def text(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
 
 
 def table(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
-    """Rows of a CSV of your own as time steps: the numeric columns, standardised.
+    """Rows of a CSV of your own as time steps: the numeric columns, standardized.
 
     Windows at random places; the label says whether the first column starts above its mean.
 

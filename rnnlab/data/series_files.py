@@ -24,7 +24,7 @@ import numpy as np
 from rnnlab.data.files import existing
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """Series and their classes."""
 
     series: tuple[np.ndarray, ...]  # each (T_n, D) float64
@@ -36,8 +36,8 @@ class Labelled(NamedTuple):
 _REQUIRED = {"timestamps": "false", "missing": "false", "targetlabel": "false"}
 
 
-def read(path: str | Path, content: bytes | None = None) -> Labelled:
-    """The labelled series of a .ts file.
+def read(path: str | Path, content: bytes | None = None) -> Labeled:
+    """The labeled series of a .ts file.
 
     Args:
         content: of the file, where it has been read.
@@ -83,7 +83,7 @@ def read(path: str | Path, content: bytes | None = None) -> Labelled:
         series.append(values_of(own, channels, where))
         labels.append(place[label.strip()])
     _check_lengths(path, header, series)
-    return Labelled(tuple(series), np.array(labels, np.int32), classes)
+    return Labeled(tuple(series), np.array(labels, np.int32), classes)
 
 
 def _classes(path: str | Path, header: dict[str, list[str]]) -> tuple[str, ...]:

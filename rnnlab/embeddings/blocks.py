@@ -1,6 +1,6 @@
 """The updates of :mod:`rnnlab.embeddings.losses`, block by block, compiled by XLA: any device.
 
-A block is a number of groups of centres, each group with noise samples of its own. All groups of a
+A block is a number of groups of centers, each group with noise samples of its own. All groups of a
 block step at once from the same parameters: each row is gathered once a group, the products are
 matrix products, and the steps are added where they came from. The loop over blocks is inside the
 program and the tables are donated, so that nothing of their size is copied.
@@ -9,7 +9,7 @@ A word that is often in a block would take all its steps from one place, and div
 rate; so a row's step is scaled by min(1, bound/m), m the pairs it takes part in (samples by their
 weight), which leaves rare rows as they are.
 
-Shapes: R input rows, V output rows, D dimension, N groups a block, B centres a group,
+Shapes: R input rows, V output rows, D dimension, N groups a block, B centers a group,
 T = B + 2·window tokens in sight, S samples a group, P longest path, G rows of a bag.
 """
 
@@ -43,7 +43,7 @@ class Rules(NamedTuple):
     negatives: int  # K
     whole: bool  # a mean's rows take the whole gradient, see `whole_mean`
     groups: int  # N, a block
-    group: int  # B, centres a group
+    group: int  # B, centers a group
     bound: float  # pairs a row steps for at the full rate
 
 
@@ -71,7 +71,7 @@ def whole_mean(rows: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def in_sight(left: jax.Array, right: jax.Array, window: int) -> jax.Array:
-    """(B, T): 1 where token j is context of centre t, at token window + t; (B,) each way."""
+    """(B, T): 1 where token j is context of center t, at token window + t; (B,) each way."""
     B = len(left)
     away = jnp.arange(B + 2 * window)[None] - window - jnp.arange(B)[:, None]
     inside = (away >= -left[:, None]) & (away <= right[:, None]) & (away != 0)
@@ -79,17 +79,17 @@ def in_sight(left: jax.Array, right: jax.Array, window: int) -> jax.Array:
 
 
 def fill(plan: Plan, rules: Rules, capacity: int) -> tuple[Plan, int]:
-    """(the plan as long as ``capacity`` centres need, centres without context at its ends; blocks).
+    """(the plan as long as ``capacity`` centers need, centers without context at its ends; blocks).
 
-    Token window + t of ``ids`` is centre t, so that a group finds its contexts on both sides.
+    Token window + t of ``ids`` is center t, so that a group finds its contexts on both sides.
     """
     block, n = rules.groups * rules.group, len(plan.ids)
-    centres = -(-capacity // block) * block
-    ids = np.zeros(centres + 2 * rules.window, np.int32)
+    centers = -(-capacity // block) * block
+    ids = np.zeros(centers + 2 * rules.window, np.int32)
     ids[rules.window : rules.window + n] = plan.ids
-    left, right = np.zeros((2, centres), np.int32)
+    left, right = np.zeros((2, centers), np.int32)
     left[:n], right[:n] = plan.left, plan.right
-    negatives = np.zeros((centres // rules.group, plan.negatives.shape[1]), np.int32)
+    negatives = np.zeros((centers // rules.group, plan.negatives.shape[1]), np.int32)
     negatives[: len(plan.negatives)] = plan.negatives
     return Plan(ids, left, right, negatives), -(-n // block)
 
@@ -144,18 +144,18 @@ def _skipgram(
     state: Tables, rate: Any, tokens: Any, drawn: Any, mask: Any, lookup: Lookup, rules: Rules
 ) -> Tables:
     W_in, W_out, pairs_in, pairs_out = state
-    centres = tokens[:, rules.window : rules.window + rules.group]
+    centers = tokens[:, rules.window : rules.window + rules.group]
     v, seen = W_in[tokens], mask.sum(1)
     if rules.tree:
-        nodes, signs = lookup.nodes[centres], lookup.signs[centres]
+        nodes, signs = lookup.nodes[centers], lookup.signs[centers]
         g_v, g_u = _slopes(losses.skipgram_hs, (0, 1))(v, W_out[nodes], signs, mask)
         out = [(nodes, g_u, jnp.where(signs != 0, mask.sum(2)[..., None], 0))]
     else:
-        differs = _differs(centres, drawn)
+        differs = _differs(centers, drawn)
         loss = partial(losses.skipgram, negatives=rules.negatives)
-        g_v, g_u, g_s = _slopes(loss, (0, 1, 2))(v, W_out[centres], W_out[drawn], mask, differs)
+        g_v, g_u, g_s = _slopes(loss, (0, 1, 2))(v, W_out[centers], W_out[drawn], mask, differs)
         weights = jax.vmap(partial(losses.sample_weights, negatives=rules.negatives))
-        out = [(centres, g_u, mask.sum(2)), (drawn, g_s, weights(mask, differs).sum(1))]
+        out = [(centers, g_u, mask.sum(2)), (drawn, g_s, weights(mask, differs).sum(1))]
     W_in, pairs_in = _add(W_in, pairs_in, [(tokens, g_v, seen)], rate, rules.bound)
     W_out, pairs_out = _add(W_out, pairs_out, out, rate, rules.bound)
     return Tables(W_in, W_out, pairs_in, pairs_out)
@@ -166,19 +166,19 @@ def _cbow(
 ) -> Tables:
     W_in, W_out, pairs_in, pairs_out = state
     mean = whole_mean if rules.whole else losses.masked_mean
-    centres = tokens[:, rules.window : rules.window + rules.group]
+    centers = tokens[:, rules.window : rules.window + rules.group]
     v, seen = W_in[tokens], (mask.sum(2) > 0).astype(W_in.dtype)
     if rules.tree:
-        nodes, signs = lookup.nodes[centres], lookup.signs[centres]
+        nodes, signs = lookup.nodes[centers], lookup.signs[centers]
         loss = partial(losses.cbow_hs, mean=mean)
         g_v, g_u = _slopes(loss, (0, 1))(v, W_out[nodes], signs, mask)
         out = [(nodes, g_u, jnp.where(signs != 0, seen[..., None], 0))]
     else:
-        differs = _differs(centres, drawn)
+        differs = _differs(centers, drawn)
         loss = partial(losses.cbow, negatives=rules.negatives, mean=mean)
-        g_v, g_u, g_s = _slopes(loss, (0, 1, 2))(v, W_out[centres], W_out[drawn], mask, differs)
+        g_v, g_u, g_s = _slopes(loss, (0, 1, 2))(v, W_out[centers], W_out[drawn], mask, differs)
         weight = rules.negatives / drawn.shape[1]
-        out = [(centres, g_u, seen), (drawn, g_s, weight * (differs * seen[..., None]).sum(1))]
+        out = [(centers, g_u, seen), (drawn, g_s, weight * (differs * seen[..., None]).sum(1))]
     W_in, pairs_in = _add(W_in, pairs_in, [(tokens, g_v, mask.sum(1))], rate, rules.bound)
     W_out, pairs_out = _add(W_out, pairs_out, out, rate, rules.bound)
     return Tables(W_in, W_out, pairs_in, pairs_out)
@@ -188,9 +188,9 @@ def _fasttext(
     state: Tables, rate: Any, tokens: Any, drawn: Any, mask: Any, lookup: Lookup, rules: Rules
 ) -> Tables:
     W_in, W_out, pairs_in, pairs_out = state
-    centres = tokens[:, rules.window : rules.window + rules.group]
-    bags = lookup.bags[centres]
-    sizes = lookup.bag_sizes[centres]
+    centers = tokens[:, rules.window : rules.window + rules.group]
+    bags = lookup.bags[centers]
+    sizes = lookup.bag_sizes[centers]
     there = (jnp.arange(bags.shape[-1]) < sizes[..., None]).astype(W_in.dtype)
     differs = _differs(tokens, drawn)
     loss = partial(

@@ -1,4 +1,4 @@
-"""CBOW: the centre from its context. Mikolov, Chen, Corrado & Dean 2013 (arXiv 1301.3781).
+"""CBOW: the center from its context. Mikolov, Chen, Corrado & Dean 2013 (arXiv 1301.3781).
 
     L = −Σ_c [log σ(u_c·h) + Σ_k log σ(−u_k·h)],  h = mean of v over the window
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from rnnlab.text import corpora
 from rnnlab.text.corpora import Ids
-from rnnlab.text.tokenizers import Tokeniser, Tokens, tokenise
+from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
 from rnnlab.text.vocabulary import Vocabulary
 
 
@@ -60,14 +60,14 @@ class Corpus:
 
 def of_documents(
     documents: Any,
-    tokeniser: Tokeniser | None = None,
+    tokenizer: Tokenizer | None = None,
     min_count: int = 5,
     max_size: int | None = None,
 ) -> Corpus:
     """A corpus in memory.
 
     Args:
-        documents: strings, lists of tokens, or Tokens. tokeniser: None: words in lower case.
+        documents: strings, lists of tokens, or Tokens. tokenizer: None: words in lower case.
         min_count, max_size: of the vocabulary.
     Raises:
         ValueError: no two words occur ``min_count`` times.
@@ -75,14 +75,14 @@ def of_documents(
     >>> of_documents(["a cat, a dog", "a cat"], min_count=2)
     Corpus(5 tokens of 2 words)
     """
-    tokens = documents if isinstance(documents, Tokens) else tokenise(documents, tokeniser)
+    tokens = documents if isinstance(documents, Tokens) else tokenize(documents, tokenizer)
     vocabulary = Vocabulary.build(tokens, min_count, max_size, min_size=2)
     return Corpus(vocabulary, *corpora.encode(tokens, vocabulary))
 
 
 def of_file(
     path: str,
-    tokeniser: Tokeniser | None = None,
+    tokenizer: Tokenizer | None = None,
     min_count: int = 5,
     max_size: int | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -99,13 +99,13 @@ def of_file(
         FileNotFoundError, ValueError: no such file, not UTF-8, too few words.
     """
     vocabulary = corpora.build_vocabulary(
-        corpora.documents(path, column), tokeniser, min_count, max_size, min_size=2
+        corpora.documents(path, column), tokenizer, min_count, max_size, min_size=2
     )
     folder = tempfile.mkdtemp(prefix="rnnlab-") if cache is None else ""
     ids = Path(folder, "ids.int32") if cache is None else Path(cache)
     lengths = []
     with ids.open("wb") as stream:
-        for part in corpora.token_ids(corpora.documents(path, column), tokeniser, vocabulary):
+        for part in corpora.token_ids(corpora.documents(path, column), tokenizer, vocabulary):
             part.ids.tofile(stream)
             lengths.append(np.diff(part.offsets))
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])

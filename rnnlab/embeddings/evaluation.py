@@ -147,7 +147,7 @@ def word_similarity(
     fold_case: bool = True,
     restrict: int | None = None,
 ) -> WordSimilarity:
-    """Spearman's ρ between cosines and people's judgements.
+    """Spearman's ρ between cosines and people's judgments.
 
     Args:
         source: see :func:`pairs`.

@@ -1,7 +1,7 @@
 """The files of the C++ fastText: .vec (text) and .bin (models, with their sub-words).
 
 A .bin file is a magic number, a version, 13 arguments, the dictionary, the input matrix (a row a
-word, then a row a bucket of n-grams) and the output matrix; all little-endian. Quantised models
+word, then a row a bucket of n-grams) and the output matrix; all little-endian. Quantized models
 (.ftz) hold codes instead of rows, and are refused.
 """
 
@@ -50,7 +50,7 @@ def read_bin(path: str | os.PathLike[str], *, errors: str = "strict") -> Vectors
         errors: what to do with words that are not UTF-8, as for ``bytes.decode``;
             "surrogateescape" keeps their bytes, and so their n-grams.
     Raises:
-        FileNotFoundError: no such file. ValueError: it is no fastText model, quantised, pruned,
+        FileNotFoundError: no such file. ValueError: it is no fastText model, quantized, pruned,
             cut off or longer than it says; a word that is not UTF-8.
     """
     if not Path(path).is_file():
@@ -59,15 +59,15 @@ def read_bin(path: str | os.PathLike[str], *, errors: str = "strict") -> Vectors
         reader = _Reader(file, path)
         arguments = _arguments(reader)
         words, counts = _dictionary(reader)
-        if reader.take("?", "whether it is quantised")[0]:
+        if reader.take("?", "whether it is quantized")[0]:
             raise ValueError(
-                f"{path} is a quantised model: it holds codes instead of rows; "
+                f"{path} is a quantized model: it holds codes instead of rows; "
                 "the .bin file it was made from can be read"
             )
         K, D = arguments["bucket"], arguments["dim"]
         rows = reader.matrix("input", (len(words) + K, D))
-        if reader.take("?", "whether its output is quantised")[0]:
-            raise ValueError(f"{path} is a quantised model: its output holds codes")
+        if reader.take("?", "whether its output is quantized")[0]:
+            raise ValueError(f"{path} is a quantized model: its output holds codes")
         reader.skip_matrix("output", D)
         reader.end()
     maxn = arguments["maxn"]
@@ -118,7 +118,7 @@ def _dictionary(reader: "_Reader") -> tuple[list[bytes], np.ndarray]:
         )
     if pruned >= 0:
         raise ValueError(
-            f"{reader.path} is a pruned model: n-grams were dropped when it was quantised"
+            f"{reader.path} is a pruned model: n-grams were dropped when it was quantized"
         )
     words, counts = [], []
     for entry in range(size):

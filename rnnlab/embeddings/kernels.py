@@ -1,6 +1,6 @@
-"""The updates of :mod:`rnnlab.embeddings.losses`, centre by centre, compiled by Numba.
+"""The updates of :mod:`rnnlab.embeddings.losses`, center by center, compiled by Numba.
 
-Needs ``rnnlab[fast]``. A centre's rows are read once, all their products taken, and each is written
+Needs ``rnnlab[fast]``. A center's rows are read once, all their products taken, and each is written
 once: some 12 rows for the 36 pairs of a skip-gram window. D is a constant to the compiler and a
 multiple of 8, so that a row is whole vector registers. One thread goes through a plan in order and
 gives the same bits every time; several on the same parameters (no lock is taken, as in word2vec.c
@@ -119,11 +119,11 @@ def helpers(D: int) -> Any:
 
 @lru_cache(maxsize=8)
 def skipgram(D: int) -> Callable[..., None]:
-    """A step of skip-gram for every centre of a plan, in order, in place.
+    """A step of skip-gram for every center of a plan, in order, in place.
 
     ``step(W_in, W_out, ids, left, right, negatives, tree, nodes, signs, offsets, rate,
     last_rate)``: the rate falls linearly over the plan; the gradient is that of
-    ``losses.skipgram`` for a block of one centre against its row of ``negatives`` (n, S), of
+    ``losses.skipgram`` for a block of one center against its row of ``negatives`` (n, S), of
     weight 1 each; or, with ``tree``, of ``losses.skipgram_hs`` along ``nodes[offsets[w]:…]``.
 
     Args:
@@ -196,11 +196,11 @@ def skipgram(D: int) -> Callable[..., None]:
 
 @lru_cache(maxsize=8)
 def cbow(D: int) -> Callable[..., None]:
-    """A step of CBOW for every centre of a plan, in order, in place.
+    """A step of CBOW for every center of a plan, in order, in place.
 
     ``step(W_in, W_out, ids, left, right, negatives, K, tree, nodes, signs, offsets, whole, rate,
     last_rate)``: the gradient is that of ``losses.cbow`` or ``losses.cbow_hs`` for a block of one
-    centre, each of its S samples with weight K/S; with ``whole`` each row of the mean takes the
+    center, each of its S samples with weight K/S; with ``whole`` each row of the mean takes the
     whole of ∂L/∂h, as in word2vec.c, not its share. ``tree`` and D as in :func:`skipgram`.
     """
     from numba import njit
@@ -332,14 +332,14 @@ def cbow(D: int) -> Callable[..., None]:
 
 @lru_cache(maxsize=8)
 def fasttext(D: int) -> Callable[..., None]:
-    """A step of FastText for every pair of a centre and a context, in order, in place.
+    """A step of FastText for every pair of a center and a context, in order, in place.
 
     ``step(W_in, W_out, ids, left, right, negatives, K, bags, bag_offsets, whole, rate,
-    last_rate)``: the gradient of a pair is that of ``losses.fasttext`` for one centre w and one
-    token in sight, against K of the centre's S samples: pair p has those from p·K on, round and
-    round. The centre's rows ``bags[bag_offsets[w]:…]`` all move alike, and so does their mean h:
-    each pair sees what the one before it did, though rows are read and written once a centre.
-    (All pairs of a centre at once, against the same samples, cost .02 of Spearman's ρ.)
+    last_rate)``: the gradient of a pair is that of ``losses.fasttext`` for one center w and one
+    token in sight, against K of the center's S samples: pair p has those from p·K on, round and
+    round. The center's rows ``bags[bag_offsets[w]:…]`` all move alike, and so does their mean h:
+    each pair sees what the one before it did, though rows are read and written once a center.
+    (All pairs of a center at once, against the same samples, cost .02 of Spearman's ρ.)
     ``whole``: each row takes all of ∂L/∂h, else its share.
 
     Args:

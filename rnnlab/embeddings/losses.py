@@ -1,20 +1,20 @@
 """The loss of each method, over the rows that a block of consecutive words touches.
 
-v_w is a word's input vector (what is kept), u_w its output vector. A block has B centre words; the
+v_w is a word's input vector (what is kept), u_w its output vector. A block has B center words; the
 tokens that they see are the T = B + 2·window tokens from ``window`` before the block to ``window``
-after it, so that centre t is token ``window + t``. ``mask_BT[t, j]`` is 1 where token j is context
-of centre t. Word2vec's pairs are (centre, context), and so are these:
+after it, so that center t is token ``window + t``. ``mask_BT[t, j]`` is 1 where token j is context
+of center t. Word2vec's pairs are (center, context), and so are these:
 
-    skip-gram   the context word's v predicts the centre's u (word2vec.c's order: over a corpus
+    skip-gram   the context word's v predicts the center's u (word2vec.c's order: over a corpus
                 each pair comes both ways)
-    CBOW        the mean of the contexts' v predicts the centre's u
-    FastText    the mean of the centre's word and n-gram rows predicts the contexts' u
+    CBOW        the mean of the contexts' v predicts the center's u
+    FastText    the mean of the center's word and n-gram rows predicts the contexts' u
 
 Negative samples are shared: S of them for the whole block, each pair's weight on one being K/S, so
 that each pair has K of them, as it has alone. A sample that is the word to be predicted does not
 count. Sums, not means: a gradient step at rate α is word2vec's with all pairs of the block at once.
 
-Shapes: B centres, T tokens in sight, S samples, D dimension, P inner nodes of the longest path,
+Shapes: B centers, T tokens in sight, S samples, D dimension, P inner nodes of the longest path,
 G input rows a bag. Sources: Mikolov, Chen, Corrado & Dean 2013 (arXiv 1301.3781); Mikolov,
 Sutskever, Chen, Corrado & Dean 2013 (arXiv 1310.4546), eq. 2-4; Bojanowski et al. 2017
 (arXiv 1607.04606), eq. 1-2; Ji, Satish, Li & Dubey 2016 (arXiv 1604.04661) for the sharing.
@@ -65,7 +65,7 @@ def sample_weights(mask_BT: jax.Array, differs: jax.Array, negatives: int) -> ja
     """(T, S): how much token j's pairs weigh on sample s: (K/S)·Σ_t mask[t, j]·[w_t ≠ n_s].
 
     Args:
-        differs: (B, S), 1 where sample s is another word than centre t. negatives: K.
+        differs: (B, S), 1 where sample s is another word than center t. negatives: K.
     """
     return (negatives / differs.shape[1]) * (mask_BT.T @ differs)
 
@@ -84,7 +84,7 @@ def skipgram(
     """L = −Σ_{t,j} m_tj [log σ(u_t·v_j) + (K/S) Σ_s [n_s ≠ w_t] log σ(−u_s·v_j)].
 
     Args:
-        v_TD: input rows of the tokens in sight. u_BD: output rows of the centres.
+        v_TD: input rows of the tokens in sight. u_BD: output rows of the centers.
         u_SD: output rows of the samples. differs: (B, S), see :func:`sample_weights`.
         negatives: K, samples a pair.
     Source: arXiv 1310.4546, eq. 4, summed over the pairs of the block.
@@ -99,7 +99,7 @@ def skipgram_hs(
     """L = −Σ_{t,j} m_tj Σ_l log σ(s_tl u_tl·v_j): hierarchical softmax.
 
     Args:
-        u_BPD: rows of the inner nodes on each centre's path. signs_BP: as :func:`path_term`.
+        u_BPD: rows of the inner nodes on each center's path. signs_BP: as :func:`path_term`.
     Source: arXiv 1310.4546, eq. 3.
     """
     logits = jnp.einsum("bpd,td->btp", u_BPD, v_TD)
@@ -120,7 +120,7 @@ def cbow(
 ) -> jax.Array:
     """L = −Σ_t [log σ(u_t·h_t) + (K/S) Σ_s [n_s ≠ w_t] log σ(−u_s·h_t)], h_t = Σ_j m_tj v_j / Σ_j m_tj.
 
-    Centres without context are left out. Args: as :func:`skipgram`.
+    Centers without context are left out. Args: as :func:`skipgram`.
     """  # noqa: E501
     h_BD = mean(v_TD, mask_BT)
     seen = (mask_BT.sum(-1) > 0).astype(v_TD.dtype)
@@ -160,7 +160,7 @@ def fasttext(
     """L = −Σ_{t,j} m_tj [log σ(u_j·h_t) + (K/S) Σ_s [n_s ≠ w_j] log σ(−u_s·h_t)], h_t = mean of z_t.
 
     Args:
-        z_BGD: rows of each centre's word and n-grams. bag_BG: 1 where there is a row.
+        z_BGD: rows of each center's word and n-grams. bag_BG: 1 where there is a row.
         u_TD: output rows of the tokens in sight. differs: (T, S), of the tokens in sight.
     Source: Bojanowski et al. 2017, section 3.2; the mean is the C++ tool's, the paper has a sum.
     """  # noqa: E501

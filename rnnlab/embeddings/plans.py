@@ -2,7 +2,7 @@
 
 An engine only reads a plan, so that every engine sees the same draws, however it is run.
 
-Shapes: T tokens of a chunk, n those of them that are kept, S samples a group of centres.
+Shapes: T tokens of a chunk, n those of them that are kept, S samples a group of centers.
 """
 
 from typing import NamedTuple
@@ -11,12 +11,12 @@ import numpy as np
 
 
 class Plan(NamedTuple):
-    """Centres t = 0 … n−1, each with context t−left[t] … t+right[t], itself left out."""
+    """Centers t = 0 … n−1, each with context t−left[t] … t+right[t], itself left out."""
 
     ids: np.ndarray  # (n,) int32
     left: np.ndarray  # (n,) int32
     right: np.ndarray  # (n,) int32
-    negatives: np.ndarray  # (⌈n / group⌉, S) int32: centre t has row t // group
+    negatives: np.ndarray  # (⌈n / group⌉, S) int32: center t has row t // group
 
 
 def noise_probabilities(counts: np.ndarray, power: float = 0.75) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Spelling repair by FastText: a misspelt word has most of its n-grams, so nearly its vector.
+"""Spelling repair by FastText: a misspelled word has most of its n-grams, so nearly its vector.
 
 Of the words whose vectors are nearest, the one that takes the fewest keystrokes to become.
 Source: the notes, 2.2 and their table; Bojanowski et al. 2017 (arXiv 1607.04606).
@@ -13,7 +13,7 @@ from rnnlab.embeddings.vectors import Vectors
 
 
 def distance(a: str, b: str) -> int:
-    """Keystrokes from a to b: insert, delete or replace a character, or swap two neighbours.
+    """Keystrokes from a to b: insert, delete or replace a character, or swap two neighbors.
 
     d_ij = min(d_{i−1,j} + 1, d_{i,j−1} + 1, d_{i−1,j−1} + [a_i ≠ b_j], and, where a_i a_{i−1} is
     b_{j−1} b_j turned round, d_{i−2,j−2} + 1).
@@ -57,7 +57,7 @@ def suggestions(
         raise ValueError(f"top must be at least 1, got {top}")
     if word in known:
         return [(word, 0, 1.0)]
-    near = known.neighbours(word, candidates)
+    near = known.neighbors(word, candidates)
     ranked = [(other, distance(word, other), cosine) for other, cosine in near]
     return sorted(ranked, key=lambda found: (found[1], -found[2]))[:top]
 

@@ -4,7 +4,7 @@ The corpus is read chunk by chunk; a thread of its own plans the next chunk whil
 on, or where several threads train, each its own. All draws come from the seed, the epoch and the
 chunk, so that they do not depend on the engine or on threads.
 
-    engine "numba"   on CPU, centre by centre (kernels.py); rnnlab[fast]
+    engine "numba"   on CPU, center by center (kernels.py); rnnlab[fast]
     engine "jax"     on any device, block by block (blocks.py)
     engine "auto"    numba on CPU if it is installed, else jax
 """
@@ -43,7 +43,7 @@ class Settings:
     """
 
     size: int = 100  # D
-    window: int = 5  # words on each side at most; each centre draws 1 to window
+    window: int = 5  # words on each side at most; each center draws 1 to window
     negatives: int = 5  # K; 0: hierarchical softmax
     noise_power: float = 0.75
     sample: float = 1e-3  # frequent words are thinned out, Mikolov's t; 0: none
@@ -57,7 +57,7 @@ class Settings:
     engine: str = "auto"
     threads: int = 1  # numba; more than one: faster, and not the same bits twice
     samples: int = 0  # S, noise samples a group; 0: as the engine is best
-    group: int = 32  # jax: centres a group, which share their samples
+    group: int = 32  # jax: centers a group, which share their samples
     groups: int = 0  # jax: groups a block; 0: 8 on CPU, 256 on others
     bound: float = 64.0  # jax: pairs of a block that a row steps for at the full rate
 
@@ -123,7 +123,7 @@ class Planner:
     """The plans of a training, chunk after chunk.
 
     Args:
-        group: centres that share samples. samples: S.
+        group: centers that share samples. samples: S.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class Planner:
 class Engine(Protocol):
     """Parameters, and how a plan changes them."""
 
-    group: int  # centres that share samples
+    group: int  # centers that share samples
     samples: int  # S
 
     def train(self, plan: Plan, rate: float, last_rate: float) -> None: ...
@@ -245,7 +245,7 @@ def word_bags(words: list[str], settings: Settings) -> tuple[np.ndarray, np.ndar
 
 
 class NumbaEngine:
-    """kernels.py: every centre has samples of its own (FastText: every pair)."""
+    """kernels.py: every center has samples of its own (FastText: every pair)."""
 
     def __init__(self, start: Start) -> None:
         s, tree = start.settings, start.tree
@@ -279,7 +279,7 @@ class NumbaEngine:
 
 
 class JaxEngine:
-    """blocks.py: groups of centres share their samples."""
+    """blocks.py: groups of centers share their samples."""
 
     def __init__(self, start: Start, capacity: int) -> None:
         import jax

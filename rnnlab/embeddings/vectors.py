@@ -1,4 +1,4 @@
-"""Trained word vectors: asked for neighbours and analogies, saved and loaded.
+"""Trained word vectors: asked for neighbors and analogies, saved and loaded.
 
 Shapes: V vocabulary, D dimension, N queries.
 """
@@ -99,7 +99,7 @@ class Vectors:
     >>> v = Vectors(["king", "queen", "car"], np.array([[1, 0.9], [1, 1], [-1, 0.5]]))
     >>> v["queen"].tolist(), "bus" in v, len(v)
     ([1.0, 1.0], False, 3)
-    >>> [(word, round(cosine, 2)) for word, cosine in v.neighbours("king", top=1)]
+    >>> [(word, round(cosine, 2)) for word, cosine in v.neighbors("king", top=1)]
     [('queen', 1.0)]
     """
 
@@ -241,13 +241,13 @@ class Vectors:
         """
         return float(cosine(self[a][None], self[b][None])[0, 0])
 
-    def neighbours(
+    def neighbors(
         self, query: str | np.ndarray, top: int = 10, *, restrict: int | None = None
     ) -> list[tuple[str, float]]:
         """The words nearest by cosine, [(word, cosine)], nearest first.
 
         Args:
-            query: a word, which is not among its neighbours; or a vector (D,).
+            query: a word, which is not among its neighbors; or a vector (D,).
             top: how many.
             restrict: among the first so many words only.
         Raises:
@@ -277,7 +277,7 @@ class Vectors:
         Args:
             a, b, c: words, which are no answers.
             method: "3cosadd" (:func:`three_cos_add`) or "3cosmul" (:func:`three_cos_mul`).
-            top, restrict: as in :meth:`neighbours`.
+            top, restrict: as in :meth:`neighbors`.
         Raises:
             KeyError: see :meth:`__getitem__`. ValueError: an unknown method; top below 1.
         """

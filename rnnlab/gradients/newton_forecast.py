@@ -27,7 +27,7 @@ def iterations_for_exponent(
 ) -> int:
     """Corrections until the last one is below ``tolerance``, foretold from λ and T alone.
 
-    Of an error e, Newton's correction leaves what the linearisation misses, ½f''(a)(We)² a unit,
+    Of an error e, Newton's correction leaves what the linearization misses, ½f''(a)(We)² a unit,
     carried on by the products of Jacobians, e^λ a step. What is missed has either sign, from step
     to step: squares add up. For the mean square v_t of the units' errors that is
 

@@ -49,7 +49,7 @@ def check_vector(name: str, part: str, value: Array, units: int) -> None:
 
 
 class Gains(NamedTuple):
-    """The gains of one gate's two normalised products, each (H,)."""
+    """The gains of one gate's two normalized products, each (H,)."""
 
     x: Array  # of LN(W_x x_t)
     h: Array  # of LN(W_h h_{t−1})
@@ -84,7 +84,7 @@ def affine(
     return a + p * C
 
 
-# ---- layer normalisation -----------------------------------------------------------------------
+# ---- layer normalization -----------------------------------------------------------------------
 
 LN_EPSILON = 1e-5  # of the variance: h_0 = 0 has none
 
@@ -105,9 +105,9 @@ def layer_norm(a: Array, g: Array, b: Array | None = None) -> Array:
     [-1.0, 1.0]
     """
     check_vector("layer_norm", "g", g, jnp.shape(a)[-1])
-    centred = a - jnp.mean(a, axis=-1, keepdims=True)
-    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-    normed = g * (centred * jax.lax.rsqrt(variance + LN_EPSILON))
+    centered = a - jnp.mean(a, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centered), axis=-1, keepdims=True)
+    normed = g * (centered * jax.lax.rsqrt(variance + LN_EPSILON))
     if b is None:
         return normed
     check_vector("layer_norm", "b", b, jnp.shape(a)[-1])

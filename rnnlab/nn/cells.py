@@ -367,11 +367,11 @@ class LSTM:
 
     Options, which go together in any way:
 
-    - ``norm="layer"``: each gate's W_h h_{t−1} and W_x x_t normalised apart, and the memory where
+    - ``norm="layer"``: each gate's W_h h_{t−1} and W_x x_t normalized apart, and the memory where
       it is shown, h_t = o_t*tanh(LN(C_t; g_C, b_C)). Gains 1 and b_C = 0 at first.
     - ``projection=P``: m_t = o_t*tanh(C_t), h_t = W_mh m_t; h_t is fed back and put out, so that
       every W_h· is (P, H). W_mh lies on the way from h to h and is drawn as ``init.w_h``.
-    - ``peephole=True``: f and i also see p*C_{t−1}, o sees p_o*C_t, none of it normalised. p = 0
+    - ``peephole=True``: f and i also see p*C_{t−1}, o sees p_o*C_t, none of it normalized. p = 0
       at first, an LSTM without.
 
     Args:
@@ -512,7 +512,7 @@ class GRU:
         reset_after: apply r after the recurrent product, with a bias of its own: the GRU of
             cuDNN, PyTorch and Keras.
         init: schemes by block; gates are "z", "r", "h"; ``forget_bias`` sets b_z.
-        norm: "layer": each gate's and the candidate's W_h h_{t−1} and W_x x_t normalised apart,
+        norm: "layer": each gate's and the candidate's W_h h_{t−1} and W_x x_t normalized apart,
             gains 1 at first; with ``reset_after`` as Ba et al. 2016 have it.
     Raises:
         ValueError: a bad size, scheme or option.

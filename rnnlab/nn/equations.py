@@ -43,7 +43,7 @@ def rnn_hidden(
 ) -> Array:
     """h_t = f(W_hh h_{t−1} + W_xh x_t + b_h).
 
-    Variant: with ``g_h`` the summed input is normalised, h_t = f(LN(W_hh h_{t−1} + W_xh x_t; g_h,
+    Variant: with ``g_h`` the summed input is normalized, h_t = f(LN(W_hh h_{t−1} + W_xh x_t; g_h,
     b_h)) (Ba et al. 2016, eq. 4).
 
     Args:
@@ -96,9 +96,9 @@ def forget_gate(
 ) -> Array:
     """f_t = σ(W_f·[h_{t−1}, x_t] + b_f): the share of C_{t−1} that is kept.
 
-    Variants: with ``gains`` the products are normalised apart, over the H units of this gate,
+    Variants: with ``gains`` the products are normalized apart, over the H units of this gate,
     σ(LN(W_hf h_{t−1}; g_h) + LN(W_xf x_t; g_x) + b_f); with ``peephole`` the gate also sees the
-    memory, σ(… + p_f*C_{t−1}), which is not normalised.
+    memory, σ(… + p_f*C_{t−1}), which is not normalized.
 
     Args:
         h: h_{t−1} (..., H), or (..., P) where it is projected. x: x_t (..., D).
@@ -184,7 +184,7 @@ def output_gate(
 def lstm_hidden(o: Array, C: Array, g_C: Array | None = None, b_C: Array | None = None) -> Array:
     """h_t = o_t*tanh(C_t).
 
-    Variant: with ``g_C`` the memory is normalised where it is shown, h_t = o_t*tanh(LN(C_t; g_C,
+    Variant: with ``g_C`` the memory is normalized where it is shown, h_t = o_t*tanh(LN(C_t; g_C,
     b_C)); C_t itself is carried on as it is (Ba et al. 2016, supplement).
 
     Args:
@@ -264,7 +264,7 @@ def candidate_hidden(
 
     Variants: with ``b_hn`` the reset comes after the recurrent product, as in cuDNN, PyTorch and
     Keras (reset_after=True): h̃_t = tanh(W_xh x_t + b_h + r_t*(W_hh h_{t−1} + b_hn)). With
-    ``gains`` both products are normalised: tanh(LN(W_hh (r_t*h_{t−1}); g_h) + LN(W_xh x_t; g_x) +
+    ``gains`` both products are normalized: tanh(LN(W_hh (r_t*h_{t−1}); g_h) + LN(W_xh x_t; g_x) +
     b_h), and after the product tanh(LN(W_xh x_t; g_x) + b_h + r_t*(LN(W_hh h_{t−1}; g_h) + b_hn)),
     which is the GRU of Ba et al. 2016, supplement.
 

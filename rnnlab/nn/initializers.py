@@ -1,4 +1,4 @@
-"""Initialisation schemes, by name and as functions, applied block by block.
+"""Initialization schemes, by name and as functions, applied block by block.
 
 A scheme is a function ``init(key, shape, dtype) -> array`` made by a factory of this module:
 ``orthogonal(gain=0.9)``. The same scheme is named by the string ``"orthogonal(gain=0.9)"``, so

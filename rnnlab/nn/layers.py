@@ -23,7 +23,7 @@ Array = jax.Array
 
 @runtime_checkable
 class Layer(Protocol):
-    """What initialises itself, runs over sequences, and nests."""
+    """What initializes itself, runs over sequences, and nests."""
 
     @property
     def output_size(self) -> int: ...

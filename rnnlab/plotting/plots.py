@@ -1,7 +1,7 @@
-"""Figure parts: matplotlib, object API, readable in colour, in grey and at half size.
+"""Figure parts: matplotlib, object API, readable in color, in gray and at half size.
 
-Colours are Okabe & Ito's (safe for colour-blind readers), ordered by falling contrast on white;
-a line style says the same again. Lines are labelled where they end, never in a far-away legend.
+Colors are Okabe & Ito's (safe for color-blind readers), ordered by falling contrast on white;
+a line style says the same again. Lines are labeled where they end, never in a far-away legend.
 Gradients are drawn in decades: log10 of what is left.
 """
 
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 # black, blue, vermilion, green, purple, orange, sky
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES: tuple[Any, ...] = (
     "-",
     (0, (5, 1.2)),
@@ -47,12 +47,12 @@ _DPI = 150
 
 
 def look(index: int) -> dict[str, Any]:
-    """Colour and line style of the index-th thing that is compared.
+    """Color and line style of the index-th thing that is compared.
 
     >>> look(0)["color"]
     '#000000'
     """
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index % len(LINES)]}
+    return {"color": COLORS[index % len(COLORS)], "linestyle": LINES[index % len(LINES)]}
 
 
 def new_figure(
@@ -137,7 +137,7 @@ class End:
     x: float
     y: float
     text: str
-    colour: str
+    color: str
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
@@ -175,7 +175,7 @@ def gradient_curves(
         label = f"{label} ({lost} of {values.shape[0]} overflow)"
     end = band(ax, np.arange(values.shape[1]), values, label, index)
     if end is not None and end.x < values.shape[1] - 1:
-        ax.plot(end.x, end.y, marker="x", color=end.colour, markersize=7, markeredgewidth=2)
+        ax.plot(end.x, end.y, marker="x", color=end.color, markersize=7, markeredgewidth=2)
     return end
 
 
@@ -192,15 +192,15 @@ def band(ax: Axes, x: np.ndarray, curves: np.ndarray, label: str, index: int) ->
         return None
     # a band that reaches −inf is drawn down to the lowest finite value
     low = np.where(np.isfinite(low), low, curves[np.isfinite(curves)].min())
-    colour = style["color"]
-    ax.fill_between(x[shown], low[shown], high[shown], color=colour, alpha=0.15, linewidth=0)
+    color = style["color"]
+    ax.fill_between(x[shown], low[shown], high[shown], color=color, alpha=0.15, linewidth=0)
     ax.plot(x[shown], middle[shown], **style)
     return End(float(x[shown][-1]), float(middle[shown][-1]), label, style["color"])
 
 
-def theory_line(ax: Axes, lags: np.ndarray, values: np.ndarray, colour: str = "#000000") -> None:
+def theory_line(ax: Axes, lags: np.ndarray, values: np.ndarray, color: str = "#000000") -> None:
     """A thin dotted line: what theory says, over what was measured."""
-    ax.plot(lags, values, color=colour, linestyle=":", linewidth=1.1, zorder=4)
+    ax.plot(lags, values, color=color, linestyle=":", linewidth=1.1, zorder=4)
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
@@ -213,7 +213,7 @@ def spread(values: Sequence[float], gap: float, low: float, high: float) -> np.n
     """
     order = np.argsort(values, kind="stable")
     gap = min(gap, (high - low) / max(len(values) - 1, 1))
-    blocks: list[tuple[float, int]] = []  # (centre, labels): labels that touch move as one
+    blocks: list[tuple[float, int]] = []  # (center, labels): labels that touch move as one
     for value in np.asarray(values, float)[order]:
         blocks.append((float(value), 1))
         while len(blocks) > 1:
@@ -251,14 +251,14 @@ def direct_labels(ax: Axes, ends: Sequence[End | None], size: float = 8) -> None
             end.text,
             (end.x, min(max(end.y, low), high)),
             (right + 0.02 * (right - left), y),
-            color=end.colour,
+            color=end.color,
             fontsize=size,
             va="center",
             ha="left",
             annotation_clip=False,
             arrowprops={
                 "arrowstyle": "-",
-                "color": end.colour,
+                "color": end.color,
                 "linewidth": 0.5,
                 "alpha": 0.6,
                 "shrinkA": 0,
@@ -279,12 +279,12 @@ def heat_map(
     limit: float,
     levels: Sequence[float] = (),
 ) -> None:
-    """z (len(y), len(x)) in decades, white at 0, with labelled contours for readers in grey.
+    """z (len(y), len(x)) in decades, white at 0, with labeled contours for readers in gray.
 
     Args:
-        limit: colours end at ±limit; contours tell what lies beyond.
-        label: of the colour bar, with unit.
-        levels: of the contours. Cells that are not finite stay grey.
+        limit: colors end at ±limit; contours tell what lies beyond.
+        label: of the color bar, with unit.
+        levels: of the contours. Cells that are not finite stay gray.
     """
     norm = TwoSlopeNorm(0, -limit, limit)
     ax.grid(False)
@@ -322,7 +322,7 @@ def eigenvalue_disc(ax: Axes, values: np.ndarray, name: str) -> None:
     """Eigenvalues in the complex plane, the unit circle behind them, ρ in the title."""
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 200))
     ax.plot(np.real(circle), np.imag(circle), color="#777777", linewidth=0.8)
-    ax.plot(np.real(values), np.imag(values), ".", color=COLOURS[1], markersize=3)
+    ax.plot(np.real(values), np.imag(values), ".", color=COLORS[1], markersize=3)
     radius = float(np.abs(values).max())
     edge = max(1.15, 1.1 * radius)
     ax.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")

@@ -383,7 +383,7 @@ def _command(info: Mapping[str, Any]) -> str:
 
 
 def _full_command(info: Mapping[str, Any], config: Mapping[str, Any], swept: set[str]) -> str:
-    """The command with every value spelt out, for a run that was given others than the file's.
+    """The command with every value spelled out, for a run that was given others than the file's.
 
     A run directory does not record which flags were given. The command line cannot set a key
     whose value is None, nor the axes of a sweep of several parts.

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from rnnlab.core.errors import unknown
 from rnnlab.sparse.ngram import check_range, ngrams, word_parts
 from rnnlab.text.strings import as_arrow, compute, parallel, pieces, strings
-from rnnlab.text.tokenizers import Characters, Tokens, Whitespace, Words, is_ascii, tokenise
+from rnnlab.text.tokenizers import Characters, Tokens, Whitespace, Words, is_ascii, tokenize
 
 ANALYZERS = ("word", "char", "char_wb")
 TOKEN_PATTERN = r"(?u)\b\w\w+\b"  # scikit-learn's default: words of two characters or more
@@ -46,7 +46,7 @@ class Analysis:
         strip_accents: None, "unicode" (NFKD without combining marks) or "ascii".
         stop_words: None, "english" (scikit-learn's list) or words; of analyzer "word" only.
         token_pattern: a regular expression of Python's re; with a group, the token is the group.
-        tokeniser: one of :mod:`rnnlab.text.tokenizers` in place of the pattern; it also decides
+        tokenizer: one of :mod:`rnnlab.text.tokenizers` in place of the pattern; it also decides
             about lower case.
     Raises:
         ValueError: an option out of its range.
@@ -60,7 +60,7 @@ class Analysis:
     strip_accents: str | None = None
     stop_words: Any = None
     token_pattern: str = TOKEN_PATTERN
-    tokeniser: Any = None
+    tokenizer: Any = None
 
     def __post_init__(self) -> None:
         if self.analyzer not in ANALYZERS:
@@ -74,7 +74,7 @@ class Analysis:
             raise ValueError(
                 f"stop_words must be None, 'english' or a list of words, got {self.stop_words!r}"
             )
-        if self.tokeniser is None and re.compile(self.token_pattern).groups > 1:
+        if self.tokenizer is None and re.compile(self.token_pattern).groups > 1:
             raise ValueError(f"token_pattern has more than one group: {self.token_pattern!r}")
 
     def __call__(self, documents: Any, workers: int | None = None) -> Features:
@@ -90,7 +90,7 @@ class Analysis:
         if self.analyzer != "word" and _are_tokens(array):
             raise TypeError(f"analyzer {self.analyzer!r} wants texts, got lists of tokens")
         if _are_tokens(array):
-            return merge([self._of_tokens(tokenise(array))], workers)
+            return merge([self._of_tokens(tokenize(array))], workers)
         return merge(parallel(self._piece, list(pieces(array)), workers), workers)
 
     def _piece(self, piece: Any) -> Features:
@@ -118,13 +118,13 @@ class Analysis:
         ), False
 
     def _split(self, piece: Any, lowercase: bool) -> Tokens:
-        if self.tokeniser is not None:
-            return self.tokeniser(piece)
+        if self.tokenizer is not None:
+            return self.tokenizer(piece)
         if self.token_pattern in _WORDS:
             return Words(lowercase, _WORDS[self.token_pattern])(piece)
         find = re.compile(self.token_pattern).findall
         texts = piece.to_pylist()
-        return tokenise([find(text.lower() if lowercase else text) for text in texts])
+        return tokenize([find(text.lower() if lowercase else text) for text in texts])
 
     def _of_tokens(self, tokens: Tokens) -> Features:
         return count(ngrams(self._without_stop_words(tokens), *self.ngram_range))

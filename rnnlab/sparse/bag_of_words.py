@@ -100,7 +100,7 @@ class BagOfWords(TransformerMixin, BaseEstimator):
     """Counts of the features of a corpus, as scikit-learn's CountVectorizer and with its options.
 
     Args:
-        analyzer, ngram_range, lowercase, strip_accents, stop_words, token_pattern, tokeniser: see
+        analyzer, ngram_range, lowercase, strip_accents, stop_words, token_pattern, tokenizer: see
             :class:`rnnlab.sparse.analysis.Analysis`.
         max_df, min_df: how many documents (int), or which share of them (float), a feature is in
             at most and at least.
@@ -131,7 +131,7 @@ class BagOfWords(TransformerMixin, BaseEstimator):
         strip_accents: str | None = None,
         stop_words: Any = None,
         token_pattern: str = TOKEN_PATTERN,
-        tokeniser: Any = None,
+        tokenizer: Any = None,
         max_df: float = 1.0,
         min_df: float = 1,
         max_features: int | None = None,
@@ -146,7 +146,7 @@ class BagOfWords(TransformerMixin, BaseEstimator):
         self.strip_accents = strip_accents
         self.stop_words = stop_words
         self.token_pattern = token_pattern
-        self.tokeniser = tokeniser
+        self.tokenizer = tokenizer
         self.max_df = max_df
         self.min_df = min_df
         self.max_features = max_features
@@ -270,7 +270,7 @@ class BagOfWords(TransformerMixin, BaseEstimator):
             self.strip_accents,
             self.stop_words,
             self.token_pattern,
-            self.tokeniser,
+            self.tokenizer,
         )
 
     def _fitted(self) -> Any:

@@ -22,7 +22,7 @@ from rnnlab.core.errors import unknown
 from rnnlab.sparse import top_k
 from rnnlab.sparse.inverted_index import InvertedIndex, postings
 from rnnlab.sparse.top_k import Postings, Queries, Ranking
-from rnnlab.text.tokenizers import Tokeniser, Words, tokenise
+from rnnlab.text.tokenizers import Tokenizer, Words, tokenize
 
 VARIANTS = ("robertson", "robertson_floored", "lucene", "atire", "bm25+", "bm25l")
 DEFAULT = "lucene"
@@ -83,7 +83,7 @@ def frequency_part(
     variant: str = DEFAULT,
     delta: float = 0.5,
 ) -> np.ndarray:
-    """f(TF, |d|): a word's count, saturated by k1, the document's length normalised by b.
+    """f(TF, |d|): a word's count, saturated by k1, the document's length normalized by b.
 
     With K = k1·(1 − b + b·|d|/avgdl) and c = TF / (1 − b + b·|d|/avgdl):
 
@@ -99,7 +99,7 @@ def frequency_part(
     Args:
         tf: (…) occurrences of the word in the document. length: (…) |d|, tokens.
         average_length: avgdl. k1: ≥ 0, where it saturates; 0: TF > 0 is all that counts.
-        b: 0 … 1, how far lengths are normalised. delta: δ, of BM25+ and BM25L.
+        b: 0 … 1, how far lengths are normalized. delta: δ, of BM25+ and BM25L.
     Returns:
         (…) float64.
     Raises:
@@ -158,7 +158,7 @@ class BM25(BaseEstimator):
     Args:
         variant: see :func:`idf` and :func:`frequency_part`; the notes' is "robertson".
         k1: ≥ 0. b: 0 … 1. delta: of BM25+ and BM25L.
-        tokeniser: of documents and queries; None: :class:`rnnlab.text.tokenizers.Words`.
+        tokenizer: of documents and queries; None: :class:`rnnlab.text.tokenizers.Words`.
             Documents and queries may also be lists of tokens.
 
     >>> bm25 = BM25().fit(["the cat sat", "the dog ran far", "a cat and a dog"])
@@ -175,13 +175,13 @@ class BM25(BaseEstimator):
         k1: float = 1.5,
         b: float = 0.75,
         delta: float = 0.5,
-        tokeniser: Tokeniser | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         self.variant = variant
         self.k1 = k1
         self.b = b
         self.delta = delta
-        self.tokeniser = tokeniser
+        self.tokenizer = tokenizer
 
     # ---- documents
 
@@ -189,13 +189,13 @@ class BM25(BaseEstimator):
         """Index documents; empty ones have length 0 and are found by no word.
 
         Args:
-            documents: as :func:`rnnlab.text.tokenizers.tokenise` takes them. y: not used.
+            documents: as :func:`rnnlab.text.tokenizers.tokenize` takes them. y: not used.
         Raises:
             TypeError: a document that is no text. ValueError: none of them has a word.
         """
         del y
         check(self.k1, self.b, self.delta, self.variant)
-        return self.use(InvertedIndex.build(tokenise(documents, self.tokeniser or Words())))
+        return self.use(InvertedIndex.build(tokenize(documents, self.tokenizer or Words())))
 
     def use(self, index: InvertedIndex) -> "BM25":
         """Score the documents of an index, one that was loaded for example.
@@ -221,7 +221,7 @@ class BM25(BaseEstimator):
             (N, V) float32.
         """
         index = self._index()
-        tokens = tokenise(documents, self.tokeniser or Words())
+        tokens = tokenize(documents, self.tokenizer or Words())
         numbers = index.numbers(tokens.terms.to_pylist())
         terms, rows, tf = postings(tokens.codes, tokens.offsets)
         columns = numbers[terms]
@@ -294,7 +294,7 @@ class BM25(BaseEstimator):
     def _prepare(self, queries: Any) -> tuple[Postings, Queries]:
         check(self.k1, self.b, self.delta, self.variant)
         index = self._index()
-        tokens = tokenise(queries, self.tokeniser or Words())
+        tokens = tokenize(queries, self.tokenizer or Words())
         terms = index.numbers(tokens.terms.to_pylist())[tokens.codes]
         seen = terms >= 0
         terms = terms[seen]

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from rnnlab.sparse.inverted_index import ARRAYS, InvertedIndex, finish, postings
-from rnnlab.text.tokenizers import Tokeniser, Tokens, tokenise
+from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
 
 BLOCK_TOKENS = 2**23  # sorted at a time
 RANGE_POSTINGS = 2**23  # merged at a time; a term with more is merged alone
@@ -26,7 +26,7 @@ RANGE_POSTINGS = 2**23  # merged at a time; a term with more is merged alone
 def write(
     path: str | os.PathLike[str],
     chunks: Iterable[Any],
-    tokeniser: Tokeniser | None = None,
+    tokenizer: Tokenizer | None = None,
     *,
     block_tokens: int = BLOCK_TOKENS,
     range_postings: int = RANGE_POSTINGS,
@@ -35,9 +35,9 @@ def write(
 
     Args:
         path: the directory, which is made; next to it temporary files of about the same size.
-        chunks: documents as :func:`rnnlab.text.tokenizers.tokenise` takes them, or
+        chunks: documents as :func:`rnnlab.text.tokenizers.tokenize` takes them, or
             :class:`Tokens`; each chunk fits into memory.
-        tokeniser: see :func:`rnnlab.text.tokenizers.tokenise`.
+        tokenizer: see :func:`rnnlab.text.tokenizers.tokenize`.
         block_tokens: sorted at a time, 40 bytes each. range_postings: merged at a time.
     Returns:
         the index, mapped into memory.
@@ -52,7 +52,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=False)
     try:
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            _write(folder, Path(temporary), chunks, tokeniser, block_tokens, range_postings)
+            _write(folder, Path(temporary), chunks, tokenizer, block_tokens, range_postings)
     except BaseException:
         shutil.rmtree(folder)
         raise
@@ -63,13 +63,13 @@ def _write(
     folder: Path,
     temporary: Path,
     chunks: Iterable[Any],
-    tokeniser: Tokeniser | None,
+    tokenizer: Tokenizer | None,
     block_tokens: int,
     range_postings: int,
 ) -> None:
     numbers: dict[str, int] = {}
     lengths, blocks, first = [], [], 0
-    for codes, offsets in _blocks(chunks, tokeniser, numbers, block_tokens):
+    for codes, offsets in _blocks(chunks, tokenizer, numbers, block_tokens):
         term_ids, documents, counts = postings(codes, offsets)
         documents += np.int32(first)
         np.save(temporary / f"{len(blocks)}.documents.npy", documents)
@@ -99,14 +99,14 @@ def _write(
 
 def _blocks(
     chunks: Iterable[Any],
-    tokeniser: Tokeniser | None,
+    tokenizer: Tokenizer | None,
     numbers: dict[str, int],
     block_tokens: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(codes, offsets) of about block_tokens each; new terms get the next number."""
     held: list[tuple[np.ndarray, np.ndarray]] = []
     for chunk in chunks:
-        tokens = chunk if isinstance(chunk, Tokens) else tokenise(chunk, tokeniser)
+        tokens = chunk if isinstance(chunk, Tokens) else tokenize(chunk, tokenizer)
         own = [numbers.setdefault(term, len(numbers)) for term in tokens.terms.to_pylist()]
         held.append((np.array(own, np.int32)[tokens.codes], np.diff(tokens.offsets)))
         if sum(len(codes) for codes, _ in held) >= block_tokens:

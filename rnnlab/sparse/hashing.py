@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from rnnlab.sparse.analysis import TOKEN_PATTERN, Analysis, stack
-from rnnlab.sparse.tfidf import NORMS, normalise
+from rnnlab.sparse.tfidf import NORMS, normalize
 from rnnlab.text.strings import as_arrow, pieces, strings
 
 
@@ -79,7 +79,7 @@ class HashedNgrams(TransformerMixin, BaseEstimator):
         norm: of rows: "l2", "l1" or None.
         binary: 1 for every count, before the norm.
         workers: threads; None: as many as there are cores.
-        analyzer, ngram_range, lowercase, strip_accents, stop_words, token_pattern, tokeniser: see
+        analyzer, ngram_range, lowercase, strip_accents, stop_words, token_pattern, tokenizer: see
             :class:`rnnlab.sparse.analysis.Analysis`.
 
     >>> HashedNgrams(buckets=8, norm=None, signed=False).transform(["to be or not to be"]).sum()
@@ -99,7 +99,7 @@ class HashedNgrams(TransformerMixin, BaseEstimator):
         strip_accents: str | None = None,
         stop_words: Any = None,
         token_pattern: str = TOKEN_PATTERN,
-        tokeniser: Any = None,
+        tokenizer: Any = None,
         workers: int | None = None,
     ) -> None:
         self.buckets = buckets
@@ -112,7 +112,7 @@ class HashedNgrams(TransformerMixin, BaseEstimator):
         self.strip_accents = strip_accents
         self.stop_words = stop_words
         self.token_pattern = token_pattern
-        self.tokeniser = tokeniser
+        self.tokenizer = tokenizer
         self.workers = workers
 
     def fit(self, documents: Any = None, y: Any = None) -> "HashedNgrams":
@@ -151,7 +151,7 @@ class HashedNgrams(TransformerMixin, BaseEstimator):
             self.strip_accents,
             self.stop_words,
             self.token_pattern,
-            self.tokeniser,
+            self.tokenizer,
         )
 
     def _hashed(self, features: Any) -> Any:
@@ -166,7 +166,7 @@ class HashedNgrams(TransformerMixin, BaseEstimator):
         hashed.sum_duplicates()
         if self.binary:
             hashed.data[:] = 1
-        return normalise(hashed, self.norm)
+        return normalize(hashed, self.norm)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -40,8 +40,8 @@ class InvertedIndex:
         lengths: (N,) int32, tokens of each document: |d|.
         mapped: whether the arrays are files mapped into memory, to be read in parts.
 
-    >>> from rnnlab.text.tokenizers import tokenise
-    >>> index = InvertedIndex.build(tokenise(["a rose is a rose", "a name"]))
+    >>> from rnnlab.text.tokenizers import tokenize
+    >>> index = InvertedIndex.build(tokenize(["a rose is a rose", "a name"]))
     >>> index.terms.to_pylist(), index.document_frequencies.tolist()
     (['a', 'rose', 'is', 'name'], [2, 1, 1, 1])
     >>> index.documents.tolist(), index.counts.tolist(), index.lengths.tolist()
@@ -57,7 +57,7 @@ class InvertedIndex:
 
     @classmethod
     def build(cls, tokens: Tokens) -> "InvertedIndex":
-        """The index of tokenised documents.
+        """The index of tokenized documents.
 
         Raises:
             ValueError: more than 2³¹−1 documents.

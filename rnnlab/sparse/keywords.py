@@ -12,7 +12,7 @@ from rnnlab.sparse.tfidf import TfIdf
 
 
 def keywords(
-    documents: Any, top: int = 10, *, idf: str = "notes", tokeniser: Any = None
+    documents: Any, top: int = 10, *, idf: str = "notes", tokenizer: Any = None
 ) -> list[list[tuple[str, float]]]:
     """The ``top`` words of each document by tf·idf, [(word, weight)], the heaviest first.
 
@@ -21,7 +21,7 @@ def keywords(
         idf: see :func:`rnnlab.sparse.tfidf.inverse_document_frequency`. By the notes' own a word
             that is in all documents, or in all but one, is no keyword: it takes three documents.
             "smooth" leaves even the commonest words some weight.
-        tokeniser: of :mod:`rnnlab.text.tokenizers`; None: words of two characters or more.
+        tokenizer: of :mod:`rnnlab.text.tokenizers`; None: words of two characters or more.
     Returns:
         of each document the words with a weight above 0; equal weights by the word.
     Raises:
@@ -32,7 +32,7 @@ def keywords(
     """
     if top < 1:
         raise ValueError(f"top must be at least 1, got {top}")
-    bag = BagOfWords(tokeniser=tokeniser)
+    bag = BagOfWords(tokenizer=tokenizer)
     counts = bag.fit_transform(documents)
     terms = bag.get_feature_names_out()
     weights: Any = TfIdf(idf=idf).fit_transform(counts)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from rnnlab.core.errors import unknown
 from rnnlab.sparse.ngram_counts import NgramCounts, count_ngrams
 from rnnlab.text.strings import compute
-from rnnlab.text.tokenizers import Tokeniser, Words, tokenise
+from rnnlab.text.tokenizers import Tokenizer, Words, tokenize
 
 SMOOTHINGS = ("mle", "add_k", "kneser_ney", "modified_kneser_ney")
 START, END, UNKNOWN = "<s>", "</s>", "<UNK>"
@@ -60,7 +60,7 @@ class NgramLanguageModel:
         pad: n−1 times ``<s>`` before and ``</s>`` after every document, as nltk (at n = 1 one
             ``</s>``); False: a document is a stretch of a stream, its first words have shorter
             contexts.
-        tokeniser: None: words. Documents may also be lists of tokens.
+        tokenizer: None: words. Documents may also be lists of tokens.
 
     Raises:
         ValueError: out of range.
@@ -79,7 +79,7 @@ class NgramLanguageModel:
         discount: float | tuple[float, float, float] | None = None,
         min_count: int = 1,
         pad: bool = True,
-        tokeniser: Tokeniser | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         if smoothing not in SMOOTHINGS:
             raise ValueError(unknown("smoothing", smoothing, SMOOTHINGS))
@@ -90,7 +90,7 @@ class NgramLanguageModel:
             raise ValueError(f"k must be above 0 and finite, got {k}")
         self.order, self.smoothing, self.k = order, smoothing, k
         self.discount = _discount(smoothing, discount)
-        self.min_count, self.pad, self.tokeniser = min_count, pad, tokeniser
+        self.min_count, self.pad, self.tokenizer = min_count, pad, tokenizer
 
     # ---- learning
 
@@ -98,11 +98,11 @@ class NgramLanguageModel:
         """Count the documents.
 
         Args:
-            documents: as :func:`rnnlab.text.tokenizers.tokenise` takes them.
+            documents: as :func:`rnnlab.text.tokenizers.tokenize` takes them.
         Raises:
             TypeError: a document that is no text. ValueError: no token in any of them.
         """
-        tokens = tokenise(documents, self.tokeniser or Words())
+        tokens = tokenize(documents, self.tokenizer or Words())
         if not len(tokens.codes):
             raise ValueError("no token in any document: there is nothing to count")
         special = [UNKNOWN, START, END] if self.pad else [UNKNOWN]
@@ -230,7 +230,7 @@ class NgramLanguageModel:
         Args:
             documents: as :meth:`fit`; an empty one has ``</s>`` alone.
         """
-        codes, offsets = self._encoded(tokenise(documents, self.tokeniser or Words()))
+        codes, offsets = self._encoded(tokenize(documents, self.tokenizer or Words()))
         p = self._scored(codes, offsets)
         if not self.pad:
             return Scored(p, offsets)

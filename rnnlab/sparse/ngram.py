@@ -13,7 +13,7 @@ from rnnlab.text.tokenizers import Characters, Tokens
 
 
 def ngrams(tokens: Tokens, low: int, high: int, separator: str = " ") -> Tokens:
-    """All sequences of ``low`` to ``high`` neighbouring tokens of each document.
+    """All sequences of ``low`` to ``high`` neighboring tokens of each document.
 
     Numbered by sorting: a sequence is a number in base U + 1, its digits the tokens' places.
 

@@ -1,6 +1,6 @@
 """How good a ranking is, given what is relevant: nDCG@k, average precision, recall@k.
 
-One query's ranking against its judgements: (documents in the order found; gain by document).
+One query's ranking against its judgments: (documents in the order found; gain by document).
 """
 
 from collections.abc import Mapping, Sequence
@@ -96,23 +96,23 @@ def reciprocal_rank(
 
 
 def evaluate(
-    rankings: np.ndarray, judgements: Sequence[Gains], k: int = 10, depth: int | None = None
+    rankings: np.ndarray, judgments: Sequence[Gains], k: int = 10, depth: int | None = None
 ) -> dict[str, np.ndarray]:
     """Every measure of every query that has a relevant document.
 
     Args:
-        rankings: (Q, at least k) documents, best first. judgements: Q gains by document.
+        rankings: (Q, at least k) documents, best first. judgments: Q gains by document.
         k: of nDCG, and of recall where depth is not given. depth: of recall; None: k.
     Returns:
-        {"ndcg", "average_precision", "recall", "reciprocal_rank": (queries with judgements,)}.
+        {"ndcg", "average_precision", "recall", "reciprocal_rank": (queries with judgments,)}.
     Raises:
-        ValueError: another number of judgements than of queries; none has a relevant document.
+        ValueError: another number of judgments than of queries; none has a relevant document.
     """
-    if len(rankings) != len(judgements):
-        raise ValueError(f"{len(rankings)} rankings, but judgements of {len(judgements)} queries")
+    if len(rankings) != len(judgments):
+        raise ValueError(f"{len(rankings)} rankings, but judgments of {len(judgments)} queries")
     judged = [
         (ranked, gains)
-        for ranked, gains in zip(rankings, judgements, strict=True)
+        for ranked, gains in zip(rankings, judgments, strict=True)
         if any(gain > 0 for gain in gains.values())
     ]
     if not judged:

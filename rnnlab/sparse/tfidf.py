@@ -99,7 +99,7 @@ def _with_data(matrix: Any, data: np.ndarray) -> Any:
     return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def normalise(matrix: Any, norm: str | None) -> Any:
+def normalize(matrix: Any, norm: str | None) -> Any:
     """Each row divided by its length: "l2" √Σx², "l1" Σ|x|; None: as it is. Empty rows stay."""
     if norm not in NORMS:
         raise ValueError(f"norm must be None, 'l1' or 'l2', got {norm!r}")
@@ -115,11 +115,11 @@ def normalise(matrix: Any, norm: str | None) -> Any:
 def tf_idf(
     matrix: Any, idf: Any, tf: str = "share", norm: str | None = None, lengths: Any = None
 ) -> Any:
-    """x_ij = tf(j, i)·idf(j), the rows normalised.
+    """x_ij = tf(j, i)·idf(j), the rows normalized.
 
     Args:
         matrix: counts (N, V), sparse. idf: (V,), of :func:`inverse_document_frequency`.
-        tf, lengths: see :func:`term_frequency`. norm: see :func:`normalise`.
+        tf, lengths: see :func:`term_frequency`. norm: see :func:`normalize`.
     Returns:
         csr_array (N, V) float64.
     Raises:
@@ -133,7 +133,7 @@ def tf_idf(
     idf = np.asarray(idf, np.float64)
     if idf.shape != (weighted.shape[1],):
         raise ValueError(f"idf must be {weighted.shape[1]} numbers, one a column, got {idf.shape}")
-    return normalise(_with_data(weighted, weighted.data * idf[weighted.indices]), norm)
+    return normalize(_with_data(weighted, weighted.data * idf[weighted.indices]), norm)
 
 
 class TfIdf(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -145,7 +145,7 @@ class TfIdf(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Args:
         tf: see :func:`term_frequency`. idf: see :func:`inverse_document_frequency`.
-        norm: see :func:`normalise`.
+        norm: see :func:`normalize`.
 
     Attributes:
         idf_: (V,) float64. df_: (V,) int64, documents with each feature.

@@ -1,4 +1,4 @@
-"""Character language modelling: the next character of a text, at every one of it."""
+"""Character language modeling: the next character of a text, at every one of it."""
 
 from dataclasses import dataclass
 from functools import lru_cache

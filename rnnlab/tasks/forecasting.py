@@ -137,7 +137,7 @@ class Forecasting:
         return spread if spread > 0 else 1.0
 
     def load(self) -> Series:
-        """Both parts, standardised by the first.
+        """Both parts, standardized by the first.
 
         Raises:
             ValueError: a part shorter than a window and its horizon, or a file that does not fit.
@@ -190,7 +190,7 @@ class Forecasting:
         return re.findall(r"[^\s,;]+", text)
 
     def encode(self, tokens: list[str]) -> np.ndarray:
-        """Values of the series as the model reads them: (T, 1) float32, standardised.
+        """Values of the series as the model reads them: (T, 1) float32, standardized.
 
         Raises:
             ValueError: one that is no finite number.
@@ -207,7 +207,7 @@ class Forecasting:
         return ((np.array(values) - level) / self.scale).astype(np.float32)[:, None]
 
     def decode(self, values: np.ndarray) -> str:
-        """Standardised values (N, 1) in the units of the series, each after a blank.
+        """Standardized values (N, 1) in the units of the series, each after a blank.
 
         >>> task = Forecasting(points=500, window=20)
         >>> task.decode(task.encode(["1.0", "0.9"]))

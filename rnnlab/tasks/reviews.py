@@ -135,7 +135,7 @@ class MovieReviews:
         return _encoded(self)[1]
 
     @property
-    def tokeniser(self) -> Any:
+    def tokenizer(self) -> Any:
         """What cuts a text into the symbols that are read."""
         return Words()
 
@@ -178,7 +178,7 @@ class MovieReviews:
 
     def tokens(self, text: str) -> list[str]:
         """The words of a text."""
-        return self.tokeniser([text]).lists()[0]
+        return self.tokenizer([text]).lists()[0]
 
     def encode(self, tokens: list[str]) -> np.ndarray:
         """Ids (T,) int32; 0: unknown."""
@@ -250,17 +250,17 @@ def parted(
 
 @lru_cache(maxsize=4)
 def _encoded(task: MovieReviews) -> tuple[Encoded, Vocabulary]:
-    return encoded(task.split(), task.tokeniser, task.min_count, task.max_length)
+    return encoded(task.split(), task.tokenizer, task.min_count, task.max_length)
 
 
 def encoded(
-    split: Split, tokeniser: Any, min_count: int, max_length: int
+    split: Split, tokenizer: Any, min_count: int, max_length: int
 ) -> tuple[Encoded, Vocabulary]:
     """The texts as ids, and the vocabulary of those to learn from; its symbol 0 is all others."""
-    tokens = tokeniser(split.texts)
+    tokens = tokenizer(split.texts)
     vocabulary = Vocabulary.build(tokens, min_count, specials=(UNKNOWN,))
     parts = []
-    for read, labels in ((tokens, split.labels), (tokeniser(split.test_texts), split.test_labels)):
+    for read, labels in ((tokens, split.labels), (tokenizer(split.test_texts), split.test_labels)):
         parts += [*padded(vocabulary.encode(read, unknown=0), read.offsets, max_length), labels]
     return Encoded(*parts), vocabulary
 

@@ -28,9 +28,9 @@ class Sentiment(MovieReviews):
     Args:
         source: "chinese" (17,363 reviews of hotels, books and computers), or a source of
             :class:`rnnlab.tasks.reviews.MovieReviews`; all ``rnnlab[data]``.
-        path: a file to learn from instead, as :func:`rnnlab.text.corpora.read_labelled` takes it.
+        path: a file to learn from instead, as :func:`rnnlab.text.corpora.read_labeled` takes it.
         test_path: one to be judged by; empty: ``test_share`` is held out.
-        tokeniser_name: of :data:`rnnlab.text.tokenizers.TOKENISERS`: "characters", "words",
+        tokenizer_name: of :data:`rnnlab.text.tokenizers.TOKENISERS`: "characters", "words",
             "chinese" (words, as jieba cuts them; ``rnnlab[chinese]``).
         limit: texts to learn from with their labels; 0: all. The vocabulary, and vectors, are of
             all the others, too.
@@ -52,7 +52,7 @@ class Sentiment(MovieReviews):
     max_length: int = 80
     path: str = ""
     test_path: str = ""
-    tokeniser_name: str = tokenizers.Characters.name
+    tokenizer_name: str = tokenizers.Characters.name
     limit: int = 0
     embedding_size: int = 64
     vectors: str = ""
@@ -62,7 +62,7 @@ class Sentiment(MovieReviews):
         from rnnlab.nn import models
 
         for what, value, known in (
-            ("tokeniser_name", self.tokeniser_name, tokenizers.TOKENISERS),
+            ("tokenizer_name", self.tokenizer_name, tokenizers.TOKENISERS),
             ("vectors", self.vectors, VECTORS),
             ("pooling", self.pooling, models.POOLINGS),
         ):
@@ -76,14 +76,14 @@ class Sentiment(MovieReviews):
         super().__post_init__()
 
     @property
-    def tokeniser(self) -> Any:
-        """The tokeniser that ``tokeniser_name`` names, in lower case."""
-        return tokenizers.by_name(self.tokeniser_name, lowercase=True)
+    def tokenizer(self) -> Any:
+        """The tokenizer that ``tokenizer_name`` names, in lower case."""
+        return tokenizers.by_name(self.tokenizer_name, lowercase=True)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, of a file in their order."""
-        return _labelled(self.path).names if self.path else super().classes
+        return _labeled(self.path).names if self.path else super().classes
 
     @property
     def output_size(self) -> int:
@@ -156,10 +156,10 @@ class Sentiment(MovieReviews):
 
     def _read(self) -> tuple[Any, ...]:
         """What their ids depend on: the model's own fields are left out."""
-        return *self._data(), self.tokeniser_name, self.min_count, self.max_length
+        return *self._data(), self.tokenizer_name, self.min_count, self.max_length
 
 
-_labelled = lru_cache(maxsize=4)(corpora.read_labelled)
+_labeled = lru_cache(maxsize=4)(corpora.read_labeled)
 
 
 @lru_cache(maxsize=4)
@@ -167,13 +167,13 @@ def _split(source: str, path: str, test_path: str, test_share: float, held_out: 
     if test_path:
         return _two_files(path, test_path)
     if path or source == CHINESE:
-        texts, labels, _ = _labelled(path) if path else corpora.chinese_reviews()
+        texts, labels, _ = _labeled(path) if path else corpora.chinese_reviews()
         return parted(texts, labels, np.zeros_like(labels), test_share, held_out, (0,))
     return MovieReviews(source=source, test_share=test_share, held_out=held_out).split()
 
 
 def _two_files(path: str, test_path: str) -> Split:
-    learn, judge = _labelled(path), _labelled(test_path)
+    learn, judge = _labeled(path), _labeled(test_path)
     strange = sorted({*judge.names} - {*learn.names})
     if strange:
         raise ValueError(f"{test_path} has the classes {strange}, {path} only {list(learn.names)}")
@@ -187,8 +187,8 @@ def _two_files(path: str, test_path: str) -> Split:
 @lru_cache(maxsize=4)
 def _encoded(*key: Any) -> tuple[Encoded, Vocabulary]:
     *data, name, min_count, max_length = key
-    tokeniser = tokenizers.by_name(name, lowercase=True)
-    return encoded(_split(*data), tokeniser, min_count, max_length)
+    tokenizer = tokenizers.by_name(name, lowercase=True)
+    return encoded(_split(*data), tokenizer, min_count, max_length)
 
 
 @lru_cache(maxsize=4)  # a sweep's members start from the same

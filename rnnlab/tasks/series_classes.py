@@ -12,7 +12,7 @@ from rnnlab.core.errors import unknown
 from rnnlab.data import series_files
 from rnnlab.data.files import checked, packaged
 from rnnlab.data.hugging_face import shuffled_indices, split_by_class
-from rnnlab.data.series_files import Labelled, values_of
+from rnnlab.data.series_files import Labeled, values_of
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Goal, RaggedBatch
 
@@ -166,7 +166,7 @@ class SeriesClasses:
         return _read(self).classes
 
     def load(self) -> Padded:
-        """Both parts, standardised by the first and padded to T.
+        """Both parts, standardized by the first and padded to T.
 
         Raises:
             ValueError: the source is not installed, or a file that does not fit, or two files that
@@ -217,7 +217,7 @@ class SeriesClasses:
         return [",".join(map(repr, step)) for step in values.tolist()]
 
     def encode(self, tokens: list[str]) -> np.ndarray:
-        """Steps (T, D) float32 as the model reads them, standardised."""
+        """Steps (T, D) float32 as the model reads them, standardized."""
         values = np.array([[float(value) for value in step.split(",")] for step in tokens])
         read = _read(self)
         return ((values - read.mean) / read.spread).astype(np.float32)
@@ -241,14 +241,14 @@ def _batch(series: Array, lengths: Array, labels: Array) -> RaggedBatch:
     return RaggedBatch(series, labels, jnp.ones(labels.shape, bool), lengths)
 
 
-def _packaged(source: str, part: str, digest: str) -> Labelled:
+def _packaged(source: str, part: str, digest: str) -> Labeled:
     file = packaged(
         "sktime", f"datasets/data/{source}/{source}_{part}.ts", f"the series of {source!r}", "aeon"
     )
     return series_files.read(file, checked(file.read_bytes(), digest, f"{file} is another file"))
 
 
-def _parts(task: SeriesClasses) -> tuple[Labelled, Labelled]:
+def _parts(task: SeriesClasses) -> tuple[Labeled, Labeled]:
     """Series to learn from, and to be judged by."""
     if not task.path:
         learn, judge = (
@@ -271,7 +271,7 @@ def _parts(task: SeriesClasses) -> tuple[Labelled, Labelled]:
     return learn, judge
 
 
-def _split(whole: Labelled, share: float) -> tuple[Labelled, Labelled]:
+def _split(whole: Labeled, share: float) -> tuple[Labeled, Labeled]:
     counts = np.bincount(whole.labels, minlength=len(whole.classes))
     if counts.min() < 2:
         raise ValueError(
@@ -280,7 +280,7 @@ def _split(whole: Labelled, share: float) -> tuple[Labelled, Labelled]:
         )
     rows = split_by_class(whole.labels, share)
     one, other = (
-        Labelled(tuple(whole.series[i] for i in own), whole.labels[own], whole.classes)
+        Labeled(tuple(whole.series[i] for i in own), whole.labels[own], whole.classes)
         for own in rows
     )
     return one, other

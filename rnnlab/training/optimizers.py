@@ -1,7 +1,7 @@
-"""Optimisers by name: optax transforms, their rates and bounds set a member at a time.
+"""Optimizers by name: optax transforms, their rates and bounds set a member at a time.
 
 What a config can sweep without compiling anew is a number in :class:`Hyper`; the kind of
-optimiser, its schedule and its momenta are static.
+optimizer, its schedule and its momenta are static.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ class Hyper(NamedTuple):
     learning_rate: Any
     clip_norm: Any  # of the global norm; inf: no clipping
     weight_decay: Any
-    omega: Any  # the weight of Pascanu's regulariser, where the program has it
+    omega: Any  # the weight of Pascanu's regularizer, where the program has it
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """W ← W − α · schedule(step) · u, with u the optimiser's direction for the clipped gradient.
+    """W ← W − α · schedule(step) · u, with u the optimizer's direction for the clipped gradient.
 
     Args:
         name: "sgd", "momentum", "rmsprop", "adam", "adamw" or "lamb". The last two are Adam whose

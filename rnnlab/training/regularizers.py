@@ -33,11 +33,11 @@ def check_omega(layer: Any) -> None:
         ValueError: anything but one simple RNN, one way, with a named activation.
     """
     cell = getattr(layer, "cell", None)
-    # exactly this class: a subclass may step otherwise, and so does a normalised one
+    # exactly this class: a subclass may step otherwise, and so does a normalized one
     if type(cell) is not cells.RNN or not isinstance(layer, layers.CellLayer) or cell.norm:
-        raise ValueError(f"regulariser='omega' is defined for one simple RNN, got {layer}")
+        raise ValueError(f"regularizer='omega' is defined for one simple RNN, got {layer}")
     if cell.activation not in SLOPES:
-        raise ValueError(unknown("activation for regulariser='omega':", cell.activation, SLOPES))
+        raise ValueError(unknown("activation for regularizer='omega':", cell.activation, SLOPES))
 
 
 def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
@@ -81,7 +81,7 @@ def omega_gradient(
         ValueError: a model of symbols.
     """
     if model.symbols:
-        raise ValueError(f"regulariser='omega' reads features, not symbols; got {model}")
+        raise ValueError(f"regularizer='omega' reads features, not symbols; got {model}")
     cell, recurrent = model.layer.cell, params["params"]["recurrent"]
     W_hh = recurrent.W_hh
     H = W_hh.shape[0]

@@ -29,7 +29,7 @@ class Settings:
         window: steps of truncated BPTT; the state is carried from window to window of a sequence,
             the gradient is not; one update a window. 0: the whole sequence.
         reduction: of the loss, "mean" or "sum_over_time".
-        regulariser: "none" or "omega" (Pascanu et al. 2013), whose weight is ``Hyper.omega``.
+        regularizer: "none" or "omega" (Pascanu et al. 2013), whose weight is ``Hyper.omega``.
         eval_every: steps between two looks at the test batch: a chunk.
         eval_batch_size: sequences of that batch.
         stop_when_solved: stop at the first look at which the task's goal is reached.
@@ -42,7 +42,7 @@ class Settings:
     batch_size: int = 32
     window: int = 0
     reduction: str = "mean"
-    regulariser: str = "none"
+    regularizer: str = "none"
     eval_every: int = 100
     eval_batch_size: int = 500
     stop_when_solved: bool = True
@@ -63,7 +63,7 @@ class Settings:
             )
         for key, allowed in (
             ("reduction", losses.REDUCTIONS),
-            ("regulariser", ("none", "omega")),
+            ("regularizer", ("none", "omega")),
             ("engine", ("auto", *unroll.ENGINES)),
         ):
             if getattr(self, key) not in allowed:
@@ -116,7 +116,7 @@ class Setup:
             raise ValueError(
                 f"training.window must divide the sequence's {length} steps, got {window}"
             )
-        if self.settings.regulariser == "omega":
+        if self.settings.regularizer == "omega":
             check_omega(self.model.layer)
 
     @property

@@ -94,7 +94,7 @@ class Train:
     def start(self, key: Array, params: Any) -> TrainState:
         """The state before the first update."""
         settings = self.setup.settings
-        # the structure of an optimiser's state does not depend on the numbers
+        # the structure of an optimizer's state does not depend on the numbers
         optimizer = settings.optimizer.transform(Hyper(**DYNAMIC))
         carry = ()
         if settings.window:
@@ -183,7 +183,7 @@ class Train:
             return loss_of(outputs), carry
 
         (loss, carry), grads = jax.value_and_grad(run, has_aux=True)(params)
-        if settings.regulariser == "omega":
+        if settings.regularizer == "omega":
             extra = hyper.omega * omega_gradient(model, params, batch.inputs, loss_of, start)
             recurrent = grads["params"]["recurrent"]
             recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)

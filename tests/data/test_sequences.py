@@ -36,7 +36,7 @@ def test_text_is_windows_of_the_file(tmp_path):
         assert alphabet[label] == read[0]
 
 
-def test_csv_is_standardised_windows(tmp_path):
+def test_csv_is_standardized_windows(tmp_path):
     rng = np.random.default_rng(0)
     table = np.column_stack([np.arange(50.0), rng.normal(5, 3, 50), np.full(50, 7.0)])
     file = tmp_path / "a.csv"

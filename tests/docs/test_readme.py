@@ -56,7 +56,7 @@ def test_row(equation, function, test, file):
 
 
 def test_every_scheme_is_listed():
-    told = README[README.index("## Initialisation") : README.index("## Experiments")]
+    told = README[README.index("## Initialization") : README.index("## Experiments")]
     for name in initializers.SCHEMES:
         assert f"`{name}" in told, name
 

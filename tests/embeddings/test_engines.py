@@ -17,7 +17,7 @@ CASES = [
     ("cbow", True),
     ("fasttext", False),
 ]
-WORDS = ["the", "of", "walk", "walks", "walked", "a", "it", "talk", "misspelt"]
+WORDS = ["the", "of", "walk", "walks", "walked", "a", "it", "talk", "misspelled"]
 
 
 def begun(method, tree, **options):
@@ -36,7 +36,7 @@ def begun(method, tree, **options):
 
 
 def planned(group, S, seed=0):
-    """Words that come again in a window, samples that are the centre, centres without context."""
+    """Words that come again in a window, samples that are the center, centers without context."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, V, N).astype(np.int32)
     left, right = windows(np.array([0, 1, 20, 20, N]), W, rng)
@@ -63,14 +63,14 @@ def by_loops(start, plan, block=1, group=1, bound=np.inf):
             pairs[table][row] += weight
 
         for t in range(i * block, min((i + 1) * block, N)):
-            centre(start, plan, t, W_in, W_out, plan.negatives[t // group], add)
+            center(start, plan, t, W_in, W_out, plan.negatives[t // group], add)
         for table, step, count in zip((W_in, W_out), steps, pairs, strict=True):
             table -= rate * np.minimum(1, bound / np.maximum(count, 1e-9))[:, None] * step
     return W_in, W_out
 
 
 def by_pairs(start, plan):
-    """As by_loops for FastText, but every pair of a centre has K samples of its own, and steps."""
+    """As by_loops for FastText, but every pair of a center has K samples of its own, and steps."""
     W_in, W_out = start.W_in.astype(float), start.W_out.astype(float)
     S = plan.negatives.shape[1]
     for t in range(N):
@@ -95,8 +95,8 @@ def by_pairs(start, plan):
     return W_in, W_out
 
 
-def centre(start, plan, t, W_in, W_out, samples, add):
-    """−∂L/∂(rows) of the pairs of one centre."""
+def center(start, plan, t, W_in, W_out, samples, add):
+    """−∂L/∂(rows) of the pairs of one center."""
     word, method = plan.ids[t], start.method
     context = [plan.ids[j] for j in range(t - plan.left[t], t + plan.right[t] + 1) if j != t]
     if not context:
@@ -171,7 +171,7 @@ def test_jax_equals_loops(method, tree, share):
 
 @pytest.mark.parametrize(("method", "tree"), CASES)
 def test_the_engines_are_one_definition(method, tree):
-    """Blocks of one centre with samples of its own (FastText: one pair): the same parameters."""
+    """Blocks of one center with samples of its own (FastText: one pair): the same parameters."""
     pytest.importorskip("numba")
     options = {"group": 1, "groups": 1, "samples": K, "bound": 1e9}
     plan = planned(1, 0 if tree else K)
@@ -203,7 +203,7 @@ def test_the_kernel_s_sigmoid():
 
 def test_in_sight():
     mask = np.asarray(blocks.in_sight(jax.numpy.array([0, 1]), jax.numpy.array([2, 0]), 2))
-    # tokens −2 … 3 of centres 0 and 1
+    # tokens −2 … 3 of centers 0 and 1
     assert mask.tolist() == [[0, 0, 0, 1, 1, 0], [0, 0, 1, 0, 0, 0]]
 
 
@@ -211,7 +211,7 @@ def test_a_plan_fills_up():
     plan = planned(4, 5)
     rules = blocks.Rules("skipgram", False, W, K, False, 3, 4, 1.0)
     filled, count = blocks.fill(plan, rules, 60)
-    assert count == 4  # 45 centres in blocks of 12
+    assert count == 4  # 45 centers in blocks of 12
     assert len(filled.left) == 60
     assert len(filled.ids) == 60 + 2 * W
     assert filled.ids[W : W + N].tolist() == plan.ids.tolist()

@@ -15,7 +15,7 @@ from gensim.test.utils import datapath
 
 from rnnlab.embeddings import fasttext_format
 
-FOLDER = Path(__file__).parents[1] / "data" / "fasttext"
+FOLDER = Path(__file__).parent / "fasttext_models"
 SAID = json.loads((FOLDER / "vectors.json").read_text(encoding="utf-8"))
 ARGUMENTS = 4 + 4 + 12 * 4 + 8  # bytes before the dictionary
 
@@ -74,9 +74,9 @@ def test_vec_files_are_read():
 # ---- what is refused ---------------------------------------------------------------------------
 
 
-def test_quantised_models_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"quantised\.ftz is a quantised model"):
-        fasttext_format.read_bin(FOLDER / "quantised.ftz")
+def test_quantized_models_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"quantized\.ftz is a quantized model"):
+        fasttext_format.read_bin(FOLDER / "quantized.ftz")
 
 
 def test_a_file_cut_off_anywhere_is_refused(tmp_path):

@@ -119,7 +119,7 @@ def test_training_finds_topics_and_repeats_itself():
     assert trained.output.shape == trained.matrix.shape == (16, 8)
     v = Vectors.of(trained)
     for word in v.words:
-        near = [w for w, _ in v.neighbours(word, top=7)]
+        near = [w for w, _ in v.neighbors(word, top=7)]
         assert {w[0] for w in near} == {word[0]}
     again = glove.train(c, settings, seed=3)
     np.testing.assert_array_equal(again.matrix, trained.matrix)

@@ -29,7 +29,7 @@ def sigma(x):
 
 
 def drawn(rng):
-    """Words in sight, samples (some of them the centres'), windows cut at random, one empty."""
+    """Words in sight, samples (some of them the centers'), windows cut at random, one empty."""
     tokens = rng.integers(0, 4, T)
     samples = rng.integers(0, 4, S)
     left, right = rng.integers(0, W + 1, (2, B))
@@ -84,7 +84,7 @@ def test_skipgram(rng):
 
 
 def test_skipgram_is_mikolov_s_equation_where_nothing_is_shared(rng):
-    """One centre, K samples of its own, none the centre: each pair of weight 1 on each sample."""
+    """One center, K samples of its own, none the center: each pair of weight 1 on each sample."""
     v, u, n = rng.normal(size=(1 + 2 * W, D)), rng.normal(size=(1, D)), rng.normal(size=(K, D))
     mask = np.ones((1, 1 + 2 * W))
     mask[0, W] = 0

@@ -36,7 +36,7 @@ def test_windows_stay_in_the_document():
         first, last = (0, 0) if t == 0 else (1, 3) if t < 4 else (4, 39_999)
         assert 0 <= left[t] <= min(3, t - first)
         assert 0 <= right[t] <= min(3, last - t)
-    assert left[2] >= 1  # the neighbour is always seen
+    assert left[2] >= 1  # the neighbor is always seen
     inside = slice(10, -10)
     assert (left[inside] == right[inside]).all()
     shares = np.bincount(left[inside], minlength=4) / left[inside].size

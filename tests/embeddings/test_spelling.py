@@ -38,7 +38,7 @@ def test_distance_equals_the_recursion():
         assert spelling.distance(a, b) == d(a, b)
 
 
-def test_misspelt_words_are_found(vectors):
+def test_misspelled_words_are_found(vectors):
     for wrong, right in (("presidnet", "president"), ("goverment", "government")):
         best, keystrokes, cosine = spelling.suggestions(vectors, wrong)[0]
         assert (best, keystrokes) == (right, 1)

@@ -46,22 +46,22 @@ def test_similarity(some):
     )
 
 
-def test_neighbours_are_the_largest_cosines(some):
+def test_neighbors_are_the_largest_cosines(some):
     by_loop = sorted(
         ((w, cos(some["king"].astype(float), some[w].astype(float))) for w in WORDS if w != "king"),
         key=lambda pair: -pair[1],
     )
-    found = some.neighbours("king", top=4)
+    found = some.neighbors("king", top=4)
     assert [w for w, _ in found] == [w for w, _ in by_loop[:4]]
     np.testing.assert_allclose([c for _, c in found], [c for _, c in by_loop[:4]], atol=1e-6)
-    assert some.neighbours(3 * some["king"], top=1)[0][0] == "king"  # a vector leaves none out
-    assert {w for w, _ in some.neighbours("car", top=99, restrict=3)} == {"the", "of", "king"}
-    assert len(some.neighbours("of", top=99, restrict=3)) == 2
+    assert some.neighbors(3 * some["king"], top=1)[0][0] == "king"  # a vector leaves none out
+    assert {w for w, _ in some.neighbors("car", top=99, restrict=3)} == {"the", "of", "king"}
+    assert len(some.neighbors("of", top=99, restrict=3)) == 2
 
 
-def test_neighbours_are_gensims(some):
+def test_neighbors_are_gensims(some):
     for word in WORDS:
-        ours, theirs = some.neighbours(word, 5), keyed(some).most_similar(word, topn=5)
+        ours, theirs = some.neighbors(word, 5), keyed(some).most_similar(word, topn=5)
         assert [w for w, _ in ours] == [w for w, _ in theirs]
         np.testing.assert_allclose([c for _, c in ours], [c for _, c in theirs], atol=1e-6)
 
@@ -91,12 +91,12 @@ def test_analogies_are_gensims(some):
 
 def test_equal_scores_are_told_apart_by_frequency():
     v = Vectors(["a", "b", "c", "d"], np.array([[1, 0], [0, 1], [1, 1], [1, 1]]))
-    assert [w for w, _ in v.neighbours("a", 2)] == ["c", "d"]
+    assert [w for w, _ in v.neighbors("a", 2)] == ["c", "d"]
 
 
 def test_a_zero_row_is_near_nothing():
     v = Vectors(["a", "b"], np.array([[1, 0], [0, 0]]))
-    assert v.neighbours("a") == [("b", 0.0)]
+    assert v.neighbors("a") == [("b", 0.0)]
     assert v.similarity("b", "b") == 0
 
 
@@ -110,7 +110,7 @@ def test_unseen_words(some):
     assert v.has("kings")
     ids = subwords.buckets("kings", 3, 6, 101)
     np.testing.assert_allclose(v["kings"], v.subwords.rows[ids].mean(0), rtol=1e-5, atol=1e-6)
-    near = v.neighbours("kings", top=len(WORDS))
+    near = v.neighbors("kings", top=len(WORDS))
     assert {w for w, _ in near} == set(WORDS)  # itself is none of the words
     np.testing.assert_allclose(v.similarity("kings", near[0][0]), near[0][1], atol=1e-6)
     assert not v.has("")
@@ -144,9 +144,9 @@ def test_what_does_not_fit_is_said():
             Vectors(*arguments)
     v = Vectors(WORDS, drawn())
     with pytest.raises(ValueError, match=r"\(6,\), got \(5,\)"):
-        v.neighbours(np.zeros(5))
+        v.neighbors(np.zeros(5))
     with pytest.raises(ValueError, match="top must be at least 1, got 0"):
-        v.neighbours("king", top=0)
+        v.neighbors("king", top=0)
     with pytest.raises(ValueError, match="did you mean '3cosadd'"):
         v.analogy("king", "man", "queen", method="cosadd")
     with pytest.raises(ValueError, match="read-only"):

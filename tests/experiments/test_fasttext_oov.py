@@ -19,8 +19,8 @@ module = load_experiment(FILE).module
 
 def test_letters_are_struck_at_the_rate():
     rng = np.random.default_rng(0)
-    assert module.misspelt("government", 0.0, rng) == "government"
-    drawn = [module.misspelt("government", 0.1, rng) for _ in range(2000)]
+    assert module.misspelled("government", 0.0, rng) == "government"
+    drawn = [module.misspelled("government", 0.1, rng) for _ in range(2000)]
     # a swap takes the next letter with it, and swaps no equal ones here
     assert np.mean([m == "government" for m in drawn]) == pytest.approx(0.9**10, abs=0.05)
     lengths = np.array([len(m) for m in drawn])
@@ -43,7 +43,7 @@ def test_what_is_left_is_the_definition(rate):
         rng = np.random.default_rng([4, round(rate * 1000)])
         kept, found, vector, unseen = [], [], [], 0
         for word in words:
-            became = module.misspelt(word, rate, rng)
+            became = module.misspelled(word, rate, rng)
             if became == word:
                 kept.append(1.0)
                 found.append(1)
@@ -54,9 +54,9 @@ def test_what_is_left_is_the_definition(rate):
                     kept.append(0.0)
                     found.append(0)
                     continue
-                near = [w for w, _ in v.neighbours(v[became], 8)]
+                near = [w for w, _ in v.neighbors(v[became], 8)]
                 others = [w for w in near if w != word][:3]
-                kept.append(len({w for w, _ in v.neighbours(word, 3)} & set(others)) / 3)
+                kept.append(len({w for w, _ in v.neighbors(word, 3)} & set(others)) / 3)
                 found.append(word in near[:3])
         assert got["kept"] == pytest.approx(np.mean(kept))
         assert got["found"] == pytest.approx(np.mean(found))
@@ -93,7 +93,7 @@ def test_forms_are_counted_and_figures_drawn(tmp_path):
         nested = with_overrides(config.to_dict(), {"method": method})
         members.append(Member(index, {"method": method}, nested, 0.0, result))
     assert set(module.figures(Table(members))) == {
-        "misspelt",
+        "misspelled",
         "forms_and_cost",
         "examples",
     }

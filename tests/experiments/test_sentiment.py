@@ -195,7 +195,7 @@ def test_a_file_of_three_classes_and_of_short_texts(tmp_path):
         for label, word in (("no", "bad"), ("so-so", "fair"), ("yes", "good"))
     }
     (tmp_path / "own.txt").write_text("\n".join(sorted(rows)))
-    config = small(loaded, tmp_path / "own.txt", **{"task.tokeniser_name": "words"})
+    config = small(loaded, tmp_path / "own.txt", **{"task.tokenizer_name": "words"})
     axes = {key: (value,) for key, value in loaded.module.LINES["GRU"].items()} | {"seed": (0,)}
     rnnlab.run(loaded, config, sweep=axes, workdir=tmp_path / "run", progress=False)
     run = rnnlab.load_run(tmp_path / "run")
@@ -242,7 +242,7 @@ def test_regressions_equal_scikit_learn_s(largest, classes):
 
 def test_without_jieba_the_words_are_left_out(file, monkeypatch):
     module = load_experiment(FILE).module
-    monkeypatch.setattr(module.tokenisers, "by_name", _no_jieba(module.tokenisers.by_name))
+    monkeypatch.setattr(module.tokenizers, "by_name", _no_jieba(module.tokenizers.by_name))
     found = module.counted(Sentiment(path=str(file), min_count=1), "chinese")
     assert set(found) == {
         "counts of characters",
@@ -259,7 +259,7 @@ def _no_jieba(by_name):
 
 
 @pytest.mark.parametrize("font", [None, "DejaVu Sans"])
-def test_a_text_is_spelt_below_its_curve_or_in_the_caption(font, monkeypatch):
+def test_a_text_is_spelled_below_its_curve_or_in_the_caption(font, monkeypatch):
     module = load_experiment(FILE).module
     monkeypatch.setattr(plots, "font_for", lambda text: font)
     text = {"tokens": list("not bad"), "label": "good", "p": [[0.4, 0.6]] * 7}

@@ -16,7 +16,7 @@ from tests.helpers import untrained
 PATH = Path(__file__).parents[2] / "experiments" / "learning" / "temporal_order.py"
 LOADED = load_experiment(PATH)
 MODULE = LOADED.module
-# the longest length that each initialisation solves with each method, as Fig. 7 has them in order
+# the longest length that each initialization solves with each method, as Fig. 7 has them in order
 LONGEST = {
     ("sigmoid", "SGD"): 0,
     ("sigmoid", "clip"): 0,
@@ -31,7 +31,7 @@ LONGEST = {
 
 
 def kind(flat):
-    """(initialisation, method) of a member."""
+    """(initialization, method) of a member."""
     inits = {"linear": MODULE.LINEAR} | MODULE.INITS
     (init,) = (n for n, v in inits.items() if v == tuple(flat[k] for k in MODULE.INIT_KEYS))
     values = tuple(flat[key] for key in MODULE.METHOD_KEYS)
@@ -69,7 +69,7 @@ SPOILT = {
         "longest": LONGEST | {("smart tanh", "clip + Ω"): 20}
     },
     "Clipping alone raises": {"longest": LONGEST | {(k, "clip"): 0 for k in MODULE.INITS}},
-    "smart tanh initialisation solves more": {
+    "smart tanh initialization solves more": {
         "longest": {
             k: LONGEST["smart tanh" if k[0] == "basic tanh" else k[0], k[1]] for k in LONGEST
         }

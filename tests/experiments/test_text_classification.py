@@ -19,7 +19,7 @@ SMALL = {
     "vectors.size": 8,
     "vectors.epochs": 1,
     "vectors.buckets": 500,
-    "vectors.unlabelled": 20,
+    "vectors.unlabeled": 20,
     "cell.hidden_size": 4,
     "cell.embedding_size": 4,
     "training.epochs": 1,
@@ -105,13 +105,13 @@ def test_mean_vectors_are_the_means():
     np.testing.assert_allclose(means, expected, rtol=1e-6, atol=0)
 
 
-def test_unlabelled_reviews_are_others_than_those_held_out():
+def test_unlabeled_reviews_are_others_than_those_held_out():
     module = load_experiment(FILE).module
     split = module.task_of(small()).split()
-    other = module.unlabelled(3000)
+    other = module.unlabeled(3000)
     assert len(set(other)) == 3000
     assert not set(other) & {*split.texts, *split.test_texts}
-    assert module.unlabelled(0) == []
+    assert module.unlabeled(0) == []
 
 
 def test_C_is_chosen_without_the_reviews_held_out():
@@ -180,8 +180,8 @@ def test_bad_config():
     for change, message in (
         ({"task.method": "LSTN"}, "did you mean 'LSTM'"),
         ({"task.limit": 10**6}, "task.limit must be 0 to 6824"),
-        ({"vectors.unlabelled": 10**6}, "vectors.unlabelled must be 0 to 24904"),
-        ({"task.source": "imdb"}, "vectors.unlabelled must be 0 for imdb"),
+        ({"vectors.unlabeled": 10**6}, "vectors.unlabeled must be 0 to 24904"),
+        ({"task.source": "imdb"}, "vectors.unlabeled must be 0 for imdb"),
         ({"vectors.size": 0}, "size must be at least 1"),
         ({"training.epochs": 0}, "training.epochs must be at least 1"),
     ):

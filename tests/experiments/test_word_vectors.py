@@ -41,7 +41,7 @@ def test_a_run_small():
     assert 0 < result["nearer"] < 1
     member = Member(0, {}, config.to_dict(), 0.0, result, metrics=tuple(logged))
     drawn = module.figures(Table([member]))
-    assert set(drawn) == {"curves", "map", "neighbours"}
+    assert set(drawn) == {"curves", "map", "neighbors"}
     shown = {text.get_text() for text in drawn["map"][0].axes[0].texts}
     assert shown == set(result["map_words"])  # every label, once
 
@@ -108,15 +108,15 @@ def probe(tree, method):
         return -np.log(1 + np.exp(-paths.signs[part] * logits)).sum()
 
     told = []
-    for centre, context, one, noise in zip(
-        found.centres, found.contexts, found.one, found.noise, strict=True
+    for center, context, one, noise in zip(
+        found.centers, found.contexts, found.one, found.noise, strict=True
     ):
         assert one in context
         assert 1 <= len(context) <= 10
         h = sum(trained.matrix[w] for w in context) / len(context)
-        there = centre
+        there = center
         if method != "cbow":
-            h, there = trained.matrix[centre], one
+            h, there = trained.matrix[center], one
         if there != noise:
             told.append(score(there, h) > score(noise, h))
     return found.told(trained, method), np.mean(told)

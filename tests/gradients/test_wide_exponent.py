@@ -412,7 +412,7 @@ def test_subnormal_loss_gradients_are_right_or_zero():
     curve = gradients.adjoint_norms(
         cell, params, jnp.zeros((2, 5, 1)), lambda ys: (ys[:, -1, 0] * sizes).sum()
     )
-    assert (curve.h[1] == 0).all()  # and the neighbour is not touched
+    assert (curve.h[1] == 0).all()  # and the neighbor is not touched
     small = np.asarray(curve.h[0])
     if float(loss_gradient[0]) > 0:
         np.testing.assert_allclose(small, -42, atol=0.01)

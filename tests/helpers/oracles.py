@@ -36,7 +36,7 @@ def layer_norm(a, g, b=0.0):
 
 
 def gate(p, letter, h, x):
-    """The summed input of one gate, its two products normalised apart if ``p.norm`` says so."""
+    """The summed input of one gate, its two products normalized apart if ``p.norm`` says so."""
     W_h, W_x, b = (getattr(p, f"{block}{letter}") for block in ("W_h", "W_x", "b_"))
     if p.norm is None:
         return affine(W_h, W_x, b, h, x)

@@ -38,7 +38,7 @@ def test_nothing_is_on_by_default():
     assert two == recurrence.Stack([cells.GRU(8)] * 2)
 
 
-def test_every_key_is_honoured():
+def test_every_key_is_honored():
     net = from_config(recurrence.config("lstm", 8, 2, **EVERY), INIT)
     cell = VariationalDropout(
         Zoneout(cells.LSTM(8, INIT, "layer", 3, True), {"h": 0.05, "C": 0.5}), recurrent_rate=0.1

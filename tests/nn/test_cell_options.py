@@ -1,4 +1,4 @@
-"""Layer normalisation, projection, peepholes: NumPy loops, PyTorch, finite differences, probes."""
+"""Layer normalization, projection, peepholes: NumPy loops, PyTorch, finite differences, probes."""
 
 import functools
 import itertools
@@ -489,7 +489,7 @@ def test_options_are_part_of_the_value():
 # ---- where the widths decide -------------------------------------------------------------------
 
 
-def test_normalised_gates_do_not_saturate_at_any_scale_of_x():
+def test_normalized_gates_do_not_saturate_at_any_scale_of_x():
     # what the norm is for: inputs a thousand times larger leave the gates where they are
     cell, plain = LSTM(32, norm="layer"), LSTM(32)
     params, bare = (c.init_params(jax.random.key(0), D) for c in (cell, plain))

@@ -174,7 +174,7 @@ def test_no_real_step(name, reverse):
 
 
 def test_small_gates_keep_their_digits():
-    """i = σ(−14) ≈ 1e-6, as a long chrono initialisation has it."""
+    """i = σ(−14) ≈ 1e-6, as a long chrono initialization has it."""
     cell = LSTM(H)
     params, xs, state = draw(cell)
     params = params._replace(b_i=params.b_i - 14, b_f=params.b_f + 14)

@@ -313,7 +313,7 @@ class TorchLanguageModel(torch.nn.Module):
         return self.out(pad_packed_sequence(ys, batch_first=True, total_length=T)[0])
 
 
-def randomised(module):
+def randomized(module):
     rng = np.random.default_rng(1)
     with torch.no_grad():
         for weight in module.parameters():
@@ -370,7 +370,7 @@ def check_parity(module, model, inputs, targets, mask=None):
 def test_classifier_parity(both):
     net = Bidirectional(LSTM(H)) if both else LSTM(H)
     targets = np.array([0, 1, 1, 0], np.int32)
-    check_parity(randomised(TorchClassifier(both)), ManyToOne(net, OUT), floats(), targets)
+    check_parity(randomized(TorchClassifier(both)), ManyToOne(net, OUT), floats(), targets)
 
 
 @pytest.mark.parametrize("tie", [False, True], ids=["apart", "tied"])
@@ -378,7 +378,7 @@ def test_language_model_parity(tie):
     model = LanguageModel(LSTM(H), V, embedding_size=H if tie else E, tie=tie)
     mask = np.arange(T) < RAGGED[:, None]
     targets = np.asarray(symbols(seed=9))
-    check_parity(randomised(TorchLanguageModel(tie)), model, symbols(), targets, mask)
+    check_parity(randomized(TorchLanguageModel(tie)), model, symbols(), targets, mask)
 
 
 # ---- parameters --------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ def test_the_line_drawn_is_the_median_over_members():
     middle = np.median([[r["loss"] for r in m.metrics] for m in table], axis=0)
     assert np.array_equal(line.get_xdata(), [10, 20, 30, 40, 50])
     assert np.allclose(np.asarray(line.get_ydata(), float), middle, rtol=1e-12)
-    assert end == plots.End(50.0, middle[-1], "three", plots.COLOURS[1])
-    assert to_hex(line.get_color()) == plots.COLOURS[1].lower()
+    assert end == plots.End(50.0, middle[-1], "three", plots.COLORS[1])
+    assert to_hex(line.get_color()) == plots.COLORS[1].lower()
 
 
 def test_the_baseline_spans_the_panel_at_its_level():

@@ -111,7 +111,7 @@ def test_disc_names_the_spectral_radius():
     assert axes[0, 0].get_xlim()[1] > 2
 
 
-def test_heat_map_is_white_at_zero_and_grey_where_nothing_is_finite():
+def test_heat_map_is_white_at_zero_and_gray_where_nothing_is_finite():
     figure, axes = plots.new_figure(size=(4, 3))
     z = np.array([[0.0, 5.0], [-5.0, -np.inf]])
     plots.heat_map(axes[0, 0], np.arange(2), np.arange(2), z, label="decades", limit=5)
@@ -121,10 +121,10 @@ def test_heat_map_is_white_at_zero_and_grey_where_nothing_is_finite():
     assert white[:3] == pytest.approx([1, 1, 1], abs=0.05)
     assert red[0] > red[2]
     assert blue[2] > blue[0]
-    assert none[3] == 0  # the grey behind shows through
+    assert none[3] == 0  # the gray behind shows through
 
 
-def test_seven_looks_differ_in_colour_and_in_line():
+def test_seven_looks_differ_in_color_and_in_line():
     looks = [plots.look(i) for i in range(7)]
     assert len({entry["color"] for entry in looks}) == 7
     assert len({str(entry["linestyle"]) for entry in looks}) == 7

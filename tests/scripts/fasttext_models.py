@@ -1,9 +1,9 @@
-"""The small models of tests/data/fasttext, made by the C++ fastText with what it says of them.
+"""The small models of tests/embeddings/fasttext_models, made by the C++ fastText with what it says of them.
 
     pip install fasttext-wheel==0.9.2    # the original; Python 3.11 or 3.12
     python tests/scripts/fasttext_models.py
 
-Writes NAME.bin (and one quantised .ftz) and vectors.json: {NAME: {word: its vector}}, for words
+Writes NAME.bin (and one quantized .ftz) and vectors.json: {NAME: {word: its vector}}, for words
 of the vocabulary and for unseen ones. test_convert_fasttext.py reads them; training is not
 repeatable to the bit with several threads, so that models and vectors are made in one go.
 """
@@ -13,7 +13,7 @@ import random
 import tempfile
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[1] / "data" / "fasttext"
+FOLDER = Path(__file__).parents[1] / "embeddings" / "fasttext_models"
 WORDS = [
     "the",
     "quick",
@@ -83,7 +83,7 @@ def main() -> None:
         )
         said["supervised"] = _write(model, "supervised")
         model.quantize(input=str(text), dsub=2)
-        model.save_model(str(FOLDER / "quantised.ftz"))
+        model.save_model(str(FOLDER / "quantized.ftz"))
     (FOLDER / "vectors.json").write_text(
         json.dumps(said, ensure_ascii=False, indent=0), encoding="utf-8"
     )

@@ -23,7 +23,7 @@ TERMS, LENGTH, CHUNK = 100_000, 50, 50_000
 
 
 def chunks(documents):
-    """Tokenised documents, made as they are asked for."""
+    """Tokenized documents, made as they are asked for."""
     rng = np.random.default_rng(0)
     cumulative = np.cumsum(1 / np.arange(1, TERMS + 1))
     terms = pa.array([f"w{i}" for i in range(TERMS)])

@@ -158,7 +158,7 @@ def test_tokens_and_columns_are_documents():
     expected = [[1, 2, 0], [0, 1, 1], [0, 0, 0]]
     column = Dataset.from_dict({"text": texts})["text"]
     for documents in ([t.split() for t in texts], column, pa.array(texts), texts):
-        bag = BagOfWords(tokeniser=Whitespace())
+        bag = BagOfWords(tokenizer=Whitespace())
         assert bag.fit_transform(documents).toarray().tolist() == expected
     with pytest.raises(TypeError, match="'char' wants texts, got lists of tokens"):
         BagOfWords(analyzer="char").fit([["a"]])

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from rnnlab.sparse import bm25, top_k
 from rnnlab.sparse.bm25 import BM25, VARIANTS
 from rnnlab.sparse.inverted_index import InvertedIndex
-from rnnlab.text.tokenizers import tokenise
+from rnnlab.text.tokenizers import tokenize
 
 N = 300
 THEIRS = {
@@ -133,7 +133,7 @@ def test_idf_is_finite_at_the_extremes(variant):
     assert np.isfinite(model.scores(["all", "never"])).all()
 
 
-def test_k1_saturates_and_b_normalises_length():
+def test_k1_saturates_and_b_normalizes_length():
     tf = np.arange(1, 200)
     part = bm25.frequency_part(tf, 10, 10, k1=1.2, b=0.75, variant="robertson")
     assert (np.diff(part) > 0).all()
@@ -294,7 +294,7 @@ def test_other_bad_input(fitted):
         bm25.frequency_part(1, 1, 0)
 
 
-def test_documents_of_one_string_are_refused_by_the_tokeniser():
+def test_documents_of_one_string_are_refused_by_the_tokenizer():
     with pytest.raises(TypeError, match="list of texts"):
         BM25().fit("one text")
-    assert len(tokenise(["one text"]).terms) == 2
+    assert len(tokenize(["one text"]).terms) == 2

@@ -11,7 +11,7 @@ import pytest
 
 from rnnlab.sparse import external_index
 from rnnlab.sparse.inverted_index import ARRAYS, InvertedIndex
-from rnnlab.text.tokenizers import Whitespace, tokenise
+from rnnlab.text.tokenizers import Whitespace, tokenize
 
 RNG = np.random.default_rng(0)
 DOCUMENTS = [
@@ -21,7 +21,7 @@ DOCUMENTS = [
 
 @pytest.fixture(scope="module")
 def index():
-    return InvertedIndex.build(tokenise(DOCUMENTS))
+    return InvertedIndex.build(tokenize(DOCUMENTS))
 
 
 def same(a, b):
@@ -58,7 +58,7 @@ def test_saved_and_loaded(index, tmp_path):
 
 
 def test_an_empty_index_is_saved_as_well(tmp_path):
-    empty = InvertedIndex.build(tokenise(["", ""]))
+    empty = InvertedIndex.build(tokenize(["", ""]))
     empty.save(tmp_path / "saved")
     same(InvertedIndex.load(tmp_path / "saved"), empty)
     same(external_index.write(tmp_path / "written", [["", ""]]), empty)
@@ -81,7 +81,7 @@ def test_blocks_on_disk_make_the_same_index(index, tmp_path, block_tokens, range
 
 
 def test_tokens_are_taken_as_chunks(index, tmp_path):
-    chunks = [tokenise(DOCUMENTS[:50]), tokenise(DOCUMENTS[50:])]
+    chunks = [tokenize(DOCUMENTS[:50]), tokenize(DOCUMENTS[50:])]
     same(external_index.write(tmp_path / "index", chunks), index)
 
 

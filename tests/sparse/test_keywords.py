@@ -17,7 +17,7 @@ def test_weights_equal_a_loop(idf):
     tokens = [text.split() for text in TEXTS]
     df = Counter(word for own in tokens for word in set(own))
     for own, found in zip(
-        tokens, keywords(TEXTS, 50, idf=idf, tokeniser=Whitespace()), strict=True
+        tokens, keywords(TEXTS, 50, idf=idf, tokenizer=Whitespace()), strict=True
     ):
         weights = {}
         for word, count in Counter(own).items():
@@ -52,7 +52,7 @@ def test_command(tmp_path, capsys):
     for arguments, message in (
         ([], "keywords takes a file or more"),
         ([str(tmp_path / "none")], "no file"),
-        ([*files, "--tokeniser=word"], "did you mean 'words'"),
+        ([*files, "--tokenizer=word"], "did you mean 'words'"),
         ([*files, "--top=0"], "top must be at least 1"),
     ):
         assert cli.main(["keywords", *arguments]) == 2

@@ -216,7 +216,7 @@ def test_a_sample_ends_and_repeats():
     assert ours.sample(0) == []
 
 
-def test_text_is_tokenised():
+def test_text_is_tokenized():
     ours = NgramLanguageModel(2, "mle").fit(["The cat. The dog!"])
     assert ours.score("cat", ["the"]) == 0.5
     assert ours.num_ngrams == [5, 5]  # the cat dog <s> </s>; <s> the, the cat, …

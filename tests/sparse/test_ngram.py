@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlab.sparse.ngram import ngrams, word_parts
-from rnnlab.text.tokenizers import Characters, Tokens, Whitespace, tokenise
+from rnnlab.text.tokenizers import Characters, Tokens, Whitespace, tokenize
 
 LISTS = st.lists(
     st.lists(st.sampled_from(["a", "b", "ab", "é", "a b", " "]), max_size=7), max_size=4
@@ -26,7 +26,7 @@ def loop(words, low, high, separator):
 @pytest.mark.parametrize(("low", "high"), RANGES)
 @given(lists=LISTS)
 def test_equal_a_loop(low, high, lists):
-    got = ngrams(tokenise(lists), low, high)
+    got = ngrams(tokenize(lists), low, high)
     assert got.lists() == [loop(words, low, high, " ") for words in lists]
     assert len(set(got.terms.to_pylist())) == len(got.terms)
 

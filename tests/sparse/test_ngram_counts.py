@@ -17,7 +17,7 @@ def documents(size, seed=0, count=30):
     return codes, np.concatenate([[0], np.cumsum(lengths)])
 
 
-def spelt(counts, m):
+def spelled(counts, m):
     """The m-grams as tuples of words, by their number."""
     grams = [()]
     for length in range(1, m + 1):
@@ -37,7 +37,7 @@ def test_counts_are_those_of_every_window(size, order):
         for m in range(1, order + 1)
     }
     for m, level in enumerate(counts.levels, start=1):
-        grams = spelt(counts, m)
+        grams = spelled(counts, m)
         assert grams == sorted(by_hand[m])
         assert dict(zip(grams, level.counts.tolist(), strict=True)) == by_hand[m]
         before = Counter(gram[1:] for gram in by_hand.get(m + 1, ()))
@@ -47,7 +47,7 @@ def test_counts_are_those_of_every_window(size, order):
 def test_numbers_are_found():
     codes, offsets = documents(9)
     counts = count_ngrams(codes, offsets, 3, 9)
-    grams = spelt(counts, 2)
+    grams = spelled(counts, 2)
     prefix = counts.find(1, np.zeros(len(grams), np.int64), np.array([g[0] for g in grams]))
     found = counts.find(2, prefix, np.array([g[1] for g in grams]))
     assert found.tolist() == list(range(len(grams)))

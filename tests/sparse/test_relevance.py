@@ -59,7 +59,7 @@ def test_recall_and_reciprocal_rank():
         assert relevance.reciprocal_rank(ranked, gains) == 1 / first
 
 
-def test_evaluate_leaves_out_queries_without_judgements():
+def test_evaluate_leaves_out_queries_without_judgments():
     rankings = np.array([[0, 1], [1, 0], [1, 0]])
     found = relevance.evaluate(rankings, [{0: 2.0}, {}, {0: 1.0}], k=2)
     assert found["ndcg"] == pytest.approx([1, 1 / np.log2(3)])
@@ -67,7 +67,7 @@ def test_evaluate_leaves_out_queries_without_judgements():
     assert found["recall"].tolist() == [1, 1]
     with pytest.raises(ValueError, match="no query has a relevant document"):
         relevance.evaluate(rankings, [{}, {}, {3: 0.0}])
-    with pytest.raises(ValueError, match="3 rankings, but judgements of 1"):
+    with pytest.raises(ValueError, match="3 rankings, but judgments of 1"):
         relevance.evaluate(rankings, [{}])
 
 

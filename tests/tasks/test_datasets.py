@@ -518,14 +518,14 @@ def test_ngrams_of_short_texts_and_what_they_refuse():
 # ---- forecasting -------------------------------------------------------------------------------
 
 
-def test_a_series_is_standardised_by_its_past(tmp_path):
+def test_a_series_is_standardized_by_its_past(tmp_path):
     file, drift = series_file(tmp_path)
     task = Forecasting("csv", file, "value", window=8, horizon=3, test_share=0.25)
     data = task.load()
     past, later = drift[:90], drift[90:]
     np.testing.assert_allclose(data.train, (past - past.mean()) / past.std(), atol=1e-6)
     np.testing.assert_allclose(data.test, (later - past.mean()) / past.std(), atol=1e-6)
-    assert data.test.mean() > 1  # the drift is not standardised away
+    assert data.test.mean() > 1  # the drift is not standardized away
     assert task.scale == pytest.approx(past.std())
 
     starts = 90 - 8 - 3 + 1

@@ -89,7 +89,7 @@ def test_a_file_to_be_judged_by(file, tmp_path):
     other.write_text("yes\tAB\nno\tcd")  # two of the three classes
     task = Sentiment(path=file, test_path=str(other), min_count=1)
     split = task.split()
-    assert len(split.texts) == len(corpora.read_labelled(file).texts)
+    assert len(split.texts) == len(corpora.read_labeled(file).texts)
     assert split.test_texts == ["AB", "cd"]
     assert [task.classes[k] for k in split.test_labels] == ["yes", "no"]
     strange = tmp_path / "strange.txt"
@@ -110,7 +110,7 @@ def test_a_limit_leaves_vocabulary_and_vectors_alone(file):
 
 
 def test_english_reviews_are_those_of_the_other_task():
-    task = Sentiment(source="rotten_tomatoes", tokeniser_name="words", max_length=32)
+    task = Sentiment(source="rotten_tomatoes", tokenizer_name="words", max_length=32)
     other = MovieReviews(max_length=32)
     for ours, theirs in zip(task.load(), other.load(), strict=True):
         assert (ours == theirs).all()
@@ -184,7 +184,7 @@ def test_a_look_inside_of_a_mean(file):
     ("options", "message"),
     [
         ({"source": "chinesse"}, "did you mean 'chinese'"),
-        ({"tokeniser_name": "letters"}, "unknown tokeniser_name 'letters'"),
+        ({"tokenizer_name": "letters"}, "unknown tokenizer_name 'letters'"),
         ({"vectors": "skipgramm"}, "did you mean 'skipgram'"),
         ({"pooling": "max"}, "unknown pooling 'max'"),
         ({"limit": -1}, "limit must be at least 0"),

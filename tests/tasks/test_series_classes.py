@@ -1,4 +1,4 @@
-"""Classes of series as a task: padded and standardised as a loop does it; asked through predict."""
+"""Classes of series as a task: padded and standardized as a loop does it; asked through predict."""
 
 import importlib.util
 from pathlib import Path

@@ -26,13 +26,13 @@ what lifts
 .W
 what is hot
 """
-JUDGEMENTS = "1 7 1\n1 9 -1\n\n2 9 4\n"
+JUDGMENTS = "1 7 1\n1 9 -1\n\n2 9 4\n"
 
 
 @pytest.fixture
 def files(tmp_path):
     paths = []
-    for name, content in (("all", DOCUMENTS), ("qry", QUERIES), ("rel", JUDGEMENTS)):
+    for name, content in (("all", DOCUMENTS), ("qry", QUERIES), ("rel", JUDGMENTS)):
         paths.append(tmp_path / name)
         paths[-1].write_text(content)
     return paths
@@ -45,20 +45,20 @@ def test_smart_files_are_read(files):
     assert collections.read_smart(files[0], "A")[1] == ["smith,j.", ""]
 
 
-def test_judgements_of_three_and_of_four_columns(files, tmp_path):
-    assert collections.read_judgements(files[2]) == [(1, 7, 1), (1, 9, -1), (2, 9, 4)]
+def test_judgments_of_three_and_of_four_columns(files, tmp_path):
+    assert collections.read_judgments(files[2]) == [(1, 7, 1), (1, 9, -1), (2, 9, 4)]
     trec = tmp_path / "trec"
     trec.write_text("1 0 7 1\n1 0 9 -1\n2 0 9 4\n")
-    assert collections.read_judgements(trec) == collections.read_judgements(files[2])
+    assert collections.read_judgments(trec) == collections.read_judgments(files[2])
 
 
 def test_a_collection_maps_queries_by_position(files):
     found = collections.smart_collection(*files, gains={1: 4.0, 4: 1.0, -1: 0.0})
     assert found.queries == ["what lifts", "what is hot"]
-    assert found.judgements == [{0: 4.0, 1: 0.0}, {1: 1.0}]
+    assert found.judgments == [{0: 4.0, 1: 0.0}, {1: 1.0}]
     files[2].write_text("4 9 1\n")
     by_id = collections.smart_collection(*files, by_position=False)
-    assert by_id.judgements == [{}, {1: 1.0}]
+    assert by_id.judgments == [{}, {1: 1.0}]
     with pytest.raises(ValueError, match="judges query 4, which is not there"):
         collections.smart_collection(*files)
 
@@ -68,7 +68,7 @@ def test_cranfield_s_grades_are_turned_round(files, tmp_path):
         path.rename(tmp_path / name)
     found = collections.cranfield(tmp_path)
     assert found.documents == ["wings in a slipstream .\n they lift .", ""]
-    assert found.judgements == [{0: 4.0, 1: 0.0}, {1: 1.0}]
+    assert found.judgments == [{0: 4.0, 1: 0.0}, {1: 1.0}]
     (tmp_path / "cran.qry").unlink()
     with pytest.raises(FileNotFoundError, match=r"cran\.qry"):
         collections.cranfield(tmp_path)
@@ -86,11 +86,11 @@ def test_files_that_are_something_else(files):
     for content, words in (
         ("1 2 3\n1 2\n", "line 2: 'query 0 document grade'"),
         ("1 a 3\n", "line 1"),
-        ("\n", "holds no judgement"),
+        ("\n", "holds no judgment"),
     ):
         files[2].write_text(content)
         with pytest.raises(ValueError, match=words):
-            collections.read_judgements(files[2])
+            collections.read_judgments(files[2])
     files[0].write_text(DOCUMENTS)
     files[2].write_text("1 8 1\n")
     with pytest.raises(ValueError, match="judges document 8"):
@@ -107,15 +107,15 @@ def test_latin_1_is_read(files):
 
 def test_lee_is_judged_by_people(monkeypatch):
     found = collections.lee(least=0.0)
-    assert len(found.documents) == len(found.queries) == len(found.judgements) == 50
-    assert all(i not in own for i, own in enumerate(found.judgements))
-    table = np.array([[own.get(j, 1.0) for j in range(50)] for own in found.judgements])
+    assert len(found.documents) == len(found.queries) == len(found.judgments) == 50
+    assert all(i not in own for i, own in enumerate(found.judgments))
+    table = np.array([[own.get(j, 1.0) for j in range(50)] for own in found.judgments])
     np.testing.assert_array_equal(table, table.T)
     assert table.min() >= 0.2
-    assert found.judgements[0][32] == 0.96  # of the first line, the 33rd document
+    assert found.judgments[0][32] == 0.96  # of the first line, the 33rd document
     fewer = collections.lee()
-    assert {g for own in fewer.judgements for g in own.values()} <= set(np.unique(table))
-    assert min(g for own in fewer.judgements for g in own.values()) >= 0.5
+    assert {g for own in fewer.judgments for g in own.values()} <= set(np.unique(table))
+    assert min(g for own in fewer.judgments for g in own.values()) >= 0.5
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="gensim"):
         collections.lee()
@@ -125,7 +125,7 @@ def test_known_items_are_words_of_their_review():
     found = collections.known_items(documents=300, queries=40, words=5, seed=1)
     assert len(found.documents) == 300
     assert len(set(found.documents)) == 300
-    for query, gains in zip(found.queries, found.judgements, strict=True):
+    for query, gains in zip(found.queries, found.judgments, strict=True):
         ((place, gain),) = gains.items()
         assert gain == 1
         assert len(query.split()) == 5

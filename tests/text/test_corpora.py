@@ -134,7 +134,7 @@ def test_chinese_reviews():
 
 
 @pytest.mark.parametrize("ending", [".tsv", ".csv", ".jsonl", ".txt"])
-def test_labelled_files(ending, tmp_path):
+def test_labeled_files(ending, tmp_path):
     """Each text once, without those of two labels; any names of classes, in their order."""
     rows = [
         ("so", "b"),
@@ -154,7 +154,7 @@ def test_labelled_files(ending, tmp_path):
         mark = {".csv": ",", ".tsv": "\t"}[ending]
         lines = [f"text{mark}label"] + [f"{text}{mark}{label}" for text, label in rows]
     file.write_text("\n".join(lines) + "\n")
-    found = corpora.read_labelled(str(file))
+    found = corpora.read_labeled(str(file))
     assert found.texts == ["so", "well", "x"]
     assert [found.names[k] for k in found.labels] == ["b", "a", "c"]
     assert found.names == ("a", "b", "c")
@@ -169,10 +169,10 @@ def test_labelled_files(ending, tmp_path):
         ("a.csv", "text,class\nyes,good\n", "no column 'label', only"),
     ],
 )
-def test_bad_labelled_files(name, content, message, tmp_path):
+def test_bad_labeled_files(name, content, message, tmp_path):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
-        corpora.read_labelled(str(tmp_path / name))
+        corpora.read_labeled(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("read", ["movie_reviews", "speeches", "chinese_reviews"])

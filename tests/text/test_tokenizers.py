@@ -1,4 +1,4 @@
-"""Tokenisers against Python's own splitting, on whatever characters there are."""
+"""Tokenizers against Python's own splitting, on whatever characters there are."""
 
 import re
 import sys
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlab.text import strings, tokenizers
-from rnnlab.text.tokenizers import Characters, Chinese, Tokens, Whitespace, Words, join, tokenise
+from rnnlab.text.tokenizers import Characters, Chinese, Tokens, Whitespace, Words, join, tokenize
 
-# letters whose lower case is longer, shorter, or depends on its neighbours; marks, digits and
+# letters whose lower case is longer, shorter, or depends on its neighbors; marks, digits and
 # white space of several scripts; characters of one to four bytes
 ALPHABET = "ab _-'\n\t\u00a0éÉßẞΣσςİıK中文字𝔸𐐀\U0001f600\u0301½²٣\x1c\x00\x85Ⅷ"
 DOCUMENTS = st.lists(st.text(ALPHABET, max_size=12) | st.text(max_size=6), max_size=7)
@@ -32,8 +32,8 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 @given(documents=DOCUMENTS)
 def test_equal_python_s(name, documents):
-    tokeniser, expected = CASES[name]
-    tokens = tokeniser(documents)
+    tokenizer, expected = CASES[name]
+    tokens = tokenizer(documents)
     assert tokens.lists() == [expected(text) for text in documents]
     assert tokens.codes.dtype == np.int32
     assert tokens.offsets.dtype == np.int64
@@ -43,12 +43,12 @@ def test_equal_python_s(name, documents):
 @pytest.mark.parametrize("name", CASES)
 def test_pieces_and_threads_change_nothing(name, monkeypatch):
     documents = [f"Der {k}-te Fuß {'é' * (k % 3)} ça, Στίς {k % 7}" * (k % 4) for k in range(300)]
-    tokeniser, expected = CASES[name]
-    whole = tokeniser(documents)
+    tokenizer, expected = CASES[name]
+    whole = tokenizer(documents)
     monkeypatch.setattr(strings.pieces, "__defaults__", (100,))
     monkeypatch.setattr(strings, "cores", lambda: 3)
     assert len(list(strings.pieces(strings.as_arrow(documents)))) > 50
-    cut = tokeniser(documents)
+    cut = tokenizer(documents)
     assert cut.lists() == whole.lists() == [expected(text) for text in documents]
     # the first occurrence decides the order of terms, however the documents are cut
     assert cut.terms.to_pylist() == whole.terms.to_pylist()
@@ -81,14 +81,14 @@ def test_kinds_of_documents(documents):
     expected = [["a", "b"], ["c"], [], ["b"]]
     if isinstance(documents, pa.ChunkedArray) and not len(documents):
         expected = []
-    assert tokenise(documents, Words()).lists() == expected
+    assert tokenize(documents, Words()).lists() == expected
 
 
 def test_a_column_of_a_data_set():
     from datasets import Dataset
 
     column = Dataset.from_dict({"text": ["a b", "c"], "label": [0, 1]})["text"]
-    assert tokenise(column).lists() == [["a", "b"], ["c"]]
+    assert tokenize(column).lists() == [["a", "b"], ["c"]]
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_a_column_of_a_data_set():
 )
 def test_what_is_no_text(documents, message):
     with pytest.raises(TypeError, match=message):
-        tokenise(documents)
+        tokenize(documents)
 
 
 def test_half_a_character():
     with pytest.raises(ValueError, match="no Unicode"):
-        tokenise(["a \ud800"])
+        tokenize(["a \ud800"])
 
 
 def test_join_renumbers():

@@ -1,4 +1,4 @@
-"""Optimisers against PyTorch's: one update, a whole training, members of unlike rates together."""
+"""Optimizers against PyTorch's: one update, a whole training, members of unlike rates together."""
 
 import jax
 import jax.numpy as jnp
@@ -169,7 +169,7 @@ def mixed(name):
 
 
 def alone(member, name, rate, clip, decay):
-    """The final parameters by a plain loop: PyTorch's gradient and optimiser, the same batches."""
+    """The final parameters by a plain loop: PyTorch's gradient and optimizer, the same batches."""
     own = member.params["params"]
     arrays = trained.blocks(own)
     p = {n: torch.nn.Parameter(torch.tensor(np.asarray(a, np.float64))) for n, a in arrays.items()}
@@ -234,7 +234,7 @@ def test_errors_name_what_was_got(options, message):
         Optimizer(**options)
 
 
-def test_optimisers_are_static():
+def test_optimizers_are_static():
     assert Optimizer("sgd") == Optimizer("sgd") != Optimizer("sgd", steps=7)
     assert hash(Optimizer("sgd")) == hash(Optimizer("sgd"))
     assert training.Settings().optimizer == Optimizer()

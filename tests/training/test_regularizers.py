@@ -205,12 +205,12 @@ class Leaky(cells.RNN):
     ids=["lstm", "gru", "bidirectional", "stack", "a subclass"],
 )
 def test_other_layers_are_refused(refused):
-    with pytest.raises(ValueError, match="regulariser='omega' is defined for one simple RNN, got"):
+    with pytest.raises(ValueError, match="regularizer='omega' is defined for one simple RNN, got"):
         check_omega(refused)
 
 
 def test_an_activation_without_a_name_is_refused():
-    with pytest.raises(ValueError, match="unknown activation for regulariser='omega'"):
+    with pytest.raises(ValueError, match="unknown activation for regularizer='omega'"):
         check_omega(as_layer(RNN(H, jax.nn.softplus)))
 
 
@@ -218,5 +218,5 @@ def test_symbols_are_refused():
     model = ManyToOne(RNN(H), OUT, symbols=5)
     symbols = jnp.zeros((B, T), jnp.int32)
     params = model.init(jax.random.key(0), symbols)
-    with pytest.raises(ValueError, match="regulariser='omega' reads features, not symbols"):
+    with pytest.raises(ValueError, match="regularizer='omega' reads features, not symbols"):
         omega_gradient(model, params, symbols, jnp.sum)

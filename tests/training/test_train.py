@@ -256,7 +256,7 @@ def test_a_new_sequence_starts_afresh():
 
 def test_omega_starts_where_the_window_does():
     """Ω of a window is that of its own states, which go on from the window before."""
-    m = many_to_many(window=8, regulariser="omega", init=SPREAD)
+    m = many_to_many(window=8, regularizer="omega", init=SPREAD)
     train = training.make_train(m.setup)
     state = train.start(m.key, m.params)
     state = state._replace(step=jnp.int32(1), carry=jax.tree.map(lambda c: c + 0.7, state.carry))
@@ -325,8 +325,8 @@ def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
         ({"batch_size": 0}, "training.batch_size must be at least 1, got 0"),
         ({"momentum": 1.0}, r"training.momentum must lie in \[0, 1\), got 1.0"),
         ({"reduction": "sum"}, "unknown training.reduction 'sum'"),
-        ({"regulariser": "omga"}, "did you mean 'omega'"),
-        ({"regulariser": "omega", "cell": "lstm"}, "defined for one simple RNN"),
+        ({"regularizer": "omga"}, "did you mean 'omega'"),
+        ({"regularizer": "omega", "cell": "lstm"}, "defined for one simple RNN"),
         ({"window": 5}, "needs a target at every step"),
         ({"window": 5, "task": {"name": "copy_memory", "delay": 4}}, "must divide .* 24 steps"),
         ({"window": -1}, "training.window must be 0"),

@@ -68,7 +68,7 @@ def test_bits_are_the_same_alone_in_pairs_and_on_any_devices():
     "options",
     [
         {"cell": "lstm", "task": {"name": "copy_memory", "delay": 4}, "window": 8},
-        {"regulariser": "omega", "omega": 2.0},
+        {"regularizer": "omega", "omega": 2.0},
     ],
 )
 def test_bits_are_the_same_for_other_programs(options):

@@ -456,7 +456,7 @@ class _LSTM:
     """f, i, o = σ(a), C̃ = tanh(a_c), a = W·[h_{t−1}, x_t] + b; C_t and h_t as in cells.LSTM.
 
     σ is jax.nn.sigmoid: (1 + tanh(a/2))/2 is a little faster, but the small gates of a chrono
-    initialisation would lose their last digits.
+    initialization would lose their last digits.
     """
 
     widths: ClassVar[tuple[int, ...]] = (4, 1)  # a, C_{t−1}

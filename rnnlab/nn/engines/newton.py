@@ -1,6 +1,6 @@
 """The named cells over all steps at once: Newton's method on the whole trajectory.
 
-s_1 … s_T is the root of F_t(s) = s_t − step(s_{t−1}, x_t). Linearised around a guess, that is a
+s_1 … s_T is the root of F_t(s) = s_t − step(s_{t−1}, x_t). Linearized around a guess, that is a
 linear recurrence, which an associative scan solves in O(log T) rounds of products:
 
     δ_t = A_t δ_{t−1} + r_t,  r_t = step(s_{t−1}, x_t) − s_t,  δ_0 = 0;  s ← s + δ
@@ -350,7 +350,7 @@ def _tangents(
         return _step(cell, params, start[None], xs[:1], None if mask is None else mask[:1])
 
     # s_0 by itself: of the adjoint of all steps, with the first sliced off, XLA:CPU (jaxlib 0.10.2)
-    # compiles a wrong one for the LSTM in float64, and the right one without its optimisations
+    # compiles a wrong one for the LSTM in float64, and the right one without its optimizations
     _, c = jax.jvp(lambda params, xs: step(params, before, xs), (params, xs), (d_params, d_xs))
     c = c.at[:1].add(jax.jvp(first, (start,), (d_start,))[1])
 
