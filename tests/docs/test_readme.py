@@ -15,7 +15,7 @@ from rnnlab.nn import affine, equations, initializers, layers
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| (.+?) \| `(\w+)` \| \[(\w+)\]\((tests/\w+\.py)\) \|$", README, re.M)
+ROWS = re.findall(r"^\| (.+?) \| `(\w+)` \| \[(\w+)\]\((tests/[\w/]+\.py)\) \|$", README, re.M)
 
 
 def _functions(file):
@@ -30,9 +30,8 @@ def _planned() -> list[str]:
         {
             line
             for line in lines
-            if line.startswith("rnnlab run --config=experiments/")
-            and "HOST" not in line
-            and "pretrained=" not in line
+            if line.startswith("rnnlab run --config=")
+            and not re.search(r"HOST|FILE|pretrained=|mine\.py", line)
         }
     )
 
@@ -43,13 +42,13 @@ def test_the_table_has_every_equation():
         for name, member in vars(equations).items()
         if inspect.isfunction(member) and member.__module__ == equations.__name__
     }
-    assert {function for _, function, _, _ in ROWS} == functions | {"layer_norm", "bidirectional"}
+    assert {function for _, function, _, _ in ROWS} == functions | {"layer_norm", "Bidirectional"}
     assert len(ROWS) == 15
 
 
 @pytest.mark.parametrize(("equation", "function", "test", "file"), ROWS, ids=[r[1] for r in ROWS])
 def test_row(equation, function, test, file):
-    home = {"bidirectional": layers, "layer_norm": affine}.get(function, equations)
+    home = {"Bidirectional": layers, "layer_norm": affine}.get(function, equations)
     first = (inspect.getdoc(getattr(home, function)) or " ").splitlines()[0]
     assert equation in first, f"the docstring of {function} begins with its equation"
     assert test in _functions(file)
