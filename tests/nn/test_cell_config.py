@@ -66,8 +66,8 @@ def test_every_key_is_honored():
         ("lstm", 1, {"zoneout_h": 1.5}, r"zoneout of h: the rate must lie in \[0, 1\), got 1\.5"),
         ("lstm", 1, {"dropout": 0.5}, r"cell\.dropout acts between layers"),
         ("lstm", 1, {"residual": True}, r"cell\.residual acts between layers"),
-        ("lstm", 2, {"variational": True}, r"cell\.variational is of cell\.dropout"),
-        ("lstm", 0, {}, r"cell\.layers must be at least 1, got 0"),
+        ("lstm", 2, {"variational": True}, r"cell\.variational has no effect: cell\.dropout is 0"),
+        ("lstm", 0, {}, r"cell\.layers must be a whole number of at least 1, got 0"),
         ("lstm", 1, {"projection": -1}, "projection must be a whole number .* got -1"),
     ],
 )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rnnlab import GRU, LSTM, RNN, InitScheme, gradients, unroll
 from rnnlab.nn import affine, cells, equations
 from rnnlab.nn.layers import as_layer
+from rnnlab.nn.params import LSTMParams, LSTMState
 from rnnlab.training.regularizers import check_omega
 from tests.helpers import oracles
 
@@ -256,7 +257,7 @@ def test_a_projection_is_pytorch_s(lengths):
         blocks[f"W_x{letter}"] = weights["weight_ih_l0"][rows].T
         blocks[f"W_h{letter}"] = weights["weight_hh_l0"][rows].T
         blocks[f"b_{letter}"] = weights["bias_ih_l0"][rows] + weights["bias_hh_l0"][rows]
-    params = cells.LSTMParams(**blocks, W_mh=weights["weight_hr_l0"].T)
+    params = LSTMParams(**blocks, W_mh=weights["weight_hr_l0"].T)
     params = jax.tree.map(jnp.asarray, params)
     xs, h, C = (random(*s).astype(jnp.float32) for s in ((B, T, D), (B, P), (B, H)))
     g = random(B, T, P, seed=9).astype(jnp.float32)
@@ -280,7 +281,7 @@ def test_a_projection_is_pytorch_s(lengths):
         )
         return (ys * g).sum() + (state.h**2).sum() + state.C.sum(), (ys, state)
 
-    start = cells.LSTMState(h, C)
+    start = LSTMState(h, C)
     (_, (ys, state)), grads = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(params, xs, start)
     oracles.assert_close(ys, out.detach().numpy(), 1e-5)
     oracles.assert_close(state, (h_T[0].detach().numpy(), C_T[0].detach().numpy()), 1e-5)

@@ -7,6 +7,7 @@ import pytest
 
 from rnnlab.nn import cells, encoder_decoder, layers
 from rnnlab.nn.encoder_decoder import END, EncoderDecoder, Pair
+from rnnlab.nn.params import LSTMState
 from tests.helpers import oracles
 
 B, S, T, V, K, E = 3, 5, 4, 6, 5, 3
@@ -48,7 +49,7 @@ def said_by_loops(params, pair, attention):
         ends = np.concatenate([halves[0][-1], halves[1][0]])
         state = {
             part: np.tanh(ends @ p[f"W_b{k}"] + p[f"b_b{k}"])
-            for k, part in enumerate(cells.LSTMState._fields)
+            for k, part in enumerate(LSTMState._fields)
         }
         for t in range(T):
             x = p["target_embedding"][int(pair.given[b, t])]

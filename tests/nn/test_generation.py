@@ -389,7 +389,7 @@ WORDS = LanguageModel(as_layer(LSTM(H)), V)
         ({"temperature": float("nan")}, ValueError, "temperature must be .* got nan"),
         ({"temperature": float("inf")}, ValueError, "temperature must be .* got inf"),
         ({"temperature": 1e-60}, ValueError, "temperature must be .* got 1e-60"),
-        ({"top_k": V + 1}, ValueError, "top_k must be .* 0 .off. … 7 symbols, got 8"),
+        ({"top_k": V + 1}, ValueError, "top_k must be a whole number from 0 to 7, got 8"),
         ({"top_k": -1}, ValueError, "top_k must be .* got -1"),
         ({"top_k": 1.0}, ValueError, "top_k must be .* got 1.0"),
         ({"steps": 0}, ValueError, "steps must be a whole number of at least 1, got 0"),

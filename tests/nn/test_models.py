@@ -15,6 +15,7 @@ from rnnlab.interop import torch as convert
 from rnnlab.nn import cells, losses, models
 from rnnlab.nn.layers import CellLayer, as_layer
 from rnnlab.nn.models import LanguageModel, ManyToMany, ManyToOne
+from rnnlab.nn.params import GRUParams
 from rnnlab.nn.unroll import ENGINES
 from rnnlab.tasks.model import model_for_task
 from tests.helpers import oracles
@@ -394,7 +395,7 @@ def test_layout():
     params = ManyToOne(net, OUT).init(jax.random.key(0), floats())
     assert shapes(params) == {"recurrent": like, "W_hy": (H, OUT), "b_y": (OUT,)}
     assert set(params) == {"params"}
-    assert isinstance(params["params"]["recurrent"], cells.GRUParams)
+    assert isinstance(params["params"]["recurrent"], GRUParams)
 
     params = LanguageModel(net, V, embedding_size=D).init(jax.random.key(0), symbols())
     assert shapes(params) == {"recurrent": like, "W_hy": (H, V), "b_y": (V,), "embedding": (V, D)}

@@ -16,6 +16,7 @@ from rnnlab import unroll as unroll_
 from rnnlab.nn import cells, layers
 from rnnlab.nn.initializers import SCHEMES
 from rnnlab.nn.layers import MERGES, BothWays, CellLayer, as_layer
+from rnnlab.nn.params import HiddenState, LSTMState, NoGates, RNNParams
 from tests.helpers import oracles
 
 B, T, D, H = 4, 12, 3, 5
@@ -191,7 +192,7 @@ def test_backward_starts_at_each_sequence_s_own_end(x64):
     cell = GRU(H)
     for n, length in enumerate(lengths):
         first, _, _ = cell.step(
-            params.backward, cells.HiddenState(start.backward.h[n]), xs[n, length - 1]
+            params.backward, HiddenState(start.backward.h[n]), xs[n, length - 1]
         )
         np.testing.assert_allclose(ys[n, length - 1, H:], first.h, rtol=1e-12)
         np.testing.assert_allclose(ys[n, 0, H:], state.backward.h[n], rtol=1e-12)
@@ -554,15 +555,15 @@ class Noisy:
         return self.hidden_size
 
     def init_params(self, key, input_size):
-        return cells.RNNParams(jnp.ones((input_size, 2)), jnp.ones((2, 2)), jnp.zeros(2))
+        return RNNParams(jnp.ones((input_size, 2)), jnp.ones((2, 2)), jnp.zeros(2))
 
     def initial_state(self, params, batch_shape, key=None):
-        return cells.HiddenState(jnp.zeros((*batch_shape, 2)))
+        return HiddenState(jnp.zeros((*batch_shape, 2)))
 
     def step(self, params, state, x, *, key=None, perturb=None) -> Any:
         noise = 0.0 if key is None else jax.random.normal(key, state.h.shape)
         h = state.h + x[..., :2] + noise
-        return cells.HiddenState(h), h, cells.NoGates()
+        return HiddenState(h), h, NoGates()
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -650,17 +651,17 @@ REFUSED = {  # what is wrong: (options, the error, words in it)
     "a plain tuple": ({"initial_state": (PAIR, PAIR)}, ValueError, ["LSTMState", "tuple"]),
     "an array": ({"initial_state": PAIR}, ValueError, ["initial_state", "LSTMState"]),
     "another cell's state": (
-        {"initial_state": cells.HiddenState(PAIR)},
+        {"initial_state": HiddenState(PAIR)},
         ValueError,
         ["LSTMState", "HiddenState"],
     ),
     "a state of the wrong batch": (
-        {"initial_state": cells.LSTMState(PAIR, PAIR[:1])},
+        {"initial_state": LSTMState(PAIR, PAIR[:1])},
         ValueError,
         ["C", "(2, 4)", "(1, 4)"],
     ),
     "a state without a batch": (
-        {"initial_state": cells.LSTMState(PAIR[0], PAIR[0])},
+        {"initial_state": LSTMState(PAIR[0], PAIR[0])},
         ValueError,
         ["h", "(2, 4)", "(4,)"],
     ),
@@ -745,7 +746,7 @@ LAYERED = {
     "one state too few": (lambda p, s: {"params": p, "initial_state": s[:1]}, "initial_state"),
     "one state alone": (lambda p, s: {"params": p, "initial_state": s[1]}, "initial_state"),
     "no pair": (
-        lambda p, s: {"params": p, "initial_state": (cells.HiddenState(PAIR), s[1])},
+        lambda p, s: {"params": p, "initial_state": (HiddenState(PAIR), s[1])},
         "initial_state",
     ),
     "one level too few": (lambda p, s: {"params": p[:1]}, "params"),
