@@ -54,7 +54,7 @@ OPEN, SHUT = 800.0, -800.0  # σ is exactly 1 and 0 there
 
 
 def random_params(cell, seed=0):
-    return oracles.random_like(cell.init_params(jax.random.key(0), D), seed)
+    return oracles.drawn(lambda: cell.init_params(jax.random.key(0), D), seed)
 
 
 def walk(cell, params, state, xs):
@@ -163,7 +163,7 @@ def build(name):
 
 
 def random_state(cell, params, batch_shape, seed=9):
-    return oracles.random_like(cell.initial_state(params, batch_shape), seed)
+    return oracles.drawn(lambda: cell.initial_state(params, batch_shape), seed)
 
 
 def test_every_cell_has_an_oracle():

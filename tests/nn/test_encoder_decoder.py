@@ -24,8 +24,7 @@ def model(attention="general", layer=None, decoder=None):
 def drawn(of, seed=0):
     """Random parameters that are not zero, and a pair with padding."""
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(lambda: of.init(jax.random.key(0), jnp.zeros((1, 1), int)))
-    params = oracles.random_like(shapes, seed)
+    params = oracles.drawn(lambda: of.init(jax.random.key(0), jnp.zeros((1, 1), int)), seed)
     given = np.concatenate([np.full((B, 1), K), rng.integers(0, K, (B, T - 1))], axis=1)
     return params, Pair(jnp.asarray(rng.integers(0, V, (B, S))), jnp.asarray(given))
 

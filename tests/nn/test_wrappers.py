@@ -37,8 +37,8 @@ def random(*shape, seed=5):
 
 
 def draw(cell, batch=(B,), seed=0, inputs=D):
-    params = oracles.random_like(cell.init_params(jax.random.key(0), inputs), seed)
-    return params, oracles.random_like(cell.initial_state(params, batch), seed + 1)
+    params = oracles.drawn(lambda: cell.init_params(jax.random.key(0), inputs), seed)
+    return params, oracles.drawn(lambda: cell.initial_state(params, batch), seed + 1)
 
 
 def assert_near(mean, expected, spread, count):
@@ -68,8 +68,10 @@ ZONED = {
 }
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
-@pytest.mark.parametrize("name", ZONED)
+@pytest.mark.parametrize(
+    ("name", "reverse"),
+    [("lstm", False), ("lstm", True), ("lstm-C", False), ("projected", True), ("gru", False)],
+)
 def test_zoneout_is_its_expectation_without_a_key(name, reverse, x64):
     cell, step = ZONED[name]
     params, start = draw(cell)
@@ -149,7 +151,7 @@ def test_zoneout_under_the_probes(name, x64):
         run = oracles.recurrence(step, p, x, s, nudges={t: {part: vector}})
         return (run.ys[0] * weights).sum()
 
-    for t, part in itertools.product((0, 3, 5), start._fields):
+    for t, part in itertools.product((0, 5), start._fields):
         slope = [(loss(t, part, e) - loss(t, part, -e)) / (2 * eps) for e in eps * np.eye(H)]
         norm = np.linalg.norm(slope)
         if norm < 1e-9:  # C_T is shown to no later step
@@ -502,5 +504,5 @@ def test_both_ways_with_wrappers(x64):
 
 
 def draw_layer(net):
-    params = oracles.random_like(net.init(jax.random.key(0), D), 0)
-    return params, oracles.random_like(net.initial_state(params, (B,)), 1)
+    params = oracles.drawn(lambda: net.init(jax.random.key(0), D), 0)
+    return params, oracles.drawn(lambda: net.initial_state(params, (B,)), 1)
