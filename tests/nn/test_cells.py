@@ -1,7 +1,5 @@
 """RNN, LSTM and GRU: limits, steps and gates against NumPy, parameters, what they refuse."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +9,8 @@ from rnnlab import GRU, LSTM, RNN, InitScheme
 from rnnlab.nn import activations, cells, equations
 from rnnlab.nn.params import HiddenState, LSTMState, RNNParams
 from tests.helpers import oracles
-from tests.helpers.oracles import affine
 
-H, D, OUT = 5, 3, 4
+H, D = 5, 3
 LEADING = [(), (4,), (2, 3)]  # one example, a batch, members by batch
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -23,29 +20,6 @@ leading_axes = pytest.mark.parametrize("leading", LEADING, ids=str)
 def arrays(*shapes, seed=0):
     rng = np.random.default_rng(seed)
     return [jnp.asarray(0.8 * rng.standard_normal(shape)) for shape in shapes]
-
-
-def gate_arrays(leading):
-    return arrays((*leading, H), (*leading, D), (H, H), (D, H), (H,))
-
-
-def each(equation: Callable[..., np.ndarray], *batches):
-    """The equation, one example at a time: vectors in, vectors out."""
-    leading = batches[0].shape[:-1]
-    rows = [equation(*(np.asarray(b)[index] for b in batches)) for index in np.ndindex(leading)]
-    return np.reshape(rows, (*leading, -1))
-
-
-def assert_equal(got, expected):
-    assert got.dtype == jnp.float64
-    assert got.shape == expected.shape
-    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
-
-
-def check_gate(function, f, leading):
-    h, x, W_h, W_x, b = gate_arrays(leading)
-    expected = each(lambda h, x: f(affine(W_h, W_x, b, h, x)), h, x)
-    assert_equal(function(h, x, W_h, W_x, b), expected)
 
 
 # ---- limits ------------------------------------------------------------------------------------
