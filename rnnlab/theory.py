@@ -1,4 +1,4 @@
-"""Closed forms that simulations are held against. float64 NumPy; imports nothing of the project.
+"""Closed forms to compare simulations with. float64 NumPy; imports nothing of the project.
 
 Lags k count steps back in time; "log10" results are decades, and −inf means exactly zero.
 """
@@ -6,9 +6,9 @@ Lags k count steps back in time; "log10" results are decades, and −inf means e
 import difflib
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _LN10 = math.log(10.0)
 _ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")
@@ -21,14 +21,14 @@ def _not_negative(**values: float) -> None:
             raise ValueError(f"{name} must be finite and at least 0, got {value}")
 
 
-def _lags(lags: Any) -> np.ndarray:
+def _lags(lags: ArrayLike) -> np.ndarray:
     lags = np.asarray(lags)
     if not np.issubdtype(lags.dtype, np.integer) or (lags < 0).any():
         raise ValueError(f"lags must be whole numbers of at least 0, got {lags}")
     return lags
 
 
-def _square(W: Any) -> np.ndarray:
+def _square(W: ArrayLike) -> np.ndarray:
     W = np.asarray(W, np.float64)
     if W.ndim != 2 or W.shape[0] != W.shape[1] or W.size == 0:
         raise ValueError(f"W must be (H, H), got {W.shape}")
@@ -47,7 +47,7 @@ def _power_log10(base: float, exponents: np.ndarray) -> np.ndarray:
 # ---- linear recurrence -------------------------------------------------------------------------
 
 
-def linear_adjoint_log10(W: Any, g: Any, lags: Any) -> np.ndarray:
+def linear_adjoint_log10(W: ArrayLike, g: ArrayLike, lags: ArrayLike) -> np.ndarray:
     """log10 ‖δ_{T−k}‖ of the linear RNN h_t = h_{t−1} W + …: δ_{T−k} = g (Wᵀ)^k.
 
     Args:
@@ -56,7 +56,9 @@ def linear_adjoint_log10(W: Any, g: Any, lags: Any) -> np.ndarray:
         lags: whole numbers k ≥ 0, in any order, (K,).
     Returns:
         (..., K); −inf where the adjoint is exactly zero, nan where g is not finite. Renormalized
-        each step, so that 1e-500 is right.
+        at each step, so that 1e-500 is accurate.
+    Raises:
+        ValueError: W that is not square and finite, shapes that do not fit, negative lags.
 
     >>> linear_adjoint_log10([[1e-5]], [1.0], [0, 100]).tolist()
     [0.0, -500.0]
@@ -65,7 +67,7 @@ def linear_adjoint_log10(W: Any, g: Any, lags: Any) -> np.ndarray:
     if g.ndim == 0 or g.shape[-1] != W.shape[0]:
         raise ValueError(f"g must be (..., {W.shape[0]}) for W {W.shape}, got {g.shape}")
     g = np.where(np.isfinite(g).all(axis=-1, keepdims=True), g, np.nan)
-    scale, at = np.zeros(g.shape[:-1]), []
+    scale, log10_norms = np.zeros(g.shape[:-1]), []
     for k in range(int(lags.max(initial=0)) + 1):
         if k:
             g = g @ W.T
@@ -73,12 +75,12 @@ def linear_adjoint_log10(W: Any, g: Any, lags: Any) -> np.ndarray:
         g = g / np.where(largest == 0, 1, largest)[..., None]
         with np.errstate(divide="ignore"):
             scale = scale + np.log10(largest)
-            at.append(scale + np.log10(np.linalg.norm(g, axis=-1)))
-    return np.stack(at, axis=-1)[..., lags]
+            log10_norms.append(scale + np.log10(np.linalg.norm(g, axis=-1)))
+    return np.stack(log10_norms, axis=-1)[..., lags]
 
 
-def scaled_orthogonal_log10(alpha: float, lags: Any) -> np.ndarray:
-    """k·log10 α: what W = αQ, QᵀQ = I, keeps of a gradient over k steps, exactly.
+def scaled_orthogonal_log10(alpha: float, lags: ArrayLike) -> np.ndarray:
+    """k·log10 α: exact decades of a gradient after k steps of W = αQ, QᵀQ = I.
 
     >>> scaled_orthogonal_log10(0.1, [1, 100]).tolist()
     [-1.0, -100.0]
@@ -87,23 +89,23 @@ def scaled_orthogonal_log10(alpha: float, lags: Any) -> np.ndarray:
     return _power_log10(alpha, _lags(lags))
 
 
-def naive_gaussian_log10(sigma_w: float, lags: Any) -> np.ndarray:
-    """k·log10 σ_w: the growth of ‖g‖ where each of k steps draws a *fresh* W, N(0, σ_w²/H).
+def naive_gaussian_log10(sigma_w: float, lags: ArrayLike) -> np.ndarray:
+    """k·log10 σ_w: the growth of ‖g‖ if each of k steps drew a *fresh* W, N(0, σ_w²/H).
 
     A recurrent network ties W over time, and at finite width W^k does not follow σ_w^k: at
-    H = 128, k = 100 and σ_w = 1 it is 10^(1.2 ± 1.4). Hold such a network against
+    H = 128, k = 100 and σ_w = 1 it is 10^(1.2 ± 1.4). Compare such a network with
     :func:`linear_adjoint_log10` of its own W.
     """
     _not_negative(sigma_w=sigma_w)
     return _power_log10(sigma_w, _lags(lags))
 
 
-def sufficient_vanishing(W: Any, activation: str = "tanh") -> tuple[float, float]:
-    """(γ·λ₁, its log10): no step multiplies ‖∂L/∂h‖ by more. Below 1 the gradient must vanish.
+def sufficient_vanishing(W: ArrayLike, activation: str = "tanh") -> tuple[float, float]:
+    """(γ·λ₁, its log10): the most that a step can multiply ‖∂L/∂h‖ by; below 1 it must vanish.
 
     λ₁ is the largest singular value of W, γ = max|f'|: 1 for tanh, relu and identity, ¼ for the
-    sigmoid. Sufficient, not necessary: the log10 bounds the decades a step from above, and a
-    gradient may well vanish where it is positive.
+    sigmoid. Sufficient, not necessary: the log10 bounds the decades per step from above, and a
+    gradient may also vanish where it is positive.
 
     Args:
         W: recurrent kernel (H, H).
@@ -131,8 +133,8 @@ def _known(activation: str) -> None:
 def _tanh_moments(q: float) -> tuple[float, float]:
     """(∫Dz tanh(√q z)², ∫Dz sech(√q z)⁴), to rounding for every q.
 
-    The trapezoid rule converges exponentially on these integrands. Gauss–Hermite does not follow
-    them as they narrow: 64 nodes are 9% off at q = 10.
+    The trapezoid rule converges exponentially on these integrands. Gauss–Hermite quadrature does
+    not resolve them as they narrow: with 64 nodes it is 9% off at q = 10.
     """
     if q == 0:
         return 0.0, 1.0
@@ -141,7 +143,7 @@ def _tanh_moments(q: float) -> tuple[float, float]:
     z, step = np.linspace(-reach, reach, 401, retstep=True)
     weight = step / math.sqrt(2 * math.pi) * np.exp(-(z**2) / 2)
     sech2 = np.cosh(root * z) ** -2
-    # 1 − sech² would cancel at small q, and cutting tanh² short would lose its tail at large q
+    # 1 − sech² cancels at small q, and truncating tanh² loses its tail at large q
     square = weight @ np.tanh(root * z) ** 2 if reach == 12 else 1 - weight @ sech2
     return float(square), float(weight @ sech2**2)
 
@@ -155,7 +157,7 @@ def _moments(q: float, activation: str) -> tuple[float, float]:
 
 
 def _root(f: Callable[[float], float], low: float, high: float) -> float:
-    from scipy.optimize import brentq  # slow to import, and not always needed
+    from scipy.optimize import brentq  # slow to import, and rarely needed
 
     return float(np.asarray(brentq(f, low, high, xtol=1e-300, maxiter=2000)))
 
@@ -165,7 +167,7 @@ def q_star(
 ) -> float:
     """q* = σ_w² ∫Dz φ(√q* z)² + σ_b² + v: the variance of a preactivation at the fixed point.
 
-    The network is wide, and its inputs are drawn afresh at every step.
+    For a wide network whose inputs are independent from step to step.
 
     Args:
         sigma_w: W_hh entries are N(0, σ_w²/H).
@@ -173,7 +175,7 @@ def q_star(
         input_variance: v, the second moment of one entry of W_xh x_t.
         activation: "tanh", "relu", "identity" or "sigmoid".
     Returns:
-        q*, the stable fixed point; inf where none is (relu from σ_w = √2 on, identity from 1 on).
+        q*, the stable fixed point; inf if there is none (relu for σ_w ≥ √2, identity for σ_w ≥ 1).
     Source: Poole et al. 2016 (arXiv 1606.05340); with inputs Chen, Pennington & Schoenholz 2018
     (arXiv 1806.05394).
     """
@@ -187,9 +189,9 @@ def q_star(
     if activation == "tanh" and drive == 0:
         if sigma_w <= 1:
             return 0.0
-        # q = 0 is unstable; the stable one is above this, since tanh² x ≥ x² − ⅔x⁴
+        # q = 0 is unstable; the stable one is above ``least``, since tanh² x ≥ x² − ⅔x⁴
         least = (sigma_w - 1) * (sigma_w + 1) / (2 * sigma_w**2)
-        if least < 1e-8:  # and is this, closer than the difference below can be taken
+        if least < 1e-8:  # equal to it within the rounding of ``excess``
             return least
         low = least / 2
 
@@ -202,7 +204,7 @@ def q_star(
 def chi(
     sigma_w: float, sigma_b: float = 0.0, input_variance: float = 0.0, activation: str = "tanh"
 ) -> float:
-    """χ = σ_w² ∫Dz φ'(√q* z)²: mean growth of ‖∂L/∂h‖² a step. Below 1 it vanishes.
+    """χ = σ_w² ∫Dz φ'(√q* z)²: mean growth of ‖∂L/∂h‖² per step; it vanishes below 1.
 
     Args as :func:`q_star`. Source: Schoenholz et al. 2017 (arXiv 1611.01232); Chen, Pennington &
     Schoenholz 2018 (arXiv 1806.05394).
@@ -215,9 +217,9 @@ def chi(
 def depth_scale(
     sigma_w: float, sigma_b: float = 0.0, input_variance: float = 0.0, activation: str = "tanh"
 ) -> float:
-    """ξ = −1/ln χ: the steps over which ‖∂L/∂h‖² falls by e.
+    """ξ = −1/ln χ: the steps over which ‖∂L/∂h‖² falls by a factor e.
 
-    Negative where it grows by e over |ξ| steps (χ > 1), inf at χ = 1 (to rounding), 0 at χ = 0.
+    Negative for χ > 1, where it grows by e over |ξ| steps; inf at χ = 1 (to rounding), 0 at χ = 0.
     Args as :func:`q_star`. Source: Schoenholz et al. 2017 (arXiv 1611.01232).
     """
     x = chi(sigma_w, sigma_b, input_variance, activation)
@@ -229,7 +231,7 @@ def depth_scale(
 def trainable_length(
     sigma_w: float, sigma_b: float = 0.0, input_variance: float = 0.0, activation: str = "tanh"
 ) -> float:
-    """6·|ξ| steps: about how far back such a network learns; a rule found by experiment.
+    """6·|ξ| steps: about how far back such a network learns; an empirical rule.
 
     Args as :func:`q_star`. Source: Schoenholz et al. 2017 (arXiv 1611.01232).
     """
@@ -239,10 +241,10 @@ def trainable_length(
 def critical_sigma_w(
     sigma_b: float = 0.0, input_variance: float = 0.0, activation: str = "tanh"
 ) -> float:
-    """The σ_w at which χ = 1: √2 for relu, 1 for identity, 1 for tanh without bias and input.
+    """Return the σ_w with χ = 1: √2 for relu, 1 for identity, 1 for tanh without bias and input.
 
-    Args as :func:`q_star`. Biases and inputs push tanh into its flat parts and the critical σ_w
-    up.
+    Args as :func:`q_star`. Biases and inputs push tanh towards saturation and raise the critical
+    σ_w.
 
     >>> round(critical_sigma_w(), 6), round(critical_sigma_w(input_variance=0.05), 2)
     (1.0, 1.33)
@@ -257,7 +259,7 @@ def critical_sigma_w(
     def excess(sigma_w: float) -> float:
         return chi(sigma_w, sigma_b, input_variance, activation) - 1
 
-    high = 2.0  # χ ≤ σ_w², so below ½ there is none; χ ~ σ_w at large σ_w, so there is one
+    high = 2.0  # χ ≤ σ_w²: no root below ½; χ ~ σ_w at large σ_w: a root exists
     while excess(high) < 0:
         high *= 2
     return _root(excess, 0.5, high)
@@ -265,15 +267,15 @@ def critical_sigma_w(
 
 def mean_field_adjoint_log10(
     sigma_w: float,
-    lags: Any,
+    lags: ArrayLike,
     sigma_b: float = 0.0,
     input_variance: float = 0.0,
     activation: str = "tanh",
 ) -> np.ndarray:
     """(k/2)·log10 χ: decades of ‖∂L/∂h‖ left after k steps, by mean field.
 
-    Of a wide network, k ≪ H: W is tied over time (see :func:`naive_gaussian_log10`). Other args
-    as :func:`q_star`.
+    For a wide network, k ≪ H, since W is tied over time (see :func:`naive_gaussian_log10`). Other
+    args as :func:`q_star`.
     """
     return _power_log10(chi(sigma_w, sigma_b, input_variance, activation), _lags(lags) / 2)
 
@@ -281,10 +283,10 @@ def mean_field_adjoint_log10(
 # ---- gates -------------------------------------------------------------------------------------
 
 
-def gate_retention_log10(forget_bias: float, lags: Any) -> np.ndarray:
-    """k·log10 σ(b): what a gate without input or recurrent weights keeps over k steps.
+def gate_retention_log10(forget_bias: float, lags: ArrayLike) -> np.ndarray:
+    """k·log10 σ(b): decades kept over k steps by a gate without input or recurrent weights.
 
-    f of an LSTM (b = b_f: ∂C_T/∂C_{T−k}) and z of a GRU (b = b_z: ∂h_T/∂h_{T−k}) alike.
+    Applies to f of an LSTM (b = b_f: ∂C_T/∂C_{T−k}) and to z of a GRU (b = b_z: ∂h_T/∂h_{T−k}).
 
     >>> round(float(gate_retention_log10(1.0, 200)), 1)
     -27.2
@@ -294,10 +296,10 @@ def gate_retention_log10(forget_bias: float, lags: Any) -> np.ndarray:
     return -_lags(lags) * np.logaddexp(0, -forget_bias) / _LN10
 
 
-def chrono_retention(t_max: float, lags: Any) -> np.ndarray:
-    """E σ(b)^k with b = log u, u ~ U[1, T_max−1]: mean over units of what chrono biases keep.
+def chrono_retention(t_max: float, lags: ArrayLike) -> np.ndarray:
+    """E σ(b)^k with b = log u, u ~ U[1, T_max−1]: the mean share that chrono biases keep.
 
-    At k = T_max it tends to E₂(1) = ∫₀¹ e^{−1/v} dv = .1485 as T_max grows, for
+    At k = T_max it tends to E₂(1) = ∫₀¹ e^{−1/v} dv = 0.1485 as T_max grows, since
     σ(log u) = u/(1+u) and (1 + 1/u)^−T_max → e^{−T_max/u}.
 
     Args:
@@ -314,22 +316,22 @@ def chrono_retention(t_max: float, lags: Any) -> np.ndarray:
     nodes, weights = np.polynomial.legendre.leggauss(200)
     width = math.log(t_max - 1)
     b = width / 2 * (nodes + 1)  # over b = log u the integrand is smooth at any t_max
-    kept = np.exp(b - k * np.logaddexp(0, -b))
-    return kept @ weights * (width / 2 / (t_max - 2))
+    retention = np.exp(b - k * np.logaddexp(0, -b))
+    return retention @ weights * (width / 2 / (t_max - 2))
 
 
 # ---- task baselines ----------------------------------------------------------------------------
 
 
 def copy_memory_baseline(delay: int, symbols: int = 8, length: int = 10) -> float:
-    """length·ln(symbols)/(delay + 2·length): the cross-entropy a step without memory, nats.
+    """length·ln(symbols)/(delay + 2·length): cross-entropy per step without memory, in nats.
 
-    It says "blank" for delay + length steps, rightly, and then guesses length symbols.
+    Such a model predicts "blank" for delay + length steps, correctly, and then guesses the symbols.
 
     Args:
         delay: blank steps between the symbols and their recall.
-        symbols: how many there are to choose from.
-        length: how many are to be recalled.
+        symbols: size of the alphabet.
+        length: number of symbols to recall.
     Source: Arjovsky, Shah & Bengio 2016 (arXiv 1511.06464).
 
     >>> round(copy_memory_baseline(100), 6)
@@ -342,7 +344,7 @@ def copy_memory_baseline(delay: int, symbols: int = 8, length: int = 10) -> floa
 
 
 def adding_baseline() -> float:
-    """1/6: the mean squared error of always saying 1.
+    """1/6: the mean squared error of the constant prediction 1.
 
     The target u + u', both U[0, 1] and independent, has mean 1, so this error is its variance,
     1/12 + 1/12. Source: Le, Jaitly & Hinton 2015 (arXiv 1504.00941).
@@ -365,11 +367,10 @@ def lambda_unit_second_moment(lam: float) -> float:
 
 
 def lambda_unit_gradient_second_moment(lam: float) -> float:
-    """E[(dh/dλ)²] = Σ_k k²λ^{2k−2} = (1+λ²)/(1−λ²)³, the unit and its input as above.
+    """E[(dh/dλ)²] = Σ_k k²λ^{2k−2} = (1+λ²)/(1−λ²)³ of the unit h_t = λh_{t−1} + x_t.
 
-    Above: h_t = λh_{t−1} + x_t, x white noise of variance 1, so dh_t/dλ = λ dh_{t−1}/dλ + h_{t−1}.
-    It grows as (1−λ)^−3 where E[h²] grows as (1−λ)^−1: long memory makes steep gradients though
-    the unit is stable.
+    x is white noise of variance 1, and dh_t/dλ = λ dh_{t−1}/dλ + h_{t−1}. It grows as (1−λ)^−3
+    where E[h²] grows as (1−λ)^−1: long memory makes gradients steep although the unit is stable.
     Source: after Zucchet & Orvieto 2024 (arXiv 2405.21064).
     """
     _stable(lam)

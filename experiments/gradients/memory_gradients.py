@@ -20,7 +20,8 @@ import ml_collections
 import numpy as np
 
 from rnnlab import theory
-from rnnlab.nn.cells import RNN, RNNParams
+from rnnlab.nn.cells import RNN
+from rnnlab.nn.params import RNNParams
 from rnnlab.nn.unroll import unroll
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim

@@ -1,1 +1,1 @@
-"""What every package stands on: errors, checks, JSON files, the host, signals, progress."""
+"""The base of every package: errors, checks, JSON files, the host, signals, progress."""

@@ -1,40 +1,39 @@
-"""Errors, and the wording that their messages share."""
+"""Error types, and the wording that messages share."""
 
 import difflib
 import errno
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 
 class UserError(ValueError):
-    """What was asked for cannot be done; the message is for the person who asked."""
+    """A request that cannot be carried out; the message is written for the user."""
 
 
 class UnknownKey(KeyError):
-    """A KeyError whose message prints as it was written, without quotes around it."""
+    """A KeyError whose message prints without quotes around it."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 class Undecided(Exception):
-    """A claim cannot be decided from this table: the members it needs are not in it.
+    """A claim cannot be decided: the table lacks the members that it needs.
 
     Args:
-        message: what is missing.
-        criteria: what was selected, as in ``{"cell.name": "lstm"}``.
+        message: the missing members.
+        criteria: the selection that found none, as in ``{"cell.name": "lstm"}``.
     """
 
-    def __init__(self, message: str, criteria: Mapping[str, Any] | None = None):
+    def __init__(self, message: str, criteria: Mapping[str, object] | None = None):
         super().__init__(message)
         self.criteria = dict(criteria or {})
 
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the numbers of a full disk
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # errno of a full disk
 
 
 def unknown(what: str, name: object, allowed: Iterable[str]) -> str:
-    """The message for a name that is none of the allowed ones, the nearest suggested.
+    """Return the message for an unknown name, with the allowed ones and the nearest of them.
 
     >>> unknown("cell", "lstn", ["lstm", "gru"])
     "unknown cell 'lstn'; did you mean 'lstm'? (allowed: lstm, gru)"

@@ -1,9 +1,9 @@
 """Strict JSON and JSON-lines files, written atomically.
 
-Everything is strict JSON, so that any tool can read it: −inf (an adjoint that is exactly zero),
-inf and nan are written as the strings "-inf", "inf" and "nan". A file that is replaced is replaced
-atomically, and a file that grows (JSON lines) may be cut off anywhere: a half-written last line is
-dropped on reading.
+All files are strict JSON, which any tool can read: −inf (an adjoint that is exactly zero), inf and
+nan are written as the strings "-inf", "inf" and "nan". Files are replaced atomically. A JSON-lines
+file grows by appending and may be truncated anywhere: a half-written last line is dropped on
+reading.
 """
 
 import json
@@ -11,23 +11,33 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from rnnlab.core.errors import UserError
 
+Json = Any  # None, a bool, an int, a float, a str, or a list or dict of such values
+Record = dict[str, Json]
+
 _NON_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
-def encode(value: Any) -> Any:
-    """The value as strict JSON can hold it.
+@runtime_checkable
+class _HasArray(Protocol):
+    """An array, or a scalar of NumPy or JAX."""
 
-    NumPy and JAX scalars and arrays become numbers and lists, tuples and ranges lists, and
-    numbers that are not finite the strings "nan", "inf" and "-inf".
+    def __array__(self) -> np.ndarray: ...
+
+
+def encode(value: object) -> Json:
+    """Return the value as strict JSON holds it.
+
+    NumPy and JAX scalars and arrays become numbers and lists, tuples and ranges become lists, and
+    numbers that are not finite become the strings "nan", "inf" and "-inf".
 
     Raises:
-        TypeError: for what JSON has no word for, a complex number for instance.
+        TypeError: for a value that JSON cannot represent, such as a complex number.
 
     >>> encode({"log10": np.array([-1.5, -np.inf]), "steps": np.int64(3)})
     {'log10': [-1.5, '-inf'], 'steps': 3}
@@ -42,7 +52,7 @@ def encode(value: Any) -> Any:
         return {key: encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple | range):
         return [encode(item) for item in value]
-    if hasattr(value, "__array__"):
+    if isinstance(value, _HasArray):
         array = np.asarray(value)
         if np.issubdtype(array.dtype, np.complexfloating):
             raise TypeError("a complex number cannot be written as JSON: give .real and .imag")
@@ -51,8 +61,8 @@ def encode(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be written as JSON: {value!r:.80}")
 
 
-def decode(value: Any) -> Any:
-    """The inverse of :func:`encode`: "nan", "inf" and "-inf" are floats again, lists stay lists.
+def decode(value: Json) -> Json:
+    """Invert :func:`encode`: "nan", "inf" and "-inf" become floats again, lists stay lists.
 
     >>> decode({"log10": [-1.5, "-inf"], "cell": "lstm"})
     {'log10': [-1.5, -inf], 'cell': 'lstm'}
@@ -66,8 +76,8 @@ def decode(value: Any) -> Any:
     return value
 
 
-def decode_config(value: Any) -> Any:
-    """As :func:`decode`, for configs: a list was a tuple, for configs hold tuples only."""
+def decode_config(value: Json) -> Json:
+    """Decode a config: as :func:`decode`, but lists become tuples, as configs hold tuples only."""
     if isinstance(value, list):
         return tuple(decode_config(item) for item in value)
     if isinstance(value, dict):
@@ -80,9 +90,9 @@ def decode_config(value: Any) -> Any:
 
 @contextmanager
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A path to write to; what was written takes the file's place at once, when all went well.
+    """Yield a path to write to, which replaces the file atomically if no error is raised.
 
-    A reader, or a crash, sees the old content or the new, whole.
+    A reader, also after a crash, sees either the old content or the new, complete.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -96,22 +106,22 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replace a file at once: see :func:`replaced`."""
+    """Replace a file atomically: see :func:`replaced`."""
     with replaced(path) as part:
         part.write_bytes(data)
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write a JSON file atomically, encoded as :func:`encode` does, indented to be read."""
+def write_json(path: str | os.PathLike[str], value: object) -> None:
+    """Write a JSON file atomically, encoded by :func:`encode` and indented."""
     text = json.dumps(encode(value), indent=1, ensure_ascii=False, allow_nan=False)
     write_bytes(path, f"{text}\n".encode())
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file as it stands: see :func:`decode` for the numbers that are not finite.
+def read_json(path: str | os.PathLike[str]) -> Json:
+    """Read a JSON file without decoding: see :func:`decode` for numbers that are not finite.
 
     Raises:
-        UserError: when the file is not JSON, by its name.
+        UserError: the file is not JSON; the message names it.
     """
     try:
         return json.loads(Path(path).read_bytes())
@@ -120,12 +130,12 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def append_jsonl(
-    path: str | os.PathLike[str], *records: Mapping[str, Any], durable: bool = False
+    path: str | os.PathLike[str], *records: Mapping[str, object], durable: bool = False
 ) -> None:
-    """Add the records at the end of a file of JSON lines, and flush them.
+    """Append records to a JSON-lines file and flush them.
 
     Args:
-        durable: wait until they are on the disk, so that a power cut does not take them.
+        durable: wait until they are on disk, so that they survive a power failure.
     """
     lines = [json.dumps(encode(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
     with open(path, "ab") as file:
@@ -135,36 +145,36 @@ def append_jsonl(
             os.fsync(file.fileno())
 
 
-def _lines(path: Path) -> Iterable[tuple[bytes, dict[str, Any]]]:
+def _lines(path: Path) -> Iterable[tuple[bytes, Record]]:
     if not path.exists():
         return
-    *whole, last = path.read_bytes().split(b"\n")
-    for number, line in enumerate([*whole, last] if last else whole, 1):
+    *complete, last = path.read_bytes().split(b"\n")
+    for number, line in enumerate([*complete, last] if last else complete, 1):
         try:
             record = json.loads(line)
             if not isinstance(record, dict):
                 raise ValueError(f"expected a record {{...}}, got {record!r:.40}")
         except ValueError as error:
-            if number > len(whole):  # no newline yet: the writer was stopped here
+            if number > len(complete):  # no newline yet: the writer was stopped here
                 return
             raise UserError(f"{path}, line {number}, is not a JSON record: {error}") from None
         yield line, record
 
 
-def read_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The records of a file of JSON lines, as they stand; none when there is no such file.
+def read_jsonl(path: str | os.PathLike[str]) -> list[Record]:
+    """Read the records of a JSON-lines file without decoding; none if there is no such file.
 
     A half-written last line is dropped.
 
     Raises:
-        UserError: for a broken line elsewhere, naming the file and the line.
+        UserError: a broken line elsewhere; the message names the file and the line.
     """
     return [record for _, record in _lines(Path(path))]
 
 
-def keep_jsonl(path: str | os.PathLike[str], keep: Callable[[dict[str, Any]], bool]) -> None:
-    """Cut a file of JSON lines down to the records to keep, so that it can grow again."""
+def keep_jsonl(path: str | os.PathLike[str], keep: Callable[[Record], bool]) -> None:
+    """Reduce a JSON-lines file to the records for which ``keep`` is true."""
     path = Path(path)
-    kept = b"".join(line + b"\n" for line, record in _lines(path) if keep(record))
-    if path.exists() and path.read_bytes() != kept:
-        write_bytes(path, kept)
+    content = b"".join(line + b"\n" for line, record in _lines(path) if keep(record))
+    if path.exists() and path.read_bytes() != content:
+        write_bytes(path, content)

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+Nested = Mapping[str, Any]  # values are of any type, or nested mappings
 
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dict with dotted keys.
+
+def flatten(nested: Nested, prefix: str = "") -> dict[str, Any]:
+    """Return a nested dict as a flat one with dotted keys.
 
     >>> flatten({"cell": {"name": "gru"}, "seed": 0})
     {'cell.name': 'gru', 'seed': 0}
@@ -19,8 +21,8 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def with_overrides(nested: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the nested dict in which the dotted keys have other values.
+def with_overrides(nested: Nested, overrides: Nested) -> dict[str, Any]:
+    """Return a copy of a nested dict with the values of dotted keys replaced.
 
     >>> with_overrides({"cell": {"name": "gru", "hidden_size": 8}}, {"cell.name": "rnn"})
     {'cell': {'name': 'rnn', 'hidden_size': 8}}

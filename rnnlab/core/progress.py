@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a run: a bar on a terminal, else a line from time to time."""
 
 import shutil
 import sys
@@ -7,28 +7,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-_SPARSE_SECONDS = 30  # between lines where there is no terminal to draw a bar on
+_SPARSE_SECONDS = 30  # between lines, without a terminal
 
 
 class Step(Protocol):
-    """Called with how many members are done by now, and more in words."""
+    """A callback with the number of finished members and a comment."""
 
     def __call__(self, done: int, words: str = "") -> None: ...
 
 
 @contextmanager
 def shown(total: int, done: int, show: bool) -> Iterator[Step]:
-    """Yields what to call as members are finished.
+    """Yield a callback to call as members finish.
 
     Args:
-        total: members. done: those that were finished before. show: False: say nothing.
+        total: number of members.
+        done: number of members finished before.
+        show: False: print nothing.
     """
     if not show:
         yield lambda done, words="": None
     elif sys.stderr.isatty():
         from tqdm import tqdm
 
-        columns, rows = shutil.get_terminal_size()  # tqdm draws nothing where it finds 0 of them
+        columns, rows = shutil.get_terminal_size()  # tqdm draws nothing for a size of 0
         with tqdm(total=total, initial=done, unit="member", ncols=columns, nrows=rows) as bar:
 
             def draw(done: int, words: str = "") -> None:
@@ -39,17 +41,17 @@ def shown(total: int, done: int, show: bool) -> Iterator[Step]:
             yield draw
     else:
         first, start = done, time.monotonic()
-        said = start
+        printed = start
 
-        def say(done: int, words: str = "") -> None:
-            nonlocal said
+        def print_line(done: int, words: str = "") -> None:
+            nonlocal printed
             now = time.monotonic()
-            if now - said < _SPARSE_SECONDS:
+            if now - printed < _SPARSE_SECONDS:
                 return
-            said = now
+            printed = now
             if not words and done > first:
                 left = (now - start) / (done - first) * (total - done)
                 words = f"about {left / 60:.1f} minutes left"
             print(f"rnnlab: {done} of {total} members, {words}", file=sys.stderr)
 
-        yield say
+        yield print_line

@@ -1,23 +1,22 @@
-"""Names of the files of a run directory; its config and its finished members, read."""
+"""Names of the files in a run directory; readers of its config and its finished members."""
 
 import os
 from pathlib import Path
-from typing import Any
 
 from rnnlab.core.errors import UserError
-from rnnlab.core.json_files import decode, decode_config, read_json, read_jsonl
+from rnnlab.core.json_files import Record, decode, decode_config, read_json, read_jsonl
 from rnnlab.core.nested import with_overrides
 
 CONFIG, MEMBERS, METRICS = "config.json", "members.jsonl", "metrics.jsonl"
 CLAIMS, FIGURES, REPORT = "claims.json", "figures.json", "report.html"
-PREDICTIONS = "predictions.json"  # of each member, written before anything runs
+PREDICTIONS = "predictions.json"  # written for each member before anything runs
 
 
-def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """config.json of a run directory, as it stands.
+def read_config(run_dir: str | os.PathLike[str]) -> Record:
+    """Read config.json of a run directory, without decoding.
 
     Raises:
-        UserError: when there is none.
+        UserError: there is no such file, or it is not JSON.
     """
     path = Path(run_dir) / CONFIG
     if not path.is_file():
@@ -25,15 +24,14 @@ def read_config(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
     return read_json(path)
 
 
-def read_members(run_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The finished members of a run directory, by index.
+def read_members(run_dir: str | os.PathLike[str]) -> list[Record]:
+    """Read the finished members of a run directory, sorted by index.
 
     Returns:
-        a dict for each: ``index``, ``overrides`` (by dotted key), ``config`` (whole, nested),
+        a dict per member: ``index``, ``overrides`` (by dotted key), ``config`` (complete, nested),
         ``seconds`` and ``result``.
-
     Raises:
-        UserError: when the directory is no run directory, or a file in it is broken.
+        UserError: the directory is no run directory, or a file in it is broken.
     """
     base = decode_config(read_config(run_dir)["config"])
     members = []

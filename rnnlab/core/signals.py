@@ -1,28 +1,27 @@
-"""Ctrl-C and SIGTERM, put off until what must not be torn apart is done."""
+"""Ctrl-C and SIGTERM, deferred until a critical section is done."""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 
 class Deferred:
-    """Which signal has come, and what its own handler was."""
+    """The signal received so far, and the original handlers."""
 
     def __init__(self) -> None:
-        self.handlers: dict[int, Any] = {}
+        self.handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
         self.asked: tuple[int, FrameType | None] | None = None
 
     def take(self, number: int, frame: FrameType | None) -> None:
-        """Remember the signal; one that comes again is not put off."""
+        """Record the first signal; pass a second one to its original handler at once."""
         if self.asked:
             self.handlers[number](number, frame)
         self.asked = number, frame
 
     def check(self) -> None:
-        """Hand a signal that has come to its own handler, which may raise."""
+        """Pass a received signal to its original handler, which may raise."""
         if self.asked:
             number, frame = self.asked
             self.handlers[number](number, frame)
@@ -30,19 +29,19 @@ class Deferred:
 
 @contextmanager
 def deferred() -> Iterator[Deferred]:
-    """Put SIGINT and SIGTERM off until :meth:`Deferred.check`, in the main thread alone.
+    """Defer SIGINT and SIGTERM until :meth:`Deferred.check`, in the main thread only.
 
-    A signal that is ignored, or that would end the process at once, is left as it is.
+    A signal that is ignored, or that ends the process by default, is not deferred.
     """
-    found = Deferred()
+    deferral = Deferred()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             handler = signal.getsignal(number)
             if callable(handler):
-                found.handlers[number] = handler
-                signal.signal(number, found.take)
+                deferral.handlers[number] = handler
+                signal.signal(number, deferral.take)
     try:
-        yield found
+        yield deferral
     finally:
-        for number, handler in found.handlers.items():
+        for number, handler in deferral.handlers.items():
             signal.signal(number, handler)

@@ -1,43 +1,46 @@
-"""Checks of numbers, names and shapes at the boundary: one wording for all.
+"""Checks of numbers, names and shapes at the boundary, with one wording for all.
 
-Every check returns the value as Python has it, or raises a ValueError that says what was got and
-what is allowed. NumPy and JAX scalars count as numbers; a bool is not a number.
+Every check returns the value as a Python number, bool or tuple, or raises a ValueError that names
+the value and what is allowed. NumPy and JAX scalars count as numbers; a bool does not.
 """
 
+import contextlib
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Protocol, SupportsIndex, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rnnlab.core.errors import unknown
 
+T = TypeVar("T")
 
-def whole(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
+
+def whole(name: str, value: object, least: int | None = 1, most: int | None = None) -> int:
     """Return a whole number within bounds.
 
     Args:
-        name: what the message calls it.
-        least, most: the bounds, both allowed; None: none.
+        name: the name in the message.
+        least, most: the bounds, both inclusive; None: no bound.
     Raises:
         ValueError: no whole number, or one out of bounds.
 
     >>> whole("hidden_size", np.int64(8))
     8
     """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_):
+    index = None
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool | np.bool_):
+        with contextlib.suppress(TypeError):  # an array of several numbers
+            index = operator.index(value)
+    within = index is not None and (least is None or index >= least)
+    if index is None or not within or (most is not None and index > most):
         raise ValueError(f"{name} must be a whole number{_bounds(least, most)}, got {value!r}")
-    if (least is not None and number < least) or (most is not None and number > most):
-        raise ValueError(f"{name} must be a whole number{_bounds(least, most)}, got {value!r}")
-    return number
+    return index
 
 
-def _bounds(least: Any, most: Any) -> str:
+def _bounds(least: int | None, most: int | None) -> str:
     if least is None and most is None:
         return ""
     if most is None:
@@ -49,7 +52,7 @@ def _bounds(least: Any, most: Any) -> str:
 
 def number(
     name: str,
-    value: Any,
+    value: object,
     *,
     least: float | None = None,
     above: float | None = None,
@@ -60,41 +63,40 @@ def number(
     """Return a real number within bounds.
 
     Args:
-        name: what the message calls it.
-        least, most: bounds that are allowed. above, below: bounds that are not.
-        finite: whether ±inf is refused; NaN always is.
+        name: the name in the message.
+        least, most: inclusive bounds. above, below: exclusive bounds.
+        finite: whether ±inf raises an error; NaN always does.
     Raises:
         ValueError: no number, or one out of bounds.
 
     >>> number("learning_rate", 1e-3, above=0)
     0.001
     """
-    within = real(value)
-    if within:
-        found = float(value)
-        within = not math.isnan(found) and (math.isfinite(found) or not finite)
-        within &= (least is None or found >= least) and (above is None or found > above)
-        within &= (most is None or found <= most) and (below is None or found < below)
-    if not within:
-        words = [
-            f"{word} {bound:g}"
-            for word, bound in (
-                ("at least", least),
-                ("above", above),
-                ("at most", most),
-                ("below", below),
-            )
-            if bound is not None
-        ]
-        kind = "a finite number" if finite else "a number"
-        raise ValueError(
-            f"{name} must be {' '.join([kind, ' and '.join(words)]).strip()}, got {value!r}"
-        )
-    return float(value)
+    if real(value):
+        x = float(value)
+        within = not math.isnan(x) and (math.isfinite(x) or not finite)
+        within &= (least is None or x >= least) and (above is None or x > above)
+        within &= (most is None or x <= most) and (below is None or x < below)
+        if within:
+            return x
+    named = (("at least", least), ("above", above), ("at most", most), ("below", below))
+    bounds = " and ".join(f"{words} {bound:g}" for words, bound in named if bound is not None)
+    kind = "a finite number" if finite else "a number"
+    raise ValueError(f"{name} must be {f'{kind} {bounds}'.strip()}, got {value!r}")
 
 
-def real(value: Any) -> bool:
-    """Whether a value is one real number: of Python, NumPy or JAX, and no bool.
+@runtime_checkable
+class _HasDtype(Protocol):
+    """An array, or a scalar of NumPy or JAX."""
+
+    @property
+    def dtype(self) -> np.dtype: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def real(value: object) -> TypeGuard[float]:
+    """Whether a value is a single real number of Python, NumPy or JAX; a bool is not.
 
     >>> real(np.float32(1)), real(True), real("1")
     (True, False, False)
@@ -103,17 +105,16 @@ def real(value: Any) -> bool:
         return False
     if isinstance(value, int | float):
         return True
-    dtype = getattr(value, "dtype", None)
-    if dtype is None or getattr(value, "shape", None) != ():
+    if not isinstance(value, _HasDtype) or value.shape != ():
         return False
-    return np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)
+    return np.issubdtype(value.dtype, np.integer) or np.issubdtype(value.dtype, np.floating)
 
 
-def rate(name: str, value: Any) -> float:
-    """Return a rate of dropping, in [0, 1).
+def rate(name: str, value: object) -> float:
+    """Return a dropout rate, in [0, 1).
 
     Raises:
-        ValueError: no number of that range.
+        ValueError: no number in that range.
 
     >>> rate("dropout", 0.5)
     0.5
@@ -123,11 +124,11 @@ def rate(name: str, value: Any) -> float:
     return float(value)
 
 
-def share(name: str, value: Any) -> float:
+def share(name: str, value: object) -> float:
     """Return a share, in [0, 1].
 
     Raises:
-        ValueError: no number of that range.
+        ValueError: no number in that range.
 
     >>> share("accuracy", 1)
     1.0
@@ -137,11 +138,11 @@ def share(name: str, value: Any) -> float:
     return float(value)
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: object) -> bool:
     """Return a bool.
 
     Raises:
-        ValueError: anything else, 0 and 1 included.
+        ValueError: any other type, including 0 and 1.
 
     >>> flag("peephole", True)
     True
@@ -151,39 +152,39 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
+def choice(name: str, value: T, allowed: Iterable[T]) -> T:
     """Return one of the allowed values.
 
     Raises:
-        ValueError: another one; the nearest is named.
+        ValueError: another value; the nearest allowed one is suggested.
 
     >>> choice("merge", "sum", ("concat", "sum"))
     'sum'
     """
     allowed = list(allowed)
     if value not in allowed:
-        raise ValueError(unknown(name, value, allowed))
+        raise ValueError(unknown(name, value, map(str, allowed)))
     return value
 
 
-def shape(name: str, value: Any, expected: Sequence[int | str]) -> tuple[int, ...]:
+def shape(name: str, value: ArrayLike, expected: Sequence[int | str]) -> tuple[int, ...]:
     """Return the shape of an array, whose rank and known sizes must be the expected ones.
 
     Args:
-        name: what the message calls it.
-        value: an array, or what NumPy takes for one; traced arrays as well.
-        expected: a size, or a letter for any size, for each axis: ("B", "T", 3).
+        name: the name in the message.
+        value: an array, traced or not, or nested lists.
+        expected: a size per axis, or a letter for any size: ("B", "T", 3).
     Raises:
         ValueError: another rank or size.
 
     >>> shape("xs", np.zeros((2, 5, 3)), ("B", "T", 3))
     (2, 5, 3)
     """
-    found = tuple(np.shape(value))
-    fits = len(found) == len(expected) and all(
-        isinstance(size, str) or size == own for size, own in zip(expected, found, strict=True)
+    actual = tuple(np.shape(value))
+    fits = len(actual) == len(expected) and all(
+        isinstance(size, str) or size == got for size, got in zip(expected, actual, strict=True)
     )
     if not fits:
-        words = ", ".join(map(str, expected)) + "," * (len(expected) == 1)
-        raise ValueError(f"{name} must have shape ({words}), got {found}")
-    return found
+        sizes = ", ".join(map(str, expected)) + "," * (len(expected) == 1)
+        raise ValueError(f"{name} must have shape ({sizes}), got {actual}")
+    return actual

@@ -20,8 +20,9 @@ import numpy as np
 
 from rnnlab.nn import cells
 from rnnlab.nn.layers import Bidirectional, BothWays, CellLayer, Stack, as_layer
+from rnnlab.nn.params import GRUParams, LSTMParams, RNNParams
 
-PARAMS = {cells.RNN: cells.RNNParams, cells.LSTM: cells.LSTMParams, cells.GRU: cells.GRUParams}
+PARAMS = {cells.RNN: RNNParams, cells.LSTM: LSTMParams, cells.GRU: GRUParams}
 
 
 class Part(NamedTuple):

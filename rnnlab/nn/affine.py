@@ -9,7 +9,11 @@ Array = jax.Array
 
 
 def check_gate(name: str, h: Array, x: Array, W_h: Array, W_x: Array, b: Array) -> None:
-    """Refuse blocks of a gate that do not fit, by their last axes: the axes before broadcast."""
+    """Check the last axes of a gate's inputs and blocks; leading axes broadcast.
+
+    Raises:
+        ValueError: a kernel, bias or input that does not fit.
+    """
     for side, value, kernel, W in (("h", h, "W_h", W_h), ("x", x, "W_x", W_x)):
         check_kernel(name, side, value, kernel, W)
     units = W_h.shape[1]
@@ -19,7 +23,11 @@ def check_gate(name: str, h: Array, x: Array, W_h: Array, W_x: Array, b: Array) 
 
 
 def check_kernel(name: str, side: str, value: Array, kernel: str, W: Array) -> None:
-    """Refuse a kernel that is no matrix, or that does not take the features of its input."""
+    """Check that a kernel is a matrix (in, out) and takes the features of its input.
+
+    Raises:
+        ValueError: another rank, or another number of features.
+    """
     if jnp.ndim(W) != 2:
         raise ValueError(f"{name}: {kernel} must be a matrix (in, out), got shape {jnp.shape(W)}")
     if jnp.shape(value)[-1:] != W.shape[:1]:
@@ -30,20 +38,27 @@ def check_kernel(name: str, side: str, value: Array, kernel: str, W: Array) -> N
 
 
 def check_bias(name: str, b: Array, units: int) -> None:
-    """Refuse a bias that does not end in so many units."""
-    if jnp.shape(b)[-1:] != (units,):
-        raise ValueError(f"{name}: b must end in {units} units, got shape {jnp.shape(b)}")
+    """Check the last axis of a bias: see :func:`check_vector`."""
+    check_vector(name, "b", b, units)
 
 
 def check_units(name: str, **values: Array) -> None:
-    """All of them H wide: a stray axis of 1 would broadcast and hide a mistake."""
+    """Check that all values have the same last axis, H: an axis of 1 would broadcast silently.
+
+    Raises:
+        ValueError: last axes that differ.
+    """
     if len({jnp.shape(value)[-1:] for value in values.values()}) > 1:
         shapes = ", ".join(f"{part} {jnp.shape(value)}" for part, value in values.items())
         raise ValueError(f"{name}: the last axes must be the same H units, got {shapes}")
 
 
 def check_vector(name: str, part: str, value: Array, units: int) -> None:
-    """Refuse a part that does not end in so many units."""
+    """Check that the last axis of ``value`` has ``units`` entries.
+
+    Raises:
+        ValueError: another size.
+    """
     if jnp.shape(value)[-1:] != (units,):
         raise ValueError(f"{name}: {part} must end in {units} units, got shape {jnp.shape(value)}")
 
@@ -55,7 +70,7 @@ class Gains(NamedTuple):
     h: Array  # of LN(W_h h_{t−1})
 
 
-Peephole = tuple[Array, Array]  # (p (H,), the memory it looks at (..., H))
+Peephole = tuple[Array, Array]  # (p (H,), the memory that the gate sees (..., H))
 
 
 def affine(
@@ -68,7 +83,11 @@ def affine(
     gains: Gains | None = None,
     peephole: Peephole | None = None,
 ) -> Array:
-    """W_h h + W_x x + b of the gate called ``name``, and what its options make of it."""
+    """Return W_h h + W_x x + b of the gate called ``name``.
+
+    With ``gains`` it is LN(W_h h; g_h) + LN(W_x x; g_x) + b; ``peephole`` adds p*C. Shapes as
+    :func:`rnnlab.nn.equations.forget_gate`; ``name`` stands in error messages.
+    """
     check_gate(name, h, x, W_h, W_x, b)
     if gains is None:
         a = h @ W_h + x @ W_x + b
@@ -86,20 +105,20 @@ def affine(
 
 # ---- layer normalization -----------------------------------------------------------------------
 
-LN_EPSILON = 1e-5  # of the variance: h_0 = 0 has none
+LN_EPSILON = 1e-5  # added to the variance, which is 0 for h_0 = 0
 
 
 def layer_norm(a: Array, g: Array, b: Array | None = None) -> Array:
     """LN(a) = g*(a − μ)/√(σ² + ε) + b, μ and σ² the mean and variance of a's units.
 
-    Written LN(a; g, b) where it is used, LN(a; g) without b.
+    Elsewhere written LN(a; g, b), or LN(a; g) without b.
 
     Args:
         a: (..., H); the H units of one gate, never those of several.
-        g: gain (H,). b: bias (H,), or None where the gate has one of its own.
+        g: gain (H,). b: bias (H,), or None if the gate adds its own.
     Returns:
         (..., H).
-    Source: Ba, Kiros & Hinton 2016 (arXiv 1607.06450), eqs 3–4; ε = 1e-5 as PyTorch has it.
+    Source: Ba, Kiros & Hinton 2016 (arXiv 1607.06450), eqs 3–4; ε = 1e-5 as in PyTorch.
 
     >>> layer_norm(jnp.array([1.0, 3.0]), jnp.ones(2)).round(3).tolist()
     [-1.0, 1.0]
@@ -107,8 +126,8 @@ def layer_norm(a: Array, g: Array, b: Array | None = None) -> Array:
     check_vector("layer_norm", "g", g, jnp.shape(a)[-1])
     centered = a - jnp.mean(a, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(centered), axis=-1, keepdims=True)
-    normed = g * (centered * jax.lax.rsqrt(variance + LN_EPSILON))
+    normalized = g * (centered * jax.lax.rsqrt(variance + LN_EPSILON))
     if b is None:
-        return normed
+        return normalized
     check_vector("layer_norm", "b", b, jnp.shape(a)[-1])
-    return normed + b
+    return normalized + b

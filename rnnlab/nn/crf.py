@@ -1,17 +1,16 @@
 """Conditional random fields over a chain of labels, on top of any tagger.
 
-A model scores each label at each step by itself; the field adds what one label owes to the one
-before it, and reads whole sequences: the best one (:func:`viterbi`), the sum over all of them
-(:func:`log_partition`). Everything is a function of the edges' scores (B, T, K, K).
+A tagger scores each label at each step independently; the field adds a score per transition from
+label to label, and so scores whole sequences: the best one (:func:`viterbi`), the sum over all of
+them (:func:`log_partition`). All functions take the scores of the edges (B, T, K, K).
 
 Shapes: B batch, T time, K labels.
 Source: Lafferty, McCallum & Pereira 2001; Lample et al. 2016 (arXiv 1603.01360), eqs. 1 to 3.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from rnnlab.nn import losses
 
@@ -23,9 +22,9 @@ def edges(emissions: Array, transitions: Array) -> Array:
 
     Args:
         emissions: y (B, T, K), of each label at each step.
-        transitions: A (K+1, K); its last row is what a label has at the first step.
+        transitions: A (K+1, K); its last row scores each label at the first step.
     Returns:
-        (B, T, K, K); at the first step all i have the same.
+        (B, T, K, K); at the first step all rows i are equal.
     Raises:
         ValueError: shapes that do not fit.
 
@@ -35,7 +34,7 @@ def edges(emissions: Array, transitions: Array) -> Array:
     K = emissions.shape[-1]
     if emissions.ndim != 3 or transitions.shape != (K + 1, K):
         raise ValueError(
-            f"edges: emissions (B, T, K) and transitions (K+1, K) wanted, got "
+            f"edges: emissions must be (B, T, K) and transitions (K+1, K), got "
             f"{emissions.shape} and {transitions.shape}"
         )
     steps = emissions.shape[1]
@@ -44,33 +43,45 @@ def edges(emissions: Array, transitions: Array) -> Array:
     return emissions[:, :, None, :] + jnp.concatenate([first, later])
 
 
-def path_score(scores: Array, labels: Any, mask: Any = None) -> Array:
-    """s(y) = Σ_t e[t, y_{t−1}, y_t] (B,), the score of the labels (B, T).
+def path_score(scores: Array, labels: ArrayLike, mask: ArrayLike | None = None) -> Array:
+    """s(y) = Σ_t e[t, y_{t−1}, y_t], the score of a sequence of labels.
 
     Args:
-        scores: of :func:`edges`, (B, T, K, K).
+        scores: (B, T, K, K), from :func:`edges`.
         labels: (B, T) whole numbers, 0 … K−1.
-        mask: (B, T) true at the steps that count: the first ones of a sequence. None: all.
+        mask: (B, T) true at the steps that count, which come first in each sequence; None: all.
+    Returns:
+        (B,).
+    Raises:
+        ValueError: shapes that do not fit.
     """
     mask = _check(scores, mask, labels)
+    labels = jnp.asarray(labels)
     before = jnp.concatenate([labels[:, :1], labels[:, :-1]], axis=1)
     chosen = jnp.take_along_axis(scores, before[..., None, None], axis=2)
     each = jnp.take_along_axis(chosen, labels[..., None, None], axis=3)[..., 0, 0]
     return jnp.where(mask, each, 0).sum(axis=1)
 
 
-def log_partition(scores: Array, mask: Any = None) -> Array:
-    """log Z = log Σ_y exp s(y) (B,), over all K^T sequences, by the forward recursion.
+def log_partition(scores: Array, mask: ArrayLike | None = None) -> Array:
+    """log Z = log Σ_y exp s(y) over all K^T sequences, by the forward recursion.
 
     α_t(j) = log Σ_i exp(α_{t−1}(i) + e[t, i, j]).
+
+    Args:
+        scores: (B, T, K, K), from :func:`edges`. mask: (B, T), see :func:`path_score`.
+    Returns:
+        (B,).
+    Raises:
+        ValueError: shapes that do not fit.
     """
     mask = _check(scores, mask)
-    scores = jnp.where(mask[..., None, None], scores, 0)  # a NaN in padding stays there
+    scores = jnp.where(mask[..., None, None], scores, 0)  # keeps a NaN in padding out of gradients
 
     def body(alpha: Array, step: tuple[Array, Array]) -> tuple[Array, None]:
-        e, counts = step
+        e, real = step
         new = jax.nn.logsumexp(alpha[:, :, None] + e, axis=1)
-        return jnp.where(counts[:, None], new, alpha), None
+        return jnp.where(real[:, None], new, alpha), None
 
     inner = jnp.moveaxis(scores[:, 1:], 1, 0), mask[:, 1:].T
     alpha, _ = jax.lax.scan(body, scores[:, 0, 0], inner)
@@ -78,17 +89,17 @@ def log_partition(scores: Array, mask: Any = None) -> Array:
 
 
 def negative_log_likelihood(
-    scores: Array, targets: Any, mask: Any = None, reduction: str = "mean"
+    scores: Array, targets: ArrayLike, mask: ArrayLike | None = None, reduction: str = "mean"
 ) -> Array:
     """L = −log p(targets) = log Z − s(targets), in nats.
 
     Args:
-        scores: (B, T, K, K), of :func:`edges`.
+        scores: (B, T, K, K), from :func:`edges`.
         targets: (B, T) whole numbers, 0 … K−1.
         mask: (B, T), see :func:`path_score`.
-        reduction: "mean": over the steps that count; "sum_over_time": over the batch.
+        reduction: "mean": per step that counts; "sum_over_time": per sequence of the batch.
     Returns:
-        a scalar; 0 where nothing counts.
+        a scalar; 0 if no step counts.
     Raises:
         TypeError: targets that are not whole numbers. ValueError: shapes that do not fit.
 
@@ -99,43 +110,52 @@ def negative_log_likelihood(
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(f"crf: targets must be whole numbers, got {targets.dtype}")
     mask = _check(scores, mask, targets)
-    whole = log_partition(scores, mask) - path_score(scores, targets, mask)
-    # all of a sequence's loss at its first step, for what averages over steps
-    each = jnp.zeros(mask.shape, whole.dtype).at[:, 0].set(whole)
-    return losses.reduce(each, mask, reduction)
+    per_sequence = log_partition(scores, mask) - path_score(scores, targets, mask)
+    # reduce() takes losses per step: a sequence's whole loss stands at its first one
+    per_step = jnp.zeros(mask.shape, per_sequence.dtype).at[:, 0].set(per_sequence)
+    return losses.reduce(per_step, mask, reduction)
 
 
-def viterbi(scores: Array, mask: Any = None) -> Array:
-    """argmax_y s(y): the best labels (B, T) int32; 0 where nothing counts."""
+def viterbi(scores: Array, mask: ArrayLike | None = None) -> Array:
+    """argmax_y s(y), the best sequence of labels.
+
+    Args:
+        scores: (B, T, K, K), from :func:`edges`. mask: (B, T), see :func:`path_score`.
+    Returns:
+        (B, T) int32; 0 where the mask is false.
+    Raises:
+        ValueError: shapes that do not fit.
+    """
     mask = _check(scores, mask)
     scores = jnp.where(mask[..., None, None], scores, 0)
     K = scores.shape[-1]
-    still = jnp.broadcast_to(jnp.arange(K), (len(scores), K))
+    same = jnp.broadcast_to(jnp.arange(K), (len(scores), K))
 
-    def ahead(best: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
-        e, counts = step
-        through = best[:, :, None] + e
-        back = jnp.where(counts[:, None], through.argmax(axis=1), still)
-        return jnp.where(counts[:, None], through.max(axis=1), best), back
+    def forward(best: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
+        e, real = step
+        candidates = best[:, :, None] + e
+        previous = jnp.where(real[:, None], candidates.argmax(axis=1), same)
+        return jnp.where(real[:, None], candidates.max(axis=1), best), previous
 
     inner = jnp.moveaxis(scores[:, 1:], 1, 0), mask[:, 1:].T
-    best, backs = jax.lax.scan(ahead, scores[:, 0, 0], inner)
+    best, previous = jax.lax.scan(forward, scores[:, 0, 0], inner)
 
-    def behind(label: Array, back: Array) -> tuple[Array, Array]:
-        earlier = jnp.take_along_axis(back, label[:, None], axis=1)[:, 0]
+    def backward(label: Array, previous: Array) -> tuple[Array, Array]:
+        earlier = jnp.take_along_axis(previous, label[:, None], axis=1)[:, 0]
         return earlier, earlier
 
     last = best.argmax(axis=-1)
-    _, path = jax.lax.scan(behind, last, backs, reverse=True)
+    _, path = jax.lax.scan(backward, last, previous, reverse=True)
     path = jnp.concatenate([path, last[None]]).T
     return jnp.where(mask, path, 0).astype(jnp.int32)
 
 
-def _check(scores: Array, mask: Any, labels: Any = None) -> Array:
+def _check(scores: Array, mask: ArrayLike | None, labels: ArrayLike | None = None) -> Array:
+    """Check the shapes; return the mask (B, T), all true for None."""
     shape = scores.shape[:2]
     if scores.ndim != 4 or scores.shape[2] != scores.shape[3] or not shape[1]:
         raise ValueError(
-            f"crf: scores must be (B, T, K, K) with a step at least, got {scores.shape}"
+            f"crf: scores must be (B, T, K, K) with at least one step, got {scores.shape}"
         )
     for name, value in (("mask", mask), ("labels", labels)):
         if value is not None and jnp.shape(value) != shape:

@@ -2,15 +2,16 @@
 
 With states h_s of the encoder, s = 1 … S, and s_t of the decoder:
 
-    s_0     = tanh(W_b e + b_b)                  e: where each direction has ended
+    s_0     = tanh(W_b e + b_b)                  e: the last output of each direction
     score   = s_tᵀ W_a h_s
-    a_ts    = exp(score_ts) / Σ_s exp(score_ts)  over what is no padding
+    a_ts    = exp(score_ts) / Σ_s exp(score_ts)  over the real steps
     c_t     = Σ_s a_ts h_s
     s̃_t     = tanh(W_c [c_t; s_t] + b_c)
     y_t     = W_hy s̃_t + b_y
 
-The decoder reads the token before, START first: the right one in training, its own in use. Without
-attention (``attention="none"``) y_t = W_hy s_t + b_y, and all that passes is the vector s_0.
+The decoder reads the previous token, START first: the target's in training, its own prediction in
+use. Without attention (``attention="none"``) y_t = W_hy s_t + b_y, and the decoder knows the source
+by s_0 only.
 
 Source: Sutskever et al. 2014 (arXiv 1409.3215); Bahdanau et al. 2015 (arXiv 1409.0473); Luong et
 al. 2015 (arXiv 1508.04025), "general" scores, equations 5, 7 and 8.
@@ -18,34 +19,36 @@ al. 2015 (arXiv 1508.04025), "general" scores, equations 5, 7 and 8.
 Shapes: B batch, S steps of the source, T of the target, H_e, H of encoder and decoder, K tokens.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from rnnlab.core.errors import unknown
+from rnnlab.core import validate
 from rnnlab.nn import cells, equations, layers, models
 from rnnlab.nn.initializers import Scheme, make
+from rnnlab.nn.layers import Layer
+from rnnlab.nn.params import PyTree
 
 Array = jax.Array
 
 ATTENTIONS = ("general", "none")
-END = 0  # the token that ends a target, and fills up what is past it
+END = 0  # the token that ends a target and fills the steps after it
 
 
 class Pair(NamedTuple):
-    """What is read in training."""
+    """Inputs in training."""
 
     source: Array  # (B, S) int32
-    given: Array  # (B, T) int32: the target, a step late; START is K
+    given: Array  # (B, T) int32: the target, one step late; START is K
 
 
 class Said(NamedTuple):
-    """What a model says."""
+    """Outputs in training."""
 
-    logits: Array  # (B, T, K), each having read the right tokens before
-    greedy: Array  # (B, T) int32: the most probable ones, each having read its own before
+    logits: Array  # (B, T, K), given the target's previous tokens
+    greedy: Array  # (B, T) int32: the most probable tokens, given its own previous ones
 
 
 # ---- the equations -----------------------------------------------------------------------------
@@ -60,7 +63,7 @@ def attention_scores(s: Array, h: Array, W_a: Array) -> Array:
 
 
 def attention_weights(scores: Array, mask: Array | None = None) -> Array:
-    """a_ts = exp(score_ts) / Σ_s exp(score_ts), over the places (B, S) where the mask is true.
+    """a_ts = exp(score_ts) / Σ_s exp(score_ts), over the steps s where the mask (B, S) is true.
 
     Source: Luong et al. 2015, equation 7.
 
@@ -89,28 +92,29 @@ def attentional_state(c: Array, s: Array, W_c: Array, b_c: Array) -> Array:
 
 
 class EncoderDecoder(nn.Module):
-    """A source read by one layer, a target said by a cell.
+    """An encoder layer that reads a source, and a decoder cell that predicts a target.
 
     Args:
-        layer: the encoder, any layer; a cell stands for a layer of it.
+        layer: the encoder, a layer or a cell.
         decoder: a cell.
-        outputs: K tokens of the target, END among them.
+        outputs: K tokens of the target, END included.
         symbols: V tokens of the source.
-        steps: T, tokens of a target at most, END among them.
-        embedding_size: E, of tokens of either side.
+        steps: T, the most tokens of a target, END included.
+        embedding_size: E, of source and target tokens.
         attention: "general" or "none".
-        w_y, b_y, w_e: schemes of the read-out and of the embeddings; w_a: of W_a, W_b and W_c.
+        w_y, b_y, w_e: schemes of the read-out and of the embeddings. w_a: of W_a, W_b and W_c.
     Raises:
-        ValueError: sizes, schemes or an attention that are none; a decoder that is not one cell.
+        ValueError: an invalid size, scheme or attention; a decoder that is not one cell.
+        TypeError: ``layer`` is neither a layer nor a cell.
 
     >>> model = EncoderDecoder(cells.LSTM(4), cells.LSTM(4), outputs=5, symbols=7, steps=3)
     >>> params = model.init(jax.random.key(0), jnp.zeros((2, 6), int))
-    >>> model.apply(params, jnp.ones((2, 6), int))[0].shape  # what it says, greedily
+    >>> model.apply(params, jnp.ones((2, 6), int))[0].shape  # greedy predictions
     (2, 3)
     """
 
-    layer: Any
-    decoder: Any
+    layer: Layer
+    decoder: Layer
     outputs: int
     symbols: int
     steps: int
@@ -127,16 +131,12 @@ class EncoderDecoder(nn.Module):
         if not isinstance(self.decoder, layers.CellLayer):
             raise ValueError(f"a decoder is one cell, one way, got {self.decoder}")
         for name in ("outputs", "symbols", "steps", "embedding_size"):
-            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}"
-                )
-        if self.attention not in ATTENTIONS:
-            raise ValueError(unknown("attention", self.attention, ATTENTIONS))
+            setattr(self, name, validate.whole(name, getattr(self, name)))
+        validate.choice("attention", self.attention, ATTENTIONS)
         super().__post_init__()
 
-    def without_init(self) -> "EncoderDecoder":
-        """The model with its schemes stripped: what a compiled program depends on."""
+    def without_init(self) -> Self:
+        """Return the model with default schemes: everything that a compiled program depends on."""
         schemes = dict.fromkeys(("w_y", "b_y", "w_e", "w_a"), "zeros")
         layer, decoder = (cells.without_init(part) for part in (self.layer, self.decoder))
         return self.clone(layer=layer, decoder=decoder, **schemes)
@@ -144,31 +144,31 @@ class EncoderDecoder(nn.Module):
     @nn.compact
     def __call__(
         self,
-        inputs: Any,
+        inputs: Pair | Array,
         *,
         lengths: Array | None = None,
         key: Array | None = None,
         deterministic: bool = True,
         engine: str = "auto",
         initial_state: None = None,
-    ) -> tuple[Any, tuple[()]]:
-        """Read sources; say targets.
+    ) -> tuple[Said | Array, tuple[()]]:
+        """Read sources and predict targets.
 
         Args:
-            inputs: a :class:`Pair`; or sources (B, S) alone, whose targets are said greedily.
+            inputs: a :class:`Pair`; or sources (B, S) alone, whose targets are predicted greedily.
             lengths: (B,), real steps of the sources; None: S.
-            key, deterministic, engine: as :func:`rnnlab.unroll`, of encoder and decoder.
-            initial_state: None: an encoder starts from its own.
+            key, deterministic, engine: as :func:`rnnlab.unroll`, for encoder and decoder.
+            initial_state: must be None: an encoder starts from its own state.
         Returns:
-            (:class:`Said`; of sources alone tokens (B, T), END and what is past it :data:`END`;
-            (): there is no state to go on from).
+            (:class:`Said`; for sources alone tokens (B, T), :data:`END` from the first END on,
+            (): there is no final state).
         Raises:
-            ValueError, TypeError: as of :class:`rnnlab.nn.models.ManyToOne`.
+            ValueError: shapes that do not fit, a known symbol out of range, an initial_state.
+            TypeError: sources that are not whole numbers.
         """
         if initial_state is not None:
             raise ValueError("an encoder starts from its own state, got initial_state")
-        pair = inputs if isinstance(inputs, Pair) else None
-        source = pair.source if pair else inputs
+        source = inputs.source if isinstance(inputs, Pair) else inputs
         models.check_symbols(source, self.symbols, lengths)
         options = {"deterministic": deterministic, "engine": engine}
         keys = (None, None) if key is None else jax.random.split(key)
@@ -176,38 +176,39 @@ class EncoderDecoder(nn.Module):
         mask = None
         if lengths is not None:
             mask = jnp.arange(h.shape[1]) < jnp.asarray(lengths)[:, None]
-        own = self._parameters(ends, h.shape[-1])
-        start = self._started(own, ends)
-        greedy = self._greedy(own, start, h, mask)
-        if pair is None:
+        p = self._decoder_params(ends, h.shape[-1])
+        start = self._first_state(p, ends)
+        greedy = self._greedy(p, start, h, mask)
+        if not isinstance(inputs, Pair):
             return greedy, ()
-        xs = jnp.take(own["target_embedding"], pair.given, axis=0, mode="clip")
-        s, _ = self.decoder.apply(own["decoder"], xs, initial_state=start, key=keys[1], **options)
-        logits, weights = self._read_out(own, s, h, mask)
+        xs = jnp.take(p["target_embedding"], inputs.given, axis=0, mode="clip")
+        s, _ = self.decoder.apply(p["decoder"], xs, initial_state=start, key=keys[1], **options)
+        logits, weights = self._read_out(p, s, h, mask)
         if weights is not None:
-            self.sow("intermediates", "attention", weights)  # for weights(), else nothing
+            self.sow("intermediates", "attention", weights)  # stored for weights() only
         return Said(logits, greedy), ()
 
-    def weights(self, params: Any, source: Array, lengths: Array) -> tuple[Array, Array]:
-        """(tokens (B, T), attention weights (B, T, S)) of targets said greedily.
+    def weights(self, params: PyTree, source: Array, lengths: Array) -> tuple[Array, Array]:
+        """Return the greedy predictions (B, T) and their attention weights (B, T, S).
 
         Raises:
             ValueError: a model without attention.
         """
         if self.attention == "none":
             raise ValueError("attention='none' has no weights")
-        said, _ = self.apply(params, source, lengths=lengths)
-        start = jnp.full_like(said[:, :1], self.outputs)
-        given = jnp.concatenate([start, said[:, :-1]], axis=1)
-        kept: Any
-        _, kept = self.apply(
+        tokens: PyTree
+        tokens, _ = self.apply(params, source, lengths=lengths)
+        start = jnp.full_like(tokens[:, :1], self.outputs)
+        given = jnp.concatenate([start, tokens[:, :-1]], axis=1)
+        variables: PyTree
+        _, variables = self.apply(
             params, Pair(source, given), lengths=lengths, mutable=["intermediates"]
         )
-        return said, kept["intermediates"]["attention"][-1]
+        return tokens, variables["intermediates"]["attention"][-1]
 
-    # ---- its parts ----
+    # ---- parts of the forward pass ----
 
-    def _encoded(self, source: Array, lengths: Any, **options: Any) -> tuple[Array, Array]:
+    def _encoded(self, source: Array, lengths: Array | None, **options: Any) -> tuple[Array, Array]:
         """(h (B, S, H_e), e (B, H_e))."""
         layer = models.apart(self.layer)
         recurrent = self.param("recurrent", layer.init, self.embedding_size)
@@ -218,11 +219,11 @@ class EncoderDecoder(nn.Module):
         last = None if lengths is None else jnp.maximum(jnp.asarray(lengths, jnp.int32) - 1, 0)
         return h, models.ends(layer, h, last)
 
-    def _parameters(self, ends: Array, H_e: int) -> dict[str, Any]:
-        """The decoder's own, by name."""
+    def _decoder_params(self, ends: Array, H_e: int) -> dict[str, PyTree]:
+        """Parameters of the decoder, the attention and the read-out, by name."""
         H, K, E = self.decoder.output_size, self.outputs, self.embedding_size
-        own = {"decoder": self.param("decoder", self.decoder.init, E)}
-        empty = self.decoder.initial_state(own["decoder"], (1,))
+        decoder = {"decoder": self.param("decoder", self.decoder.init, E)}
+        empty = self.decoder.initial_state(decoder["decoder"], (1,))
         shapes = {
             "target_embedding": (self.w_e, (K + 1, E)),
             "W_hy": (self.w_y, (H, K)),
@@ -237,38 +238,43 @@ class EncoderDecoder(nn.Module):
                 "W_c": (self.w_a, (H_e + H, H)),
                 "b_c": ("zeros", (H,)),
             }
-        return own | {
+        return decoder | {
             name: self.param(name, make(scheme, H), shape)
             for name, (scheme, shape) in shapes.items()
         }
 
-    def _started(self, own: dict[str, Any], ends: Array) -> Any:
-        """s_0, each part of a state (h; of an LSTM C as well) from a matrix of its own."""
-        empty = self.decoder.initial_state(own["decoder"], (len(ends),))
+    def _first_state(self, p: dict[str, PyTree], ends: Array) -> PyTree:
+        """s_0, with a separate W_b and b_b for each part of the state (h, and C of an LSTM)."""
+        empty = self.decoder.initial_state(p["decoder"], (len(ends),))
         leaves, structure = jax.tree.flatten(empty)
-        bridged = [jnp.tanh(ends @ own[f"W_b{k}"] + own[f"b_b{k}"]) for k in range(len(leaves))]
+        bridged = [jnp.tanh(ends @ p[f"W_b{k}"] + p[f"b_b{k}"]) for k in range(len(leaves))]
         return jax.tree.unflatten(structure, bridged)
 
-    def _read_out(self, own: dict[str, Any], s: Array, h: Array, mask: Any) -> tuple[Array, Any]:
+    def _read_out(
+        self, p: dict[str, PyTree], s: Array, h: Array, mask: Array | None
+    ) -> tuple[Array, Array | None]:
         """(y (B, T, K), attention weights (B, T, S) or None) of the decoder's states (B, T, H)."""
         weights = None
         if self.attention != "none":
-            weights = attention_weights(attention_scores(s, h, own["W_a"]), mask)
-            s = attentional_state(context(weights, h), s, own["W_c"], own["b_c"])
-        return equations.output(s, own["W_hy"], own["b_y"], "identity"), weights
+            weights = attention_weights(attention_scores(s, h, p["W_a"]), mask)
+            s = attentional_state(context(weights, h), s, p["W_c"], p["b_c"])
+        return equations.output(s, p["W_hy"], p["b_y"], "identity"), weights
 
-    def _greedy(self, own: dict[str, Any], start: Any, h: Array, mask: Any) -> Array:
-        """The most probable token, again and again, each fed back; END once it was said."""
+    def _greedy(self, p: dict[str, PyTree], start: PyTree, h: Array, mask: Array | None) -> Array:
+        """Predict the most probable token step by step, feeding it back; END after the first."""
+        assert isinstance(self.decoder, layers.CellLayer)  # checked by __post_init__
         cell, B = self.decoder.cell, len(h)
 
-        def step(carry: tuple[Any, Array, Array], _: None) -> tuple[Any, Array]:
-            state, token, over = carry
-            x = jnp.take(own["target_embedding"], token, axis=0, mode="clip")
-            state, s, _ = cell.step(own["decoder"], state, x)
-            y, _ = self._read_out(own, s[:, None], h, mask)
-            token = jnp.where(over, END, y[:, 0].argmax(axis=-1).astype(jnp.int32))
-            return (state, token, over | (token == END)), token
+        def step(
+            carry: tuple[PyTree, Array, Array], _: None
+        ) -> tuple[tuple[PyTree, Array, Array], Array]:
+            state, token, ended = carry
+            x = jnp.take(p["target_embedding"], token, axis=0, mode="clip")
+            state, s, _ = cell.step(p["decoder"], state, x)
+            y = self._read_out(p, s[:, None], h, mask)[0]
+            token = jnp.where(ended, END, y[:, 0].argmax(axis=-1).astype(jnp.int32))
+            return (state, token, ended | (token == END)), token
 
         first = jnp.full(B, self.outputs, jnp.int32)
-        _, said = jax.lax.scan(step, (start, first, jnp.zeros(B, bool)), None, length=self.steps)
-        return said.T
+        _, tokens = jax.lax.scan(step, (start, first, jnp.zeros(B, bool)), None, length=self.steps)
+        return tokens.T

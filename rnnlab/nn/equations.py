@@ -1,11 +1,11 @@
-"""The equations of RNN, LSTM and GRU: one pure function a gate.
+"""The equations of RNN, LSTM and GRU: one pure function per gate.
 
 ``W x`` in the maths is ``x @ W`` in code: kernels are (in, out), as ``jax.nn.initializers``
-assume. Each gate keeps its two blocks apart, ``W_i·[h, x] = W_hi h + W_xi x``, so that a scheme
-applies to a block as its theory means it. Leading axes broadcast.
+assume. Each gate has two separate blocks, ``W_i·[h, x] = W_hi h + W_xi x``, so that an
+initialization scheme applies to each block as its theory defines it. Leading axes broadcast.
 
 An option that changes the inside of a gate is a keyword of its function: ``gains`` (layer
-normalization), ``peephole``. What goes *around* a cell lies in :mod:`rnnlab.nn.wrappers`.
+normalization), ``peephole``. Wrappers *around* a cell are in :mod:`rnnlab.nn.wrappers`.
 
 Shapes: D input, H hidden, P projected, O output; ``...`` any leading axes.
 """
@@ -96,20 +96,20 @@ def forget_gate(
 ) -> Array:
     """f_t = σ(W_f·[h_{t−1}, x_t] + b_f): the share of C_{t−1} that is kept.
 
-    Variants: with ``gains`` the products are normalized apart, over the H units of this gate,
+    Variants: with ``gains`` each product is normalized separately over the H units of this gate,
     σ(LN(W_hf h_{t−1}; g_h) + LN(W_xf x_t; g_x) + b_f); with ``peephole`` the gate also sees the
     memory, σ(… + p_f*C_{t−1}), which is not normalized.
 
     Args:
-        h: h_{t−1} (..., H), or (..., P) where it is projected. x: x_t (..., D).
+        h: h_{t−1} (..., H), or (..., P) with a projection. x: x_t (..., D).
         W_hf: (H, H) or (P, H). W_xf: (D, H). b_f: (H,).
         gains: (g_x, g_h), each (H,).
         peephole: (p_f (H,), C_{t−1} (..., H)).
     Returns:
         f_t (..., H), between 0 and 1.
     Source: Gers, Schmidhuber & Cummins 2000; the notes, 遗忘门. Gains: Ba et al. 2016 (arXiv
-        1607.06450), supplement, there with statistics over the four gates together and a bias for
-        each product. Peephole: Gers & Schmidhuber 2000, "Recurrent nets that time and count".
+        1607.06450), supplement, whose statistics are over all four gates together, with a bias per
+        product. Peephole: Gers & Schmidhuber 2000, "Recurrent nets that time and count".
     """
     return jax.nn.sigmoid(affine("forget_gate", h, x, W_hf, W_xf, b_f, gains, peephole))
 
@@ -127,7 +127,7 @@ def input_gate(
 
     Args, variants and returns as :func:`forget_gate`; its ``peephole`` is (p_i, C_{t−1}).
     Source: Hochreiter & Schmidhuber 1997; the notes, 输入门.
-    """
+    """  # an equation, no sentence
     return jax.nn.sigmoid(affine("input_gate", h, x, W_hi, W_xi, b_i, gains, peephole))
 
 
@@ -139,7 +139,7 @@ def candidate_memory(
     b_c: Array,
     gains: Gains | None = None,
 ) -> Array:
-    """C̃_t = tanh(W_c·[h_{t−1}, x_t] + b_c): what may be written, between −1 and 1.
+    """C̃_t = tanh(W_c·[h_{t−1}, x_t] + b_c): the candidate to write, between −1 and 1.
 
     Args and the variant ``gains`` as :func:`forget_gate`. Returns: C̃_t (..., H).
     Source: Hochreiter & Schmidhuber 1997; the notes, 候选记忆.
@@ -172,7 +172,7 @@ def output_gate(
     gains: Gains | None = None,
     peephole: Peephole | None = None,
 ) -> Array:
-    """o_t = σ(W_o·[h_{t−1}, x_t] + b_o): the share of tanh(C_t) that is shown.
+    """o_t = σ(W_o·[h_{t−1}, x_t] + b_o): the share of tanh(C_t) that is output.
 
     Args, variants and returns as :func:`forget_gate`; its ``peephole`` is (p_o, C_t), the memory
     *after* the update.
@@ -184,13 +184,13 @@ def output_gate(
 def lstm_hidden(o: Array, C: Array, g_C: Array | None = None, b_C: Array | None = None) -> Array:
     """h_t = o_t*tanh(C_t).
 
-    Variant: with ``g_C`` the memory is normalized where it is shown, h_t = o_t*tanh(LN(C_t; g_C,
-    b_C)); C_t itself is carried on as it is (Ba et al. 2016, supplement).
+    Variant: with ``g_C`` the output reads the normalized memory, h_t = o_t*tanh(LN(C_t; g_C,
+    b_C)); C_t itself stays unnormalized in the state (Ba et al. 2016, supplement).
 
     Args:
         o: o_t (..., H). C: C_t (..., H). g_C, b_C: (H,).
     Returns:
-        h_t (..., H); m_t where a projection follows.
+        h_t (..., H); it is m_t if a projection follows.
     Source: Hochreiter & Schmidhuber 1997; the notes, 输出门.
     """
     check_units("lstm_hidden", o=o, C=C)
@@ -201,7 +201,7 @@ def lstm_hidden(o: Array, C: Array, g_C: Array | None = None, b_C: Array | None 
 
 
 def lstm_projection(m: Array, W_mh: Array) -> Array:
-    """h_t = W_mh m_t, m_t = o_t*tanh(C_t): what is put out and fed back, P numbers for H units.
+    """h_t = W_mh m_t, m_t = o_t*tanh(C_t): the output, projected from H to P units and fed back.
 
     Args:
         m: m_t (..., H). W_mh: (H, P).
@@ -227,8 +227,8 @@ def update_gate(
 ) -> Array:
     """z_t = σ(W_z·[h_{t−1}, x_t] + b_z): the share of h_{t−1} that is kept.
 
-    Args, the variant ``gains`` and returns as :func:`forget_gate`. The notes, PyTorch, Keras and
-    cuDNN let z keep the past; Cho et al. 2014 and haiku write it the other way round.
+    Args, the variant ``gains`` and returns as :func:`forget_gate`. In the notes, PyTorch, Keras and
+    cuDNN z keeps the past; Cho et al. 2014 and haiku swap z and 1−z.
     Source: the notes, 更新门.
     """
     return jax.nn.sigmoid(affine("update_gate", h, x, W_hz, W_xz, b_z, gains))
@@ -265,8 +265,8 @@ def candidate_hidden(
     Variants: with ``b_hn`` the reset comes after the recurrent product, as in cuDNN, PyTorch and
     Keras (reset_after=True): h̃_t = tanh(W_xh x_t + b_h + r_t*(W_hh h_{t−1} + b_hn)). With
     ``gains`` both products are normalized: tanh(LN(W_hh (r_t*h_{t−1}); g_h) + LN(W_xh x_t; g_x) +
-    b_h), and after the product tanh(LN(W_xh x_t; g_x) + b_h + r_t*(LN(W_hh h_{t−1}; g_h) + b_hn)),
-    which is the GRU of Ba et al. 2016, supplement.
+    b_h). With both, tanh(LN(W_xh x_t; g_x) + b_h + r_t*(LN(W_hh h_{t−1}; g_h) + b_hn)), the GRU of
+    Ba et al. 2016, supplement.
 
     Args:
         r: r_t (..., H). h: h_{t−1} (..., H). x: x_t (..., D).
@@ -280,12 +280,12 @@ def candidate_hidden(
         return jnp.tanh(affine("candidate_hidden", r * h, x, W_hh, W_xh, b_h, gains))
     check_gate("candidate_hidden", h, x, W_hh, W_xh, b_h)
     check_bias("candidate_hidden", b_hn, W_hh.shape[1])
-    present, past = x @ W_xh, h @ W_hh
+    from_x, from_h = x @ W_xh, h @ W_hh
     if gains is not None:
         for part, g in zip(("gains.x", "gains.h"), gains, strict=True):
             check_vector("candidate_hidden", part, g, W_hh.shape[1])
-        present, past = layer_norm(present, gains.x), layer_norm(past, gains.h)
-    return jnp.tanh(present + b_h + r * (past + b_hn))
+        from_x, from_h = layer_norm(from_x, gains.x), layer_norm(from_h, gains.h)
+    return jnp.tanh(from_x + b_h + r * (from_h + b_hn))
 
 
 def gru_hidden(z: Array, h: Array, h_tilde: Array) -> Array:

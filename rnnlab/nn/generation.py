@@ -1,8 +1,8 @@
-"""A model one step at a time: streaming, sampling text, rolling a forecast out.
+"""A model one step at a time: streaming, sampling text, rolling out a forecast.
 
 Inference is the same forward pass with the state carried along; in generation y_t is fed back as
-x_{t+1}. A backward direction needs the end of the sequence first, so that a bidirectional layer
-is refused. Programs are compiled once a model (less its init) and shapes.
+x_{t+1}. A backward direction needs the end of the sequence first, so a bidirectional layer raises
+an error. Programs are compiled once per model (without its init) and shapes.
 
 Shapes: B batch, T_0 steps of the prompt, D features, O outputs, V symbols.
 Source: the notes, inference and generation.
@@ -11,33 +11,39 @@ Source: the notes, inference and generation.
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
+from rnnlab.core import validate
 from rnnlab.nn import layers, models, unroll
+from rnnlab.nn.params import PyTree
 
 Array = jax.Array
+Recurrent = models.Recurrent
+Step = Callable[[PyTree, PyTree, Array], tuple[Array, PyTree]]
 
 
 class Stream(NamedTuple):
-    """A model that takes one step at a time; made by :func:`stream`."""
+    """A model that takes one step at a time, as :func:`stream` returns it."""
 
-    start: Callable[..., Any]  # (params, batch_size, key=None) -> s_0
-    step: Callable[..., tuple[Array, Any]]  # (params, state, x_t) -> (y_t (B, O), state)
+    start: Callable[..., PyTree]  # (params, batch_size, key=None) -> s_0
+    step: Step  # (params, state, x_t) -> (y_t (B, O), state)
 
 
-def stream(model: Any) -> Stream:
-    """(start, step): step by step what the whole-sequence pass computes at once.
+def stream(model: Recurrent) -> Stream:
+    """Return (start, step), which compute step by step what the whole-sequence pass does at once.
 
     Args:
-        model: any of :mod:`rnnlab.nn.models`. ``step`` takes x_t (B, D), or symbols (B,), and
-        returns
-            y_t; from a many-to-one model the answer to what it has read so far. One that reads
-            the mean over time has the mean of its answers, which is the same as long as g is the
-            identity: W_hy (1/t) Σ h_s + b_y = (1/t) Σ (W_hy h_s + b_y).
+        model: any of :mod:`rnnlab.nn.models`.
+    Returns:
+        ``step`` takes x_t (B, D), or symbols (B,), and returns y_t; for a many-to-one model the
+        answer to the steps read so far. With ``pooling="mean"`` that is the mean of the answers,
+        equal to the answer to the mean if g is the identity:
+        W_hy (1/t) Σ h_s + b_y = (1/t) Σ (W_hy h_s + b_y).
     Raises:
         ValueError: a bidirectional layer; a mean over time with another g.
 
@@ -49,35 +55,35 @@ def stream(model: Any) -> Stream:
     >>> y.shape
     (3, 2)
     """
-    model = _real_time(model)
+    model = _forward_only(model)
 
-    def step(params: Any, state: Any, x: Array) -> tuple[Array, Any]:
+    def step(params: PyTree, state: PyTree, x: Array) -> tuple[Array, PyTree]:
         rank = 1 if model.symbols else 2
         if jnp.ndim(x) != rank:
-            wanted = "symbols (batch,)" if model.symbols else "(batch, features)"
-            raise ValueError(f"x must be one step, {wanted}, got shape {jnp.shape(x)}")
+            axes = "symbols (batch,)" if model.symbols else "(batch, features)"
+            raise ValueError(f"x must be one step, {axes}, got shape {jnp.shape(x)}")
         if model.symbols:
             models.check_symbols(x[:, None], model.symbols)
         return _step(model, params, state, x)
 
-    if getattr(model, "pooling", "last") == "mean":
+    if isinstance(model, models.ManyToOne) and model.pooling == "mean":
         return _averaged(model, step)
     return Stream(partial(models.initial_state, model), step)
 
 
-def _averaged(model: Any, step: Callable[..., tuple[Array, Any]]) -> Stream:
-    """The stream of a mean over time: beside the layer's state, the answers' sum and number."""
+def _averaged(model: models.ManyToOne, step: Step) -> Stream:
+    """Stream a mean over time; the state also holds the sum of the answers and their number."""
     if model.activation != "identity":
         raise ValueError(
             f"a mean over time streams through activation='identity' only, got {model.activation!r}"
         )
 
-    def start(params: Any, batch_size: int, key: Array | None = None) -> Any:
+    def start(params: PyTree, batch_size: int, key: Array | None = None) -> PyTree:
         total = jnp.zeros((batch_size, model.outputs), params["params"]["W_hy"].dtype)
         inner = models.initial_state(model, params, batch_size, key)
         return inner, total, jnp.zeros((), jnp.int32)
 
-    def averaged(params: Any, state: Any, x: Array) -> tuple[Array, Any]:
+    def averaged(params: PyTree, state: PyTree, x: Array) -> tuple[Array, PyTree]:
         inner, total, count = state
         y, inner = step(params, inner, x)
         total, count = total + y, count + 1
@@ -87,29 +93,30 @@ def _averaged(model: Any, step: Callable[..., tuple[Array, Any]]) -> Stream:
 
 
 def generate(
-    model: Any,
-    params: Any,
-    prompt: Array,
+    model: Recurrent,
+    params: PyTree,
+    prompt: ArrayLike,
     steps: int,
     key: Array | None = None,
     temperature: float = 1.0,
     top_k: int = 0,
 ) -> Array:
-    """x_{t+1} ~ softmax(y_t / temperature), fed back, after the prompt.
+    """Generate symbols after a prompt: x_{t+1} ~ softmax(y_t / temperature), fed back.
 
     Args:
-        model: one that gives logits over the symbols it reads, a language model say.
+        model: one with logits over the symbols that it reads, such as a language model.
+        params: its parameters.
         prompt: (B, T_0) symbols, read first; T_0 ≥ 1.
         steps: symbols to generate.
         key: step t draws from ``fold_in(key, t)``; not needed at temperature 0.
         temperature: below 1 sharper, above 1 flatter; 0: the largest logit (the first of equals).
-        top_k: draw among the k largest logits only, exactly k of them; 0: among all.
+        top_k: draw among exactly the k largest logits; 0: among all.
     Returns:
-        (B, steps) int32: what follows the prompt.
+        (B, steps) int32, the generated symbols.
     Raises:
-        ValueError: a bidirectional layer, a model without logits over its own symbols, a bad
-            prompt, steps, temperature or top_k, or no key to draw with.
-        TypeError: a prompt that is no symbols.
+        ValueError: a bidirectional layer, a model without logits over its own symbols, an invalid
+            prompt, steps, temperature or top_k, or a missing key.
+        TypeError: a prompt that is not whole numbers.
     Source: the notes, generation; top-k: Fan et al. 2018 (arXiv 1805.04833), §5.1.
 
     >>> from rnnlab import GRU
@@ -118,7 +125,7 @@ def generate(
     >>> generate(model, params, jnp.zeros((2, 3), int), steps=6, temperature=0).shape
     (2, 6)
     """
-    model = _real_time(model)
+    model = _forward_only(model)
     V = model.symbols
     if not V or model.outputs != V or model.activation != "identity":
         raise ValueError(
@@ -126,16 +133,15 @@ def generate(
             f"symbols, got symbols={V}, outputs={model.outputs}, "
             f"activation={model.activation!r}"
         )
-    _check_steps(steps)
+    steps = validate.whole("steps", steps)
     _check_prompt(prompt, "symbols (batch, time)", 2)
     models.check_symbols(prompt, V)
-    # a divisor that float32 holds; NaN fails both
+    # a positive temperature must be a normal float32; NaN fails both comparisons
     if not (temperature == 0 or np.finfo(np.float32).tiny <= temperature < math.inf):
         raise ValueError(
             f"temperature must be 0 (greedy) or a positive finite number, got {temperature!r}"
         )
-    if not isinstance(top_k, int) or isinstance(top_k, bool) or not 0 <= top_k <= V:
-        raise ValueError(f"top_k must be a whole number, 0 (off) … {V} symbols, got {top_k!r}")
+    top_k = validate.whole("top_k", top_k, 0, V)
     greedy = temperature == 0
     if not greedy and key is None:
         raise ValueError(f"temperature={temperature} draws at random: give a key, or temperature=0")
@@ -150,17 +156,18 @@ def generate(
     )
 
 
-def rollout(model: Any, params: Any, prompt: Array, steps: int) -> Array:
-    """x_{t+1} = y_t, fed back, after the prompt: a forecast from the model's own forecasts.
+def rollout(model: Recurrent, params: PyTree, prompt: ArrayLike, steps: int) -> Array:
+    """Forecast after a prompt from the model's own forecasts: x_{t+1} = y_t, fed back.
 
     Args:
         model: one that predicts its next input, with O = D outputs.
+        params: its parameters.
         prompt: (B, T_0, D) floats, read first; T_0 ≥ 1.
         steps: steps to predict.
     Returns:
-        (B, steps, D): what follows the prompt.
+        (B, steps, D), the forecast.
     Raises:
-        ValueError: a bidirectional layer, a model of symbols, O ≠ D, a bad prompt or steps.
+        ValueError: a bidirectional layer, a model of symbols, O ≠ D, an invalid prompt or steps.
         TypeError: a prompt that is not floats.
     Source: the notes, generation.
 
@@ -170,91 +177,89 @@ def rollout(model: Any, params: Any, prompt: Array, steps: int) -> Array:
     >>> rollout(model, params, jnp.ones((3, 5, 2)), steps=4).shape
     (3, 4, 2)
     """
-    model = _real_time(model)
+    model = _forward_only(model)
     if model.symbols:
         raise ValueError(
             f"rollout feeds features back, got a model of {model.symbols} symbols: see generate"
         )
-    _check_steps(steps)
-    prompt = unroll.check_inputs(prompt)
-    _check_prompt(prompt, "(batch, time, features)", 3)
-    if model.outputs != prompt.shape[-1]:
+    steps = validate.whole("steps", steps)
+    xs = unroll.check_inputs(prompt)
+    _check_prompt(xs, "(batch, time, features)", 3)
+    if model.outputs != xs.shape[-1]:
         raise ValueError(
             "rollout feeds outputs back: the model must give as many as it reads, "
-            f"got {model.outputs} outputs, {prompt.shape[-1]} features"
+            f"got {model.outputs} outputs, {xs.shape[-1]} features"
         )
-    return _rollout(model, params, prompt, steps)
+    return _rollout(model, params, xs, steps)
 
 
 # ---- checks ------------------------------------------------------------------------------------
 
 
-def _real_time(model: Any) -> Any:
-    """The model without its init, if its layer runs forwards only."""
-    _refuse_backwards(model.layer)
+def _forward_only(model: Recurrent) -> Recurrent:
+    """Return the model without its init, if its layer runs forwards only."""
+    _check_forward_only(model.layer)
     return models.without_init(model)
 
 
-def _refuse_backwards(layer: Any) -> None:
+def _check_forward_only(layer: layers.Layer) -> None:
     if isinstance(layer, layers.Bidirectional):
         raise ValueError(
             "a Bidirectional layer can't run in real time: its backward half starts "
             f"at the end of the sequence; got {layer}"
         )
     for inner in layer.layers if isinstance(layer, layers.Stack) else ():
-        _refuse_backwards(inner)
+        _check_forward_only(inner)
 
 
-def _check_steps(steps: Any) -> None:
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
-
-
-def _check_prompt(prompt: Any, wanted: str, rank: int) -> None:
+def _check_prompt(prompt: ArrayLike, axes: str, rank: int) -> None:
     shape = jnp.shape(prompt)
     if len(shape) != rank or 0 in shape:
-        raise ValueError(f"prompt must be {wanted} with at least one step, got shape {shape}")
+        raise ValueError(f"prompt must be {axes} with at least one step, got shape {shape}")
 
 
 # ---- compiled ----------------------------------------------------------------------------------
 
 
-def _advance(model: Any, params: Any, state: Any, inputs: Array) -> tuple[Array, Any]:
+def _advance(
+    model: Recurrent, params: PyTree, state: PyTree, inputs: Array
+) -> tuple[Array, PyTree]:
     """(y (B, O) after the last step of ``inputs``, state)."""
+    y: PyTree
     y, state = model.apply(params, inputs, initial_state=state)
     return y if isinstance(model, models.ManyToOne) else y[:, -1], state
 
 
 @partial(jax.jit, static_argnames=("model",))
-def _step(model: Any, params: Any, state: Any, x: Array) -> tuple[Array, Any]:
+def _step(model: Recurrent, params: PyTree, state: PyTree, x: Array) -> tuple[Array, PyTree]:
     return _advance(model, params, state, x[:, None])
 
 
 @partial(jax.jit, static_argnames=("model", "steps", "top_k"))
 def _generate(
-    model: Any,
-    params: Any,
+    model: Recurrent,
+    params: PyTree,
     prompt: Array,
     steps: int,
     key: Array | None,
     temperature: Array | None,
     top_k: int,
 ) -> Array:
-    def choose(t: Any, logits: Array) -> Array:
+    def choose(t: Array | int, logits: Array) -> Array:
         if temperature is None:
             return jnp.argmax(logits, axis=-1).astype(jnp.int32)
         assert key is not None
-        # the largest at 0: a temperature near 0 sends the others to −∞, and nothing to ∞ − ∞
+        # with the largest at 0 a temperature near 0 sends the others to −∞, without ∞ − ∞
         scaled = (logits - logits.max(-1, keepdims=True)) / temperature.astype(logits.dtype)
         key_t = jax.random.fold_in(key, t)
         if not top_k:
             return jax.random.categorical(key_t, scaled).astype(jnp.int32)
-        # the k largest and their places, rather than a threshold that equals would slip past
+        # top_k rather than a threshold, which would admit ties beyond the k-th
         best, symbols = jax.lax.top_k(scaled, top_k)
         drawn = jax.random.categorical(key_t, best)
         return jnp.take_along_axis(symbols, drawn[:, None], axis=1)[:, 0].astype(jnp.int32)
 
-    def body(carry: tuple[Any, Array], t: Array) -> tuple[tuple[Any, Array], Array]:
+    def body(carry: tuple[PyTree, Array], t: Array) -> tuple[tuple[PyTree, Array], Array]:
         state, symbol = carry
         logits, state = _advance(model, params, state, symbol[:, None])
         symbol = choose(t, logits)
@@ -267,8 +272,8 @@ def _generate(
 
 
 @partial(jax.jit, static_argnames=("model", "steps"))
-def _rollout(model: Any, params: Any, prompt: Array, steps: int) -> Array:
-    def body(carry: tuple[Any, Array], _: None) -> tuple[tuple[Any, Array], Array]:
+def _rollout(model: Recurrent, params: PyTree, prompt: Array, steps: int) -> Array:
+    def body(carry: tuple[PyTree, Array], _: None) -> tuple[tuple[PyTree, Array], Array]:
         state, y = carry
         y, state = _advance(model, params, state, y[:, None])
         return (state, y), y

@@ -1,21 +1,25 @@
-"""Layers: a cell over time, bidirectional pairs and stacks; by name from a config.
+"""Layers: a cell over time, bidirectional pairs and stacks; layers by name, from a config.
 
 Shapes: B batch (any leading axes, also none), T time, D input, H hidden.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
+from rnnlab.core import validate
 from rnnlab.core.errors import unknown
 from rnnlab.nn import cells, wrappers
 from rnnlab.nn.initializers import InitScheme
+from rnnlab.nn.params import PyTree
+from rnnlab.nn.protocols import Cell
 from rnnlab.nn.unroll import unroll
 
 Array = jax.Array
+Applied = tuple[PyTree, ...]  # (ys, final state), and taps where asked for, as unroll returns
 
 
 # ---- layers ------------------------------------------------------------------------------------
@@ -23,45 +27,48 @@ Array = jax.Array
 
 @runtime_checkable
 class Layer(Protocol):
-    """What initializes itself, runs over sequences, and nests."""
+    """A module that initializes itself, runs over sequences, and nests.
+
+    ``apply`` takes the options of :func:`rnnlab.unroll` and returns as it does.
+    """
 
     @property
     def output_size(self) -> int: ...
-    def init(self, key: Array, input_size: int) -> Any: ...
+    def init(self, key: Array, input_size: int) -> PyTree: ...
     def initial_state(
-        self, params: Any, batch_shape: tuple[int, ...], key: Array | None = None
-    ) -> Any: ...
-    def apply(self, params: Any, xs: Array, **options: Any) -> Any: ...
+        self, params: PyTree, batch_shape: tuple[int, ...], key: Array | None = None
+    ) -> PyTree: ...
+    def apply(self, params: PyTree, xs: Array, **options: Any) -> Applied: ...
 
 
 @dataclass(frozen=True)
 class CellLayer:
-    """One cell over time; made by :func:`as_layer`."""
+    """One cell over time; constructed by :func:`as_layer`."""
 
-    cell: Any
+    cell: Cell
 
     @property
     def output_size(self) -> int:
         """Features of y_t."""
         return self.cell.output_size
 
-    def init(self, key: Array, input_size: int) -> Any:
-        """The cell's parameters."""
+    def init(self, key: Array, input_size: int) -> PyTree:
+        """Draw the cell's parameters."""
         return self.cell.init_params(key, input_size)
 
     def initial_state(
-        self, params: Any, batch_shape: tuple[int, ...], key: Array | None = None
-    ) -> Any:
-        """The cell's s_0; random with a key."""
+        self, params: PyTree, batch_shape: tuple[int, ...], key: Array | None = None
+    ) -> PyTree:
+        """Return the cell's s_0; random with a key."""
         return self.cell.initial_state(params, batch_shape, key)
 
-    def apply(self, params: Any, xs: Array, **options: Any) -> Any:
-        """:func:`unroll` with its options."""
+    def apply(self, params: PyTree, xs: Array, **options: Any) -> Applied:
+        """Run the cell over xs (B, T, D): :func:`rnnlab.unroll` with its options."""
         return unroll(self.cell, params, xs, **options)
 
 
-def as_layer(cell: Any) -> Layer:
-    """Return the layer of one cell; a layer is handed back as it is.
+def as_layer(cell: Cell | Layer) -> Layer:
+    """Return the layer of one cell; a layer is returned as it is.
 
     Raises:
         TypeError: neither a cell nor a layer.
@@ -71,16 +78,16 @@ def as_layer(cell: Any) -> Layer:
     """
     if isinstance(cell, Layer):
         return cell
-    if not isinstance(cell, cells.Cell):
+    if not isinstance(cell, Cell):
         raise TypeError(f"expected a cell or a layer, got {type(cell).__name__}")
     return CellLayer(cell)
 
 
 class BothWays(NamedTuple):
-    """Something of each direction: parameters, states or taps of a :class:`Bidirectional`."""
+    """Parameters, states or taps of both directions of a :class:`Bidirectional`."""
 
-    forward: Any
-    backward: Any
+    forward: PyTree
+    backward: PyTree
 
 
 MERGES: dict[str, Callable[[Array, Array], Array]] = {
@@ -93,14 +100,15 @@ MERGES: dict[str, Callable[[Array, Array], Array]] = {
 
 @dataclass(frozen=True)
 class Bidirectional:
-    """y_t = combine(h→_t, h←_t): one layer forwards, one backwards.
+    """A layer forwards and a layer backwards: y_t = combine(h→_t, h←_t).
 
     Args:
-        forward, backward: layers or cells; one alone is used for both (parameters apart).
+        forward, backward: layers or cells. ``backward=None``: an equal layer with parameters of
+            its own.
         merge: "concat", "sum", "mean" or "product".
     Raises:
-        TypeError: neither cells nor layers. ValueError: an unknown merge, or outputs that differ
-            in size where they are merged unit by unit.
+        TypeError: neither cells nor layers.
+        ValueError: an unknown merge; outputs of different sizes with a merge other than "concat".
     Source: Schuster & Paliwal 1997; the notes, Bi-RNN.
 
     >>> Bidirectional(cells.LSTM(4)).output_size
@@ -115,28 +123,27 @@ class Bidirectional:
         backward = self.forward if self.backward is None else self.backward
         object.__setattr__(self, "forward", as_layer(self.forward))
         object.__setattr__(self, "backward", as_layer(backward))
-        if self.merge not in MERGES:
-            raise ValueError(unknown("merge", self.merge, MERGES))
+        validate.choice("merge", self.merge, MERGES)
         sizes = self.forward.output_size, self.backward.output_size
         if self.merge != "concat" and sizes[0] != sizes[1]:
             raise ValueError(f"merge={self.merge!r} needs outputs of one size, got {sizes}")
 
     @property
     def output_size(self) -> int:
-        """Features of y_t: both directions' for "concat", one's otherwise."""
+        """Features of y_t: the sum over both directions for "concat", else those of one."""
         if self.merge == "concat":
             return self.forward.output_size + self.backward.output_size
         return self.forward.output_size
 
     def init(self, key: Array, input_size: int) -> BothWays:
-        """Parameters of both directions, drawn apart."""
+        """Draw the parameters of both directions, from separate keys."""
         key_f, key_b = jax.random.split(key)
         return BothWays(self.forward.init(key_f, input_size), self.backward.init(key_b, input_size))
 
     def initial_state(
         self, params: BothWays, batch_shape: tuple[int, ...], key: Array | None = None
     ) -> BothWays:
-        """s_0 of both directions; random with a key."""
+        """Return s_0 of both directions; random with a key."""
         key_f, key_b = _split(key, 2)
         return BothWays(
             self.forward.initial_state(params.forward, batch_shape, key_f),
@@ -152,16 +159,16 @@ class Bidirectional:
         key: Array | None = None,
         reverse: bool = False,
         **options: Any,
-    ) -> Any:
-        """Both directions over xs (B, T, D), merged step by step.
+    ) -> Applied:
+        """Run both directions over xs (B, T, D) and merge their outputs step by step.
 
-        The backward layer starts at each sequence's own end. Options as :func:`unroll`;
-        states (and taps) come back as :class:`BothWays`.
+        The backward layer starts at each sequence's own end. Options as :func:`rnnlab.unroll`;
+        states (and taps) are returned as :class:`BothWays`.
         """
         key_f, key_b = _split(key, 2)
-        params = BothWays(*_parts("params", params, 2, self))
+        params = BothWays(*_check_parts("params", params, 2, self))
         starts = (None, None) if initial_state is None else initial_state
-        start_f, start_b = _parts("initial_state", starts, 2, self)
+        start_f, start_b = _check_parts("initial_state", starts, 2, self)
         ys_f, *rest_f = self.forward.apply(
             params.forward, xs, initial_state=start_f, key=key_f, reverse=reverse, **options
         )
@@ -178,10 +185,10 @@ class Stack:
 
     Args:
         layers: layers or cells, bottom first.
-        dropout: the rate at which an output is dropped on its way to the layer above.
+        dropout: the dropout rate of a layer's outputs as inputs of the layer above.
         variational: one mask for all steps of a sequence (Gal & Ghahramani 2016, arXiv
-            1512.05287); on h_{t−1} and on the first layer's inputs it is
-            :class:`rnnlab.nn.wrappers.VariationalDropout`'s.
+            1512.05287). For masks on h_{t−1} and on the first layer's inputs see
+            :class:`rnnlab.nn.wrappers.VariationalDropout`.
     Raises:
         TypeError: neither cells nor layers. ValueError: no layers, or a rate outside [0, 1).
 
@@ -197,16 +204,16 @@ class Stack:
         object.__setattr__(self, "layers", tuple(as_layer(inner) for inner in self.layers))
         if not self.layers:
             raise ValueError("a stack needs at least one layer, got none")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+        object.__setattr__(self, "dropout", validate.rate("dropout", self.dropout))
+        object.__setattr__(self, "variational", validate.flag("variational", self.variational))
 
     @property
     def output_size(self) -> int:
         """Features of the top layer's y_t."""
         return self.layers[-1].output_size
 
-    def init(self, key: Array, input_size: int) -> tuple[Any, ...]:
-        """Parameters of each layer, bottom first."""
+    def init(self, key: Array, input_size: int) -> tuple[PyTree, ...]:
+        """Draw the parameters of each layer, bottom first."""
         sizes = (input_size, *(inner.output_size for inner in self.layers))
         keys = jax.random.split(key, len(self.layers))
         return tuple(
@@ -214,9 +221,9 @@ class Stack:
         )
 
     def initial_state(
-        self, params: Any, batch_shape: tuple[int, ...], key: Array | None = None
-    ) -> tuple[Any, ...]:
-        """s_0 of each layer; random with a key."""
+        self, params: PyTree, batch_shape: tuple[int, ...], key: Array | None = None
+    ) -> tuple[PyTree, ...]:
+        """Return s_0 of each layer; random with a key."""
         keys = _split(key, len(self.layers))
         return tuple(
             inner.initial_state(p, batch_shape, k)
@@ -225,32 +232,32 @@ class Stack:
 
     def apply(
         self,
-        params: Any,
+        params: PyTree,
         xs: Array,
         *,
-        initial_state: Any = None,
+        initial_state: PyTree = None,
         key: Array | None = None,
         deterministic: bool = True,
         **options: Any,
-    ) -> Any:
-        """The layers in turn over xs (B, T, D), dropout between them.
+    ) -> Applied:
+        """Run the layers in turn over xs (B, T, D), with dropout between them.
 
-        Dropout scales what it keeps by 1/(1−rate), draws a mask for every step (with
-        ``variational`` one for all of them), and acts only with ``deterministic=False``. Options
-        as :func:`unroll`; states (and taps) come back as tuples, bottom first.
+        Dropout scales the units it keeps by 1/(1−rate), draws a mask per step (with
+        ``variational`` one for all steps), and acts only with ``deterministic=False``. Options as
+        :func:`rnnlab.unroll`; states (and taps) are returned as tuples, bottom first.
         """
         drops = self.dropout > 0 and not deterministic
         if drops and key is None:
             raise ValueError(f"dropout={self.dropout} with deterministic=False needs a key")
         n = len(self.layers)
-        params = _parts("params", params, n, self)
+        params = _check_parts("params", params, n, self)
         starts = (None,) * n if initial_state is None else initial_state
-        starts = _parts("initial_state", starts, n, self)
+        starts = _check_parts("initial_state", starts, n, self)
         keys = _split(key, 2 * n)
         ys, rests = xs, []
         for index, (inner, p, start) in enumerate(zip(self.layers, params, starts, strict=True)):
             if index > 0 and drops:
-                drop = _drop_alike if self.variational else _drop
+                drop = _drop_variational if self.variational else _drop
                 ys = drop(keys[2 * index + 1], ys, self.dropout)
             ys, *rest = inner.apply(
                 p,
@@ -264,20 +271,21 @@ class Stack:
         return (ys, *zip(*rests, strict=True))
 
 
-def _split(key: Array | None, n: int) -> Any:
-    return (None,) * n if key is None else jax.random.split(key, n)
+def _split(key: Array | None, n: int) -> Sequence[Array | None]:
+    return (None,) * n if key is None else list(jax.random.split(key, n))
 
 
-def _parts(name: str, value: Any, count: int, layer: Any) -> Any:
-    """``value``, if it has one part for each of the layer's inner layers."""
+def _check_parts(name: str, value: PyTree, count: int, layer: Layer) -> Sequence[PyTree]:
+    """Return ``value`` if it has one part per inner layer, else raise ValueError."""
     if not isinstance(value, tuple | list) or len(value) != count:
-        got = f"{len(value)}" if isinstance(value, tuple | list) else type(value).__name__
+        got = len(value) if isinstance(value, tuple | list) else type(value).__name__
         raise ValueError(f"{name} of a {type(layer).__name__} must have {count} parts, got {got}")
     return value
 
 
-def _drop(key: Any, ys: Array, rate: float) -> Array:
-    # step t draws from its own key, so that more padding draws no other masks
+def _drop(key: Array | None, ys: Array, rate: float) -> Array:
+    assert key is not None
+    # step t draws from its own key, so that masks do not depend on padding
     steps = jnp.arange(ys.shape[-2])
     shape = (*ys.shape[:-2], ys.shape[-1])
     kept = jax.vmap(
@@ -286,67 +294,72 @@ def _drop(key: Any, ys: Array, rate: float) -> Array:
     return jnp.where(kept, ys / (1 - rate), 0)
 
 
-def _drop_alike(key: Any, ys: Array, rate: float) -> Array:
+def _drop_variational(key: Array | None, ys: Array, rate: float) -> Array:
+    assert key is not None
     kept = jax.random.bernoulli(key, 1 - rate, (*ys.shape[:-2], 1, ys.shape[-1]))
     return jnp.where(kept, ys / (1 - rate), 0)
 
 
+# ---- by name, from a config --------------------------------------------------------------------
+
 NAMES = (*cells.CELLS, *(f"bi-{name}" for name in cells.CELLS))
 
-
-AROUND = ("zoneout_h", "zoneout_C", "recurrent_dropout", "residual")  # keys of by_name
+WRAPPER_OPTIONS = ("zoneout_h", "zoneout_C", "recurrent_dropout", "residual")
 
 
 def by_name(name: str, hidden_size: int, init: InitScheme, **options: Any) -> Layer:
-    """The layer a config names: a cell's name, or "bi-" and a cell's name.
+    """Return the layer that a config names: a cell's name, or "bi-" and a cell's name.
 
     Args:
-        name: of ``NAMES``. hidden_size: H. init: schemes.
-        options: of the cell (``cells.OPTIONS``), and of what goes around it: ``zoneout_h``,
-            ``zoneout_C``, ``recurrent_dropout`` (rates), ``residual`` (whether).
+        name: one of ``NAMES``. hidden_size: H. init: schemes.
+        options: options of the cell (``cells.OPTIONS``) and of its wrappers: the rates
+            ``zoneout_h``, ``zoneout_C`` and ``recurrent_dropout``, and the flag ``residual``.
     Raises:
-        ValueError: an unknown name, the nearest named; an option the cell has no use for.
+        ValueError: an unknown name (the nearest is suggested); an option that the cell does not
+            have.
 
     >>> by_name("bi-gru", 4, InitScheme()).output_size
     8
     >>> by_name("lstm", 4, InitScheme(), peephole=True, zoneout_C=0.5).cell.rate
     (('C', 0.5),)
     """
-    if name not in NAMES:
-        raise ValueError(unknown("cell", name, NAMES))
-    around = {key: options.pop(key) for key in AROUND if key in options}
+    validate.choice("cell", name, NAMES)
+    wrapping = {key: options.pop(key) for key in WRAPPER_OPTIONS if key in options}
     cell = cells.by_name(name.removeprefix("bi-"), hidden_size, init, **options)
     parts = {"h": "zoneout_h", "C": "zoneout_C"}
-    rates = {part: around[key] for part, key in parts.items() if around.get(key)}
+    rates = {part: wrapping[key] for part, key in parts.items() if wrapping.get(key)}
     if rates:
         cell = wrappers.Zoneout(cell, rates)
-    if around.get("recurrent_dropout"):
-        cell = wrappers.VariationalDropout(cell, recurrent_rate=around["recurrent_dropout"])
-    if around.get("residual"):
+    if wrapping.get("recurrent_dropout"):
+        cell = wrappers.VariationalDropout(cell, recurrent_rate=wrapping["recurrent_dropout"])
+    if wrapping.get("residual"):
         cell = wrappers.Residual(cell)
     layer = as_layer(cell)
     return Bidirectional(layer) if name.startswith("bi-") else layer
 
 
-def config(name: str, hidden_size: int, layers: int = 1, **changes: Any) -> dict[str, Any]:
-    """The ``cell`` group of a config, every key present; what is empty, 0 or False is off.
+def config(name: str, hidden_size: int, layers: int = 1, **changes: object) -> dict[str, object]:
+    """Return the ``cell`` group of a config with every key; empty, 0 and False mean off.
+
+    Raises:
+        ValueError: an unknown key in ``changes``; the nearest is suggested.
 
     >>> config("lstm", 64)["norm"], config("lstm", 64, zoneout_C=0.5)["zoneout_C"]
     ('', 0.5)
     """
-    group: dict[str, Any] = {
+    group: dict[str, object] = {
         "name": name,
         "hidden_size": hidden_size,
         "layers": layers,
         "norm": "",  # "layer": inside the gates
-        "projection": 0,  # P, of an LSTM
-        "peephole": False,  # of an LSTM
+        "projection": 0,  # P; LSTM only
+        "peephole": False,  # LSTM only
         "zoneout_h": 0.0,
         "zoneout_C": 0.0,
-        "recurrent_dropout": 0.0,  # one mask a sequence, on what the gates see of h
+        "recurrent_dropout": 0.0,  # on h_{t−1} as the gates see it, one mask per sequence
         "residual": False,  # around every layer but the first
         "dropout": 0.0,  # between layers
-        "variational": False,  # that dropout with one mask a sequence
+        "variational": False,  # dropout between layers with one mask per sequence
     }
     for key in changes:
         if key not in group:
@@ -354,15 +367,15 @@ def config(name: str, hidden_size: int, layers: int = 1, **changes: Any) -> dict
     return group | changes
 
 
-def from_config(group: Any, init: InitScheme) -> Layer:
-    """The layer, or stack of layers, of a config's ``cell`` group.
+def from_config(group: Mapping[str, Any], init: InitScheme) -> Layer:
+    """Return the layer, or stack of layers, that a config's ``cell`` group describes.
 
     Args:
-        group: as :func:`config` lays it out; an experiment may leave out what it never turns on.
+        group: as :func:`config` returns it; keys of options that are off may be missing.
         init: schemes.
     Raises:
-        ValueError: an unknown key or name, numbers out of range, options that do not fit the cell
-            or have nothing to act on.
+        ValueError: an unknown key or name, numbers out of range, options that the cell does not
+            have or that have no effect.
 
     >>> net = from_config(config("lstm", 8, layers=2, residual=True, norm="layer"), InitScheme())
     >>> net.layers[1].cell.inner.norm
@@ -372,30 +385,29 @@ def from_config(group: Any, init: InitScheme) -> Layer:
     for key in group:
         if key not in known:
             raise ValueError(unknown("cell key", key, known))
-    if group["layers"] < 1:
-        raise ValueError(f"cell.layers must be at least 1, got {group['layers']}")
+    count = validate.whole("cell.layers", group["layers"])
     on = {key: group[key] for key in group if group[key]}
     between = {key: on[key] for key in ("residual", "dropout", "variational") if key in on}
-    if between and group["layers"] == 1:
+    if between and count == 1:
         raise ValueError(f"cell.{next(iter(between))} acts between layers: cell.layers is 1")
     if "variational" in between and "dropout" not in between:
-        raise ValueError("cell.variational is of cell.dropout, which is 0")
-    options = {key: on[key] for key in (*cells.OPTIONS, *AROUND) if key in on}
+        raise ValueError("cell.variational has no effect: cell.dropout is 0")
+    options = {key: on[key] for key in (*cells.OPTIONS, *WRAPPER_OPTIONS) if key in on}
     residual = options.pop("residual", False)
     name, H = group["name"], group["hidden_size"]
     first = by_name(name, H, init, **options)
-    if group["layers"] == 1:
+    if count == 1:
         return first
     above = by_name(name, H, init, **options, residual=residual)
     dropout = between.get("dropout", 0.0)
-    return Stack([first] + [above] * (group["layers"] - 1), dropout, "variational" in between)
+    return Stack((first, *[above] * (count - 1)), dropout, "variational" in between)
 
 
-def cell_of(cell: Any) -> Any:
-    """Return the cell of a layer of one cell, its init stripped; a cell is handed back.
+def cell_of(cell: Cell | Layer) -> Cell:
+    """Return the cell of a layer of one cell, its init stripped; a cell likewise.
 
     Raises:
-        TypeError: a layer of several cells, which a probe cannot look into.
+        TypeError: a layer of several cells, which a probe cannot take.
     """
     if isinstance(cell, CellLayer):
         return cells.without_init(cell.cell)

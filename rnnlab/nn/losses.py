@@ -1,7 +1,7 @@
-"""Losses over sequences, masked; summed over time as the notes have it, or averaged.
+"""Masked losses over sequences, averaged or, as in the notes, summed over time.
 
-Shapes: B batch, T time, O outputs or classes; ``...`` the leading axes that targets have, (B,)
-for one target a sequence and (B, T) for one a step.
+Shapes: B batch, T time, O outputs or classes; ``...`` the leading axes of the targets, (B,) for one
+target per sequence and (B, T) for one per step.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnlab.core.errors import unknown
+from rnnlab.core import validate
 
 Array = jax.Array
 
@@ -28,9 +28,10 @@ def cross_entropy(
         reduction: "mean" over the targets that count; "sum_over_time": summed over them and
             averaged over the batch (the first axis), as in L = Σ_t L_t.
     Returns:
-        a scalar; 0 where nothing counts.
+        a scalar; 0 if no target counts.
     Raises:
-        TypeError: targets that are not whole numbers. ValueError: shapes that do not fit.
+        TypeError: targets that are not whole numbers.
+        ValueError: shapes that do not fit, or an unknown reduction.
     Source: the notes, training: cross-entropy for classes.
 
     >>> float(cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3]))) == float(jnp.log(4))
@@ -59,9 +60,9 @@ def mse(
         targets: (..., O).
         mask, reduction: as in :func:`cross_entropy`.
     Returns:
-        a scalar; 0 where nothing counts.
+        a scalar; 0 if no target counts.
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, or an unknown reduction.
     Source: the notes, training: mean squared error for regression.
 
     >>> float(mse(jnp.ones((2, 3, 1)), jnp.zeros((2, 3, 1)), reduction="sum_over_time"))
@@ -74,7 +75,7 @@ def mse(
 
 
 def _counted(values: Array, mask: Array | None) -> Array:
-    """(..., O), zero where nothing counts, so that a NaN there stays out of gradients, too."""
+    """(..., O), zero where the mask is false, so that a NaN there stays out of gradients too."""
     _check_mask(mask, values.shape[:-1])
     return values if mask is None else jnp.where(mask[..., None], values, 0)
 
@@ -85,9 +86,8 @@ def _check_mask(mask: Array | None, shape: tuple[int, ...]) -> None:
 
 
 def reduce(each: Array, mask: Array | None, reduction: str = "mean") -> Array:
-    """One number from the losses of all targets, (B,) or (B, T): see :func:`cross_entropy`."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(unknown("reduction", reduction, REDUCTIONS))
+    """Reduce the losses of all targets, (B,) or (B, T), to a scalar: see :func:`cross_entropy`."""
+    validate.choice("reduction", reduction, REDUCTIONS)
     if mask is None:
         count = each.size
     else:
@@ -101,24 +101,27 @@ LOSSES: dict[str, Callable[..., Array]] = {"cross_entropy": cross_entropy, "mse"
 
 
 def by_name(name: str | Callable[..., Array]) -> Callable[..., Array]:
-    """The loss that a task or a config names; a task's own loss is one already.
+    """Return the loss that a task or a config names; a callable is returned as it is.
 
     Raises:
-        ValueError: an unknown name, the nearest named.
+        ValueError: an unknown name; the nearest is suggested.
 
     >>> by_name("mse") is mse
     True
     """
     if callable(name):
         return name
-    if name not in LOSSES:
-        raise ValueError(unknown("loss", name, LOSSES))
-    return LOSSES[name]
+    return LOSSES[validate.choice("loss", name, LOSSES)]
 
 
 def accuracy(logits: Array, targets: Array, mask: Array | None = None) -> Array:
-    """The share of counted targets (...) that the largest of the logits (..., O) names.
+    """Return the share of targets at which the largest logit is the target's.
 
+    Args:
+        logits: (..., O). targets: (...) whole numbers, 0 … O−1.
+        mask: (...) true where a target counts; None: everywhere.
+    Returns:
+        a scalar in [0, 1].
     Raises:
         ValueError: shapes that do not fit.
 
@@ -130,5 +133,5 @@ def accuracy(logits: Array, targets: Array, mask: Array | None = None) -> Array:
             f"accuracy: logits {logits.shape} need targets of shape "
             f"{logits.shape[:-1]}, got {jnp.shape(targets)}"
         )
-    right = (jnp.argmax(logits, axis=-1) == targets).astype(logits.dtype)
-    return reduce(right, mask)
+    correct = (jnp.argmax(logits, axis=-1) == targets).astype(logits.dtype)
+    return reduce(correct, mask)

@@ -2,31 +2,34 @@
 
 Shapes: B batch (any leading axes, also none), T time, D input, H hidden.
 
-Padding never matters: with ``lengths`` the padded inputs are replaced by zeros before they are
-used, the state stands still on them and the outputs there are zero. Doing it at the boundary,
-rather than on the state alone, keeps a NaN in the padding out of the weight gradients.
+Padding has no effect: with ``lengths`` the padded inputs are replaced by zeros before use, the
+state is frozen there and the outputs are zero. Replacing the inputs, rather than freezing the
+state alone, keeps a NaN in the padding out of the weight gradients.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
+from rnnlab.core import validate
 from rnnlab.core.errors import unknown
 from rnnlab.nn import cells
 from rnnlab.nn.engines.auto import choose
 from rnnlab.nn.engines.fused import Fused, fused
 from rnnlab.nn.engines.newton import Newton, newton
 from rnnlab.nn.engines.scan import scan
+from rnnlab.nn.params import PyTree
+from rnnlab.nn.protocols import Cell, Stochastic
 
 Array = jax.Array
 
 
-ENGINES: dict[str, Callable[..., tuple[Array, Any, dict[str, Array]]]] = {
+ENGINES: dict[str, Callable[..., tuple[Array, PyTree, dict[str, Array]]]] = {
     "scan": scan,
     "fused": fused,
     "fused_recompute": Fused(recompute=True),
@@ -35,51 +38,51 @@ ENGINES: dict[str, Callable[..., tuple[Array, Any, dict[str, Array]]]] = {
 
 
 def unroll(
-    cell: cells.Cell,
-    params: Any,
-    xs: Array,
+    cell: Cell,
+    params: PyTree,
+    xs: ArrayLike,
     *,
-    lengths: Array | None = None,
-    resets: Array | None = None,
-    initial_state: Any = None,
+    lengths: ArrayLike | None = None,
+    resets: ArrayLike | None = None,
+    initial_state: PyTree = None,
     key: Array | None = None,
     deterministic: bool = True,
     reverse: bool = False,
     taps: tuple[str, ...] = (),
     engine: str | Fused | Newton = "auto",
-) -> Any:
+) -> tuple[PyTree, ...]:
     """Run a cell over whole sequences: s_t, y_t = step(s_{t−1}, x_t) for t = 1 … T.
 
     Args:
-        cell: any :class:`rnnlab.nn.cells.Cell`.
+        cell: any :class:`rnnlab.nn.protocols.Cell`.
         params: its parameters.
         xs: (B, T, D), floats. B may be any number of leading axes.
         lengths: (B,) whole numbers, 0 … T: real steps of each sequence; None: all T.
-        resets: (B, T) booleans, true at the first step of an episode (of several packed into one
-            row): the state before that step is the cell's own s_0, not ``initial_state``, which is
-            of the row's first step alone. Nothing crosses a reset, gradients included. With
-            ``reverse`` (and backwards in a bidirectional layer) each episode starts afresh at its
-            own end; a reset on padding does nothing. Not with engine "newton".
+        resets: (B, T) booleans, true at the first step of each episode where several episodes share
+            a row: the state before that step is the cell's own s_0. ``initial_state`` applies to
+            the row's first step only. Neither states nor gradients cross a reset. With ``reverse``
+            (and backwards in a bidirectional layer) each episode starts at its own end; a reset on
+            padding is ignored. Engine "newton" does not support resets.
         initial_state: s_0, leaves (B, H); None: the cell's own (zeros).
             ``cell.initial_state(params, (B,), key)`` draws a random one.
         key: for a stochastic cell; step t draws from ``fold_in(key, t)``.
         deterministic: True turns a stochastic cell's noise off.
         reverse: read from each sequence's own end to its start; outputs keep the order of xs.
-        taps: names of states or gates to hand out as well ("C", "f", …).
+        taps: names of states or gates to return as well ("C", "f", …).
         engine: "scan", the definition; "fused", the same with a hand-written adjoint, for RNN, LSTM
-            and GRU without options, wrappers and taps, in reverse mode only; "fused_recompute", it
-            with √T memory; "newton", all steps at once, for the same cells; :class:`Fused` or
-            :class:`Newton` with options of their own; "auto": fused where it can
+            and GRU without options, wrappers and taps, reverse mode only; "fused_recompute", the
+            same with O(√T) memory; "newton", all steps at once, for the same cells; a
+            :class:`Fused` or :class:`Newton` with other options; "auto": fused where it applies
             (:mod:`rnnlab.nn.engines.auto`), else scan.
     Returns:
-        (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third:
+        (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third item
         {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
         the one after its last real step.
     Raises:
-        TypeError: xs that are not floats; lengths that are not whole numbers, resets that are not
-            booleans; forward mode where the engine is "fused".
-        ValueError: shapes that do not fit, lengths outside 0 … T, unknown taps or engines, what an
-            engine cannot run.
+        TypeError: xs that are not floats; lengths that are not whole numbers; resets that are not
+            booleans; forward mode with the engine "fused".
+        ValueError: shapes that do not fit, lengths outside 0 … T, unknown taps or engines, a cell
+            or an option that the engine does not support.
 
     >>> import jax
     >>> cell = cells.LSTM(4)
@@ -91,9 +94,10 @@ def unroll(
     xs = check_inputs(xs)
     batch_shape, T = xs.shape[:-2], xs.shape[-2]
     mask = length_mask(lengths, batch_shape, T)
-    if not isinstance(engine, (Fused, Newton)) and engine not in ("auto", *ENGINES):
-        raise ValueError(unknown("engine", engine, ("auto", *ENGINES)))
-    if getattr(cell, "stochastic", False) and not deterministic and key is None:
+    if not isinstance(engine, Fused | Newton):
+        validate.choice("engine", engine, ("auto", *ENGINES))
+    stochastic = isinstance(cell, Stochastic) and cell.stochastic
+    if stochastic and not deterministic and key is None:
         raise ValueError(f"{cell} draws at every step: deterministic=False needs a key")
     check_params(cell, params, xs)
     state = start_state(cell, params, batch_shape, initial_state)
@@ -119,7 +123,7 @@ def unroll(
             taps=taps,
             **options,
         )
-    except TypeError as error:  # inside another jit JAX itself says it, and later
+    except TypeError as error:  # inside another jit JAX raises its own error, later
         if "forward-mode" not in str(error) or not (run is fused or isinstance(run, Fused)):
             raise
         raise TypeError(
@@ -132,11 +136,15 @@ def unroll(
     return (ys, state, tapped) if taps else (ys, state)
 
 
-# ---- checks at the boundary (the probes of gradients.py stand on the same) ---------------------
+# ---- checks at the boundary, shared with the probes --------------------------------------------
 
 
-def check_inputs(xs: Any) -> Array:
-    """``xs`` as an array (B…, T, D) of floats, or a TypeError or ValueError."""
+def check_inputs(xs: ArrayLike) -> Array:
+    """Return ``xs`` as an array (B…, T, D) of floats.
+
+    Raises:
+        TypeError: not floats. ValueError: fewer than two axes.
+    """
     xs = jnp.asarray(xs)
     if not jnp.issubdtype(xs.dtype, jnp.floating):
         raise TypeError(f"xs must be floats, got {xs.dtype}; embed or one-hot symbols first")
@@ -145,92 +153,109 @@ def check_inputs(xs: Any) -> Array:
     return xs
 
 
-def check_params(cell: Any, params: Any, xs: Array) -> None:
-    """Refuse parameters of another cell, or of other sizes, or a dtype that xs would change.
+def check_params(cell: Cell, params: PyTree, xs: Array) -> None:
+    """Check that ``params`` are this cell's, for inputs xs (..., D), and no narrower than xs.
 
     Raises:
         ValueError: another structure or shape. TypeError: xs of a wider dtype.
     """
     features = xs.shape[-1]
-    wanted = _params_like(cells.without_init(cell), features)
-    if jax.tree.structure(params) != jax.tree.structure(wanted):
-        names = getattr(wanted, "_fields", "")
+    expected = _params_like(cells.without_init(cell), features)
+    if jax.tree.structure(params) != jax.tree.structure(expected):
+        names = expected._fields if is_named_tuple(expected) else ""
         raise ValueError(
-            f"params must be {type(wanted).__name__}{names} for this cell, "
+            f"params must be {type(expected).__name__}{names} for this cell, "
             f"got {type(params).__name__}"
         )
     for (path, leaf), like in zip(
-        jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(wanted), strict=True
+        jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(expected), strict=True
     ):
         if jnp.shape(leaf) != like.shape:
             raise ValueError(
                 f"params{jax.tree_util.keystr(path)} must be {like.shape} for x of "
                 f"{features} features, got {jnp.shape(leaf)}"
             )
-    own = jnp.result_type(*jax.tree.leaves(params))
-    if jnp.promote_types(xs.dtype, own) != own:
-        raise TypeError(f"xs are {xs.dtype}, the parameters {own}: cast one of them")
+    dtype = jnp.result_type(*jax.tree.leaves(params))
+    if jnp.promote_types(xs.dtype, dtype) != dtype:
+        raise TypeError(f"xs are {xs.dtype}, the parameters {dtype}: cast one of them")
+
+
+def is_named_tuple(value: PyTree) -> bool:
+    """Whether ``value`` is an instance of a NamedTuple class."""
+    return isinstance(value, tuple) and hasattr(value, "_fields")
 
 
 @lru_cache(maxsize=256)
-def _params_like(cell: Any, input_size: int) -> Any:
-    # not inside whatever is being traced: the cached shapes outlive it
+def _params_like(cell: Cell, input_size: int) -> PyTree:
+    # outside any trace in progress: the cached shapes outlive it
     with jax.ensure_compile_time_eval():
         return jax.eval_shape(lambda key: cell.init_params(key, input_size), jax.random.key(0))
 
 
-def length_mask(lengths: Any, batch_shape: tuple[int, ...], T: int) -> Any:
-    """(B…, T), true at the real steps; None without lengths."""
+def length_mask(lengths: ArrayLike | None, batch_shape: tuple[int, ...], T: int) -> Array | None:
+    """Return (B…, T), true at the real steps; None without lengths.
+
+    Raises:
+        TypeError: lengths that are not whole numbers. ValueError: a shape other than (B…), or
+            known lengths outside 0 … T.
+    """
     if lengths is None:
         return None
-    dtype = jnp.result_type(lengths if hasattr(lengths, "dtype") else jnp.asarray(lengths))
-    if not jnp.issubdtype(dtype, jnp.integer):
-        raise TypeError(f"lengths must be whole numbers, got {dtype}")
-    known = not isinstance(lengths, Tracer)
-    if known:  # in NumPy: jnp would trace even constants inside a compiled function
+    traced = isinstance(lengths, Tracer)
+    if not traced:  # NumPy, for jnp traces even constants inside a compiled function
         lengths = np.asarray(lengths)
+    assert isinstance(lengths, jax.Array | np.ndarray)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise TypeError(f"lengths must be whole numbers, got {lengths.dtype}")
     if lengths.shape != batch_shape:
-        raise ValueError(f"lengths must be {batch_shape}, one a sequence, got {lengths.shape}")
-    if known and lengths.size and (lengths.min() < 0 or lengths.max() > T):
+        raise ValueError(f"lengths must be {batch_shape}, one per sequence, got {lengths.shape}")
+    if not traced and lengths.size and (lengths.min() < 0 or lengths.max() > T):
         raise ValueError(f"lengths must lie in 0 … {T}, got {lengths.min()} … {lengths.max()}")
     return jnp.arange(T, dtype=jnp.int32) < jnp.asarray(lengths, jnp.int32)[..., None]
 
 
-def _resets(resets: Any, mask: Array | None, xs: Array, reverse: bool) -> Array:
-    """(T, B…), true at the steps before which the state starts afresh, in the order of reading."""
+def _resets(resets: ArrayLike, mask: Array | None, xs: Array, reverse: bool) -> Array:
+    """(T, B…), true at the steps before which the state is reset, in the order of reading."""
     resets = jnp.asarray(resets)
     if resets.dtype != jnp.bool_:
         raise TypeError(
             f"resets must be booleans, true at an episode's first step, got {resets.dtype}"
         )
     if resets.shape != xs.shape[:-1]:
-        raise ValueError(f"resets must be {xs.shape[:-1]}, one a step, got {resets.shape}")
-    if mask is not None:  # else the end of a row would start afresh where padding is marked
+        raise ValueError(f"resets must be {xs.shape[:-1]}, one per step, got {resets.shape}")
+    if mask is not None:  # a reset on padding must not reset the end of a row
         resets = resets & mask
-    if reverse:  # an episode is entered at its end: the step before the next one's first
+    if reverse:  # an episode is entered at its last step, just before the next one's first
         resets = jnp.concatenate([resets[..., 1:], jnp.zeros_like(resets[..., :1])], axis=-1)
     return jnp.moveaxis(resets, -1, 0)
 
 
-def start_state(cell: Any, params: Any, batch_shape: tuple[int, ...], initial_state: Any) -> Any:
-    """s_0: the one given, its structure and shapes checked, or the cell's own."""
-    own = cell.initial_state(params, batch_shape)
+def start_state(
+    cell: Cell, params: PyTree, batch_shape: tuple[int, ...], initial_state: PyTree
+) -> PyTree:
+    """Return s_0: ``initial_state``, checked and cast, or the cell's own if that is None.
+
+    Raises:
+        ValueError: another structure or shape than the cell's own s_0.
+    """
+    default = cell.initial_state(params, batch_shape)
     if initial_state is None:
-        return own
-    expected = jax.tree.structure(own)
-    if jax.tree.structure(initial_state) != expected:
+        return default
+    if jax.tree.structure(initial_state) != jax.tree.structure(default):
         raise ValueError(
-            f"initial_state must be a {type(own).__name__}{own._fields}, "
+            f"initial_state must be a {type(default).__name__}{default._fields}, "
             f"got {type(initial_state).__name__}"
         )
-    for name, got, want in zip(own._fields, initial_state, own, strict=True):
-        if jnp.shape(got) != want.shape:
-            raise ValueError(f"initial_state.{name} must be {want.shape}, got {jnp.shape(got)}")
-    return jax.tree.map(lambda got, want: jnp.asarray(got, want.dtype), initial_state, own)
+    for name, got, like in zip(default._fields, initial_state, default, strict=True):
+        if jnp.shape(got) != like.shape:
+            raise ValueError(f"initial_state.{name} must be {like.shape}, got {jnp.shape(got)}")
+    return jax.tree.map(lambda got, like: jnp.asarray(got, like.dtype), initial_state, default)
 
 
-def _check_taps(cell: Any, params: Any, state: Any, xs: Array, taps: Any) -> tuple[str, ...]:
-    if isinstance(taps, str):  # would be taken letter by letter
+def _check_taps(
+    cell: Cell, params: PyTree, state: PyTree, xs: Array, taps: str | Iterable[str]
+) -> tuple[str, ...]:
+    if isinstance(taps, str):  # it would be read letter by letter
         raise TypeError(f"taps must be a tuple of names, got {taps!r}: write ({taps!r},)")
     taps = tuple(taps)
     if not taps:

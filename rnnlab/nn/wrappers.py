@@ -1,12 +1,11 @@
-"""What goes around a cell and is a cell again: zoneout, a residual path, variational dropout.
+"""Wrappers: cells around a cell, for zoneout, a residual path and variational dropout.
 
-A wrapper has the parameters and the state of the cell inside, part by part, so that probes,
-checkpoints and generation see what they know. Without a key nothing is drawn: a step gives its
-expectation, which is what probes look at.
+A wrapper has the parameters and the state of the cell inside, so that probes, checkpoints and
+generation work unchanged. Without a key nothing is drawn: a step computes its expectation, which
+is also what probes see.
 
-Wrappers nest. The order that reads as it computes is
-``Residual(VariationalDropout(Zoneout(cell)))``: zoneout is about the state, dropout about what the
-gates see of it, the residual path about the output.
+Wrappers nest, most readably as ``Residual(VariationalDropout(Zoneout(cell)))``: zoneout acts on the
+state, dropout on the gates' inputs, the residual path on the output.
 
 Shapes: D input, H hidden; ``...`` any leading axes.
 """
@@ -14,28 +13,37 @@ Shapes: D input, H hidden; ``...`` any leading axes.
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from rnnlab.core import validate
 from rnnlab.core.errors import unknown
-from rnnlab.nn.cells import Cell, Masks
+from rnnlab.nn.activations import Activation
+from rnnlab.nn.params import Masks, PyTree
+from rnnlab.nn.protocols import (
+    Cell,
+    DrawsMasks,
+    HasActivation,
+    HasProjection,
+    NamesParts,
+    Stochastic,
+)
 
 Array = jax.Array
+Stepped = tuple[PyTree, Array, PyTree]  # (new state, output, gate values)
 
 
 @dataclass(frozen=True)
 class _Around:
-    """A cell that hands everything on to the one inside."""
+    """A cell that delegates everything to the cell inside."""
 
-    inner: Any
+    inner: Cell
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Cell):
-            raise TypeError(
-                f"{type(self).__name__} goes around a cell, got {type(self.inner).__name__}"
-            )
+            raise TypeError(f"{type(self).__name__} wraps a cell, got {type(self.inner).__name__}")
 
     @property
     def hidden_size(self) -> int:
@@ -44,62 +52,75 @@ class _Around:
 
     @property
     def output_size(self) -> int:
-        """Features of y_t: those of the cell inside."""
+        """Features of y_t of the cell inside."""
         return self.inner.output_size
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """Letters of the gates inside."""
-        return self.inner.gates
+        """Letters of the gates inside; () if the cell does not name them."""
+        return self.inner.gates if isinstance(self.inner, NamesParts) else ()
 
     @property
     def state_parts(self) -> tuple[str, ...]:
-        """Names of the state's parts, "h" or "h" and "C"."""
-        return self.inner.state_parts
+        """Names of the state's parts, "h" or "h" and "C"; () if the cell does not name them."""
+        return self.inner.state_parts if isinstance(self.inner, NamesParts) else ()
 
     @property
-    def activation(self) -> Any:
-        """f of a simple RNN inside; another cell has none (AttributeError)."""
+    def activation(self) -> Activation:
+        """Activation f of a simple RNN inside; AttributeError for other cells."""
+        if not isinstance(self.inner, HasActivation):
+            raise AttributeError(f"{type(self.inner).__name__} has no activation")
         return self.inner.activation
 
     @property
     def projection(self) -> int | None:
-        """P of an LSTM inside that projects, else None."""
-        return getattr(self.inner, "projection", None)
+        """P of an LSTM with a projection inside, else None."""
+        return self.inner.projection if isinstance(self.inner, HasProjection) else None
 
     @property
     def stochastic(self) -> bool:
-        """Whether a step draws anything."""
-        return getattr(self.inner, "stochastic", False)
+        """Whether a step draws random numbers."""
+        return isinstance(self.inner, Stochastic) and self.inner.stochastic
 
-    def init_params(self, key: Array, input_size: int) -> Any:
-        """The parameters of the cell inside: a wrapper has none of its own."""
+    def init_params(self, key: Array, input_size: int) -> PyTree:
+        """Draw the parameters of the cell inside; a wrapper adds none."""
         return self.inner.init_params(key, input_size)
 
     def initial_state(
-        self, params: Any, batch_shape: tuple[int, ...], key: Array | None = None
-    ) -> Any:
-        """s_0 of the cell inside."""
+        self, params: PyTree, batch_shape: tuple[int, ...], key: Array | None = None
+    ) -> PyTree:
+        """Return s_0 of the cell inside."""
         return self.inner.initial_state(params, batch_shape, key)
 
     def draw_masks(
-        self, key: Array, params: Any, batch_shape: tuple[int, ...], input_size: int
+        self, key: Array, params: PyTree, batch_shape: tuple[int, ...], input_size: int
     ) -> Masks | None:
-        """What is drawn once for a whole sequence; None: nothing is."""
-        draw = getattr(self.inner, "draw_masks", None)
-        return None if draw is None else draw(key, params, batch_shape, input_size)
+        """Draw the masks of a whole sequence, if the cell inside has any; else return None."""
+        if not isinstance(self.inner, DrawsMasks):
+            return None
+        return self.inner.draw_masks(key, params, batch_shape, input_size)
 
-    def _inner_step(self, params: Any, state: Any, x: Array, masks: Any, **rest: Any) -> Any:
-        # a cell without masks of its own need not know the word
-        given = {} if masks is None else {"masks": masks}
-        return self.inner.step(params, state, x, **rest, **given)
+    def step(
+        self,
+        params: PyTree,
+        state: PyTree,
+        x: Array,
+        *,
+        key: Array | None = None,
+        perturb: PyTree = None,
+        masks: Masks | None = None,
+    ) -> Stepped:
+        """Run one time step of the cell inside; return (new state, output, gate values)."""
+        # a cell whose step does not take masks never gets any
+        options = {} if masks is None else {"masks": masks}
+        return self.inner.step(params, state, x, key=key, perturb=perturb, **options)
 
 
-def _reads(cell: Any, state: Any, x: Array) -> Array:
-    """y_t of a cell by its new state: h_t, and x_t as well over a residual path."""
+def _output(cell: Cell, state: PyTree, x: Array) -> Array:
+    """y_t of a cell from its new state: h_t, plus x_t over a residual path."""
     if isinstance(cell, Residual):
-        return x + _reads(cell.inner, state, x)
-    return _reads(cell.inner, state, x) if isinstance(cell, _Around) else state.h
+        return x + _output(cell.inner, state, x)
+    return _output(cell.inner, state, x) if isinstance(cell, _Around) else state.h
 
 
 # ---- zoneout -----------------------------------------------------------------------------------
@@ -107,18 +128,19 @@ def _reads(cell: Any, state: Any, x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Zoneout(_Around):
-    """Each unit of the state keeps its old value with probability ``rate``, drawn step by step.
+    """A cell whose state units keep their old value with probability ``rate``, drawn per step.
 
-    s_t = d_t*s_{t−1} + (1 − d_t)*s̃_t, d_t ~ Bernoulli(rate), s̃_t what the cell inside makes of
-    s_{t−1} and x_t; every part of the state draws its own d_t, and h̃_t = o_t*tanh(C̃_t) is made of
-    the memory before zoneout, as the paper has it. Without a key d_t is its expectation, ``rate``.
+    s_t = d_t*s_{t−1} + (1 − d_t)*s̃_t, d_t ~ Bernoulli(rate), where s̃_t is the new state of the cell
+    inside. Every part of the state draws its own d_t, and h̃_t = o_t*tanh(C̃_t) uses the memory
+    before zoneout, as in the paper. Without a key d_t is its expectation, ``rate``.
 
     Args:
-        inner: a cell whose output is its state's h (any cell and wrapper here).
-        rate: of all parts, or a mapping from parts to rates ({"h": 0.05, "C": 0.5} is the paper's
-            choice for an LSTM); a part that is not named is left alone. In [0, 1).
+        inner: a cell whose output is its state's h (any cell or wrapper of this package).
+        rate: one rate for all parts, or a mapping from parts to rates ({"h": 0.05, "C": 0.5} is the
+            paper's choice for an LSTM), 0 for the other parts. In [0, 1).
     Raises:
-        ValueError: a rate out of range, a part that the state does not have. TypeError: no cell.
+        ValueError: a rate out of range, a part that the state does not have.
+        TypeError: ``inner`` is no cell.
     Source: Krueger et al. 2017 (arXiv 1606.01305).
 
     >>> from rnnlab import LSTM
@@ -127,10 +149,11 @@ class Zoneout(_Around):
     ((('C', 0.5), ('h', 0.05)), True)
     """
 
-    rate: Any = 0.0
+    rate: float | Mapping[str, float] | tuple[tuple[str, float], ...] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        rate: object = self.rate
         if isinstance(self.rate, Mapping | tuple):
             pairs = tuple(self.rate.items() if isinstance(self.rate, Mapping) else self.rate)
             if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
@@ -138,47 +161,52 @@ class Zoneout(_Around):
                     "zoneout: the rate must be a number, or a mapping from parts of "
                     f"the state to numbers, got {self.rate!r}"
                 )
-            for part, rate in pairs:
+            for part, _ in pairs:
                 if part not in self.state_parts:
                     raise ValueError(unknown("state part of zoneout:", part, self.state_parts))
-                _check_rate(f"zoneout of {part}", rate)
-            object.__setattr__(self, "rate", tuple(sorted(pairs)))  # hashable, so that cells are
+            checked = {
+                part: validate.rate(f"zoneout rate of {part}", share) for part, share in pairs
+            }
+            rate = tuple(sorted(checked.items()))  # hashable, as a cell must be
         else:
-            _check_rate("zoneout", self.rate)
+            rate = validate.rate("zoneout rate", self.rate)
+        object.__setattr__(self, "rate", rate)
 
     @property
     def stochastic(self) -> bool:
-        """Whether a step draws anything."""
-        rates = dict(self.rate).values() if isinstance(self.rate, tuple) else (self.rate,)
+        """Whether a step draws random numbers."""
+        rates = (self._rate(part) for part in self.state_parts or ("h",))
         return any(rate > 0 for rate in rates) or super().stochastic
 
     def step(
         self,
-        params: Any,
-        state: Any,
+        params: PyTree,
+        state: PyTree,
         x: Array,
         *,
         key: Array | None = None,
-        perturb: Any = None,
+        perturb: PyTree = None,
         masks: Masks | None = None,
-    ) -> tuple[Any, Array, Any]:
-        """One time step: (new state, output, the inner cell's gates)."""
+    ) -> Stepped:
+        """Run one time step; return (new state, output, gate values of the cell inside)."""
         parts = state._fields
         *keys, key_inner = (
             (None,) * (len(parts) + 1) if key is None else (jax.random.split(key, len(parts) + 1))
         )
-        made, _, gates = self._inner_step(params, state, x, masks, key=key_inner)
+        proposed, _, gates = super().step(params, state, x, key=key_inner, masks=masks)
         mixed = {
-            part: _mix(getattr(state, part), getattr(made, part), self._rate(part), key)
+            part: _mix(getattr(state, part), getattr(proposed, part), self._rate(part), key)
             for part, key in zip(parts, keys, strict=True)
         }
         if perturb is not None:
             mixed = {part: value + getattr(perturb, part) for part, value in mixed.items()}
         new = type(state)(**mixed)
-        return new, _reads(self.inner, new, x), gates
+        return new, _output(self.inner, new, x), gates
 
     def _rate(self, part: str) -> float:
-        return dict(self.rate).get(part, 0.0) if isinstance(self.rate, tuple) else self.rate
+        if isinstance(self.rate, Mapping | tuple):
+            return dict(self.rate).get(part, 0.0)
+        return self.rate
 
 
 def _mix(old: Array, new: Array, rate: float, key: Array | None) -> Array:
@@ -189,22 +217,20 @@ def _mix(old: Array, new: Array, rate: float, key: Array | None) -> Array:
     return jnp.where(jax.random.bernoulli(key, rate, new.shape), old, new)
 
 
-def _check_rate(name: str, rate: Any) -> None:
-    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate < 1:
-        raise ValueError(f"{name}: the rate must lie in [0, 1), got {rate!r}")
-
-
 # ---- residual ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Residual(_Around):
-    """y_t = x_t + the output of the cell inside; its state is fed back as it is.
+    """A cell that adds its input to the output: y_t = x_t + the output of the cell inside.
+
+    The state that is fed back is the inner cell's own, unchanged.
 
     Args:
-        inner: a cell with as many outputs as it has inputs.
+        inner: a cell with as many outputs as inputs.
     Raises:
-        ValueError: from ``init_params``, where D is not the cell's output size. TypeError: no cell.
+        ValueError: in ``init_params``, if D is not the cell's output size.
+        TypeError: ``inner`` is no cell.
     Source: He et al. 2016 (arXiv 1512.03385); between recurrent layers Wu et al. 2016 (arXiv
         1609.08144), §3.1.
 
@@ -216,8 +242,8 @@ class Residual(_Around):
     True
     """
 
-    def init_params(self, key: Array, input_size: int) -> Any:
-        """The parameters of the cell inside, for D inputs as it has outputs."""
+    def init_params(self, key: Array, input_size: int) -> PyTree:
+        """Draw the parameters of the cell inside, for as many inputs as it has outputs."""
         if input_size != self.output_size:
             raise ValueError(
                 f"Residual adds x_t to the output: x has {input_size} features, "
@@ -227,16 +253,16 @@ class Residual(_Around):
 
     def step(
         self,
-        params: Any,
-        state: Any,
+        params: PyTree,
+        state: PyTree,
         x: Array,
         *,
         key: Array | None = None,
-        perturb: Any = None,
+        perturb: PyTree = None,
         masks: Masks | None = None,
-    ) -> tuple[Any, Array, Any]:
-        """One time step: (the inner cell's new state, x_t + its output, its gates)."""
-        new, y, gates = self._inner_step(params, state, x, masks, key=key, perturb=perturb)
+    ) -> Stepped:
+        """Run one time step; return (new state, x_t + the output inside, gate values)."""
+        new, y, gates = super().step(params, state, x, key=key, perturb=perturb, masks=masks)
         return new, x + y, gates
 
 
@@ -245,24 +271,24 @@ class Residual(_Around):
 
 @dataclass(frozen=True)
 class VariationalDropout(_Around):
-    """Dropout with one mask for all steps of a sequence, on x_t and on h_{t−1}.
+    """A cell with dropout on x_t and h_{t−1}, with one mask for all steps of a sequence.
 
-    The gates see m_x*x_t and m_h*h_{t−1}, all of them the same; m is 0 with probability ``rate``,
-    else 1/(1 − rate). What carries the state on past the gates (the GRU's z_t*h_{t−1}, the LSTM's
-    f_t*C_{t−1}) is no product of theirs and is never dropped. Without masks (no key) all is seen.
+    All gates see the same m_x*x_t and m_h*h_{t−1}; m is 0 with probability ``rate``, else
+    1/(1 − rate). The state that bypasses the gates (the GRU's z_t*h_{t−1}, the LSTM's f_t*C_{t−1})
+    is never dropped. Without a key there are no masks and nothing is dropped.
 
-    Where the masks are: :func:`rnnlab.unroll` draws them by ``draw_masks`` once a call, from
-    ``fold_in(key, 2³² − 1)``, a key that no step has, and hands them to every step. Neither more
-    padding nor another engine draws others; each window of truncated BPTT is a sequence of its own,
-    and so is a whole row of packed episodes.
+    :func:`rnnlab.unroll` draws the masks once per call with ``draw_masks``, from
+    ``fold_in(key, 2³² − 1)``, a key that no step uses, and passes them to every step. They do not
+    depend on padding or on the engine; each window of truncated BPTT counts as a sequence, and so
+    does a whole row of packed episodes.
 
     Args:
-        inner: a cell; for ``recurrent_rate`` one whose step takes ``masks``, as those of
-            :mod:`rnnlab.nn.cells` and the wrappers around them.
-        input_rate, recurrent_rate: of m_x and of m_h, in [0, 1).
+        inner: a cell; ``recurrent_rate`` needs one whose step takes ``masks``, such as the cells of
+            :mod:`rnnlab.nn.cells` and wrappers around them.
+        input_rate, recurrent_rate: dropout rates of m_x and m_h, in [0, 1).
     Raises:
-        ValueError: a rate out of range; variational dropout inside already. TypeError: no cell, or
-            one that takes no masks.
+        ValueError: a rate out of range; another VariationalDropout inside.
+        TypeError: ``inner`` is no cell, or its step does not take masks.
     Source: Gal & Ghahramani 2016 (arXiv 1512.05287), the variant with tied masks.
 
     >>> from rnnlab import LSTM, unroll
@@ -279,31 +305,30 @@ class VariationalDropout(_Around):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_rate("input_rate", self.input_rate)
-        _check_rate("recurrent_rate", self.recurrent_rate)
-        inside = self.inner
-        while isinstance(inside, _Around):
-            if isinstance(inside, VariationalDropout):
+        for name in ("input_rate", "recurrent_rate"):
+            object.__setattr__(self, name, validate.rate(name, getattr(self, name)))
+        innermost = self.inner
+        while isinstance(innermost, _Around):
+            if isinstance(innermost, VariationalDropout):
                 raise ValueError(
-                    "VariationalDropout inside VariationalDropout: one of them, with "
-                    "the rates of both"
+                    "VariationalDropout inside VariationalDropout: use one, with both rates"
                 )
-            inside = inside.inner
-        if self.recurrent_rate and "masks" not in inspect.signature(inside.step).parameters:
+            innermost = innermost.inner
+        if self.recurrent_rate and "masks" not in inspect.signature(innermost.step).parameters:
             raise TypeError(
                 f"recurrent_rate needs a cell whose step takes masks, "
-                f"{type(inside).__name__}.step does not"
+                f"{type(innermost).__name__}.step does not"
             )
 
     @property
     def stochastic(self) -> bool:
-        """Whether a step draws anything."""
+        """Whether masks are drawn here, or random numbers inside."""
         return self.input_rate > 0 or self.recurrent_rate > 0 or super().stochastic
 
     def draw_masks(
-        self, key: Array, params: Any, batch_shape: tuple[int, ...], input_size: int
+        self, key: Array, params: PyTree, batch_shape: tuple[int, ...], input_size: int
     ) -> Masks:
-        """m_x (*batch_shape, D) and m_h (*batch_shape, H) of one sequence; None at rate 0."""
+        """Draw m_x (*batch_shape, D) and m_h (*batch_shape, H) of one sequence; None at rate 0."""
         h = jax.eval_shape(lambda p: self.inner.initial_state(p, batch_shape), params).h
         key_x, key_h = jax.random.split(key)
         return Masks(
@@ -313,22 +338,22 @@ class VariationalDropout(_Around):
 
     def step(
         self,
-        params: Any,
-        state: Any,
+        params: PyTree,
+        state: PyTree,
         x: Array,
         *,
         key: Array | None = None,
-        perturb: Any = None,
+        perturb: PyTree = None,
         masks: Masks | None = None,
-    ) -> tuple[Any, Array, Any]:
-        """One time step under ``masks``; (new state, output, gates) of the cell inside."""
+    ) -> Stepped:
+        """Run one time step under ``masks``; return (new state, output, gate values)."""
         if masks is not None:
             x = x if masks.x is None else x * masks.x.astype(x.dtype)
             masks = None if masks.h is None else Masks(h=masks.h)
-        return self._inner_step(params, state, x, masks, key=key, perturb=perturb)
+        return super().step(params, state, x, key=key, perturb=perturb, masks=masks)
 
 
-def _mask(key: Array, rate: float, shape: tuple[int, ...], dtype: Any) -> Array | None:
+def _mask(key: Array, rate: float, shape: tuple[int, ...], dtype: np.dtype) -> Array | None:
     if rate == 0:
         return None
     kept = jax.random.bernoulli(key, 1 - rate, shape)

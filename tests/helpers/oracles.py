@@ -7,6 +7,7 @@ A step takes and returns a dict of vectors (h, and C for the LSTM); ``nudge`` ad
 state at the moment it is made.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -149,6 +150,11 @@ def random_like(tree: Any, seed: int, scale: float = 0.6) -> Any:
     return jax.tree.map(
         lambda leaf: jax.numpy.asarray(scale * rng.standard_normal(leaf.shape), leaf.dtype), tree
     )
+
+
+def drawn(make: Callable[[], Any], seed: int = 0, scale: float = 0.6) -> Any:
+    """Random values of what ``make()`` returns; only its shapes are computed, nothing compiles."""
+    return random_like(jax.eval_shape(make), seed, scale)
 
 
 def to_numpy(tree: Any) -> Any:

@@ -41,7 +41,10 @@ def test_nothing_is_on_by_default():
 def test_every_key_is_honored():
     net = from_config(recurrence.config("lstm", 8, 2, **EVERY), INIT)
     cell = VariationalDropout(
-        Zoneout(cells.LSTM(8, INIT, "layer", 3, True), {"h": 0.05, "C": 0.5}), recurrent_rate=0.1
+        Zoneout(
+            cells.LSTM(8, INIT, norm="layer", projection=3, peephole=True), {"h": 0.05, "C": 0.5}
+        ),
+        recurrent_rate=0.1,
     )
     assert isinstance(net, Stack)
     assert [inner.cell for inner in net.layers] == [cell, Residual(cell)]
@@ -63,11 +66,11 @@ def test_every_key_is_honored():
         ("rnn-tanh", 1, {"projection": 4}, "unknown option of cell 'rnn-tanh': 'projection'"),
         ("lstm", 1, {"norm": "batch"}, "unknown norm 'batch'"),
         ("gru", 1, {"zoneout_C": 0.5}, "unknown state part of zoneout: 'C'"),
-        ("lstm", 1, {"zoneout_h": 1.5}, r"zoneout of h: the rate must lie in \[0, 1\), got 1\.5"),
+        ("lstm", 1, {"zoneout_h": 1.5}, r"zoneout rate of h must lie in \[0, 1\), got 1\.5"),
         ("lstm", 1, {"dropout": 0.5}, r"cell\.dropout acts between layers"),
         ("lstm", 1, {"residual": True}, r"cell\.residual acts between layers"),
-        ("lstm", 2, {"variational": True}, r"cell\.variational is of cell\.dropout"),
-        ("lstm", 0, {}, r"cell\.layers must be at least 1, got 0"),
+        ("lstm", 2, {"variational": True}, r"cell\.variational has no effect: cell\.dropout is 0"),
+        ("lstm", 0, {}, r"cell\.layers must be a whole number of at least 1, got 0"),
         ("lstm", 1, {"projection": -1}, "projection must be a whole number .* got -1"),
     ],
 )
@@ -100,27 +103,34 @@ def member(**options):
     return training.member(made, jax.random.key(0))
 
 
-def test_a_member_with_everything_trains_and_comes_back(tmp_path):
+def test_every_block_of_a_member_with_everything_learns():
     one = member(**{**EVERY, "projection": 4})
-    train = training.make_train(one.setup)
-    data = one.setup.task.load()
-    advance = jax.jit(train.advance)
-    start = train.start(one.key, one.params)
-    first, progress = advance(start, one.hyper, data)
-    assert int(first.step) == 10
-    assert np.isfinite(progress.train_loss)
-    moved = jax.tree.map(lambda a, b: bool((a != b).any()), first.params, start.params)
-    still = [
-        jax.tree_util.keystr(p) for p, m in jax.tree_util.tree_leaves_with_path(moved) if not m
-    ]
-    assert not still, "every gain, peephole and projection learns"
-    # saved and restored between two chunks: the same bits as without a break
-    kept = Checkpoints(tmp_path, "run")
-    kept.save(jax.tree.map(np.asarray, first), {})
-    found = kept.restore(jax.eval_shape(lambda: first))
-    assert found is not None
-    again, straight = (advance(state, one.hyper, data)[0] for state in (found[0], first))
-    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(straight), strict=True):
+    batch = one.setup.task.test(one.setup.task.load(), jax.random.key(0), 4)
+
+    @jax.jit
+    def gradient(params):
+        def loss(params):
+            outputs, _ = one.setup.model.apply(
+                params, batch.inputs, deterministic=False, key=jax.random.key(1)
+            )
+            return jnp.square(outputs - 1).sum()
+
+        return jax.grad(loss)(params)
+
+    for path, slope in jax.tree_util.tree_leaves_with_path(gradient(one.params)):
+        assert np.isfinite(slope).all(), jax.tree_util.keystr(path)
+        assert np.asarray(slope).any(), jax.tree_util.keystr(path)
+
+
+def test_every_block_of_a_member_with_everything_comes_back(tmp_path):
+    one = member(**{**EVERY, "projection": 4})
+    state = training.make_train(one.setup).start(one.key, one.params)
+    checkpoints = Checkpoints(tmp_path, "run")
+    checkpoints.save(jax.tree.map(np.asarray, state), {})
+    restored = checkpoints.restore(jax.eval_shape(lambda: state))
+    assert restored is not None
+    assert jax.tree.structure(restored[0]) == jax.tree.structure(state)
+    for a, b in zip(jax.tree.leaves(restored[0]), jax.tree.leaves(state), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -1,7 +1,5 @@
 """RNN, LSTM and GRU: limits, steps and gates against NumPy, parameters, what they refuse."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +7,10 @@ import pytest
 
 from rnnlab import GRU, LSTM, RNN, InitScheme
 from rnnlab.nn import activations, cells, equations
+from rnnlab.nn.params import HiddenState, LSTMState, RNNParams
 from tests.helpers import oracles
-from tests.helpers.oracles import affine
 
-H, D, OUT = 5, 3, 4
+H, D = 5, 3
 LEADING = [(), (4,), (2, 3)]  # one example, a batch, members by batch
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -24,36 +22,13 @@ def arrays(*shapes, seed=0):
     return [jnp.asarray(0.8 * rng.standard_normal(shape)) for shape in shapes]
 
 
-def gate_arrays(leading):
-    return arrays((*leading, H), (*leading, D), (H, H), (D, H), (H,))
-
-
-def each(equation: Callable[..., np.ndarray], *batches):
-    """The equation, one example at a time: vectors in, vectors out."""
-    leading = batches[0].shape[:-1]
-    rows = [equation(*(np.asarray(b)[index] for b in batches)) for index in np.ndindex(leading)]
-    return np.reshape(rows, (*leading, -1))
-
-
-def assert_equal(got, expected):
-    assert got.dtype == jnp.float64
-    assert got.shape == expected.shape
-    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
-
-
-def check_gate(function, f, leading):
-    h, x, W_h, W_x, b = gate_arrays(leading)
-    expected = each(lambda h, x: f(affine(W_h, W_x, b, h, x)), h, x)
-    assert_equal(function(h, x, W_h, W_x, b), expected)
-
-
 # ---- limits ------------------------------------------------------------------------------------
 
 OPEN, SHUT = 800.0, -800.0  # σ is exactly 1 and 0 there
 
 
 def random_params(cell, seed=0):
-    return oracles.random_like(cell.init_params(jax.random.key(0), D), seed)
+    return oracles.drawn(lambda: cell.init_params(jax.random.key(0), D), seed)
 
 
 def walk(cell, params, state, xs):
@@ -73,7 +48,7 @@ GRUS = pytest.mark.parametrize("cell", [GRU(H), GRU(H, reset_after=True)], ids=[
 def test_an_open_update_gate_copies_h(cell):
     params = random_params(cell)._replace(b_z=jnp.full(H, OPEN))
     h, xs = arrays((2, H), (6, 2, D))
-    for state, _ in walk(cell, params, cells.HiddenState(h), xs):
+    for state, _ in walk(cell, params, HiddenState(h), xs):
         np.testing.assert_array_equal(state.h, h)
 
 
@@ -81,7 +56,7 @@ def test_an_open_update_gate_copies_h(cell):
 def test_a_shut_update_gate_takes_the_candidate(cell):
     params = random_params(cell)._replace(b_z=jnp.full(H, SHUT))
     h, xs = arrays((2, H), (3, 2, D))
-    for state, gates in walk(cell, params, cells.HiddenState(h), xs):
+    for state, gates in walk(cell, params, HiddenState(h), xs):
         np.testing.assert_array_equal(state.h, gates.h_tilde)
 
 
@@ -89,8 +64,8 @@ def test_a_shut_update_gate_takes_the_candidate(cell):
 def test_a_shut_reset_gate_drops_the_past(cell):
     params = random_params(cell)._replace(b_r=jnp.full(H, SHUT))
     one, other, x = arrays((2, H), (2, H), (2, D))
-    _, _, gates = cell.step(params, cells.HiddenState(one), x)
-    _, _, same = cell.step(params, cells.HiddenState(other), x)
+    _, _, gates = cell.step(params, HiddenState(one), x)
+    _, _, same = cell.step(params, HiddenState(other), x)
     np.testing.assert_array_equal(gates.h_tilde, same.h_tilde)
     np.testing.assert_allclose(
         gates.h_tilde, np.tanh(x @ np.asarray(params.W_xh) + params.b_h), rtol=1e-12
@@ -101,10 +76,8 @@ def test_an_open_reset_gate_leaves_a_simple_network():
     cell = GRU(H)
     params = random_params(cell)._replace(b_r=jnp.full(H, OPEN), b_z=jnp.full(H, SHUT))
     h, x = arrays((2, H), (2, D))
-    state, _, _ = cell.step(params, cells.HiddenState(h), x)
-    plain, _, _ = RNN(H).step(
-        cells.RNNParams(params.W_xh, params.W_hh, params.b_h), cells.HiddenState(h), x
-    )
+    state, _, _ = cell.step(params, HiddenState(h), x)
+    plain, _, _ = RNN(H).step(RNNParams(params.W_xh, params.W_hh, params.b_h), HiddenState(h), x)
     np.testing.assert_allclose(state.h, plain.h, rtol=1e-12)
 
 
@@ -112,7 +85,7 @@ def test_an_open_forget_gate_and_a_shut_input_gate_freeze_C():
     cell = LSTM(H)
     params = random_params(cell)._replace(b_f=jnp.full(H, OPEN), b_i=jnp.full(H, SHUT))
     h, C, xs = arrays((2, H), (2, H), (6, 2, D))
-    for state, _ in walk(cell, params, cells.LSTMState(h, C), xs):
+    for state, _ in walk(cell, params, LSTMState(h, C), xs):
         np.testing.assert_array_equal(state.C, C)
 
 
@@ -120,7 +93,7 @@ def test_a_shut_forget_gate_drops_C():
     cell = LSTM(H)
     params = random_params(cell)._replace(b_f=jnp.full(H, SHUT), b_i=jnp.full(H, OPEN))
     h, C, xs = arrays((2, H), (2, H), (3, 2, D))
-    for state, gates in walk(cell, params, cells.LSTMState(h, C), xs):
+    for state, gates in walk(cell, params, LSTMState(h, C), xs):
         np.testing.assert_array_equal(state.C, gates.C_tilde)
 
 
@@ -128,7 +101,7 @@ def test_a_shut_output_gate_shows_nothing():
     cell = LSTM(H)
     params = random_params(cell)._replace(b_o=jnp.full(H, SHUT))
     h, C, xs = arrays((2, H), (2, H), (3, 2, D))
-    for state, _ in walk(cell, params, cells.LSTMState(h, C), xs):
+    for state, _ in walk(cell, params, LSTMState(h, C), xs):
         np.testing.assert_array_equal(state.h, 0)
         assert abs(state.C).min() > 0
 
@@ -137,7 +110,7 @@ def test_a_linear_network_with_an_orthogonal_kernel_keeps_powers_of_the_gain():
     cell = RNN(H, "identity", init=InitScheme(w_h="orthogonal(gain=0.7)"))
     params = cell.init_params(jax.random.key(0), D)
     h = arrays((2, H))[0]
-    history = walk(cell, params, cells.HiddenState(h), jnp.zeros((8, 2, D)))
+    history = walk(cell, params, HiddenState(h), jnp.zeros((8, 2, D)))
     for k, (state, _) in enumerate(history, start=1):
         expected = 0.7**k * np.linalg.norm(h, axis=-1)
         np.testing.assert_allclose(np.linalg.norm(state.h, axis=-1), expected, rtol=1e-12)
@@ -148,8 +121,8 @@ def test_relu_has_no_slope_at_zero(dtype):
     zero = jnp.zeros((), dtype)
     assert float(jax.grad(activations.activation_function("relu"))(zero)) == 0.0
     assert float(jax.grad(activations.activation_function("relu"))(zero + 1)) == 1.0
-    params = cells.RNNParams(jnp.ones((D, H), dtype), jnp.eye(H, dtype=dtype), jnp.zeros(H, dtype))
-    state = cells.HiddenState(jnp.zeros(H, dtype))
+    params = RNNParams(jnp.ones((D, H), dtype), jnp.eye(H, dtype=dtype), jnp.zeros(H, dtype))
+    state = HiddenState(jnp.zeros(H, dtype))
     slope = jax.jacobian(lambda s: RNN(H, "relu").step(params, s, jnp.zeros(D, dtype))[0].h)(state)
     np.testing.assert_array_equal(slope.h, 0)
 
@@ -164,7 +137,7 @@ def build(name):
 
 
 def random_state(cell, params, batch_shape, seed=9):
-    return oracles.random_like(cell.initial_state(params, batch_shape), seed)
+    return oracles.drawn(lambda: cell.initial_state(params, batch_shape), seed)
 
 
 def test_every_cell_has_an_oracle():

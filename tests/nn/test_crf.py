@@ -88,7 +88,7 @@ def test_nothing_counts():
 
 def test_what_does_not_fit_is_refused():
     scores = jnp.zeros((2, 3, 2, 2))
-    with pytest.raises(ValueError, match=r"transitions \(K\+1, K\) wanted, got \(2, 3, 2\) and"):
+    with pytest.raises(ValueError, match=r"transitions \(K\+1, K\), got \(2, 3, 2\) and"):
         crf.edges(jnp.zeros((2, 3, 2)), jnp.zeros((2, 2)))
     with pytest.raises(ValueError, match=r"scores must be \(B, T, K, K\) .* got \(2, 3, 2\)"):
         crf.viterbi(scores[..., 0])

@@ -7,6 +7,7 @@ import pytest
 
 from rnnlab.nn import cells, encoder_decoder, layers
 from rnnlab.nn.encoder_decoder import END, EncoderDecoder, Pair
+from rnnlab.nn.params import LSTMState
 from tests.helpers import oracles
 
 B, S, T, V, K, E = 3, 5, 4, 6, 5, 3
@@ -23,8 +24,7 @@ def model(attention="general", layer=None, decoder=None):
 def drawn(of, seed=0):
     """Random parameters that are not zero, and a pair with padding."""
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(lambda: of.init(jax.random.key(0), jnp.zeros((1, 1), int)))
-    params = oracles.random_like(shapes, seed)
+    params = oracles.drawn(lambda: of.init(jax.random.key(0), jnp.zeros((1, 1), int)), seed)
     given = np.concatenate([np.full((B, 1), K), rng.integers(0, K, (B, T - 1))], axis=1)
     return params, Pair(jnp.asarray(rng.integers(0, V, (B, S))), jnp.asarray(given))
 
@@ -48,7 +48,7 @@ def said_by_loops(params, pair, attention):
         ends = np.concatenate([halves[0][-1], halves[1][0]])
         state = {
             part: np.tanh(ends @ p[f"W_b{k}"] + p[f"b_b{k}"])
-            for k, part in enumerate(cells.LSTMState._fields)
+            for k, part in enumerate(LSTMState._fields)
         }
         for t in range(T):
             x = p["target_embedding"][int(pair.given[b, t])]

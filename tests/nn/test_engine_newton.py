@@ -18,6 +18,7 @@ from rnnlab.nn import activations, cells
 from rnnlab.nn.engines import newton as module
 from rnnlab.nn.engines.newton import Newton, newton, supports, trajectory
 from rnnlab.nn.engines.scan import scan
+from rnnlab.nn.params import HiddenState
 from rnnlab.nn.unroll import ENGINES
 from tests.helpers import oracles
 
@@ -245,7 +246,7 @@ def test_warm_start(name):
 
 def test_a_guess_of_another_shape_is_refused():
     cell = CELLS["gru"]
-    guess = cells.HiddenState(jnp.zeros((T + 1, B, H)))
+    guess = HiddenState(jnp.zeros((T + 1, B, H)))
     with pytest.raises(
         ValueError, match=rf"Newton.guess .*\({T}, {B}, {H}\).*\({T + 1}, {B}, {H}\)"
     ):

@@ -197,15 +197,17 @@ def test_constants():
 GATED = {
     "lstm": (LSTM, "fico"),
     "gru": (GRU, "zrh"),
-    "gru-reset-after": (lambda H, init=None: GRU(H, True, init), "zrh"),
+    "gru-reset-after": (lambda H, **options: GRU(H, reset_after=True, **options), "zrh"),
 }
 
 
-@pytest.mark.parametrize("init", [None, InitScheme(w_h="orthogonal")], ids=["default", "named"])
+@pytest.mark.parametrize(
+    "options", [{}, {"init": InitScheme(w_h="orthogonal")}], ids=["default", "named"]
+)
 @pytest.mark.parametrize("name", GATED)
-def test_every_gate_is_orthogonal(name, init):
+def test_every_gate_is_orthogonal(name, options):
     build, gates = GATED[name]
-    params = build(64, init=init).init_params(jax.random.key(0), input_size=3)
+    params = build(64, **options).init_params(jax.random.key(0), input_size=3)
     blocks = [np.asarray(getattr(params, f"W_h{gate}"), np.float64) for gate in gates]
     for k, W in enumerate(blocks):
         np.testing.assert_allclose(W.T @ W, np.eye(64), atol=1e-5)
@@ -226,7 +228,8 @@ def test_gates_are_drawn_apart(name):
 
 @pytest.mark.parametrize("build", [RNN, LSTM, GRU, lambda H, init: GRU(H, True, init)])
 def test_blocks_get_their_own_scheme(build):
-    cell = build(4, init=InitScheme(w_x="2.0", w_h="3.0", b="4.0"))
+    forget_bias = None if build is RNN else "4.0"
+    cell = build(4, init=InitScheme(w_x="2.0", w_h="3.0", b="4.0", forget_bias=forget_bias))
     for name, block in cell.init_params(jax.random.key(0), 5)._asdict().items():
         if block is not None:
             kind = name[:3] if name.startswith("W_") else "b"
@@ -269,7 +272,9 @@ def test_forget_bias(name):
 
 def test_default_forget_biases():
     assert set(LSTM(4).init_params(jax.random.key(0), 3).b_f.tolist()) == {1.0}
-    assert set(LSTM(4, InitScheme()).init_params(jax.random.key(0), 3).b_f.tolist()) == {0.0}
+    # the cell's own also beside other schemes; zero is written "0.0"
+    for init, b_f in ((InitScheme(b="0.5"), 1.0), (InitScheme(forget_bias="0.0"), 0.0)):
+        assert set(LSTM(4, init).init_params(jax.random.key(0), 3).b_f.tolist()) == {b_f}
     assert set(GRU(4).init_params(jax.random.key(0), 3).b_z.tolist()) == {0.0}
 
 
@@ -310,7 +315,9 @@ def test_chrono_in_a_gru():
 @pytest.mark.parametrize("build", [RNN, LSTM, GRU, lambda H, init: GRU(H, True, init)])
 def test_torch_uniform_takes_the_cells_own_size(build):
     H, D = 100, 9
-    init = InitScheme(w_x="torch_uniform", w_h="torch_uniform", b="torch_uniform")
+    scheme = "torch_uniform"
+    forget_bias = None if build is RNN else scheme
+    init = InitScheme(w_x=scheme, w_h=scheme, b=scheme, forget_bias=forget_bias)
     for name, block in build(H, init=init).init_params(jax.random.key(0), D)._asdict().items():
         if block is not None:
             largest = float(abs(block).max())

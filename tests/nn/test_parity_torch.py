@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnlab import GRU, LSTM, RNN, Bidirectional, Stack
 from rnnlab.interop import torch as convert
-from rnnlab.nn import cells
 from rnnlab.nn.layers import BothWays, as_layer
+from rnnlab.nn.params import HiddenState, LSTMState
 from tests.helpers.oracles import assert_close
 
 B, T, D, H = 4, 11, 3, 6
@@ -58,7 +58,7 @@ def by_layer(levels, both, one):
 def state_of(kind, arrays, index):
     """Our state from PyTorch's (levels·directions, B, H) arrays."""
     parts = [jnp.asarray(a.detach().numpy()[index]) for a in arrays]
-    return cells.LSTMState(*parts) if kind == "lstm" else cells.HiddenState(*parts)
+    return LSTMState(*parts) if kind == "lstm" else HiddenState(*parts)
 
 
 CASES = [

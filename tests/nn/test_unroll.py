@@ -16,6 +16,7 @@ from rnnlab import unroll as unroll_
 from rnnlab.nn import cells, layers
 from rnnlab.nn.initializers import SCHEMES
 from rnnlab.nn.layers import MERGES, BothWays, CellLayer, as_layer
+from rnnlab.nn.params import HiddenState, LSTMState, NoGates, RNNParams
 from tests.helpers import oracles
 
 B, T, D, H = 4, 12, 3, 5
@@ -40,9 +41,8 @@ def random(shape, seed=5):
 
 def draw(net, batch=B, input_size=D, seed=0):
     """Random params and random states of a layer, no entry of either zero."""
-    params = net.init(jax.random.key(0), input_size)
-    state = net.initial_state(params, (batch,))
-    return oracles.random_like(params, seed), oracles.random_like(state, seed + 1)
+    params = oracles.drawn(lambda: net.init(jax.random.key(0), input_size), seed)
+    return params, oracles.drawn(lambda: net.initial_state(params, (batch,)), seed + 1)
 
 
 # ---- a second definition: layers in NumPy ------------------------------------------------------
@@ -99,9 +99,16 @@ both_orders = pytest.mark.parametrize("reverse", [False, True], ids=["", "revers
 both_lengths = pytest.mark.parametrize("lengths", [None, RAGGED], ids=["full", "ragged"])
 
 
-@both_lengths
-@both_orders
-@pytest.mark.parametrize("name", oracles.STEPS)
+# masks and order belong to the loop over time: all four for one cell, the hardest for the others
+@pytest.mark.parametrize(
+    ("name", "reverse", "lengths"),
+    [
+        *((name, True, RAGGED) for name in oracles.STEPS),
+        *(("lstm", reverse, None) for reverse in (False, True)),
+        ("lstm", False, RAGGED),
+    ],
+    ids=[*oracles.STEPS, "lstm-full", "lstm-full-reverse", "lstm-ragged"],
+)
 def test_cells_over_time(name, reverse, lengths, x64):
     cell = build(name)
     params, start = draw(as_layer(cell))
@@ -154,12 +161,12 @@ def test_bidirectional(merge, reverse, lengths, x64):
     check_layer(Bidirectional(LSTM(H), GRU(H), merge=merge), lengths, reverse)
 
 
-@pytest.mark.parametrize("name", oracles.STEPS)
+@pytest.mark.parametrize("name", ["rnn-relu", "rnn-softplus", "gru-reset-after"])
 def test_any_cell_both_ways(name, x64):
     check_layer(Bidirectional(build(name)), RAGGED)
 
 
-@pytest.mark.parametrize("name", oracles.STEPS)
+@pytest.mark.parametrize("name", ["rnn-softplus", "lstm", "gru-reset-after"])
 def test_any_cell_in_a_stack(name, x64):
     check_layer(Stack([build(name, 4), build(name)]), RAGGED)
 
@@ -176,8 +183,9 @@ NESTED = {
 }
 
 
-@both_lengths
-@both_orders
+@pytest.mark.parametrize(
+    ("reverse", "lengths"), [(False, None), (True, RAGGED)], ids=["full", "ragged-reverse"]
+)
 @pytest.mark.parametrize("name", NESTED)
 def test_nested_layers(name, reverse, lengths, x64):
     check_layer(NESTED[name](), lengths, reverse)
@@ -191,7 +199,7 @@ def test_backward_starts_at_each_sequence_s_own_end(x64):
     cell = GRU(H)
     for n, length in enumerate(lengths):
         first, _, _ = cell.step(
-            params.backward, cells.HiddenState(start.backward.h[n]), xs[n, length - 1]
+            params.backward, HiddenState(start.backward.h[n]), xs[n, length - 1]
         )
         np.testing.assert_allclose(ys[n, length - 1, H:], first.h, rtol=1e-12)
         np.testing.assert_allclose(ys[n, 0, H:], state.backward.h[n], rtol=1e-12)
@@ -263,9 +271,8 @@ def test_by_name(name):
 # ---- properties --------------------------------------------------------------------------------
 
 NETS = {
-    "rnn-relu": lambda: as_layer(RNN(4, "relu")),
     "lstm": lambda: as_layer(LSTM(4)),
-    "bi-product": lambda: Bidirectional(GRU(4, reset_after=True), RNN(4), merge="product"),
+    "bi-product": lambda: Bidirectional(GRU(4, reset_after=True), RNN(4, "relu"), merge="product"),
     "nested": lambda: Stack([GRU(3), Bidirectional(Stack([LSTM(3)]), RNN(2))]),
 }
 SIZE = 3  # sequences a batch
@@ -366,8 +373,10 @@ def test_more_padding_keeps_gradients_to_rounding(name, lengths, seed):
 
 @nets
 @given(
-    # lengths from a few: each is a shape to compile
-    lengths=st.lists(st.sampled_from([0, 1, 4]), min_size=SIZE, max_size=SIZE).map(np.array),
+    # each length is a shape to compile
+    lengths=st.lists(st.sampled_from([0, 1]), min_size=SIZE, max_size=SIZE).map(
+        lambda few: np.array([4, *few[1:]])
+    ),
     seed=seeds,
 )
 def test_each_sequence_alone(name, lengths, seed):
@@ -554,15 +563,15 @@ class Noisy:
         return self.hidden_size
 
     def init_params(self, key, input_size):
-        return cells.RNNParams(jnp.ones((input_size, 2)), jnp.ones((2, 2)), jnp.zeros(2))
+        return RNNParams(jnp.ones((input_size, 2)), jnp.ones((2, 2)), jnp.zeros(2))
 
     def initial_state(self, params, batch_shape, key=None):
-        return cells.HiddenState(jnp.zeros((*batch_shape, 2)))
+        return HiddenState(jnp.zeros((*batch_shape, 2)))
 
     def step(self, params, state, x, *, key=None, perturb=None) -> Any:
         noise = 0.0 if key is None else jax.random.normal(key, state.h.shape)
         h = state.h + x[..., :2] + noise
-        return cells.HiddenState(h), h, cells.NoGates()
+        return HiddenState(h), h, NoGates()
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -611,17 +620,16 @@ def test_cells_and_schemes(name, scheme):
     cell = cells.by_name(name, size, init)
     params = cell.init_params(jax.random.key(0), size)
     xs = random((2, 4, size)).astype(jnp.float32)
-    for lengths in (np.array([4, 4]), np.array([4, 2])):
-        for reverse in (False, True):
-            run = _loss_and_gradient(cells.without_init(cell), reverse)
-            (loss, ys), (d_params, d_xs) = run(params, xs, lengths)
-            assert ys.shape == (2, 4, size)
-            assert jax.tree.structure(d_params) == jax.tree.structure(params)
-            for leaf in jax.tree.leaves((loss, ys, d_params, d_xs)):
-                assert np.isfinite(leaf).all()
-            for block, value in d_params._asdict().items():
-                if value is not None:
-                    assert np.asarray(value).any(), f"no gradient reaches {block}"
+    for lengths, reverse in ((np.array([4, 4]), False), (np.array([4, 2]), True)):
+        run = _loss_and_gradient(cells.without_init(cell), reverse)
+        (loss, ys), (d_params, d_xs) = run(params, xs, lengths)
+        assert ys.shape == (2, 4, size)
+        assert jax.tree.structure(d_params) == jax.tree.structure(params)
+        for leaf in jax.tree.leaves((loss, ys, d_params, d_xs)):
+            assert np.isfinite(leaf).all()
+        for block, value in d_params._asdict().items():
+            if value is not None:
+                assert np.asarray(value).any(), f"no gradient reaches {block}"
 
 
 # ---- what is refused ---------------------------------------------------------------------------
@@ -632,7 +640,7 @@ XS = np.ones((2, 5, D), np.float32)
 PAIR = np.ones((2, 4), np.float32)
 
 REFUSED = {  # what is wrong: (options, the error, words in it)
-    "float lengths": ({"lengths": [1.0, 2.0]}, TypeError, ["lengths", "whole", "float32"]),
+    "float lengths": ({"lengths": [1.0, 2.0]}, TypeError, ["lengths", "whole", "float"]),
     "bool lengths": ({"lengths": [True, False]}, TypeError, ["lengths", "whole", "bool"]),
     "too many lengths": ({"lengths": [1, 2, 3]}, ValueError, ["lengths", "(2,)", "(3,)"]),
     "one length": ({"lengths": 3}, ValueError, ["lengths", "(2,)", "()"]),
@@ -650,17 +658,17 @@ REFUSED = {  # what is wrong: (options, the error, words in it)
     "a plain tuple": ({"initial_state": (PAIR, PAIR)}, ValueError, ["LSTMState", "tuple"]),
     "an array": ({"initial_state": PAIR}, ValueError, ["initial_state", "LSTMState"]),
     "another cell's state": (
-        {"initial_state": cells.HiddenState(PAIR)},
+        {"initial_state": HiddenState(PAIR)},
         ValueError,
         ["LSTMState", "HiddenState"],
     ),
     "a state of the wrong batch": (
-        {"initial_state": cells.LSTMState(PAIR, PAIR[:1])},
+        {"initial_state": LSTMState(PAIR, PAIR[:1])},
         ValueError,
         ["C", "(2, 4)", "(1, 4)"],
     ),
     "a state without a batch": (
-        {"initial_state": cells.LSTMState(PAIR[0], PAIR[0])},
+        {"initial_state": LSTMState(PAIR[0], PAIR[0])},
         ValueError,
         ["h", "(2, 4)", "(4,)"],
     ),
@@ -745,7 +753,7 @@ LAYERED = {
     "one state too few": (lambda p, s: {"params": p, "initial_state": s[:1]}, "initial_state"),
     "one state alone": (lambda p, s: {"params": p, "initial_state": s[1]}, "initial_state"),
     "no pair": (
-        lambda p, s: {"params": p, "initial_state": (cells.HiddenState(PAIR), s[1])},
+        lambda p, s: {"params": p, "initial_state": (HiddenState(PAIR), s[1])},
         "initial_state",
     ),
     "one level too few": (lambda p, s: {"params": p[:1]}, "params"),

@@ -25,6 +25,7 @@ from rnnlab import (
 from rnnlab.nn import cells, generation, models
 from rnnlab.nn.engines.scan import sequence_masks
 from rnnlab.nn.layers import as_layer
+from rnnlab.nn.params import HiddenState, NoGates, RNNParams
 from tests.helpers import oracles
 
 B, T, D, H, P = 3, 6, 4, 5, 2
@@ -36,8 +37,8 @@ def random(*shape, seed=5):
 
 
 def draw(cell, batch=(B,), seed=0, inputs=D):
-    params = oracles.random_like(cell.init_params(jax.random.key(0), inputs), seed)
-    return params, oracles.random_like(cell.initial_state(params, batch), seed + 1)
+    params = oracles.drawn(lambda: cell.init_params(jax.random.key(0), inputs), seed)
+    return params, oracles.drawn(lambda: cell.initial_state(params, batch), seed + 1)
 
 
 def assert_near(mean, expected, spread, count):
@@ -67,8 +68,10 @@ ZONED = {
 }
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
-@pytest.mark.parametrize("name", ZONED)
+@pytest.mark.parametrize(
+    ("name", "reverse"),
+    [("lstm", False), ("lstm", True), ("lstm-C", False), ("projected", True), ("gru", False)],
+)
 def test_zoneout_is_its_expectation_without_a_key(name, reverse, x64):
     cell, step = ZONED[name]
     params, start = draw(cell)
@@ -148,7 +151,7 @@ def test_zoneout_under_the_probes(name, x64):
         run = oracles.recurrence(step, p, x, s, nudges={t: {part: vector}})
         return (run.ys[0] * weights).sum()
 
-    for t, part in itertools.product((0, 3, 5), start._fields):
+    for t, part in itertools.product((0, 5), start._fields):
         slope = [(loss(t, part, e) - loss(t, part, -e)) / (2 * eps) for e in eps * np.eye(H)]
         norm = np.linalg.norm(slope)
         if norm < 1e-9:  # C_T is shown to no later step
@@ -163,15 +166,19 @@ def test_zoneout_under_the_probes(name, x64):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Zoneout(LSTM(H), 1.0), ValueError, r"zoneout: the rate must lie in \[0, 1\)"),
-        (lambda: Zoneout(LSTM(H), {"C": -0.1}), ValueError, r"zoneout of C: .* got -0\.1"),
+        (lambda: Zoneout(LSTM(H), 1.0), ValueError, r"zoneout rate must lie in \[0, 1\)"),
+        (lambda: Zoneout(LSTM(H), {"C": -0.1}), ValueError, r"zoneout rate of C must .* got -0\.1"),
         (lambda: Zoneout(GRU(H), {"C": 0.1}), ValueError, "state part of zoneout: 'C'.*h"),
         (lambda: Zoneout(GRU(H), (0.1, 0.2)), ValueError, r"a mapping from parts.*\(0\.1, 0\.2\)"),
         (lambda: Zoneout(GRU(H), "half"), ValueError, "got 'half'"),
-        (lambda: Zoneout(as_layer(GRU(H)), 0.1), TypeError, "goes around a cell, got CellLayer"),
-        (lambda: Residual(3), TypeError, "Residual goes around a cell, got int"),
-        (lambda: VariationalDropout(GRU(H), 1.5), ValueError, r"input_rate: .* got 1\.5"),
-        (lambda: VariationalDropout(GRU(H), 0.0, True), ValueError, "recurrent_rate: .* got True"),
+        (lambda: Zoneout(as_layer(GRU(H)), 0.1), TypeError, "Zoneout wraps a cell, got CellLayer"),
+        (lambda: Residual(3), TypeError, "Residual wraps a cell, got int"),
+        (lambda: VariationalDropout(GRU(H), 1.5), ValueError, r"input_rate must .* got 1\.5"),
+        (
+            lambda: VariationalDropout(GRU(H), 0.0, True),
+            ValueError,
+            "recurrent_rate must .* got True",
+        ),
         (
             lambda: VariationalDropout(Zoneout(VariationalDropout(GRU(H), 0.1), 0.1), 0.1),
             ValueError,
@@ -349,7 +356,7 @@ def test_dropout_never_touches_what_is_carried():
     # z = 1 copies h: a mask on the state itself would kill or blow up a unit within a few steps
     cell = VariationalDropout(GRU(H), 0.5, 0.5)
     params = cell.init_params(jax.random.key(0), D)._replace(b_z=jnp.full(H, 800.0))
-    start = cells.HiddenState(random(B, H).astype(jnp.float32))
+    start = HiddenState(random(B, H).astype(jnp.float32))
     ys, _ = unroll(
         cell,
         params,
@@ -384,14 +391,14 @@ class Plain:
         return self.hidden_size
 
     def init_params(self, key, input_size):
-        return cells.RNNParams(jnp.ones((input_size, 2)), jnp.ones((2, 2)), jnp.zeros(2))
+        return RNNParams(jnp.ones((input_size, 2)), jnp.ones((2, 2)), jnp.zeros(2))
 
     def initial_state(self, params, batch_shape, key=None):
-        return cells.HiddenState(jnp.zeros((*batch_shape, 2)))
+        return HiddenState(jnp.zeros((*batch_shape, 2)))
 
     def step(self, params, state, x, *, key=None, perturb=None) -> Any:
         h = state.h + x[..., :2]
-        return cells.HiddenState(h), h, cells.NoGates()
+        return HiddenState(h), h, NoGates()
 
 
 def test_around_a_cell_of_one_s_own():
@@ -497,5 +504,5 @@ def test_both_ways_with_wrappers(x64):
 
 
 def draw_layer(net):
-    params = oracles.random_like(net.init(jax.random.key(0), D), 0)
-    return params, oracles.random_like(net.initial_state(params, (B,)), 1)
+    params = oracles.drawn(lambda: net.init(jax.random.key(0), D), 0)
+    return params, oracles.drawn(lambda: net.initial_state(params, (B,)), 1)

@@ -170,7 +170,7 @@ def test_a_save_that_finds_no_room_says_so_once(folder):
         (["--config.task.delay=0"], "delay must be a whole number of at least 1, got 0"),
         (["--config.init.w_h=orthogonl"], "did you mean 'orthogonal'"),
         (["--sweep.cell.name=lsmt"], "did you mean 'lstm'"),
-        (["--config.cell.layers=0"], "cell.layers must be at least 1, got 0"),
+        (["--config.cell.layers=0"], "cell.layers must be a whole number of at least 1, got 0"),
         (["--sweep.training.learnin_rate=1"], "did you mean 'training.learning_rate'"),
     ],
 )

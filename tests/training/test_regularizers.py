@@ -9,6 +9,7 @@ from rnnlab import GRU, LSTM, RNN, Bidirectional, Stack
 from rnnlab.nn import activations, cells, losses
 from rnnlab.nn.layers import as_layer
 from rnnlab.nn.models import ManyToMany, ManyToOne
+from rnnlab.nn.params import HiddenState
 from rnnlab.training.regularizers import BOUND, check_omega, omega, omega_gradient
 from tests.helpers import oracles
 
@@ -137,7 +138,7 @@ def test_the_gradient_of_a_model(activation, kind, carried, x64):
     def loss(outputs):
         return losses.cross_entropy(outputs, targets, jnp.ones(shape, bool))
 
-    state = cells.HiddenState(start) if carried else None
+    state = HiddenState(start) if carried else None
     found = omega_gradient(model, params, inputs, loss, state)
     pre, deltas = backpropagated(model, params, inputs, start, targets)
     _, expected = by_hand(params["params"]["recurrent"].W_hh.T, activation, pre, deltas)

@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.nn import activations, cells
-from rnnlab.nn.cells import GRUParams, HiddenState, LSTMParams, LSTMState, RNNParams
 from rnnlab.nn.engines.scan import scan, select, varying_alike
+from rnnlab.nn.params import GRUParams, HiddenState, LSTMParams, LSTMState, RNNParams
 
 Array = jax.Array
 

@@ -32,6 +32,7 @@ import jax.numpy as jnp
 from rnnlab.nn import cells
 from rnnlab.nn.engines.fused import SLOPES
 from rnnlab.nn.engines.scan import scan, select, varying_alike
+from rnnlab.nn.params import HiddenState, LSTMState
 
 Array = jax.Array
 
@@ -454,7 +455,7 @@ def _parts(cell: Any) -> int:
 
 
 def _state(cell: Any, flat: Array) -> Any:
-    kind = cells.LSTMState if type(cell) is cells.LSTM else cells.HiddenState
+    kind = LSTMState if type(cell) is cells.LSTM else HiddenState
     return kind(*jnp.split(flat, _parts(cell), axis=-1))
 
 
