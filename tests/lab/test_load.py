@@ -56,8 +56,12 @@ BROKEN = {
     "indent": (SOURCE + "  x = 1\n", r"own\.py is not Python: unexpected indent, line 17$"),
     "module": ("import not_there\n" + SOURCE, r"own\.py cannot be loaded: No module .*'not_there'"),
     "name": ("from rnnlab import no_such\n" + SOURCE, r"own\.py cannot be loaded: .*'?no_such'?"),
-    "empty": ("", r"is no experiment: it lacks get_config, get_sweep, run, figures, claims$"),
-    "value": (SOURCE + "run = 3\n", r"is no experiment: it lacks run$"),
+    "empty": (
+        "",
+        r"missing get_config\(arg=None\), get_sweep\(config\), run\(.*\), figures\(table\), claims\(table\)$",
+    ),
+    "check": (SOURCE + "check = 3\n", r"own\.py: check must be a function, got 3$"),
+    "value": (SOURCE + "run = 3\n", r"own\.py: missing run\(config, key, log\)$"),
 }
 
 
@@ -68,7 +72,7 @@ def test_a_broken_file_is_told_in_one_line(write, what):
     with pytest.raises(UserError, match=words) as caught:
         load_experiment("own")
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith("experiments/own.py ")
+    assert str(caught.value).startswith("experiments/own.py")
 
 
 @pytest.mark.parametrize("what", ["syntax", "module"])
@@ -120,7 +124,13 @@ def test_what_a_file_says_of_itself(write):
     assert own.digest == hashlib.sha256(file.read_bytes()).hexdigest()  # of the file as it is now
     trained = load_experiment("own")
     assert trained.trains
-    assert trained.module.run is runner.run
+    assert trained.functions.run is runner.run
+
+
+def test_only_the_runner_s_own_run_trains_groups(write):
+    """A function of the file around it trains one member."""
+    write(SOURCE + "def run(config, key, log): return runner.run(config, key, log)\n")
+    assert not load_experiment("own").trains
 
 
 def test_a_list_of_experiments_shows_broken_files(write):

@@ -130,9 +130,9 @@ def test_checkpoints_travel(tmp_path):
 def test_a_node_with_other_versions_refuses():
     order = ray_cluster._Order(b"", Path("x.py"), "run", 1, 0)
     order.versions["jax"] = "0.1"
-    [(what, (_, message))] = next(ray_cluster._job(order))
-    assert what == "failed"
-    assert "(here 0.1): install the same" in message
+    [event] = next(ray_cluster._job(order))
+    assert isinstance(event, ray_cluster.Failed)
+    assert "(here 0.1): install the same" in event.message
 
 
 def test_without_ray(monkeypatch):
@@ -162,7 +162,7 @@ def test_an_address_where_nothing_answers(address, message):
     [
         (["--launcher=slurm"], "unknown launcher 'slurm' (allowed: local, ray)"),
         (["--ray-address=a:1"], "--ray_address has no effect without --launcher=ray"),
-        (["--launcher=ray", "--ray_cpus=-1"], "--ray_cpus must not be negative, got -1"),
+        (["--launcher=ray", "--ray_cpus=-1"], "--ray_cpus must be a whole number of at least 0"),
         (["--launcher=ray", "--ray_address=127.0.0.1:9"], "no Ray cluster at 127.0.0.1:9"),
     ],
 )

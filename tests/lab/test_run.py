@@ -17,6 +17,8 @@ from rnnlab.lab.plan import make_plan
 from rnnlab.lab.run import rewrite, run_plan
 from rnnlab.report import page
 from rnnlab.results.table import read_table
+from rnnlab.training import settings
+from tests.helpers import swept
 
 SOURCE = '''
 """A fake experiment. One second.
@@ -157,7 +159,7 @@ def test_a_missing_experiment_is_named_with_the_nearest(fake, text):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("def claims", "def claim", "fake.py is no experiment: it lacks claims"),
+        ("def claims", "def claim", r"fake\.py: missing claims\(table\)$"),
         ('"lags": (1, 2)', '"lags": [1, 2]', r"task\.lags is \[1, 2\]: a config holds .* tuples"),
         ('"noise": 0.5', '"noise": np.int64(1)', r"task\.noise is np\.int64\(1\): a config"),
         ('"seed": 0,', "", "needs an int `seed`"),
@@ -232,7 +234,9 @@ def test_a_value_that_the_sweep_would_overwrite_is_refused(fake):
     chosen = load_experiment("fake")
     config = chosen.get_config()
     config.seed = 7
-    with pytest.raises(UserError, match=r"seed=7 has no effect.*--sweep\.seed=7"):
+    with pytest.raises(
+        UserError, match=r"seed=7 has no effect: seed is swept; use --sweep\.seed=7"
+    ):
         make_plan(chosen, config)
     assert make_plan(chosen, config, sweep={"cell.name": ["gru"]}).configs[0].seed == 7
 
@@ -243,6 +247,24 @@ def test_every_member_is_checked_before_anything_runs(fake):
         rnnlab.run(chosen, sweep={"cell.name": ["rnn", "gru", "gruu"]})
     assert chosen.module.ran == []
     assert not Path("runs").exists()
+
+
+def test_each_config_is_parsed_once_to_plan_and_run(tmp_path, monkeypatch):
+    setups, check = [], settings.Setup.__post_init__
+
+    def counted(setup):
+        setups.append(setup)
+        check(setup)
+
+    monkeypatch.setattr(settings.Setup, "__post_init__", counted)
+    file = swept.write(tmp_path / "three.py", steps=100)
+    plan = make_plan(file)
+    assert len(setups) == len(plan.specs) == 6
+    assert [spec.config for spec in plan.specs] == plan.configs
+    assert plan.groups == 3
+    setups.clear()
+    rnnlab.run(file, sweep={"seed": range(2)}, workdir=tmp_path / "run", progress=False)
+    assert len(setups) == 2
 
 
 def test_an_argument_that_the_file_refuses(fake):

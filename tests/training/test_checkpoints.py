@@ -71,7 +71,7 @@ def test_the_last_few_are_kept(keep, tmp_path):
     for k in range(6):
         kept.save({"a": np.full(3, k)}, {})
         assert numbers(tmp_path) == list(range(max(0, k + 1 - keep), k + 1))
-    with pytest.raises(ValueError, match="keep must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="keep must be a whole number of at least 1, got 0"):
         Checkpoints(tmp_path, "run", 0)
 
 
@@ -99,7 +99,7 @@ def test_damage_to_any_file_is_noticed(damage, two, tree, capsys):
         same(found, other(tree, 1))
         said = capsys.readouterr().err
         assert said.startswith(f"rnnlab: {folder}/1 cannot be read (")
-        assert said.endswith("; going on from the checkpoint before\n")
+        assert said.endswith("; resuming from the checkpoint before it\n")
         assert said.count("\n") == 1
         file.write_bytes(whole)
     same(kept.restore(tree)[0], other(tree, 2))
@@ -112,7 +112,7 @@ def test_a_checkpoint_without_its_description_was_never_finished(content, two, t
     if content is not None:
         (folder / "1/rnnlab.json").write_bytes(content)
     assert kept.restore(tree)[1] == {"k": 1}
-    assert "going on from the checkpoint before" in capsys.readouterr().err
+    assert "resuming from the checkpoint before it" in capsys.readouterr().err
 
 
 def test_a_number_changed_in_the_description_is_noticed(two, tree):
@@ -128,8 +128,8 @@ def test_where_none_can_be_read_it_says_so(two, tree, capsys):
         (folder / str(number) / "rnnlab.json").unlink()
     assert kept.restore(tree) is None
     first, second = capsys.readouterr().err.splitlines()
-    assert first.endswith("going on from the checkpoint before")
-    assert second.endswith("going on from the start: there is none before it")
+    assert first.endswith("resuming from the checkpoint before it")
+    assert second.endswith("resuming from the start: there is none before it")
 
 
 def test_a_damaged_one_does_not_count_among_those_that_are_kept(two, tree):

@@ -187,7 +187,7 @@ def test_a_series_is_forecast_in_its_own_units():
         with pytest.raises(ValueError, match=wrong.split()[1]):
             predict.answers(asked_of, [wrong])
     further = asked_of._replace(task=Forecasting(points=300, window=20, horizon=2))
-    with pytest.raises(ValueError, match="nor one step ahead"):
+    with pytest.raises(ValueError, match="and .* is neither"):
         predict.written(further, text, 3)
 
 
@@ -206,7 +206,11 @@ def test_a_task_that_reads_no_text_is_refused(monkeypatch, tmp_path):
         ("tagging", [], "predict needs --text=TEXT or --file=FILE, one of them"),
         ("tagging", ["--text=a", "--file=b"], "one of them"),
         ("tagging", ["--file=nowhere"], "no file 'nowhere'"),
-        ("tagging", ["--text=a", "--steps=3"], "is no language model"),
+        (
+            "tagging",
+            ["--text=a", "--steps=3"],
+            "--steps needs a language model or a forecast one step ahead",
+        ),
         ("tagging", ["--text=a", "--steps=3", "--stream"], "exclude each other"),
         ("characters", ["--text=the CAT"], "'ACT' does not occur in the text"),
         ("nowhere", ["--text=a"], "nowhere"),

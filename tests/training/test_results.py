@@ -16,6 +16,7 @@ from rnnlab.nn import losses, models
 from rnnlab.training import DIVERGED, FINISHED, SOLVED, gradient_log, results
 from rnnlab.training.checkpoints import digest
 from rnnlab.training.params import load_params, save_params
+from rnnlab.training.settings import MemberSpec
 from tests.helpers import trained
 
 SPREAD = {"w_x": "normal(std=0.5)", "w_h": "normal(std=0.4)", "b": "normal(std=0.3)"}
@@ -166,10 +167,12 @@ def test_a_probe_is_what_adjoint_norms_gives():
     )
 
 
-def test_more_than_one_layer_is_not_looked_into():
+def test_only_one_cell_is_probed():
     with pytest.raises(ValueError, match="one layer, one way, without an embedding"):
-        gradient_log.check_probe(trained.member(layers=2).setup)
-    gradient_log.check_probe(trained.member().setup)
+        MemberSpec.from_config(trained.config(layers=2, probes=(0,)))
+    spec = MemberSpec.from_config(trained.config(probes=(0,)))
+    assert spec.probe_steps == (0,)
+    assert spec.setup.cell == spec.setup.model.layer.cell
 
 
 # ---- parameters --------------------------------------------------------------------------------

@@ -9,10 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab import training
 from rnnlab.core.signals import deferred
 from rnnlab.training import gradient_log, runner
-from rnnlab.training.runner import Job
 from rnnlab.training.vectorized import Program
 from tests.helpers import trained
 from tests.helpers.trained import Recorder
@@ -25,16 +23,12 @@ def jobs(n=5, first=0, **options):
     run = {"checkpoint_seconds": 0.0} | options.pop("run", {})
     options = {"steps": 40} | options  # the program of test_program.py
     return [
-        Job(
+        trained.job(
             s,
-            trained.config(
-                seed=s,
-                learning_rate=1e30 if s == 1 else 0.01 * (1 + s),
-                run=run,
-                clip_norm=9.0 if s == 1 else np.inf,
-                **options,
-            ),
-            jax.random.key(s),
+            learning_rate=1e30 if s == 1 else 0.01 * (1 + s),
+            run=run,
+            clip_norm=9.0 if s == 1 else np.inf,
+            **options,
         )
         for s in range(first, first + n)
     ]
@@ -44,7 +38,7 @@ def jobs(n=5, first=0, **options):
 def light(monkeypatch):
     """A program is compiled once for all tests, and calls are short: there are many of them."""
     monkeypatch.setattr(runner, "Program", on(DEVICES))
-    monkeypatch.setattr(runner, "_SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr(runner, "_SECONDS_PER_CALL", 0.0)
 
 
 def on(devices):
@@ -65,7 +59,7 @@ def whole(tmp_path_factory):
     """The run that nothing stops."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "Program", on(DEVICES))
-        patch.setattr(runner, "_SECONDS_A_CALL", 0.0)
+        patch.setattr(runner, "_SECONDS_PER_CALL", 0.0)
         return go(jobs(probes=(0, 20)), tmp_path_factory.mktemp("whole"))
 
 
@@ -110,7 +104,7 @@ def test_the_tally_counts_and_foretells(whole):
 
 def test_a_probe_is_of_the_state_before_the_step(whole):
     job = jobs(probes=(0, 20))[2]
-    drawn = training.member(job.config, job.key)
+    drawn = job.spec.draw(job.key)
     made = trained.program(drawn.setup, 1, DEVICES)
     states, hypers = made.start([drawn])
     for step in (0, 20):
@@ -123,11 +117,10 @@ def test_a_probe_is_of_the_state_before_the_step(whole):
 
 def test_one_member_by_itself_is_the_same(whole, tmp_path):
     job, told = jobs(probes=(0, 20))[3], []
-    result = runner.run(job.config, job.key, lambda **record: told.append(record))
+    result = runner.run(job.spec.config, job.key, lambda **record: told.append(record))
     assert result["ms_per_step"] > 0
     assert {k: v for k, v in result.items() if k != "ms_per_step"} == whole.results[3]
     assert repr(told) == repr(whole.told()[3])
-    assert runner.run.trains_groups
 
 
 # ---- whatever stops it -------------------------------------------------------------------------
@@ -289,7 +282,7 @@ class Sized:
         devices = np.array(devices)
         self.mesh = SimpleNamespace(size=len(devices), devices=devices, local_devices=devices)
         self.slots = -(-capacity // len(devices))
-        self.bytes_a_device = 100 * self.slots + 50
+        self.bytes_per_device = 100 * self.slots + 50
 
 
 @pytest.mark.parametrize(("members", "room", "slots"), [(8, 450, 4), (8, 449, 3), (8, 150, 1)])
@@ -345,13 +338,7 @@ def test_each_group_is_compiled_once(tmp_path, monkeypatch, caplog):
 def test_solved_members_stop_and_say_when(tmp_path):
     task = {"name": "adding", "length": 4, "solved_at": 0.12}
     easy = [
-        Job(
-            s,
-            trained.config(
-                seed=s, task=task, steps=400, learning_rate=3e-2, hidden_size=8, eval_batch_size=200
-            ),
-            jax.random.key(s),
-        )
+        trained.job(s, task=task, steps=400, learning_rate=3e-2, hidden_size=8, eval_batch_size=200)
         for s in range(2)
     ]
     sink = go(easy, tmp_path)
@@ -374,10 +361,13 @@ def test_solved_members_stop_and_say_when(tmp_path):
         ({"probes": (0, 20)}, "below steps=20, got 20"),
         ({"probes": (-10,)}, "below steps=20, got -10"),
         ({"probes": (0,), "layers": 2}, "probes.at needs one layer, one way"),
-        ({"run": {"mapping": "map"}}, "run.mapping must be one of auto, lax_map, vmap, got 'map'"),
-        ({"run": {"members_at_once": -1}}, "run.members_at_once must be 0 .* or more, got -1"),
-        ({"run": {"keep": 0}}, "run.keep must be at least 1, got 0"),
-        ({"learning_rate": -1.0}, "training.learning_rate must not be negative"),
+        ({"run": {"mapping": "map"}}, "unknown run.mapping 'map'.* .allowed: auto, lax_map, vmap"),
+        (
+            {"run": {"members_at_once": -1}},
+            "run.members_at_once must be a whole number of at least 0, got -1",
+        ),
+        ({"run": {"keep": 0}}, "run.keep must be a whole number of at least 1, got 0"),
+        ({"learning_rate": -1.0}, "training.learning_rate must be a finite number at least 0"),
     ],
 )
 def test_errors_name_the_key(options, message):
