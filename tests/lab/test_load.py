@@ -58,7 +58,7 @@ BROKEN = {
     "name": ("from rnnlab import no_such\n" + SOURCE, r"own\.py cannot be loaded: .*'?no_such'?"),
     "empty": (
         "",
-        r"missing get_config\(arg=None\), get_sweep\(config\), run\(.*\), figures\(table\), claims\(table\)$",
+        r": missing get_config\(arg=None\), get_sweep\(config\), run\(.*\), figures\(table\), ",
     ),
     "check": (SOURCE + "check = 3\n", r"own\.py: check must be a function, got 3$"),
     "value": (SOURCE + "run = 3\n", r"own\.py: missing run\(config, key, log\)$"),
