@@ -84,7 +84,7 @@ class Saved(NamedTuple):
     packed: Packed
 
 
-class Told(NamedTuple):
+class Tallied(NamedTuple):
     """See :meth:`rnnlab.training.runner.Sink.say`."""
 
     tally: Tally
@@ -97,7 +97,7 @@ class Failed(NamedTuple):
     message: str
 
 
-Event = Logged | Finished | Rewound | Saved | Told | Failed
+Event = Logged | Finished | Rewound | Saved | Tallied | Failed
 
 
 # ---- the cluster -------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ class _Run:
             num_gpus=self.order.gpus,
             num_returns="streaming",
             max_retries=0,  # _lost retries it, from the last checkpoint
-            max_calls=1,  # a process of its own, in which JAX has not begun
+            max_calls=1,  # a process of its own, in which JAX is not initialized
             scheduling_strategy="SPREAD",
         )(_job)
         jobs = self.groups[group]
@@ -326,7 +326,7 @@ class _Run:
                 self.sink.rewind(steps)
             case Saved(name, packed):
                 self._checkpoints_of(name).unpack(packed)
-            case Told(tally):
+            case Tallied(tally):
                 self._say(group, tally)
             case Failed(node, message):
                 raise UserError(f"members {self._words(group)}, on node {node}: {message}")
@@ -461,7 +461,7 @@ class _Mail(Sink):
         return {} if measure is None else measure(spec.config, spec.setup, params)
 
     def say(self, tally: Tally) -> None:
-        self.events.append(Told(dataclasses.replace(tally, counts=dict(tally.counts))))
+        self.events.append(Tallied(dataclasses.replace(tally, counts=dict(tally.counts))))
         self.send()
 
     def send(self) -> None:

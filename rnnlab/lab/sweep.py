@@ -31,7 +31,7 @@ def flat_config(config: ConfigDict) -> dict[str, Value]:
     return flatten(config.to_dict())
 
 
-def check_key(flat: Flat, key: str, what: str = "config key") -> None:
+def check_key(flat: Flat, key: str, kind: str = "config key") -> None:
     """Refuse a key that the config does not have.
 
     Raises:
@@ -41,8 +41,8 @@ def check_key(flat: Flat, key: str, what: str = "config key") -> None:
         return
     group = [other for other in flat if other.startswith(f"{key}.")]
     if group:
-        raise UserError(f"{what} {key!r} is a group; its keys: {', '.join(group)}")
-    raise UserError(unknown(what, key, flat))
+        raise UserError(f"{kind} {key!r} is a group; its keys: {', '.join(group)}")
+    raise UserError(unknown(kind, key, flat))
 
 
 def coerce(key: str, value: object, like: Value) -> Value:

@@ -31,7 +31,7 @@ class Optimizer:
 
     Args:
         name: "sgd", "momentum", "rmsprop", "adam", "adamw" or "lamb". The last two are Adam whose
-            weight decay leaves biases and scales (what has fewer than two axes) alone; "lamb"
+            weight decay spares biases and scales (arrays of fewer than two axes); "lamb"
             gives each block a step as long as ‖W‖ (You et al. 2020, arXiv 1904.00962, alg. 2).
         momentum: of "momentum".
         decay: of the squares in "rmsprop".

@@ -8,7 +8,7 @@ over the steps and examples whose ‖δ_{t+1}‖² is at least :data:`BOUND` (sh
 Only the *immediate* derivative with respect to W_hh is taken: δ and h are held constant.
 
 Source: Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 9–10; squares, average and bound as
-in the authors' code (pascanur/trainingRNNs), which is what their Fig. 7 was made with.
+in the authors' code (pascanur/trainingRNNs), with which they made their Fig. 7.
 """
 
 from collections.abc import Callable

@@ -49,7 +49,7 @@ class TrainableModel(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How a member is trained, apart from its :class:`~rnnlab.training.optimizers.Hyper`.
+    """The static settings of training; see :class:`~rnnlab.training.optimizers.Hyper` for the rest.
 
     Args:
         optimizer: see :class:`~rnnlab.training.optimizers.Optimizer`; it holds the number of steps.
@@ -181,7 +181,7 @@ def draw_params(model: TrainableModel, key: Array, task: Task) -> PyTree:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a group's members are run: the ``run`` group of a training experiment's config.
+    """The options of running a group: the ``run`` group of a training experiment's config.
 
     Args:
         mapping: "lax_map", "vmap", or "auto": the first on a CPU.
@@ -207,7 +207,7 @@ class RunOptions:
 
 
 class GroupKey(NamedTuple):
-    """What the members of one group share: they are trained by one compiled program."""
+    """The key of a group, whose members are trained by one compiled program."""
 
     setup: Setup
     mapping: str
@@ -228,11 +228,11 @@ class MemberSpec:
     """One member's config, parsed and checked; made by :meth:`from_config`.
 
     Args:
-        config: what it was parsed from, for the experiment's own ``measure``.
+        config: the config itself, for the experiment's ``measure``.
         setup: the static part, equal for all members of a group.
         model: the setup's model with the schemes that draw the member's parameters.
         hyper: the numbers that differ within a group.
-        run: how the group is run.
+        run: the options of running the group.
         probe_steps: the steps before which the gradient is probed: ``probes.at``.
     """
 
@@ -249,8 +249,8 @@ class MemberSpec:
 
         Args:
             config: with the groups task (as :func:`rnnlab.tasks.from_config`), cell (as
-                :func:`rnnlab.nn.layers.config`; or what the task's own model is made of), init
-                and training (as :func:`config` lays it out); optionally run (as
+                :func:`rnnlab.nn.layers.config`; or the groups that the task's own model reads),
+                init and training (as :func:`config`); optionally run (as
                 :func:`rnnlab.training.runner.config`) and probes.
         Raises:
             ValueError: an unknown key or name, a number out of its range, or values that do not
@@ -354,8 +354,8 @@ def _settings(group: Config) -> Settings:
     _check_keys(group)
     names = {f.name for f in fields(Optimizer)} - {"name"}
     optimizer = Optimizer(name=group["optimizer"], **{name: group[name] for name in names})
-    own = {f.name: group[f.name] for f in fields(Settings) if f.name != "optimizer"}
-    return Settings(optimizer=optimizer, **own)
+    others = {f.name: group[f.name] for f in fields(Settings) if f.name != "optimizer"}
+    return Settings(optimizer=optimizer, **others)
 
 
 def _probe_steps(config: Config, setup: Setup) -> tuple[int, ...]:

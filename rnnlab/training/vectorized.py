@@ -27,14 +27,14 @@ from rnnlab.training.train import Progress, Train, TrainState, make_train
 Array = jax.Array
 PyTree = Any  # a data set
 Device = Any  # a jax.Device, which type checkers do not take for a type
-Tree = TypeVar("Tree")  # any pytree: what comes out has the same structure
+Tree = TypeVar("Tree")  # any pytree: the result has the same structure
 
 
 class Program:
     """The compiled program of a group, and the devices it runs on.
 
     Args:
-        setup: what the members share.
+        setup: of all members.
         capacity: members that it holds at a time; rounded up to fill the devices evenly.
         devices: all devices if None.
         mapping: "lax_map", "vmap", or "auto": the first on a CPU.

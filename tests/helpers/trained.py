@@ -106,7 +106,7 @@ class Recorder(runner.Sink):
         if self.stop_after is not None and len(self.tallies) >= self.stop_after:
             raise self.Stopped
 
-    def told(self) -> dict[int, list[dict[str, Any]]]:
+    def by_member(self) -> dict[int, list[dict[str, Any]]]:
         """Return each member's metrics, in order."""
         by_member: dict[int, list[dict[str, Any]]] = {}
         for index, record in self.metrics:

@@ -1,6 +1,6 @@
-"""Experiment files that are broken, or hardly are experiments: one line says what and where.
+"""Broken experiment files are refused in one line that names the file and the error.
 
-How a sound one is found and loaded: tests/lab/test_run.py.
+tests/lab/test_run.py loads sound ones.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_file_is_told_in_one_line(write, what):
+def test_a_broken_file_is_refused_in_one_line(write, what):
     source, words = BROKEN[what]
     write(source)
     with pytest.raises(UserError, match=words) as caught:
@@ -86,8 +86,8 @@ def test_the_command_line_says_it_and_leaves_nothing_behind(write, what, capsys)
     assert not Path("out").exists()
 
 
-def test_an_error_of_the_file_s_own_keeps_its_traceback(write):
-    """It is its author's to find."""
+def test_an_error_in_the_file_keeps_its_traceback(write):
+    """Its author needs it."""
     write(SOURCE + "1 / 0\n")
     with pytest.raises(ZeroDivisionError):
         load_experiment("own")
@@ -113,7 +113,7 @@ def test_a_seed_is_a_whole_number(write, seed):
         load_experiment("own").get_config()
 
 
-def test_what_a_file_says_of_itself(write):
+def test_a_loaded_experiment_has_its_file_s_docstring_and_digest(write):
     file = write()
     own = load_experiment("own")
     assert own.description == "A least experiment."

@@ -95,7 +95,7 @@ def test_interrupted_and_with_a_node_that_dies_a_run_gives_the_same(nodes, tmp_p
     assert params == local[2]
 
 
-def test_what_goes_wrong_on_a_node_is_said_in_a_line_and_not_tried_again(nodes, tmp_path):
+def test_an_error_on_a_node_is_one_line_and_is_not_tried_again(nodes, tmp_path):
     made, _ = nodes
     file = swept.write(tmp_path / "bad.py", bad=True)
     status, said = end(start(file, tmp_path / "run", made.address))

@@ -211,7 +211,7 @@ def test_plan(fake):
     assert [p.name for p in Path().iterdir()] == ["experiments"]
 
 
-def test_what_changes_the_hash(fake):
+def test_the_hash_is_of_experiment_arg_config_and_sweep(fake):
     chosen = load_experiment("fake")
     config = chosen.get_config()
     config.task.noise = 0.25
@@ -308,7 +308,7 @@ def test_run_writes_a_run_directory_that_load_run_reads(fake):
     ]
 
 
-def test_config_json_says_what_ran_and_on_what(fake):
+def test_config_json_records_the_run_and_its_environment(fake):
     plan = make_plan("fake:full", sweep={("init.w_x", "seed"): [("zeros", 3)]})
     info = run_plan(plan, "out", progress=False).info
     assert info["experiment"] == "fake"
@@ -337,7 +337,7 @@ def test_a_finished_directory_is_read_and_nothing_runs_again(fake):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()])
-def test_a_run_that_was_stopped_goes_on_where_it_was(fake, error, capsys):
+def test_an_interrupted_run_resumes(fake, error, capsys):
     whole = list(rnnlab.run("fake", workdir="whole", progress=False))
     chosen = load_experiment("fake")
     break_at(chosen, "lstm", 0, error)
@@ -454,7 +454,7 @@ def test_a_narrowed_sweep_has_undecided_claims_and_says_why_no_figures(fake, cap
         ('{"draws"', '{"../draws"', ValueError, "a figure's name is a file's"),
     ],
 )
-def test_what_an_experiment_returns_is_checked(fake, old, new, error, message):
+def test_results_and_figures_of_an_experiment_are_checked(fake, old, new, error, message):
     assert old in SOURCE
     fake.write_text(SOURCE.replace(old, new))
     with pytest.raises(error, match=message):

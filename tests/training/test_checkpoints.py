@@ -50,7 +50,7 @@ def numbers(folder):
     return sorted(int(path.name) for path in folder.iterdir())
 
 
-def test_what_is_saved_comes_back(tree, tmp_path):
+def test_a_saved_tree_is_restored(tree, tmp_path):
     kept = Checkpoints(tmp_path / "deep/c", "run")
     assert kept.restore(tree) is None
     for k in (1, 2):
@@ -86,7 +86,7 @@ def truncate(path):
 
 
 @pytest.mark.parametrize("damage", [flip, truncate, lambda path: path.unlink()])
-def test_damage_to_any_file_is_noticed(damage, two, tree, capsys):
+def test_damage_to_any_file_is_detected(damage, two, tree, capsys):
     """File by file: the one before is read, bit for bit, with a warning of one line."""
     kept, folder = two
     files = [path for path in folder.glob("1/**/*") if path.is_file()]
@@ -115,7 +115,7 @@ def test_a_checkpoint_without_its_description_was_never_finished(content, two, t
     assert "resuming from the checkpoint before it" in capsys.readouterr().err
 
 
-def test_a_number_changed_in_the_description_is_noticed(two, tree):
+def test_a_changed_number_in_the_description_is_detected(two, tree):
     kept, folder = two
     path = folder / "1/rnnlab.json"
     path.write_text(path.read_text().replace('"k": 2', '"k": 7'))
@@ -150,7 +150,7 @@ def test_one_that_was_cut_off_while_it_was_written_is_not_seen(two, tree):
     assert numbers(folder) == [1, 2]
 
 
-def test_another_model_s_checkpoint_is_passed_over(two, tree, capsys):
+def test_another_model_s_checkpoint_is_skipped(two, tree, capsys):
     kept, _ = two
     wider = trained.member(hidden_size=6, optimizer="adam", clip_norm=1.0)
     state = training.make_train(wider.setup).start(wider.key, wider.params)

@@ -36,7 +36,7 @@ def whole(folder):
     return kill_script.left_by(folder / "whole")
 
 
-def test_what_the_undisturbed_run_leaves(whole):
+def test_the_undisturbed_run_logs_every_chunk_and_probe(whole):
     assert [whole[i]["result"]["status"] for i in range(5)] == ["finished"] * 4 + ["diverged"]
     assert len({whole[i]["result"]["sha256"] for i in whole}) == 5
     for index, member in whole.items():
@@ -125,7 +125,7 @@ for _ in range(10):
 @pytest.mark.skipif(
     not shutil.which("unshare") or not _has_namespaces(), reason="no disk of one's own to fill"
 )
-def test_a_save_that_finds_no_room_says_so_once(folder):
+def test_a_save_without_room_reports_it_once(folder):
     """orbax and tensorstore write the arrays in threads of their own: none repeats the error."""
     disk = folder / "small"
     disk.mkdir()

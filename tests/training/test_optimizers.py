@@ -233,7 +233,7 @@ def test_every_member_of_a_mixed_program_is_the_one_trained_alone(name):
         ),
     ],
 )
-def test_errors_name_what_was_got(options, message):
+def test_errors_name_the_value(options, message):
     with pytest.raises(ValueError, match=message):
         Optimizer(**options)
 

@@ -1,4 +1,4 @@
-"""What a trained member leaves behind: results, where it overflowed, probes, its parameters."""
+"""Results of a trained member: scores, the step of an overflow, probes, parameters."""
 
 import json
 import math
@@ -29,7 +29,7 @@ def begun(**options):
     return train, train.start(m.key, m.params)
 
 
-def told(**score):
+def by_member(**score):
     return SimpleNamespace(train_loss=0.25, score=score)
 
 
@@ -88,7 +88,7 @@ def test_overflow_at_t_is_the_first_step_that_is_not_finite(window):
     assert found["overflow_at_t"] == expected
 
 
-def test_where_an_embedding_model_overflowed_is_not_asked():
+def test_the_overflow_of_an_embedding_model_is_not_located():
     task = {"name": "tagging", "limit": 20, "max_length": 6, "embedding_size": 3}
     train, state = begun(cell="rnn-tanh", task=task)
     state = state._replace(status=jnp.int32(DIVERGED))
@@ -151,7 +151,7 @@ def test_a_probe_is_the_gradient_of_the_loss_that_is_trained_on(cell, task, opti
     assert all(value > 0 for name, value in found.items() if name.startswith("grad_"))
 
 
-def test_a_probe_is_what_adjoint_norms_gives():
+def test_a_probe_agrees_with_adjoint_norms():
     train, state = begun()
     batch, _ = train.window(state, ())
     own = state.params["params"]

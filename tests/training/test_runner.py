@@ -1,4 +1,4 @@
-"""Groups trained: the same whatever stops them, in whatever company and memory; what they tell."""
+"""Groups give the same bits, whatever interrupts them and however many members fit in memory."""
 
 import os
 import re
@@ -66,15 +66,15 @@ def whole(tmp_path_factory):
 def same(a, b):
     """Results, and each member's metrics in order, to the last bit."""
     assert repr(sorted(a.results.items())) == repr(sorted(b.results.items()))
-    assert repr(sorted(a.told().items())) == repr(sorted(b.told().items()))
+    assert repr(sorted(a.by_member().items())) == repr(sorted(b.by_member().items()))
 
 
 # ---- one run -----------------------------------------------------------------------------------
 
 
-def test_what_a_run_tells(whole):
+def test_a_run_logs_every_chunk_and_probe(whole):
     assert whole.rewound == [dict.fromkeys(range(5), 0)]
-    for index, records in whole.told().items():
+    for index, records in whole.by_member().items():
         ends = [20, 40] if index != 1 else []
         looks = [r["step"] for r in records if "train_loss" in r]
         probes = [r["step"] for r in records if "adjoint_h" in r]
@@ -91,7 +91,7 @@ def test_what_a_run_tells(whole):
     assert len({result["sha256"] for result in whole.results.values()}) == 5
 
 
-def test_the_tally_counts_and_foretells(whole):
+def test_the_tally_counts_members_and_estimates_the_time(whole):
     first, last = whole.tallies[0], whole.tallies[-1]
     assert re.fullmatch(r"5 running, at most \d+\.\d minutes left", first)
     assert last == "4 finished, 1 diverged"
@@ -108,7 +108,7 @@ def test_a_probe_is_of_the_state_before_the_step(whole):
     made = trained.program(drawn.setup, 1, DEVICES)
     states, hypers = made.start([drawn])
     for step in (0, 20):
-        logged = next(r for r in whole.told()[2] if r["step"] == step and "adjoint_h" in r)
+        logged = next(r for r in whole.by_member()[2] if r["step"] == step and "adjoint_h" in r)
         state = jax.tree.map(lambda leaf: np.array(leaf)[0], states)
         assert repr(logged) == repr({"step": step, **gradient_log.probe(made.train, state, ())})
         for _ in range(2):
@@ -120,7 +120,7 @@ def test_one_member_by_itself_is_the_same(whole, tmp_path):
     result = runner.run(job.spec.config, job.key, lambda **record: told.append(record))
     assert result["ms_per_step"] > 0
     assert {k: v for k, v in result.items() if k != "ms_per_step"} == whole.results[3]
-    assert repr(told) == repr(whole.told()[3])
+    assert repr(told) == repr(whole.by_member()[3])
 
 
 # ---- whatever stops it -------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_stopped_after_every_call_it_ends_the_same_and_loses_that_call_alone(who
     assert not (tmp_path / runner.CHECKPOINTS).exists()
 
 
-def test_a_run_goes_on_on_another_number_of_devices(whole, tmp_path, monkeypatch):
+def test_a_run_resumes_on_another_number_of_devices(whole, tmp_path, monkeypatch):
     members = jobs(probes=(0, 20))
     sink = Recorder(stop_after=4)
     with pytest.raises(Recorder.Stopped):
@@ -191,8 +191,8 @@ def test_a_signal_is_put_off_until_all_is_saved(whole, tmp_path):
     same(resumed, whole)
 
 
-def test_a_signal_is_told_the_other_processes_before_it_is_obeyed(tmp_path, monkeypatch):
-    """One that comes after they were told that there is none: alone it would leave them waiting."""
+def test_the_other_processes_hear_of_a_signal_before_it_is_obeyed(tmp_path, monkeypatch):
+    """One that comes after the exchange waits for the next: alone it would leave them waiting."""
 
     class Asked(Exception):
         pass
@@ -342,7 +342,7 @@ def test_solved_members_stop_and_say_when(tmp_path):
         for s in range(2)
     ]
     sink = go(easy, tmp_path)
-    for index, records in sink.told().items():
+    for index, records in sink.by_member().items():
         result = sink.results[index]
         assert result["status"] == "solved"
         assert result["solved_at"] == result["steps"] == records[-1]["step"] < 400

@@ -348,7 +348,7 @@ def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
         ({"engine": "fast"}, "unknown training.engine 'fast'"),
     ],
 )
-def test_errors_name_what_was_got(options, message):
+def test_errors_name_the_key_and_the_value(options, message):
     with pytest.raises(ValueError, match=message):
         training.check(trained.config(**options))
 

@@ -1,4 +1,4 @@
-"""A group as one program: the same bits in any company, on any number of devices; one compile."""
+"""A group as one program: bit-identical alone or in a group, on any devices; compiled once."""
 
 import jax
 import jax.numpy as jnp
@@ -87,7 +87,7 @@ def test_a_vmapped_program_agrees():
 
 
 @pytest.mark.parametrize("mapping", ["lax_map", "vmap"])
-def test_members_that_are_not_asked_for_stand_still(mapping):
+def test_members_that_are_not_active_are_frozen(mapping):
     members = group()
     made = trained.program(members[0].setup, 5, DEVICES, mapping)
     states, hypers = made.start(members)
