@@ -29,7 +29,7 @@ def begun(**options):
     return train, train.start(m.key, m.params)
 
 
-def by_member(**score):
+def last_chunk(**score):
     return SimpleNamespace(train_loss=0.25, score=score)
 
 
@@ -44,7 +44,7 @@ def by_member(**score):
 def test_results(status, words, solved_at, diverged_at):
     train, state = begun()
     state = state._replace(status=jnp.int32(status), step=jnp.int32(7))
-    found = results.results(train, state, told(loss=0.5, accuracy=0.9), ())
+    found = results.results(train, state, last_chunk(loss=0.5, accuracy=0.9), ())
     overflow = found.pop("overflow_at_t", None)
     assert overflow == (-1 if status == DIVERGED else None)
     assert found == {
@@ -84,7 +84,7 @@ def test_overflow_at_t_is_the_first_step_that_is_not_finite(window):
             expected = t
             break
     assert 0 < expected < 6
-    found = results.results(train, state, told(loss=math.nan), ())
+    found = results.results(train, state, last_chunk(loss=math.nan), ())
     assert found["overflow_at_t"] == expected
 
 
@@ -93,7 +93,7 @@ def test_the_overflow_of_an_embedding_model_is_not_located():
     train, state = begun(cell="rnn-tanh", task=task)
     state = state._replace(status=jnp.int32(DIVERGED))
     data = train.setup.task.load()
-    assert results.results(train, state, told(loss=math.nan), data)["overflow_at_t"] == -1
+    assert results.results(train, state, last_chunk(loss=math.nan), data)["overflow_at_t"] == -1
 
 
 @pytest.mark.parametrize(
