@@ -1,4 +1,7 @@
-"""A run, planned: the members of an experiment and a sweep, each checked before anything runs."""
+"""The plan of a run: the members of an experiment and a sweep, each checked before anything runs.
+
+Each member's config is parsed once; the plan holds the result and hands it on.
+"""
 
 import hashlib
 import json
@@ -6,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
@@ -15,30 +18,35 @@ from rnnlab.core.errors import UserError
 from rnnlab.lab import sweep as sweeps
 from rnnlab.lab.load import Experiment, load_experiment
 
+if TYPE_CHECKING:
+    from rnnlab.training.settings import MemberSpec
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do, checked and not begun: see :func:`make_plan`.
+    """The members of a run, checked and not begun: see :func:`make_plan`.
 
     Args:
         experiment: the file.
         config: the base config, locked.
         parts: the sweep, as ``sweeps.parts`` gives it.
-        members: what each member overrides, by dotted key.
-        configs: the members' configs, ConfigDicts, locked.
-        groups: how many groups of equal static config they form.
+        members: the overrides of each member, by dotted key.
+        configs: the members' configs, locked.
+        specs: the members' parsed configs, for an experiment that trains; else empty.
+        groups: number of groups that the members form.
     """
 
     experiment: Experiment
     config: ConfigDict
     parts: list[sweeps.Part]
-    members: list[dict[str, Any]]
-    configs: list[Any]
+    members: list[dict[str, object]]
+    configs: list[ConfigDict]
+    specs: "list[MemberSpec]"
     groups: int
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What makes two runs the same: experiment, arg, config and sweep, as JSON."""
+    def identity(self) -> dict[str, object]:
+        """The identity of the run: experiment, arg, config and sweep, as JSON."""
         axes = sweeps.as_json(self.parts)
         return {
             "experiment": self.experiment.name,
@@ -54,7 +62,7 @@ class Plan:
 
     @property
     def run_dir(self) -> Path:
-        """Where the run goes when nobody says: runs/<experiment>-<hash>."""
+        """The default run directory: runs/<experiment>-<hash>."""
         return Path("runs") / f"{self.experiment.name}-{self.hash[:8]}"
 
     @property
@@ -73,15 +81,15 @@ def make_plan(
     *,
     sweep: sweeps.Sweep | None = None,
 ) -> Plan:
-    """Work out the members of a run and check each of them; nothing runs and nothing is written.
+    """List the members of a run and check each of them; nothing runs and nothing is written.
 
     Args:
-        experiment: loaded, or what :func:`load` takes.
-        config: the experiment's config with other values in it; as the file has it if None.
+        experiment: loaded, or its path or name (see :func:`rnnlab.lab.load.load_experiment`).
+        config: the experiment's config with changed values; None: unchanged.
         sweep: axes in place of the file's get_sweep(config).
 
     Raises:
-        UserError: for whatever is wrong with the config, the sweep or a member.
+        UserError: an error in the config, the sweep or a member.
     """
     if not isinstance(experiment, Experiment):
         experiment = load_experiment(experiment)
@@ -99,37 +107,50 @@ def make_plan(
     parts = sweeps.parts(config, sweep)
     members = sweeps.expand(config, sweep)
     configs = [sweeps.apply(config, overrides) for overrides in members]
-    checks = [getattr(experiment.module, "check", lambda config: None)]
-    group = getattr(experiment.module, "group", lambda config: None)
-    if experiment.trains:
-        from rnnlab.training import runner
+    specs = _checked(experiment, members, configs)
+    group = experiment.functions.group
+    if specs:
+        groups = len({spec.group_key for spec in specs})
+    else:
+        groups = len({group(member) for member in configs}) if group else 1
+    return Plan(experiment, config, parts, members, configs, specs, groups)
 
-        checks.append(runner.check)
-        group = runner.group_key
-    for index, member in enumerate(configs):
+
+def _checked(
+    experiment: Experiment, members: list[dict[str, object]], configs: list[ConfigDict]
+) -> "list[MemberSpec]":
+    """Check every member; return the parsed configs of those that train."""
+    specs = []
+    for index, (overrides, config) in enumerate(zip(members, configs, strict=True)):
         try:
-            for check in checks:
-                check(member)
+            if experiment.functions.check is not None:
+                experiment.functions.check(config)
+            if experiment.trains:
+                from rnnlab.training.settings import MemberSpec
+
+                spec = MemberSpec.from_config(config)
+                spec.check_data()
+                specs.append(spec)
         except (ValueError, FileNotFoundError, ConnectionError) as error:
-            raise UserError(f"member {index} ({words(members[index])}): {error}") from error
-    return Plan(experiment, config, parts, members, configs, len({group(c) for c in configs}))
+            raise UserError(f"member {index} ({words(overrides)}): {error}") from error
+    return specs
 
 
-def check_no_axis(keys: Mapping[str, Any], config: ConfigDict, axes: sweeps.Sweep) -> None:
-    """Refuse a value for a key that the sweep sets, which would have no effect.
+def check_no_axis(keys: Mapping[str, object], config: ConfigDict, axes: sweeps.Sweep) -> None:
+    """Refuse a value for a key that the sweep sets: it would have no effect.
 
     Raises:
-        UserError: saying what to do.
+        UserError: with the flag to use instead.
     """
     swept = {key for part in sweeps.parts(config, axes) for names in part for key in names}
     for key, value in keys.items():
         if key in swept:
             raise UserError(
-                f"{key}={value} has no effect, for {key} is an axis of the sweep: "
-                f"use --sweep.{key}={value} (or give the sweep)"
+                f"{key}={value} has no effect: {key} is swept; use --sweep.{key}={value} "
+                "(or give the sweep)"
             )
 
 
-def words(overrides: Mapping[str, Any]) -> str:
-    """What a member overrides, on one line."""
+def words(overrides: Mapping[str, object]) -> str:
+    """Return a member's overrides on one line."""
     return " ".join(f"{key}={value}" for key, value in overrides.items()) or "the base config"

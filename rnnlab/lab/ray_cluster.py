@@ -1,14 +1,13 @@
 """Groups of members as jobs of a Ray cluster: the results of one machine, from many.
 
-A job is one group, trained by :func:`rnnlab.training.runner.train` in a process of its own on some
-node,
-in a folder that goes with it. Whatever its sink is told comes back as a stream of events, which
-the driver plays to the sink of the run in the order in which they happened: so the run directory,
-which only the driver writes, is at every moment one that a local run might have left, checkpoints
-included. A job that is lost is started again from the last of those, as a local run would be.
+A job is one group, trained by :func:`rnnlab.training.runner.train` on some node, in a process and
+a temporary folder of its own. The calls of its sink come back as a stream of events, which the
+driver repeats to the sink of the run in the same order. So the run directory, which only the
+driver writes, is at every moment one that a local run might have left, checkpoints included. A job
+that is lost is started again from its last checkpoint, as a local run would be.
 
-The nodes need the same rnnlab with what it depends on, and the data that a task reads; the
-experiment's file is sent to them.
+The nodes need the same rnnlab with its dependencies, and the data of the task; the experiment's
+file is sent to them.
 """
 
 import contextlib
@@ -27,42 +26,94 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
+from rnnlab.core import validate
 from rnnlab.core.errors import UserError
 from rnnlab.core.signals import deferred
 from rnnlab.core.version import __version__
 from rnnlab.lab import load
-from rnnlab.lab.load import Experiment
+from rnnlab.lab.load import Experiment, Functions
 from rnnlab.training import distributed, runner
-from rnnlab.training.checkpoints import Checkpoints
+from rnnlab.training.checkpoints import Checkpoints, Packed
 from rnnlab.training.params import params_file, write_params
 from rnnlab.training.runner import Job, Sink, Tally
+from rnnlab.training.settings import MemberSpec
 
-_TRIES = 4  # of a job, between two of its members' ends
-_SECONDS_TO_ANSWER = 5.0  # that an address is given
-_SECONDS_A_LOOK = 0.5  # between two looks at signals
+_TRIES = 4  # of a job, as long as none of its members finishes
+_SECONDS_TO_ANSWER = 5.0  # for the cluster's address
+_SECONDS_TO_WAIT = 0.5  # for events, between two checks of signals
 
-Event = tuple[str, tuple[Any, ...]]  # what happened, and what to say of it
+
+# ---- events of a job ---------------------------------------------------------------------------
+
+
+class Logged(NamedTuple):
+    """See :meth:`rnnlab.training.runner.Sink.log`."""
+
+    member: int
+    record: dict[str, Any]
+
+
+class Finished(NamedTuple):
+    """See :meth:`rnnlab.training.runner.Sink.finish`; with the member's parameters, packed."""
+
+    member: int
+    seconds: float
+    result: dict[str, Any]
+    params: bytes
+
+
+class Rewound(NamedTuple):
+    """See :meth:`rnnlab.training.runner.Sink.rewind`."""
+
+    steps: dict[int, int]
+
+
+class Saved(NamedTuple):
+    """A new checkpoint of the batch ``name``."""
+
+    name: str
+    packed: Packed
+
+
+class Tallied(NamedTuple):
+    """See :meth:`rnnlab.training.runner.Sink.say`."""
+
+    tally: Tally
+
+
+class Failed(NamedTuple):
+    """The end of a job by an error that would occur again."""
+
+    node: str
+    message: str
+
+
+Event = Logged | Finished | Rewound | Saved | Tallied | Failed
+
+
+# ---- the cluster -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster that is running, and what a job takes of it.
+    """A running Ray cluster, and the CPUs and GPUs of a job.
 
     Args:
-        address: "HOST:PORT" of its head, or "auto": that of RAY_ADDRESS, or the one that runs on
-            this machine. This machine must be one of its nodes: Ray's client ("ray://") does
-            not stream.
-        cpus: of a job; on a CPU each of them is a device. 0: the CPUs of all nodes, dealt out
-            to the groups.
-        gpus: of a job.
+        address: "HOST:PORT" of its head, or "auto": the address in RAY_ADDRESS, or the cluster
+            that runs on this machine. This machine must be one of its nodes: Ray's client
+            ("ray://") does not stream.
+        cpus: per job; without GPUs each of them is a device. 0: the CPUs of all nodes, divided
+            among the groups.
+        gpus: per job.
     Raises:
         UserError: a negative number.
     """
@@ -72,12 +123,14 @@ class Cluster:
     gpus: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("cpus", "gpus"):
-            if getattr(self, name) < 0:
-                raise UserError(f"--ray_{name} must not be negative, got {getattr(self, name)}")
+        for name, value in (("cpus", self.cpus), ("gpus", self.gpus)):
+            try:
+                object.__setattr__(self, name, validate.whole(f"--ray_{name}", value, 0))
+            except ValueError as error:
+                raise UserError(str(error)) from None
 
     def connect(self) -> None:
-        """Join the cluster, or do nothing where this process has joined one.
+        """Join the cluster, unless this process has joined one.
 
         Raises:
             UserError: Ray is not installed, or nothing answers at the address.
@@ -109,13 +162,13 @@ class Cluster:
         identity: str,
         sink: Sink,
     ) -> None:
-        """As :func:`rnnlab.training.runner.train`, each group on some node.
+        """Train as :func:`rnnlab.training.runner.train` does, each group on some node.
 
         Args:
-            experiment: whose ``measure`` looks at trained members, there and not here.
+            experiment: its ``measure`` is called on the nodes.
         Raises:
-            UserError: what went wrong on a node, a job that no node can take, or one that was
-                lost again and again.
+            UserError: an error on a node, a job that no node can take, or a job that was lost
+                again and again.
         """
         self.connect()
         groups = [g for g in runner.groups(jobs) if not all(job.index in done for job in g)]
@@ -125,7 +178,7 @@ class Cluster:
         shutil.rmtree(run_dir / runner.CHECKPOINTS, ignore_errors=True)
 
     def _share(self, groups: int) -> int:
-        """CPUs a job."""
+        """Return the CPUs per job."""
         import ray
 
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -138,10 +191,10 @@ class Cluster:
 
 
 def _knock(address: str) -> None:
-    """Refuse an address where nothing answers; Ray would try for minutes.
+    """Refuse an address at which nothing listens; Ray would try for minutes.
 
     Raises:
-        UserError: so.
+        UserError: if nothing listens at the address.
     """
     try:
         socket.create_connection(
@@ -153,7 +206,7 @@ def _knock(address: str) -> None:
 
 @contextlib.contextmanager
 def _own_sigterm() -> Iterator[None]:
-    """Keep the handler of SIGTERM, which Ray replaces."""
+    """Keep this process's handler of SIGTERM, which Ray replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -181,16 +234,16 @@ class _Run:
     ) -> None:
         self.groups, self.done, self.order = groups, done, order
         self.run_dir, self.sink = run_dir, sink
-        self.keep = max(job.config.run.keep for job in jobs)
+        self.keep = max(job.spec.run.keep for job in jobs)
         self.lost = [0] * len(groups)  # times in a row
         self.tallies = [Tally.of(group, done) for group in groups]
-        here = {job.index for group in groups for job in group}
-        self.before = Tally.of([job for job in jobs if job.index not in here], done)
+        waiting = {job.index for group in groups for job in group}
+        self.before = Tally.of([job for job in jobs if job.index not in waiting], done)
         self.started = time.perf_counter()
-        self.streams: dict[Any, int] = {}  # of events, and the group that it is of
+        self.streams: dict[Any, int] = {}  # a job's stream of events, and its group
 
     def run(self) -> None:
-        """Until every group has come to its end."""
+        """Run until every group is finished."""
         import ray
 
         with deferred() as signals:
@@ -199,7 +252,7 @@ class _Run:
                     self._submit(group)
                 while self.streams:
                     ready, _ = ray.wait(
-                        list(self.streams), timeout=_SECONDS_A_LOOK, fetch_local=False
+                        list(self.streams), timeout=_SECONDS_TO_WAIT, fetch_local=False
                     )
                     for stream in ready:
                         self._take(stream)
@@ -216,8 +269,8 @@ class _Run:
             num_cpus=self.order.cpus,
             num_gpus=self.order.gpus,
             num_returns="streaming",
-            max_retries=0,  # by us, from the last checkpoint
-            max_calls=1,  # a process of its own, in which JAX has not begun
+            max_retries=0,  # _lost retries it, from the last checkpoint
+            max_calls=1,  # a process of its own, in which JAX is not initialized
             scheduling_strategy="SPREAD",
         )(_job)
         jobs = self.groups[group]
@@ -230,19 +283,19 @@ class _Run:
         )
         self.streams[remote.remote(order)] = group
 
-    def _checkpoints(self, indices: set[int]) -> "dict[str, _Packed]":
-        """What there is of these members, by the batch's name, which says its ends."""
-        found = {}
+    def _checkpoints(self, indices: set[int]) -> dict[str, Packed]:
+        """Return these members' checkpoints by the batch's name, which holds its first and last."""
+        packed = {}
         for folder in (self.run_dir / runner.CHECKPOINTS).glob("*"):
             if {int(number) for number in re.findall(r"\d+", folder.name)} <= indices:
-                found[folder.name] = self._checkpoints_of(folder.name).pack(self.keep)
-        return found
+                packed[folder.name] = self._checkpoints_of(folder.name).pack(self.keep)
+        return packed
 
     def _checkpoints_of(self, name: str) -> Checkpoints:
         return runner.checkpoints_of(self.run_dir, name, self.order.identity, self.keep)
 
     def _take(self, stream: Any) -> None:
-        """The next events of a job, or its end."""
+        """Take the next events of a job, or its end."""
         import ray
         from ray.exceptions import RayError
 
@@ -256,18 +309,52 @@ class _Run:
             del self.streams[stream]
             self._lost(group, error)
             return
-        for what, told in events:
-            getattr(self, f"_on_{what}")(group, *told)
+        for event in events:
+            self._repeat(group, event)
+
+    def _repeat(self, group: int, event: Event) -> None:
+        """Repeat an event of a job to the sink of the run."""
+        match event:
+            case Logged(index, record):
+                self.sink.log(index, record)
+            case Finished(index, seconds, result, params):
+                write_params(self.run_dir, index, params)
+                self.sink.finish(index, seconds, result)
+                self.done.add(index)
+                self.lost[group] = 0
+            case Rewound(steps):
+                self.sink.rewind(steps)
+            case Saved(name, packed):
+                self._checkpoints_of(name).unpack(packed)
+            case Tallied(tally):
+                self._say(group, tally)
+            case Failed(node, message):
+                raise UserError(f"members {self._words(group)}, on node {node}: {message}")
+
+    def _say(self, group: int, tally: Tally) -> None:
+        if not any(known.updates for known in self.tallies):
+            self.started = time.perf_counter()  # compilation does not count
+        self.tallies[group] = tally
+        counts = Counter(self.before.counts)
+        for known in self.tallies:
+            counts.update(known.counts)
+        left = sum(known.left for known in self.tallies)
+        updates = sum(known.updates for known in self.tallies)
+        self.sink.say(Tally(counts, left, updates, self.started))
 
     def _lost(self, group: int, error: Exception) -> None:
-        """Start a job again, if it was not the job's own doing that it came to an end."""
+        """Start a job again that ended through no fault of its own.
+
+        Raises:
+            UserError: it was lost too often, or its node has no rnnlab. Exception: its own error.
+        """
         from ray import exceptions as ray_exceptions
 
         reasons = {
             ray_exceptions.NodeDiedError: "its node died",
             ray_exceptions.OutOfMemoryError: "its node ran out of memory",
             ray_exceptions.WorkerCrashedError: "its process died",
-            ray_exceptions.ObjectLostError: "what it sent was lost with its node",
+            ray_exceptions.ObjectLostError: "its events were lost with its node",
         }
         name = f"the job of members {self._words(group)}"
         reason = next((words for kind, words in reasons.items() if isinstance(error, kind)), None)
@@ -280,12 +367,12 @@ class _Run:
         if self.lost[group] >= _TRIES:
             raise UserError(
                 f"{name} was lost {_TRIES} times ({reason}) without finishing a member; finished "
-                "members are kept, the same command goes on"
+                "members are kept, rerun the command to resume"
             )
-        there_is = self._checkpoints({job.index for job in self.groups[group]})
+        has_checkpoint = bool(self._checkpoints({job.index for job in self.groups[group]}))
         print(
             f"rnnlab: {name} was lost: {reason}; it is started again"
-            + " from its last checkpoint" * bool(there_is)
+            + " from its last checkpoint" * has_checkpoint
             + f" (try {self.lost[group] + 1} of {_TRIES})",
             file=sys.stderr,
         )
@@ -295,42 +382,8 @@ class _Run:
         first, last = self.groups[group][0].index, self.groups[group][-1].index
         return f"{first} to {last}" if last > first else f"{first}"
 
-    # ---- what a job tells ----
-
-    def _on_log(self, group: int, index: int, record: dict[str, Any]) -> None:
-        self.sink.log(index, record)
-
-    def _on_finish(
-        self, group: int, index: int, seconds: float, result: dict[str, Any], params: bytes
-    ) -> None:
-        write_params(self.run_dir, index, params)
-        self.sink.finish(index, seconds, result)
-        self.done.add(index)
-        self.lost[group] = 0
-
-    def _on_rewind(self, group: int, steps: dict[int, int]) -> None:
-        self.sink.rewind(steps)
-
-    def _on_saved(self, group: int, name: str, packed: "_Packed") -> None:
-        self._checkpoints_of(name).unpack(packed)
-
-    def _on_say(self, group: int, tally: Tally) -> None:
-        if not any(one.updates for one in self.tallies):
-            self.started = time.perf_counter()  # what was compiled until here foretells nothing
-        self.tallies[group] = tally
-        counts = Counter(self.before.counts)
-        for one in self.tallies:
-            counts.update(one.counts)
-        left, updates = (sum(getattr(t, k) for t in self.tallies) for k in ("left", "updates"))
-        self.sink.say(Tally(counts, left, updates, self.started))
-
-    def _on_failed(self, group: int, node: str, message: str) -> None:
-        raise UserError(f"members {self._words(group)}, on node {node}: {message}")
-
 
 # ---- the node ----------------------------------------------------------------------------------
-
-_Packed = dict[int, dict[str, bytes]]  # Checkpoints.pack
 
 
 @dataclass(frozen=True)
@@ -339,36 +392,35 @@ class _Sent:
 
     index: int
     config: dict[str, Any]
-    key: Any
+    key: np.ndarray
     impl: str
 
     @classmethod
     def of(cls, job: Job) -> "_Sent":
-        import numpy as np
-
         data = np.asarray(jax.random.key_data(job.key))
-        return cls(job.index, job.config.to_dict(), data, str(jax.random.key_impl(job.key)))
+        config = job.spec.config.to_dict()
+        return cls(job.index, config, data, str(jax.random.key_impl(job.key)))
 
     def job(self) -> Job:
-        key = jax.random.wrap_key_data(self.key, impl=self.impl)
-        return Job(self.index, ConfigDict(self.config).lock(), key)
+        key = jax.random.wrap_key_data(jax.numpy.asarray(self.key), impl=self.impl)
+        return Job(self.index, MemberSpec.from_config(ConfigDict(self.config).lock()), key)
 
 
 def _versions() -> dict[str, str]:
-    """What has to be the same here and there for the results to be."""
-    found = hashlib.sha256()
+    """Return the versions that must be the same on all machines for the results to be."""
+    sources = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         if "_experiments" not in path.parts:
-            found.update(path.read_bytes())
+            sources.update(path.read_bytes())
     names = ("jax", "jaxlib", "flax", "optax", "numpy")
     return {name: importlib.metadata.version(name) for name in names} | {
-        "rnnlab": f"{__version__} ({found.hexdigest()[:8]})"
+        "rnnlab": f"{__version__} ({sources.hexdigest()[:8]})"
     }
 
 
 @dataclass(frozen=True)
 class _Order:
-    """All that a node has to know of a job."""
+    """Everything that a node needs for a job."""
 
     source: bytes  # of the experiment's file
     path: Path
@@ -377,77 +429,78 @@ class _Order:
     gpus: int
     members: Sequence[_Sent] = ()
     done: set[int] = dataclasses.field(default_factory=set)
-    checkpoints: dict[str, _Packed] = dataclasses.field(default_factory=dict)
+    checkpoints: dict[str, Packed] = dataclasses.field(default_factory=dict)
     folder: str = dataclasses.field(default_factory=os.getcwd)
     versions: dict[str, str] = dataclasses.field(default_factory=_versions)
 
 
 class _Mail(Sink):
-    """Sends what it is told, in lots that end with a call of the program."""
+    """Sends its calls as events, those of one call of the program together."""
 
-    def __init__(self, run_dir: Path, measure: Any) -> None:
-        self.run_dir, self._measure = run_dir, measure
-        self.lots: queue.SimpleQueue[list[Event] | None] = queue.SimpleQueue()
+    def __init__(self, run_dir: Path, functions: Functions) -> None:
+        self.run_dir, self._functions = run_dir, functions
+        self.batches: queue.SimpleQueue[list[Event] | None] = queue.SimpleQueue()
         self.events: list[Event] = []
 
     def log(self, index: int, record: dict[str, Any]) -> None:
-        self.events.append(("log", (index, record)))
+        self.events.append(Logged(index, record))
 
     def finish(self, index: int, seconds: float, result: dict[str, Any]) -> None:
         params = params_file(self.run_dir, index).read_bytes()
-        self.events.append(("finish", (index, seconds, result, params)))
+        self.events.append(Finished(index, seconds, result, params))
 
     def rewind(self, steps: dict[int, int]) -> None:
-        self.events.append(("rewind", (steps,)))
+        self.events.append(Rewound(steps))
 
     def saved(self, name: str, checkpoints: Checkpoints) -> None:
-        self.events.append(("saved", (name, checkpoints.pack(1))))
+        self.events.append(Saved(name, checkpoints.pack(1)))
         self.send()
 
-    def measure(self, config: Any, setup: Any, params: Any) -> dict[str, Any]:
-        return {} if self._measure is None else self._measure(config, setup, params)
+    def measure(self, spec: MemberSpec, params: object) -> Mapping[str, object]:
+        measure = self._functions.measure
+        return {} if measure is None else measure(spec.config, spec.setup, params)
 
     def say(self, tally: Tally) -> None:
-        self.events.append(("say", (dataclasses.replace(tally, counts=dict(tally.counts)),)))
+        self.events.append(Tallied(dataclasses.replace(tally, counts=dict(tally.counts))))
         self.send()
 
     def send(self) -> None:
-        """What has come since the last lot."""
-        self.lots.put(self.events)
+        """Send the events since the last batch."""
+        self.batches.put(self.events)
         self.events = []
 
 
 def _job(order: _Order) -> Iterator[list[Event]]:
-    """One group on this node: a generator of lots of events, as they happen."""
+    """Train one group on this node; yield its events as they happen, in batches."""
     node = socket.gethostname()
     ours, theirs = _versions(), order.versions
     different = [f"{k} {ours[k]} (here {theirs[k]})" for k in theirs if ours[k] != theirs[k]]
     if different:
-        yield [("failed", (node, f"it has {', '.join(different)}: install the same"))]
+        yield [Failed(node, f"it has {', '.join(different)}: install the same")]
         return
     if Path(order.folder).is_dir():
-        os.chdir(order.folder)  # where a task's relative paths lead
+        os.chdir(order.folder)  # a task's paths may be relative to it
     if not order.gpus:
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", order.cpus)  # before the first use of JAX
     with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder:
         module = load.execute(order.source, order.path)
-        mail = _Mail(Path(folder), getattr(module, "measure", None))
+        mail = _Mail(Path(folder), Functions.of(module))
         failed: list[BaseException] = []
 
         def work() -> None:
             try:
                 _train(order, Path(folder), mail)
             except (ValueError, OSError) as error:
-                mail.events.append(("failed", (node, f"{error}")))
+                mail.events.append(Failed(node, f"{error}"))
                 mail.send()
             except BaseException as error:
                 failed.append(error)
-            mail.lots.put(None)
+            mail.batches.put(None)
 
         threading.Thread(target=work, daemon=True).start()
-        while (lot := mail.lots.get()) is not None:
-            yield lot
+        while (events := mail.batches.get()) is not None:
+            yield events
         if failed:
             raise failed[0]
 
@@ -459,9 +512,9 @@ def _train(order: _Order, folder: Path, mail: _Mail) -> None:
     for name, packed in order.checkpoints.items():
         keep = max(len(packed), 1)
         runner.checkpoints_of(folder, name, order.identity, keep).unpack(packed)
-    # the memory is shared as the CPUs are
+    # jobs share the memory in proportion to their CPUs
     node = ray.get_runtime_context().get_node_id()
-    whole = next(n["Resources"]["CPU"] for n in ray.nodes() if n["NodeID"] == node)
-    runner.train(jobs, order.done, folder, order.identity, mail, order.cpus / whole)
+    cpus = next(n["Resources"]["CPU"] for n in ray.nodes() if n["NodeID"] == node)
+    runner.train(jobs, order.done, folder, order.identity, mail, order.cpus / cpus)
     if mail.events:
         mail.send()

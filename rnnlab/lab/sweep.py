@@ -1,8 +1,8 @@
 """A sweep: many members from one config.
 
-A sweep is a dict of axes, multiplied out in their order, or a list of such dicts, whose members
-follow one another (identical ones once). An axis is a dotted key with its values; a tuple of keys
-takes tuples of values, side by side:
+A sweep is a dict of axes, whose product it is, or a list of such dicts, whose members follow one
+another (identical members once). An axis is a dotted key with its values; a tuple of keys takes
+tuples of values, one value per key:
 
     {"cell.name": ["rnn", "lstm"], "seed": range(5)}                        # 2 x 5 members
     {("init.w_x", "init.w_h"): [("xavier_uniform", "orthogonal"), ("normal", "normal")]}
@@ -10,7 +10,7 @@ takes tuples of values, side by side:
 
 import ast
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,37 +19,43 @@ from ml_collections import ConfigDict
 from rnnlab.core.errors import UserError, unknown
 from rnnlab.core.nested import flatten
 
-Sweep = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
-Part = dict[tuple[str, ...], list[tuple[Any, ...]]]
+Value = Any  # of a config: bool, int, float, str, None or a tuple of these
+Flat = Mapping[str, Value]  # a config's values by dotted key
+Key = str | tuple[str, ...]  # of an axis
+Sweep = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]  # as users write it, checked by parts()
+Part = dict[tuple[str, ...], list[tuple[Value, ...]]]
 
 
-def flat_config(config: ConfigDict) -> dict[str, Any]:
-    """The config's values by dotted key."""
+def flat_config(config: ConfigDict) -> dict[str, Value]:
+    """Return the config's values by dotted key."""
     return flatten(config.to_dict())
 
 
-def check_key(flat: Mapping[str, Any], key: Any, what: str = "config key") -> None:
+def check_key(flat: Flat, key: str, kind: str = "config key") -> None:
     """Refuse a key that the config does not have.
 
     Raises:
-        UserError: naming the nearest key, or the keys of the group that was named.
+        UserError: an unknown key, with the nearest one; a group, with its keys.
     """
     if key in flat:
         return
     group = [other for other in flat if other.startswith(f"{key}.")]
     if group:
-        raise UserError(f"{what} {key!r} is a group; its keys: {', '.join(group)}")
-    raise UserError(unknown(what, key, flat))
+        raise UserError(f"{kind} {key!r} is a group; its keys: {', '.join(group)}")
+    raise UserError(unknown(kind, key, flat))
 
 
-def coerce(key: str, value: Any, like: Any) -> Any:
-    """The value as a Python value of the same type as the one that the config has.
+def coerce(key: str, value: object, like: Value) -> Value:
+    """Return the value as a Python value of the type that the config has.
 
-    An int is taken for a float, a list for a tuple; NumPy scalars become Python's. Where the
-    config has None, any type will do.
+    An int is converted to a float, a list to a tuple, a NumPy scalar to Python's. Where the config
+    has None, any type is allowed.
 
+    Args:
+        key: where the value belongs, for the message.
+        value: the value to convert. like: the config's value.
     Raises:
-        UserError: for any other type.
+        UserError: any other type.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -63,17 +69,17 @@ def coerce(key: str, value: Any, like: Any) -> Any:
         return float(value)
     allowed = (bool, int, float, str, tuple, type(None)) if like is None else (type(like),)
     if type(value) not in allowed:
-        wanted = f"{type(like).__name__}, as {like!r} is" if like is not None else "a plain value"
-        raise UserError(f"{key}: expected {wanted}, got {value!r:.80} ({type(value).__name__})")
+        expected = f"{type(like).__name__}, as {like!r} is" if like is not None else "a plain value"
+        raise UserError(f"{key}: expected {expected}, got {value!r:.80} ({type(value).__name__})")
     return value
 
 
-def _axis(flat: Mapping[str, Any], key: Any, values: Any) -> tuple[tuple[str, ...], list[Any]]:
+def _axis(flat: Flat, key: Key, values: object) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]:
     keys = key if isinstance(key, tuple) else (key,)
-    for one in keys:
-        check_key(flat, one, "sweep key")
+    for dotted in keys:
+        check_key(flat, dotted, "sweep key")
     name = ",".join(keys)
-    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise UserError(f"sweep axis {name}: expected a list of values, got {values!r}")
     rows = []
     for value in values:
@@ -87,18 +93,18 @@ def _axis(flat: Mapping[str, Any], key: Any, values: Any) -> tuple[tuple[str, ..
 
 
 def parts(config: ConfigDict, sweep: Sweep) -> list[Part]:
-    """The sweep as a list of parts, every key and value checked against the config.
+    """Return the sweep as a list of parts, every key and value checked against the config.
 
     Args:
         config: the base config.
         sweep: a dict of axes, or a list of such dicts.
 
     Returns:
-        a dict for each part, from the axis' keys (a tuple) to its rows of values.
+        a dict for each part, from an axis's keys (a tuple) to its rows of values.
 
     Raises:
-        UserError: for an unknown key, a value of another type than the config's, a key that
-            two axes of a part set, or an axis without values.
+        UserError: an unknown key, a value of another type than the config's, a key that two axes
+            of a part set, or an axis without values.
     """
     flat = flat_config(config)
     listed = [sweep] if isinstance(sweep, Mapping) else sweep
@@ -111,16 +117,16 @@ def parts(config: ConfigDict, sweep: Sweep) -> list[Part]:
         axes: Part = {}
         for key, values in part.items():
             keys, rows = _axis(flat, key, values)
-            for one in keys:
-                if any(one in other for other in axes):
-                    raise UserError(f"sweep key {one!r} is set by two axes of one part")
+            for dotted in keys:
+                if any(dotted in earlier for earlier in axes):
+                    raise UserError(f"sweep key {dotted!r} is set by two axes of one part")
             axes[keys] = rows
         checked.append(axes)
     return checked
 
 
-def expand(config: ConfigDict, sweep: Sweep) -> list[dict[str, Any]]:
-    """The members of a sweep: what each sets, by dotted key.
+def expand(config: ConfigDict, sweep: Sweep) -> list[dict[str, Value]]:
+    """List the members of a sweep: the overrides of each, by dotted key.
 
     The first axis varies slowest. Members with the same config count once.
 
@@ -144,18 +150,18 @@ def expand(config: ConfigDict, sweep: Sweep) -> list[dict[str, Any]]:
                 for keys, row in zip(part, rows, strict=True)
                 for key, value in zip(keys, row, strict=True)
             }
-            whole = flat | overrides
-            members.setdefault(repr([whole[key] for key in flat]), overrides)
+            values = flat | overrides
+            members.setdefault(repr([values[key] for key in flat]), overrides)
     return list(members.values())
 
 
-def apply(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
-    """A locked copy of the config with the overrides in it.
+def apply(config: ConfigDict, overrides: Flat) -> ConfigDict:
+    """Return a locked copy of the config with the overrides in it.
 
     Field references are resolved first: an override changes its own key and no other.
 
     Raises:
-        UserError: for a key that the config does not have, or a value of another type.
+        UserError: a key that the config does not have, or a value of another type.
     """
     flat = flat_config(config)
     for key in overrides:
@@ -168,8 +174,8 @@ def apply(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
     return member.lock()
 
 
-def as_json(listed: Sequence[Part]) -> list[dict[str, Any]]:
-    """The parts as config.json holds them: a zipped axis has its keys joined by a comma."""
+def as_json(listed: Sequence[Part]) -> list[dict[str, list[Value]]]:
+    """Return the parts as config.json holds them: a comma joins the keys of a zipped axis."""
     return [
         {
             ",".join(keys): [row if len(keys) > 1 else row[0] for row in rows]
@@ -180,19 +186,19 @@ def as_json(listed: Sequence[Part]) -> list[dict[str, Any]]:
 
 
 def replace_axes(
-    config: ConfigDict, sweep: Sweep, axes: Mapping[str, Sequence[Any]]
-) -> list[dict[Any, Any]]:
-    """The sweep with other values on some axes.
+    config: ConfigDict, sweep: Sweep, axes: Mapping[str, Sequence[Value]]
+) -> list[Part]:
+    """Return the sweep with other values on some axes.
 
-    Of the values given, a part of a union keeps those that its own axis lists, and takes those
-    that no part lists; a part left without any is dropped. So ``cell.name=lstm`` runs the members
-    that are LSTMs, and never a cell in a part that was made for another. An axis that no part has
+    Each part of a union keeps those of the given values that its own axis lists, and takes those
+    that no part lists; a part without values is dropped. So ``cell.name=lstm`` runs the members
+    that are LSTMs, and no LSTM in a part that is made for another cell. An axis that no part has
     is added to every part, as its last axis.
 
     Raises:
-        UserError: when the key is zipped with others, so that replacing it would unpair them.
+        UserError: a key that is zipped with others: replacing it would unpair them.
     """
-    listed: list[dict[Any, Any]] = [dict(part) for part in parts(config, sweep)]
+    listed = [dict(part) for part in parts(config, sweep)]
     for key, values in axes.items():
         for part in listed:
             for keys in part:
@@ -218,13 +224,13 @@ def replace_axes(
     return listed
 
 
-def parse_values(config: ConfigDict, key: str, text: str) -> list[Any]:
-    """The values of ``--sweep.KEY=v1,v2``, by the type of the config's value at the key.
+def parse_values(config: ConfigDict, key: str, text: str) -> list[Value]:
+    """Parse the values of ``--sweep.KEY=v1,v2`` by the type of the config's value.
 
     A comma inside brackets or quotes does not split.
 
     Raises:
-        UserError: for an unknown key, and for a value that cannot be read as that type.
+        UserError: an unknown key, or a value that cannot be read as that type.
 
     >>> base = ConfigDict({"init": {"w_h": "normal"}, "seed": 0})
     >>> parse_values(base, "init.w_h", "orthogonal(gain=0.9),normal(std=0.1)")
@@ -256,7 +262,7 @@ def _split(key: str, text: str) -> list[str]:
     return words
 
 
-def _parse(key: str, word: str, like: Any) -> Any:
+def _parse(key: str, word: str, like: Value) -> Value:
     if isinstance(like, str):
         return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"" else word
     if isinstance(like, bool):
@@ -272,7 +278,7 @@ def _parse(key: str, word: str, like: Any) -> Any:
             return coerce(key, ast.literal_eval(word), like)
         except (ValueError, SyntaxError) as error:
             if like is None:
-                return word  # the config does not say what type it wants
+                return word  # the config fixes no type
             if isinstance(error, UserError):
                 raise
     raise UserError(f"--sweep.{key}: expected {type(like).__name__}, as {like!r} is, got {word!r}")

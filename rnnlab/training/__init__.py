@@ -1,15 +1,18 @@
 """Training: one member, and many members as one program; optimizers, checkpoints, results.
 
-The names below are what a training experiment needs; each lives in a file of this package.
+The names below are those that a training experiment needs, imported from this package's files
+when they are first used.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rnnlab.training.runner import run
     from rnnlab.training.settings import (
         Member,
+        MemberSpec,
+        RunOptions,
         Settings,
         Setup,
         check,
@@ -36,6 +39,8 @@ _HOME = {
     "runner": ["run"],
     "settings": [
         "Member",
+        "MemberSpec",
+        "RunOptions",
         "Settings",
         "Setup",
         "check",
@@ -66,7 +71,9 @@ __all__ = [
     "SOLVED",
     "STATUS",
     "Member",
+    "MemberSpec",
     "Progress",
+    "RunOptions",
     "Settings",
     "Setup",
     "Train",
@@ -83,7 +90,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _MODULE_OF:
         return getattr(importlib.import_module(f"rnnlab.training.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module 'rnnlab.training' has no attribute {name!r}")

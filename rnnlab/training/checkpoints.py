@@ -1,8 +1,12 @@
 """Checkpoints of a run, by orbax: written whole or not at all, the last few kept.
 
 Each lies in a directory of its own, named by a number that only grows. A checkpoint that is
-damaged, or was cut off while it was written, is passed over with a warning and the one before is
-taken.
+corrupt, or was cut off while it was written, is skipped with a warning, and the one before it is
+restored.
+
+orbax's ``CheckpointManager`` is not used: it keeps no digests of its files, so that a bit that
+flips on the disk comes back as a parameter, and it restores the step that it is asked for or
+fails, without falling back to the one before.
 """
 
 import contextlib
@@ -14,13 +18,19 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from rnnlab.core import json_files
+from rnnlab.core import json_files, validate
 from rnnlab.core.errors import NO_SPACE, UserError
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
+
+PyTree = Any  # of arrays
+Packed = dict[int, dict[str, bytes]]  # files of checkpoints, by number and path
 
 VERSION = 1
 _META = "rnnlab.json"  # written last: a directory without it was never finished
@@ -31,28 +41,29 @@ class Checkpoints:
 
     Args:
         directory: made when first needed.
-        identity: what a checkpoint must belong to, the hash of the run and group for instance.
-        keep: how many to keep, at least 1.
+        identity: the owner of the checkpoints, for instance the hash of the run and group.
+        keep: checkpoints that are kept, at least 1.
+    Raises:
+        ValueError: no checkpoint to keep.
     """
 
     def __init__(self, directory: Path, identity: str, keep: int = 2) -> None:
-        if keep < 1:
-            raise ValueError(f"keep must be at least 1, got {keep}")
-        self._directory, self._identity, self._keep = Path(directory), identity, keep
+        self._directory, self._identity = Path(directory), identity
+        self._keep = validate.whole("keep", keep, 1)
         self._saves = 0
-        self._passed_over: list[int] = []  # they count for nothing, and go with the next save
+        self._skipped: list[int] = []  # corrupt ones: the next save removes them
 
-    def save(self, tree: Any, extra: dict[str, Any]) -> None:
-        """Write ``tree`` (arrays) and ``extra`` (JSON) as the newest; drop the oldest.
+    def save(self, tree: PyTree, extra: dict[str, object]) -> None:
+        """Write ``tree`` (arrays) and ``extra`` (JSON) as the newest; remove the oldest.
 
         Raises:
-            OSError: nothing is written then, and the checkpoints there were are still there.
+            OSError: nothing is written then, and the earlier checkpoints are still there.
         """
         numbers = self._numbers()
         target = self._directory / str(numbers[-1] + 1 if numbers else 0)
-        for left in self._directory.glob("*.tmp"):
-            shutil.rmtree(left, ignore_errors=True)
-        # a name of its own: a save that failed may go on writing for a while, see _failing_quietly
+        for unfinished in self._directory.glob("*.tmp"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        # a new name: a failed save may continue writing for a while, see _failing_quietly
         self._saves += 1
         part = self._directory / f"{target.name}-{self._saves}.tmp"
         part.mkdir(parents=True)
@@ -61,16 +72,16 @@ class Checkpoints:
             part.rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        good = [number for number in numbers if number not in self._passed_over]
-        for number in [*self._passed_over, *good[: max(0, len(good) + 1 - self._keep)]]:
+        good = [number for number in numbers if number not in self._skipped]
+        for number in [*self._skipped, *good[: max(0, len(good) + 1 - self._keep)]]:
             shutil.rmtree(self._directory / str(number))
-        self._passed_over = []
+        self._skipped = []
 
-    def _write(self, folder: Path, tree: Any, extra: dict[str, Any]) -> None:
+    def _write(self, folder: Path, tree: PyTree, extra: dict[str, object]) -> None:
         try:
             with _failing_quietly(), _orbax() as checkpointer:
                 checkpointer.save((folder / "tree").absolute(), jax.tree.map(np.asarray, tree))
-        except ValueError as error:  # tensorstore's, which quotes the system's
+        except ValueError as error:  # tensorstore's, which quotes the system's error
             for number in NO_SPACE:
                 if f"os_error_code='{number}'" in str(error):
                     raise OSError(number, os.strerror(number), str(folder)) from error
@@ -83,11 +94,11 @@ class Checkpoints:
         }
         json_files.write_json(folder / _META, meta | {"meta_sha256": _meta_digest(meta)})
 
-    def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
-        """The newest checkpoint that can be read: (tree, extra); None when there is none.
+    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
+        """Return (tree, extra) of the newest checkpoint that can be read; None if there is none.
 
         Args:
-            like: a tree of arrays or shapes: what the checkpoint must hold.
+            like: a tree of arrays or shapes, those that the checkpoint must hold.
         Raises:
             UserError: a checkpoint of another version, or of another run.
         """
@@ -99,34 +110,34 @@ class Checkpoints:
                 if version == VERSION and written != _meta_digest(meta):
                     raise ValueError(f"{_META} is not what was written")
             except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-                self._pass_over(number, error)
+                self._skip(number, error)
                 continue
             if version != VERSION:
                 raise UserError(
                     f"{path} is a checkpoint of version {version}; this rnnlab reads version "
-                    f"{VERSION}: go on with the rnnlab that wrote it, or choose another --workdir"
+                    f"{VERSION}: resume with the rnnlab that wrote it, or choose another --workdir"
                 )
             if meta["identity"] != self._identity:
                 raise UserError(f"{path} belongs to another run: choose another --workdir")
             try:
-                if _digests(path) != meta["files"]:  # before orbax reads, which is loud in failing
+                if _digests(path) != meta["files"]:  # before orbax reads: its failures are verbose
                     raise ValueError("its files are not what was written")
                 return self._read(path, like), meta["extra"]
-            except Exception as error:  # whatever a damaged file makes orbax say
-                self._pass_over(number, error)
+            except Exception as error:  # whatever orbax raises for a corrupt file
+                self._skip(number, error)
         return None
 
-    def pack(self, last: int) -> dict[int, dict[str, bytes]]:
-        """The files of the ``last`` newest, by number and path, to be sent somewhere else."""
-        found = {}
+    def pack(self, last: int) -> Packed:
+        """Return the files of the ``last`` newest, by number and path, to be sent elsewhere."""
+        packed = {}
         for number in self._numbers()[-last:]:
             root = self._directory / str(number)
             files = [path for path in sorted(root.rglob("*")) if path.is_file()]
-            found[number] = {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
-        return found
+            packed[number] = {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
+        return packed
 
-    def unpack(self, packed: dict[int, dict[str, bytes]]) -> None:
-        """Add what :meth:`pack` gave elsewhere, each whole or not at all; drop the oldest."""
+    def unpack(self, packed: Packed) -> None:
+        """Add the checkpoints that :meth:`pack` returned elsewhere; remove the oldest."""
         for number, files in packed.items():
             target = self._directory / str(number)
             part = target.with_name(f"{number}.tmp")
@@ -139,31 +150,31 @@ class Checkpoints:
         for number in self._numbers()[: -self._keep]:
             shutil.rmtree(self._directory / str(number))
 
-    def _pass_over(self, number: int, error: Exception) -> None:
+    def _skip(self, number: int, error: Exception) -> None:
         reason = str(error).splitlines()[0] if str(error) else ""
         before = [n for n in self._numbers() if n < number]
         print(
             f"rnnlab: {self._directory / str(number)} cannot be read ({type(error).__name__}: "
-            f"{reason:.200}); going on from "
-            + ("the checkpoint before" if before else "the start: there is none before it"),
+            f"{reason:.200}); resuming from "
+            + ("the checkpoint before it" if before else "the start: there is none before it"),
             file=sys.stderr,
         )
-        self._passed_over.append(number)
+        self._skipped.append(number)
 
-    def _read(self, path: Path, like: Any) -> Any:
+    def _read(self, path: Path, like: PyTree) -> PyTree:
         import orbax.checkpoint as ocp
 
         shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)
         args = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
         with _orbax() as checkpointer:
             tree = checkpointer.restore((path / "tree").absolute(), item=shapes, restore_args=args)
-        for got, want in zip(jax.tree.leaves(tree), jax.tree.leaves(shapes), strict=True):
-            if got.shape != want.shape or got.dtype != want.dtype:
-                raise ValueError(f"it holds {got.dtype}{got.shape} in place of {want}")
+        for leaf, expected in zip(jax.tree.leaves(tree), jax.tree.leaves(shapes), strict=True):
+            if leaf.shape != expected.shape or leaf.dtype != expected.dtype:
+                raise ValueError(f"it holds {leaf.dtype}{leaf.shape} in place of {expected}")
         return tree
 
     def clear(self) -> None:
-        """Remove them all: what they were for is finished."""
+        """Remove all of them."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _numbers(self) -> list[int]:
@@ -172,8 +183,8 @@ class Checkpoints:
         return sorted(int(p.name) for p in self._directory.iterdir() if p.name.isdecimal())
 
 
-def _orbax() -> Any:
-    """What writes and reads trees, in process 0 alone where a run has more."""
+def _orbax() -> "ocp.Checkpointer":
+    """Return the writer and reader of trees; of several processes only process 0 works."""
     import orbax.checkpoint as ocp
 
     options = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
@@ -183,15 +194,15 @@ def _orbax() -> Any:
 
 @contextlib.contextmanager
 def _failing_quietly() -> Iterator[None]:
-    """A save that fails says so by what it raises, and by nothing else.
+    """Let a failed save say so by its exception, and by nothing else.
 
-    orbax and tensorstore repeat the error in threads of their own, by a log and, for each array
-    still under way, by a traceback of the event loop that is closed by then. Some of it comes
-    after the save has raised: so this is undone after a save that succeeds, and only then.
+    orbax and tensorstore repeat the error in threads of their own: in the log and, for each array
+    that is being written, as a traceback of the event loop that is closed by then. Some of that
+    comes after the save has raised, so the filters are removed only after a save that succeeds.
     """
     before, loggers = sys.unraisablehook, [logging.getLogger(name) for name in ("absl", "asyncio")]
 
-    def hook(unraisable: Any) -> None:
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
             before(unraisable)
 
@@ -205,22 +216,22 @@ def _failing_quietly() -> Iterator[None]:
 
 
 def _is_no_repeat(record: logging.LogRecord) -> bool:
-    said = record.getMessage()
-    return "raised an exception" not in said and "exception was never retrieved" not in said
+    message = record.getMessage()
+    return "raised an exception" not in message and "exception was never retrieved" not in message
 
 
-def digest(tree: Any) -> str:
-    """The SHA-256 of a tree's arrays, bit by bit: equal for equal parameters only."""
-    found = hashlib.sha256()
+def digest(tree: PyTree) -> str:
+    """Return the SHA-256 of a tree's arrays, bit by bit: equal for equal parameters only."""
+    sha256 = hashlib.sha256()
     for place, leaf in jax.tree_util.tree_leaves_with_path(tree):
         array = np.asarray(leaf)
-        found.update(f"{jax.tree_util.keystr(place)} {array.dtype} {array.shape} ".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        sha256.update(f"{jax.tree_util.keystr(place)} {array.dtype} {array.shape} ".encode())
+        sha256.update(array.tobytes())
+    return sha256.hexdigest()
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """The SHA-256 of each file of the tree, by its path."""
+    """Return the SHA-256 of each file of the tree, by its path."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted((folder / "tree").rglob("*"))
@@ -228,5 +239,5 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-def _meta_digest(meta: dict[str, Any]) -> str:
+def _meta_digest(meta: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(json_files.encode(meta), sort_keys=True).encode()).hexdigest()

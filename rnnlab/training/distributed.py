@@ -1,9 +1,9 @@
 """One run in several processes, on one machine or many: JAX's distributed runtime.
 
-Every process is given the same command and runs the same programs in step, a program's devices
-being those of all processes together: the members of a group are spread over them. What decides
-how a run goes on (the time, a signal, what is on the disk) differs from process to process, so it
-is exchanged. Process 0 leads: it writes the run directory, and nobody else does.
+Every process is given the same command and runs the same programs in step. The devices of a
+program are those of all processes together, and the members of a group are spread over them.
+Whatever steers a run (the time, a signal, the files on the disk) differs from process to process,
+so it is exchanged. Process 0 leads: it alone writes the run directory.
 
 In a run of one process all of this does nothing.
 """
@@ -17,12 +17,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from rnnlab.core.errors import UserError
+
+Tree = TypeVar("Tree")  # any pytree: the same structure comes back
+Value = TypeVar("Value")  # of JSON
 
 _SECONDS_TO_MEET = 300.0  # between the start of the first process and that of the last
 
@@ -33,12 +36,12 @@ def initialize(
     """Join the other processes of a run; before the first use of JAX.
 
     Args:
-        coordinator: "HOST:PORT", where process 0 listens; "auto" where JAX finds out by itself
-            (Slurm, Open MPI, TPU, Kubernetes).
-        num_processes: how many there are.
-        process_id: which of them this is, from 0 on.
+        coordinator: "HOST:PORT", where process 0 listens; "auto" where JAX detects it (Slurm,
+            Open MPI, TPU, Kubernetes).
+        num_processes: processes of the run.
+        process_id: of this process, from 0 on.
     Raises:
-        UserError: flags that do not go together, or processes that do not come.
+        UserError: flags that do not go together, or processes that do not join in time.
     """
     options: dict[str, Any] = {}
     if coordinator != "auto":
@@ -64,7 +67,7 @@ def initialize(
         except (RuntimeError, ValueError) as error:
             failed.append(error)
 
-    # in a thread, for it cannot be interrupted, and ends the process when it has waited enough
+    # in a thread: it cannot be interrupted, and on its own timeout it ends the process
     thread = threading.Thread(target=join, daemon=True)
     thread.start()
     end = time.monotonic() + _SECONDS_TO_MEET
@@ -72,7 +75,7 @@ def initialize(
         thread.join(0.1)
     if thread.is_alive():
         raise UserError(
-            f"not all {num_processes or ''} processes came within {_SECONDS_TO_MEET:.0f} seconds"
+            f"not all {num_processes or ''} processes joined within {_SECONDS_TO_MEET:.0f} seconds"
         )
     if failed:
         reason = f"{failed[0]}".splitlines()[0]
@@ -80,10 +83,10 @@ def initialize(
 
 
 def endpoint(flag: str, address: str) -> tuple[str, int]:
-    """(host, port) of an address.
+    """Return (host, port) of an address.
 
     Raises:
-        UserError: it is no HOST:PORT.
+        UserError: an address that is not HOST:PORT.
 
     >>> endpoint("--coordinator", "[::1]:1234")
     ('::1', 1234)
@@ -95,16 +98,16 @@ def endpoint(flag: str, address: str) -> tuple[str, int]:
 
 
 def _meet(host: str, port: int, process_id: int) -> None:
-    """Wait for process 0 to listen, or make sure that it can.
+    """Wait until process 0 listens; in process 0, check that it can.
 
     Raises:
-        UserError: it cannot, or does not.
+        UserError: it cannot, or does not in time.
     """
     if process_id == 0:
-        with socket.socket() as own:
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                own.bind(("", port))
+                listener.bind(("", port))
             except OSError as error:
                 raise UserError(f"process 0 cannot listen on port {port}: {error}") from None
         return
@@ -120,17 +123,17 @@ def _meet(host: str, port: int, process_id: int) -> None:
 
 
 def alone() -> bool:
-    """Whether the run has one process."""
+    """Return whether the run has one process."""
     return jax.process_count() == 1
 
 
 def leads() -> bool:
-    """Whether this is the process that writes."""
+    """Return whether this is the process that writes."""
     return jax.process_index() == 0
 
 
-def gather(tree: Any) -> Any:
-    """A tree of arrays on the host, whole, whichever process' devices they lie on."""
+def gather(tree: Tree) -> Tree:
+    """Return a tree of arrays on the host, whole, whichever process's devices hold them."""
     if alone():
         return jax.tree.map(np.asarray, tree)
     from jax.experimental import multihost_utils
@@ -138,8 +141,8 @@ def gather(tree: Any) -> Any:
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
-def exchange(value: Any) -> list[Any]:
-    """Every process' value, in the order of the processes; values as JSON has them."""
+def exchange(value: Value) -> list[Value]:
+    """Return every process's value, in the order of the processes; values of JSON."""
     if alone():
         return [value]
     from jax.experimental import multihost_utils
@@ -154,13 +157,13 @@ def exchange(value: Any) -> list[Any]:
     ]
 
 
-def agree(value: Any) -> Any:
-    """The leader's value, in every process."""
+def agree(value: Value) -> Value:
+    """Return the leader's value, in every process."""
     return exchange(value)[0]
 
 
-def agree_tree(tree: Any) -> Any:
-    """The leader's tree of arrays, in every process; they differ in nothing but the values."""
+def agree_tree(tree: Tree) -> Tree:
+    """Return the leader's tree of arrays, in every process; only the values may differ."""
     if alone():
         return tree
     from jax.experimental import multihost_utils
@@ -169,14 +172,14 @@ def agree_tree(tree: Any) -> Any:
 
 
 @contextlib.contextmanager
-def followers() -> Iterator[Callable[[Any], None]]:
-    """For the leader: what to call once the others are needed; if it is not, they are let go.
+def followers() -> Iterator[Callable[[object], None]]:
+    """Yield the function by which the leader sends an order to the other processes.
 
-    The others wait for it in :func:`agree`, which gives them the order, or None.
+    The others wait for it in :func:`agree`, which returns the order; None if there was none.
     """
     called = False
 
-    def call(order: Any) -> None:
+    def call(order: object) -> None:
         nonlocal called
         called = True
         agree(order)
@@ -190,9 +193,9 @@ def followers() -> Iterator[Callable[[Any], None]]:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Say in a line that another process was lost, which JAX says in many.
+    """Report in one line that another process was lost; JAX uses many.
 
-    An error that is not foreseen is said in full, and ends the process at once.
+    An unexpected error is printed in full, and ends the process at once.
 
     Raises:
         UserError: another process was lost.
@@ -206,20 +209,20 @@ def together() -> Iterator[None]:
             raise
         if isinstance(error, jax.errors.JaxRuntimeError) or "Gloo" in str(error):
             raise UserError(
-                "another process of this run was lost; what is finished is kept: give every "
-                "process its command again"
+                "another process of this run was lost; finished members are kept: rerun the "
+                "command of every process to resume"
             ) from error
         traceback.print_exc()
         leave(1)
 
 
 def leave(status: int) -> None:
-    """End a process that failed at once, where others run with it: they notice, and end too.
+    """End a failed process at once if others run with it: they notice, and end too.
 
-    An orderly end would wait for them, and they for this one.
+    An orderly exit would wait for them, and they for this process.
     """
     if jax.distributed.is_initialized():
-        # what was sent last must arrive; the runtime is the leader's, which therefore goes last
+        # the last messages must arrive; the runtime is the leader's, which therefore ends last
         time.sleep(2.0 if leads() else 1.0)
         sys.stdout.flush()
         sys.stderr.flush()

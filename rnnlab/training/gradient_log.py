@@ -8,76 +8,71 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.gradients import adjoint
-from rnnlab.nn import equations, layers, losses, models
+from rnnlab.nn import equations, losses, models
 from rnnlab.tasks.base import lengths_of
 from rnnlab.training.settings import Setup
 from rnnlab.training.train import Train, TrainState
 
+Array = jax.Array
+PyTree = Any  # parameters and data sets
 
-def features(setup: Setup, inputs: Any) -> Any:
-    """What the layer reads: symbols one-hot, as a model without an embedding has them."""
+
+def features(setup: Setup, inputs: Array) -> Array:
+    """Return the layer's inputs: symbols one-hot, as in a model without an embedding."""
     if not setup.task.symbols:
         return inputs
     return jax.nn.one_hot(inputs, setup.task.input_size, dtype=jnp.float32)
 
 
-# ---- probes ------------------------------------------------------------------------------------
+def probe(train: Train, state: TrainState, data: PyTree) -> dict[str, np.ndarray | float]:
+    """Return the gradient of the next batch: at each time step, and of each block of parameters.
 
-
-def check_probe(setup: Setup) -> None:
-    """Refuse a model that :func:`probe` cannot look into.
-
-    Raises:
-        ValueError: anything but one cell, one way, without an embedding.
-    """
-    model = setup.model
-    if not isinstance(model.layer, layers.CellLayer) or getattr(model, "embedding_size", 0):
-        raise ValueError(f"probes.at needs one layer, one way, without an embedding; got {model}")
-
-
-def probe(train: Train, state: TrainState, data: Any) -> dict[str, Any]:
-    """The gradient of the next batch: at each time step, and of each block of parameters.
-
+    Args:
+        train: of a setup whose model is one cell (:attr:`Setup.cell`).
+        state: the member before the update. data: of its task.
     Returns:
         {"adjoint_h": log10 ‖∂L/∂h_t‖ (T,), the median over the batch; "adjoint_C" for an LSTM;
-        "grad_<block>": ‖∂L/∂block‖}, of the loss that is trained on, without Ω and without noise
-        inside the model. −inf: exactly zero for half of the batch or more.
+        "grad_<block>": ‖∂L/∂block‖}, of the training loss, without Ω and without noise inside the
+        model. −inf: exactly zero for half of the batch or more.
     """
-    adjoints, blocks = _look(train, state, data)
-    found: dict[str, Any] = {f"adjoint_{k}": _median(np.asarray(v)) for k, v in adjoints.items()}
-    return found | {f"grad_{name}": float(norm) for name, norm in blocks.items()}
+    adjoints, blocks = gradients(train, state, data)
+    curves = {f"adjoint_{part}": _median(np.asarray(norms)) for part, norms in adjoints.items()}
+    return {**curves, **{f"grad_{name}": float(norm) for name, norm in blocks.items()}}
 
 
 @partial(jax.jit, static_argnames="train")
-def _look(train: Train, state: TrainState, data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(log10 ‖∂L/∂s_t‖ of each part of the state (B, T), ‖∂L/∂block‖ of each block)."""
-    setup, own = train.setup, state.params["params"]
+def gradients(
+    train: Train, state: TrainState, data: PyTree
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return (log10 ‖∂L/∂s_t‖ of each part of the state (B, T), ‖∂L/∂block‖ of each block)."""
+    setup, params = train.setup, state.params["params"]
     batch, start = train.window(state, data)
     lengths = lengths_of(batch)
+    model: Any = setup.model  # one of :mod:`rnnlab.nn.models`, for it has one cell
     loss_of = losses.by_name(setup.task.loss)
 
-    def loss(outputs: Any) -> Any:
+    def loss(outputs: Array) -> Array:
         return loss_of(outputs, batch.targets, batch.mask, setup.settings.reduction)
 
-    def read_out(ys: Any) -> Any:
+    def read_out(ys: Array) -> Array:
         if not setup.task.many_to_one:
             h = ys
-        elif getattr(setup.model, "pooling", "last") == "mean":
+        elif isinstance(model, models.ManyToOne) and model.pooling == "mean":
             h = models.mean_over_time(ys, lengths)
         elif lengths is None:
             h = ys[:, -1]
         else:
             last = jnp.maximum(lengths - 1, 0)
             h = jnp.take_along_axis(ys, last[:, None, None], axis=1)[:, 0]
-        return loss(equations.output(h, own["W_hy"], own["b_y"], setup.model.activation))
+        return loss(equations.output(h, params["W_hy"], params["b_y"], model.activation))
 
-    def whole(params: Any) -> Any:
-        outputs, _ = setup.model.apply(params, batch.inputs, lengths=lengths, initial_state=start)
+    def whole(params: PyTree) -> Array:
+        outputs, _ = model.apply(params, batch.inputs, lengths=lengths, initial_state=start)
         return loss(outputs)
 
     xs = features(setup, batch.inputs)
     curve = adjoint.adjoint_norms(
-        setup.model.layer, own["recurrent"], xs, read_out, initial_state=start, lengths=lengths
+        model.layer, params["recurrent"], xs, read_out, initial_state=start, lengths=lengths
     )
     grads = jax.grad(whole)(state.params)["params"]
     blocks = grads.pop("recurrent")._asdict() | grads

@@ -1,6 +1,6 @@
-"""Optimizers by name: optax transforms, their rates and bounds set a member at a time.
+"""Optimizers by name: optax transforms whose rates and bounds differ from member to member.
 
-What a config can sweep without compiling anew is a number in :class:`Hyper`; the kind of
+The numbers that a config can sweep without compiling anew are those of :class:`Hyper`; the kind of
 optimizer, its schedule and its momenta are static.
 """
 
@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
-from rnnlab.core.errors import unknown
+from rnnlab.core import validate
 
-Array = jax.Array
+Scalar = jax.Array | float
 
 
 class Hyper(NamedTuple):
     """The numbers that differ from member to member of one compiled program; scalars."""
 
-    learning_rate: Any
-    clip_norm: Any  # of the global norm; inf: no clipping
-    weight_decay: Any
-    omega: Any  # the weight of Pascanu's regularizer, where the program has it
+    learning_rate: Scalar
+    clip_norm: Scalar  # of the global norm; inf: no clipping
+    weight_decay: Scalar
+    omega: Scalar  # the weight of Pascanu's regularizer, where the program has it
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Optimizer:
 
     Args:
         name: "sgd", "momentum", "rmsprop", "adam", "adamw" or "lamb". The last two are Adam whose
-            weight decay leaves biases and scales (what has fewer than two axes) alone; "lamb"
+            weight decay spares biases and scales (arrays of fewer than two axes); "lamb"
             gives each block a step as long as ‖W‖ (You et al. 2020, arXiv 1904.00962, alg. 2).
         momentum: of "momentum".
         decay: of the squares in "rmsprop".
@@ -39,7 +39,7 @@ class Optimizer:
         eps: of "rmsprop", under the root (PyTorch has it outside), and of the Adams.
         schedule: "constant", "linear" or "cosine" to zero at ``steps``.
         warmup_steps: of a linear rise from 0 before the schedule.
-        steps: in all.
+        steps: updates in all.
     Raises:
         ValueError: an unknown name or schedule; a number out of its range.
     Source: the notes' W ← W − α ∂L/∂W is "sgd"; weight decay is decoupled (Loshchilov & Hutter
@@ -57,62 +57,74 @@ class Optimizer:
     steps: int = 1000
 
     def __post_init__(self) -> None:
-        if self.name not in _DIRECTIONS:
-            raise ValueError(unknown("training.optimizer", self.name, _DIRECTIONS))
-        if self.schedule not in _SCHEDULES:
-            raise ValueError(unknown("training.schedule", self.schedule, _SCHEDULES))
+        validate.choice("training.optimizer", self.name, _RULES)
+        validate.choice("training.schedule", self.schedule, _SCHEDULES)
         for key in ("momentum", "decay", "b1", "b2"):
-            if not 0 <= getattr(self, key) < 1:
-                raise ValueError(f"training.{key} must lie in [0, 1), got {getattr(self, key)}")
-        if self.eps <= 0:
-            raise ValueError(f"training.eps must be above 0, got {self.eps}")
-        if not 0 <= self.warmup_steps <= self.steps:
-            raise ValueError(
-                f"training.warmup_steps must lie in 0 … steps={self.steps}, got {self.warmup_steps}"
-            )
+            self._set(key, validate.rate(f"training.{key}", getattr(self, key)))
+        self._set("eps", validate.number("training.eps", self.eps, above=0))
+        self._set("steps", validate.whole("training.steps", self.steps, 1))
+        warmup = validate.whole("training.warmup_steps", self.warmup_steps, 0, self.steps)
+        self._set("warmup_steps", warmup)
+
+    def _set(self, key: str, value: float) -> None:
+        object.__setattr__(self, key, value)
 
     def transform(self, hyper: Hyper) -> optax.GradientTransformation:
-        """The optax transform for one member; ``hyper`` may hold traced values."""
+        """Return the optax transform of one member; ``hyper`` may hold traced values."""
         chain = optax.chain(
             optax.clip_by_global_norm(hyper.clip_norm),
-            _DIRECTIONS[self.name](self),
-            optax.add_decayed_weights(
-                hyper.weight_decay, mask=_matrices if self.name in ("adamw", "lamb") else None
-            ),
-            *([optax.scale_by_trust_ratio()] if self.name == "lamb" else []),
-            optax.scale_by_learning_rate(self._rate(hyper.learning_rate)),
+            _RULES[self.name](self, self._rate(hyper.learning_rate), hyper.weight_decay),
         )
 
-        def update(updates: Any, state: Any, params: Any = None) -> Any:
+        def update(
+            updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+        ) -> tuple[optax.Updates, optax.OptState]:
             with jax.numpy_dtype_promotion("standard"):  # optax mixes counts and floats
                 return chain.update(updates, state, params)
 
         return optax.GradientTransformation(chain.init, update)
 
-    def _rate(self, learning_rate: Any) -> Callable[[Any], Any]:
-        after = _SCHEDULES[self.schedule](self.steps - self.warmup_steps)
-        rise = optax.linear_schedule(0.0, 1.0, self.warmup_steps)
-        factor = optax.join_schedules([rise, after], [self.warmup_steps])
-        if not self.warmup_steps:
-            factor = after
+    def _rate(self, learning_rate: Scalar) -> optax.Schedule:
+        factor = _SCHEDULES[self.schedule](self.steps - self.warmup_steps)
+        if self.warmup_steps:
+            rise = optax.linear_schedule(0.0, 1.0, self.warmup_steps)
+            factor = optax.join_schedules([rise, factor], [self.warmup_steps])
         return lambda count: learning_rate * factor(count)
 
 
-_DIRECTIONS: dict[str, Callable[[Optimizer], optax.GradientTransformation]] = {
-    "sgd": lambda o: optax.identity(),
-    "momentum": lambda o: optax.trace(decay=o.momentum),
-    "rmsprop": lambda o: optax.scale_by_rms(decay=o.decay, eps=o.eps),
-    "adam": lambda o: optax.scale_by_adam(b1=o.b1, b2=o.b2, eps=o.eps),
-}
+def _descent(
+    direction: optax.GradientTransformation, rate: optax.Schedule, weight_decay: Scalar
+) -> optax.GradientTransformation:
+    return optax.chain(
+        direction,
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_learning_rate(rate),
+    )
 
-_DIRECTIONS |= dict.fromkeys(("adamw", "lamb"), _DIRECTIONS["adam"])
 
-
-def _matrices(params: Any) -> Any:
+def _matrices(params: optax.Params) -> Any:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
-_SCHEDULES: dict[str, Callable[[int], Any]] = {
+_RULES: dict[str, Callable[[Optimizer, optax.Schedule, Scalar], optax.GradientTransformation]] = {
+    "sgd": lambda o, rate, decay: _descent(optax.identity(), rate, decay),
+    "momentum": lambda o, rate, decay: _descent(optax.trace(decay=o.momentum), rate, decay),
+    "rmsprop": lambda o, rate, decay: _descent(
+        optax.scale_by_rms(decay=o.decay, eps=o.eps), rate, decay
+    ),
+    "adam": lambda o, rate, decay: optax.adamw(
+        rate, b1=o.b1, b2=o.b2, eps=o.eps, weight_decay=decay
+    ),
+    "adamw": lambda o, rate, decay: optax.adamw(
+        rate, b1=o.b1, b2=o.b2, eps=o.eps, weight_decay=decay, mask=_matrices
+    ),
+    "lamb": lambda o, rate, decay: optax.lamb(
+        rate, b1=o.b1, b2=o.b2, eps=o.eps, weight_decay=decay, mask=_matrices
+    ),
+}
+
+
+_SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
     "constant": lambda steps: optax.constant_schedule(1.0),
     "linear": lambda steps: optax.linear_schedule(1.0, 0.0, max(steps, 1)),
     "cosine": lambda steps: optax.cosine_decay_schedule(1.0, max(steps, 1)),

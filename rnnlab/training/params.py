@@ -16,18 +16,17 @@ from rnnlab.core.nested import with_overrides
 from rnnlab.training import settings
 from rnnlab.training.settings import Setup
 
+PyTree = Any  # parameters
+
 PARAMS = "params"  # in a run directory: <member>.npz
 
 
-# ---- parameters --------------------------------------------------------------------------------
-
-
 def params_file(run_dir: str | os.PathLike[str], index: int) -> Path:
-    """Where a member's trained parameters are: params/<member>.npz."""
+    """Return the path of a member's trained parameters: params/<member>.npz."""
     return Path(run_dir) / PARAMS / f"{index}.npz"
 
 
-def save_params(run_dir: Path, index: int, params: Any) -> None:
+def save_params(run_dir: Path, index: int, params: PyTree) -> None:
     """Write a member's parameters, each array under its path in the tree."""
     arrays = {
         jax.tree_util.keystr(place): np.asarray(leaf)
@@ -39,14 +38,14 @@ def save_params(run_dir: Path, index: int, params: Any) -> None:
 
 
 def write_params(run_dir: Path, index: int, packed: bytes) -> None:
-    """Write a member's parameters, as :func:`save_params` packed them, here or elsewhere."""
+    """Write a member's parameters, packed by :func:`save_params` here or on another machine."""
     path = params_file(run_dir, index)
     path.parent.mkdir(exist_ok=True)
     json_files.write_bytes(path, packed)
 
 
-def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, Any]:
-    """A finished member again: (its setup, its trained parameters).
+def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, PyTree]:
+    """Return a finished member's (setup, trained parameters).
 
     Raises:
         UserError: no such run or member, or a file that does not fit the member's model.
@@ -74,10 +73,10 @@ def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, Any
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
 
-    def read(place: Any, shape: Any) -> Any:
+    def read(place: jax.tree_util.KeyPath, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         name = jax.tree_util.keystr(place)
-        if name not in arrays or arrays[name].shape != shape.shape:
-            raise UserError(f"{path} does not fit member {index}: {name} must be {shape.shape}")
+        if name not in arrays or arrays[name].shape != leaf.shape:
+            raise UserError(f"{path} does not fit member {index}: {name} must be {leaf.shape}")
         return jnp.asarray(arrays[name])
 
     return setup, jax.tree_util.tree_map_with_path(read, like)

@@ -1,66 +1,62 @@
-"""What a trained member says of new texts: at once, token by token, or going on with them.
+"""Predictions of trained members for new texts: at once, token by token, or as a continuation.
 
-A task whose members can be asked has, beside :class:`rnnlab.tasks.base.Task`,
-
-    tokens(text) -> list[str]      what the model reads one by one
-    encode(tokens) -> (T,)         as symbols, or (T, D) as features
-    whole                          true where an answer needs the whole text: no streams
-    say(tokens, outputs) -> str    the answer in words, from outputs (T, …), or (O,) for many to one
-    label(output) -> str           one step's answer alone, for streams; of a task that has them
-    texts(lines) -> list[str]      what a file asks about, where that is not every line of it
-    feeds_back, decode(values)     whether outputs are inputs of the next step, and what they are
+The member's task must be a :class:`rnnlab.tasks.base.Predictable`.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from rnnlab.core.errors import UserError
 from rnnlab.core.run_files import read_members
 from rnnlab.nn import generation, models
+from rnnlab.tasks.base import Predictable
 from rnnlab.training.params import load_params
+from rnnlab.training.settings import TrainableModel, task_of
 
-_AT_ONCE = 64  # texts in one batch
+PyTree = Any  # parameters and states
+
+_BATCH_SIZE = 64  # texts
 
 
 class Predictor(NamedTuple):
-    """A trained member that can be asked."""
+    """A trained member whose task reads texts."""
 
-    member: int  # of its run
-    task: Any
-    model: Any
-    params: Any
+    member: int  # its index in the run
+    task: Predictable
+    model: TrainableModel
+    params: PyTree
 
 
 def load(run_dir: str | os.PathLike[str], member: int | None = None) -> Predictor:
-    """A member of a finished run; None: the best by its task's own score.
+    """Load a member of a run.
 
+    Args:
+        run_dir: the run directory.
+        member: its index; None: the best of those that have not diverged, by its task's score.
     Raises:
-        UserError: no such run or member, none that has not diverged, or a task that reads none.
+        UserError: no such run or member, only diverged members, or a task that reads no text.
     """
     if member is None:
         member = _best(run_dir)
     setup, params = load_params(run_dir, member)
-    if not hasattr(setup.task, "encode"):
+    if not isinstance(setup.task, Predictable):
         raise UserError(f"{run_dir} learned {setup.task}, which reads no text: nothing to predict")
     return Predictor(member, setup.task, setup.model, params)
 
 
-def _best(run_dir: Any) -> int:
-    from ml_collections import ConfigDict
-
-    from rnnlab.training import settings
-
+def _best(run_dir: str | os.PathLike[str]) -> int:
     scores = {}
     for member in read_members(run_dir):
         config, result = member["config"], member["result"]
         if "name" not in config.get("task", {}) or "status" not in result:
             raise UserError(f"{run_dir} holds no trained members: nothing to predict with")
-        goal = settings.task_of(ConfigDict(config)).goal
+        goal = task_of(ConfigDict(config)).goal
         if result["status"] != "diverged":
             value = result[goal.metric]
             scores[member["index"]] = value if goal.at_most else -value
@@ -70,49 +66,50 @@ def _best(run_dir: Any) -> int:
 
 
 def asked(predictor: Predictor, content: str) -> list[str]:
-    """The texts of a file: its lines, those without anything left out."""
-    lines = [line for line in content.splitlines() if line.strip()]
-    task = predictor.task
-    return task.texts(lines) if hasattr(task, "texts") else lines
+    """Return the texts of a file: by default its non-empty lines."""
+    return predictor.task.texts([line for line in content.splitlines() if line.strip()])
 
 
 def answers(predictor: Predictor, texts: Sequence[str]) -> list[str]:
-    """What the member says of each text, in words.
+    """Return the member's answer for each text, in words.
 
     Raises:
         ValueError: a text without a token, or with one that the model does not know.
     """
-    found = []
-    for first in range(0, len(texts), _AT_ONCE):
-        tokens = [_tokens(predictor, text) for text in texts[first : first + _AT_ONCE]]
+    predictions = []
+    for first in range(0, len(texts), _BATCH_SIZE):
+        tokens = [_tokens(predictor, text) for text in texts[first : first + _BATCH_SIZE]]
         ids = [predictor.task.encode(words) for words in tokens]
         lengths = np.array([len(row) for row in ids], np.int32)
         inputs = np.zeros((len(ids), lengths.max(), *ids[0].shape[1:]), ids[0].dtype)
-        for row, own in zip(inputs, ids, strict=True):
-            row[: len(own)] = own
+        for padded, row in zip(inputs, ids, strict=True):
+            padded[: len(row)] = row
         outputs, _ = predictor.model.apply(
             predictor.params, jnp.asarray(inputs), lengths=jnp.asarray(lengths)
         )
         for words, row, output in zip(tokens, ids, outputs, strict=True):
-            own = output if predictor.task.many_to_one else output[: len(row)]
-            found.append(predictor.task.say(words, own))
-    return found
+            unpadded = output if predictor.task.many_to_one else output[: len(row)]
+            predictions.append(predictor.task.say(words, unpadded))
+    return predictions
 
 
 def streamed(predictor: Predictor, text: str) -> Iterator[tuple[str, str]]:
-    """(token, what the member says having read so far), one by one: in real time.
+    """Yield (token, the member's answer after it), token by token: in real time.
 
     Raises:
-        ValueError: a model that reads both ways, or whose answer needs the whole text.
+        ValueError: a bidirectional model, or a task whose answer needs the whole text.
     """
     task = predictor.task
-    if not hasattr(task, "label") or getattr(task, "crf", False) or getattr(task, "whole", False):
+    if not task.streams:
         raise ValueError(f"{task} answers for whole texts: it can't run in real time")
-    start, step = generation.stream(predictor.model)  # refuses before anything is read
+    model: Any = predictor.model
+    start, step = generation.stream(model)  # raises before anything is read
     return _steps(predictor, text, start, jax.jit(step))
 
 
-def _steps(predictor: Predictor, text: str, start: Any, step: Any) -> Iterator[tuple[str, str]]:
+def _steps(
+    predictor: Predictor, text: str, start: Callable[..., PyTree], step: Callable[..., Any]
+) -> Iterator[tuple[str, str]]:
     state = start(predictor.params, batch_size=1)
     tokens = _tokens(predictor, text)
     for token, symbol in zip(tokens, predictor.task.encode(tokens), strict=True):
@@ -128,21 +125,26 @@ def written(
     seed: int = 0,
     top_k: int = 0,
 ) -> str:
-    """``steps`` tokens that a language model goes on with after the text, or values of a series.
+    """Continue a text by ``steps`` tokens, or a series by ``steps`` values.
 
-    A forecast draws nothing: it takes no temperature, seed or top_k.
+    A forecast draws nothing: it uses no temperature, seed or top_k.
 
+    Args:
+        temperature, seed, top_k: see :func:`rnnlab.nn.generation.generate`.
     Raises:
-        ValueError: neither of them; see :func:`rnnlab.nn.generation.generate` and ``rollout``.
+        ValueError: a member that is neither a language model nor a forecast one step ahead.
     """
-    task, model = predictor.task, predictor.model
-    if getattr(task, "feeds_back", False):
+    task: Predictable = predictor.task
+    model: Any = predictor.model
+    if task.feeds_back:
         values = jnp.asarray(task.encode(_tokens(predictor, text)))[None]
         return task.decode(
             np.asarray(generation.rollout(model, predictor.params, values, steps)[0])
         )
     if not isinstance(model, models.LanguageModel):
-        raise ValueError(f"{task} is no language model, nor one step ahead: --steps is of those")
+        raise ValueError(
+            f"--steps needs a language model or a forecast one step ahead, and {task} is neither"
+        )
     symbols = task.encode(_tokens(predictor, text))
     key = jax.random.key(seed) if temperature else None
     drawn = generation.generate(

@@ -1,4 +1,4 @@
-"""Pascanu's Ω: keep the gradient's norm as it travels back through time.
+"""Pascanu's Ω: a regularizer that keeps the gradient's norm constant through time.
 
 In the pre-activations a_t = W_hh h_{t−1} + W_xh x_t + b_h of a simple RNN, with δ_t = ∂L/∂a_t,
 
@@ -8,7 +8,7 @@ over the steps and examples whose ‖δ_{t+1}‖² is at least :data:`BOUND` (sh
 Only the *immediate* derivative with respect to W_hh is taken: δ and h are held constant.
 
 Source: Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 9–10; squares, average and bound as
-in the authors' code (pascanur/trainingRNNs), which is what their Fig. 7 was made with.
+in the authors' code (pascanur/trainingRNNs), with which they made their Fig. 7.
 """
 
 from collections.abc import Callable
@@ -17,31 +17,31 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnlab.core.errors import unknown
-from rnnlab.nn import cells, layers, unroll
+from rnnlab.core import validate
+from rnnlab.nn import cells, layers, models, unroll
 from rnnlab.nn.engines.fused import SLOPES
 
 Array = jax.Array
+PyTree = Any  # parameters and states
 
-BOUND = 1e-20  # of ‖δ‖²; below it there is no direction left to keep
+BOUND = 1e-20  # of ‖δ‖²; a smaller gradient counts as zero
 
 
-def check_omega(layer: Any) -> None:
-    """Refuse a layer that Ω is not defined for.
+def check_omega(layer: object) -> None:
+    """Refuse a layer for which Ω is not defined.
 
     Raises:
         ValueError: anything but one simple RNN, one way, with a named activation.
     """
-    cell = getattr(layer, "cell", None)
-    # exactly this class: a subclass may step otherwise, and so does a normalized one
-    if type(cell) is not cells.RNN or not isinstance(layer, layers.CellLayer) or cell.norm:
+    cell = layer.cell if isinstance(layer, layers.CellLayer) else None
+    # exactly this class: a subclass may have another step, and so has a normalized cell
+    if type(cell) is not cells.RNN or cell.norm:
         raise ValueError(f"regularizer='omega' is defined for one simple RNN, got {layer}")
-    if cell.activation not in SLOPES:
-        raise ValueError(unknown("activation for regularizer='omega':", cell.activation, SLOPES))
+    validate.choice("activation for regularizer='omega':", cell.activation, SLOPES)
 
 
 def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
-    """Ω as a function of W_hh alone.
+    """Return Ω as a function of W_hh alone.
 
     Args:
         W_hh: (H, H). activation: f.
@@ -60,16 +60,16 @@ def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
 
 
 def omega_gradient(
-    model: Any,
-    params: Any,
+    model: models.Model,
+    params: PyTree,
     inputs: Array,
     loss: Callable[[Array], Array],
-    initial_state: Any = None,
+    initial_state: PyTree = None,
 ) -> Array:
-    """∂⁺Ω/∂W_hh of a model over one simple RNN, δ taken from ``loss(outputs)``.
+    """Return ∂⁺Ω/∂W_hh of a model over one simple RNN, with δ of ``loss(outputs)``.
 
-    δ_t comes out of an ordinary backward pass: H more input features that are zero and enter
-    through the identity have it as their gradient.
+    One backward pass gives δ_t: it is the gradient of H further input features that are zero and
+    enter through the identity.
 
     Args:
         model: a module of :mod:`rnnlab.nn.models` whose layer :func:`check_omega` accepts.

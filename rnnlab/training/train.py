@@ -1,32 +1,31 @@
 """One member trained: ``make_train(setup) -> train(key, hyper, params)``, a pure function.
 
-A member is (initial params, hyper-parameters, key). Everything else is static and lies in a
+A member is (initial params, hyperparameters, key). Everything else is static and lies in a
 :class:`Setup`, which is hashable: members with equal setups share one compiled program
-(:mod:`rnnlab.training.vectorized` maps it over them). Training goes in chunks of ``eval_every``
-steps, all inside the program; between chunks the state can be looked at, saved and resumed.
+(:mod:`rnnlab.training.vectorized` maps it over them). Training runs in chunks of ``eval_every``
+steps inside the program; between chunks the state can be read, saved and resumed.
 
-Step s reads window s mod n of sequence s div n, so that where a run is in its data is one number.
+Step s reads window s mod n of sequence s div n: the position of a run in its data is one number.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
 from rnnlab.nn import losses, models
+from rnnlab.nn.layers import Bidirectional, CellLayer, Stack
 from rnnlab.tasks.base import Batch, lengths_of
 from rnnlab.training.optimizers import Hyper
 from rnnlab.training.regularizers import omega_gradient
 from rnnlab.training.settings import DYNAMIC, Setup
 
 Array = jax.Array
-
+PyTree = Any  # parameters, states and data sets
 
 RUNNING, SOLVED, FINISHED, DIVERGED = range(4)
-
-
 STATUS = ("running", "solved", "finished", "diverged")
 
 
@@ -36,13 +35,13 @@ class TrainState(NamedTuple):
     step: Array  # () int32, updates done
     status: Array  # () int32, an index of STATUS
     key: Array  # (2,) uint32, the data of the member's key
-    params: Any
-    opt_state: Any
-    carry: Any  # the recurrent state between windows of truncated BPTT, else ()
+    params: PyTree
+    opt_state: PyTree
+    carry: PyTree  # the recurrent state between windows of truncated BPTT, else ()
 
 
 class Progress(NamedTuple):
-    """What a chunk tells of itself; scalars."""
+    """The progress of one chunk; scalars."""
 
     step: Array  # updates done by the end of the chunk
     train_loss: Array  # mean over the chunk's updates, before each
@@ -65,9 +64,9 @@ class Train:
     setup: Setup
 
     def __call__(
-        self, key: Array, hyper: Hyper, params: Any, data: Any = None
+        self, key: Array, hyper: Hyper, params: PyTree, data: PyTree = None
     ) -> tuple[TrainState, Progress]:
-        """Train one member to its end: all chunks in one scan.
+        """Train one member to its end, all chunks in one scan.
 
         Args:
             key: draws the batches.
@@ -75,8 +74,8 @@ class Train:
             params: initial parameters, as ``model.init`` gives them.
             data: of the task's ``load``; loaded here if None.
         Returns:
-            (final state, the progress of every chunk, leaves (chunks,)). A member that stopped
-            early stands still from there on, its last progress repeated.
+            (final state, the progress of every chunk, leaves (chunks,)). A member that stops
+            early is frozen from there on, its last progress repeated.
         """
         data = self.setup.task.load() if data is None else data
         state = self.start(key, params)
@@ -89,10 +88,10 @@ class Train:
 
     @cached_property
     def _draws(self) -> bool:
-        return _stochastic(self.setup.model.layer)
+        return _draws_noise(self.setup.model.layer)
 
-    def start(self, key: Array, params: Any) -> TrainState:
-        """The state before the first update."""
+    def start(self, key: Array, params: PyTree) -> TrainState:
+        """Return the state before the first update."""
         settings = self.setup.settings
         # the structure of an optimizer's state does not depend on the numbers
         optimizer = settings.optimizer.transform(Hyper(**DYNAMIC))
@@ -104,18 +103,18 @@ class Train:
             zero, zero + RUNNING, jax.random.key_data(key), params, optimizer.init(params), carry
         )
 
-    def advance(self, state: TrainState, hyper: Hyper, data: Any) -> tuple[TrainState, Progress]:
-        """One chunk: up to ``eval_every`` updates, then a look at the test batch.
+    def advance(self, state: TrainState, hyper: Hyper, data: PyTree) -> tuple[TrainState, Progress]:
+        """Train one chunk: up to ``eval_every`` updates, then score the test batch.
 
-        A member whose loss, gradient or parameters are not finite any more is marked as diverged,
-        keeps the last finite parameters and does nothing from there on.
+        A member whose loss, gradient or parameters are no longer finite is marked as diverged,
+        keeps its last finite parameters and is frozen.
         """
         settings = self.setup.settings
         end = (state.step // settings.eval_every + 1) * settings.eval_every
-        first = jnp.zeros((), jnp.float32)
-        sums = _Sums(jnp.zeros((), jnp.int32), first, first, first)
+        zero = jnp.zeros((), jnp.float32)
+        sums = _Sums(jnp.zeros((), jnp.int32), zero, zero, zero)
 
-        def going(carry: tuple[TrainState, _Sums]) -> Array:
+        def runs(carry: tuple[TrainState, _Sums]) -> Array:
             return (carry[0].status == RUNNING) & (carry[0].step < end)
 
         def body(carry: tuple[TrainState, _Sums]) -> tuple[TrainState, _Sums]:
@@ -128,7 +127,7 @@ class Train:
                 jnp.maximum(sums.norm_max, norm),
             )
 
-        state, sums = jax.lax.while_loop(going, body, (state, sums))
+        state, sums = jax.lax.while_loop(runs, body, (state, sums))
         score = self.score(state, data)
         solved = self.setup.task.goal.reached(score) & settings.stop_when_solved
         done = jnp.where(state.step >= settings.optimizer.steps, FINISHED, RUNNING)
@@ -141,8 +140,10 @@ class Train:
             state.step, sums.loss / count, sums.norm / count, sums.norm_max, score
         )
 
-    def update(self, state: TrainState, hyper: Hyper, data: Any) -> tuple[TrainState, Array, Array]:
-        """One update: (new state, the loss before it, the gradient's global norm)."""
+    def update(
+        self, state: TrainState, hyper: Hyper, data: PyTree
+    ) -> tuple[TrainState, Array, Array]:
+        """Update once: return (new state, the loss before it, the gradient's global norm)."""
         settings = self.setup.settings
         key_noise = self._keys(state)[1]
         batch, start = self.window(state, data)
@@ -161,16 +162,21 @@ class Train:
         return new, loss, norm
 
     def gradient(
-        self, params: Any, hyper: Hyper, batch: Batch, start: Any = None, key: Array | None = None
-    ) -> tuple[Array, Any, Any]:
-        """(loss, the recurrent state at the end, ∂(loss + ω Ω)/∂params) of one batch."""
+        self,
+        params: PyTree,
+        hyper: Hyper,
+        batch: Batch,
+        start: PyTree = None,
+        key: Array | None = None,
+    ) -> tuple[Array, PyTree, PyTree]:
+        """Return (loss, the final recurrent state, ∂(loss + ω Ω)/∂params) of one batch."""
         settings, model = self.setup.settings, self.setup.model
 
         def loss_of(outputs: Array) -> Array:
             loss = losses.by_name(self.setup.task.loss)
             return loss(outputs, batch.targets, batch.mask, settings.reduction)
 
-        def run(params: Any) -> tuple[Array, Any]:
+        def run(params: PyTree) -> tuple[Array, PyTree]:
             outputs, carry = model.apply(
                 params,
                 batch.inputs,
@@ -184,14 +190,15 @@ class Train:
 
         (loss, carry), grads = jax.value_and_grad(run, has_aux=True)(params)
         if settings.regularizer == "omega":
-            extra = hyper.omega * omega_gradient(model, params, batch.inputs, loss_of, start)
+            rnn: Any = model  # one simple RNN, as the setup has checked
+            extra = hyper.omega * omega_gradient(rnn, params, batch.inputs, loss_of, start)
             recurrent = grads["params"]["recurrent"]
             recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)
             grads = {"params": {**grads["params"], "recurrent": recurrent}}
         return loss, carry if settings.window else (), grads
 
-    def score(self, state: TrainState, data: Any) -> dict[str, Array]:
-        """The task's scores of the test batch, drawn anew for every look at fresh sequences."""
+    def score(self, state: TrainState, data: PyTree) -> dict[str, Array]:
+        """Return the task's scores of the test batch; where it is drawn, anew for each chunk."""
         settings = self.setup.settings
         key = jax.random.fold_in(self._keys(state)[2], state.step)
         batch = self.setup.task.test(data, key, settings.eval_batch_size)
@@ -201,12 +208,12 @@ class Train:
         return self.setup.task.score(outputs, batch)
 
     def _keys(self, state: TrainState) -> tuple[Array, Array, Array]:
-        """For the batches, for noise inside the model, for the test batches."""
+        """Return the keys of the batches, of noise inside the model, and of the test batches."""
         key_data, key_noise, key_test = jax.random.split(jax.random.wrap_key_data(state.key), 3)
         return key_data, key_noise, key_test
 
-    def window(self, state: TrainState, data: Any) -> tuple[Batch, Any]:
-        """What the next update reads: (batch, the state to start from; None: the layer's own)."""
+    def window(self, state: TrainState, data: PyTree) -> tuple[Batch, PyTree]:
+        """Return the next update's (batch, initial state); None: the layer's own state."""
         settings, task, key = self.setup.settings, self.setup.task, self._keys(state)[0]
         if not settings.window:
             return task.batch(data, key, state.step, settings.batch_size), None
@@ -223,21 +230,36 @@ class Train:
         return batch, start
 
 
-def _stochastic(layer: Any) -> bool:
-    """Whether the layer draws anything at a step: dropout, or a stochastic cell in it."""
-    inner = getattr(layer, "layers", None) or [
-        getattr(layer, name) for name in ("forward", "backward", "cell") if hasattr(layer, name)
-    ]
-    own = getattr(layer, "dropout", 0) > 0 or getattr(layer, "stochastic", False)
-    return own or any(map(_stochastic, inner))
+@runtime_checkable
+class _HasDropout(Protocol):
+    dropout: float
 
 
-def _global_norm(tree: Any) -> Array:
+@runtime_checkable
+class _MayDraw(Protocol):
+    stochastic: bool
+
+
+def _draws_noise(part: object) -> bool:
+    """Return whether a layer draws noise: by dropout, or by a stochastic cell in it."""
+    if isinstance(part, _HasDropout) and part.dropout > 0:
+        return True
+    match part:
+        case Stack():
+            return any(map(_draws_noise, part.layers))
+        case Bidirectional():
+            return _draws_noise(part.forward) or _draws_noise(part.backward)
+        case CellLayer():
+            return _draws_noise(part.cell)
+    return isinstance(part, _MayDraw) and part.stochastic
+
+
+def _global_norm(tree: PyTree) -> Array:
     return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)))
 
 
 def make_train(setup: Setup) -> Train:
-    """The training function of a setup: ``train(key, hyper, params) -> (state, progress)``.
+    """Return the training function of a setup: ``train(key, hyper, params) -> (state, progress)``.
 
     >>> import jax
     >>> from rnnlab import RNN, as_layer

@@ -235,9 +235,10 @@ def test_an_init_sweep_trains_as_one_group_and_is_read_again(text, tmp_path):
     configs = [
         config_of(text, **{"init.attention": scheme}) for scheme in ("orthogonal", "xavier_uniform")
     ]
-    for config in configs:
-        runner.check(config)
-    jobs = [runner.Job(k, config, jax.random.key(k)) for k, config in enumerate(configs)]
+    specs = [training.MemberSpec.from_config(config) for config in configs]
+    for spec in specs:
+        spec.check_data()
+    jobs = [runner.Job(k, spec, jax.random.key(k)) for k, spec in enumerate(specs)]
     assert len(runner.groups(jobs)) == 1  # one program
     lines, results = [], {}
 

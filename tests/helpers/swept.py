@@ -1,4 +1,4 @@
-"""What the tests of several machines share: a sweep of three groups, and all that it finds."""
+"""Shared by the tests of several machines: a sweep of three groups, and its results."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ import time
 from rnnlab.core import json_files, run_files
 
 EXPERIMENT = '''
-"""A sweep of three groups; what it measures and a scheme of its own come with the file."""
+"""A sweep of three groups, with a measurement and a scheme of the file's own."""
 
 import jax
 import jax.numpy as jnp
@@ -59,40 +59,40 @@ def claims(table):
 
 
 def write(path, steps=300, bad=False):
-    """The experiment's file."""
+    """Write the experiment's file."""
     path.write_text(EXPERIMENT.replace("STEPS", str(steps)).replace("BAD", str(bad)))
     return path
 
 
 def command(file, run_dir, *flags):
-    """The command line of a run of its own process."""
+    """Return the command line of a run in its own process."""
     options = [f"--config={file}", f"--workdir={run_dir}", *flags]
     return [sys.executable, "-m", "rnnlab", "run", *options]
 
 
 def wait(until, process, seconds=120):
-    """Until something has come about that a process is at work on."""
+    """Wait until a condition holds, as long as a process runs."""
     for _ in range(20 * seconds):
         if until():
             return
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.kill()
-    raise AssertionError(f"it did not come to it: {process.communicate()}")
+    raise AssertionError(f"not within {seconds} seconds: {process.communicate()}")
 
 
 def batches(run_dir, since=0.0):
-    """The batches of which a checkpoint is there that was written after a time."""
+    """Return the batches that have a checkpoint written after a time."""
     found = set()
     for path in (run_dir / "checkpoints").glob("*/*/rnnlab.json"):
-        with contextlib.suppress(FileNotFoundError):  # dropped by now
+        with contextlib.suppress(FileNotFoundError):  # removed by now
             if path.stat().st_mtime > since:
                 found.add(path.parent.parent.name)
     return found
 
 
 def outcome_of(run_dir):
-    """All that a run found: results, metrics, parameters; not how long it took."""
+    """Return a run's results, metrics and parameters, without times."""
     members = json_files.read_jsonl(run_dir / run_files.MEMBERS)
     for member in members:
         del member["seconds"], member["result"]["ms_per_step"]

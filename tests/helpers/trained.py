@@ -1,4 +1,4 @@
-"""What the tests of training share: small members that train in a second."""
+"""Shared by the tests of training: small members that train in a second."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -24,7 +24,7 @@ def config(
     layers: int = 1,
     **settings: Any,
 ) -> ConfigDict:
-    """A member's config; ``settings`` are those of the group training."""
+    """Return a member's config; ``settings`` are those of the group training."""
     settings = {"steps": 20, "eval_every": 10, "batch_size": 4, "eval_batch_size": 8} | settings
     return ConfigDict(
         {
@@ -40,15 +40,21 @@ def config(
 
 
 def member(**options: Any) -> training.Member:
-    """A member drawn from :func:`config`."""
+    """Draw a member of :func:`config`."""
     made: Any = config(**options)
     return training.member(made, jax.random.key(made.seed))
+
+
+def job(index: int, **options: Any) -> runner.Job:
+    """Make the job of a member of :func:`config` whose index is its seed."""
+    spec = training.MemberSpec.from_config(config(seed=index, **options))
+    return runner.Job(index, spec, jax.random.key(index))
 
 
 def program(
     setup: training.Setup, capacity: int, devices: Sequence[Any], mapping: str = "auto"
 ) -> Program:
-    """The program of a group; one that is asked for again is not compiled again."""
+    """Return the program of a group; an equal one is not compiled again."""
     return _program(setup, capacity, tuple(devices), mapping)
 
 
@@ -56,27 +62,27 @@ _program = lru_cache(Program)
 
 
 class Recorder(runner.Sink):
-    """Keeps what a run tells, on top of what one before it kept.
+    """Keeps the records of a run, after those of an interrupted one.
 
     Args:
-        before: of the run that this one goes on with.
+        before: the records of the interrupted run that this one resumes.
         stop_after: calls of the program after which Stopped is raised: before its checkpoint.
     """
 
     class Stopped(Exception):
-        """What stands for a kill."""
+        """Stands for a kill."""
 
     def __init__(self, before: "Recorder | None" = None, stop_after: int | None = None) -> None:
         self.metrics: list[tuple[int, dict[str, Any]]] = list(before.metrics) if before else []
         self.results: dict[int, dict[str, Any]] = dict(before.results) if before else {}
-        self.steps: dict[int, int] = {}  # the last that each member has told of
+        self.steps: dict[int, int] = {}  # the last that each member has logged
         self.rewound: list[dict[int, int]] = []
         self.tallies: list[str] = []
         self.stop_after = stop_after
 
     @property
     def done(self) -> set[int]:
-        """The members that have ended."""
+        """Members that have stopped."""
         return set(self.results)
 
     def log(self, index: int, record: dict[str, Any]) -> None:
@@ -100,15 +106,15 @@ class Recorder(runner.Sink):
         if self.stop_after is not None and len(self.tallies) >= self.stop_after:
             raise self.Stopped
 
-    def told(self) -> dict[int, list[dict[str, Any]]]:
-        """Each member's metrics, in order."""
-        found: dict[int, list[dict[str, Any]]] = {}
+    def by_member(self) -> dict[int, list[dict[str, Any]]]:
+        """Return each member's metrics, in order."""
+        by_member: dict[int, list[dict[str, Any]]] = {}
         for index, record in self.metrics:
-            found.setdefault(index, []).append(record)
-        return found
+            by_member.setdefault(index, []).append(record)
+        return by_member
 
 
 def blocks(own: dict[str, Any]) -> dict[str, Any]:
-    """Every array of a member of one layer by its block's name; ``own``: params["params"]."""
+    """Return each array of a one-layer member by its block's name; ``own``: params["params"]."""
     recurrent = {n: a for n, a in own["recurrent"]._asdict().items() if a is not None}
     return recurrent | {name: block for name, block in own.items() if name != "recurrent"}

@@ -1,6 +1,6 @@
-"""Experiment files that are broken, or hardly are experiments: one line says what and where.
+"""Broken experiment files are refused in one line that names the file and the error.
 
-How a sound one is found and loaded: tests/lab/test_run.py.
+tests/lab/test_run.py loads sound ones.
 """
 
 import hashlib
@@ -56,19 +56,23 @@ BROKEN = {
     "indent": (SOURCE + "  x = 1\n", r"own\.py is not Python: unexpected indent, line 17$"),
     "module": ("import not_there\n" + SOURCE, r"own\.py cannot be loaded: No module .*'not_there'"),
     "name": ("from rnnlab import no_such\n" + SOURCE, r"own\.py cannot be loaded: .*'?no_such'?"),
-    "empty": ("", r"is no experiment: it lacks get_config, get_sweep, run, figures, claims$"),
-    "value": (SOURCE + "run = 3\n", r"is no experiment: it lacks run$"),
+    "empty": (
+        "",
+        r": missing get_config\(arg=None\), get_sweep\(config\), run\(.*\), figures\(table\), ",
+    ),
+    "check": (SOURCE + "check = 3\n", r"own\.py: check must be a function, got 3$"),
+    "value": (SOURCE + "run = 3\n", r"own\.py: missing run\(config, key, log\)$"),
 }
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_file_is_told_in_one_line(write, what):
+def test_a_broken_file_is_refused_in_one_line(write, what):
     source, words = BROKEN[what]
     write(source)
     with pytest.raises(UserError, match=words) as caught:
         load_experiment("own")
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith("experiments/own.py ")
+    assert str(caught.value).startswith("experiments/own.py")
 
 
 @pytest.mark.parametrize("what", ["syntax", "module"])
@@ -82,8 +86,8 @@ def test_the_command_line_says_it_and_leaves_nothing_behind(write, what, capsys)
     assert not Path("out").exists()
 
 
-def test_an_error_of_the_file_s_own_keeps_its_traceback(write):
-    """It is its author's to find."""
+def test_an_error_in_the_file_keeps_its_traceback(write):
+    """Its author needs it."""
     write(SOURCE + "1 / 0\n")
     with pytest.raises(ZeroDivisionError):
         load_experiment("own")
@@ -109,7 +113,7 @@ def test_a_seed_is_a_whole_number(write, seed):
         load_experiment("own").get_config()
 
 
-def test_what_a_file_says_of_itself(write):
+def test_a_loaded_experiment_has_its_file_s_docstring_and_digest(write):
     file = write()
     own = load_experiment("own")
     assert own.description == "A least experiment."
@@ -120,7 +124,13 @@ def test_what_a_file_says_of_itself(write):
     assert own.digest == hashlib.sha256(file.read_bytes()).hexdigest()  # of the file as it is now
     trained = load_experiment("own")
     assert trained.trains
-    assert trained.module.run is runner.run
+    assert trained.functions.run is runner.run
+
+
+def test_only_the_runner_s_own_run_trains_groups(write):
+    """A function of the file around it trains one member."""
+    write(SOURCE + "def run(config, key, log): return runner.run(config, key, log)\n")
+    assert not load_experiment("own").trains
 
 
 def test_a_list_of_experiments_shows_broken_files(write):

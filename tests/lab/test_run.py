@@ -17,6 +17,8 @@ from rnnlab.lab.plan import make_plan
 from rnnlab.lab.run import rewrite, run_plan
 from rnnlab.report import page
 from rnnlab.results.table import read_table
+from rnnlab.training import settings
+from tests.helpers import swept
 
 SOURCE = '''
 """A fake experiment. One second.
@@ -29,7 +31,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from rnnlab import Claim
+from rnnlab.results.claims import Claim
 
 ran = []  # the members that ran, for the tests to look at
 hook = lambda config: None  # and a way to break one
@@ -157,7 +159,7 @@ def test_a_missing_experiment_is_named_with_the_nearest(fake, text):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("def claims", "def claim", "fake.py is no experiment: it lacks claims"),
+        ("def claims", "def claim", r"fake\.py: missing claims\(table\)$"),
         ('"lags": (1, 2)', '"lags": [1, 2]', r"task\.lags is \[1, 2\]: a config holds .* tuples"),
         ('"noise": 0.5', '"noise": np.int64(1)', r"task\.noise is np\.int64\(1\): a config"),
         ('"seed": 0,', "", "needs an int `seed`"),
@@ -209,7 +211,7 @@ def test_plan(fake):
     assert [p.name for p in Path().iterdir()] == ["experiments"]
 
 
-def test_what_changes_the_hash(fake):
+def test_the_hash_is_of_experiment_arg_config_and_sweep(fake):
     chosen = load_experiment("fake")
     config = chosen.get_config()
     config.task.noise = 0.25
@@ -232,7 +234,9 @@ def test_a_value_that_the_sweep_would_overwrite_is_refused(fake):
     chosen = load_experiment("fake")
     config = chosen.get_config()
     config.seed = 7
-    with pytest.raises(UserError, match=r"seed=7 has no effect.*--sweep\.seed=7"):
+    with pytest.raises(
+        UserError, match=r"seed=7 has no effect: seed is swept; use --sweep\.seed=7"
+    ):
         make_plan(chosen, config)
     assert make_plan(chosen, config, sweep={"cell.name": ["gru"]}).configs[0].seed == 7
 
@@ -243,6 +247,24 @@ def test_every_member_is_checked_before_anything_runs(fake):
         rnnlab.run(chosen, sweep={"cell.name": ["rnn", "gru", "gruu"]})
     assert chosen.module.ran == []
     assert not Path("runs").exists()
+
+
+def test_each_config_is_parsed_once_to_plan_and_run(tmp_path, monkeypatch):
+    setups, check = [], settings.Setup.__post_init__
+
+    def counted(setup):
+        setups.append(setup)
+        check(setup)
+
+    monkeypatch.setattr(settings.Setup, "__post_init__", counted)
+    file = swept.write(tmp_path / "three.py", steps=100)
+    plan = make_plan(file)
+    assert len(setups) == len(plan.specs) == 6
+    assert [spec.config for spec in plan.specs] == plan.configs
+    assert plan.groups == 3
+    setups.clear()
+    rnnlab.run(file, sweep={"seed": range(2)}, workdir=tmp_path / "run", progress=False)
+    assert len(setups) == 2
 
 
 def test_an_argument_that_the_file_refuses(fake):
@@ -286,7 +308,7 @@ def test_run_writes_a_run_directory_that_load_run_reads(fake):
     ]
 
 
-def test_config_json_says_what_ran_and_on_what(fake):
+def test_config_json_records_the_run_and_its_environment(fake):
     plan = make_plan("fake:full", sweep={("init.w_x", "seed"): [("zeros", 3)]})
     info = run_plan(plan, "out", progress=False).info
     assert info["experiment"] == "fake"
@@ -315,7 +337,7 @@ def test_a_finished_directory_is_read_and_nothing_runs_again(fake):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()])
-def test_a_run_that_was_stopped_goes_on_where_it_was(fake, error, capsys):
+def test_an_interrupted_run_resumes(fake, error, capsys):
     whole = list(rnnlab.run("fake", workdir="whole", progress=False))
     chosen = load_experiment("fake")
     break_at(chosen, "lstm", 0, error)
@@ -432,7 +454,7 @@ def test_a_narrowed_sweep_has_undecided_claims_and_says_why_no_figures(fake, cap
         ('{"draws"', '{"../draws"', ValueError, "a figure's name is a file's"),
     ],
 )
-def test_what_an_experiment_returns_is_checked(fake, old, new, error, message):
+def test_results_and_figures_of_an_experiment_are_checked(fake, old, new, error, message):
     assert old in SOURCE
     fake.write_text(SOURCE.replace(old, new))
     with pytest.raises(error, match=message):

@@ -1,10 +1,10 @@
-"""A training run that is killed at random moments, over and over, and ends as if it had not been.
+"""Kill a training run at random moments, many times; it must end as if undisturbed.
 
     python tests/scripts/kill.py --kills=20
 
 Runs a small sweep undisturbed, on one CPU device and on two, then again with kill -9 at random
-moments, the same command given after each, until there have been as many kills as asked for;
-compares what is left, to the last bit. test_kills.py does the same with a few kills.
+moments, the same command given after each, until all kills are made; then compares the results
+bit by bit. test_kills.py does the same with one kill.
 """
 
 import argparse
@@ -70,19 +70,19 @@ def claims(table):
 
 
 def write_experiment(folder: Path) -> None:
-    """experiments/tiny.py in the folder; tiny.py:two has two groups of members."""
+    """Write experiments/tiny.py into the folder; tiny.py:two has two groups of members."""
     (folder / "experiments").mkdir(parents=True)
     (folder / "experiments/tiny.py").write_text(SOURCE)
 
 
 def command(out: Path | str, arg: str = "") -> list[str]:
-    """The command that begins the run in ``out``, and goes on with it."""
+    """Return the command that begins the run in ``out``, and resumes it."""
     config = f"--config=experiments/tiny.py{arg and ':' + arg}"
     return [sys.executable, "-m", "rnnlab", "run", config, f"--workdir={out}"]
 
 
 def environment(folder: Path, devices: int) -> dict[str, str]:
-    """For a command on so many CPU devices, which shares with the others what it compiles."""
+    """Return the environment of a command: its CPU devices, and a shared compilation cache."""
     return {
         **os.environ,
         "JAX_NUM_CPU_DEVICES": str(devices),
@@ -93,7 +93,7 @@ def environment(folder: Path, devices: int) -> dict[str, str]:
 
 
 def begin(folder: Path, out: Path | str, arg: str = "", devices: int = 2) -> subprocess.Popen[str]:
-    """The command under way in ``folder``."""
+    """Start the command in ``folder``."""
     return subprocess.Popen(
         command(out, arg),
         cwd=folder,
@@ -105,7 +105,7 @@ def begin(folder: Path, out: Path | str, arg: str = "", devices: int = 2) -> sub
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    """Wait for the command to succeed; what it said on stderr."""
+    """Wait for the command to succeed; return its stderr."""
     _, said = process.communicate()
     if process.returncode:
         raise AssertionError(f"exit status {process.returncode}: {said}")
@@ -113,7 +113,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def left_by(out: Path) -> dict[int, Any]:
-    """What a finished run holds of each member, times left out: results, metrics, parameters.
+    """Return each member's results, metrics and parameters in a finished run, without times.
 
     Raises:
         AssertionError: a member twice, or remains of checkpoints.
@@ -128,22 +128,22 @@ def left_by(out: Path) -> dict[int, Any]:
         found[index]["metrics"] = []
     for record in json_files.read_jsonl(out / run_files.METRICS):
         found[record.pop("member")]["metrics"].append(record)
-    wanted = json.loads((out / run_files.CONFIG).read_text())["members"]
-    assert sorted(line["member"] for line in lines) == list(range(wanted)), lines
+    count = json.loads((out / run_files.CONFIG).read_text())["members"]
+    assert sorted(line["member"] for line in lines) == list(range(count)), lines
     assert not (out / "checkpoints").exists()
     return found
 
 
-def _looked(out: Path) -> Any:
-    """What changes as soon as members train."""
+def _metrics_state(out: Path) -> tuple[int, int] | None:
+    """Return a value that changes as soon as members log metrics."""
     path = out / run_files.METRICS
     return (path.stat().st_mtime_ns, path.stat().st_size) if path.exists() else None
 
 
 def under_way(process: subprocess.Popen[str], out: Path) -> bool:
     """Wait until members train; false where the command ends before."""
-    before = _looked(out)
-    while _looked(out) == before:
+    before = _metrics_state(out)
+    while _metrics_state(out) == before:
         if process.poll() is not None:
             return False
         time.sleep(0.005)
@@ -151,14 +151,14 @@ def under_way(process: subprocess.Popen[str], out: Path) -> bool:
 
 
 def killed(folder: Path, out: Path, kills: int, seed: int, arg: str = "") -> tuple[int, list[str]]:
-    """The run, with at most so many kills: (kills it took, what was said in the end).
+    """Run the command with at most so many kills; return (kills made, the last stderr's lines).
 
-    Three in four come while members train, within a second or so of the first that is seen of it;
-    the others anywhere from the start of the process on.
+    Three in four kills come within about a second after members begin to log; the others at any
+    time from the start of the process on.
     """
     rng, made, finished = random.Random(seed), 0, set[int]()
     while made < kills:
-        process = begin(folder, out, arg, devices=1 + made % 2)
+        process = begin(folder, out, arg, devices=2 - made % 2)
         started = time.monotonic()
         if rng.random() < 0.75:
             if under_way(process, out):
@@ -174,11 +174,11 @@ def killed(folder: Path, out: Path, kills: int, seed: int, arg: str = "") -> tup
         assert finished <= now, f"members {finished - now} are lost"
         finished = now
         print(f"kill {made}, {time.monotonic() - started:.1f} s in: {len(now)} members finished")
-    return made, finish(begin(folder, out, arg)).splitlines()
+    return made, finish(begin(folder, out, arg, devices=2 - made % 2)).splitlines()
 
 
 def main() -> None:
-    """Kill, go on, compare; as often as asked for."""
+    """Kill, resume and compare, as often as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -195,9 +195,9 @@ def main() -> None:
             took, said = killed(folder, out, options.kills - made, options.seed + runs, "two")
             made, runs = made + took, runs + 1
             assert left_by(out) == whole, f"run {runs} ended otherwise"
-            passed_over = sum("cannot be read" in line for line in said)
+            skipped = sum("cannot be read" in line for line in said)
             print(f"run {runs}: {took} kills, ends as the undisturbed one", end="")
-            print(f"; {passed_over} checkpoints passed over" if passed_over else "")
+            print(f"; {skipped} checkpoints skipped" if skipped else "")
     print(f"{made} kills in {runs} runs of {len(whole)} members: nothing lost, nothing twice")
 
 

@@ -122,7 +122,7 @@ def test_a_look_inside_ends_at_each_review_s_last_word():
     train, params = member()
     data = TASK.load()
     state = train.start(jax.random.key(0), params)
-    curves, blocks = gradient_log._look(train, state, data)
+    curves, blocks = gradient_log.gradients(train, state, data)
     batch, _ = train.window(state, data)
     assert all(np.isfinite(float(norm)) for norm in blocks.values())
     ends = np.asarray(batch.lengths)

@@ -169,7 +169,7 @@ def test_a_look_inside_of_a_mean(file):
     params = training.draw_params(drawn, jax.random.key(1), task)
     data = task.load()
     state = train.start(jax.random.key(0), params)
-    curves, _ = gradient_log._look(train, state, data)
+    curves, _ = gradient_log.gradients(train, state, data)
     batch, _ = train.window(state, data)
     y, _ = model.apply(params, batch.inputs, lengths=batch.lengths)
     error = np.asarray(jax.nn.softmax(y)) - np.eye(3)[np.asarray(batch.targets)]

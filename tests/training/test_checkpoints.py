@@ -50,7 +50,7 @@ def numbers(folder):
     return sorted(int(path.name) for path in folder.iterdir())
 
 
-def test_what_is_saved_comes_back(tree, tmp_path):
+def test_a_saved_tree_is_restored(tree, tmp_path):
     kept = Checkpoints(tmp_path / "deep/c", "run")
     assert kept.restore(tree) is None
     for k in (1, 2):
@@ -71,7 +71,7 @@ def test_the_last_few_are_kept(keep, tmp_path):
     for k in range(6):
         kept.save({"a": np.full(3, k)}, {})
         assert numbers(tmp_path) == list(range(max(0, k + 1 - keep), k + 1))
-    with pytest.raises(ValueError, match="keep must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="keep must be a whole number of at least 1, got 0"):
         Checkpoints(tmp_path, "run", 0)
 
 
@@ -86,7 +86,7 @@ def truncate(path):
 
 
 @pytest.mark.parametrize("damage", [flip, truncate, lambda path: path.unlink()])
-def test_damage_to_any_file_is_noticed(damage, two, tree, capsys):
+def test_damage_to_any_file_is_detected(damage, two, tree, capsys):
     """File by file: the one before is read, bit for bit, with a warning of one line."""
     kept, folder = two
     files = [path for path in folder.glob("1/**/*") if path.is_file()]
@@ -99,7 +99,7 @@ def test_damage_to_any_file_is_noticed(damage, two, tree, capsys):
         same(found, other(tree, 1))
         said = capsys.readouterr().err
         assert said.startswith(f"rnnlab: {folder}/1 cannot be read (")
-        assert said.endswith("; going on from the checkpoint before\n")
+        assert said.endswith("; resuming from the checkpoint before it\n")
         assert said.count("\n") == 1
         file.write_bytes(whole)
     same(kept.restore(tree)[0], other(tree, 2))
@@ -112,10 +112,10 @@ def test_a_checkpoint_without_its_description_was_never_finished(content, two, t
     if content is not None:
         (folder / "1/rnnlab.json").write_bytes(content)
     assert kept.restore(tree)[1] == {"k": 1}
-    assert "going on from the checkpoint before" in capsys.readouterr().err
+    assert "resuming from the checkpoint before it" in capsys.readouterr().err
 
 
-def test_a_number_changed_in_the_description_is_noticed(two, tree):
+def test_a_changed_number_in_the_description_is_detected(two, tree):
     kept, folder = two
     path = folder / "1/rnnlab.json"
     path.write_text(path.read_text().replace('"k": 2', '"k": 7'))
@@ -128,8 +128,8 @@ def test_where_none_can_be_read_it_says_so(two, tree, capsys):
         (folder / str(number) / "rnnlab.json").unlink()
     assert kept.restore(tree) is None
     first, second = capsys.readouterr().err.splitlines()
-    assert first.endswith("going on from the checkpoint before")
-    assert second.endswith("going on from the start: there is none before it")
+    assert first.endswith("resuming from the checkpoint before it")
+    assert second.endswith("resuming from the start: there is none before it")
 
 
 def test_a_damaged_one_does_not_count_among_those_that_are_kept(two, tree):
@@ -150,7 +150,7 @@ def test_one_that_was_cut_off_while_it_was_written_is_not_seen(two, tree):
     assert numbers(folder) == [1, 2]
 
 
-def test_another_model_s_checkpoint_is_passed_over(two, tree, capsys):
+def test_another_model_s_checkpoint_is_skipped(two, tree, capsys):
     kept, _ = two
     wider = trained.member(hidden_size=6, optimizer="adam", clip_norm=1.0)
     state = training.make_train(wider.setup).start(wider.key, wider.params)

@@ -1,4 +1,4 @@
-"""One run in two processes: the same bits as in one, killed and interrupted on the way."""
+"""One run in two processes, killed and interrupted, gives the bits of one process."""
 
 import json
 import os
@@ -17,55 +17,57 @@ from tests.helpers import swept
 
 
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
-def start(file, run_dir, others=()):
-    """Two processes of a device each; the second has no run directory."""
+def start(file, run_dir, *flags, second=()):
+    """Start two processes of one device each; the second has no run directory."""
     port, env = free_port(), os.environ | {"JAX_NUM_CPU_DEVICES": "1"}
-    found = []
+    processes = []
     for process_id, folder in enumerate((run_dir, run_dir.with_name("nowhere"))):
-        flags = [
+        options = [
             f"--coordinator=127.0.0.1:{port}",
             "--num_processes=2",
             f"--process_id={process_id}",
-            *(others if process_id else ()),
+            *flags,
+            *(second if process_id else ()),
         ]
-        found.append(
+        processes.append(
             subprocess.Popen(
-                swept.command(file, folder, *flags),
+                swept.command(file, folder, *options),
                 env=env,
                 text=True,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
         )
-    return found
+    return processes
 
 
 def end(processes):
-    """[(exit status, what it said)] of the processes."""
+    """Return [(exit status, stderr)] of the processes."""
     said = [process.communicate(timeout=150)[1] for process in processes]
     return [(process.returncode, words) for process, words in zip(processes, said, strict=True)]
 
 
-def test_killed_and_interrupted_two_processes_find_what_one_finds(tmp_path):
+def test_killed_and_interrupted_two_processes_give_the_bits_of_one(tmp_path):
     file = swept.write(tmp_path / "three.py", steps=1500)
     there, here = tmp_path / "there", tmp_path / "here"
+    groups = "--sweep.task.length=8,9"
 
-    processes = start(file, there)
+    processes = start(file, there, groups)
     swept.wait(lambda: swept.batches(there), processes[0])
     processes[1].kill()
     (status, said), _ = end(processes)
     assert status == 2
     assert said.splitlines()[-1] == (
-        "rnnlab: another process of this run was lost; what is finished is kept: give every "
-        "process its command again"
+        "rnnlab: another process of this run was lost; finished members are kept: rerun the "
+        "command of every process to resume"
     )
 
-    processes = start(file, there)
+    processes = start(file, there, groups)
     lines = len(json_files.read_jsonl(there / run_files.METRICS))
     swept.wait(
         lambda: len(json_files.read_jsonl(there / run_files.METRICS)) > lines + 4, processes[0]
@@ -75,22 +77,22 @@ def test_killed_and_interrupted_two_processes_find_what_one_finds(tmp_path):
     assert (status, other_status) == (130, 143), said + other_said
     assert swept.batches(there)
 
-    (status, said), (other_status, other_said) = end(start(file, there))
+    (status, said), (other_status, other_said) = end(start(file, there, groups))
     assert (status, other_status) == (0, 0), said + other_said
     assert not (tmp_path / "nowhere").exists()
 
-    assert cli.main(swept.command(file, here)[3:]) == 0  # one process of two devices
+    assert cli.main(swept.command(file, here, groups)[3:]) == 0  # one process of two devices
     one = json.loads((here / run_files.CONFIG).read_text())["environment"]["devices"]
     two = json.loads((there / run_files.CONFIG).read_text())["environment"]["devices"]
     assert one == two == 2
     assert swept.outcome_of(there) == swept.outcome_of(here)
-    assert len(swept.outcome_of(there)[2]) == 6
+    assert len(swept.outcome_of(there)[2]) == 4
 
 
 def test_two_processes_with_two_configs_are_refused(tmp_path):
     file = swept.write(tmp_path / "three.py")
-    found = end(start(file, tmp_path / "run", ["--config.training.batch_size=9"]))
-    for status, said in found:
+    ends = end(start(file, tmp_path / "run", second=["--config.training.batch_size=9"]))
+    for status, said in ends:
         assert status == 2
         assert "the processes of a run must be given the same command" in said
         assert "Traceback" not in said

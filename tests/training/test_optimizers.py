@@ -225,11 +225,15 @@ def test_every_member_of_a_mixed_program_is_the_one_trained_alone(name):
         ({"schedule": "cos"}, "unknown training.schedule 'cos'"),
         ({"momentum": 1.0}, r"training.momentum must lie in \[0, 1\), got 1.0"),
         ({"b2": -0.1}, r"training.b2 must lie in \[0, 1\), got -0.1"),
-        ({"eps": 0.0}, "training.eps must be above 0, got 0.0"),
-        ({"warmup_steps": 21, "steps": 20}, "warmup_steps must lie in 0 … steps=20, got 21"),
+        ({"eps": 0.0}, "training.eps must be a finite number above 0, got 0.0"),
+        ({"steps": 0}, "training.steps must be a whole number of at least 1, got 0"),
+        (
+            {"warmup_steps": 21, "steps": 20},
+            "training.warmup_steps must be a whole number from 0 to 20, got 21",
+        ),
     ],
 )
-def test_errors_name_what_was_got(options, message):
+def test_errors_name_the_value(options, message):
     with pytest.raises(ValueError, match=message):
         Optimizer(**options)
 

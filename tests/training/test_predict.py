@@ -1,4 +1,4 @@
-"""rnnlab predict: trained members asked through the command line, against the models themselves."""
+"""rnnlab predict on the command line agrees with the models themselves."""
 
 from types import SimpleNamespace
 
@@ -82,7 +82,7 @@ def runs(tmp_path_factory):
 
 
 def asked(capsys, *args):
-    """(exit status, what was printed, what was said on stderr)."""
+    """Return (exit status, stdout, stderr)."""
     status = cli.main(["predict", *map(str, args)])
     return status, *capsys.readouterr()
 
@@ -105,7 +105,7 @@ def test_one_way_streams_and_both_ways_are_refused(runs, capsys):
     assert "can't run in real time: its backward half starts at the end" in error
 
 
-def test_a_stream_says_what_the_whole_pass_says(runs):
+def test_a_stream_agrees_with_the_whole_pass(runs):
     found = predict.load(runs["characters"])
     text = "the cat sat"
     ids = found.task.encode(list(text))
@@ -118,7 +118,7 @@ def test_a_stream_says_what_the_whole_pass_says(runs):
     assert predict.answers(found, [text, 3 * text])[0] == predict.answers(found, [text])[0]
 
 
-def test_a_language_model_goes_on(runs, capsys):
+def test_a_language_model_continues_a_text(runs, capsys):
     _, said, _ = asked(capsys, runs["characters"], "--text=the cat", "--steps=9", "--temperature=0")
     found = predict.load(runs["characters"])
     text = "the cat"
@@ -134,7 +134,7 @@ def test_a_language_model_goes_on(runs, capsys):
     assert one == said
 
 
-def test_the_best_member_is_asked(runs, monkeypatch):
+def test_the_best_member_predicts(runs, monkeypatch):
     """By the task's own score: for a tagger F1, for characters bits; what diverged is left out."""
     configs = {run: rnnlab.load_run(folder).table[0].config for run, folder in runs.items()}
     for run, metric, best in (("tagging", "f1", 1), ("characters", "bits_per_character", 0)):
@@ -187,7 +187,7 @@ def test_a_series_is_forecast_in_its_own_units():
         with pytest.raises(ValueError, match=wrong.split()[1]):
             predict.answers(asked_of, [wrong])
     further = asked_of._replace(task=Forecasting(points=300, window=20, horizon=2))
-    with pytest.raises(ValueError, match="nor one step ahead"):
+    with pytest.raises(ValueError, match="--steps needs a language model"):
         predict.written(further, text, 3)
 
 
@@ -206,13 +206,17 @@ def test_a_task_that_reads_no_text_is_refused(monkeypatch, tmp_path):
         ("tagging", [], "predict needs --text=TEXT or --file=FILE, one of them"),
         ("tagging", ["--text=a", "--file=b"], "one of them"),
         ("tagging", ["--file=nowhere"], "no file 'nowhere'"),
-        ("tagging", ["--text=a", "--steps=3"], "is no language model"),
+        (
+            "tagging",
+            ["--text=a", "--steps=3"],
+            "--steps needs a language model or a forecast one step ahead",
+        ),
         ("tagging", ["--text=a", "--steps=3", "--stream"], "exclude each other"),
         ("characters", ["--text=the CAT"], "'ACT' does not occur in the text"),
         ("nowhere", ["--text=a"], "nowhere"),
     ],
 )
-def test_what_cannot_be_asked(run, args, message, runs, capsys, tmp_path):
+def test_invalid_requests_are_one_line(run, args, message, runs, capsys, tmp_path):
     status, said, error = asked(capsys, runs.get(run, tmp_path / run), *args)
     assert (status, said) == (2, "")
     assert message in error

@@ -1,4 +1,4 @@
-"""What a trained member leaves behind: results, where it overflowed, probes, its parameters."""
+"""Results of a trained member: scores, the step of an overflow, probes, parameters."""
 
 import json
 import math
@@ -16,6 +16,7 @@ from rnnlab.nn import losses, models
 from rnnlab.training import DIVERGED, FINISHED, SOLVED, gradient_log, results
 from rnnlab.training.checkpoints import digest
 from rnnlab.training.params import load_params, save_params
+from rnnlab.training.settings import MemberSpec
 from tests.helpers import trained
 
 SPREAD = {"w_x": "normal(std=0.5)", "w_h": "normal(std=0.4)", "b": "normal(std=0.3)"}
@@ -28,7 +29,7 @@ def begun(**options):
     return train, train.start(m.key, m.params)
 
 
-def told(**score):
+def last_chunk(**score):
     return SimpleNamespace(train_loss=0.25, score=score)
 
 
@@ -43,7 +44,7 @@ def told(**score):
 def test_results(status, words, solved_at, diverged_at):
     train, state = begun()
     state = state._replace(status=jnp.int32(status), step=jnp.int32(7))
-    found = results.results(train, state, told(loss=0.5, accuracy=0.9), ())
+    found = results.results(train, state, last_chunk(loss=0.5, accuracy=0.9), ())
     overflow = found.pop("overflow_at_t", None)
     assert overflow == (-1 if status == DIVERGED else None)
     assert found == {
@@ -83,16 +84,16 @@ def test_overflow_at_t_is_the_first_step_that_is_not_finite(window):
             expected = t
             break
     assert 0 < expected < 6
-    found = results.results(train, state, told(loss=math.nan), ())
+    found = results.results(train, state, last_chunk(loss=math.nan), ())
     assert found["overflow_at_t"] == expected
 
 
-def test_where_an_embedding_model_overflowed_is_not_asked():
+def test_the_overflow_of_an_embedding_model_is_not_located():
     task = {"name": "tagging", "limit": 20, "max_length": 6, "embedding_size": 3}
     train, state = begun(cell="rnn-tanh", task=task)
     state = state._replace(status=jnp.int32(DIVERGED))
     data = train.setup.task.load()
-    assert results.results(train, state, told(loss=math.nan), data)["overflow_at_t"] == -1
+    assert results.results(train, state, last_chunk(loss=math.nan), data)["overflow_at_t"] == -1
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_a_probe_is_the_gradient_of_the_loss_that_is_trained_on(cell, task, opti
     assert all(value > 0 for name, value in found.items() if name.startswith("grad_"))
 
 
-def test_a_probe_is_what_adjoint_norms_gives():
+def test_a_probe_agrees_with_adjoint_norms():
     train, state = begun()
     batch, _ = train.window(state, ())
     own = state.params["params"]
@@ -166,10 +167,12 @@ def test_a_probe_is_what_adjoint_norms_gives():
     )
 
 
-def test_more_than_one_layer_is_not_looked_into():
+def test_only_one_cell_is_probed():
     with pytest.raises(ValueError, match="one layer, one way, without an embedding"):
-        gradient_log.check_probe(trained.member(layers=2).setup)
-    gradient_log.check_probe(trained.member().setup)
+        MemberSpec.from_config(trained.config(layers=2, probes=(0,)))
+    spec = MemberSpec.from_config(trained.config(probes=(0,)))
+    assert spec.probe_steps == (0,)
+    assert spec.setup.cell == spec.setup.model.layer.cell
 
 
 # ---- parameters --------------------------------------------------------------------------------

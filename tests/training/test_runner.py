@@ -1,4 +1,4 @@
-"""Groups trained: the same whatever stops them, in whatever company and memory; what they tell."""
+"""Groups give the same bits, whatever interrupts them and however many members fit in memory."""
 
 import os
 import re
@@ -9,10 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab import training
 from rnnlab.core.signals import deferred
 from rnnlab.training import gradient_log, runner
-from rnnlab.training.runner import Job
 from rnnlab.training.vectorized import Program
 from tests.helpers import trained
 from tests.helpers.trained import Recorder
@@ -25,16 +23,12 @@ def jobs(n=5, first=0, **options):
     run = {"checkpoint_seconds": 0.0} | options.pop("run", {})
     options = {"steps": 40} | options  # the program of test_program.py
     return [
-        Job(
+        trained.job(
             s,
-            trained.config(
-                seed=s,
-                learning_rate=1e30 if s == 1 else 0.01 * (1 + s),
-                run=run,
-                clip_norm=9.0 if s == 1 else np.inf,
-                **options,
-            ),
-            jax.random.key(s),
+            learning_rate=1e30 if s == 1 else 0.01 * (1 + s),
+            run=run,
+            clip_norm=9.0 if s == 1 else np.inf,
+            **options,
         )
         for s in range(first, first + n)
     ]
@@ -44,7 +38,7 @@ def jobs(n=5, first=0, **options):
 def light(monkeypatch):
     """A program is compiled once for all tests, and calls are short: there are many of them."""
     monkeypatch.setattr(runner, "Program", on(DEVICES))
-    monkeypatch.setattr(runner, "_SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr(runner, "_SECONDS_PER_CALL", 0.0)
 
 
 def on(devices):
@@ -65,22 +59,22 @@ def whole(tmp_path_factory):
     """The run that nothing stops."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "Program", on(DEVICES))
-        patch.setattr(runner, "_SECONDS_A_CALL", 0.0)
+        patch.setattr(runner, "_SECONDS_PER_CALL", 0.0)
         return go(jobs(probes=(0, 20)), tmp_path_factory.mktemp("whole"))
 
 
 def same(a, b):
     """Results, and each member's metrics in order, to the last bit."""
     assert repr(sorted(a.results.items())) == repr(sorted(b.results.items()))
-    assert repr(sorted(a.told().items())) == repr(sorted(b.told().items()))
+    assert repr(sorted(a.by_member().items())) == repr(sorted(b.by_member().items()))
 
 
 # ---- one run -----------------------------------------------------------------------------------
 
 
-def test_what_a_run_tells(whole):
+def test_a_run_logs_every_chunk_and_probe(whole):
     assert whole.rewound == [dict.fromkeys(range(5), 0)]
-    for index, records in whole.told().items():
+    for index, records in whole.by_member().items():
         ends = [20, 40] if index != 1 else []
         looks = [r["step"] for r in records if "train_loss" in r]
         probes = [r["step"] for r in records if "adjoint_h" in r]
@@ -97,7 +91,7 @@ def test_what_a_run_tells(whole):
     assert len({result["sha256"] for result in whole.results.values()}) == 5
 
 
-def test_the_tally_counts_and_foretells(whole):
+def test_the_tally_counts_members_and_estimates_the_time(whole):
     first, last = whole.tallies[0], whole.tallies[-1]
     assert re.fullmatch(r"5 running, at most \d+\.\d minutes left", first)
     assert last == "4 finished, 1 diverged"
@@ -110,11 +104,11 @@ def test_the_tally_counts_and_foretells(whole):
 
 def test_a_probe_is_of_the_state_before_the_step(whole):
     job = jobs(probes=(0, 20))[2]
-    drawn = training.member(job.config, job.key)
+    drawn = job.spec.draw(job.key)
     made = trained.program(drawn.setup, 1, DEVICES)
     states, hypers = made.start([drawn])
     for step in (0, 20):
-        logged = next(r for r in whole.told()[2] if r["step"] == step and "adjoint_h" in r)
+        logged = next(r for r in whole.by_member()[2] if r["step"] == step and "adjoint_h" in r)
         state = jax.tree.map(lambda leaf: np.array(leaf)[0], states)
         assert repr(logged) == repr({"step": step, **gradient_log.probe(made.train, state, ())})
         for _ in range(2):
@@ -123,11 +117,10 @@ def test_a_probe_is_of_the_state_before_the_step(whole):
 
 def test_one_member_by_itself_is_the_same(whole, tmp_path):
     job, told = jobs(probes=(0, 20))[3], []
-    result = runner.run(job.config, job.key, lambda **record: told.append(record))
+    result = runner.run(job.spec.config, job.key, lambda **record: told.append(record))
     assert result["ms_per_step"] > 0
     assert {k: v for k, v in result.items() if k != "ms_per_step"} == whole.results[3]
-    assert repr(told) == repr(whole.told()[3])
-    assert runner.run.trains_groups
+    assert repr(told) == repr(whole.by_member()[3])
 
 
 # ---- whatever stops it -------------------------------------------------------------------------
@@ -155,7 +148,7 @@ def test_stopped_after_every_call_it_ends_the_same_and_loses_that_call_alone(who
     assert not (tmp_path / runner.CHECKPOINTS).exists()
 
 
-def test_a_run_goes_on_on_another_number_of_devices(whole, tmp_path, monkeypatch):
+def test_a_run_resumes_on_another_number_of_devices(whole, tmp_path, monkeypatch):
     members = jobs(probes=(0, 20))
     sink = Recorder(stop_after=4)
     with pytest.raises(Recorder.Stopped):
@@ -198,8 +191,8 @@ def test_a_signal_is_put_off_until_all_is_saved(whole, tmp_path):
     same(resumed, whole)
 
 
-def test_a_signal_is_told_the_other_processes_before_it_is_obeyed(tmp_path, monkeypatch):
-    """One that comes after they were told that there is none: alone it would leave them waiting."""
+def test_the_other_processes_hear_of_a_signal_before_it_is_obeyed(tmp_path, monkeypatch):
+    """One that comes after the exchange waits for the next: alone it would leave them waiting."""
 
     class Asked(Exception):
         pass
@@ -289,7 +282,7 @@ class Sized:
         devices = np.array(devices)
         self.mesh = SimpleNamespace(size=len(devices), devices=devices, local_devices=devices)
         self.slots = -(-capacity // len(devices))
-        self.bytes_a_device = 100 * self.slots + 50
+        self.bytes_per_device = 100 * self.slots + 50
 
 
 @pytest.mark.parametrize(("members", "room", "slots"), [(8, 450, 4), (8, 449, 3), (8, 150, 1)])
@@ -345,17 +338,11 @@ def test_each_group_is_compiled_once(tmp_path, monkeypatch, caplog):
 def test_solved_members_stop_and_say_when(tmp_path):
     task = {"name": "adding", "length": 4, "solved_at": 0.12}
     easy = [
-        Job(
-            s,
-            trained.config(
-                seed=s, task=task, steps=400, learning_rate=3e-2, hidden_size=8, eval_batch_size=200
-            ),
-            jax.random.key(s),
-        )
+        trained.job(s, task=task, steps=400, learning_rate=3e-2, hidden_size=8, eval_batch_size=200)
         for s in range(2)
     ]
     sink = go(easy, tmp_path)
-    for index, records in sink.told().items():
+    for index, records in sink.by_member().items():
         result = sink.results[index]
         assert result["status"] == "solved"
         assert result["solved_at"] == result["steps"] == records[-1]["step"] < 400
@@ -374,10 +361,13 @@ def test_solved_members_stop_and_say_when(tmp_path):
         ({"probes": (0, 20)}, "below steps=20, got 20"),
         ({"probes": (-10,)}, "below steps=20, got -10"),
         ({"probes": (0,), "layers": 2}, "probes.at needs one layer, one way"),
-        ({"run": {"mapping": "map"}}, "run.mapping must be one of auto, lax_map, vmap, got 'map'"),
-        ({"run": {"members_at_once": -1}}, "run.members_at_once must be 0 .* or more, got -1"),
-        ({"run": {"keep": 0}}, "run.keep must be at least 1, got 0"),
-        ({"learning_rate": -1.0}, "training.learning_rate must not be negative"),
+        ({"run": {"mapping": "map"}}, "unknown run.mapping 'map'.* .allowed: auto, lax_map, vmap"),
+        (
+            {"run": {"members_at_once": -1}},
+            "run.members_at_once must be a whole number of at least 0, got -1",
+        ),
+        ({"run": {"keep": 0}}, "run.keep must be a whole number of at least 1, got 0"),
+        ({"learning_rate": -1.0}, "training.learning_rate must be a finite number at least 0"),
     ],
 )
 def test_errors_name_the_key(options, message):

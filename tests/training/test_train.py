@@ -321,20 +321,24 @@ def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
         ({"optimizer": "adm"}, "unknown training.optimizer 'adm'; did you mean 'adam'"),
         ({"schedule": "cos"}, "unknown training.schedule 'cos'"),
         ({"steps": 25}, "multiple of eval_every=10, got 25"),
-        ({"steps": 0}, "multiple of eval_every=10, got 0"),
-        ({"batch_size": 0}, "training.batch_size must be at least 1, got 0"),
+        ({"steps": 0}, "training.steps must be a whole number of at least 1, got 0"),
+        ({"batch_size": 0}, "training.batch_size must be a whole number of at least 1, got 0"),
         ({"momentum": 1.0}, r"training.momentum must lie in \[0, 1\), got 1.0"),
         ({"reduction": "sum"}, "unknown training.reduction 'sum'"),
         ({"regularizer": "omga"}, "did you mean 'omega'"),
         ({"regularizer": "omega", "cell": "lstm"}, "defined for one simple RNN"),
         ({"window": 5}, "needs a target at every step"),
         ({"window": 5, "task": {"name": "copy_memory", "delay": 4}}, "must divide .* 24 steps"),
-        ({"window": -1}, "training.window must be 0"),
-        ({"warmup_steps": 21}, "warmup_steps must lie in 0 … steps=20, got 21"),
-        ({"learning_rate": -1.0}, "training.learning_rate must not be negative, got -1.0"),
-        ({"clip_norm": float("nan")}, "training.clip_norm must not be negative, got nan"),
+        ({"window": -1}, "training.window must be a whole number of at least 0, got -1"),
+        ({"warmup_steps": 21}, "training.warmup_steps must be a whole number from 0 to 20, got 21"),
+        (
+            {"learning_rate": -1.0},
+            "training.learning_rate must be a finite number at least 0, got -1.0",
+        ),
+        ({"learning_rate": np.inf}, "training.learning_rate must be a finite number"),
+        ({"clip_norm": float("nan")}, "training.clip_norm must be a number at least 0, got nan"),
         ({"clip_norm": 0.0}, "training.clip_norm=0.0 would leave no gradient"),
-        ({"eval_every": 0}, "training.eval_every must be at least 1, got 0"),
+        ({"eval_every": 0}, "training.eval_every must be a whole number of at least 1, got 0"),
         ({"hidden_size": 0}, "hidden_size"),
         ({"layers": 0}, "cell.layers"),
         ({"init": {"w_h": "orthogonl"}}, "did you mean 'orthogonal'"),
@@ -344,7 +348,7 @@ def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
         ({"engine": "fast"}, "unknown training.engine 'fast'"),
     ],
 )
-def test_errors_name_what_was_got(options, message):
+def test_errors_name_the_key_and_the_value(options, message):
     with pytest.raises(ValueError, match=message):
         training.check(trained.config(**options))
 

@@ -1,4 +1,4 @@
-"""A group as one program: the same bits in any company, on any number of devices; one compile."""
+"""A group as one program: bit-identical alone or in a group, on any devices; compiled once."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,8 @@ import pytest
 
 from rnnlab.training import DIVERGED, FINISHED
 from rnnlab.training.checkpoints import digest
-from rnnlab.training.vectorized import MAPPINGS, Program
+from rnnlab.training.settings import MAPPINGS
+from rnnlab.training.vectorized import Program
 from tests.helpers import trained
 
 DEVICES = jax.devices()[:2]
@@ -86,7 +87,7 @@ def test_a_vmapped_program_agrees():
 
 
 @pytest.mark.parametrize("mapping", ["lax_map", "vmap"])
-def test_members_that_are_not_asked_for_stand_still(mapping):
+def test_members_that_are_not_active_are_frozen(mapping):
     members = group()
     made = trained.program(members[0].setup, 5, DEVICES, mapping)
     states, hypers = made.start(members)
@@ -155,7 +156,7 @@ def test_the_data_lie_on_every_device_once():
     for leaf in jax.tree.leaves(made.data):
         assert leaf.sharding.is_fully_replicated
     images = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(made.host_data))
-    assert images < made.bytes_a_device < 20 * images
+    assert images < made.bytes_per_device < 20 * images
 
 
 def test_slots_that_are_left_are_filled():
@@ -170,6 +171,6 @@ def test_errors():
     setup = trained.member().setup
     with pytest.raises(ValueError, match=r"unknown run.mapping 'map'"):
         Program(setup, 1, mapping="map")
-    with pytest.raises(ValueError, match="room for a member, got capacity=0"):
+    with pytest.raises(ValueError, match="capacity must be a whole number of at least 1, got 0"):
         Program(setup, 0)
     assert MAPPINGS == ("auto", "lax_map", "vmap")
