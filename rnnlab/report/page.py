@@ -3,7 +3,7 @@
 A page is made of what lies in the run directory and of nothing else, so that it can be made again
 without the experiment or JAX; a comparison draws its learning curves, nothing else here is drawn.
 Pictures, style and script are inside it: it opens from a mail, from a disk, without a network. The
-page itself is report.html.j2.
+page itself is page.html.j2.
 """
 
 import base64
@@ -262,7 +262,7 @@ def _render(kind: str, **values: Any) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters |= {"show": _show, "flags": _flags}
-    template = environment.get_template("report.html.j2")
+    template = environment.get_template("page.html.j2")
     return template.render(kind=kind, marks=_MARKS, **values).encode()
 
 

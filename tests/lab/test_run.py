@@ -29,7 +29,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from rnnlab import Claim
+from rnnlab.results.claims import Claim
 
 ran = []  # the members that ran, for the tests to look at
 hook = lambda config: None  # and a way to break one
