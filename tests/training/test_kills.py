@@ -69,7 +69,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(folder, whole):
     _, said = process.communicate()
     assert process.returncode == 143
     last = said.splitlines()[-1]
-    assert last.startswith("rnnlab: interrupted; finished members are kept, go on with: rnnlab run")
+    assert last.startswith("rnnlab: interrupted; finished members are kept; resume with: rnnlab run")
     told = len(json_files.read_jsonl(out / run_files.METRICS))
     saved = sorted(out.glob("checkpoints/*/*/rnnlab.json"))
     assert saved
