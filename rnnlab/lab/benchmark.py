@@ -1,4 +1,4 @@
-"""Timing side by side: calls take turns in one process, after their results were compared."""
+"""Timing side by side: calls take turns in one process; results are compared beforehand."""
 
 import math
 import time
@@ -8,36 +8,46 @@ from typing import Any
 import jax
 import numpy as np
 
+from rnnlab.core import validate
+from rnnlab.nn.cells import Cell
+from rnnlab.nn.engines.fused import Fused
+from rnnlab.nn.engines.newton import Newton
 from rnnlab.nn.unroll import unroll
+
+PyTree = Any
+Pass = Callable[[PyTree, jax.Array, jax.Array], PyTree]  # of (params, xs, weights)
 
 
 def turns(
-    calls: Mapping[str, Callable[[], Any]],
+    calls: Mapping[str, Callable[[], PyTree]],
     *,
     repeats: int,
     seconds: float = math.inf,
     least: int = 3,
     pause: float = 0.02,
 ) -> dict[str, list[float]]:
-    """Milliseconds of each call, turn and turn about; one round before them warms up.
+    """Return the milliseconds of each call, called in turns, after one round to warm up.
 
-    Whatever the machine does meanwhile meets every side alike: divide times of the same turn. A
-    call's JAX arrays are waited for.
+    Other load on the machine meets all calls alike, so divide times of the same turn. The time of a
+    call includes waiting for its JAX arrays.
 
     Args:
         calls: by name.
-        repeats: turns of each.
-        seconds: after which no further turn begins, but ``least`` are taken.
+        repeats: turns of each call.
+        seconds: no turn begins later than this, except for the first ``least`` turns.
+        least: turns that are always taken.
         pause: seconds before each call, in which another library's threads stop spinning.
+    Returns:
+        the times of each call, one per turn.
 
     >>> ms = turns({"one": lambda: 1, "two": lambda: 2}, repeats=4)
     >>> [len(values) for values in ms.values()]
     [4, 4]
     """
     ms: dict[str, list[float]] = {name: [] for name in calls}
-    begun = time.perf_counter()
+    first_start = time.perf_counter()
     for turn in range(-1, repeats):
-        if turn >= least and time.perf_counter() - begun > seconds:
+        if turn >= least and time.perf_counter() - first_start > seconds:
             break
         for name, call in calls.items():
             time.sleep(pause)
@@ -49,7 +59,12 @@ def turns(
 
 
 def ratio(ms: Mapping[str, list[float]], side: str, over: str) -> tuple[float, float, float]:
-    """(median of side's times over median of ``over``'s, 10% and 90% of the turns' ratios).
+    """Return the ratio of two calls' median times, with the 10% and 90% quantiles over turns.
+
+    Args:
+        ms: as :func:`turns` returns it.
+        side: the name of the numerator.
+        over: the name of the denominator.
 
     >>> ratio({"a": [2.0, 4.0, 3.0], "b": [1.0, 2.0, 1.0]}, "a", "b")[0]
     3.0
@@ -59,10 +74,10 @@ def ratio(ms: Mapping[str, list[float]], side: str, over: str) -> tuple[float, f
 
 
 def parse_size(size: str) -> tuple[int, int, int, int]:
-    """(B, T, D, H) of "BxTxDxH".
+    """Return (B, T, D, H) of a size "BxTxDxH".
 
     Raises:
-        ValueError: anything else.
+        ValueError: any other text.
 
     >>> parse_size("32x100x64x128")
     (32, 100, 64, 128)
@@ -71,28 +86,31 @@ def parse_size(size: str) -> tuple[int, int, int, int]:
         B, T, D, H = (int(part) for part in size.split("x"))
     except ValueError:
         raise ValueError(f"task.size must be BxTxDxH, four whole numbers, got {size!r}") from None
-    if min(B, T, D, H) < 1:
-        raise ValueError(f"task.size must be of positive numbers, got {size!r}")
+    for letter, number in zip("BTDH", (B, T, D, H), strict=True):
+        validate.whole(f"{letter} of task.size", number)
     return B, T, D, H
 
 
-def passes(cell: Any, engine: Any) -> dict[str, Callable[[Any, Any, Any], Any]]:
-    """A layer's two passes by an engine, as functions of (params, xs, weights), not yet compiled.
+def passes(cell: Cell, engine: str | Fused | Newton) -> dict[str, Pass]:
+    """Return a layer's passes by an engine, as functions of (params, xs, weights), not compiled.
 
-    "forward": the outputs. "both": forward + backward, the gradients of Σ weights * outputs by
-    params and xs.
+    Args:
+        cell: the cell to unroll.
+        engine: as :func:`rnnlab.nn.unroll.unroll` takes it.
+    Returns:
+        "forward": the outputs. "both": forward and backward, ∂/∂(params, xs) Σ weights * outputs.
 
     >>> from rnnlab import RNN
     >>> sorted(passes(RNN(4), "scan"))
     ['both', 'forward']
     """
 
-    def forward(params: Any, xs: jax.Array, weights: jax.Array) -> jax.Array:
+    def forward(params: PyTree, xs: jax.Array, weights: jax.Array) -> jax.Array:
         del weights
         return unroll(cell, params, xs, engine=engine)[0]
 
-    def both(params: Any, xs: jax.Array, weights: jax.Array) -> Any:
-        def loss(params: Any, xs: jax.Array) -> jax.Array:
+    def both(params: PyTree, xs: jax.Array, weights: jax.Array) -> PyTree:
+        def loss(params: PyTree, xs: jax.Array) -> jax.Array:
             return (forward(params, xs, weights) * weights).sum()
 
         return jax.grad(loss, (0, 1))(params, xs)
@@ -100,18 +118,19 @@ def passes(cell: Any, engine: Any) -> dict[str, Callable[[Any, Any, Any], Any]]:
     return {"forward": forward, "both": both}
 
 
-def largest_difference(got: Any, expected: Any) -> float:
-    """max|a − b| / max|b| of an array, the largest over the arrays of two trees.
+def largest_difference(got: PyTree, expected: PyTree) -> float:
+    """Return max|a − b| / max|b|, the largest over the arrays of two trees.
 
     Raises:
-        ValueError: trees of different structure: an array that is missing is no agreement.
+        ValueError: trees of different structure.
 
     >>> largest_difference({"a": np.array([1.0, 2.5])}, {"a": np.array([1.0, 2.0])})
     0.25
     """
     if jax.tree.structure(got) != jax.tree.structure(expected):
         raise ValueError(
-            f"results of structure {jax.tree.structure(got)} beside {jax.tree.structure(expected)}"
+            f"expected results of structure {jax.tree.structure(expected)}, "
+            f"got {jax.tree.structure(got)}"
         )
     pairs = zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True)
     return max(float(np.abs(np.asarray(a) - b).max() / np.abs(b).max()) for a, b in pairs)

@@ -1,4 +1,4 @@
-"""What the configs of experiments share: the scale that is asked for, and the seeds."""
+"""Parts that the configs of experiments share: the scale and the seeds."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from rnnlab.core.errors import unknown
 
 
 def scale(arg: str | None, *names: str) -> str:
-    """Return the scale that follows the colon of ``--config=FILE:SCALE``, "" for the default.
+    """Return the scale after the colon of ``--config=FILE:SCALE``, "" for the default.
 
     Args:
-        arg: what ``get_config`` is called with.
+        arg: the argument of ``get_config``.
         names: the scales that the experiment has besides its default; "full" if none is given.
     Raises:
         ValueError: another scale.
@@ -26,5 +26,10 @@ def scale(arg: str | None, *names: str) -> str:
 
 
 def seeds(config: Any) -> tuple[int, ...]:
-    """Return the seeds of a sweep, 0 … ``config.run.seeds`` − 1."""
+    """Return the seeds of a sweep, 0 … ``config.run.seeds`` − 1, of a ConfigDict.
+
+    >>> from ml_collections import ConfigDict
+    >>> seeds(ConfigDict({"run": {"seeds": 3}}))
+    (0, 1, 2)
+    """
     return tuple(range(config.run.seeds))

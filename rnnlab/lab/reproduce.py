@@ -1,9 +1,8 @@
-"""The experiments that come with rnnlab at their small defaults, and one page of what came out.
+"""The experiments that come with rnnlab, run at their small defaults, and one page of the claims.
 
-The page says of each published claim what was expected, what was measured, whether it holds, and
-how many minutes it took. A run that was stopped goes on with the same command; an experiment that
-cannot run here (its data are not installed, for instance) is named with the reason, and the
-others go on.
+The page shows for each published claim the expected verdict, the measurement, the verdict, and the
+minutes. The same command resumes a set that was stopped; an experiment that cannot run here (its
+data are not installed, for instance) is listed with the reason, and the others run.
 """
 
 import os
@@ -25,17 +24,17 @@ from rnnlab.results.run_dir import load_run
 
 WORKDIR = Path("runs") / "reproduce"
 _RECORD = "reproduce.json"  # {experiment: seconds}
-_SPEED = "speed_"  # these time things, and want a machine that does nothing else
+_SPEED = "speed_"  # experiments that measure time, which needs an idle machine
 
 
 @dataclass(frozen=True)
 class Part:
-    """One experiment of the set: planned, or the reason why it cannot run.
+    """One experiment of the set: its plan, or the reason why it cannot run.
 
     Args:
-        name: of the experiment.
-        plan: what it will do; None where it cannot.
-        reason: why not.
+        name: the experiment's.
+        plan: its plan; None where it cannot run.
+        reason: why it cannot run.
     """
 
     name: str
@@ -45,13 +44,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came out.
+    """The outcome of a set of experiments.
 
     Args:
-        page: the page that says it.
+        page: the path of the page.
         verdicts: by experiment, of those that ran.
-        seconds: what each took, over all the times that it was begun.
-        missing: the experiments that did not run, and why.
+        seconds: by experiment, the time that it took, interrupted runs included.
+        missing: by experiment, why it did not run.
     """
 
     page: Path
@@ -61,24 +60,27 @@ class Reproduction:
 
 
 def names(*, everything: bool = True) -> list[str]:
-    """The experiments that come with rnnlab, but for those that measure speed.
+    """Return the names of the experiments that come with rnnlab and do not measure speed.
 
     Args:
-        everything: also those that say ``REPRODUCE = False``, with which the set would take
-            longer than half an hour on 2 cores.
+        everything: whether to include those with ``REPRODUCE = False``, with which the set would
+            take longer than half an hour on 2 cores.
     """
     return [
-        found.name
-        for found in load.find_shipped()
-        if not found.name.startswith(_SPEED) and (everything or found.reproduce)
+        experiment.name
+        for experiment in load.find_shipped()
+        if not experiment.name.startswith(_SPEED) and (everything or experiment.reproduce)
     ]
 
 
 def plan(only: Sequence[str] = (), *, everything: bool = False) -> list[Part]:
-    """Plan the set, the experiments that are named, or every experiment; nothing runs.
+    """Plan the experiments of the set; nothing runs.
 
+    Args:
+        only: the names of the experiments to plan; empty: the set.
+        everything: as :func:`names`.
     Raises:
-        UserError: a name that there is not.
+        UserError: an unknown name.
     """
     known = names()
     for name in only:
@@ -99,11 +101,11 @@ def run(
     *,
     progress: bool = True,
 ) -> Reproduction:
-    """Run what was planned, each experiment in a directory of its own, and write the page.
+    """Run the planned experiments, each in a directory of its own, and write the page.
 
     Args:
-        parts: as :func:`plan` gives them.
-        workdir: for the runs and the page, reproduce.html.
+        parts: as :func:`plan` returns them.
+        workdir: the folder for the runs and the page, reproduce.html.
         progress: whether to show progress on stderr.
     """
     workdir = Path(workdir)
@@ -117,24 +119,24 @@ def run(
             continue
         if progress:
             print(f"rnnlab: {part.name}", file=sys.stderr)
-        before = (workdir / part.name / run_files.REPORT).is_file()
+        finished_before = (workdir / part.name / run_files.REPORT).is_file()
         start = time.perf_counter()
         try:
             run_plan(part.plan, workdir / part.name, progress=progress)
             done.append(part.name)
         except UserError as error:
             missing[part.name] = str(error)
-        except OSError:  # a full disk, say: nothing that the next experiment would be spared
+        except OSError:  # a full disk, for instance, which would stop the next experiment too
             raise
         except Exception as error:
             traceback.print_exc()
             missing[part.name] = f"it failed: {type(error).__name__}: {error}"
         finally:
-            if not before:
+            if not finished_before:
                 spent = time.perf_counter() - start
                 seconds[part.name] = round(seconds.get(part.name, 0.0) + spent, 3)
                 json_files.write_json(record, seconds)
-        # after every experiment: whoever stops it has the page of what is finished
+        # after every experiment, so that an interrupted set has a page of what is finished
         report.reproduction_report(workdir, done, seconds, missing)
     page = report.reproduction_report(workdir, done, seconds, missing)
     verdicts = {name: load_run(workdir / name).claims for name in done}

@@ -1,159 +1,184 @@
-"""Learning curves: what members told while they learned, read from a table and drawn.
+"""Learning curves: metrics logged during training, read from a table and drawn.
 
-Every function takes the members of one line: a selection that agrees in all but its seeds, or in
-what the line is not about.
+Every function takes the members of one line: a selection that differs in its seeds only, or in keys
+that the line averages over.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from rnnlab.plotting import plots
-from rnnlab.results.table import Table
+from rnnlab.results.table import Table, Value
 
 
-def learning_curves(chosen: Table, metric: str = "loss") -> tuple[np.ndarray, np.ndarray]:
-    """A score of the test batch at every look, whose members may have stopped early.
+def learning_curves(members: Table, metric: str = "loss") -> tuple[np.ndarray, np.ndarray]:
+    """Return a score of the test batch at every evaluation.
 
     Args:
-        chosen: members with equal training.steps and training.eval_every.
-        metric: of the task's scores, or "train_loss", "grad_norm", "grad_norm_max".
+        members: with equal training.steps and training.eval_every; some may have stopped early.
+        metric: one of the task's scores, or "train_loss", "grad_norm", "grad_norm_max".
     Returns:
-        (updates (looks,), values (members, looks)). A member that stopped keeps its last value.
+        (updates (evaluations,), values (members, evaluations)). A member that stopped keeps its
+        last value.
     Raises:
-        Undecided: no members. ValueError: members that looked at different steps.
+        Undecided: no members.
+        ValueError: members that were evaluated at different steps.
 
     >>> from rnnlab.results.table import Member
     >>> config = {"training": {"steps": 30, "eval_every": 10}}
-    >>> told = tuple({"step": s, "train_loss": 1.0, "loss": 1 / s} for s in (10, 20))
-    >>> learning_curves(Table([Member(0, {}, config, 0.0, {"loss": 0.05}, told)]))[1].tolist()
+    >>> records = tuple({"step": s, "train_loss": 1.0, "loss": 1 / s} for s in (10, 20))
+    >>> learning_curves(Table([Member(0, {}, config, 0.0, {"loss": 0.05}, records)]))[1].tolist()
     [[0.1, 0.05, 0.05]]
     """
-    chosen.stack("loss")  # raises Undecided where there is no member
-    grids = {(m.config["training"]["steps"], m.config["training"]["eval_every"]) for m in chosen}
+    members.stack("loss")  # raises Undecided where there is no member
+    grids = {(m.config["training"]["steps"], m.config["training"]["eval_every"]) for m in members}
     if len(grids) > 1:
-        raise ValueError(f"members with different (steps, eval_every) make no line: {grids}")
+        raise ValueError(f"members of one line need equal (steps, eval_every), got {grids}")
     ((last, every),) = grids
     steps = np.arange(every, last + 1, every)
     rows = []
-    for member in chosen:
-        # a look inside a member (probes.at) is logged beside the scores and has no train_loss
+    for member in members:
+        # what probes measure (probes.at) is logged beside the scores and has no train_loss
         row = [record[metric] for record in member.metrics if "train_loss" in record]
         rows.append(row + [row[-1]] * (steps.size - len(row)))
     return steps, np.array(rows, float)
 
 
-def share_left(chosen: Table) -> tuple[np.ndarray, np.ndarray]:
-    """The test loss as a share of the memoryless answer's, at most 1: what is left to learn.
+def share_left(members: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of the loss that is left to learn.
 
-    From its stop on, a member that solved its task has nothing left, 0; one that diverged has
-    everything left, 1, from the look at which it was found.
+    It is the test loss divided by the loss of an answer without memory, at most 1. After its stop,
+    a member that solved its task has 0 left, and one that diverged has 1, from the evaluation that
+    noticed it.
 
     Args:
-        chosen: as :func:`learning_curves`.
+        members: as :func:`learning_curves`.
     Returns:
-        (updates (looks,), share (members, looks)).
+        (updates (evaluations,), share (members, evaluations)).
     Raises:
-        Undecided: no members. ValueError: members that looked at different steps.
+        Undecided: no members.
+        ValueError: members that were evaluated at different steps.
     """
-    steps, loss = learning_curves(chosen)
-    share = np.nan_to_num(loss / chosen.stack("baseline")[:, None], nan=1.0, posinf=1.0)
+    steps, loss = learning_curves(members)
+    share = np.nan_to_num(loss / members.stack("baseline")[:, None], nan=1.0, posinf=1.0)
     share = np.minimum(share, 1.0)
-    for row, member in zip(share, chosen, strict=True):
+    for row, member in zip(share, members, strict=True):
         row[steps > member.result["solved_at"]] = 0
         row[steps > member.result["diverged_at"]] = 1
     return steps, share
 
 
-def mean_left(chosen: Table) -> np.ndarray:
-    """The mean of :func:`share_left` over the budget, (members,): 0, learned at once; 1, never.
+def mean_left(members: Table) -> np.ndarray:
+    """Return the mean of :func:`share_left` over the budget, (members,).
 
-    One number for how soon and how well a member learned, whether or not it solved its task.
-    """
-    return share_left(chosen)[1].mean(axis=1)
-
-
-def draw(ax: Axes, chosen: Table, metric: str, label: str, index: int) -> plots.End | None:
-    """The learning curves as :func:`rnnlab.plotting.plots.band` draws them: median, 10–90% of
-    members.
+    It measures how soon and how well a member learned, whether or not it solved its task: 0 if it
+    learned all at once, 1 if it learned nothing.
 
     Args:
-        chosen, metric: see :func:`learning_curves`. index: which look.
+        members: as :func:`learning_curves`.
+    Raises:
+        as :func:`share_left`.
+    """
+    return share_left(members)[1].mean(axis=1)
+
+
+def draw(ax: Axes, members: Table, metric: str, label: str, index: int) -> plots.End | None:
+    """Draw the median and the 10–90% band of the members' learning curves.
+
+    Args:
+        members, metric: as :func:`learning_curves`.
+        label: the name of the line.
+        index: which :func:`rnnlab.plotting.plots.look`.
     Returns:
         the line's end, for :func:`rnnlab.plotting.plots.direct_labels`.
     """
-    return plots.band(ax, *learning_curves(chosen, metric), label, index)
+    return plots.band(ax, *learning_curves(members, metric), label, index)
 
 
 def baseline(ax: Axes, level: float, text: str) -> None:
-    """A dotted line over the panel's width: what an answer without memory scores, and its name.
+    """Draw a dotted line over the panel's width, with its name.
 
-    To be drawn when the panel's limits are set.
+    Call it after the panel's limits are set.
+
+    Args:
+        level: the score of an answer without memory, for instance.
+        text: the name; "" for none.
     """
     plots.theory_line(ax, np.array(ax.get_xlim()), np.full(2, level))
     ax.annotate(text, (ax.get_xlim()[0], level), (4, 2), textcoords="offset points", fontsize=8)
 
 
-def success_rate(chosen: Table) -> float:
-    """The share of members that solved their task.
+def success_rate(members: Table) -> float:
+    """Return the share of members that solved their task.
 
     Raises:
         Undecided: no members.
     """
-    return float(np.mean(chosen.stack("status") == "solved"))
+    return float(np.mean(members.stack("status") == "solved"))
 
 
-def best(chosen: Table, key: str = "training.learning_rate", score: str = "loss") -> Table:
-    """The members at the value of ``key`` that did best.
+def best(members: Table, key: str = "training.learning_rate", score: str = "loss") -> Table:
+    """Return the members at the best value of ``key``.
 
-    Best is to need the fewest updates to solve the task, then the lowest score; medians.
+    Best is the value with the fewest updates until the task is solved, then with the lowest score;
+    medians over members.
 
     Raises:
         Undecided: no members.
     """
-    chosen.stack(score)
+    members.stack(score)
 
-    def rank(value: Any) -> tuple[float, float]:
-        at = chosen.select({key: value})
-        return float(np.median(at.stack("solved_at"))), float(np.median(at.stack(score)))
+    def rank(value: Value) -> tuple[float, float]:
+        group = members.select({key: value})
+        return float(np.median(group.stack("solved_at"))), float(np.median(group.stack(score)))
 
-    return chosen.select({key: min(chosen.values(key), key=rank)})
+    return members.select({key: min(members.values(key), key=rank)})
 
 
-def solved(chosen: Table) -> str:
-    """How many solved their task, and the median updates that took, in words.
+def solved(members: Table) -> str:
+    """Say how many members solved their task, and after how many updates in the median.
 
     Raises:
         Undecided: no members.
 
     >>> from rnnlab.results.table import Member
-    >>> found = (100.0, 300.0, float("inf"))
-    >>> solved(Table([Member(i, {}, {}, 0.0, {"solved_at": s}) for i, s in enumerate(found)]))
+    >>> solved_at = (100.0, 300.0, float("inf"))
+    >>> solved(Table([Member(i, {}, {}, 0.0, {"solved_at": s}) for i, s in enumerate(solved_at)]))
     '2 of 3 solve it, the median after 300 updates'
     """
-    at = chosen.stack("solved_at")
-    count, median = int(np.isfinite(at).sum()), float(np.median(at))
-    words = f"{count} of {at.size} solve{'s' * (at.size == 1)} it"
+    solved_at = members.stack("solved_at")
+    count, median = int(np.isfinite(solved_at).sum()), float(np.median(solved_at))
+    words = f"{count} of {solved_at.size} solve{'s' * (solved_at.size == 1)} it"
     return words + (f", the median after {median:.0f} updates" if np.isfinite(median) else "")
 
 
 # ---- against length ----------------------------------------------------------------------------
 
-_NEVER = 1.15  # of the budget: where what was never solved is drawn
+_NEVER = 1.15  # of the budget: where "never solved" is drawn
 
 
 def band_with_points(
-    ax: Axes, lengths: Any, values: np.ndarray, label: str, index: int
+    ax: Axes, lengths: Sequence[int] | np.ndarray, values: np.ndarray, label: str, index: int
 ) -> plots.End | None:
-    """Draw the band of values (members, lengths), with a point at each measured length."""
+    """Draw the band of values (members, lengths), with a point at each length.
+
+    Args:
+        lengths: the positions on the x axis.
+        values: (members, lengths).
+        label: the name of the line.
+        index: which :func:`rnnlab.plotting.plots.look`.
+    Returns:
+        the line's end, for :func:`rnnlab.plotting.plots.direct_labels`.
+    """
     x = np.asarray(lengths)
     ax.plot(x, np.median(values, axis=0), "o", color=plots.look(index)["color"], markersize=4)
     return plots.band(ax, x, values, label, index)
 
 
 def drawable(solved_at: np.ndarray, budget: int) -> np.ndarray:
-    """Updates until solved, with "never" (inf) where :func:`updates_axis` has it.
+    """Return updates until solved, with "never" (inf) at the height that :func:`updates_axis` has.
 
     >>> drawable(np.array([50.0, np.inf]), budget=100).tolist()
     [50.0, 115.0]
@@ -162,7 +187,7 @@ def drawable(solved_at: np.ndarray, budget: int) -> np.ndarray:
 
 
 def updates_axis(ax: Axes, budget: int) -> None:
-    """A y axis of updates until solved, the budget dashed and "never" above it."""
+    """Draw a y axis of updates until solved, with a dashed line at the budget and "never" above."""
     ticks = [round(share * budget) for share in (0, 0.25, 0.5, 0.75, 1)]
     never = round(_NEVER * budget)
     ax.axhline(budget, color="#777777", linewidth=0.8, linestyle="--")
@@ -170,8 +195,8 @@ def updates_axis(ax: Axes, budget: int) -> None:
     ax.set(ylabel="updates until solved", ylim=(0, 1.06 * never))
 
 
-def length_axis(ax: Axes, lengths: Any, label: str) -> None:
-    """A logarithmic x axis with a tick at each length and at no other."""
+def length_axis(ax: Axes, lengths: Sequence[float] | np.ndarray, label: str) -> None:
+    """Draw a logarithmic x axis with a tick at each length and nowhere else."""
     ax.set_xscale("log")
     ax.set_xticks(list(lengths), [str(length) for length in lengths])
     ax.minorticks_off()

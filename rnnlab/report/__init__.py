@@ -1,1 +1,1 @@
-"""The report of a run as one HTML page, and its metrics for TensorBoard."""
+"""The report of a run as one HTML page, pages over several runs, and metrics for TensorBoard."""

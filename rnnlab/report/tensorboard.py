@@ -1,61 +1,62 @@
-"""A run's metrics as TensorBoard reads them; needs ``rnnlab[tensorboard]``."""
+"""A run's metrics in TensorBoard's format; needs ``rnnlab[tensorboard]``."""
 
-import importlib
 import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
+from rnnlab.results.table import Record
 
 FOLDER = "tensorboard"  # in the run directory
 
 
 def write(run_dir: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
-    """Write event files of all that a run has logged so far, a TensorBoard run for each member.
+    """Write event files of all that a run has logged so far, one TensorBoard run per member.
 
-    metrics.jsonl stays what counts: the files are made of it anew at every call, so that those of
-    a run that went back to a checkpoint hold no step twice. A run may still be at work meanwhile.
+    Every call writes the files anew from metrics.jsonl, so that no step occurs twice when a run
+    went back to a checkpoint. The run may still be at work.
 
     Args:
-        run_dir: of any experiment. Records with a ``step`` are shown at it, others at their place.
-        out: the folder, in which every member has one of its own; run_dir/tensorboard if None.
+        run_dir: of any experiment. Records with a ``step`` are shown at that step, others at their
+            position.
+        out: the folder, in which each member has a folder of its own; None: run_dir/tensorboard.
 
     Returns:
         the folder, for ``tensorboard --logdir``.
 
     Raises:
-        UserError: tensorboardX is missing; no such run; nothing was logged; ``out`` holds
-            something else.
+        UserError: tensorboardX is missing; there is no such run; nothing was logged; ``out`` has
+            other contents.
     """
     try:
-        writer: Any = importlib.import_module("tensorboardX").SummaryWriter
+        from tensorboardX import SummaryWriter
     except ImportError:
         raise UserError(
             "event files need tensorboardX: pip install 'rnnlab[tensorboard]'"
         ) from None
     run_dir = Path(run_dir)
     plan = run_files.read_config(run_dir)
-    logged: dict[int, list[dict[str, Any]]] = {}
+    logged: dict[int, list[Record]] = {}
     for record in json_files.read_jsonl(run_dir / run_files.METRICS):
         logged.setdefault(record["member"], []).append(json_files.decode(record))
     if not logged:
-        raise UserError(f"{run_dir} has logged nothing: there is nothing to show")
+        raise UserError(f"{run_dir} has logged nothing, so there is nothing to show")
     folder = run_dir / FOLDER if out is None else Path(out)
     _clear(folder)
     digits = len(str(plan["members"] - 1))
-    for member, told in sorted(logged.items()):
-        with writer(str(folder / f"member-{member:0{digits}d}")) as events:
-            for place, record in enumerate(told):
+    for member, records in sorted(logged.items()):
+        with SummaryWriter(str(folder / f"member-{member:0{digits}d}")) as events:
+            for place, record in enumerate(records):
                 for name, value in record.items():
                     if name not in ("member", "step") and _scalar(value):
                         events.add_scalar(name, value, record.get("step", place))
     return folder
 
 
-def _scalar(value: Any) -> bool:
+def _scalar(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float)
 
 

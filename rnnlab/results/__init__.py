@@ -1,1 +1,1 @@
-"""What a run left, read: the run directory, the table of members, claims."""
+"""The results of a run: the run directory, the table of members, claims."""

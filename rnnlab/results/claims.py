@@ -1,4 +1,4 @@
-"""Claims: what a paper or the notes say, held against the results of a sweep.
+"""Claims: statements of a paper or of the notes, checked against the results of a sweep.
 
 A claim fixes its threshold and its expected verdict in the experiment's file, from its source,
 before results are seen. A refuted claim is a finding; an *unexpected* verdict is a surprise.
@@ -9,7 +9,6 @@ import string
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -23,18 +22,18 @@ class Claim:
     """A statement that results can decide.
 
     Args:
-        statement: what is claimed, a sentence.
-        source: who says so: a paper and its equation, or the notes' claim by number.
-        threshold: what has to be measured for it to hold, in words fixed beforehand:
+        statement: the claim, a sentence.
+        source: a paper and its equation, or the number of the claim in the notes.
+        threshold: the measurement with which it holds, in words fixed beforehand:
             "median log10 ratio at lag 100 below -2".
         expected: "holds" or "refuted".
-        check: returns (does it hold?, what was measured, in words with numbers). It may raise
+        check: returns (whether it holds, the measurement in words with numbers). It may raise
             :class:`rnnlab.core.errors.Undecided`, as ``table.select(...).stack(...)`` does when no
             member was selected.
         closed_form: whether the statement is a theorem, which must hold.
 
     Raises:
-        ValueError: when a part is empty, or the expectation is none.
+        ValueError: when a part is empty, or the expectation is another word.
     """
 
     statement: str
@@ -45,8 +44,12 @@ class Claim:
     closed_form: bool = False
 
     def __post_init__(self) -> None:
-        for part in ("statement", "source", "threshold"):
-            text = getattr(self, part)
+        parts = {
+            "statement": self.statement,
+            "source": self.source,
+            "threshold": self.threshold,
+        }
+        for part, text in parts.items():
             if not isinstance(text, str) or not text.strip():
                 raise ValueError(f"a claim needs a {part} in words, got {text!r}")
         if self.expected not in EXPECTED:
@@ -69,24 +72,24 @@ def claim(
     holds_if: str,
     expected: str,
     closed_form: bool = False,
-    **thresholds: Any,
+    **thresholds: object,
 ) -> Callable[[Check], Callable[..., Claim]]:
-    """Make a claim of a function that measures, its thresholds written once.
+    """Turn a function that measures into a claim, with each threshold written once.
 
-    The function takes the table, the thresholds and whatever else it is called with, and returns
-    (does it hold?, what was measured, in words with numbers). The decorated function returns the
-    :class:`Claim` instead, for ``claims(table)`` to list.
+    The function takes the table, the thresholds and any other arguments of the call, and returns
+    (whether the claim holds, the measurement in words with numbers). The decorated function returns
+    a :class:`Claim` instead, for the list of ``claims(table)``.
 
     Args:
-        statement: what is claimed; ``{name}`` stands for an argument of the call.
-        source: who says so.
+        statement: the claim; ``{name}`` stands for an argument of the call.
+        source: as :class:`Claim`'s.
         holds_if: the threshold in words, in which ``{name}`` stands for a threshold or for an
-            argument of the call, so that the number that is checked is the one that is read.
+            argument of the call, so that the number in the words is the number in the check.
         expected: "holds" or "refuted".
         closed_form: whether the statement is a theorem.
         thresholds: the numbers, by name.
     Raises:
-        ValueError: a threshold that ``holds_if`` does not show; as :class:`Claim`.
+        ValueError: a threshold that ``holds_if`` does not show; otherwise as :class:`Claim`.
 
     >>> @claim(
     ...     "An LSTM keeps the gradient over {lag} steps",
@@ -106,7 +109,7 @@ def claim(
             raise ValueError(f"claim {statement!r}: holds_if does not show the threshold {name!r}")
 
     def decorate(check: Check) -> Callable[..., Claim]:
-        def make(table: Any, **arguments: Any) -> Claim:
+        def make(table: object, **arguments: object) -> Claim:
             values = thresholds | arguments
             return Claim(
                 statement.format(**values),
@@ -125,13 +128,13 @@ def claim(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim: a row of claims.json.
+    """The outcome of a claim: a row of claims.json.
 
     Args:
         statement: as the claim's, like ``source``, ``threshold``, ``expected``, ``closed_form``.
         verdict: "holds", "refuted" or "undecided".
-        measured: what was measured, or why nothing could be.
-        as_expected: whether the verdict is not contrary to what was expected (undecided is not).
+        measured: the measurement, or the reason why there is none.
+        as_expected: whether the verdict is the expected one or undecided.
     """
 
     statement: str
@@ -147,6 +150,8 @@ class Verdict:
 def decide(claims: Iterable[Claim]) -> list[Verdict]:
     """Check every claim. One that raises ``Undecided`` is undecided; other errors propagate.
 
+    Returns:
+        a verdict per claim, in their order.
     Raises:
         TypeError: when a check does not return (bool, words).
     """
@@ -179,11 +184,15 @@ def _check(claim: Claim) -> tuple[str, str]:
     match answer:
         case (bool() | np.bool_() as holds, str() as measured):
             return ("holds" if holds else "refuted"), measured
-    raise TypeError(f"a check returns (bool, what was measured in words), got {answer!r:.80}")
+    raise TypeError(f"a check returns (bool, the measurement in words), got {answer!r:.80}")
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:
-    """One line: how many claims hold, are refuted, undecided and unexpected."""
+    """Return one line: how many claims hold, are refuted, undecided and unexpected.
+
+    >>> summary([])
+    '0 claims: 0 hold, 0 refuted, 0 undecided; none unexpected'
+    """
     verdicts = list(verdicts)
     hold, refuted, undecided = (
         sum(v.verdict == name for v in verdicts) for name in ("holds", "refuted", "undecided")
@@ -196,11 +205,11 @@ def summary(verdicts: Iterable[Verdict]) -> str:
 
 
 def format_table(verdicts: Iterable[Verdict], width: int | None = None) -> str:
-    """The verdicts for a terminal, wrapped to its width, with a summary as the last line.
+    """Return the verdicts for a terminal, wrapped to its width, with a summary as the last line.
 
     Args:
-        verdicts: as :func:`decide` gives them.
-        width: columns; the terminal's own (at most 100) when not given.
+        verdicts: as :func:`decide` returns them.
+        width: columns; None: the terminal's, at most 100.
     """
     verdicts = list(verdicts)
     columns = _columns(width)
@@ -228,7 +237,7 @@ def format_table(verdicts: Iterable[Verdict], width: int | None = None) -> str:
 
 
 def format_short(verdicts: Iterable[Verdict], width: int | None = None) -> str:
-    """As :func:`format_table`, a claim and what was measured only, and no summary."""
+    """Return the verdicts as :func:`format_table`, only statements and measurements."""
     return "\n".join(
         line
         for v in verdicts

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,6 +13,13 @@ from rnnlab.core.json_files import decode, read_jsonl
 from rnnlab.core.nested import flatten
 from rnnlab.core.run_files import METRICS, read_members
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+Value = Any  # of a config: bool, int, float, str, None or a tuple of these
+Config = dict[str, Any]  # nested, or by dotted key
+Record = dict[str, Any]  # results or metrics by name: numbers, words, lists
+
 
 @dataclass(frozen=True)
 class Member:
@@ -20,23 +27,28 @@ class Member:
 
     Args:
         index: its place in the sweep.
-        overrides: what the sweep set, by dotted key.
+        overrides: the values that the sweep set, by dotted key.
         config: the whole config of the member, nested.
         seconds: the time it took.
-        result: what ``run`` returned: numbers, and arrays as lists.
-        metrics: what it logged, a record each.
+        result: the return value of ``run``: numbers, and arrays as lists.
+        metrics: the records that it logged, in order.
     """
 
     index: int
-    overrides: dict[str, Any]
-    config: dict[str, Any]
+    overrides: Config
+    config: Config
     seconds: float
-    result: dict[str, Any]
-    metrics: tuple[dict[str, Any], ...] = ()
+    result: Record
+    metrics: tuple[Record, ...] = ()
 
 
 class Table(Sequence[Member]):
     """The finished members of a sweep, in order, and ways to choose among them.
+
+    Args:
+        members: the members.
+        criteria: the values that they were selected by, for messages.
+        keys: config keys that count as known even where no member has them.
 
     >>> table = Table([Member(s, {"seed": s}, {"seed": s}, 0.1, {"norm": s / 2}) for s in range(3)])
     >>> table.select(seed=(1, 2)).stack("norm").tolist()
@@ -46,7 +58,7 @@ class Table(Sequence[Member]):
     def __init__(
         self,
         members: Iterable[Member],
-        criteria: Mapping[str, Any] | None = None,
+        criteria: Mapping[str, Value] | None = None,
         keys: Iterable[str] = (),
     ):
         self._members = tuple(members)
@@ -75,12 +87,12 @@ class Table(Sequence[Member]):
         if self._keys and key not in self._keys:
             raise UnknownKey(unknown("config key", key, self._keys))
 
-    def _where(self, test: Callable[[dict[str, Any]], bool], chosen: Mapping[str, Any]) -> "Table":
-        members = [m for m, flat in zip(self._members, self._flat, strict=True) if test(flat)]
-        return Table(members, self.criteria | dict(chosen), self._keys)
+    def _where(self, matches: Callable[[Config], bool], criteria: Mapping[str, Value]) -> "Table":
+        members = [m for m, flat in zip(self._members, self._flat, strict=True) if matches(flat)]
+        return Table(members, self.criteria | dict(criteria), self._keys)
 
-    def select(self, criteria: Mapping[str, Any] | None = None, /, **more: Any) -> "Table":
-        """The members whose config has these values, none being a possible answer.
+    def select(self, criteria: Mapping[str, Value] | None = None, /, **more: Value) -> "Table":
+        """Return the members whose config has these values, possibly none.
 
         Args:
             criteria: values by dotted key, ``{"cell.name": "lstm"}``; keywords do as well:
@@ -90,27 +102,61 @@ class Table(Sequence[Member]):
         Raises:
             UnknownKey: (a KeyError) for a key that no member has, naming the nearest.
         """
-        wanted = dict(criteria or {}) | more
-        for key in wanted:
+        allowed = dict(criteria or {}) | more
+        for key in allowed:
             self._check(key)
         return self._where(
-            lambda flat: all(k in flat and _matches(flat[k], v) for k, v in wanted.items()), wanted
+            lambda flat: all(k in flat and _matches(flat[k], v) for k, v in allowed.items()),
+            allowed,
         )
 
-    def values(self, key: str) -> list[Any]:
-        """The distinct values that the members' configs have at the key, in order."""
+    def values(self, key: str) -> list[Value]:
+        """Return the distinct values that the members' configs have at the key, in order."""
         self._check(key)
         return list(dict.fromkeys(flat[key] for flat in self._flat if key in flat))
 
-    def group_by(self, key: str) -> dict[Any, "Table"]:
-        """The members by their value at the key, in order."""
+    def group_by(self, key: str) -> dict[Value, "Table"]:
+        """Return the members by their value at the key, in order.
+
+        >>> cells = ("rnn", "gru", "rnn")
+        >>> table = Table(Member(i, {}, {"cell": c}, 0.1, {}) for i, c in enumerate(cells))
+        >>> {cell: len(members) for cell, members in table.group_by("cell").items()}
+        {'rnn': 2, 'gru': 1}
+        """
         return {v: self._where(lambda f, v=v: f.get(key) == v, {key: v}) for v in self.values(key)}
 
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the members as a pandas DataFrame, one row per member.
+
+        Its columns are the config's values by dotted key, the results by name (arrays as lists)
+        and ``seconds``; a result with the name of a config key becomes ``result.NAME``. The index
+        is the member's place in the sweep.
+
+        >>> config = {"cell": {"name": "gru"}, "seed": 0}
+        >>> frame = Table([Member(4, {}, config, 0.1, {"loss": 0.5})]).to_frame()
+        >>> frame.groupby("cell.name")["loss"].median().to_dict()
+        {'gru': 0.5}
+        >>> list(frame.columns), list(frame.index)
+        (['cell.name', 'seed', 'loss', 'seconds'], [4])
+        """
+        import pandas as pd
+
+        rows = []
+        for member, flat in zip(self._members, self._flat, strict=True):
+            result = {
+                f"result.{name}" if name in self._keys else name: value
+                for name, value in member.result.items()
+            }
+            rows.append(flat | result | {"seconds": member.seconds})
+        index = pd.Index([member.index for member in self._members], name="member")
+        columns = None if rows else [*self._keys, "seconds"]
+        return pd.DataFrame(rows, index=index, columns=columns)
+
     def stack(self, name: str) -> np.ndarray:
-        """One result of every member, stacked along a first axis of members.
+        """Return one result of every member, stacked along a first axis of members.
 
         Raises:
-            Undecided: when the table is empty: a claim made of it cannot be decided.
+            Undecided: when the table is empty, so that a claim about it cannot be decided.
             UnknownKey: (a KeyError) when a member has no such result.
             ValueError: when the shapes differ from member to member.
         """
@@ -135,25 +181,25 @@ class Table(Sequence[Member]):
         return np.stack(arrays)
 
 
-def _matches(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, tuple | list | range | set | frozenset):
-        return value in wanted or (isinstance(value, tuple) and value == tuple(wanted))
-    return bool(value == wanted)
+def _matches(value: Value, allowed: Value) -> bool:
+    if isinstance(allowed, tuple | list | range | set | frozenset):
+        return value in allowed or (isinstance(value, tuple) and value == tuple(allowed))
+    return bool(value == allowed)
 
 
-def words(criteria: Mapping[str, Any]) -> str:
+def words(criteria: Mapping[str, Value]) -> str:
     """Return criteria on one line, as messages show them."""
     return ", ".join(f"{key}={value}" for key, value in criteria.items())
 
 
 def read_table(run_dir: str | os.PathLike[str]) -> Table:
-    """The finished members of a run directory, with what they logged.
+    """Return the finished members of a run directory, with the metrics that they logged.
 
     Raises:
         UserError: when the directory is no run directory, or a file in it is broken.
     """
     members = read_members(run_dir)
-    logged: dict[int, list[dict[str, Any]]] = {}
+    logged: dict[int, list[Record]] = {}
     for record in read_jsonl(Path(run_dir) / METRICS):
         logged.setdefault(record.pop("member"), []).append(decode(record))
     return Table(

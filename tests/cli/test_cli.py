@@ -30,6 +30,8 @@ def fake(tmp_path, monkeypatch) -> Path:
     return path
 
 
+COMMANDS = ("run", "list", "predict", "keywords", "spell", "report", "compare", "tensorboard")
+COMMANDS += ("reproduce",)
 RUN = ("run", "--config=experiments/fake.py")
 
 
@@ -55,7 +57,7 @@ def refused(capsys, *args: str) -> str:
 
 def test_devices_are_asked_for_before_jax_is_used(monkeypatch, tmp_path):
     calls, real = [], make_plan
-    monkeypatch.setattr(cli, "_use_all_cores", lambda: calls.append("devices"))
+    monkeypatch.setattr(cli.run, "use_all_cores", lambda: calls.append("devices"))
     monkeypatch.setattr(plan, "make_plan", lambda *a, **k: calls.append("plan") or real(*a, **k))
     file = swept.write(tmp_path / "three.py")  # whose members use JAX when they are checked
     args = f"--config={file}", "--launcher=ray", "--ray_address=127.0.0.1:9"
@@ -125,7 +127,7 @@ def test_strict_fails_on_an_unexpected_or_undecided_verdict(fake):
 
 def test_dry_run_prints_the_plan_and_touches_nothing(capsys):
     before = sorted(Path().rglob("*"))
-    assert cli.main([*RUN, "--dry_run", "--sweep.seed=0,1,2,3"]) == 0
+    assert cli.main([*RUN, "--dry-run", "--sweep.seed=0,1,2,3"]) == 0
     assert sorted(Path().rglob("*")) == before
     out = capsys.readouterr().out
     plan = make_plan("fake", sweep={"cell.name": ["rnn", "lstm"], "seed": range(4)})
@@ -188,7 +190,7 @@ def ctrl_c():
 @pytest.mark.parametrize(
     ("name", "status"), [("SIGINT", 128 + signal.SIGINT), ("SIGTERM", 128 + signal.SIGTERM)]
 )
-def test_an_interrupted_run_says_how_to_go_on(fake, capsys, ctrl_c, name, status):
+def test_an_interrupted_run_says_how_to_resume(fake, capsys, ctrl_c, name, status):
     fake.write_text(interrupting(SOURCE, f"os.kill(os.getpid(), signal.{name})"))
     before = signal.getsignal(signal.SIGTERM)
     args = [*RUN, "--workdir=out", "--config.init.w_h=orthogonal(gain=0.9)"]
@@ -196,7 +198,7 @@ def test_an_interrupted_run_says_how_to_go_on(fake, capsys, ctrl_c, name, status
     assert signal.getsignal(signal.SIGTERM) is before
     err = capsys.readouterr().err
     last = err.splitlines()[-1]
-    assert last.startswith("rnnlab: interrupted; finished members are kept, go on with: ")
+    assert last.startswith("rnnlab: interrupted; finished members are kept; resume with: ")
     assert last.endswith(
         "rnnlab run --config=experiments/fake.py --workdir=out "
         "'--config.init.w_h=orthogonal(gain=0.9)'"
@@ -222,8 +224,8 @@ def test_a_full_disk_gives_one_line_and_loses_nothing(capsys, monkeypatch):
         patch.setattr(json_files, "open", full, raising=False)
         assert cli.main(args) == 1
     assert capsys.readouterr().err.splitlines()[1:] == [
-        "rnnlab: no space left on the disk; what is finished is kept: free some and give the same "
-        "command: rnnlab run --config=experiments/fake.py --workdir=out"
+        "rnnlab: no space left on the disk; finished members are kept; free some space and resume "
+        "with: rnnlab run --config=experiments/fake.py --workdir=out"
     ]
     assert len(configs()) == 2
     assert cli.main(args) == 0
@@ -264,7 +266,9 @@ def test_an_error_in_an_experiment_is_shown_whole(fake):
         ("--sweep.seed=", "--sweep.seed=: a value is missing"),
         ("--sweep.cell.name=lstn", "member 0 (cell.name=lstn seed=0): unknown cell 'lstn'"),
         ("--stric", "unknown flag 'stric'; did you mean 'strict'?"),
-        ("--strict=7", "flag --strict=7: expected bool, as False is"),
+        ("--strict=7", "--strict: expected true or false, got '7'"),
+        ("--ray_cpus=x", "--ray_cpus: expected a whole number, got 'x'"),
+        ("--workdir", "--workdir needs a value: --workdir=DIR"),
         ("more.py", "unexpected argument 'more.py'"),
         ("--config=fake", "--config is given twice"),
         ("--flagfile=nowhere", "ERROR:: Unable to open flagfile"),
@@ -277,10 +281,11 @@ def test_a_wrong_flag_is_refused_in_one_line(capsys, flag, message):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["rum"], "unknown command 'rum'; did you mean 'run'? (allowed: run, predict, keyw"),
+        (["rum"], "unknown command 'rum'; did you mean 'run'? (allowed: run, list, predict"),
         (["run"], "run needs --config=FILE"),
         (["run", "--config.seed=3"], "run needs --config=FILE"),
-        (["run", "--config"], "--config needs an experiment"),
+        (["run", "--config"], "--config needs a value: --config=FILE[:SCALE]"),
+        (["run", "--config="], "run needs --config=FILE"),
         (["run", "--config=fakee.py"], "no file fakee.py: unknown experiment 'fakee'; did you mea"),
         (["run", "--config=fake:ful"], "experiments/fake.py: unknown scale 'ful' (allowed: full)"),
         (["run", "--config=fake", "--sweep.seed=1", "--sweep.seed=2"], "--sweep.seed is given twi"),
@@ -299,7 +304,7 @@ def test_a_wrong_command_is_refused_in_one_line(capsys, args, message):
 def test_a_value_without_a_type_cannot_come_from_a_flag(fake, capsys):
     fake.write_text(SOURCE.replace('"noise": 0.5', '"noise": None'))
     assert refused(capsys, *RUN, "--config.task.noise=1").startswith(
-        "--config.task.noise: its value is None, which says no type"
+        "--config.task.noise: its value is None, which has no type"
     )
 
 
@@ -316,14 +321,15 @@ def test_another_config_in_the_directory_is_shown(capsys):
 def test_help_and_version(capsys):
     for args in (["--help"], ["-h"], ["help"]):
         assert cli.main(args) == 0
-        assert "rnnlab compare DIR DIR..." in capsys.readouterr().out
-    for command in ("run", "list", "report", "compare"):
+        shown = capsys.readouterr().out
+        assert all(f"\n    {command} " in shown for command in COMMANDS)
+    for command in COMMANDS:
         assert cli.main([command, "--help"]) == 0
         assert capsys.readouterr().out.split()[:2] == ["rnnlab", command]
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"rnnlab {rnnlab.__version__}\n"
     assert cli.main([]) == 2
-    assert "rnnlab list" in capsys.readouterr().err
+    assert "\n    list " in capsys.readouterr().err
     assert cli.main([*RUN, "--help"]) == 0
     out = capsys.readouterr().out
     assert "  --config.task.lags=(1, 2)\n" in out

@@ -131,7 +131,7 @@ def test_memory_of_long_sequences_is_measured(module, monkeypatch):
     [
         ({"cell.name": "gru"}, "cell.name must be one of"),
         ({"task.size": "3x7x2"}, "BxTxDxH.*'3x7x2'"),
-        ({"task.size": "3x7x0x5"}, "positive numbers"),
+        ({"task.size": "3x7x0x5"}, "D of task.size must be a whole number of at least 1, got 0"),
         ({"run.repeats": 4}, "at least 5, got 4"),
     ],
 )

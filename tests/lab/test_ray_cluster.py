@@ -68,7 +68,7 @@ def test_interrupted_and_with_a_node_that_dies_a_run_gives_the_same(nodes, tmp_p
     process.send_signal(signal.SIGTERM)
     status, said = end(process)
     assert status == 143, said
-    assert "interrupted; finished members are kept" in said
+    assert "interrupted; finished members are kept; resume with: rnnlab run" in said
     before = len(json_files.read_jsonl(there / run_files.METRICS))
     assert before > 0
 

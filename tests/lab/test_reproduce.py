@@ -139,7 +139,7 @@ def test_a_stopped_one_goes_on(shipped, capsys):
         file.write("\n\ndef stop(config):\n    if config.cell.name == 'lstm':\n")
         file.write("        raise KeyboardInterrupt\n")
     assert cli.main(["reproduce"]) == 130
-    assert "go on with: rnnlab reproduce" in capsys.readouterr().err
+    assert "resume with: rnnlab reproduce" in capsys.readouterr().err
     page = Path("runs/reproduce/reproduce.html").read_text("utf-8")
     assert 'id="bad-1"' in page  # what was finished is on the page
     assert 'id="good-1"' not in page

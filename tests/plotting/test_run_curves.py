@@ -1,4 +1,4 @@
-"""overlay: learning curves of several runs on one grid."""
+"""Learning curves of several runs on one grid of updates, and which metrics are drawn."""
 
 import numpy as np
 

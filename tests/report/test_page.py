@@ -1,4 +1,4 @@
-"""The report: what is on the page, and what a browser makes of it."""
+"""The report: the contents of the pages, and how a browser shows them."""
 
 import html
 import json
@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from rnnlab.core.errors import UserError
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.plan import make_plan
+from rnnlab.plotting import plots
 from rnnlab.report.page import compare_report, write_report
 
 HOLDS = {
@@ -48,10 +50,12 @@ CONFIG = {
 NORMS = [-3.5, float("-inf"), float("nan"), -20.25, 1e-9, 7.0]
 
 
-def png(path: Path, width: float = 4.0) -> None:
+@cache
+def png(width: float = 4.0) -> bytes:
+    """A figure, drawn once."""
     figure = Figure(figsize=(width, 2))
     figure.subplots().plot([0, 1])
-    figure.savefig(path, dpi=150)
+    return plots.png(figure)
 
 
 def make_run(
@@ -62,7 +66,7 @@ def make_run(
     captions = {"gradient_curves": "Gradient against lag. Dashed: theory."}
     captions = captions if figures is None else figures
     for name in captions:
-        png(run_dir / "figures" / f"{name}.png")
+        (run_dir / "figures" / f"{name}.png").write_bytes(png())
     json_files.write_json(
         run_dir / "figures.json", {n: {"caption": c} for n, c in captions.items()}
     )
@@ -357,8 +361,8 @@ def test_compare_shows_what_differs(tmp_path):
 def test_compare_lays_learning_curves_over_each_other(tmp_path):
     a, b, c = (make_run(tmp_path / name) for name in "abc")
     for run in (a, b):
-        told = [{"member": 0, "step": s, "train_loss": 1 / s, "loss": 2 / s} for s in (1, 2)]
-        json_files.append_jsonl(run / "metrics.jsonl", *told)
+        records = [{"member": 0, "step": s, "train_loss": 1 / s, "loss": 2 / s} for s in (1, 2)]
+        json_files.append_jsonl(run / "metrics.jsonl", *records)
     page = read(compare_report([a, b], tmp_path / "ab.html"))
     assert "Learning curves" in page.text
     assert len(page.all("img")) == 3
@@ -472,7 +476,7 @@ def wide_run(tmp_path):
         description=f"What is left {long}.\n\n    rnnlab run {long}\n\nSet --config.{long}=1.",
         environment={"device": "cpu", "cores": 2, "platform": long},
     )
-    png(run / "figures/two.png", width=12)
+    (run / "figures/two.png").write_bytes(png(width=12))
     return run
 
 

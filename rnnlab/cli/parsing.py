@@ -1,0 +1,305 @@
+"""How the commands read their arguments: argparse, with the spellings that absl accepts.
+
+``--dry_run``, ``--dry-run`` and ``-dry_run`` name one flag, a value follows "=" or a space, and
+``--strict=false`` or ``--nostrict`` turns a switch off. ``run`` passes ``--config.KEY`` and
+``--sweep.KEY`` on to absl's config_flags. Every error is a UserError of one line.
+"""
+
+import argparse
+import contextlib
+import re
+import shutil
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from rnnlab.core.errors import UserError, unknown
+
+_FLAG = re.compile(r"--?([A-Za-z][^=\s]*)(?:=(.*))?", re.DOTALL)
+_DOTTED = re.compile(r"(no)?(config|sweep)\.")
+_SWITCH_VALUES = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+
+_MOST_COLUMNS = 100
+
+Command = Callable[[argparse.Namespace], int]
+Value = TypeVar("Value")
+
+
+def whole(text: str) -> int:
+    """Return the whole number of a flag's value.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text.
+
+    >>> whole("-1")
+    -1
+    """
+    return _read(int, text, "a whole number")
+
+
+def real(text: str) -> float:
+    """Return the number of a flag's value.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text.
+
+    >>> real("0.5")
+    0.5
+    """
+    return _read(float, text, "a number")
+
+
+def _read(convert: Callable[[str], Value], text: str, kind: str) -> Value:
+    try:
+        return convert(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected {kind}, got {text!r}") from None
+
+
+def names(text: str) -> list[str]:
+    """Return the names of a comma-separated list.
+
+    >>> names("adding_problem, chrono")
+    ['adding_problem', 'chrono']
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help that begins with the command and shows ``--flag=VALUE``."""
+
+    def __init__(self, prog: str) -> None:
+        columns = min(_MOST_COLUMNS, shutil.get_terminal_size().columns)
+        super().__init__(prog, max_help_position=32, width=columns)
+
+    def add_usage(self, usage, actions, groups, prefix=None) -> None:
+        super().add_usage(usage, actions, groups, "" if prefix is None else prefix)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        return f"{action.option_strings[0]}={action.metavar}"
+
+    def _format_action(self, action: argparse.Action) -> str:
+        text = super()._format_action(action)
+        return text.partition("\n")[2] if action.nargs == argparse.PARSER else text
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's flags and its help.
+
+    Args:
+        dotted: whether ``--config.KEY`` and ``--sweep.KEY`` are collected, unread, in ``dotted``.
+        settings: as ``argparse.ArgumentParser`` takes them.
+    """
+
+    def __init__(self, *, dotted: bool = False, **settings: Any) -> None:
+        super().__init__(formatter_class=_Help, add_help=False, allow_abbrev=False, **settings)
+        self._dotted = dotted
+        self._arguments = self.add_argument_group("arguments")
+        self._group = self.add_argument_group("options")
+        self._values: dict[str, str] = {}  # flag: metavar
+        self._once: list[str] = []
+        self._switches: list[str] = []
+        self._takes_positionals = False
+
+    def section(self, title: str) -> None:
+        """Put the flags that follow under a title of their own."""
+        self._group = self.add_argument_group(title)
+
+    def switch(self, flag: str, help: str) -> None:
+        """Add a flag that is on or off; off unless given."""
+        self._group.add_argument(f"--{flag}", action="store_true", help=help)
+        self._group.add_argument(
+            f"--no{flag}", action="store_false", dest=flag, help=argparse.SUPPRESS
+        )
+        self._switches.append(flag)
+
+    def value(
+        self,
+        flag: str,
+        metavar: str,
+        help: str,
+        *,
+        default: object = None,
+        type: Callable[[str], object] = str,
+        once: bool = False,
+    ) -> None:
+        """Add a flag with a value, of which the last one given counts.
+
+        Args:
+            flag: its name, with underscores and without dashes.
+            metavar: the value's name in the help.
+            help: its meaning; ``%(default)s`` stands for the default.
+            default: the value where the flag is not given.
+            type: reads the value.
+            once: whether to refuse the flag when it is given again.
+        """
+        self._group.add_argument(
+            f"--{flag}", metavar=metavar, help=help, default=default, type=type
+        )
+        self._values[flag] = metavar
+        if once:
+            self._once.append(flag)
+
+    def shown(self, flag: str, metavar: str, help: str) -> None:
+        """Describe flags of a pattern, which something else reads."""
+        self._group.add_argument(f"--{flag}", metavar=metavar, help=help)
+
+    def positionals(self, dest: str, metavar: str, help: str) -> None:
+        """Take arguments that are no flags, any number of them."""
+        self._arguments.add_argument(dest, nargs="*", metavar=metavar, help=help)
+        self._takes_positionals = True
+
+    def read(self, args: Sequence[str]) -> argparse.Namespace:
+        """Return the values of the flags; those that were not given have their defaults.
+
+        Raises:
+            UserError: an unknown flag, a value of another type, an argument that is no flag where
+                none is expected.
+        """
+        flags, dotted, positionals = self._sort(args)
+        if positionals and not self._takes_positionals:
+            raise UserError(
+                f"unexpected argument {positionals[0]!r}: a value follows =, as in --config=FILE"
+            )
+        options = self.parse_args([*flags, "--", *positionals] if positionals else flags)
+        options.dotted = dotted
+        return options
+
+    def _sort(self, args: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+        """Return (flags in argparse's spelling, dotted flags with their values, the rest)."""
+        flags: list[str] = []
+        dotted: list[str] = []
+        positionals: list[str] = []
+        queue = deque(args)
+        while queue:
+            arg = queue.popleft()
+            match = _FLAG.fullmatch(arg)
+            if arg == "--":
+                positionals += queue
+                break
+            if match is None:
+                positionals.append(arg)
+                continue
+            name, value = match.groups()
+            if self._dotted and _DOTTED.match(name):
+                dotted.append(arg)
+                if value is None and queue and not _FLAG.fullmatch(queue[0]):
+                    dotted.append(queue.popleft())
+                continue
+            flag = name.replace("-", "_")
+            if flag in self._values:
+                given = [option.partition("=")[0] for option in flags]
+                if flag in self._once and f"--{flag}" in given:
+                    raise UserError(f"--{flag} is given twice")
+                if value is None and not queue:
+                    raise UserError(f"--{flag} needs a value: --{flag}={self._values[flag]}")
+                flags.append(f"--{flag}={queue.popleft() if value is None else value}")
+            else:
+                flags.append(self._switched(flag, value))
+        return flags, dotted, positionals
+
+    def _switched(self, flag: str, value: str | None) -> str:
+        positive = re.sub(r"^no_?", "", flag)
+        if flag in self._switches:
+            on = True if value is None else _SWITCH_VALUES.get(value.lower())
+            if on is None:
+                raise UserError(f"--{flag}: expected true or false, got {value!r}")
+            return f"--{flag}" if on else f"--no{flag}"
+        if positive in self._switches and value is None:
+            return f"--no{positive}"
+        raise UserError(unknown("flag", flag, [*self._values, *self._switches]))
+
+    def error(self, message: str) -> NoReturn:
+        """Raise argparse's message as a UserError."""
+        raise UserError(message.removeprefix("argument "))
+
+
+class Commands:
+    """The commands of ``rnnlab``, as argparse's sub-commands."""
+
+    def __init__(self, description: str) -> None:
+        self.parser = argparse.ArgumentParser(
+            "rnnlab",
+            usage="rnnlab COMMAND [options]",
+            description=description,
+            epilog="`rnnlab COMMAND --help` shows the options of a command.",
+            formatter_class=_Help,
+            add_help=False,
+        )
+        self.parser.add_argument("--version", action="store_true", help="print the version")
+        self._commands = self.parser.add_subparsers(
+            title="commands", metavar="COMMAND [options]", parser_class=Parser
+        )
+
+    def add(
+        self,
+        name: str,
+        command: Command,
+        *,
+        usage: str,
+        summary: str,
+        description: str,
+        epilog: str | None = None,
+        dotted: bool = False,
+    ) -> Parser:
+        """Add a command and return its parser, to which the caller adds flags.
+
+        Args:
+            name: on the command line.
+            command: takes the values of the flags and returns the exit status.
+            usage: what follows the name in the first line of the help.
+            summary: a line for ``rnnlab --help``.
+            description, epilog: text above and below the flags.
+            dotted: see :class:`Parser`.
+        """
+        parser = self._commands.add_parser(
+            name,
+            help=summary,
+            usage=f"rnnlab {name} {usage}".strip(),
+            description=description,
+            epilog=epilog,
+            dotted=dotted,
+        )
+        parser.set_defaults(command=command)
+        return parser
+
+    @property
+    def parsers(self) -> Mapping[str, Parser]:
+        """Every command's parser by the command's name."""
+        return self._commands.choices
+
+
+def wants_help(args: Sequence[str]) -> bool:
+    """Whether --help is among the arguments.
+
+    >>> wants_help(["DIR", "-h"]), wants_help(["--text=-h"])
+    (True, False)
+    """
+    return any(re.fullmatch(r"-h|--?help(full|short)?", arg) for arg in args)
+
+
+@contextlib.contextmanager
+def refusing_in_one_line() -> Iterator[None]:
+    """Turn errors about values, files and missing packages into a UserError."""
+    try:
+        yield
+    except (ValueError, ImportError, FileNotFoundError) as error:
+        raise UserError(str(error)) from None
+
+
+def complain(message: str) -> None:
+    """Print a message on stderr, in one line that says where it comes from."""
+    print(f"rnnlab: {message}", file=sys.stderr)
+
+
+def check_text_or_file(command: str, options: argparse.Namespace) -> None:
+    """Check that exactly one of --text and --file was given.
+
+    Raises:
+        UserError: none of them, or both.
+    """
+    if (options.text is None) == (options.file is None):
+        raise UserError(f"{command} needs --text=TEXT or --file=FILE, one of them")

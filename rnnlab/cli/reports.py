@@ -1,0 +1,78 @@
+"""``rnnlab report``, ``compare`` and ``tensorboard``: finished runs, shown."""
+
+import argparse
+import shlex
+
+from rnnlab.cli.parsing import Commands
+from rnnlab.cli.run import print_claims
+from rnnlab.core.errors import UserError
+
+
+def add(commands: Commands) -> None:
+    """Add ``report``, ``compare`` and ``tensorboard``."""
+    parser = commands.add(
+        "report",
+        _report,
+        usage="DIR",
+        summary="write the report of a finished run again",
+        description="""\
+Write figures, claims and report.html of a finished run again, from its saved results.""",
+    )
+    parser.positionals("dirs", "DIR", "a run directory")
+    parser = commands.add(
+        "compare",
+        _compare,
+        usage="DIR DIR... [--out=compare.html]",
+        summary="show several runs side by side on one page",
+        description="""\
+Show several runs side by side on one self-contained page: where their configs differ, claims,
+learning curves in one panel, figures.""",
+    )
+    parser.positionals("dirs", "DIR", "a run directory; two or more")
+    parser.value("out", "FILE", "the page to write [%(default)s]", default="compare.html")
+    parser = commands.add(
+        "tensorboard",
+        _tensorboard,
+        usage="DIR [--out=FOLDER]",
+        summary="write a run's metrics for TensorBoard",
+        description="""\
+Write event files of all that a run has logged so far, one TensorBoard run per member; the run may
+still be at work. Needs rnnlab[tensorboard].""",
+    )
+    parser.positionals("dirs", "DIR", "a run directory")
+    parser.value("out", "FOLDER", "the folder to write to [DIR/tensorboard]")
+
+
+def _report(options: argparse.Namespace) -> int:
+    run_dir = _single_dir("report", options)
+
+    from rnnlab.lab.run import rewrite
+
+    print_claims(rewrite(run_dir))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    if len(options.dirs) < 2:
+        raise UserError(f"compare takes two run directories or more, got {len(options.dirs)}")
+
+    from rnnlab.report import page
+
+    print(f"comparison: {page.compare_report(options.dirs, options.out)}")
+    return 0
+
+
+def _tensorboard(options: argparse.Namespace) -> int:
+    run_dir = _single_dir("tensorboard", options)
+
+    from rnnlab.report import tensorboard
+
+    folder = tensorboard.write(run_dir, options.out)
+    print(f"tensorboard --logdir={shlex.quote(str(folder))}")
+    return 0
+
+
+def _single_dir(command: str, options: argparse.Namespace) -> str:
+    if len(options.dirs) != 1:
+        raise UserError(f"{command} takes one run directory, got {len(options.dirs)}")
+    return options.dirs[0]

@@ -1,0 +1,328 @@
+"""``rnnlab run`` and ``rnnlab list``: experiments."""
+
+import argparse
+import contextlib
+import itertools
+import os
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rnnlab.cli.parsing import Commands, complain, whole
+from rnnlab.core import host
+from rnnlab.core.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from absl import flags
+    from ml_collections import ConfigDict
+
+    from rnnlab.lab.load import Experiment
+    from rnnlab.lab.plan import Plan
+    from rnnlab.lab.ray_cluster import Cluster
+    from rnnlab.lab.sweep import Sweep
+    from rnnlab.results.run_dir import Run
+
+_SHOWN = 6  # members that a dry run lists at most
+
+
+def add(commands: Commands) -> None:
+    """Add ``run`` and ``list``."""
+    parser = commands.add(
+        "run",
+        _run,
+        usage="--config=FILE[:SCALE] [options]",
+        summary="run an experiment, or resume it, and print its claims",
+        description="""\
+Run every member of an experiment's sweep and write a run directory: figures, claims and
+report.html. The same command resumes a run that was interrupted, and prints the claims of a
+finished one.""",
+        epilog="With --config=FILE, --help also lists the keys of that config and the axes of its "
+        "sweep.",
+        dotted=True,
+    )
+    parser.value(
+        "config",
+        "FILE[:SCALE]",
+        "the experiment: a path or a bare name; FILE:full asks for the paper's scale",
+        once=True,
+    )
+    parser.shown(
+        "config.KEY",
+        "VALUE",
+        "set another value in its config: --config.cell.hidden_size=64, "
+        '--config.init.w_h="orthogonal(gain=0.9)"',
+    )
+    parser.shown(
+        "sweep.KEY", "V1,V2,...", "set other values on an axis of its sweep, or add an axis"
+    )
+    parser.value("workdir", "DIR", "the run directory [runs/<experiment>-<hash of the config>]")
+    parser.switch("dry_run", "print members, groups and minutes; run and write nothing")
+    parser.switch("strict", "exit with status 1 when a verdict is not the expected one")
+    parser.section("options beyond one machine, for experiments that train; results stay the same")
+    parser.value(
+        "launcher",
+        "NAME",
+        "local, or ray: each group of members is a job on a running Ray cluster, and this process "
+        "keeps the run directory [%(default)s]",
+        default="local",
+    )
+    parser.value(
+        "ray_address",
+        "HOST:PORT",
+        "the head of the cluster [auto: $RAY_ADDRESS, or the cluster on this machine]",
+    )
+    parser.value(
+        "ray_cpus", "N", "CPUs per job [0: the cluster's CPUs, divided by the groups]", type=whole
+    )
+    parser.value("ray_gpus", "N", "GPUs per job [0]", type=whole)
+    parser.value(
+        "coordinator",
+        "HOST:PORT",
+        "run in several processes, each started with the same command: where process 0 listens, "
+        "which alone writes the run directory; auto: JAX finds it (Slurm, Open MPI, TPU)",
+    )
+    parser.value("num_processes", "N", "how many processes there are", type=whole)
+    parser.value("process_id", "I", "the number of this process, from 0", type=whole)
+    commands.add(
+        "list",
+        _list,
+        usage="",
+        summary="list the experiments",
+        description="""\
+List the experiments in ./experiments and those that come with rnnlab, each with a one-line
+description.""",
+    )
+
+
+# ---- run ---------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rnnlab.lab.load import load_experiment
+    from rnnlab.lab.plan import make_plan
+    from rnnlab.lab.run import follow, run_plan
+
+    if not options.config:
+        raise UserError("run needs --config=FILE; `rnnlab list` shows the experiments")
+    experiment = load_experiment(options.config)
+    config, axes = _config_and_sweep(experiment, options.dotted)
+    cluster = _cluster(options)
+    if options.dry_run:
+        print(_describe(make_plan(experiment, config, sweep=axes), options.workdir))
+        return 0
+    use_all_cores()  # before planning, which uses JAX to check the members
+    _join_processes(experiment, options)
+
+    from rnnlab.training import distributed
+
+    with distributed.together():
+        plan = make_plan(experiment, config, sweep=axes)
+        if not distributed.leads():
+            follow(plan)
+            return 0
+        run = run_plan(plan, options.workdir, cluster=cluster)
+    print_claims(run)
+    return int(options.strict and not all(v.verdict == v.expected for v in run.claims))
+
+
+def use_all_cores() -> None:
+    """Give JAX one CPU device per core, so that a sweep fills them.
+
+    It has to be called before the first use of JAX. JAX_NUM_CPU_DEVICES sets another number.
+    """
+    if "JAX_NUM_CPU_DEVICES" in os.environ:
+        return
+    import jax
+
+    with contextlib.suppress(RuntimeError):  # JAX is running already
+        jax.config.update("jax_num_cpu_devices", host.cores())
+
+
+def print_claims(run: "Run") -> None:
+    """Print a run's claims and the path of its report."""
+    from rnnlab.results.claims import format_table
+
+    print(format_table(run.claims))
+    print(f"report: {run.report}")
+
+
+def _cluster(options: argparse.Namespace) -> "Cluster | None":
+    """Return the cluster of --launcher=ray; None for --launcher=local."""
+    if options.launcher == "ray":
+        from rnnlab.lab.ray_cluster import Cluster
+
+        return Cluster(options.ray_address or "auto", options.ray_cpus or 0, options.ray_gpus or 0)
+    if options.launcher != "local":
+        raise UserError(unknown("launcher", options.launcher, ("local", "ray")))
+    for flag in ("ray_address", "ray_cpus", "ray_gpus"):
+        if getattr(options, flag) is not None:
+            raise UserError(f"--{flag} has no effect without --launcher=ray")
+    return None
+
+
+def _join_processes(experiment: "Experiment", options: argparse.Namespace) -> None:
+    """Join the other processes of the run, if it has any."""
+    if options.coordinator is None:
+        if options.num_processes is not None or options.process_id is not None:
+            raise UserError("--num_processes and --process_id need --coordinator=HOST:PORT")
+        return
+    if options.launcher == "ray":
+        raise UserError("--coordinator and --launcher=ray exclude each other")
+    if not experiment.trains:
+        raise UserError(f"--coordinator is for members that train; {experiment.file} has none")
+
+    from rnnlab.training import distributed
+
+    distributed.initialize(options.coordinator, options.num_processes, options.process_id)
+
+
+# ---- --config.KEY and --sweep.KEY --------------------------------------------------------------
+
+
+def _config_and_sweep(
+    experiment: "Experiment", dotted: Sequence[str]
+) -> "tuple[ConfigDict, Sweep]":
+    """Return the experiment's config and sweep with the values that the flags set."""
+    from absl import flags
+    from ml_collections import config_flags
+
+    from rnnlab.lab import sweep
+    from rnnlab.lab.plan import check_no_axis
+
+    config = experiment.get_config()
+    flat = sweep.flat_config(config)
+    config_keys, sweep_keys = _keys_in(dotted, "config"), _keys_in(dotted, "sweep")
+    for key in config_keys:
+        sweep.check_key(flat, key)
+        if _type_at(config, key) is type(None):
+            raise UserError(
+                f"--config.{key}: its value is None, which has no type: "
+                "use a config_dict.placeholder(type) in the experiment's file"
+            )
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_dict(
+        "config", config, flag_values=values, sys_argv=["rnnlab", *dotted]
+    )
+    for key in sweep_keys:
+        sweep.check_key(flat, key, "sweep key")
+        flags.DEFINE_multi_string(f"sweep.{key}", None, "values of an axis", flag_values=values)
+    _parse_dotted(values, dotted)
+    axes = {}
+    for key in sweep_keys:
+        texts: list[str] = values[f"sweep.{key}"].value or []
+        if len(texts) > 1:
+            raise UserError(f"--sweep.{key} is given twice: separate its values by commas")
+        axes[key] = sweep.parse_values(config, key, texts[0])
+    config = sweep.apply(experiment.get_config(), sweep.flat_config(config))  # checks tuples too
+    whole_sweep = sweep.replace_axes(config, experiment.get_sweep(config), axes)
+    flat = sweep.flat_config(config)
+    check_no_axis({key: flat[key] for key in config_keys}, config, whole_sweep)
+    return config, whole_sweep
+
+
+def _keys_in(dotted: Sequence[str], group: str) -> list[str]:
+    """Return the keys of --GROUP.KEY among the arguments, each once, in order."""
+    matches = (re.match(rf"--?(?:no)?{group}\.([^=]*)", arg) for arg in dotted)
+    return list(dict.fromkeys(match[1] for match in matches if match))
+
+
+def _parse_dotted(values: "flags.FlagValues", dotted: Sequence[str]) -> None:
+    """Let absl read the arguments into ``values``, with error messages of one line."""
+    from absl import flags
+
+    try:
+        rest = values(["rnnlab", *dotted])[1:]
+    except flags.IllegalFlagValueError as error:
+        flag = re.match(r"flag --(.+?)=", str(error))
+        default = values[flag[1]].default if flag else None
+        given = re.sub(r": (invalid literal|could not convert|\('Non-bool).*", "", str(error))
+        raise UserError(f"{given}: expected {type(default).__name__}, as {default!r} is") from None
+    except flags.Error as error:
+        raise UserError(str(error)) from None
+    if rest:
+        raise UserError(f"unexpected argument {rest[0]!r}: a value follows =, as in --config=FILE")
+
+
+def _type_at(config: "ConfigDict", key: str) -> type:
+    from ml_collections import ConfigDict
+
+    *path, last = key.split(".")
+    group = config
+    for name in path:
+        group = group[name]
+        assert isinstance(group, ConfigDict)
+    return group.get_type(last)
+
+
+# ---- words -------------------------------------------------------------------------------------
+
+
+def keys(args: Sequence[str]) -> str:
+    """Return the config keys and axes of the experiment that --config names, for --help."""
+    target = ""
+    for arg, following in itertools.pairwise([*args, ""]):
+        if match := re.fullmatch(r"--?config(?:=(.*))?", arg):
+            target = following if match[1] is None else match[1]
+    if not target:
+        return ""
+
+    from rnnlab.lab import sweep
+    from rnnlab.lab.load import load_experiment
+
+    experiment = load_experiment(target)
+    config = experiment.get_config()
+    lines = [f"  --config.{key}={value!r}" for key, value in sweep.flat_config(config).items()]
+    for part in sweep.as_json(sweep.parts(config, experiment.get_sweep(config))):
+        lines += [f"  --sweep.{key}={','.join(map(str, row))}" for key, row in part.items()]
+    return "\n".join([f"\n{experiment.file} has", *dict.fromkeys(lines)]) + "\n"
+
+
+def _describe(plan: "Plan", workdir: str | None) -> str:
+    """Return what a dry run prints."""
+    from rnnlab.lab.plan import words
+
+    count = len(plan.members)
+    parts = [
+        " x ".join(
+            f"{len(rows)} {','.join(keys)}"
+            if len(rows) > 1
+            else words(dict(zip(keys, rows[0], strict=True)))
+            for keys, rows in part.items()
+        )
+        or words({})
+        for part in plan.parts
+    ]
+    shown = range(count) if count <= _SHOWN else [*range(_SHOWN - 2), count - 1]
+    width = len(str(count))
+    members = [f"  {index:>{width}}  {words(plan.members[index])}" for index in shown]
+    if count > _SHOWN:
+        members.insert(-1, f"  {'...':>{width}}  {count - _SHOWN + 1} more")
+    minutes = "unknown: the config has no run.seconds_per_member and run.seconds_per_group"
+    if plan.seconds is not None:
+        minutes = f"about {plan.seconds / 60:.1f} minutes"
+    return "\n".join(
+        [
+            f"{plan.experiment.file}, dry run: nothing runs and nothing is written",
+            f"sweep      {parts[0]}",
+            *(f"         + {part}" for part in parts[1:]),
+            f"members    {count}{', identical ones once' * (len(parts) > 1)}",
+            *members,
+            f"groups     {plan.groups}",
+            f"estimate   {minutes}",
+            f"directory  {workdir or plan.run_dir}",
+        ]
+    )
+
+
+def _list(options: argparse.Namespace) -> int:
+    del options
+    from rnnlab.lab import load
+
+    experiments = load.find()
+    if not experiments:
+        complain("no experiments in ./experiments, and none came with rnnlab")
+        return 1
+    width = max(len(experiment.name) for experiment in experiments)
+    for experiment in experiments:
+        print(f"{experiment.name:<{width}}  {experiment.description}")
+    return 0

@@ -1,0 +1,132 @@
+"""The files of a run directory as the pages need them: members, verdicts, figures."""
+
+import base64
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnlab.core import json_files, run_files
+from rnnlab.core.errors import UserError
+from rnnlab.results.claims import Verdict, summary
+from rnnlab.results.table import Record
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a run as a page embeds it.
+
+    Args:
+        name: the file's name without its ending.
+        caption: the text below it.
+        src: the PNG as a data URI.
+        width, height: pixels.
+    """
+
+    name: str
+    caption: str
+    src: str
+    width: int
+    height: int
+
+    @property
+    def title(self) -> str:
+        """The name in words."""
+        return self.name.replace("_", " ")
+
+    @property
+    def alt(self) -> str:
+        """The name and the caption's first sentence; the whole caption stands below it."""
+        return f"{self.title}: {re.split(r'(?<=[.;:]) ', self.caption, maxsplit=1)[0]}"
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A finished run, as its files describe it.
+
+    Args:
+        dir: the run directory.
+        info: config.json.
+        members: the lines of members.jsonl, by index.
+        verdicts: claims.json.
+        figures: by name.
+    """
+
+    dir: Path
+    info: Record
+    members: list[Record]
+    verdicts: list[Verdict]
+    figures: dict[str, Picture]
+
+    @property
+    def name(self) -> str:
+        """The experiment's name, with its scale after a colon."""
+        return self.info["experiment"] + (f":{self.info['arg']}" if self.info["arg"] else "")
+
+    @property
+    def unexpected(self) -> list[int]:
+        """Numbers of the claims whose verdict is not the expected one, from 1."""
+        return [number for number, v in enumerate(self.verdicts, 1) if not v.as_expected]
+
+    @property
+    def summary(self) -> str:
+        """How many claims hold, are refuted, undecided and unexpected."""
+        return summary(self.verdicts)
+
+    @property
+    def seconds(self) -> float:
+        """The time that all members took."""
+        return sum(member["seconds"] for member in self.members)
+
+
+def load_saved(run_dir: str | os.PathLike[str]) -> SavedRun:
+    """Read the files of a finished run.
+
+    Raises:
+        UserError: when one of them is missing or broken, by its name.
+    """
+    run_dir = Path(run_dir)
+    info = run_files.read_config(run_dir)
+    members = json_files.read_jsonl(_existing(run_dir, run_files.MEMBERS))
+    claims = _existing(run_dir, run_files.CLAIMS)
+    try:
+        verdicts = [Verdict(**verdict) for verdict in json_files.read_json(claims)]
+    except TypeError as error:
+        raise UserError(f"{claims} is no list of verdicts: {error}") from None
+    captions = json_files.read_json(_existing(run_dir, run_files.FIGURES))
+    return SavedRun(
+        dir=run_dir,
+        info=info,
+        members=sorted(members, key=lambda member: member["member"]),
+        verdicts=verdicts,
+        figures={
+            name: _read_picture(run_dir, name, entry["caption"]) for name, entry in captions.items()
+        },
+    )
+
+
+def _existing(run_dir: Path, name: str) -> Path:
+    path = run_dir / name
+    if not path.is_file():
+        raise UserError(f"{run_dir} is not a finished run: it has no {name}")
+    return path
+
+
+def _read_picture(run_dir: Path, name: str, caption: str) -> Picture:
+    path = _existing(run_dir, f"figures/{name}.png")
+    png = path.read_bytes()
+    if not png.startswith(_PNG) or len(png) < 24:
+        raise UserError(f"{path} is not a PNG image")
+    return embed(name, caption, png)
+
+
+def embed(name: str, caption: str, png: bytes) -> Picture:
+    """Return a PNG as a picture inside the page.
+
+    Its size comes from the PNG's header, and keeps the page from moving while it loads.
+    """
+    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    src = "data:image/png;base64," + base64.b64encode(png).decode()
+    return Picture(name, caption, src, width, height)

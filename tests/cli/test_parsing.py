@@ -1,0 +1,84 @@
+"""The spellings of flags, and what is refused."""
+
+import pytest
+
+from rnnlab.cli.parsing import Commands, Parser, names, whole
+from rnnlab.core.errors import UserError
+
+
+def parser(**settings) -> Parser:
+    made = Commands("all").add(
+        "one", lambda options: 0, usage="DIR", summary="s", description="d", **settings
+    )
+    made.switch("dry_run", "print only")
+    made.value("out", "FILE", "a file [%(default)s]", default="o.html")
+    made.value("steps", "N", "how many", type=whole, default=0)
+    made.value("only", "NAMES", "these", type=names, default=[])
+    made.value("config", "FILE", "the experiment", once=True)
+    return made
+
+
+def read(*args: str, **settings) -> dict:
+    made = parser(**settings)
+    made.positionals("dirs", "DIR", "a directory")
+    return vars(made.read(args))
+
+
+@pytest.mark.parametrize(
+    ("args", "value"),
+    [
+        ([], False),
+        (["--dry_run"], True),
+        (["--dry-run"], True),
+        (["-dry_run"], True),
+        (["--dry_run=True"], True),
+        (["--dry-run=1"], True),
+        (["--dry_run", "--nodry_run"], False),
+        (["--nodry-run"], False),
+        (["--no-dry-run"], False),
+        (["--dry_run=f"], False),
+    ],
+)
+def test_a_switch_has_every_spelling(args, value):
+    assert read(*args)["dry_run"] is value
+
+
+def test_values_follow_an_equals_sign_or_a_space():
+    assert read("--steps", "-1")["steps"] == read("--steps=-1")["steps"] == -1
+    assert read("--out", "--steps=3")["out"] == "--steps=3"  # as absl reads it
+    assert read("--out=a b=c")["out"] == "a b=c"
+    assert read("--out=a", "--out=b")["out"] == "b"
+    assert read("--only=a, b")["only"] == ["a", "b"]
+    assert read()["out"] == "o.html"
+
+
+def test_flags_and_directories_mix():
+    assert read("a", "--out=x", "b", "--", "--c")["dirs"] == ["a", "b", "--c"]
+    assert read("a", "--dry_run", "b")["dirs"] == ["a", "b"]
+    assert read()["dirs"] == []
+
+
+def test_dotted_flags_are_collected_with_their_values():
+    args = ["--config.a.b=1", "-noconfig.c", "--sweep.d", "1,2", "--config.e", "-3", "--dry_run"]
+    options = parser(dotted=True).read(args)
+    assert options.dotted == args[:-1]
+    assert options.dry_run
+    with pytest.raises(UserError, match=r"unknown flag 'config\.a'"):
+        parser().read(["--config.a=1"])
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--stepz=3"], r"unknown flag 'stepz'; did you mean 'steps'\? \(allowed: out, steps, "),
+        (["--steps=x"], "^--steps: expected a whole number, got 'x'$"),
+        (["--steps"], "^--steps needs a value: --steps=N$"),
+        (["--dry_run=maybe"], "^--dry_run: expected true or false, got 'maybe'$"),
+        (["--config=a", "--config", "b"], "^--config is given twice$"),
+        (["--step=3"], "unknown flag 'step'"),  # no abbreviations
+        (["more"], "^unexpected argument 'more'"),
+    ],
+)
+def test_what_is_refused_is_named(args, message):
+    with pytest.raises(UserError, match=message):
+        parser().read(args)
