@@ -15,13 +15,17 @@ times scan (Newton is .2 to 1.1 times scan): there is no crossover. Forward alon
 times scan, and behind scan by more than a tenth in 3 of 28 cells.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab.lab import benchmark
+from rnnlab.lab.config import Config
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.engines.auto import choose
 from rnnlab.nn.initializers import InitScheme
@@ -46,11 +50,11 @@ SAME = 1e-5  # max|a − b| / max|b| of an array
 BOUND, SHARE = 1.1, 0.9
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_engines.py takes no argument, got {arg!r}")
-    config = ml_collections.ConfigDict(
+    config = ConfigDict(
         {
             "seed": 0,
             "cell": {"name": "lstm"},
@@ -67,13 +71,13 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
+def get_sweep(config: Config) -> Sweep:
     """Every cell at every size."""
     del config
     return {"cell.name": tuple(CELLS), "task.size": SIZES}
 
 
-def check(config: Any) -> None:
+def check(config: Config) -> None:
     """Refuse what not every engine runs, a size that is none, and too few turns."""
     if config.cell.name not in CELLS:
         raise ValueError(f"cell.name must be one of {', '.join(CELLS)}, got {config.cell.name!r}")
@@ -82,7 +86,7 @@ def check(config: Any) -> None:
         raise ValueError(f"run.repeats must be at least 5, got {config.run.repeats}")
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
     """Hold the engines against scan, then time them turn and turn about."""
     B, T, D, H = benchmark.parse_size(config.task.size)
     init = InitScheme(w_h="orthogonal(gain=0.9)", b="normal(std=0.1)")
@@ -93,7 +97,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     weights = jax.random.normal(keys[2], (B, T, H))
     features = H * len(cell.initial_state(params, (1,)))
     engines = [e for e in ENGINES if e != "newton" or features <= SMALL]
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "device": jax.devices()[0].device_kind,
         "auto": choose(cells.without_init(cell)),
     }
@@ -116,7 +120,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     return result
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """scan's time over each other engine's, a panel a pass."""
     names = [name for name in CELLS if len(table.select({"cell.name": name}))]
     sizes = list(dict.fromkeys(table.values("task.size")))

@@ -20,15 +20,19 @@ backward .13 to .58 times as fast), but for the LSTM at H = 4: 1.5 to 2.3 times.
 is ahead of both everywhere: 1.2 to 8 times scan.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import benchmark
+from rnnlab.lab.config import Config
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
@@ -44,11 +48,11 @@ LONG = 10_000  # steps from which Newton is to be faster
 SAME = 1e-5  # max|a − b| / max|b| of an array
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_long.py takes no argument, got {arg!r}")
-    config = ml_collections.ConfigDict(
+    config = ConfigDict(
         {
             "seed": 0,
             "cell": {"name": "rnn-tanh", "hidden_size": 16, "gain": 0.9},
@@ -65,13 +69,13 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
+def get_sweep(config: Config) -> Sweep:
     """Cells, sizes and lengths."""
     del config
     return {"cell.name": tuple(CELLS), "cell.hidden_size": SIZES, "task.length": LENGTHS}
 
 
-def check(config: Any) -> None:
+def check(config: Config) -> None:
     """Refuse cells that not every engine runs, and too few turns for a median."""
     if config.cell.name not in CELLS:
         raise ValueError(f"cell.name must be one of {', '.join(CELLS)}, got {config.cell.name!r}")
@@ -81,7 +85,7 @@ def check(config: Any) -> None:
         raise ValueError(f"run.repeats must be at least 3, got {config.run.repeats}")
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
     """Hold the engines against scan, then time them turn and turn about."""
     init = InitScheme(w_h=f"orthogonal(gain={config.cell.gain})")
     cell = cells.by_name(config.cell.name, config.cell.hidden_size, init)
@@ -89,7 +93,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     params = cell.init_params(key_params, config.task.features)
     xs = jax.random.normal(key_xs, (1, config.task.length, config.task.features))
     weights = jax.random.normal(key_weights, (1, config.task.length, cell.output_size))
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "device": jax.devices()[0].device_kind,
         "platform": jax.devices()[0].platform,
     }
@@ -134,7 +138,7 @@ def in_float64(cell: Any, name: str, *args: Any) -> Any:
 # ---- the figures -------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Time and memory against length, a panel for each cell and size."""
     device = table[0].result["device"]
     drawn = {}

@@ -10,15 +10,19 @@ Expected: at most 1.3x jit(value_and_grad) over the parameters by scan for the p
 the same by the fused engine for the norms. Found on 2 cores: .65 to 1.04x and 1.02 to 1.08x.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import gradients
 from rnnlab.lab import benchmark
+from rnnlab.lab.config import Config
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers, unroll
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
@@ -34,11 +38,11 @@ WORDS = {
 }
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_probe.py takes no argument, got {arg!r}")
-    config = ml_collections.ConfigDict(
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {"length": 200, "batch_size": 32, "input_size": 1},
@@ -49,13 +53,13 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
+def get_sweep(config: Config) -> Sweep:
     """One member a cell."""
     del config
     return {"cell.name": CELLS}
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
     """Time both, turn and turn about."""
     task = config.task
     key_x, key_p = jax.random.split(key)
@@ -89,7 +93,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
         _check(layer, params, xs, loss, np.asarray(curve.norms["h"]), floor)
     calls = {name: lambda p=p: p(params, xs) for name, p in programs.items()}
     ms = benchmark.turns(calls, repeats=config.run.repeats, pause=0.0)
-    result: dict[str, Any] = {}
+    result: dict[str, object] = {}
     for name, values in ms.items():
         log(side=name, ms=values)
         result[f"{name}_ms"] = float(np.median(values))
@@ -129,7 +133,7 @@ def _check(
         raise AssertionError(f"the probe and autodiff differ by {worst} decades")
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Bars of the ratios, with their bounds."""
     figure, axes = plots.new_figure(1, 2, size=(10, 3))
     for ax, (name, (over, bound)) in zip(axes[0], BOUNDS.items(), strict=True):

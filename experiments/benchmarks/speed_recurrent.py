@@ -29,11 +29,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import benchmark
+from rnnlab.lab.config import Config
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.nn.unroll import unroll
@@ -54,11 +57,11 @@ PASSES = {"forward": "forward", "both": "forward + backward"}
 SAME = 1e-5  # max|a − b| / max|b| of an array
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_recurrent.py takes no argument, got {arg!r}")
-    config = ml_collections.ConfigDict(
+    config = ConfigDict(
         {
             "seed": 0,
             "cell": {"name": "lstm"},
@@ -75,13 +78,13 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
+def get_sweep(config: Config) -> Sweep:
     """Every cell at every size."""
     del config
     return {"cell.name": tuple(CELLS), "task.size": SIZES}
 
 
-def check(config: Any) -> None:
+def check(config: Config) -> None:
     """Refuse what the sides do not share, and a machine without PyTorch."""
     if config.cell.name not in CELLS:
         raise ValueError(f"cell.name must be one of {', '.join(CELLS)}, got {config.cell.name!r}")
@@ -92,10 +95,10 @@ def check(config: Any) -> None:
         raise ValueError("speed_recurrent.py measures against PyTorch: pip install torch")
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
     """Hold the sides against each other, then time them turn and turn about."""
     case = draw(config.cell.name, benchmark.parse_size(config.task.size), key)
-    result: dict[str, Any] = {"device": jax.devices()[0].device_kind}
+    result: dict[str, object] = {"device": jax.devices()[0].device_kind}
     for name in PASSES:
         calls = {side: made(case, name == "both") for side, made in sides(config.cell.name).items()}
         expected = calls["scan"]()
@@ -383,7 +386,7 @@ SIDES = {  # words, color
 }
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Times beside each other, a panel a cell and pass."""
 
     def shown(name: str, which: str) -> list[str]:

@@ -15,13 +15,17 @@ Measured on 2 cores: 1.7x and 6.8x; the LSTM's bound is not met yet.
 
 import importlib.util
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import training
+from rnnlab.lab.config import Config
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim
@@ -38,12 +42,12 @@ SAME = 1e-4
 EPS = 1e-4
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_sweep.py takes no argument, got {arg!r}")
     repeats, updates = 11, 5
-    config = ml_collections.ConfigDict(
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {"name": "parity", "length": 100},
@@ -68,13 +72,13 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
+def get_sweep(config: Config) -> Sweep:
     """One timing a cell."""
     del config
     return {"cell.name": tuple(CELLS)}
 
 
-def check(config: Any) -> None:
+def check(config: Config) -> None:
     """Refuse what the PyTorch side does not have, and a machine without PyTorch."""
     if config.cell.name not in CELLS:
         raise ValueError(f"cell.name must be one of {', '.join(CELLS)}, got {config.cell.name!r}")
@@ -103,7 +107,7 @@ def check(config: Any) -> None:
         raise ValueError("speed_sweep.py measures against PyTorch: pip install torch")
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
     """Check that both sides learn the same, then time them turn and turn about."""
     members = [
         training.member(config, jax.random.fold_in(key, index))
@@ -177,7 +181,7 @@ class Theirs:
     PyTorch adds two biases where we have one: its second stays zero and is not trained.
     """
 
-    def __init__(self, config: Any, train: training.Train, members: list[training.Member]) -> None:
+    def __init__(self, config: Config, train: training.Train, members: list[training.Member]) -> None:
         import torch
 
         self.torch, self.threads = torch, torch.get_num_threads()
@@ -275,7 +279,7 @@ def largest_difference(
 # ---- the figure --------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Times of an update on each side, and their ratio with the bound."""
     figure, axes = plots.new_figure(1, 2, size=(10, 3.2))
     times, ratios = axes[0]

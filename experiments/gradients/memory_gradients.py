@@ -12,14 +12,18 @@ n squares has the relative standard error √(2/n), 2.2% by default.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import theory
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.cells import RNN, RNNParams
 from rnnlab.nn.unroll import unroll
 from rnnlab.plotting import plots
@@ -37,12 +41,10 @@ PARTS = {
 }
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" more sequences."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"memory_gradients.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" more sequences."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "unit": {"lam": 0.9},  # λ
@@ -57,12 +59,12 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
+def get_sweep(config: Config) -> Sweep:
     """λ and seeds."""
-    return {"unit.lam": LAMBDAS, "seed": tuple(range(config.run.seeds))}
+    return {"unit.lam": LAMBDAS, "seed": seeds(config)}
 
 
-def check(config: Any) -> None:
+def check(config: Config) -> None:
     """Refuse a unit that is not stable, and a mean without a standard error."""
     if not 0 <= config.unit.lam < 1:
         raise ValueError(f"unit.lam must lie in [0, 1), got {config.unit.lam}")
@@ -75,13 +77,13 @@ def length(lam: float) -> int:
     return math.ceil(MEMORIES / (1 - lam))
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
     """Means over independent sequences of h_T² and (dh_T/dλ)², and how far off they are."""
     del log
     lam, n = config.unit.lam, config.task.sequences
     xs = jax.random.normal(key, (n, length(lam), 1))
     h, dh = _last(jnp.float32(lam), xs)
-    result: dict[str, Any] = {"steps": length(lam)}
+    result: dict[str, object] = {"steps": length(lam)}
     for part, values in (("h", h), ("dh", dh)):
         squares = np.asarray(values, np.float64) ** 2
         exact = PARTS[part][1](lam)
@@ -110,7 +112,7 @@ def _last(lam: jax.Array, xs: jax.Array) -> tuple[jax.Array, jax.Array]:
 # ---- the figure --------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Second moments against λ, over the closed forms."""
     figure, axes = plots.new_figure(1, 2, size=(11, 4.2))
     against_lam, against_memory = axes[0]

@@ -22,17 +22,21 @@ float64 the two agree to 3e-14).
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 from scipy.stats import rankdata
 
 from rnnlab import gradients
 from rnnlab.core.errors import Undecided
 from rnnlab.gradients.newton_forecast import iterations_for_exponent
+from rnnlab.lab.config import Config, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.engines.newton import Newton, trajectory
 from rnnlab.nn.engines.scan import scan
@@ -47,11 +51,11 @@ LENGTHS = (64, 256, 1024)
 DISCARD = 200  # steps before λ is measured
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"newton_iterations.py takes no argument, got {arg!r}")
-    config = ml_collections.ConfigDict(
+    config = ConfigDict(
         {
             "seed": 0,
             # W_h ~ N(0, gain²/H), W_x ~ N(0, .5²)
@@ -64,13 +68,12 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
+def get_sweep(config: Config) -> Sweep:
     """Cells, gains and seeds."""
-    seeds = tuple(range(config.run.seeds))
-    return {"cell.name": tuple(CELLS), "cell.gain": GAINS, "seed": seeds}
+    return {"cell.name": tuple(CELLS), "cell.gain": GAINS, "seed": seeds(config)}
 
 
-def check(config: Any) -> None:
+def check(config: Config) -> None:
     """Refuse cells that the recursion says nothing of, and too few steps to measure λ on."""
     if config.cell.name not in CELLS:
         raise ValueError(f"cell.name must be one of {', '.join(CELLS)}, got {config.cell.name!r}")
@@ -86,7 +89,7 @@ def check(config: Any) -> None:
         raise ValueError(f"task.lengths must be two or more, growing, from 1, got {lengths}")
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
     """λ, then the foretold count for every length, then the count, and how far off the outputs."""
     del log
     H, most = config.cell.hidden_size, config.newton.max_iterations
@@ -96,7 +99,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     params = cell.init_params(key_params, 1)
     measured = jax.random.normal(key_measured, (config.task.measured_steps, 1))
     exponent = gradients.lyapunov_exponents(cell, params, measured, 1, discard=DISCARD)[0].item()
-    result: dict[str, Any] = {"exponent": exponent}
+    result: dict[str, object] = {"exponent": exponent}
     xs = jax.random.normal(key_xs, (config.task.lengths[-1], 1))
     start, plain = cell.initial_state(params, ()), cells.without_init(cell)
     rows: dict[str, list[Any]] = {"foretold": [], "counted": [], "converged": [], "error": []}
@@ -113,7 +116,7 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
 # ---- the figure --------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Foretold against counted, and both against λ."""
     figure, axes = plots.new_figure(1, 3, size=(12, 4.2))
     scatter, *against = axes[0]

@@ -15,10 +15,13 @@ orthogonal W_hh and tanh too.
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import theory, training
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
@@ -38,15 +41,13 @@ MODELS = {
 }
 END = 5  # looks that the loss at the end is the mean of
 
-run = runner.run
+run = training.run
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" the paper's delays."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"copy_memory.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" the paper's delays."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {
@@ -78,16 +79,16 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
+def get_sweep(config: Config) -> Sweep:
     """Six models, delays, seeds."""
-    shared = {"task.delay": config.run.delays, "seed": tuple(range(config.run.seeds))}
+    shared = {"task.delay": config.run.delays, "seed": seeds(config)}
     return [{**{k: (v,) for k, v in m.items()}, **shared} for m in MODELS.values()]
 
 
 # ---- what is read from the members -------------------------------------------------------------
 
 
-def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
+def measure(config: Config, setup: training.Setup, params: Any) -> dict[str, object]:
     """The cross-entropy of the best answer that knows the step alone, of sequences drawn."""
     del params
     task = setup.task
@@ -106,7 +107,7 @@ def at_end(chosen: Table) -> float:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Cross-entropy and recall against updates."""
     return {
         "loss": (

@@ -25,10 +25,13 @@ seeds is 1.4 times the LSTM's error 20 steps ahead. No number was chosen by thes
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import training
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
@@ -46,12 +49,10 @@ PAR = 1.25  # times the root mean squared error: on par
 SHOWN = 150  # values of the figure
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" a longer series and larger networks."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"forecasting.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" a longer series and larger networks."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {
@@ -87,19 +88,19 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
+def get_sweep(config: Config) -> Sweep:
     """Cells x steps ahead x seeds."""
-    axes = {"task.horizon": config.run.horizons, "seed": tuple(range(config.run.seeds))}
+    axes = {"task.horizon": config.run.horizons, "seed": seeds(config)}
     return [
         {"cell.name": ("rnn-tanh",), **axes},
         {"cell.name": ("gru", "lstm"), "init.forget_bias": ("1.0",), **axes},
     ]
 
 
-run = runner.run
+run = training.run
 
 
-def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
+def measure(config: Config, setup: training.Setup, params: Any) -> dict[str, object]:
     """Root mean squared errors beside the other answers', and some values with what was said."""
     task, data = setup.task, setup.task.load()
     if task.window <= LAGS:
@@ -142,7 +143,7 @@ def rmse(said: np.ndarray, truth: np.ndarray) -> float:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Errors side by side, learning curves, and what is said of the series."""
     return {"errors": _errors(table), "curves": _curves(table), "series": _series(table)}
 
@@ -160,7 +161,7 @@ def _horizons(table: Table, size: tuple[float, float], share_y: bool = False) ->
     return figure, panels
 
 
-def _errors(table: Table) -> tuple[Any, str]:
+def _errors(table: Table) -> tuple[Figure, str]:
     figure, panels = _horizons(table, (5.2, 2.8))
     for ax, members in panels:
         rows = {text: members.stack(f"rmse_{name}")[:1] for name, text in ANSWERS.items()}
@@ -177,7 +178,7 @@ def _errors(table: Table) -> tuple[Any, str]:
     )
 
 
-def _curves(table: Table) -> tuple[Any, str]:
+def _curves(table: Table) -> tuple[Figure, str]:
     figure, panels = _horizons(table, (4.8, 3.4))
     for ax, members in panels:
         ends = []
@@ -194,7 +195,7 @@ def _curves(table: Table) -> tuple[Any, str]:
     )
 
 
-def _series(table: Table) -> tuple[Any, str]:
+def _series(table: Table) -> tuple[Figure, str]:
     figure, panels = _horizons(table, (5.6, 3.0), share_y=True)
     for ax, members in panels:
         k = members[0].config["task"]["horizon"]

@@ -17,12 +17,15 @@ import time
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import training
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import sweep
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
@@ -38,15 +41,13 @@ TITLES = {"rnn-tanh": "RNN, tanh", "gru": "GRU", "lstm": "LSTM"}
 TIMED_SEED = 0  # step times are measured beside this seed's LSTM
 PAR = 0.05  # "on par": within this much of the mean test loss over the budget, relative
 
-run = runner.run
+run = training.run
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" a larger one."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"gru_vs_lstm.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" a larger one."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {"name": "adding", "length": 20, "solved_at": 0.01},
@@ -72,21 +73,21 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
+def get_sweep(config: Config) -> Sweep:
     """Cells x lengths x seeds."""
-    axes = {"task.length": config.run.lengths, "seed": tuple(range(config.run.seeds))}
+    axes = {"task.length": config.run.lengths, "seed": seeds(config)}
     return [
         {"cell.name": (cell,), "init.forget_bias": (bias,), **axes} for cell, bias in FORGET.items()
     ]
 
 
-def predict(config: Any) -> dict[str, Any]:
+def predict(config: Config) -> dict[str, object]:
     """Parameters of the recurrent part in closed form: g·H(H + D + 1), g kernels over [h, x]."""
     H, D = config.cell.hidden_size, training.task_of(config).input_size
     return {"recurrent_params_predicted": BLOCKS[config.cell.name] * H * (H + D + 1)}
 
 
-def measure(config: Any, setup: training.Setup, params: Any) -> dict[str, Any]:
+def measure(config: Config, setup: training.Setup, params: Any) -> dict[str, object]:
     """Parameters of the recurrent part; beside one LSTM a length, the step times of all cells."""
     del setup
     found = {"recurrent_params": models.count_params(params["params"]["recurrent"])}
@@ -95,7 +96,7 @@ def measure(config: Any, setup: training.Setup, params: Any) -> dict[str, Any]:
     return found
 
 
-def step_times(config: Any) -> dict[str, float]:
+def step_times(config: Config) -> dict[str, float]:
     """ms_<cell>: the time of one loss and gradient of each cell at this length.
 
     The cells take turns, and of each the fastest round counts: what else a machine does can only
@@ -129,7 +130,7 @@ def left(table: Table, cell: str, length: int) -> np.ndarray:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """The figures of the report, each with its caption."""
     out = {"curves": _curves(table), "lengths": _lengths(table), "parameters": _parameters(table)}
     try:
@@ -138,7 +139,7 @@ def figures(table: Table) -> dict[str, Any]:
         return out
 
 
-def _curves(table: Table) -> tuple[Any, str]:
+def _curves(table: Table) -> tuple[Figure, str]:
     lengths = table.values("task.length")
     figure, axes = plots.new_figure(1, len(lengths), size=(3.4 * len(lengths), 3.4), share_y=True)
     for ax, length in zip(axes[0], lengths, strict=True):
@@ -157,7 +158,7 @@ def _curves(table: Table) -> tuple[Any, str]:
     )
 
 
-def _lengths(table: Table) -> tuple[Any, str]:
+def _lengths(table: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 2, size=(11, 3.8))
     (scores, solved), lengths = axes[0], table.values("task.length")
     budget = table[0].config["training"]["steps"]
@@ -185,7 +186,7 @@ def _lengths(table: Table) -> tuple[Any, str]:
     )
 
 
-def _parameters(table: Table) -> tuple[Any, str]:
+def _parameters(table: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 1, size=(6, 2.6))
     ax = axes[0, 0]
     for y, (cell, members) in enumerate(table.group_by("cell.name").items()):
@@ -209,7 +210,7 @@ def _timed(table: Table) -> Table:
     return chosen
 
 
-def _step_time(table: Table) -> tuple[Any, str]:
+def _step_time(table: Table) -> tuple[Figure, str]:
     chosen = _timed(table)
     lengths = np.array([member.config["task"]["length"] for member in chosen])
     figure, axes = plots.new_figure(1, 2, size=(11, 3.6))

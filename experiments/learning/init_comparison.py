@@ -21,12 +21,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 from scipy.stats import rankdata
 
 from rnnlab import training
 from rnnlab.core.errors import Undecided
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
 from rnnlab.plotting.learning_curves import baseline, mean_left, share_left
@@ -58,15 +61,13 @@ MOST = 2  # of the three tasks
 RANKS = 0.5  # "predicts": at least this rank correlation
 NO_MATTER = 0.1  # of what is to be learned
 
-run = runner.run
+run = training.run
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" a larger one."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"init_comparison.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" a larger one."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             # None: the task's own; the sweep sets them
@@ -99,7 +100,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
+def get_sweep(config: Config) -> Sweep:
     """For each task: schemes of W_hh for every cell, then of the other blocks."""
     full = config.run.scale == "full"
     tasks: dict[str, dict[str, tuple[Any]]] = {
@@ -117,7 +118,6 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
             "task.solved_at": (0.9 if full else 0.7,),
         },
     }
-    seeds = tuple(range(config.run.seeds))
     blocks: list[dict[str, Sequence[str]]] = [
         {"cell.name": CELLS, "init.w_h": RECURRENT},
         {"cell.name": ("rnn-tanh", "lstm"), "init.w_x": INPUT},
@@ -126,7 +126,7 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
         {"cell.name": GATED, "init.forget_bias": FORGET},
     ]
     return [
-        {"task.name": (name,), **options, **block, "seed": seeds}
+        {"task.name": (name,), **options, **block, "seed": seeds(config)}
         for name, options in tasks.items()
         for block in blocks
     ]
@@ -216,7 +216,7 @@ BLOCKS = {"w_h": "W_hh", "w_x": "W_xh", "w_y": "W_hy", "b": "b", "forget_bias": 
 WORST = -90.0  # decades: what is below is drawn here
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """The figures of the report, each with its caption."""
     by_w_h = _only(table, "w_h")
     if not len(by_w_h):  # a narrowed sweep
@@ -225,7 +225,7 @@ def figures(table: Table) -> dict[str, Any]:
     return out | {"schemes": _schemes(table), "start_and_end": _start_and_end(by_w_h)}
 
 
-def _curves(chosen: Table, task: str) -> tuple[Any, str]:
+def _curves(chosen: Table, task: str) -> tuple[Figure, str]:
     cells = chosen.values("cell.name")
     figure, axes = plots.new_figure(1, len(cells), size=(14, 3.4), share_y=True)
     last = chosen[0].config["training"]["steps"]
@@ -252,7 +252,7 @@ def _curves(chosen: Table, task: str) -> tuple[Any, str]:
     )
 
 
-def _schemes(table: Table) -> tuple[Any, str]:
+def _schemes(table: Table) -> tuple[Figure, str]:
     """Rows of schemes, columns of cells, a panel a task."""
     rows = [
         (block, scheme)
@@ -306,7 +306,7 @@ def _schemes(table: Table) -> tuple[Any, str]:
     )
 
 
-def _start_and_end(chosen: Table) -> tuple[Any, str]:
+def _start_and_end(chosen: Table) -> tuple[Figure, str]:
     tasks = chosen.values("task.name")
     figure, axes = plots.new_figure(1, len(tasks), size=(4.2 * len(tasks), 3.8), share_y=True)
     for ax, task in zip(axes[0], tasks, strict=True):

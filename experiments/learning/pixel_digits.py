@@ -13,10 +13,13 @@ with orthogonal weights is the best of all.
 
 from typing import Any
 
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import training
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
@@ -52,12 +55,10 @@ PAR = 0.03
 LEARNED = 0.75  # accuracy by which convergence is timed
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" the paper's size."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"pixel_digits.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" the paper's size."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {
@@ -89,9 +90,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
+def get_sweep(config: Config) -> Sweep:
     """Lines x learning rates x orders x seeds."""
-    axes = {"task.permuted": tuple(ORDERS), "seed": tuple(range(config.run.seeds))}
+    axes = {"task.permuted": tuple(ORDERS), "seed": seeds(config)}
     return [
         {key: (value,) for key, value in own.items()}
         | {"training.learning_rate": config.run.gated_rates if gated(line) else config.run.rates}
@@ -105,7 +106,7 @@ def gated(line: str) -> bool:
     return LINES[line][0]["cell.name"] in ("lstm", "gru")
 
 
-run = runner.run
+run = training.run
 
 
 def of(table: Table, line: str, permuted: bool) -> Table:
@@ -132,12 +133,12 @@ def reached(chosen: Table) -> np.ndarray:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Learning curves, and the last accuracy beside the published one."""
     return {"curves": _curves(table), "accuracy": _accuracy(table)}
 
 
-def _curves(table: Table) -> tuple[Any, str]:
+def _curves(table: Table) -> tuple[Figure, str]:
     orders = table.values("task.permuted")
     figure, axes = plots.new_figure(1, len(orders), size=(5.6 * len(orders), 3.8), share_y=True)
     for ax, permuted in zip(axes[0], orders, strict=True):
@@ -158,7 +159,7 @@ def _curves(table: Table) -> tuple[Any, str]:
     )
 
 
-def _accuracy(table: Table) -> tuple[Any, str]:
+def _accuracy(table: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 1, size=(7.4, 3.2))
     ax, shown = axes[0, 0], []
     for line, (_, published) in LINES.items():

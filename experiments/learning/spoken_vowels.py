@@ -29,11 +29,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import training
 from rnnlab.core.errors import Undecided
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import generation, layers
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
@@ -56,12 +59,10 @@ CONVOLUTIONS = 0.97
 HALF = 0.8  # the accuracy at half an utterance
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" larger networks and more seeds."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"spoken_vowels.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" larger networks and more seeds."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {
@@ -94,23 +95,22 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
+def get_sweep(config: Config) -> Sweep:
     """Cells one way and both x seeds."""
-    seeds = tuple(range(config.run.seeds))
     return [
         {
             "cell.name": (cell,),
             "init.forget_bias": ("" if "RNN" in line else "1.0",),
-            "seed": seeds,
+            "seed": seeds(config),
         }
         for line, cell in LINES.items()
     ]
 
 
-run = runner.run
+run = training.run
 
 
-def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
+def measure(config: Config, setup: training.Setup, params: Any) -> dict[str, object]:
     """Which classes are taken for which, accuracy against the share heard, and other answers."""
     task = setup.task
     found = {f"accuracy_{name}": value for name, value in answered(task).items()}
@@ -217,7 +217,7 @@ def there(table: Table) -> list[str]:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Learning curves, accuracy of each, against the share heard, and what is taken for what."""
     found = {"accuracy": _accuracy(table), "curves": _curves(table)}
     if any(not line.startswith("Bi-") for line in there(table)):
@@ -225,7 +225,7 @@ def figures(table: Table) -> dict[str, Any]:
     return found | {"confusion": _confusion(table)}
 
 
-def _accuracy(table: Table) -> tuple[Any, str]:
+def _accuracy(table: Table) -> tuple[Figure, str]:
     rows = {text: table.stack(f"accuracy_{name}")[:1] for name, text in ANSWERS.items()}
     rows |= {line: of(table, line).stack("accuracy") for line in there(table)}
     figure, axes = plots.new_figure(1, 1, size=(7.4, 0.36 * len(rows) + 1.2))
@@ -253,7 +253,7 @@ def _accuracy(table: Table) -> tuple[Any, str]:
     return figure, "The last accuracy of every seed, and their median (bar), beside other answers."
 
 
-def _curves(table: Table) -> tuple[Any, str]:
+def _curves(table: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 2, size=(10.4, 3.8), share_y=True)
     linear, own = table.stack("accuracy_linear")[0], table[0].config["training"]
     told = [
@@ -281,7 +281,7 @@ def _curves(table: Table) -> tuple[Any, str]:
     )
 
 
-def _early(table: Table) -> tuple[Any, str]:
+def _early(table: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 1, size=(7.2, 3.8))
     ax = axes[0, 0]
     own = [line for line in there(table) if not line.startswith("Bi-")]
@@ -302,7 +302,7 @@ def _early(table: Table) -> tuple[Any, str]:
     )
 
 
-def _confusion(table: Table) -> tuple[Any, str]:
+def _confusion(table: Table) -> tuple[Figure, str]:
     line = "GRU" if "GRU" in there(table) else there(table)[0]
     counts = of(table, line).stack("confusion").sum(axis=0)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -323,7 +323,7 @@ def _confusion(table: Table) -> tuple[Any, str]:
                 fontsize=8,
                 color="white" if share > 50 else "black",
             )
-    names = training.task_of(ml_collections.ConfigDict(table[0].config)).classes  # type: ignore[attr-defined]
+    names = training.task_of(ConfigDict(table[0].config)).classes  # type: ignore[attr-defined]
     ax.set_xticks(range(size), names)
     ax.set_yticks(range(size), names)
     ax.set(xlabel=f"said by the {line}", ylabel="is")

@@ -18,11 +18,14 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import training
 from rnnlab.core.errors import Undecided
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
 from rnnlab.results.claims import Claim
@@ -49,15 +52,13 @@ RATES = (0.01, 0.03, 0.1, 0.3)  # its learning rates; the last two are the highe
 SHOWN = 0.1
 BEYOND = 6  # decades: the top of the axis of gradient norms, and where what is not finite is drawn
 
-run = runner.run
+run = training.run
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" the paper's."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"temporal_order.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" the paper's."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {"name": "temporal_order", "length": 20, "solved_at": 0.01},
@@ -82,15 +83,14 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
+def get_sweep(config: Config) -> Sweep:
     """Fig. 7: lengths x initializations x methods; then a linear RNN with and without clipping."""
-    seeds = tuple(range(config.run.seeds))
     return [
         {
             "task.length": config.run.lengths,
             INIT_KEYS: tuple(INITS.values()),
             METHOD_KEYS: tuple(METHODS.values()),
-            "seed": seeds,
+            "seed": seeds(config),
         },
         {
             INIT_KEYS: (LINEAR,),
@@ -99,7 +99,7 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
             "training.eval_every": (5,),
             "training.learning_rate": RATES,
             METHOD_KEYS: (METHODS["SGD"], METHODS["clip"]),
-            "seed": seeds,
+            "seed": seeds(config),
         },
     ]
 
@@ -119,7 +119,7 @@ def _rates(table: Table, init: str, method: str) -> dict[int, float]:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Fig. 7, how the error fell, and what clipping keeps from happening."""
     drawn = {"success": _success, "learning": _learning, "clipping": _clipping}
     out = {}
@@ -141,7 +141,7 @@ def _panels(table: Table, size: tuple[float, float]) -> tuple[Any, dict[str, Any
     return figure, dict(zip(names, axes[0], strict=True))
 
 
-def _success(table: Table) -> tuple[Any, str]:
+def _success(table: Table) -> tuple[Figure, str]:
     figure, panels = _panels(table, (11, 3.6))
     for name, ax in panels.items():
         ends = []
@@ -168,7 +168,7 @@ def _success(table: Table) -> tuple[Any, str]:
     )
 
 
-def _learning(table: Table) -> tuple[Any, str]:
+def _learning(table: Table) -> tuple[Figure, str]:
     fig7 = table.select({"cell.name": [init[0] for init in INITS.values()]})
     if not len(fig7):
         raise Undecided("no member of Fig. 7")
@@ -199,7 +199,7 @@ def _learning(table: Table) -> tuple[Any, str]:
     )
 
 
-def _clipping(table: Table) -> tuple[Any, str]:
+def _clipping(table: Table) -> tuple[Figure, str]:
     linear = table.select(dict(zip(INIT_KEYS, LINEAR, strict=True)))
     if not len(linear):
         raise Undecided("no linear RNN")

@@ -26,15 +26,19 @@ does, exactly. q*, χ and ξ are the same for both.
 
 from typing import Any
 
-import ml_collections
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from ml_collections import ConfigDict
 
 from rnnlab import tasks, theory, training
 from rnnlab.core.errors import Undecided
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.initializers import InitScheme, parse
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim
@@ -47,15 +51,13 @@ NEAR = (-0.75, -0.25, 0.25, 0.75)
 OFF = (-2.0, -1.25, 1.25, 2.0)
 SUCCESS = 0.8  # accuracy after the last update above which a network counts as trained
 
-run = runner.run
+run = training.run
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" a larger one."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"trainability.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" a larger one."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {
@@ -89,7 +91,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
+def get_sweep(config: Config) -> Sweep:
     """For every length the σ_w at the ratios of the predicted length, on both sides."""
     critical, v = critical_sigma(config), input_variance(config)
     return [
@@ -100,13 +102,13 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
                 for chaotic in (False, True)
                 for ratio in sorted(config.grid.ratios, reverse=chaotic)
             ),
-            "seed": tuple(range(config.run.seeds)),
+            "seed": seeds(config),
         }
         for T in config.grid.lengths
     ]
 
 
-def predict(config: Any) -> dict[str, Any]:
+def predict(config: Config) -> dict[str, object]:
     """What mean field says of a member before it trains."""
     sigma_w, v = recurrent_gain(config), input_variance(config)
     length = theory.trainable_length(sigma_w, input_variance=v)
@@ -120,12 +122,12 @@ def predict(config: Any) -> dict[str, Any]:
     }
 
 
-def recurrent_gain(config: Any) -> float:
+def recurrent_gain(config: Config) -> float:
     """σ_w."""
     return float(parse(config.init.w_h)[1]["gain"])
 
 
-def input_variance(config: Any) -> float:
+def input_variance(config: Config) -> float:
     """Second moment of one entry of W_xh x_t, at the noisy steps.
 
     Raises:
@@ -139,7 +141,7 @@ def input_variance(config: Any) -> float:
     return task.input_size * std**2 * task.input_variance
 
 
-def critical_sigma(config: Any) -> float:
+def critical_sigma(config: Config) -> float:
     """The σ_w at which χ = 1 under the task's noise."""
     return theory.critical_sigma_w(input_variance=input_variance(config))
 
@@ -216,7 +218,7 @@ class Cells:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """The map with the predicted line, and accuracy against T over the predicted length."""
     cells = Cells(table)
     figure, axes = plots.new_figure(1, 2, size=(13, 4.8), widths=(1.5, 1))
@@ -235,7 +237,7 @@ def figures(table: Table) -> dict[str, Any]:
     }
 
 
-def _map(ax: Any, cells: Cells) -> None:
+def _map(ax: Axes, cells: Cells) -> None:
     colors, norm = colormaps["cividis"], Normalize(0, 1)
     lengths = np.unique(cells.T)
     rows = _edges(np.log(lengths))
@@ -305,7 +307,7 @@ def _edges(centers: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
 
 
-def _collapse(ax: Any, cells: Cells) -> None:
+def _collapse(ax: Axes, cells: Cells) -> None:
     """All lengths on one axis: T in units of the predicted length."""
     ax.axvspan(0.5, 2, color="#eeeeee", zorder=0)
     ax.axvline(1, color="black", linestyle="--")
