@@ -72,7 +72,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def get_sweep(config: Config) -> Sweep:
-    """Return the tanh RNN, ReLU with identity and with orthogonal W_hh, the LSTM; rates, lengths."""
+    """Return models (tanh RNN, ReLU with identity or orthogonal W_hh, LSTM) x rates x lengths."""
     shared = {"task.length": config.run.lengths, "seed": seeds(config)}
     rates, key = config.run.rates, "training.learning_rate"
     others = {"init.w_x": config.run.relu_weights, "init.w_y": config.run.relu_weights}
