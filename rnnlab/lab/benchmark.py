@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rnnlab.nn.initializers import InitScheme
 from rnnlab.nn.unroll import unroll
 
 
@@ -74,6 +75,20 @@ def parse_size(size: str) -> tuple[int, int, int, int]:
     if min(B, T, D, H) < 1:
         raise ValueError(f"task.size must be of positive numbers, got {size!r}")
     return B, T, D, H
+
+
+def init_of(cell: str, *, bias: str = "zeros", **schemes: str) -> InitScheme:
+    """Return schemes that draw every bias of a cell alike, the forget gate's too.
+
+    Args:
+        cell: its name, "lstm"; only an LSTM's forget bias has a default of its own.
+        bias: the scheme of all biases.
+        schemes: of the kernels, by the names of :class:`~rnnlab.nn.initializers.InitScheme`.
+
+    >>> init_of("lstm").forget_bias, init_of("gru").forget_bias
+    ('zeros', None)
+    """
+    return InitScheme(b=bias, forget_bias=bias if cell == "lstm" else None, **schemes)
 
 
 def passes(cell: Any, engine: Any) -> dict[str, Callable[[Any, Any, Any], Any]]:
