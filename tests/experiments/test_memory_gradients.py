@@ -79,7 +79,7 @@ def test_claims_can_come_out_the_other_way():
     ("changes", "words"),
     [
         ({"unit.lam": 1.0}, r"unit.lam must lie in \[0, 1\)"),
-        ({"task.sequences": 1}, "task.sequences must be at least 2"),
+        ({"task.sequences": 1}, "task.sequences must be a whole number of at least 2"),
     ],
 )
 def test_refusals(changes, words):

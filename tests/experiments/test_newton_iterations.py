@@ -1,4 +1,4 @@
-"""newton_iterations: what it counts, what it foretells, and its claims."""
+"""newton_iterations: what it counts, what it predicts, and its claims."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_a_small_run_counts_and_draws(tmp_path):
     assert set(run.figures) == {"iterations"}
     for member in run.table:
         r = member.result
-        assert r["foretold"] == [
+        assert r["predicted"] == [
             min(iterations_for_exponent(r["exponent"], T), 12) for T in (8, 20)
         ]
         # each correction makes one more step right
@@ -47,13 +47,13 @@ def test_claims_can_come_out_the_other_way():
         members = []
         for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
             exponent = 0.1 if overrides["cell.gain"] > 2 else -overrides["cell.gain"]
-            foretold = np.array([5, 5, 5]) if exponent < 0 else np.array([20, 80, 120])
-            counts = foretold * (counted if exponent < 0 else 1)
+            predicted = np.array([5, 5, 5]) if exponent < 0 else np.array([20, 80, 120])
+            counts = predicted * (counted if exponent < 0 else 1)
             if exponent > 0:
                 counts = np.array([20, 20 * chaos, 120])
             result = {
                 "exponent": exponent,
-                "foretold": foretold.tolist(),
+                "predicted": predicted.tolist(),
                 "counted": (counts + np.array([0, 0, grown])).tolist(),
                 "error": [error] * 3,
             }
@@ -82,7 +82,7 @@ def test_counts_that_follow_nothing_refute_the_order():
             0.0,
             {
                 "exponent": -0.1,
-                "foretold": rng.integers(4, 128, 3).tolist(),
+                "predicted": rng.integers(4, 128, 3).tolist(),
                 "counted": rng.integers(4, 128, 3).tolist(),
                 "error": [0.0] * 3,
             },
@@ -95,10 +95,10 @@ def test_counts_that_follow_nothing_refute_the_order():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cell.name": "lstm"}, "cell.name must be one of rnn-tanh, gru"),
-        ({"cell.gain": 0.0}, "cell.gain must be positive"),
-        ({"task.measured_steps": 200}, "task.measured_steps must be above 200"),
-        ({"task.lengths": (64, 64)}, "task.lengths must be two or more, growing"),
+        ({"cell.name": "lstm"}, "unknown cell.name .lstm"),
+        ({"cell.gain": 0.0}, "cell.gain must be a finite number above 0"),
+        ({"task.measured_steps": 200}, "measured_steps must be a whole number of at least 201"),
+        ({"task.lengths": (64, 64)}, "task.lengths must be at least two increasing lengths"),
     ],
 )
 def test_refusals(changes, words):

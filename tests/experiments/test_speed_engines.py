@@ -81,4 +81,4 @@ def test_what_auto_takes_is_what_the_claims_judge(module, monkeypatch):
     monkeypatch.setattr(module, "choose", lambda cell: "scan")
     config = sweep.apply(module.get_config(), {"task.size": "1x3x2x4", "run.repeats": 5})
     assert module.run(config, jax.random.key(0), lambda **record: None)["auto"] == "scan"
-    assert auto.choose(module.cells.lstm(4)) == "fused"
+    assert auto.choose(module.cells.LSTM(4)) == "fused"

@@ -87,9 +87,9 @@ def test_claims_can_come_out_the_other_way():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cell.name": "rnn-relu"}, "cell.name must be one of"),
-        ({"task.length": 0}, "task.length must be at least 1"),
-        ({"run.repeats": 2}, "run.repeats must be at least 3"),
+        ({"cell.name": "rnn-relu"}, "unknown cell.name"),
+        ({"task.length": 0}, "task.length must be a whole number of at least 1"),
+        ({"run.repeats": 2}, "run.repeats must be a whole number of at least 3"),
     ],
 )
 def test_refusals(changes, words):

@@ -129,10 +129,10 @@ def test_memory_of_long_sequences_is_measured(module, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cell.name": "gru"}, "cell.name must be one of"),
+        ({"cell.name": "gru"}, "unknown cell.name"),
         ({"task.size": "3x7x2"}, "BxTxDxH.*'3x7x2'"),
         ({"task.size": "3x7x0x5"}, "positive numbers"),
-        ({"run.repeats": 4}, "at least 5, got 4"),
+        ({"run.repeats": 4}, "whole number of at least 5, got 4"),
     ],
 )
 def test_refusals(module, changes, words):
