@@ -53,21 +53,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_engines.py takes no argument, got {arg!r}")
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "cell": {"name": "lstm"},
-            "task": {"size": SIZES[0]},  # BxTxDxH
-            # timed turns of each engine; fewer where a turn of all takes long, at least 5
-            "run": {
-                "repeats": 31,
-                "seconds": 3.0,
-                "seconds_per_member": 9.0,
-                "seconds_per_group": 0.0,
-            },
-        }
-    )
-    return config.lock()
+    return benchmark.layer_config(SIZES[0], repeats=31, seconds=3.0, seconds_per_member=9.0)
 
 
 def get_sweep(config: Config) -> Sweep:

@@ -65,21 +65,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_recurrent.py takes no argument, got {arg!r}")
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "cell": {"name": "lstm"},
-            "task": {"size": SIZES[0]},  # BxTxDxH
-            # timed turns of each side; fewer where a turn of all takes long, at least 5
-            "run": {
-                "repeats": 21,
-                "seconds": 6.0,
-                "seconds_per_member": 30.0,
-                "seconds_per_group": 0.0,
-            },
-        }
-    )
-    return config.lock()
+    return benchmark.layer_config(SIZES[0], repeats=21, seconds=6.0, seconds_per_member=30.0)
 
 
 def get_sweep(config: Config) -> Sweep:
@@ -199,20 +185,20 @@ def flax(cell_name: str) -> Side:
         from flax import linen
 
         layer = linen.RNN(getattr(linen, cell_name)(case.cell.hidden_size))
-        own = to_flax(cell_name, named(case.params))
+        weights = to_flax(cell_name, named(case.params))
 
-        def forward(own: Tree, xs: jax.Array) -> jax.Array:
-            ys = layer.apply({"params": {"cell": own}}, xs)
+        def forward(weights: Tree, xs: jax.Array) -> jax.Array:
+            ys = layer.apply({"params": {"cell": weights}}, xs)
             assert isinstance(ys, jax.Array)
             return ys
 
-        def loss(own: Tree, xs: jax.Array) -> jax.Array:
-            return (forward(own, xs) * case.weights).sum()
+        def loss(weights: Tree, xs: jax.Array) -> jax.Array:
+            return (forward(weights, xs) * case.weights).sum()
 
         program = jax.jit(jax.grad(loss, (0, 1)) if both else forward)
 
         def call() -> PyTree:
-            result = jax.block_until_ready(program(own, case.xs))
+            result = jax.block_until_ready(program(weights, case.xs))
             return (from_flax(cell_name, result[0]), result[1]) if both else result
 
         return call

@@ -245,8 +245,8 @@ def _first_batches(train: training.Train, member: training.Member) -> list[Batch
 
 def in_torch_layout(params: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Return our parameters by the names of a ModuleList [RNN or LSTM, Linear]."""
-    own = params["params"]
-    recurrent = own["recurrent"]
+    model = params["params"]
+    recurrent = model["recurrent"]
     gates = CELLS["lstm" if isinstance(recurrent, cells.LSTMParams) else "rnn-tanh"][1]
 
     def rows(block: str) -> np.ndarray:
@@ -256,8 +256,8 @@ def in_torch_layout(params: Mapping[str, Mapping[str, Any]]) -> dict[str, np.nda
         "0.weight_ih_l0": rows("W_x"),
         "0.weight_hh_l0": rows("W_h"),
         "0.bias_ih_l0": rows("b_"),
-        "1.weight": np.asarray(own["W_hy"]).T,
-        "1.bias": np.asarray(own["b_y"]),
+        "1.weight": np.asarray(model["W_hy"]).T,
+        "1.bias": np.asarray(model["b_y"]),
     }
 
 

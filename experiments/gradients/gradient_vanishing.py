@@ -28,7 +28,6 @@ from rnnlab.lab import gradient_member
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
-from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import gradient_figures, learning_curves, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
@@ -49,29 +48,18 @@ KEEPS, FAR = 2.0, 100  # "kept": within 2 decades (a factor of 100) at this lag
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the default config, or with "full" the paper-sized one."""
     full = scale(arg) == "full"
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "task": {
-                "name": "digits",  # digits, text, csv, noise
-                "length": 784 if full else 200,  # T
-                "batch_size": 32 if full else 16,
-                "path": "",  # the file of csv, or of a text of your own
-            },
-            "cell": {"name": "rnn-tanh", "hidden_size": 128 if full else 64},
-            "init": InitScheme.config(),
-            "probes": {
-                "spectrum_lags": (10, 100),
-                "spectrum_seeds": 1,  # seeds whose singular values are measured (slow)
-            },
-            "run": {
-                "seeds": 10 if full else 5,
-                "seconds_per_member": 6.0 if full else 0.15,
-                "seconds_per_group": 8.0,
-            },
-        }
+    return gradient_member.config(
+        length=784 if full else 200,  # T
+        batch_size=32 if full else 16,
+        hidden_size=128 if full else 64,
+        # seeds whose singular values are measured (slow), and at which lags
+        probes={"spectrum_lags": (10, 100), "spectrum_seeds": 1},
+        run={
+            "seeds": 10 if full else 5,
+            "seconds_per_member": 6.0 if full else 0.15,
+            "seconds_per_group": 8.0,
+        },
     )
-    return config.lock()
 
 
 def get_sweep(config: Config) -> Sweep:

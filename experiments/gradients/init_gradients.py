@@ -23,7 +23,6 @@ from rnnlab.core.errors import Undecided
 from rnnlab.lab import gradient_member
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.sweep import Sweep
-from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Member, Table
@@ -60,26 +59,17 @@ BOUND = 2.0  # decades at lag 100
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the default config, or with "full" a larger one."""
     full = scale(arg) == "full"
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "task": {
-                "name": "digits",  # digits, text, csv, noise
-                "length": 512 if full else 128,
-                "batch_size": 32 if full else 16,
-                "path": "",
-            },
-            "cell": {"name": "rnn-tanh", "hidden_size": 128 if full else 64},
-            "init": InitScheme.config(),
-            "probes": {"lyapunov_sequences": 4},  # sequences of the batch averaged over
-            "run": {
-                "seeds": 10 if full else 5,
-                "seconds_per_member": 3.0 if full else 0.15,
-                "seconds_per_group": 6.0,
-            },
-        }
+    return gradient_member.config(
+        length=512 if full else 128,  # T
+        batch_size=32 if full else 16,
+        hidden_size=128 if full else 64,
+        probes={"lyapunov_sequences": 4},  # sequences of the batch averaged over
+        run={
+            "seeds": 10 if full else 5,
+            "seconds_per_member": 3.0 if full else 0.15,
+            "seconds_per_group": 6.0,
+        },
     )
-    return config.lock()
 
 
 def get_sweep(config: Config) -> Sweep:

@@ -7,7 +7,7 @@ with RMSprop at 1e-3 and batches of 20, after Arjovsky, Shah & Bengio 2016: 2000
 80 units (gated: 40). About a minute on 2 cores; ":full" has T = 100 to 500 and 10,000 updates
 (three quarters of an hour by --dry_run's estimate).
 
-Expected: 10 ln 8/120 = .1733 without memory. The linear RNN with orthogonal W_hh is at a third of
+Expected: 10 ln 8/120 = 0.1733 without memory. The linear RNN with orthogonal W_hh is at a third of
 that and names 0.8 to 0.9 of the symbols; every other model is within 5% of the baseline, with
 orthogonal W_hh and tanh too.
 """

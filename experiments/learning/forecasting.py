@@ -120,7 +120,7 @@ def measure(config: Config, setup: training.Setup, params: object) -> dict[str, 
     return {
         **errors,
         "rmse_network": rmse(np.asarray(predicted[:, late, 0]), truth),
-        "said": np.asarray(shown[0, :SHOWN, 0]),
+        "forecast": np.asarray(shown[0, :SHOWN, 0]),
         "series": whole[0, : SHOWN + task.horizon, 0],
     }
 
@@ -211,7 +211,7 @@ def _series(table: Table) -> tuple[Figure, str]:
         ax.plot(np.arange(len(series)), series, color="#999999", linewidth=3, alpha=0.6)
         ends = [plots.End(len(series) - 1, float(series[-1]), "the series", "#777777")]
         for index, (cell, group) in enumerate(members.group_by("cell.name").items()):
-            forecast = np.asarray(group[0].result["said"])
+            forecast = np.asarray(group[0].result["forecast"])
             x = k + np.arange(len(forecast))
             look = plots.look(index)
             ax.plot(x, forecast, color=look["color"], linestyle=look["linestyle"], linewidth=1.1)

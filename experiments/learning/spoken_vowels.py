@@ -1,4 +1,4 @@
-"""Who says /ae/: spoken vowels by RNN, LSTM and GRU, one way and both, heard to the end or not.
+"""Who speaks? Spoken vowels by RNN, LSTM and GRU, one way and both, whole or only in part.
 
     rnnlab run --config=experiments/learning/spoken_vowels.py
     rnnlab predict RUN --file=JapaneseVowels_TEST.ts

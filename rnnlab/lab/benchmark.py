@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.nn.unroll import unroll
@@ -75,6 +76,36 @@ def parse_size(size: str) -> tuple[int, int, int, int]:
     if min(B, T, D, H) < 1:
         raise ValueError(f"task.size must be of positive numbers, got {size!r}")
     return B, T, D, H
+
+
+def layer_config(
+    size: str, *, repeats: int, seconds: float, seconds_per_member: float
+) -> ConfigDict:
+    """Return the config of a benchmark of one layer, swept over cells and sizes.
+
+    Args:
+        size: "BxTxDxH".
+        repeats: timed turns of each side; fewer where a turn of all takes long, at least 5.
+        seconds: after which no further turn begins.
+        seconds_per_member: for the estimate of a dry run.
+
+    >>> layer_config("8x10x8x8", repeats=5, seconds=1, seconds_per_member=2).task.size
+    '8x10x8x8'
+    """
+    config = ConfigDict(
+        {
+            "seed": 0,
+            "cell": {"name": "lstm"},
+            "task": {"size": size},
+            "run": {
+                "repeats": repeats,
+                "seconds": seconds,
+                "seconds_per_member": seconds_per_member,
+                "seconds_per_group": 0.0,
+            },
+        }
+    )
+    return config.lock()
 
 
 def init_of(cell: str, *, bias: str = "zeros", **schemes: str) -> InitScheme:

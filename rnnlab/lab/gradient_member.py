@@ -7,12 +7,14 @@ many steps before the read-out, index t = T−1−k.
 """
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from rnnlab import theory
 from rnnlab.core.errors import unknown
@@ -61,6 +63,41 @@ class Probe(NamedTuple):
         """The recurrent kernel of the candidate (the only one of a simple RNN), (H, H)."""
         named = self.cell_params._asdict()
         return np.asarray(named["W_hc"] if "W_hc" in named else named["W_hh"])
+
+
+def config(
+    *,
+    length: int,
+    batch_size: int,
+    hidden_size: int,
+    probes: Mapping[str, object],
+    run: Mapping[str, object],
+) -> ConfigDict:
+    """Return the config of a gradient experiment: pixels of digits, read by a tanh RNN.
+
+    Args:
+        length: T. batch_size: B. hidden_size: H.
+        probes, run: the groups of these names, the experiment's own.
+
+    >>> config(length=8, batch_size=2, hidden_size=4, probes={}, run={}).task.name
+    'digits'
+    """
+    made = ConfigDict(
+        {
+            "seed": 0,
+            "task": {
+                "name": "digits",  # digits, text, csv, noise
+                "length": length,
+                "batch_size": batch_size,
+                "path": "",  # the file of csv, or of a text that is not the default one
+            },
+            "cell": {"name": "rnn-tanh", "hidden_size": hidden_size},
+            "init": InitScheme.config(),
+            "probes": dict(probes),
+            "run": dict(run),
+        }
+    )
+    return made.lock()
 
 
 def check(config: Any) -> None:
