@@ -4,8 +4,8 @@
     rnnlab predict RUN --file=JapaneseVowels_TEST.ts
 
 Nine men say two Japanese vowels in succession: 270 utterances to learn from and 370 held out, 12
-LPC cepstrum coefficients a frame, 7 to 29 frames (Kudo et al. 1999; a package of rnnlab[data]).
-H = 64 a direction, 600 updates, five seeds. Other series: --config.task.source=BasicMotions, or
+LPC cepstrum coefficients per frame, 7 to 29 frames (Kudo et al. 1999; a package of rnnlab[data]).
+H = 64 per direction, 600 updates, five seeds. Other series: --config.task.source=BasicMotions, or
 .ts files by --config.task.path=TRAIN --config.task.test_path=TEST. ":full" has H = 128, 3,000
 updates and ten seeds.
 

@@ -9,11 +9,9 @@ import pytest
 
 import rnnlab
 from rnnlab import cli
-from rnnlab.core.nested import with_overrides
-from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.plan import make_plan
-from rnnlab.results.table import Member, Table
+from tests.helpers import untrained
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "experiments").rglob("*.py"))
@@ -61,10 +59,9 @@ def test_a_narrowed_sweep_leaves_claims_undecided_and_still_reports(tmp_path):
 def test_claims_can_come_out_the_other_way():
     """Spoil one result each, and the claim that rests on it turns."""
     loaded = load_experiment(ROOT / "experiments" / "gradients" / "init_gradients.py")
-    config = loaded.get_config()
-    members = []
-    for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
-        result = {
+
+    def describe(index, flat):
+        return {
             "spectral_radius": 0.5,  # orthogonal: must be 1
             "largest_singular_value": 0.9,
             "sigma_w": 1.0,
@@ -75,9 +72,9 @@ def test_claims_can_come_out_the_other_way():
             "overflowed": 0,
             "verdict": "vanishes",
         }
-        nested = with_overrides(config.to_dict(), overrides)
-        members.append(Member(index, overrides, nested, 0.0, result))
-    verdicts = {c.statement: c.check()[0] for c in loaded.module.claims(Table(members))}
+
+    table = untrained.measured(loaded, describe)
+    verdicts = {c.statement: c.check()[0] for c in loaded.module.claims(table)}
     assert not verdicts["The top Lyapunov exponent is the slope of the gradient"]
     assert not any(v for s, v in verdicts.items() if "spectral radius" in s or "σ_max" in s)
     assert not verdicts["Zero or small random biases do not matter"]
