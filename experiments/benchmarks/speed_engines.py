@@ -4,29 +4,32 @@
 
 Every named cell at seven shapes B x T x D x H, from a few units to 512, one sequence to 256;
 forward, and forward + backward, by scan, the fused engine and, where the state has at most 16
-features, Newton along time. Outputs and gradients are held against scan's first; then the engines
+features, Newton along time. Outputs and gradients are compared with scan's first; then the engines
 take turns in one process. About 4 minutes on 2 cores with nothing else running.
 
 On CPUs the members of a sweep are mapped one after the other (vmap's batched products are slow
 there), so that a member's shape is what counts.
 
-Found on 2 cores: in forward + backward the fused engine is the fastest in all 28 cells, 1.0 to 4.6
-times scan (Newton is .2 to 1.1 times scan): there is no crossover. Forward alone it is .66 to 2.9
-times scan, and behind scan by more than a tenth in 3 of 28 cells.
+Measured on 2 cores: in forward + backward the fused engine is the fastest in all 28 cells, 1.0 to
+4.6 times scan (Newton is 0.2 to 1.1 times scan): there is no crossover. Forward alone it is 0.66
+to 2.9 times scan, and behind scan by more than a tenth in 3 of 28 cells.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
+from rnnlab.core import validate
 from rnnlab.lab import benchmark
+from rnnlab.lab.config import Config
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.engines.auto import choose
-from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
-from rnnlab.results.claims import Claim
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 
 CELLS = {"rnn-tanh": "RNN", "lstm": "LSTM", "gru": "GRU", "gru-reset-after": "GRU, reset after"}
@@ -46,46 +49,30 @@ SAME = 1e-5  # max|a − b| / max|b| of an array
 BOUND, SHARE = 1.1, 0.9
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_engines.py takes no argument, got {arg!r}")
-    config = ml_collections.ConfigDict(
-        {
-            "seed": 0,
-            "cell": {"name": "lstm"},
-            "task": {"size": SIZES[0]},  # BxTxDxH
-            # timed turns of each engine; fewer where a turn of all takes long, at least 5
-            "run": {
-                "repeats": 31,
-                "seconds": 3.0,
-                "seconds_per_member": 9.0,
-                "seconds_per_group": 0.0,
-            },
-        }
-    )
-    return config.lock()
+    return benchmark.layer_config(SIZES[0], repeats=31, seconds=3.0, seconds_per_member=9.0)
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
-    """Every cell at every size."""
+def get_sweep(config: Config) -> Sweep:
+    """Return every cell at every size."""
     del config
     return {"cell.name": tuple(CELLS), "task.size": SIZES}
 
 
-def check(config: Any) -> None:
-    """Refuse what not every engine runs, a size that is none, and too few turns."""
-    if config.cell.name not in CELLS:
-        raise ValueError(f"cell.name must be one of {', '.join(CELLS)}, got {config.cell.name!r}")
+def check(config: Config) -> None:
+    """Refuse a cell that not every engine runs, an invalid size, and too few turns."""
+    validate.choice("cell.name", config.cell.name, CELLS)
     benchmark.parse_size(config.task.size)
-    if config.run.repeats < 5:
-        raise ValueError(f"run.repeats must be at least 5, got {config.run.repeats}")
+    validate.whole("run.repeats", config.run.repeats, 5)
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
-    """Hold the engines against scan, then time them turn and turn about."""
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
+    """Compare the engines with scan, then time them in turns."""
     B, T, D, H = benchmark.parse_size(config.task.size)
-    init = InitScheme(w_h="orthogonal(gain=0.9)", b="normal(std=0.1)")
+    init = benchmark.init_of(config.cell.name, w_h="orthogonal(gain=0.9)", bias="normal(std=0.1)")
     cell = cells.by_name(config.cell.name, H, init)
     keys = jax.random.split(key, 3)
     params = cell.init_params(keys[0], D)
@@ -93,10 +80,8 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     weights = jax.random.normal(keys[2], (B, T, H))
     features = H * len(cell.initial_state(params, (1,)))
     engines = [e for e in ENGINES if e != "newton" or features <= SMALL]
-    result: dict[str, Any] = {
-        "device": jax.devices()[0].device_kind,
-        "auto": choose(cells.without_init(cell)),
-    }
+    chosen = choose(cells.without_init(cell))
+    result: dict[str, object] = {"device": jax.devices()[0].device_kind, "auto": chosen}
     for name in PASSES:
         programs = {e: jax.jit(benchmark.passes(cell, e)[name]) for e in engines}
         calls = {e: lambda p=p: p(params, xs, weights) for e, p in programs.items()}
@@ -112,12 +97,12 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
         medians = {engine: float(np.median(values)) for engine, values in ms.items()}
         result |= {f"{engine}_{name}_ms": value for engine, value in medians.items()}
         result[f"{name}_best"] = min(medians, key=medians.__getitem__)
-        result[f"{name}_loss"] = medians[result["auto"]] / min(medians.values())
+        result[f"{name}_loss"] = medians[chosen] / min(medians.values())
     return result
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """scan's time over each other engine's, a panel a pass."""
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw scan's time over each other engine's, one panel per pass."""
     names = [name for name in CELLS if len(table.select({"cell.name": name}))]
     sizes = list(dict.fromkeys(table.values("task.size")))
     figure, axes = plots.new_figure(1, 2, size=(11, 0.27 * len(sizes) * len(names) + 1.4))
@@ -160,30 +145,32 @@ def figures(table: Table) -> dict[str, Any]:
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
 
+def _near(statement: str, expected: str) -> Callable[..., Claim]:
+    def check(table: Table, which: str, times: float, share: float) -> tuple[bool, str]:
+        losses = table.stack(f"{which}_loss")
+        worst = table[int(np.argmax(losses))]
+        words = (
+            f"{(losses <= times).sum()} of {len(losses)} cells; most in "
+            f"{CELLS[worst.config['cell']['name']]} {worst.config['task']['size']}: "
+            f"{losses.max():.2f}x {worst.result[f'{which}_best']}"
+        )
+        return bool((losses <= times).mean() >= share), words
+
+    return claim(
+        statement,
+        source="rnnlab",
+        holds_if='time of engine="auto" at most {times:g}x the fastest engine\'s in {share:.0%} of '
+        "cells",
+        expected=expected,
+        times=BOUND,
+        share=SHARE,
+    )(check)
+
+
+_trains = _near('engine="auto" trains by the fastest engine, or one as fast', "holds")
+_runs_forward = _near("… and runs forward by it", "refuted")
+
+
 def claims(table: Table) -> list[Claim]:
-    """The choice of "auto" costs little anywhere."""
-
-    def near(which: str) -> Any:
-        def check() -> tuple[bool, str]:
-            losses = table.stack(f"{which}_loss")
-            worst = table[int(np.argmax(losses))]
-            words = (
-                f"{(losses <= BOUND).sum()} of {len(losses)} cells; most in "
-                f"{CELLS[worst.config['cell']['name']]} {worst.config['task']['size']}: "
-                f"{losses.max():.2f}x {worst.result[f'{which}_best']}"
-            )
-            return bool((losses <= BOUND).mean() >= SHARE), words
-
-        return check
-
-    rule = f'time of engine="auto" at most {BOUND}x the fastest engine\'s in {SHARE:.0%} of cells'
-    return [
-        Claim(
-            'engine="auto" trains by the fastest engine, or one as fast',
-            "rnnlab",
-            rule,
-            "holds",
-            near("both"),
-        ),
-        Claim("… and runs forward by it", "rnnlab", rule, "refuted", near("forward")),
-    ]
+    """List that the choice of "auto" costs little anywhere."""
+    return [_trains(table, which="both"), _runs_forward(table, which="forward")]

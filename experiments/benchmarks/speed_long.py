@@ -4,35 +4,40 @@
 
 One sequence (B = 1, D = 4), contracting cells (W_h 0.9 times orthogonal), forward and
 forward+backward (the gradient of a random weighting of the outputs by parameters and inputs). First
-the engines' outputs and gradients are held against scan's in float64; then they take turns in one
-process. Memory is what the compiled program sets aside beside its arguments and results. About 7
-minutes on 2 cores with nothing else running.
+the engines' outputs and gradients are compared with scan's in float64; then they take turns in one
+process. Memory is that of the compiled program beside its arguments and results. About 7 minutes
+on 2 cores with nothing else running.
 
 Expected of Newton on a CPU: slower than scan. An associative scan makes about 2T products of n x n
 matrices a correction, n the state's features, where a step of the recurrence is a product of a
 vector with one: 2n times the work, times 4 to 6 corrections, and as much again for the gradient.
 Two cores give at most 2 of that back. What could make up for it is the latency of a step, and XLA's
-loop on a CPU has little: .03 to .1 µs. On a GPU a step costs launches of several µs whatever n is,
-and Newton has O(log T) of them.
+loop on a CPU has little: 0.03 to 0.1 µs. On a GPU a step costs launches of several µs whatever n
+is, and Newton has O(log T) of them.
 
-Found on 2 cores: Newton is exact to 1e-6 and slower than scan from T = 10,000 on (forward +
-backward .13 to .58 times as fast), but for the LSTM at H = 4: 1.5 to 2.3 times. The fused engine
+Measured on 2 cores: Newton is exact to 1e-6 and slower than scan from T = 10,000 on (forward +
+backward 0.13 to 0.58 times as fast), but for the LSTM at H = 4: 1.5 to 2.3 times. The fused engine
 is ahead of both everywhere: 1.2 to 8 times scan.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from jax.stages import Compiled
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
+from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import benchmark
+from rnnlab.lab.config import Config
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
-from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
-from rnnlab.results.claims import Claim
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 
 ENGINES = {"scan": "scan", "fused": "fused", "newton": "Newton"}
@@ -41,14 +46,15 @@ CELLS = {"rnn-tanh": "RNN", "gru": "GRU", "lstm": "LSTM"}
 SIZES = (4, 16)
 LENGTHS = (100, 1_000, 10_000, 100_000)
 LONG = 10_000  # steps from which Newton is to be faster
+PyTree = Any
 SAME = 1e-5  # max|a − b| / max|b| of an array
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_long.py takes no argument, got {arg!r}")
-    config = ml_collections.ConfigDict(
+    config = ConfigDict(
         {
             "seed": 0,
             "cell": {"name": "rnn-tanh", "hidden_size": 16, "gain": 0.9},
@@ -65,31 +71,28 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
-    """Cells, sizes and lengths."""
+def get_sweep(config: Config) -> Sweep:
+    """Return cells x sizes x lengths."""
     del config
     return {"cell.name": tuple(CELLS), "cell.hidden_size": SIZES, "task.length": LENGTHS}
 
 
-def check(config: Any) -> None:
+def check(config: Config) -> None:
     """Refuse cells that not every engine runs, and too few turns for a median."""
-    if config.cell.name not in CELLS:
-        raise ValueError(f"cell.name must be one of {', '.join(CELLS)}, got {config.cell.name!r}")
-    if config.task.length < 1:
-        raise ValueError(f"task.length must be at least 1, got {config.task.length}")
-    if config.run.repeats < 3:
-        raise ValueError(f"run.repeats must be at least 3, got {config.run.repeats}")
+    validate.choice("cell.name", config.cell.name, CELLS)
+    validate.whole("task.length", config.task.length)
+    validate.whole("run.repeats", config.run.repeats, 3)
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
-    """Hold the engines against scan, then time them turn and turn about."""
-    init = InitScheme(w_h=f"orthogonal(gain={config.cell.gain})")
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
+    """Compare the engines with scan, then time them in turns."""
+    init = benchmark.init_of(config.cell.name, w_h=f"orthogonal(gain={config.cell.gain})")
     cell = cells.by_name(config.cell.name, config.cell.hidden_size, init)
     key_params, key_xs, key_weights = jax.random.split(key, 3)
     params = cell.init_params(key_params, config.task.features)
     xs = jax.random.normal(key_xs, (1, config.task.length, config.task.features))
     weights = jax.random.normal(key_weights, (1, config.task.length, cell.output_size))
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "device": jax.devices()[0].device_kind,
         "platform": jax.devices()[0].platform,
     }
@@ -110,21 +113,22 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
         log(name=name, ms=ms)
         for engine, values in ms.items():
             result[f"{engine}_{name}_ms"] = float(np.median(values))
-            for what, value in zip(("ratio", "low", "high"), benchmark.ratio(ms, "scan", engine)):  # noqa: B905
-                result[f"{engine}_{name}_{what}"] = value
+            ratios = benchmark.ratio(ms, "scan", engine)
+            for part, value in zip(("ratio", "low", "high"), ratios, strict=True):
+                result[f"{engine}_{name}_{part}"] = value
     return result
 
 
-def compiled(cell: Any, engine: str, name: str, *args: Any) -> Any:
-    """A pass of one engine, for these arguments."""
+def compiled(cell: cells.Cell, engine: str, name: str, *args: PyTree) -> Compiled:
+    """Compile a pass of one engine for these arguments."""
     return jax.jit(benchmark.passes(cell, engine)[name]).lower(*args).compile()
 
 
-def in_float64(cell: Any, name: str, *args: Any) -> Any:
-    """The definition's results, in float64.
+def in_float64(cell: cells.Cell, name: str, *args: PyTree) -> PyTree:
+    """Return the results of scan in float64.
 
-    A gradient is a sum over steps: of 100,000 of them float32 leaves scan's own, added up step by
-    step, off by 2e-5.
+    A gradient is a sum over steps: of 100,000 of them the float32 sum, step by step, is off by
+    2e-5.
     """
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda a: jnp.asarray(np.asarray(a, np.float64)), args)
@@ -134,8 +138,8 @@ def in_float64(cell: Any, name: str, *args: Any) -> Any:
 # ---- the figures -------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """Time and memory against length, a panel for each cell and size."""
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw time and memory against length, one panel per cell and size."""
     device = table[0].result["device"]
     drawn = {}
     for name, words in PASSES.items():
@@ -145,13 +149,13 @@ def figures(table: Table) -> dict[str, Any]:
             "logarithmic: a line of slope 1 is the same time for each step.",
         )
     drawn["memory"] = (
-        _panels(table, "both_mib", "MiB set aside"),
-        f"Memory that the compiled programs of forward + backward set aside on {device}.",
+        _panels(table, "both_mib", "MiB allocated"),
+        f"Memory that the compiled programs of forward + backward allocate on {device}.",
     )
     return drawn
 
 
-def _panels(table: Table, quantity: str, label: str) -> Any:
+def _panels(table: Table, quantity: str, label: str) -> Figure:
     names = [n for n in CELLS if len(table.select({"cell.name": n}))]
     sizes = sorted(set(table.values("cell.hidden_size")))
     figure, axes = plots.new_figure(
@@ -164,13 +168,13 @@ def _panels(table: Table, quantity: str, label: str) -> Any:
     for column, name in enumerate(names):
         for row, size in enumerate(sizes):
             ax = axes[row, column]
-            here = table.select({"cell.name": name, "cell.hidden_size": size})
-            if not len(here):
+            members = table.select({"cell.name": name, "cell.hidden_size": size})
+            if not len(members):
                 continue
-            lengths = np.array([m.config["task"]["length"] for m in here])
+            lengths = np.array([m.config["task"]["length"] for m in members])
             order = np.argsort(lengths)
             for index, (engine, words) in enumerate(ENGINES.items()):
-                values = np.maximum(here.stack(f"{engine}_{quantity}"), 1e-3)
+                values = np.maximum(members.stack(f"{engine}_{quantity}"), 1e-3)
                 ax.plot(
                     lengths[order],
                     values[order],
@@ -192,62 +196,67 @@ def _panels(table: Table, quantity: str, label: str) -> Any:
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
 
+def _long(table: Table, least: int, size: int | None = None) -> Table:
+    """Select the members of at least so many steps, of one size or of all."""
+    members = [m for m in table if m.config["task"]["length"] >= least]
+    if size is not None:
+        members = [m for m in members if m.config["cell"]["hidden_size"] == size]
+    if not members:
+        raise Undecided(f"nothing of at least {least} steps was measured")
+    return Table(members)
+
+
+@claim(
+    "Newton along time is exact",
+    source="Lim et al. 2024 (arXiv 2309.12252)",
+    holds_if="outputs and gradients within {most:g} of scan's in float64, max|a − b|/max|b|, at "
+    "every length",
+    expected="holds",
+    most=SAME,
+)
+def _exact(table: Table, most: float) -> tuple[bool, str]:
+    worst = max(table.stack(f"newton_{name}_difference").max() for name in PASSES)
+    return bool(worst <= most), f"largest difference {worst:.1e} over {len(table)} members"
+
+
+def _newton_faster(expected: str) -> Callable[..., Claim]:
+    def check(table: Table, size: int, least: int, ratio: float) -> tuple[bool, str]:
+        lowest, words = [], []
+        for name, title in PASSES.items():
+            ratios = _long(table, least, size).stack(f"newton_{name}_ratio")
+            lowest.append(ratios.min())
+            words.append(f"{title}: {ratios.min():.3g} to {ratios.max():.3g}x")
+        return bool(min(lowest) > ratio), "; ".join(words)
+
+    return claim(
+        "Newton is faster than scan over long sequences, H = {size}",
+        source="Lim et al. 2024, on a GPU; on a CPU the work of the products refutes it (header)",
+        holds_if="scan's time over Newton's above {ratio:g} for every cell and length from "
+        "T = {least:,}, forward and forward+backward",
+        expected=expected,
+        least=LONG,
+        ratio=1,
+    )(check)
+
+
+@claim(
+    "The fused engine's training pass is faster than scan's at these lengths",
+    source="rnnlab",
+    holds_if="forward+backward, every cell, H ≤ 16, T from {least:,}: ratio above {ratio:g}",
+    expected="holds",
+    least=LONG,
+    ratio=1,
+)
+def _fused_faster(table: Table, least: int, ratio: float) -> tuple[bool, str]:
+    ratios = _long(table, least).stack("fused_both_ratio")
+    return bool(ratios.min() > ratio), f"{ratios.min():.2f} to {ratios.max():.2f}x scan"
+
+
 def claims(table: Table) -> list[Claim]:
-    """Newton is exact; whether it is faster; the fused engine at any length."""
-    on_cpu = table[0].result["platform"] == "cpu"
-
-    def long(size: int | None = None) -> Table:
-        chosen = [m for m in table if m.config["task"]["length"] >= LONG]
-        if size is not None:
-            chosen = [m for m in chosen if m.config["cell"]["hidden_size"] == size]
-        if not chosen:
-            raise Undecided(f"nothing of at least {LONG} steps was measured")
-        return Table(chosen)
-
-    def exact() -> tuple[bool, str]:
-        worst = max(table.stack(f"newton_{name}_difference").max() for name in PASSES)
-        return bool(worst <= SAME), f"largest difference {worst:.1e} over {len(table)} members"
-
-    def faster(size: int) -> Any:
-        def check() -> tuple[bool, str]:
-            parts = []
-            for name, words in PASSES.items():
-                ratios = long(size).stack(f"newton_{name}_ratio")
-                parts.append((ratios.min(), f"{words}: {ratios.min():.3g} to {ratios.max():.3g}x"))
-            return bool(min(p[0] for p in parts) > 1), "; ".join(p[1] for p in parts)
-
-        return check
-
-    def fused() -> tuple[bool, str]:
-        ratios = long().stack("fused_both_ratio")
-        return bool(ratios.min() > 1), f"{ratios.min():.2f} to {ratios.max():.2f}x scan"
-
-    bar = f"scan's time over Newton's above 1 for every cell and length from T = {LONG:,}, "
-    bar += "forward and forward+backward"
+    """List that Newton is exact, whether it is faster, and the fused engine at any length."""
+    newton_faster = _newton_faster("refuted" if table[0].result["platform"] == "cpu" else "holds")
     return [
-        Claim(
-            "Newton along time is exact",
-            "Lim et al. 2024 (arXiv 2309.12252)",
-            f"outputs and gradients within {SAME:g} of scan's in float64, max|a − b|/max|b|, at "
-            "every length",
-            "holds",
-            exact,
-        ),
-        *(
-            Claim(
-                f"Newton is faster than scan over long sequences, H = {size}",
-                "Lim et al. 2024, on a GPU; on a CPU the work of the products refutes it (header)",
-                bar,
-                "refuted" if on_cpu else "holds",
-                faster(size),
-            )
-            for size in SIZES
-        ),
-        Claim(
-            "The fused engine's training pass is faster than scan's at these lengths",
-            "rnnlab",
-            f"forward+backward, every cell, H ≤ 16, T from {LONG:,}: ratio above 1",
-            "holds",
-            fused,
-        ),
+        _exact(table),
+        *(newton_faster(table, size=size) for size in SIZES),
+        _fused_faster(table),
     ]

@@ -1,4 +1,4 @@
-"""What the norms of every step's adjoint cost beside an ordinary backward pass.
+"""Time of the norms of every step's adjoint beside an ordinary backward pass.
 
     rnnlab run --config=experiments/benchmarks/speed_probe.py
 
@@ -7,24 +7,30 @@ one process, interleaved, median of several runs; norms are checked against auto
 ways to have them: the probe (``adjoint_norms``: any cell, no underflow, no gradients), and
 ``value_grad_and_norms``, the gradients of training with the norms out of the same reverse pass.
 Expected: at most 1.3x jit(value_and_grad) over the parameters by scan for the probe, at most 1.15x
-the same by the fused engine for the norms. Found on 2 cores: .65 to 1.04x and 1.02 to 1.08x.
+the same by the fused engine for the norms. Measured on 2 cores: 0.65 to 1.04x and
+1.02 to 1.08x.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import gradients
 from rnnlab.lab import benchmark
-from rnnlab.nn import layers, unroll
-from rnnlab.nn.initializers import InitScheme
+from rnnlab.lab.config import Config
+from rnnlab.lab.sweep import Sweep
+from rnnlab.nn import cells, layers, unroll
 from rnnlab.plotting import plots
-from rnnlab.results.claims import Claim
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 
+PyTree = Any
+Pass = Callable[[PyTree, jax.Array], PyTree]  # of parameters and inputs
 CELLS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
 # side: (over which other, at most)
 BOUNDS = {"probe": ("value_and_grad", 1.3), "norms": ("fused", 1.15)}
@@ -34,11 +40,11 @@ WORDS = {
 }
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_probe.py takes no argument, got {arg!r}")
-    config = ml_collections.ConfigDict(
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {"length": 200, "batch_size": 32, "input_size": 1},
@@ -49,33 +55,36 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
-    """One member a cell."""
+def get_sweep(config: Config) -> Sweep:
+    """Return one member per cell."""
     del config
     return {"cell.name": CELLS}
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
-    """Time both, turn and turn about."""
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
+    """Time both in turns, after their norms were compared with autodiff's."""
     task = config.task
     key_x, key_p = jax.random.split(key)
-    layer: Any = layers.by_name(config.cell.name, config.cell.hidden_size, InitScheme())
+    cell = cells.by_name(
+        config.cell.name, config.cell.hidden_size, benchmark.init_of(config.cell.name)
+    )
+    layer = layers.as_layer(cell)
     params = layer.init(key_p, task.input_size)
     xs = jax.random.normal(key_x, (task.batch_size, task.length, task.input_size))
 
     def loss(ys: jax.Array) -> jax.Array:
         return (ys[:, -1] ** 2).sum()
 
-    def by(engine: str) -> Any:
-        def whole(params: Any, xs: jax.Array) -> jax.Array:
-            return loss(unroll.unroll(layer.cell, params, xs, engine=engine)[0])
+    def by(engine: str) -> Pass:
+        def whole(params: PyTree, xs: jax.Array) -> jax.Array:
+            return loss(unroll.unroll(cell, params, xs, engine=engine)[0])
 
         return jax.jit(jax.value_and_grad(whole))
 
-    def with_norms(params: Any, xs: jax.Array) -> Any:
+    def with_norms(params: PyTree, xs: jax.Array) -> PyTree:
         return gradients.value_grad_and_norms(layer, params, xs, loss)
 
-    programs = {
+    programs: dict[str, Pass] = {
         "value_and_grad": by("scan"),
         "probe": jax.jit(lambda params, xs: gradients.adjoint_norms(layer, params, xs, loss)),
         "fused": by("fused"),
@@ -86,33 +95,38 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
         (programs["probe"](params, xs), 1e-30),
         (programs["norms"](params, xs)[2], 1e-17),
     ):
-        _check(layer, params, xs, loss, np.asarray(curve.norms["h"]), floor)
+        _check(cell, params, xs, loss, np.asarray(curve.norms["h"]), floor)
     calls = {name: lambda p=p: p(params, xs) for name, p in programs.items()}
     ms = benchmark.turns(calls, repeats=config.run.repeats, pause=0.0)
-    result: dict[str, Any] = {}
+    result: dict[str, object] = {}
     for name, values in ms.items():
         log(side=name, ms=values)
         result[f"{name}_ms"] = float(np.median(values))
     for name, (over, _) in BOUNDS.items():
-        for what, value in zip(("ratio", "low", "high"), benchmark.ratio(ms, name, over)):  # noqa: B905
-            result[f"{name}_{what}"] = value
+        ratios = benchmark.ratio(ms, name, over)
+        for part, value in zip(("ratio", "low", "high"), ratios, strict=True):
+            result[f"{name}_{part}"] = value
     return result
 
 
 def _check(
-    layer: Any, params: Any, xs: jax.Array, loss: Any, curve: np.ndarray, floor: float
+    cell: cells.Cell,
+    params: PyTree,
+    xs: jax.Array,
+    loss: Callable[[jax.Array], jax.Array],
+    curve: np.ndarray,
+    floor: float,
 ) -> None:
     """Raise unless the probe's curve is autodiff's, taken through added zeros at every h_t.
 
-    Norms of at most ``floor`` are not looked at.
+    Norms of at most ``floor`` are not compared.
     """
-    cell = layer.cell
 
     def perturbed(zeros: jax.Array) -> jax.Array:  # (T, B, H)
         state = cell.initial_state(params, (xs.shape[0],))
         nothing = jax.tree.map(jnp.zeros_like, state)
 
-        def step(state: Any, inputs: Any) -> Any:
+        def step(state: PyTree, inputs: tuple[jax.Array, jax.Array]) -> tuple[PyTree, jax.Array]:
             x, zero = inputs
             state, y, _ = cell.step(params, state, x, perturb=nothing._replace(h=zero))
             return state, y
@@ -129,8 +143,8 @@ def _check(
         raise AssertionError(f"the probe and autodiff differ by {worst} decades")
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """Bars of the ratios, with their bounds."""
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw bars of the ratios, with their bounds."""
     figure, axes = plots.new_figure(1, 2, size=(10, 3))
     for ax, (name, (over, bound)) in zip(axes[0], BOUNDS.items(), strict=True):
         for y, member in enumerate(table):
@@ -153,31 +167,33 @@ def figures(table: Table) -> dict[str, Any]:
     return {"ratio": (figure, "Medians of interleaved runs; the thin lines are 10–90% ranges.")}
 
 
+# ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
+
+
+def _cheap(statement: str, holds_if: str, side: str) -> Callable[..., Claim]:
+    def check(table: Table, times: float) -> tuple[bool, str]:
+        ratios = table.stack(f"{side}_ratio")
+        names = [member.config["cell"]["name"] for member in table]
+        words = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in zip(names, ratios, strict=True))
+        return bool(ratios.max() <= times), words
+
+    return claim(
+        statement, source="rnnlab", holds_if=holds_if, expected="holds", times=BOUNDS[side][1]
+    )(check)
+
+
+_probe = _cheap(
+    "The adjoint at every step costs about as much as an ordinary backward pass",
+    "at most {times:g}x jit(value_and_grad) for every cell",
+    "probe",
+)
+_norms = _cheap(
+    "The norms of every step's adjoint come with the gradient of training",
+    "at most {times:g}x jit(value_and_grad), both fused, for every cell",
+    "norms",
+)
+
+
 def claims(table: Table) -> list[Claim]:
-    """The bounds, for every cell."""
-
-    def cheap(name: str) -> Any:
-        def check() -> tuple[bool, str]:
-            ratios = table.stack(f"{name}_ratio")
-            cells = [member.config["cell"]["name"] for member in table]
-            words = ", ".join(f"{n} {r:.2f}x" for n, r in zip(cells, ratios, strict=True))
-            return bool(ratios.max() <= BOUNDS[name][1]), words
-
-        return check
-
-    return [
-        Claim(
-            "The adjoint at every step costs about what an ordinary backward pass costs",
-            "rnnlab",
-            f"at most {BOUNDS['probe'][1]}x jit(value_and_grad) for every cell",
-            "holds",
-            cheap("probe"),
-        ),
-        Claim(
-            "The norms of every step's adjoint come with the gradient of training",
-            "rnnlab",
-            f"at most {BOUNDS['norms'][1]}x jit(value_and_grad), both fused, for every cell",
-            "holds",
-            cheap("norms"),
-        ),
-    ]
+    """List the bounds, for every cell."""
+    return [_probe(table), _norms(table)]

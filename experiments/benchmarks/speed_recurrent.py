@@ -10,12 +10,12 @@ threads. Each runs as it is fastest: PyTorch time-major, the others compiled. Ab
 cores with nothing else running; needs torch.
 
 Bounds, of forward+backward: over the twelve cases (geometric mean) 1.25x as fast as PyTorch and
-1.4x as fast as flax's best cell; the LSTM's four 1.0x PyTorch; no case under .85x; peak memory at
-64x200x128x256 at most PyTorch's; recomputing at T = 20,000 sets aside a tenth of scan's.
-Measured on 2 cores: 1.43x PyTorch, 1.22x flax (bound missed), the LSTM .97x (missed; 1.02x in a run
-before), once .84x (missed). The layer's products alone, timed beside it as one more side, are .43
-to .87 of a pass: at H = 512 they take as long as all of PyTorch's pass, and flax has the same ones;
-at H = 128 the rest is elementwise work, which XLA:CPU does on one core within a loop.
+1.4x as fast as flax's best cell; the LSTM's four 1.0x PyTorch; no case under 0.85x; peak memory at
+64x200x128x256 at most PyTorch's; recomputing at T = 20,000 allocates a tenth of scan's.
+Measured on 2 cores: 1.43x PyTorch, 1.22x flax (bound missed), the LSTM 0.97x (missed; 1.02x in an
+earlier run), once 0.84x (missed). The layer's products alone, timed beside it as one more side, are
+0.43 to 0.87 of a pass: at H = 512 they take as long as all of PyTorch's pass, and flax has the same
+ones; at H = 128 the rest is elementwise work, which XLA:CPU does on one core within a loop.
 """
 
 import ctypes
@@ -23,23 +23,26 @@ import gc
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
+from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import benchmark
+from rnnlab.lab.config import Config
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
-from rnnlab.nn.initializers import InitScheme
 from rnnlab.nn.unroll import unroll
 from rnnlab.plotting import plots
-from rnnlab.results.claims import Claim
-from rnnlab.results.table import Table
+from rnnlab.results.claims import Claim, claim
+from rnnlab.results.table import Member, Table
 
 # cell: (words, how flax calls it, PyTorch's gates in its order)
 CELLS = {
@@ -51,51 +54,39 @@ SIZES = ("32x100x64x128", "64x200x128x256", "16x784x1x128", "128x35x512x512")
 LARGE = "64x200x128x256"  # where memory is compared
 LONG = (2, 20_000, 8, 64)  # where recomputing is
 PASSES = {"forward": "forward", "both": "forward + backward"}
+PyTree = Any
+Blocks = Mapping[str, jax.Array]  # of a cell, by name
+Tree = dict[str, dict[str, jax.Array]]  # flax's: layer, "kernel" or "bias"
+Call = Callable[[], PyTree]
 SAME = 1e-5  # max|a − b| / max|b| of an array
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """One scale only."""
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the config, of one scale."""
     if arg not in (None, ""):
         raise ValueError(f"speed_recurrent.py takes no argument, got {arg!r}")
-    config = ml_collections.ConfigDict(
-        {
-            "seed": 0,
-            "cell": {"name": "lstm"},
-            "task": {"size": SIZES[0]},  # BxTxDxH
-            # timed turns of each side; fewer where a turn of all takes long, at least 5
-            "run": {
-                "repeats": 21,
-                "seconds": 6.0,
-                "seconds_per_member": 30.0,
-                "seconds_per_group": 0.0,
-            },
-        }
-    )
-    return config.lock()
+    return benchmark.layer_config(SIZES[0], repeats=21, seconds=6.0, seconds_per_member=30.0)
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
-    """Every cell at every size."""
+def get_sweep(config: Config) -> Sweep:
+    """Return every cell at every size."""
     del config
     return {"cell.name": tuple(CELLS), "task.size": SIZES}
 
 
-def check(config: Any) -> None:
-    """Refuse what the sides do not share, and a machine without PyTorch."""
-    if config.cell.name not in CELLS:
-        raise ValueError(f"cell.name must be one of {', '.join(CELLS)}, got {config.cell.name!r}")
+def check(config: Config) -> None:
+    """Refuse a cell that a side lacks, an invalid size, too few turns, and a lack of PyTorch."""
+    validate.choice("cell.name", config.cell.name, CELLS)
     benchmark.parse_size(config.task.size)
-    if config.run.repeats < 5:
-        raise ValueError(f"run.repeats must be at least 5, got {config.run.repeats}")
+    validate.whole("run.repeats", config.run.repeats, 5)
     if importlib.util.find_spec("torch") is None:
         raise ValueError("speed_recurrent.py measures against PyTorch: pip install torch")
 
 
-def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
-    """Hold the sides against each other, then time them turn and turn about."""
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
+    """Compare the results of all sides, then time them in turns."""
     case = draw(config.cell.name, benchmark.parse_size(config.task.size), key)
-    result: dict[str, Any] = {"device": jax.devices()[0].device_kind}
+    result: dict[str, object] = {"device": jax.devices()[0].device_kind}
     for name in PASSES:
         calls = {side: made(case, name == "both") for side, made in sides(config.cell.name).items()}
         expected = calls["scan"]()
@@ -110,8 +101,9 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
         log(name=name, ms=ms)
         for side, values in ms.items():
             result[f"{side}_{name}_ms"] = float(np.median(values))
-            for what, value in zip(("ratio", "low", "high"), benchmark.ratio(ms, side, "fused")):  # noqa: B905
-                result[f"{side}_{name}_{what}"] = value
+            ratios = benchmark.ratio(ms, side, "fused")
+            for part, value in zip(("ratio", "low", "high"), ratios, strict=True):
+                result[f"{side}_{name}_{part}"] = value
     if config.task.size == LARGE:
         for side in ("fused", "torch"):
             result[f"{side}_peak_mib"] = peak_of(config.cell.name, side)
@@ -121,54 +113,58 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
 
 
 # ---- the sides ---------------------------------------------------------------------------------
-# Each makes of a case a call without arguments: the outputs, or the gradients by our names.
+# Each turns a case into a call without arguments: the outputs, or the gradients by our names.
 
 
 class Case:
-    """What every side is given: a cell, its parameters, xs and cotangents (B, T, ·)."""
+    """The inputs of every side: a cell, its parameters, xs and cotangents (B, T, ·)."""
 
-    def __init__(self, cell: Any, params: Any, xs: jax.Array, weights: jax.Array) -> None:
+    def __init__(self, cell: cells.Cell, params: PyTree, xs: jax.Array, weights: jax.Array) -> None:
         self.cell, self.params, self.xs, self.weights = cell, params, xs, weights
 
 
+Side = Callable[[Case, bool], Call]  # forward, or with gradients
+
+
 def draw(name: str, size: tuple[int, int, int, int], key: jax.Array) -> Case:
-    """Random biases too: a layer that has lost one must not go unseen."""
+    """Draw a case, with random biases too: a layer that has lost one must not go unseen."""
     B, T, D, H = size
     keys = jax.random.split(key, 3)
-    init = InitScheme(w_h="orthogonal(gain=0.9)", b="normal(std=0.1)")
+    init = benchmark.init_of(name, w_h="orthogonal(gain=0.9)", bias="normal(std=0.1)")
     cell = cells.by_name(name, H, init)
     xs = jax.random.normal(keys[1], (B, T, D))
     weights = jax.random.normal(keys[2], (B, T, H))
     return Case(cell, cell.init_params(keys[0], D), xs, weights)
 
 
-def sides(name: str) -> dict[str, Callable[[Case, bool], Callable[[], Any]]]:
-    """Every side that runs this cell."""
-    found: dict[str, Any] = {"fused": ours("fused"), "scan": ours("scan")}
-    found |= {cell: flax(cell) for cell in CELLS[name][1]}
-    return found | {"torch": torch}
+def sides(name: str) -> dict[str, Side]:
+    """Return every side that runs this cell."""
+    ours_and_flax = {"fused": ours("fused"), "scan": ours("scan")}
+    ours_and_flax |= {cell: flax(cell) for cell in CELLS[name][1]}
+    return ours_and_flax | {"torch": torch}
 
 
-def ours(engine: str) -> Callable[[Case, bool], Callable[[], Any]]:
-    """Our layer by one of its engines."""
+def ours(engine: str) -> Side:
+    """Make the side of our layer by one of its engines."""
 
-    def made(case: Case, both: bool) -> Callable[[], Any]:
+    def made(case: Case, both: bool) -> Call:
         program = jax.jit(benchmark.passes(case.cell, engine)["both" if both else "forward"])
 
-        def call() -> Any:
-            found = jax.block_until_ready(program(case.params, case.xs, case.weights))
-            return (named(found[0]), found[1]) if both else found
+        def call() -> PyTree:
+            result = jax.block_until_ready(program(case.params, case.xs, case.weights))
+            return (named(result[0]), result[1]) if both else result
 
         return call
 
     return made
 
 
-def named(params: Any) -> dict[str, jax.Array]:
-    """Blocks by name, those of options left out."""
+def named(params: PyTree) -> Blocks:
+    """Return a cell's blocks by name, those of options left out."""
     return {block: value for block, value in params._asdict().items() if value is not None}
 
 
+FLAX_GATES = (("f", "f"), ("i", "i"), ("c", "g"), ("o", "o"))  # ours and flax's
 # flax's (layer, has a bias) for our (W_x, W_h, bias) of each gate; its GRU adds b_hn
 FLAX = {
     "SimpleCell": {"h": (("i", True), ("h", False))},
@@ -177,40 +173,42 @@ FLAX = {
         "z": (("iz", True), ("hz", False)),
         "h": (("in", True), ("hn", True)),
     },
-    "LSTMCell": {gate: ((f"i{of}", False), (f"h{of}", True)) for gate, of in zip("fico", "figo")},  # noqa: B905
+    "LSTMCell": {gate: ((f"i{of}", False), (f"h{of}", True)) for gate, of in FLAX_GATES},
 }
 FLAX["OptimizedLSTMCell"] = FLAX["LSTMCell"]
 
 
-def flax(cell_name: str) -> Callable[[Case, bool], Callable[[], Any]]:
-    """flax.linen.RNN over one of its cells."""
+def flax(cell_name: str) -> Side:
+    """Make the side of flax.linen.RNN over one of its cells."""
 
-    def made(case: Case, both: bool) -> Callable[[], Any]:
+    def made(case: Case, both: bool) -> Call:
         from flax import linen
 
         layer = linen.RNN(getattr(linen, cell_name)(case.cell.hidden_size))
-        own = to_flax(cell_name, named(case.params))
+        weights = to_flax(cell_name, named(case.params))
 
-        def forward(own: Any, xs: jax.Array) -> Any:
-            return layer.apply({"params": {"cell": own}}, xs)
+        def forward(weights: Tree, xs: jax.Array) -> jax.Array:
+            ys = layer.apply({"params": {"cell": weights}}, xs)
+            assert isinstance(ys, jax.Array)
+            return ys
 
-        def loss(own: Any, xs: jax.Array) -> jax.Array:
-            return (forward(own, xs) * case.weights).sum()
+        def loss(weights: Tree, xs: jax.Array) -> jax.Array:
+            return (forward(weights, xs) * case.weights).sum()
 
         program = jax.jit(jax.grad(loss, (0, 1)) if both else forward)
 
-        def call() -> Any:
-            found = jax.block_until_ready(program(own, case.xs))
-            return (from_flax(cell_name, found[0]), found[1]) if both else found
+        def call() -> PyTree:
+            result = jax.block_until_ready(program(weights, case.xs))
+            return (from_flax(cell_name, result[0]), result[1]) if both else result
 
         return call
 
     return made
 
 
-def to_flax(cell_name: str, blocks: dict[str, Any]) -> dict[str, Any]:
-    """Our blocks in flax's tree."""
-    tree: dict[str, Any] = {}
+def to_flax(cell_name: str, blocks: Blocks) -> Tree:
+    """Put our blocks into flax's tree."""
+    tree: Tree = {}
     for gate, ((x, x_bias), (h, h_bias)) in FLAX[cell_name].items():
         tree[x], tree[h] = {"kernel": blocks[f"W_x{gate}"]}, {"kernel": blocks[f"W_h{gate}"]}
         if h_bias:
@@ -220,8 +218,8 @@ def to_flax(cell_name: str, blocks: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def from_flax(cell_name: str, tree: dict[str, Any]) -> dict[str, Any]:
-    """The inverse of :func:`to_flax`."""
+def from_flax(cell_name: str, tree: Tree) -> Blocks:
+    """Put flax's tree into our blocks: the inverse of :func:`to_flax`."""
     blocks = {}
     for gate, ((x, x_bias), (h, h_bias)) in FLAX[cell_name].items():
         blocks[f"W_x{gate}"], blocks[f"W_h{gate}"] = tree[x]["kernel"], tree[h]["kernel"]
@@ -232,8 +230,8 @@ def from_flax(cell_name: str, tree: dict[str, Any]) -> dict[str, Any]:
     return blocks
 
 
-def torch(case: Case, both: bool) -> Callable[[], Any]:
-    """torch.nn.RNN, LSTM or GRU, time first."""
+def torch(case: Case, both: bool) -> Call:
+    """Make a call of torch.nn.RNN, LSTM or GRU, time first."""
     import torch as library
 
     blocks, H = {n: np.asarray(a) for n, a in named(case.params).items()}, case.cell.hidden_size
@@ -251,49 +249,52 @@ def torch(case: Case, both: bool) -> Callable[[], Any]:
     xs = library.tensor(np.asarray(case.xs).swapaxes(0, 1).copy(), requires_grad=both)
     weights = library.tensor(np.asarray(case.weights).swapaxes(0, 1).copy())
 
-    def forward() -> Any:
+    def forward() -> library.Tensor:
         with library.no_grad():
             return layer(xs)[0]
 
-    def gradients() -> Any:
+    def gradients() -> library.nn.RNNBase:
         layer.zero_grad(set_to_none=True)
         xs.grad = None
         layer(xs)[0].backward(weights)
         return layer
 
-    def call() -> Any:
-        found = gradients() if both else forward()
-        return TorchResult(lambda: read(found) if both else found.numpy().swapaxes(0, 1))
+    def call() -> TorchResult:
+        if both:
+            trained = gradients()
+            return TorchResult(lambda: read(trained))
+        ys = forward()
+        return TorchResult(lambda: ys.numpy().swapaxes(0, 1))
 
-    def read(layer: Any) -> Any:
-        found = {}
+    def read(layer: PyTree) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        blocks = {}
         for place, gate in enumerate(gates):
             rows = slice(place * H, (place + 1) * H)
-            found[f"W_x{gate}"] = layer.weight_ih_l0.grad[rows].numpy().T
-            found[f"W_h{gate}"] = layer.weight_hh_l0.grad[rows].numpy().T
-            found[f"b_{gate}"] = layer.bias_ih_l0.grad[rows].numpy()
+            blocks[f"W_x{gate}"] = layer.weight_ih_l0.grad[rows].numpy().T
+            blocks[f"W_h{gate}"] = layer.weight_hh_l0.grad[rows].numpy().T
+            blocks[f"b_{gate}"] = layer.bias_ih_l0.grad[rows].numpy()
             if kind == "GRU" and gate == "h":
-                found["b_hn"] = layer.bias_hh_l0.grad[rows].numpy()
+                blocks["b_hn"] = layer.bias_hh_l0.grad[rows].numpy()
         assert xs.grad is not None  # backward has been called
-        return found, xs.grad.numpy().swapaxes(0, 1)
+        return blocks, xs.grad.numpy().swapaxes(0, 1)
 
     return call
 
 
 class TorchResult:
-    """What a call left behind, put under our names only when asked: that is not timed."""
+    """The result of a call, put under our names only when asked, which is not timed."""
 
-    def __init__(self, read: Callable[[], Any]) -> None:
+    def __init__(self, read: Call) -> None:
         self.read = read
 
 
-def finished(found: Any) -> Any:
-    """A call's result by our names."""
-    return found.read() if isinstance(found, TorchResult) else found
+def finished(result: PyTree) -> PyTree:
+    """Return a call's result by our names."""
+    return result.read() if isinstance(result, TorchResult) else result
 
 
-def products(case: Case, gates: int) -> Callable[[], Any]:
-    """The products of forward + backward and nothing else: what no engine in XLA can be under.
+def products(case: Case, gates: int) -> Call:
+    """Make a call of the products of forward + backward alone: a lower bound for XLA's engines.
 
     One by [h, x, 1] a step and one by the adjoint of the gates a step, each waiting for the step
     before; then the weights' and the inputs' gradients, each one product over all steps.
@@ -306,7 +307,9 @@ def products(case: Case, gates: int) -> Callable[[], Any]:
     rows = jax.random.normal(keys[1], (T, B, H + D + 1))
     d_pre = jax.random.normal(keys[2], (T, B, G))
 
-    def program(W: jax.Array, transposed: jax.Array, rows: jax.Array, d_pre: jax.Array) -> Any:
+    def program(
+        W: jax.Array, transposed: jax.Array, rows: jax.Array, d_pre: jax.Array
+    ) -> tuple[jax.Array, ...]:
         def forward(t: jax.Array, carry: jax.Array) -> jax.Array:
             return (rows[t] + carry[:, :1]) @ W
 
@@ -326,10 +329,10 @@ def products(case: Case, gates: int) -> Callable[[], Any]:
 
 
 def peak_of(name: str, side: str) -> float | None:
-    """MiB by which the resident set grows at most, forward+backward, in a process of its own.
+    """Return the MiB by which the resident set grows at most, in a process of its own.
 
-    The second of two calls, after the high-water mark was put back; None where Linux's /proc is
-    not at hand.
+    Forward+backward, the second of two calls, after the high-water mark was reset; None where
+    Linux's /proc is missing.
     """
     if not Path("/proc/self/clear_refs").exists():
         return None
@@ -338,7 +341,7 @@ def peak_of(name: str, side: str) -> float | None:
 
 
 def own_peak(name: str, side: str) -> float:
-    """What :func:`peak_of` has another process find of itself."""
+    """Return the peak of this process, which :func:`peak_of` starts."""
     call = sides(name)[side](draw(name, benchmark.parse_size(LARGE), jax.random.key(0)), True)
     call()
 
@@ -348,7 +351,7 @@ def own_peak(name: str, side: str) -> float:
         return int(line.split()[1]) / 1024
 
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # what the first call set free is not at hand unpaid
+    ctypes.CDLL(None).malloc_trim(0)  # else the second call reuses what the first one freed
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = mib("VmRSS:")
     call()
@@ -356,13 +359,13 @@ def own_peak(name: str, side: str) -> float:
 
 
 def set_aside(name: str, engine: str) -> float:
-    """MiB that the compiled gradient of the last state by the parameters sets aside at T = 20,000.
+    """Return the MiB that the gradient of the last state allocates at T = 20,000.
 
-    Beside arguments and results.
+    By the parameters, beside arguments and results of the compiled program.
     """
     case = draw(name, LONG, jax.random.key(0))
 
-    def loss(params: Any, xs: jax.Array) -> jax.Array:
+    def loss(params: PyTree, xs: jax.Array) -> jax.Array:
         return (unroll(case.cell, params, xs, engine=engine)[1].h * case.weights[:, -1]).sum()
 
     compiled = jax.jit(jax.grad(loss)).lower(case.params, case.xs).compile()
@@ -383,8 +386,8 @@ SIDES = {  # words, color
 }
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """Times beside each other, a panel a cell and pass."""
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw times beside each other, one panel per cell and pass."""
 
     def shown(name: str, which: str) -> list[str]:
         return [*sides(name), *(["products"] if which == "both" else [])]
@@ -402,14 +405,14 @@ def figures(table: Table) -> dict[str, Any]:
             )
             for size in sizes:
                 result = chosen.select({"task.size": size})[0].result
-                begun = y
+                first = y
                 for side in shown(name, which):
                     value, (label, color) = result[f"{side}_{which}_ms"], SIDES[side]
                     ax.barh(y, value, color=color, height=0.9)
                     ratio = "" if side == "fused" else f", {result[f'{side}_{which}_ratio']:.2f}x"
                     plots.beside(ax, value, y, f"{value:.3g} ms{ratio}  {label}", size=6.5)
                     y += 1
-                ticks.append(((begun + y - 1) / 2, size))
+                ticks.append(((first + y - 1) / 2, size))
                 y += 0.7
             ax.set_yticks([t[0] for t in ticks], [t[1] for t in ticks])
             ax.set(xlim=(0, 1.75 * longest), ylim=(y - 0.6, -0.6), xlabel="ms, median of turns")
@@ -427,111 +430,131 @@ def figures(table: Table) -> dict[str, Any]:
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
 
+def _cases(table: Table, name: str | None = None) -> list[Member]:
+    """Return the members of one cell, or of all.
+
+    Raises:
+        Undecided: the sweep was narrowed.
+    """
+    members = list(table if name is None else table.select({"cell.name": name}))
+    whole = len(SIZES) * (len(CELLS) if name is None else 1)
+    if len(members) < whole:
+        raise Undecided(f"{len(members)} of {whole} cases were measured")
+    return members
+
+
+def _ratios(members: list[Member], side: Callable[[Member], str]) -> dict[str, float]:
+    """Return the ratio of each member's training pass to ours, by the case in words."""
+    return {
+        f"{CELLS[m.config['cell']['name']][0]} {m.config['task']['size']}": m.result[
+            f"{side(m)}_both_ratio"
+        ]
+        for m in members
+    }
+
+
+def best_flax(member: Member) -> str:
+    """Name flax's fastest cell for a member."""
+    names = CELLS[member.config["cell"]["name"]][1]
+    return min(names, key=lambda side: member.result[f"{side}_both_ms"])
+
+
+def to_torch(member: Member) -> str:
+    """Name PyTorch's side, the same for every member."""
+    del member
+    return "torch"
+
+
+def _mean_ratio(statement: str, least: float, cases: int) -> Callable[..., Claim]:
+    def check(
+        table: Table, side: Callable[[Member], str], name: str | None, cases: int, least: float
+    ) -> tuple[bool, str]:
+        del cases
+        ratios = _ratios(_cases(table, name), side)
+        mean = float(np.exp(np.mean(np.log(list(ratios.values())))))
+        parts = ", ".join(f"{case} {ratio:.2f}" for case, ratio in ratios.items())
+        return mean >= least, f"{mean:.2f}x: {parts}"
+
+    return claim(
+        statement,
+        source="rnnlab",
+        holds_if="geometric mean of {cases} ratios of forward+backward at least {least:g}",
+        expected="holds",
+        cases=cases,
+        least=least,
+    )(check)
+
+
+_torch = _mean_ratio("A training pass is faster than PyTorch's", 1.25, 12)
+_flax = _mean_ratio("A training pass is faster than flax's best cell's", 1.4, 12)
+_lstm = _mean_ratio("The LSTM's is as fast as PyTorch's", 1.0, 4)
+
+
+@claim(
+    "No case is far behind PyTorch",
+    source="rnnlab",
+    holds_if="every ratio at least {least:g}",
+    expected="holds",
+    least=0.85,
+)
+def _lowest(table: Table, least: float) -> tuple[bool, str]:
+    ratios = _ratios(_cases(table), to_torch)
+    case = min(ratios, key=ratios.__getitem__)
+    return ratios[case] >= least, f"{ratios[case]:.2f}x, {case}"
+
+
+def _memory_of(table: Table, ours: str, theirs: str) -> dict[str, tuple[float | None, ...]]:
+    """Return two results of the large members, by cell."""
+    return {
+        words: (member.result[ours], member.result[theirs])
+        for name, (words, *_) in CELLS.items()
+        for member in table.select({"cell.name": name, "task.size": LARGE})
+    }
+
+
+@claim(
+    "It needs no more memory than PyTorch",
+    source="rnnlab",
+    holds_if=f"growth of the resident set at {LARGE}, forward+backward, at most {{times:g}}x "
+    "PyTorch's",
+    expected="holds",
+    times=1,
+)
+def _memory(table: Table, times: float) -> tuple[bool, str]:
+    peaks = _memory_of(table, "fused_peak_mib", "torch_peak_mib")
+    pairs = {words: (a, b) for words, (a, b) in peaks.items() if a is not None and b is not None}
+    if not peaks or len(pairs) < len(peaks):
+        raise Undecided("no peak was measured")
+    words = ", ".join(f"{w}: {ours:.0f} against {its:.0f} MiB" for w, (ours, its) in pairs.items())
+    return all(ours <= times * its for ours, its in pairs.values()), words
+
+
+@claim(
+    "Recomputing saves memory on long sequences",
+    source="rnnlab",
+    holds_if=f"T = {LONG[1]:,}, gradient of the last state: allocates at most {{share:g}} of "
+    "scan's memory",
+    expected="holds",
+    share=0.1,
+)
+def _recomputed(table: Table, share: float) -> tuple[bool, str]:
+    memory = _memory_of(table, "fused_recompute_long_mib", "scan_long_mib")
+    pairs = {words: (a, b) for words, (a, b) in memory.items() if a is not None and b is not None}
+    if not pairs:
+        raise Undecided(f"{LARGE} was not measured")
+    words = ", ".join(f"{w}: {ours:.1f} against {its:.1f} MiB" for w, (ours, its) in pairs.items())
+    return all(ours <= share * its for ours, its in pairs.values()), words
+
+
 def claims(table: Table) -> list[Claim]:
-    """The bounds of the header."""
-
-    def cases(name: str | None = None) -> list[Any]:
-        chosen = list(table if name is None else table.select({"cell.name": name}))
-        whole = len(SIZES) * (len(CELLS) if name is None else 1)
-        if len(chosen) < whole:
-            raise Undecided(f"{len(chosen)} of {whole} cases were measured")
-        return chosen
-
-    def told(chosen: list[Any], side: Callable[[Any], str]) -> dict[str, float]:
-        return {
-            f"{CELLS[m.config['cell']['name']][0]} {m.config['task']['size']}": m.result[
-                f"{side(m)}_both_ratio"
-            ]
-            for m in chosen
-        }
-
-    def best_flax(member: Any) -> str:
-        of = CELLS[member.config["cell"]["name"]][1]
-        return min(of, key=lambda side: member.result[f"{side}_both_ms"])
-
-    def mean(bound: float, side: Callable[[Any], str], name: str | None = None) -> Any:
-        def measured() -> tuple[bool, str]:
-            ratios = told(cases(name), side)
-            value = float(np.exp(np.mean(np.log(list(ratios.values())))))
-            parts = ", ".join(f"{case} {ratio:.2f}" for case, ratio in ratios.items())
-            return value >= bound, f"{value:.2f}x: {parts}"
-
-        return measured
-
-    def to_torch(member: Any) -> str:
-        del member
-        return "torch"
-
-    def lowest() -> tuple[bool, str]:
-        ratios = told(cases(), to_torch)
-        case = min(ratios, key=ratios.__getitem__)
-        return ratios[case] >= 0.85, f"{ratios[case]:.2f}x, {case}"
-
-    def memory() -> tuple[bool, str]:
-        found = {}
-        for name, (words, *_) in CELLS.items():
-            for member in table.select({"cell.name": name, "task.size": LARGE}):
-                found[words] = member.result["fused_peak_mib"], member.result["torch_peak_mib"]
-        if not found or None in next(iter(found.values())):
-            raise Undecided("no peak was measured")
-        told = ", ".join(
-            f"{w}: {mine:.0f} against {its:.0f} MiB" for w, (mine, its) in found.items()
-        )
-        return all(mine <= its for mine, its in found.values()), told
-
-    def recomputed() -> tuple[bool, str]:
-        found = {}
-        for name, (words, *_) in CELLS.items():
-            for member in table.select({"cell.name": name, "task.size": LARGE}):
-                r = member.result
-                found[words] = r["fused_recompute_long_mib"], r["scan_long_mib"]
-        if not found:
-            raise Undecided(f"{LARGE} was not measured")
-        told = ", ".join(
-            f"{w}: {mine:.1f} against {its:.1f} MiB" for w, (mine, its) in found.items()
-        )
-        return all(mine <= its / 10 for mine, its in found.values()), told
-
-    twelve = "geometric mean of 12 ratios of forward+backward"
+    """List the bounds of the header."""
     return [
-        Claim(
-            "A training pass is faster than PyTorch's",
-            "rnnlab",
-            f"{twelve} at least 1.25",
-            "holds",
-            mean(1.25, to_torch),
-        ),
-        Claim(
-            "A training pass is faster than flax's best cell's",
-            "rnnlab",
-            f"{twelve} at least 1.4",
-            "holds",
-            mean(1.4, best_flax),
-        ),
-        Claim(
-            "The LSTM's is as fast as PyTorch's",
-            "rnnlab",
-            "geometric mean of 4 ratios at least 1",
-            "holds",
-            mean(1.0, to_torch, "lstm"),
-        ),
-        Claim(
-            "No case is far behind PyTorch", "rnnlab", "every ratio at least .85", "holds", lowest
-        ),
-        Claim(
-            "It needs no more memory than PyTorch",
-            "rnnlab",
-            f"growth of the resident set at {LARGE}, forward+backward, at most PyTorch's",
-            "holds",
-            memory,
-        ),
-        Claim(
-            "Recomputing saves memory on long sequences",
-            "rnnlab",
-            f"T = {LONG[1]:,}, gradient of the last state: set aside at most a tenth of scan's",
-            "holds",
-            recomputed,
-        ),
+        _torch(table, side=to_torch, name=None),
+        _flax(table, side=best_flax, name=None),
+        _lstm(table, side=to_torch, name="lstm"),
+        _lowest(table),
+        _memory(table),
+        _recomputed(table),
     ]
 
 

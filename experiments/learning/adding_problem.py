@@ -11,16 +11,19 @@ Expected: the tanh RNN is still at 1/6 when the IRNN and the LSTM have solved th
 600 updates; a ReLU RNN with orthogonal W_hh solves it too, but after 1000 to 2000.
 """
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import theory, training
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
-from rnnlab.results.claims import Claim
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.training import runner
 
@@ -28,17 +31,16 @@ TANH = {"cell.name": "rnn-tanh", "init.w_h": "xavier_normal"}
 IRNN = {"cell.name": "rnn-relu", "init.w_h": "identity"}
 ORTHOGONAL = {"cell.name": "rnn-relu", "init.w_h": "orthogonal"}
 LSTM = {"cell.name": "lstm", "init.forget_bias": "1.0"}
+Model = Mapping[str, str]  # the values of a config that make a model
 BASELINE = theory.adding_baseline()
 
-run = runner.run
+run = training.run
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" the lengths and the number of units of Le et al."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"adding_problem.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" the lengths and the number of units of Le et al."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {"name": "adding", "length": 100, "solved_at": 0.01},
@@ -69,9 +71,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
-    """The tanh RNN, ReLU with identity and with orthogonal W_hh, the LSTM; rates, lengths."""
-    shared = {"task.length": config.run.lengths, "seed": tuple(range(config.run.seeds))}
+def get_sweep(config: Config) -> Sweep:
+    """Return models (tanh RNN, ReLU with identity or orthogonal W_hh, LSTM) x rates x lengths."""
+    shared = {"task.length": config.run.lengths, "seed": seeds(config)}
     rates, key = config.run.rates, "training.learning_rate"
     others = {"init.w_x": config.run.relu_weights, "init.w_y": config.run.relu_weights}
     models = (
@@ -89,8 +91,8 @@ FIGURES = {
     "models": (
         {"tanh RNN": TANH, "IRNN": IRNN, "LSTM": LSTM},
         "Test error against updates, each model at the best learning rate of its grid; after Le, "
-        "Jaitly & Hinton 2015, Fig. 1. Dotted: 1/6, the error of always saying 1. Median and "
-        "10–90% band over seeds; a member that has solved the task (error .01) stops, and the "
+        "Jaitly & Hinton 2015, Fig. 1. Dotted: 1/6, the error of always answering 1. Median and "
+        "10–90% band over seeds; a member that has solved the task (error 0.01) stops, and the "
         "labels say how many have.",
     ),
     "identity_orthogonal": (
@@ -101,16 +103,16 @@ FIGURES = {
 }
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """The learning curves of the models, and identity against orthogonal W_hh."""
-    out = {}
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw the learning curves of the models, and identity against orthogonal W_hh."""
+    drawn = {}
     for name, (models, caption) in FIGURES.items():
         if any(len(table.select(model)) for model in models.values()):
-            out[name] = _curves(table, models), caption
-    return out
+            drawn[name] = _curves(table, models), caption
+    return drawn
 
 
-def _curves(table: Table, models: dict[str, dict[str, Any]]) -> Any:
+def _curves(table: Table, models: Mapping[str, Model]) -> Figure:
     lengths = table.values("task.length")
     last = max(member.config["training"]["steps"] for member in table)
     width = 7 if len(lengths) == 1 else 4.6 * len(lengths)
@@ -118,16 +120,14 @@ def _curves(table: Table, models: dict[str, dict[str, Any]]) -> Any:
     for ax, length in zip(axes[0], lengths, strict=True):
         ends = []
         for index, (name, model) in enumerate(models.items()):
-            chosen = table.select({"task.length": length, **model})
-            if not len(chosen):
+            members = table.select({"task.length": length, **model})
+            if not len(members):
                 continue
-            chosen = learning_curves.best(chosen)
-            rate, solved = (
-                chosen.criteria["training.learning_rate"],
-                learning_curves.success_rate(chosen),
-            )
-            label = f"{name}, rate {rate:g}: {solved * len(chosen):.0f} of {len(chosen)}"
-            ends.append(learning_curves.draw(ax, chosen, "loss", label, index))
+            members = learning_curves.best(members)
+            rate = members.criteria["training.learning_rate"]
+            solved = learning_curves.success_rate(members)
+            label = f"{name}, rate {rate:g}: {solved * len(members):.0f} of {len(members)}"
+            ends.append(learning_curves.draw(ax, members, "loss", label, index))
         ax.set(xlabel="updates", ylim=(0, 0.25), xlim=(0, last))
         learning_curves.baseline(ax, BASELINE, "")
         ends.append(plots.End(last, BASELINE, "1/6", "#000000"))
@@ -140,72 +140,79 @@ def _curves(table: Table, models: dict[str, dict[str, Any]]) -> Any:
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
 
+LE, HENAFF = "Le, Jaitly & Hinton 2015, §4.1", "Henaff, Szlam & LeCun 2016"
+
+
+def _best(table: Table, length: int, model: Model) -> Table:
+    """Select a model's members at a length, at the best of its learning rates."""
+    return learning_curves.best(table.select({"task.length": length, **model}))
+
+
+@claim(
+    "A tanh RNN does not learn to add over T = {length} steps: it stays at 1/6",
+    source=f"{LE}; the notes, claim 11",
+    holds_if="median error at the end, at every learning rate, at least {least:g} of 1/6",
+    expected="holds",
+    least=0.9,
+)
+def _stays(table: Table, length: int, least: float) -> tuple[bool, str]:
+    tanh = table.select({"task.length": length, **TANH})
+    lowest = tanh.stack("loss").min()
+    medians = {
+        rate: float(np.median(members.stack("loss")))
+        for rate, members in tanh.group_by("training.learning_rate").items()
+    }
+    words = ", ".join(f"{loss:.3f} at rate {rate:g}" for rate, loss in medians.items())
+    return min(medians.values()) >= least * BASELINE, (
+        f"median error {words}; 1/6 = 0.167; the lowest of all {lowest:.3f}"
+    )
+
+
+def _leaves(statement: str, source: str) -> Callable[..., Claim]:
+    def check(table: Table, length: int, model: Model, most: float) -> tuple[bool, str]:
+        members = _best(table, length, model)
+        loss = float(np.median(members.stack("loss")))
+        return loss < most * BASELINE, (
+            f"median error {loss:.4f}; {learning_curves.solved(members)}"
+        )
+
+    return claim(
+        statement,
+        source=source,
+        holds_if="median error at the end, at its best learning rate, below {most:g} of 1/6",
+        expected="holds",
+        most=0.5,
+    )(check)
+
+
+_irnn = _leaves("The IRNN (ReLU, W_hh = I) learns it, T = {length}", f"{LE}; the notes, claim 16")
+_lstm = _leaves("The LSTM (b_f = 1) learns it, T = {length}", f"{LE}; the notes, claim 17")
+
+
+@claim(
+    "Identity suits adding: it beats an orthogonal W_hh, T = {length}",
+    source=HENAFF,
+    holds_if="fewer updates to an error of 0.01, medians at each one's best learning rate",
+    expected="holds",
+)
+def _identity(table: Table, length: int) -> tuple[bool, str]:
+    identity, orthogonal = (_best(table, length, model) for model in (IRNN, ORTHOGONAL))
+    sooner = np.median(identity.stack("solved_at")) < np.median(orthogonal.stack("solved_at"))
+    return bool(sooner), (
+        f"identity: {learning_curves.solved(identity)}; "
+        f"orthogonal: {learning_curves.solved(orthogonal)}"
+    )
+
+
 def claims(table: Table) -> list[Claim]:
-    """What Le et al. and Henaff et al. report, at each length."""
-    return [c for length in table.values("task.length") for c in _claims_at(table, length)]
-
-
-def _claims_at(table: Table, length: int) -> list[Claim]:
-    at = {"task.length": length}
-    le, henaff = "Le, Jaitly & Hinton 2015, §4.1", "Henaff, Szlam & LeCun 2016"
-
-    def stays() -> tuple[bool, str]:
-        tanh = table.select({**at, **TANH})
-        tanh.stack("loss")
-        medians = {
-            rate: float(np.median(chosen.stack("loss")))
-            for rate, chosen in tanh.group_by("training.learning_rate").items()
-        }
-        words = ", ".join(f"{loss:.3f} at rate {rate:g}" for rate, loss in medians.items())
-        return min(medians.values()) >= 0.9 * BASELINE, (
-            f"median error {words}; 1/6 = .167; the lowest of all {tanh.stack('loss').min():.3f}"
-        )
-
-    def leaves(model: dict[str, Any]) -> Any:
-        def check() -> tuple[bool, str]:
-            chosen = learning_curves.best(table.select({**at, **model}))
-            loss = float(np.median(chosen.stack("loss")))
-            return loss < BASELINE / 2, f"median error {loss:.4f}; {learning_curves.solved(chosen)}"
-
-        return check
-
-    def identity() -> tuple[bool, str]:
-        one, other = (
-            learning_curves.best(table.select({**at, **model})) for model in (IRNN, ORTHOGONAL)
-        )
-        sooner = np.median(one.stack("solved_at")) < np.median(other.stack("solved_at"))
-        return bool(sooner), (
-            f"identity: {learning_curves.solved(one)}; orthogonal: {learning_curves.solved(other)}"
-        )
-
-    half = "median error at the end, at its best learning rate, below half of 1/6"
+    """List what Le et al. and Henaff et al. report, at each length."""
     return [
-        Claim(
-            f"A tanh RNN does not learn to add over T = {length} steps: it stays at 1/6",
-            f"{le}; the notes, claim 11",
-            "median error at the end, at every learning rate, at least 0.9 of 1/6",
-            "holds",
-            stays,
-        ),
-        Claim(
-            f"The IRNN (ReLU, W_hh = I) learns it, T = {length}",
-            f"{le}; the notes, claim 16",
-            half,
-            "holds",
-            leaves(IRNN),
-        ),
-        Claim(
-            f"The LSTM (b_f = 1) learns it, T = {length}",
-            f"{le}; the notes, claim 17",
-            half,
-            "holds",
-            leaves(LSTM),
-        ),
-        Claim(
-            f"Identity suits adding: it beats an orthogonal W_hh, T = {length}",
-            henaff,
-            "fewer updates to an error of .01, medians at each one's best learning rate",
-            "holds",
-            identity,
-        ),
+        one
+        for length in table.values("task.length")
+        for one in (
+            _stays(table, length=length),
+            _irnn(table, length=length, model=IRNN),
+            _lstm(table, length=length, model=LSTM),
+            _identity(table, length=length),
+        )
     ]

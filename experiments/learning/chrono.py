@@ -12,21 +12,25 @@ one seed chrono bridged 200 steps after 1500 updates; at 20 and 50 steps b_f = 1
 b_i = −b_f opens the input gate of a slow unit but little. The claims were written before those.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
-import ml_collections
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import theory, training
 from rnnlab.core.errors import Undecided
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme, parse
 from rnnlab.plotting import learning_curves, plots
-from rnnlab.results.claims import Claim
-from rnnlab.results.table import Table
+from rnnlab.results.claims import Claim, claim
+from rnnlab.results.table import Member, Table
 from rnnlab.training import runner
 
-# (task, the option that is its span, the spans); T_max is 3/2 of the delay, or the length
+# (task, the option that is its span, the spans)
 RECALL = ("delayed_recall", "delay", (20, 50, 100, 200))
 PAPER = (
     ("copy_memory", "delay", (500, 2000)),
@@ -35,17 +39,16 @@ PAPER = (
 )
 BIASES = ("0.0", "1.0")  # and chrono, whose T_max follows the span
 KEY = "init.forget_bias"
+Spans = Mapping[int, Table]  # the members of a task by span
 PAR = 0.05  # a difference that counts, of a loss relative to the memoryless answer's
 
-run = runner.run
+run = training.run
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" the paper's tasks, lengths and number of units."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"chrono.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" the paper's tasks, lengths and number of units."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             # a task has a delay or a length; what is None is left to it
@@ -73,17 +76,14 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
-    """Tasks x delays x forget biases x seeds."""
+def get_sweep(config: Config) -> Sweep:
+    """Return tasks x delays x forget biases x seeds."""
     return [
         {
             "task.name": (name,),
             f"task.{span}": (value,),
-            "init.forget_bias": (
-                *BIASES,
-                f"chrono(t_max={3 * value // 2 if span == 'delay' else value})",
-            ),
-            "seed": tuple(range(config.run.seeds)),
+            KEY: (*BIASES, f"chrono(t_max={_t_max(span, value)})"),
+            "seed": seeds(config),
             **({"task.noise": (config.run.noise,)} if name == "delayed_recall" else {}),
         }
         for name, span, values in config.run.tasks
@@ -92,11 +92,12 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
 
 
 def _t_max(span: str, value: int) -> int:
+    """Return chrono's T_max: 3/2 of the delay, or the length."""
     return 3 * value // 2 if span == "delay" else value
 
 
-def predict(config: Any) -> dict[str, Any]:
-    """What closed gates would keep over the span: σ(b_f)^T, the mean over units (log10)."""
+def predict(config: Config) -> dict[str, object]:
+    """Predict the share that closed gates keep over the span: σ(b_f)^T, mean over units (log10)."""
     span, bias = config.task.delay or config.task.length, config.init.forget_bias
     if bias.startswith("chrono"):
         kept = np.log10(theory.chrono_retention(parse(bias)[1]["t_max"], span))
@@ -109,29 +110,32 @@ def predict(config: Any) -> dict[str, Any]:
 
 
 def kind(bias: str) -> str:
-    """The forget bias as it is named in figures and claims: "0", "1" or "chrono"."""
+    """Return the name of a forget bias in figures and claims: "0", "1" or "chrono"."""
     return "chrono" if bias.startswith("chrono") else f"{float(bias):g}"
 
 
-def spans(table: Table) -> dict[tuple[str, int], Table]:
-    """The members by task and span."""
-    found: dict[tuple[str, int], list[Any]] = {}
+def by_task(table: Table) -> dict[str, Spans]:
+    """Group the members by task, and these by span."""
+    groups: dict[str, dict[int, list[Member]]] = {}
     for member in table:
-        place = (member.config["task"]["name"], int(member.result["span"]))
-        found.setdefault(place, []).append(member)
-    return {place: Table(members) for place, members in found.items()}
+        task, span = member.config["task"]["name"], int(member.result["span"])
+        groups.setdefault(task, {}).setdefault(span, []).append(member)
+    return {
+        task: {span: Table(members) for span, members in by_span.items()}
+        for task, by_span in groups.items()
+    }
 
 
 def by_bias(chosen: Table, bias: str) -> Table:
-    """The members with a bias of this kind.
+    """Select the members with a bias of this kind.
 
     Raises:
-        Undecided: none.
+        Undecided: no such member.
     """
-    own = [b for b in chosen.values("init.forget_bias") if kind(b) == bias]
-    if not own:
+    biases = [b for b in chosen.values(KEY) if kind(b) == bias]
+    if not biases:
         raise Undecided(f"no member with forget bias {bias}")
-    return chosen.select({"init.forget_bias": own})
+    return chosen.select({KEY: biases})
 
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -140,31 +144,30 @@ ORDER = ("0", "1", "chrono")
 LABELS = {"0": "b_f = 0", "1": "b_f = 1", "chrono": "chrono"}
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """What is left to learn against the span and against updates."""
-    out = {}
-    for task in dict.fromkeys(name for name, _ in spans(table)):
-        here = {span: own for (name, span), own in spans(table).items() if name == task}
-        out[f"{task}_span"], out[f"{task}_curves"] = _by_span(here), _by_update(here)
-    return out
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw what is left to learn against the span and against updates."""
+    drawn = {}
+    for task, groups in by_task(table).items():
+        drawn |= {f"{task}_span": _by_span(groups), f"{task}_curves": _by_update(groups)}
+    return drawn
 
 
-def _by_span(here: dict[int, Table]) -> tuple[Any, str]:
+def _by_span(groups: Spans) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 2, size=(11, 3.8))
-    (left, solved), values = axes[0], sorted(here)
-    budget = here[values[0]][0].config["training"]["steps"]
-    ends: dict[Any, list[Any]] = {left: [], solved: []}
+    (left, solved), values = axes[0], sorted(groups)
+    budget = groups[values[0]][0].config["training"]["steps"]
+    ends: dict[Axes, list[plots.End | None]] = {left: [], solved: []}
     for index, bias in enumerate(ORDER):
-        own = [value for value in values if bias in map(kind, here[value].values(KEY))]
-        if not own:
+        x = [value for value in values if bias in map(kind, groups[value].values(KEY))]
+        if not x:
             continue
-        chosen = [by_bias(here[value], bias) for value in own]
-        count = min(map(len, chosen))  # seeds that every span has
-        shares = np.stack([learning_curves.share_left(c)[1][:count, -1] for c in chosen], axis=1)
-        at = np.stack([c.stack("solved_at")[:count] for c in chosen], axis=1)
+        members = [by_bias(groups[value], bias) for value in x]
+        count = min(map(len, members))  # seeds that every span has
+        shares = np.stack([learning_curves.share_left(m)[1][:count, -1] for m in members], axis=1)
+        at = np.stack([m.stack("solved_at")[:count] for m in members], axis=1)
         at = learning_curves.drawable(at, budget)
-        for ax, found in ((left, shares), (solved, at)):
-            ends[ax].append(learning_curves.band_with_points(ax, own, found, LABELS[bias], index))
+        for ax, y in ((left, shares), (solved, at)):
+            ends[ax].append(learning_curves.band_with_points(ax, x, y, LABELS[bias], index))
     left.set(ylim=(0, 1.05), ylabel="test loss at the end / memoryless")
     plots.title(left, "What is left to be learned")
     learning_curves.updates_axis(solved, budget)
@@ -179,16 +182,16 @@ def _by_span(here: dict[int, Table]) -> tuple[Any, str]:
     )
 
 
-def _by_update(here: dict[int, Table]) -> tuple[Any, str]:
-    values = sorted(here)
+def _by_update(groups: Spans) -> tuple[Figure, str]:
+    values = sorted(groups)
     figure, axes = plots.new_figure(1, len(values), size=(3.4 * len(values), 3.4), share_y=True)
     for ax, value in zip(axes[0], values, strict=True):
         ends = []
         for index, bias in enumerate(ORDER):
-            if bias in map(kind, here[value].values(KEY)):
-                found = learning_curves.share_left(by_bias(here[value], bias))
-                ends.append(plots.band(ax, *found, LABELS[bias], index))
-        last = here[value][0].config["training"]["steps"]
+            if bias in map(kind, groups[value].values(KEY)):
+                steps, shares = learning_curves.share_left(by_bias(groups[value], bias))
+                ends.append(plots.band(ax, steps, shares, LABELS[bias], index))
+        last = groups[value][0].config["training"]["steps"]
         ax.set(xlabel="updates", xlim=(0, last), ylim=(0, 1.05))
         learning_curves.baseline(ax, 1.0, "")
         plots.title(ax, f"{value} steps")
@@ -204,70 +207,77 @@ def _by_update(here: dict[int, Table]) -> tuple[Any, str]:
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
 
+TALLEC = "Tallec & Ollivier 2018 (arXiv 1804.11188), Figs 1–4"
+MEAN_LOSS = (
+    "median over seeds of the mean test loss over the budget, relative to the memoryless answer's"
+)
+
+
+def _mean_left(groups: Spans, span: int, bias: str) -> float:
+    return float(np.median(learning_curves.mean_left(by_bias(groups[span], bias))))
+
+
+@claim(
+    "An LSTM learns sooner with forget bias 1 than with 0: {task} over {span} steps",
+    source="Jozefowicz, Zaremba & Sutskever 2015; Gers, Schmidhuber & Cummins 2000",
+    holds_if=MEAN_LOSS + ": at least {lower:g} lower",
+    expected="holds",
+    lower=PAR,
+)
+def _sooner(groups: Spans, task: str, span: int, lower: float) -> tuple[bool, str]:
+    del task
+    left = {bias: _mean_left(groups, span, bias) for bias in ("1", "0")}
+    words = (
+        f"{LABELS[bias]} {loss:.3f} ({learning_curves.solved(by_bias(groups[span], bias))})"
+        for bias, loss in left.items()
+    )
+    return left["1"] <= left["0"] - lower, "; ".join(words)
+
+
+@claim(
+    "At long delay chrono learns in half the time of forget bias 1 or less: {task} over {span} "
+    "steps",
+    source=TALLEC,
+    holds_if="median updates until solved: at most {share:g} of forget bias 1's, and at least half "
+    "of the seeds solve it",
+    expected="holds",
+    share=0.5,
+)
+def _twice_as_fast(groups: Spans, task: str, span: int, share: float) -> tuple[bool, str]:
+    del task
+    members = {bias: by_bias(groups[span], bias) for bias in ("chrono", "1")}
+    at = {bias: float(np.median(m.stack("solved_at"))) for bias, m in members.items()}
+    words = (f"{LABELS[bias]}: {learning_curves.solved(m)}" for bias, m in members.items())
+    holds = np.isfinite(at["chrono"]) and at["chrono"] <= share * at["1"]
+    return bool(holds), "; ".join(words)
+
+
+@claim(
+    "Chrono is at no delay worse than forget bias 1: {task}",
+    source=TALLEC,
+    holds_if=MEAN_LOSS + ": at most {higher:g} higher at every delay",
+    expected="holds",
+    higher=PAR,
+)
+def _nowhere_worse(groups: Spans, task: str, higher: float) -> tuple[bool, str]:
+    del task
+    pairs = {
+        span: (_mean_left(groups, span, "chrono"), _mean_left(groups, span, "1"))
+        for span in sorted(groups)
+    }
+    return all(chrono <= usual + higher for chrono, usual in pairs.values()), "; ".join(
+        f"{span}: {chrono:.3f} against {usual:.3f}" for span, (chrono, usual) in pairs.items()
+    )
+
+
 def claims(table: Table) -> list[Claim]:
-    """What Jozefowicz et al. and Tallec & Ollivier report, for each task."""
-    places = spans(table)
-    return [
-        claim
-        for task in dict.fromkeys(name for name, _ in places)
-        for claim in _claims_of(task, {s: own for (name, s), own in places.items() if name == task})
-    ]
-
-
-def _claims_of(task: str, here: dict[int, Table]) -> list[Claim]:
-    short, long = min(here), max(here)
-    name = task.replace("_", " ")
-
-    def left(span: int, bias: str) -> float:
-        return float(np.median(learning_curves.mean_left(by_bias(here[span], bias))))
-
-    def sooner(better: str, worse: str, span: int) -> Any:
-        def check() -> tuple[bool, str]:
-            found = {bias: left(span, bias) for bias in (better, worse)}
-            words = (
-                f"{LABELS[b]} {x:.3f} ({learning_curves.solved(by_bias(here[span], b))})"
-                for b, x in found.items()
-            )
-            return found[better] <= found[worse] - PAR, "; ".join(words)
-
-        return check
-
-    def twice() -> tuple[bool, str]:
-        chosen = {bias: by_bias(here[long], bias) for bias in ("chrono", "1")}
-        at = {bias: float(np.median(own.stack("solved_at"))) for bias, own in chosen.items()}
-        return bool(np.isfinite(at["chrono"]) and at["chrono"] <= at["1"] / 2), "; ".join(
-            f"{LABELS[bias]}: {learning_curves.solved(own)}" for bias, own in chosen.items()
-        )
-
-    def nowhere_worse() -> tuple[bool, str]:
-        pairs = {span: (left(span, "chrono"), left(span, "1")) for span in sorted(here)}
-        return all(c <= one + PAR for c, one in pairs.values()), "; ".join(
-            f"{span}: {c:.3f} against {one:.3f}" for span, (c, one) in pairs.items()
-        )
-
-    budget = "median over seeds of the mean test loss over the budget, relative to the memoryless"
-    tallec = "Tallec & Ollivier 2018 (arXiv 1804.11188), Figs 1–4"
-    return [
-        Claim(
-            f"An LSTM learns sooner with forget bias 1 than with 0: {name} over {short} steps",
-            "Jozefowicz, Zaremba & Sutskever 2015; Gers, Schmidhuber & Cummins 2000",
-            f"{budget}: at least {PAR} lower",
-            "holds",
-            sooner("1", "0", short),
-        ),
-        Claim(
-            f"At long delay chrono learns in half the time of forget bias 1 or less: {name} over "
-            f"{long} steps",
-            tallec,
-            "median updates until solved: at most half, and at least half of the seeds solve it",
-            "holds",
-            twice,
-        ),
-        Claim(
-            f"Chrono is at no delay worse than forget bias 1: {name}",
-            tallec,
-            f"{budget}: at most {PAR} higher at every delay",
-            "holds",
-            nowhere_worse,
-        ),
-    ]
+    """List what Jozefowicz et al. and Tallec & Ollivier report, for each task."""
+    listed = []
+    for task, groups in by_task(table).items():
+        words = task.replace("_", " ")
+        listed += [
+            _sooner(groups, task=words, span=min(groups)),
+            _twice_as_fast(groups, task=words, span=max(groups)),
+            _nowhere_worse(groups, task=words),
+        ]
+    return listed

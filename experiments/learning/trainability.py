@@ -1,10 +1,10 @@
-"""Which tanh RNNs can be trained, foretold: accuracy over σ_w x T against mean field's 6ξ line.
+"""Which tanh RNNs can be trained, predicted: accuracy over σ_w x T against mean field's 6ξ line.
 
     rnnlab run --config=experiments/learning/trainability.py
 
 One of four symbols, T noisy steps, then its name: SGD has to carry it over T steps. For every T
 the σ_w lie at set ratios of the predicted length 6|ξ(σ_w)|, half of them within a factor of two
-of it, on the ordered (σ_w below critical) and on the chaotic side. What is trainable is written to
+of it, on the ordered (σ_w below critical) and on the chaotic side. The predictions are written to
 predictions.json before anything trains. About 3 minutes on 2 cores; ":full" has H = 256,
 lengths up to 272, a finer grid and 5 seeds.
 
@@ -12,10 +12,10 @@ Expected (Chen, Pennington & Schoenholz 2018: accuracy ends at the 6ξ line): 92
 96%, balanced 96%, where a guess of the commoner outcome gets 54%. The four that are wrong lie on
 the chaotic side, just beyond the line, and train.
 
-The 6 is the papers' rule of thumb for a budget of training, not a constant of nature. What is shown
+The 6 is the papers' rule of thumb for a budget of training, not a constant of nature. The symbol
 arrives with χ^T = e^−6 of its square at T = 6ξ: on the ordered side the updates that are needed to
 read it grow as χ^−T, on the chaotic side the noise, too, grows as χ^t, and drowns it after about
-ξ·ln(q*/v) steps. So the rule wants a v below q*e^−6. The noise (v = .0009), rate and number of
+ξ·ln(q*/v) steps. So the rule wants a v below q*e^−6. The noise (v = 0.0009), rate and number of
 updates were chosen for it with other seeds and σ_w than those of the grid.
 
 W_hh is σ_w times an orthogonal matrix, as in Chen et al. Mean field averages over a fresh Gaussian
@@ -24,38 +24,43 @@ width (for H = 128, σ_w = 1 and k = 100 the decades scatter by ±1.4), while a 
 does, exactly. q*, χ and ξ are the same for both.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-import ml_collections
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from ml_collections import ConfigDict
 
 from rnnlab import tasks, theory, training
 from rnnlab.core.errors import Undecided
+from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.initializers import InitScheme, parse
 from rnnlab.plotting import plots
-from rnnlab.results.claims import Claim
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
+from rnnlab.tasks.delayed_recall import DelayedRecall
 from rnnlab.training import runner
 
 LENGTHS = (24, 34, 48, 68, 96, 136)
 # log2 of 6|ξ|/T on each side of the critical σ_w; within ±1: a factor of two of the line
 NEAR = (-0.75, -0.25, 0.25, 0.75)
 OFF = (-2.0, -1.25, 1.25, 2.0)
+Results = Mapping[str, Any]  # of a member
 SUCCESS = 0.8  # accuracy after the last update above which a network counts as trained
 
-run = runner.run
+run = training.run
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" a larger one."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"trainability.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" a larger one."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {
@@ -89,8 +94,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
-    """For every length the σ_w at the ratios of the predicted length, on both sides."""
+def get_sweep(config: Config) -> Sweep:
+    """Return for every length the σ_w at the ratios of the predicted length, on both sides."""
     critical, v = critical_sigma(config), input_variance(config)
     return [
         {
@@ -100,14 +105,14 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
                 for chaotic in (False, True)
                 for ratio in sorted(config.grid.ratios, reverse=chaotic)
             ),
-            "seed": tuple(range(config.run.seeds)),
+            "seed": seeds(config),
         }
         for T in config.grid.lengths
     ]
 
 
-def predict(config: Any) -> dict[str, Any]:
-    """What mean field says of a member before it trains."""
+def predict(config: Config) -> dict[str, object]:
+    """Predict by mean field whether a member trains."""
     sigma_w, v = recurrent_gain(config), input_variance(config)
     length = theory.trainable_length(sigma_w, input_variance=v)
     return {
@@ -120,13 +125,13 @@ def predict(config: Any) -> dict[str, Any]:
     }
 
 
-def recurrent_gain(config: Any) -> float:
-    """σ_w."""
+def recurrent_gain(config: Config) -> float:
+    """Return σ_w."""
     return float(parse(config.init.w_h)[1]["gain"])
 
 
-def input_variance(config: Any) -> float:
-    """Second moment of one entry of W_xh x_t, at the noisy steps.
+def input_variance(config: Config) -> float:
+    """Return the second moment of one entry of W_xh x_t, at the noisy steps.
 
     Raises:
         ValueError: a W_xh that is not normal(std=…).
@@ -135,22 +140,23 @@ def input_variance(config: Any) -> float:
     if name != "normal" or "std" not in options:
         raise ValueError(f'init.w_x must be "normal(std=…)", got {config.init.w_x!r}')
     std = options["std"]
-    task: Any = tasks.from_config(config.task)  # a DelayedRecall
+    task = tasks.from_config(config.task)
+    assert isinstance(task, DelayedRecall)
     return task.input_size * std**2 * task.input_variance
 
 
-def critical_sigma(config: Any) -> float:
-    """The σ_w at which χ = 1 under the task's noise."""
+def critical_sigma(config: Config) -> float:
+    """Return the σ_w at which χ = 1 under the task's noise."""
     return theory.critical_sigma_w(input_variance=input_variance(config))
 
 
 def sigma_at(length: float, critical: float, v: float, chaotic: bool) -> float:
-    """The σ_w whose predicted length this is, above or below the critical one."""
+    """Return the σ_w whose predicted length this is, above or below the critical one."""
     from scipy.optimize import brentq
 
     def excess(sigma_w: float) -> float:
-        found = theory.trainable_length(sigma_w, input_variance=v)
-        return float(np.log(min(found, 1e9) / length))
+        trainable = theory.trainable_length(sigma_w, input_variance=v)
+        return float(np.log(min(trainable, 1e9) / length))
 
     edges = (critical * (1 + 1e-6), 100.0) if chaotic else (0.01, critical * (1 - 1e-6))
     return float(np.asarray(brentq(excess, *edges)))
@@ -160,10 +166,10 @@ def sigma_at(length: float, critical: float, v: float, chaotic: bool) -> float:
 
 
 class Cells:
-    """The members by (σ_w, T): what was predicted, and the median accuracy over seeds."""
+    """Members grouped by (σ_w, T): the prediction, and the median accuracy over seeds."""
 
     def __init__(self, table: Table) -> None:
-        groups: dict[tuple[float, int], list[dict[str, Any]]] = {}
+        groups: dict[tuple[float, int], list[Results]] = {}
         for member in table:
             place = (member.result["sigma_w"], member.config["task"]["delay"])
             groups.setdefault(place, []).append(member.result)
@@ -192,17 +198,17 @@ class Cells:
         return np.abs(np.log2(self.ratio)) <= 1
 
     def balanced(self) -> float:
-        """Mean of the shares predicted rightly of what trained and of what did not."""
+        """Return the mean of the shares predicted right, of cells that trained and that did not."""
         if self.trained.all() or not self.trained.any():
             raise Undecided("balanced accuracy needs cells that trained and cells that did not")
         return float(np.mean([self.right[self.trained].mean(), self.right[~self.trained].mean()]))
 
     def majority(self) -> float:
-        """What a guess of the commoner outcome gets right."""
+        """Return the share that a guess of the commoner outcome gets right."""
         return float(max(self.trained.mean(), 1 - self.trained.mean()))
 
     def confusion(self) -> str:
-        """The confusion table in words."""
+        """Return the confusion table in words."""
         count = [
             [int((self.predicted[self.trained == t] == p).sum()) for p in (True, False)]
             for t in (True, False)
@@ -216,8 +222,8 @@ class Cells:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """The map with the predicted line, and accuracy against T over the predicted length."""
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw the map with the predicted line, and accuracy against T over the predicted length."""
     cells = Cells(table)
     figure, axes = plots.new_figure(1, 2, size=(13, 4.8), widths=(1.5, 1))
     _map(axes[0, 0], cells)
@@ -235,7 +241,7 @@ def figures(table: Table) -> dict[str, Any]:
     }
 
 
-def _map(ax: Any, cells: Cells) -> None:
+def _map(ax: Axes, cells: Cells) -> None:
     colors, norm = colormaps["cividis"], Normalize(0, 1)
     lengths = np.unique(cells.T)
     rows = _edges(np.log(lengths))
@@ -291,22 +297,23 @@ def _map(ax: Any, cells: Cells) -> None:
     ax.set_xticks(ticks, [f"{s:g}" for s in ticks])
     ax.minorticks_off()
     plots.title(ax, f"tanh RNN; dashed: 6|ξ|, critical at σ_w = {critical:.2f}")
-    figure: Any = ax.get_figure(root=True)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
     bar = figure.colorbar(ScalarMappable(norm, colors), ax=ax, pad=0.02)
     bar.set_label("accuracy")
     bar.ax.axhline(SUCCESS, color="white", linewidth=2)
 
 
 def _edges(centers: np.ndarray) -> np.ndarray:
-    """Edges half way between neighbors; the outer ones as far on their other side."""
+    """Return edges half way between neighbors; the outer ones as far on their other side."""
     if centers.size == 1:
         return np.array([centers[0] - 0.1, centers[0] + 0.1])
     middle = (centers[:-1] + centers[1:]) / 2
     return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
 
 
-def _collapse(ax: Any, cells: Cells) -> None:
-    """All lengths on one axis: T in units of the predicted length."""
+def _collapse(ax: Axes, cells: Cells) -> None:
+    """Draw all lengths on one axis: T in units of the predicted length."""
     ax.axvspan(0.5, 2, color="#eeeeee", zorder=0)
     ax.axvline(1, color="black", linestyle="--")
     ax.axhline(SUCCESS, color="#777777", linewidth=0.8)
@@ -334,87 +341,108 @@ def _collapse(ax: Any, cells: Cells) -> None:
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
 
+SOURCE = "Chen, Pennington & Schoenholz 2018 (arXiv 1806.05394); Schoenholz et al. 2017"
+TRAINED = "; trained: median accuracy over seeds above {success:g} after the last update"
+
+
+class Map(NamedTuple):
+    """The cells of the map, and how many cells the whole map has."""
+
+    cells: Cells
+    whole: int
+
+    def require_whole(self) -> Cells:
+        """Return the cells.
+
+        Raises:
+            Undecided: the sweep was narrowed.
+        """
+        if self.cells.T.size < self.whole:
+            raise Undecided(
+                f"the map is narrowed: {self.cells.T.size} of its {self.whole} cells are there"
+            )
+        return self.cells
+
+
+@claim(
+    "A tanh RNN is trainable over T steps if and only if T ≤ 6|ξ|, ξ = −1/ln χ",
+    source=SOURCE,
+    holds_if="right in at least {share:.0%} of the cells and balanced accuracy at least "
+    "{balanced:.0%}, {near:.0%} of the cells within a factor of two of the line" + TRAINED,
+    expected="holds",
+    share=0.9,
+    balanced=0.85,
+    near=0.5,
+    success=SUCCESS,
+)
+def _predicted(
+    grid: Map, share: float, balanced: float, near: float, success: float
+) -> tuple[bool, str]:
+    del success
+    cells = grid.require_whole()
+    right, mean, close = cells.right.mean(), cells.balanced(), cells.near.mean()
+    return bool(right >= share and mean >= balanced and close >= near), (
+        f"{cells.right.sum()} of {cells.right.size} cells right, {100 * right:.1f}%; balanced "
+        f"{100 * mean:.1f}%; majority guess {100 * cells.majority():.1f}%; "
+        f"{100 * close:.0f}% of the cells are near the line, of these "
+        f"{100 * cells.right[cells.near].mean():.0f}% right; {cells.confusion()}"
+    )
+
+
+@claim(
+    "The rule holds on the {side} side",
+    source=SOURCE,
+    holds_if="right in at least {share:.0%} of its cells" + TRAINED,
+    expected="holds",
+    share=0.9,
+    success=SUCCESS,
+)
+def _side(grid: Map, side: str, share: float, success: float) -> tuple[bool, str]:
+    del success
+    cells = grid.require_whole()
+    right = cells.right[cells.chaotic == (side == "chaotic")]
+    return bool(right.mean() >= share), f"{right.sum()} of {right.size} cells right"
+
+
+@claim(
+    "Close to the critical σ_w every length is trainable",
+    source=SOURCE,
+    holds_if="every cell with 6|ξ| above {times:.1f} T trains" + TRAINED,
+    expected="holds",
+    times=2**1.2,
+    success=SUCCESS,
+)
+def _critical(grid: Map, times: float, success: float) -> tuple[bool, str]:
+    del success
+    cells = grid.require_whole()
+    trained = cells.trained[cells.ratio <= 1 / times]
+    return bool(trained.all()), f"{trained.sum()} of {trained.size} cells trained"
+
+
+@claim(
+    "Mean field has to count the input's variance v",
+    source=SOURCE,
+    holds_if="more cells right than by the same rule with v = 0",
+    expected="holds",
+)
+def _with_input(grid: Map) -> tuple[bool, str]:
+    cells = grid.require_whole()
+    right, without = cells.right.sum(), (cells.without_input == cells.trained).sum()
+    v = cells.input_variance
+    return bool(right > without), (
+        f"v = {v:.4f}, critical σ_w {theory.critical_sigma_w(input_variance=v):.2f}: {right} "
+        f"cells right; v = 0, critical σ_w {theory.critical_sigma_w():.2f}: {without}"
+    )
+
+
 def claims(table: Table) -> list[Claim]:
-    """The prediction held against training."""
-    cells = Cells(table)
-
-    def whole_map() -> None:
-        grid = table[0].config["grid"]
-        wanted = 2 * len(grid["lengths"]) * len(grid["ratios"])
-        if cells.T.size < wanted:
-            raise Undecided(f"the map is narrowed: {cells.T.size} of its {wanted} cells are there")
-
-    def foretold() -> tuple[bool, str]:
-        whole_map()
-        right, balanced, near = cells.right.mean(), cells.balanced(), cells.near.mean()
-        return bool(right >= 0.9 and balanced >= 0.85 and near >= 0.5), (
-            f"{cells.right.sum()} of {cells.right.size} cells right, {100 * right:.1f}%; balanced "
-            f"{100 * balanced:.1f}%; majority guess {100 * cells.majority():.1f}%; "
-            f"{100 * near:.0f}% of the cells are near the line, of these "
-            f"{100 * cells.right[cells.near].mean():.0f}% right; {cells.confusion()}"
-        )
-
-    def side(chaotic: bool) -> Any:
-        def check() -> tuple[bool, str]:
-            whole_map()
-            at = cells.chaotic == chaotic
-            right = cells.right[at]
-            return bool(right.mean() >= 0.9), f"{right.sum()} of {right.size} cells right"
-
-        return check
-
-    def critical() -> tuple[bool, str]:
-        whole_map()
-        at = cells.ratio <= 2**-1.2
-        trained = cells.trained[at]
-        return bool(trained.all()), f"{trained.sum()} of {trained.size} cells trained"
-
-    def with_input() -> tuple[bool, str]:
-        whole_map()
-        right, without = cells.right.sum(), (cells.without_input == cells.trained).sum()
-        v = cells.input_variance
-        return bool(right > without), (
-            f"v = {v:.4f}, critical σ_w {theory.critical_sigma_w(input_variance=v):.2f}: {right} "
-            f"cells right; v = 0, critical σ_w {theory.critical_sigma_w():.2f}: {without}"
-        )
-
-    source = "Chen, Pennington & Schoenholz 2018 (arXiv 1806.05394); Schoenholz et al. 2017"
-    success = f"trained: median accuracy over seeds above {SUCCESS} after the last update"
+    """List how the prediction compares with training."""
+    grid = table[0].config["grid"]
+    cells = Map(Cells(table), 2 * len(grid["lengths"]) * len(grid["ratios"]))
     return [
-        Claim(
-            "A tanh RNN is trainable over T steps if and only if T ≤ 6|ξ|, ξ = −1/ln χ",
-            source,
-            "right in at least 90% of the cells and balanced accuracy at least 85%, half of the "
-            f"cells within a factor of two of the line; {success}",
-            "holds",
-            foretold,
-        ),
-        Claim(
-            "The rule holds on the ordered side",
-            source,
-            f"right in at least 90% of its cells; {success}",
-            "holds",
-            side(False),
-        ),
-        Claim(
-            "The rule holds on the chaotic side",
-            source,
-            f"right in at least 90% of its cells; {success}",
-            "holds",
-            side(True),
-        ),
-        Claim(
-            "Close to the critical σ_w every length is trainable",
-            source,
-            f"every cell with 6|ξ| above 2.3 T trains; {success}",
-            "holds",
-            critical,
-        ),
-        Claim(
-            "Mean field has to count the input's variance v",
-            source,
-            "more cells right than by the same rule with v = 0",
-            "holds",
-            with_input,
-        ),
+        _predicted(cells),
+        _side(cells, side="ordered"),
+        _side(cells, side="chaotic"),
+        _critical(cells),
+        _with_input(cells),
     ]

@@ -7,11 +7,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from rnnlab.core import validate
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.engines.fused import Fused
 from rnnlab.nn.engines.newton import Newton
+from rnnlab.nn.initializers import InitScheme
 from rnnlab.nn.unroll import unroll
 
 PyTree = Any
@@ -89,6 +91,50 @@ def parse_size(size: str) -> tuple[int, int, int, int]:
     for letter, number in zip("BTDH", (B, T, D, H), strict=True):
         validate.whole(f"{letter} of task.size", number)
     return B, T, D, H
+
+
+def layer_config(
+    size: str, *, repeats: int, seconds: float, seconds_per_member: float
+) -> ConfigDict:
+    """Return the config of a benchmark of one layer, swept over cells and sizes.
+
+    Args:
+        size: "BxTxDxH".
+        repeats: timed turns of each side; fewer where a turn of all takes long, at least 5.
+        seconds: after which no further turn begins.
+        seconds_per_member: for the estimate of a dry run.
+
+    >>> layer_config("8x10x8x8", repeats=5, seconds=1, seconds_per_member=2).task.size
+    '8x10x8x8'
+    """
+    config = ConfigDict(
+        {
+            "seed": 0,
+            "cell": {"name": "lstm"},
+            "task": {"size": size},
+            "run": {
+                "repeats": repeats,
+                "seconds": seconds,
+                "seconds_per_member": seconds_per_member,
+                "seconds_per_group": 0.0,
+            },
+        }
+    )
+    return config.lock()
+
+
+def init_of(cell: str, *, bias: str = "zeros", **schemes: str) -> InitScheme:
+    """Return schemes that draw every bias of a cell alike, the forget gate's too.
+
+    Args:
+        cell: its name, "lstm"; only an LSTM's forget bias has a default of its own.
+        bias: the scheme of all biases.
+        schemes: of the kernels, by the names of :class:`~rnnlab.nn.initializers.InitScheme`.
+
+    >>> init_of("lstm").forget_bias, init_of("gru").forget_bias
+    ('zeros', None)
+    """
+    return InitScheme(b=bias, forget_bias=bias if cell == "lstm" else None, **schemes)
 
 
 def passes(cell: Cell, engine: str | Fused | Newton) -> dict[str, Pass]:

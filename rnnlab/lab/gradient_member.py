@@ -7,13 +7,16 @@ many steps before the read-out, index t = T−1−k.
 """
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
+from rnnlab import theory
 from rnnlab.core.errors import unknown
 from rnnlab.data import sequences
 from rnnlab.gradients import adjoint, lyapunov
@@ -60,6 +63,41 @@ class Probe(NamedTuple):
         """The recurrent kernel of the candidate (the only one of a simple RNN), (H, H)."""
         named = self.cell_params._asdict()
         return np.asarray(named["W_hc"] if "W_hc" in named else named["W_hh"])
+
+
+def config(
+    *,
+    length: int,
+    batch_size: int,
+    hidden_size: int,
+    probes: Mapping[str, object],
+    run: Mapping[str, object],
+) -> ConfigDict:
+    """Return the config of a gradient experiment: pixels of digits, read by a tanh RNN.
+
+    Args:
+        length: T. batch_size: B. hidden_size: H.
+        probes, run: the groups of these names, the experiment's own.
+
+    >>> config(length=8, batch_size=2, hidden_size=4, probes={}, run={}).task.name
+    'digits'
+    """
+    made = ConfigDict(
+        {
+            "seed": 0,
+            "task": {
+                "name": "digits",  # digits, text, csv, noise
+                "length": length,
+                "batch_size": batch_size,
+                "path": "",  # the file of csv, or of a text that is not the default one
+            },
+            "cell": {"name": "rnn-tanh", "hidden_size": hidden_size},
+            "init": InitScheme.config(),
+            "probes": dict(probes),
+            "run": dict(run),
+        }
+    )
+    return made.lock()
 
 
 def check(config: Any) -> None:
@@ -147,6 +185,13 @@ def adjoints(probe: Probe) -> tuple[dict[str, np.ndarray], int]:
     return found, int(overflowed.sum())
 
 
+def last_adjoint(probe: Probe) -> np.ndarray:
+    """Return ∂L/∂h_T (B, H) in float64, from the read-out alone."""
+    ys, _ = unroll.unroll(probe.cell, probe.cell_params, probe.xs)
+    loss = last_step_loss(probe.readout, probe.labels, False, probe.cell.hidden_size)
+    return np.asarray(jax.grad(loss)(ys)[:, -1], np.float64)
+
+
 def relative(log10_norms: np.ndarray) -> np.ndarray:
     """log10 (‖∂L/∂h_{T−k}‖ / ‖∂L/∂h_T‖), (B, T): what is left of the gradient k steps back.
 
@@ -213,3 +258,37 @@ def input_variance(probe: Probe) -> float:
 def effective_sigma_w(W_hh: np.ndarray) -> float:
     """σ_w of the Gaussian ensemble with the same size: ‖W‖_F / √H."""
     return float(np.linalg.norm(W_hh) / math.sqrt(W_hh.shape[0]))
+
+
+def theory_curves(
+    cell: str, probe: Probe, log10_norms: np.ndarray
+) -> dict[str, float | np.ndarray]:
+    """Return what theory says of a member's gradient, in decades relative to lag 0.
+
+    Args:
+        cell: its name, "rnn-tanh".
+        probe: the member.
+        log10_norms: (B, T) of h by lag, as :func:`adjoints` gives them.
+    Returns:
+        {"theory": (T,) …}. A linear RNN: the powers of its own W_hh, and "theory_error", the
+        largest difference of any example and lag. An LSTM, a GRU: the root mean square of
+        :func:`gate_path`, and its mean "log10_retention" (T,). Another RNN: mean field with its
+        measured "sigma_w" and "input_variance".
+    """
+    lags = np.arange(log10_norms.shape[1])
+    if cell == "rnn-identity":
+        g = last_adjoint(probe)
+        exact = relative(theory.linear_adjoint_log10(probe.W_hh, g, lags))
+        # NaN: an example without any gradient
+        error = np.nanmax(np.abs(exact - relative(log10_norms)))
+        return {"theory": np.median(exact, axis=0), "theory_error": float(error)}
+    path = gate_path(probe)
+    if path is not None:
+        retained = 10.0**path
+        rms = np.log10(np.sqrt(np.mean(retained**2, axis=(0, 2))))
+        return {"theory": rms, "log10_retention": np.log10(retained.mean(axis=(0, 2)))}
+    sigma_w, variance = effective_sigma_w(probe.W_hh), input_variance(probe)
+    line = theory.mean_field_adjoint_log10(
+        sigma_w, lags, input_variance=variance, activation=cell.rpartition("-")[2]
+    )
+    return {"theory": np.asarray(line), "sigma_w": sigma_w, "input_variance": variance}

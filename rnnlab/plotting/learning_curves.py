@@ -4,11 +4,14 @@ Every function takes the members of one line: a selection that differs in its se
 that the line averages over.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from rnnlab.core.errors import Undecided
 from rnnlab.plotting import plots
 from rnnlab.results.table import Table, Value
 
@@ -201,3 +204,29 @@ def length_axis(ax: Axes, lengths: Sequence[float] | np.ndarray, label: str) -> 
     ax.set_xticks(list(lengths), [str(length) for length in lengths])
     ax.minorticks_off()
     ax.set_xlabel(label)
+
+
+# ---- all figures of an experiment --------------------------------------------------------------
+
+
+def figures_with_members(
+    table: Table, makers: Mapping[str, Callable[[Table], tuple[Figure, str]]]
+) -> dict[str, tuple[Figure, str]]:
+    """Draw the figures whose members the table has: a narrowed sweep lacks those of others.
+
+    Args:
+        table: the members.
+        makers: by name, what makes a figure and its caption of the table, or raises ``Undecided``.
+    Returns:
+        The figures by name, in order.
+
+    >>> figures_with_members(Table([]), {"loss": learning_curves})
+    {}
+    """
+    figures = {}
+    for name, make in makers.items():
+        try:
+            figures[name] = make(table)
+        except Undecided:
+            continue
+    return figures

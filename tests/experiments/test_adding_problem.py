@@ -120,5 +120,5 @@ def test_full_is_the_scale_of_the_paper():
     assert planned.config.run.lengths == (150, 200, 300, 400)
     assert planned.config.cell.hidden_size == 100
     assert planned.members
-    with pytest.raises(ValueError, match="no argument"):
+    with pytest.raises(ValueError, match="unknown scale"):
         MODULE.get_config("small")

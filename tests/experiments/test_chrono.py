@@ -1,6 +1,7 @@
 """chrono: what the sweep trains, what gates keep, claims that can turn, figures of tiny runs."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,20 +137,16 @@ def test_undecided_without_chrono():
 # ---- runs --------------------------------------------------------------------------------------
 
 
-def test_tiny_runs_of_two_tasks_draw(tmp_path):
+def test_a_tiny_run_draws_a_line_per_bias(tmp_path):
     config = LOADED.get_config()
     with config.unlocked():
         config.cell.hidden_size = 4
         config.training.update(steps=4, eval_every=2, batch_size=2, eval_batch_size=4)
-        config.run.update(
-            tasks=(("delayed_recall", "delay", (4, 6)), ("adding", "length", (5,))), seeds=1
-        )
+        config.run.update(tasks=(("delayed_recall", "delay", (4, 6)),), seeds=1)
     found = rnnlab.run(PATH, config, workdir=tmp_path / "run", progress=False)
-    assert len(found) == 9
+    assert len(found) == 6
     drawn = MODULE.figures(found)
-    assert set(drawn) == {
-        f"{t}_{f}" for t in ("delayed_recall", "adding") for f in ("span", "curves")
-    }
+    assert set(drawn) == {"delayed_recall_span", "delayed_recall_curves"}
     left = drawn["delayed_recall_span"][0].axes[0]
     lines = [line for line in left.lines if line.get_marker() == "o"]
     assert [line.get_xdata().tolist() for line in lines] == [[4, 6]] * 3
@@ -157,8 +154,20 @@ def test_tiny_runs_of_two_tasks_draw(tmp_path):
         own = [
             m.result["loss"] / m.result["baseline"]
             for m in found
-            if m.config["task"]["name"] == "delayed_recall"
-            and m.config["init"]["forget_bias"].startswith(bias)
+            if m.config["init"]["forget_bias"].startswith(bias)
         ]
         assert line.get_ydata() == pytest.approx(np.minimum(own, 1))
+
+
+def test_each_task_has_figures_of_its_own():
+    renamed = [
+        replace(m, config=m.config | {"task": m.config["task"] | {"name": "adding"}})
+        for m in table()
+        if m.result["span"] == 20
+    ]
+    drawn = MODULE.figures(Table([*table(), *renamed]))
+    assert set(drawn) == {
+        f"{task}_{figure}" for task in ("delayed_recall", "adding") for figure in ("span", "curves")
+    }
     assert len(drawn["adding_curves"][0].axes) == 1
+    assert len(drawn["delayed_recall_curves"][0].axes) == 4

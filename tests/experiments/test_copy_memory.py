@@ -133,5 +133,5 @@ def test_full_is_the_scale_of_the_paper():
     assert planned.config.run.delays == (100, 200, 300, 500)
     assert (own.optimizer, own.learning_rate, own.decay) == ("rmsprop", 1e-3, 0.9)
     assert own.batch_size == 20
-    with pytest.raises(ValueError, match="no argument"):
+    with pytest.raises(ValueError, match="unknown scale"):
         MODULE.get_config("small")

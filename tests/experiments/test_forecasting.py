@@ -52,7 +52,7 @@ def test_claims_can_come_out_the_other_way():
 def test_the_other_answers_equal_loops():
     rng, horizon, lags = np.random.default_rng(0), 3, MODULE.LAGS
     train, xs = rng.normal(size=80).cumsum(), rng.normal(size=(2, 24))
-    found = MODULE.answered(train, xs, horizon)
+    found = MODULE.other_answers(train, xs, horizon)
     rows = range(lags - 1, len(train) - horizon)
     for name, width in (("last", 1), ("linear", lags)):
         design = np.array([[1.0, *train[t - width + 1 : t + 1]] for t in rows])

@@ -38,7 +38,7 @@ def losses(config):
         at = 0.4 + 0.1 * size
     for block, scheme in (("w_x", "he_normal"), ("w_y", "he_normal")):
         at += 0.01 * (init[block] == scheme)
-    at -= {"": 0, "1.0": 0.1, "3.0": 0.2}[init["forget_bias"]]
+    at -= {"": 0, "0.0": 0, "1.0": 0.1, "3.0": 0.2}[init["forget_bias"]]
     return at
 
 
@@ -161,8 +161,8 @@ def test_what_is_kept_starts_at_the_first_gradient_that_is_not_zero():
 
 def test_medians_are_of_one_block_alone():
     found = MODULE._medians(table(), "adding", "lstm", "forget_bias")
-    assert set(found) == {"", "1.0", "3.0"}
-    assert found["3.0"] < found["1.0"] < found[""]
+    assert set(found) == {"0.0", "1.0", "3.0"}
+    assert found["3.0"] < found["1.0"] < found["0.0"]
     by_w_h = MODULE._medians(table(), "adding", "lstm", "w_h")
     assert set(by_w_h) == set(MODULE.RECURRENT)
     # whatever becomes of the members that differ in another block, six of orthogonal's seven

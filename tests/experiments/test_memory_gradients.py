@@ -8,10 +8,9 @@ import pytest
 
 import rnnlab
 from rnnlab.core.errors import Undecided
-from rnnlab.core.nested import with_overrides
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
-from rnnlab.results.table import Member, Table
+from tests.helpers import untrained
 
 FILE = Path(__file__).parents[2] / "experiments" / "gradients" / "memory_gradients.py"
 
@@ -49,13 +48,11 @@ def test_means_and_errors_of_a_small_run(tmp_path):
 
 def test_claims_can_come_out_the_other_way():
     loaded = load_experiment(FILE)
-    config = loaded.get_config()
 
     def verdicts(off=0.5, grown=1e6):
-        members = []
-        for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
-            long = overrides["unit.lam"] == 0.99
-            result = {
+        def describe(index, flat):
+            long = flat["unit.lam"] == 0.99
+            return {
                 "h_second_moment": 10.0 if long else 1.0,
                 "dh_second_moment": grown if long else 1.0,
                 "h_relative_error": 0.01,
@@ -63,9 +60,8 @@ def test_claims_can_come_out_the_other_way():
                 "h_standard_errors_off": 0.5,
                 "dh_standard_errors_off": off if index == 7 else 0.5,
             }
-            nested = with_overrides(config.to_dict(), overrides)
-            members.append(Member(index, overrides, nested, 0.0, result))
-        table = Table(members)
+
+        table = untrained.measured(loaded, describe)
         with pytest.raises(Undecided):
             loaded.module.claims(table.select({"unit.lam": 0.9}))[2].check()
         return [claim.check()[0] for claim in loaded.module.claims(table)]
@@ -79,7 +75,7 @@ def test_claims_can_come_out_the_other_way():
     ("changes", "words"),
     [
         ({"unit.lam": 1.0}, r"unit.lam must lie in \[0, 1\)"),
-        ({"task.sequences": 1}, "task.sequences must be at least 2"),
+        ({"task.sequences": 1}, "task.sequences must be a whole number of at least 2"),
     ],
 )
 def test_refusals(changes, words):

@@ -1,4 +1,4 @@
-"""newton_iterations: what it counts, what it foretells, and its claims."""
+"""newton_iterations: what it counts, what it predicts, and its claims."""
 
 from pathlib import Path
 
@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 import rnnlab
-from rnnlab.core.nested import with_overrides
 from rnnlab.gradients.newton_forecast import iterations_for_exponent
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.nn import cells
-from rnnlab.results.table import Member, Table
+from tests.helpers import untrained
 
 FILE = Path(__file__).parents[2] / "experiments" / "gradients" / "newton_iterations.py"
 
@@ -25,7 +24,7 @@ def test_a_small_run_counts_and_draws(tmp_path):
     assert set(run.figures) == {"iterations"}
     for member in run.table:
         r = member.result
-        assert r["foretold"] == [
+        assert r["predicted"] == [
             min(iterations_for_exponent(r["exponent"], T), 12) for T in (8, 20)
         ]
         # each correction makes one more step right
@@ -41,25 +40,22 @@ def test_a_small_run_counts_and_draws(tmp_path):
 
 def test_claims_can_come_out_the_other_way():
     loaded = load_experiment(FILE)
-    config = loaded.get_config()
 
     def verdicts(counted=1.0, grown=0, chaos=3.0, error=1e-6):
-        members = []
-        for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
-            exponent = 0.1 if overrides["cell.gain"] > 2 else -overrides["cell.gain"]
-            foretold = np.array([5, 5, 5]) if exponent < 0 else np.array([20, 80, 120])
-            counts = foretold * (counted if exponent < 0 else 1)
+        def describe(index, flat):
+            exponent = 0.1 if flat["cell.gain"] > 2 else -flat["cell.gain"]
+            predicted = np.array([5, 5, 5]) if exponent < 0 else np.array([20, 80, 120])
+            counts = predicted * (counted if exponent < 0 else 1)
             if exponent > 0:
                 counts = np.array([20, 20 * chaos, 120])
-            result = {
+            return {
                 "exponent": exponent,
-                "foretold": foretold.tolist(),
+                "predicted": predicted.tolist(),
                 "counted": (counts + np.array([0, 0, grown])).tolist(),
                 "error": [error] * 3,
             }
-            nested = with_overrides(config.to_dict(), overrides)
-            members.append(Member(index, overrides, nested, 0.0, result))
-        table = Table(members)
+
+        table = untrained.measured(loaded, describe)
         return [claim.check()[0] for claim in loaded.module.claims(table)]
 
     assert verdicts() == [True] * 5
@@ -72,33 +68,27 @@ def test_claims_can_come_out_the_other_way():
 
 def test_counts_that_follow_nothing_refute_the_order():
     loaded = load_experiment(FILE)
-    config = loaded.get_config()
     rng = np.random.default_rng(0)
-    members = [
-        Member(
-            index,
-            overrides,
-            with_overrides(config.to_dict(), overrides),
-            0.0,
-            {
-                "exponent": -0.1,
-                "foretold": rng.integers(4, 128, 3).tolist(),
-                "counted": rng.integers(4, 128, 3).tolist(),
-                "error": [0.0] * 3,
-            },
-        )
-        for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config)))
-    ]
-    assert loaded.module.claims(Table(members))[0].check()[0] is False
+
+    def describe(index, flat):
+        return {
+            "exponent": -0.1,
+            "predicted": rng.integers(4, 128, 3).tolist(),
+            "counted": rng.integers(4, 128, 3).tolist(),
+            "error": [0.0] * 3,
+        }
+
+    table = untrained.measured(loaded, describe)
+    assert loaded.module.claims(table)[0].check()[0] is False
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cell.name": "lstm"}, "cell.name must be one of rnn-tanh, gru"),
-        ({"cell.gain": 0.0}, "cell.gain must be positive"),
-        ({"task.measured_steps": 200}, "task.measured_steps must be above 200"),
-        ({"task.lengths": (64, 64)}, "task.lengths must be two or more, growing"),
+        ({"cell.name": "lstm"}, "unknown cell.name .lstm"),
+        ({"cell.gain": 0.0}, "cell.gain must be a finite number above 0"),
+        ({"task.measured_steps": 200}, "measured_steps must be a whole number of at least 201"),
+        ({"task.lengths": (64, 64)}, "task.lengths must be at least two increasing lengths"),
     ],
 )
 def test_refusals(changes, words):

@@ -22,7 +22,7 @@ SMALL = {
 }
 # accuracies (reading order, permuted) by line, with which every claim but the third holds
 GOOD = {
-    "tanh RNN, N(0, .001)": (0.3, 0.3),
+    "tanh RNN, N(0, 0.001)": (0.3, 0.3),
     "tanh RNN, orthogonal": (0.9, 0.8),
     "IRNN": (0.9, 0.85),
     "LSTM": (0.95, 0.9),

@@ -1,4 +1,4 @@
-"""The shipped experiments: the real default runs, and narrowed ones."""
+"""The shipped experiments: real runs with few seeds, and narrowed ones."""
 
 import json
 import re
@@ -9,11 +9,9 @@ import pytest
 
 import rnnlab
 from rnnlab import cli
-from rnnlab.core.nested import with_overrides
-from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.plan import make_plan
-from rnnlab.results.table import Member, Table
+from tests.helpers import untrained
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "experiments").rglob("*.py"))
@@ -27,10 +25,12 @@ def test_every_member_of_every_experiment_is_valid(path):
         assert planned.seconds
 
 
-@pytest.mark.parametrize("name", ["gradient_vanishing", "init_gradients"])
-def test_default_run_decides_every_claim_as_expected(name, tmp_path, capsys):
-    config = ROOT / "experiments" / f"{name}.py"
-    status = cli.main(["run", f"--config={config}", f"--workdir={tmp_path}/run", "--strict"])
+# as few seeds as decide every claim
+@pytest.mark.parametrize(("name", "seeds"), [("gradient_vanishing", 2), ("init_gradients", 1)])
+def test_a_run_of_few_seeds_decides_every_claim_as_expected(name, seeds, tmp_path, capsys):
+    config = ROOT / "experiments" / "gradients" / f"{name}.py"
+    flags = [f"--config={config}", f"--config.run.seeds={seeds}", f"--workdir={tmp_path}/run"]
+    status = cli.main(["run", *flags, "--strict"])
     printed = capsys.readouterr().out
     assert status == 0, printed
     verdicts = json.loads((tmp_path / "run" / "claims.json").read_text())
@@ -59,10 +59,9 @@ def test_a_narrowed_sweep_leaves_claims_undecided_and_still_reports(tmp_path):
 def test_claims_can_come_out_the_other_way():
     """Spoil one result each, and the claim that rests on it turns."""
     loaded = load_experiment(ROOT / "experiments" / "gradients" / "init_gradients.py")
-    config = loaded.get_config()
-    members = []
-    for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
-        result = {
+
+    def describe(index, flat):
+        return {
             "spectral_radius": 0.5,  # orthogonal: must be 1
             "largest_singular_value": 0.9,
             "sigma_w": 1.0,
@@ -73,17 +72,17 @@ def test_claims_can_come_out_the_other_way():
             "overflowed": 0,
             "verdict": "vanishes",
         }
-        nested = with_overrides(config.to_dict(), overrides)
-        members.append(Member(index, overrides, nested, 0.0, result))
-    verdicts = {c.statement: c.check()[0] for c in loaded.module.claims(Table(members))}
+
+    table = untrained.measured(loaded, describe)
+    verdicts = {c.statement: c.check()[0] for c in loaded.module.claims(table)}
     assert not verdicts["The top Lyapunov exponent is the slope of the gradient"]
     assert not any(v for s, v in verdicts.items() if "spectral radius" in s or "σ_max" in s)
-    assert not verdicts["Zero or small random biases: no matter"]
+    assert not verdicts["Zero or small random biases do not matter"]
 
 
-def test_verdict_words():
+def test_a_gradient_is_named_by_its_decades_at_lag_100():
     module = load_experiment(ROOT / "experiments" / "gradients" / "init_gradients.py").module
-    said = [module.verdict(d, o) for d, o in ((-3.0, False), (0.0, False), (3.0, False))]
-    assert said == ["vanishes", "keeps", "explodes"]
+    words = [module.verdict(d, o) for d, o in ((-3.0, False), (0.0, False), (3.0, False))]
+    assert words == ["vanishes", "keeps", "explodes"]
     assert module.verdict(0.0, True) == "explodes"
     assert module.verdict(-np.inf, False) == "vanishes"

@@ -6,11 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab.core.nested import with_overrides
 from rnnlab.lab import benchmark, sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.nn.engines import auto
-from rnnlab.results.table import Member, Table
+from tests.helpers import untrained
 
 FILE = Path(__file__).parents[2] / "experiments" / "benchmarks" / "speed_engines.py"
 
@@ -58,19 +57,17 @@ def test_an_engine_that_is_off_is_not_timed(module, monkeypatch):
 
 def test_the_figure_and_claims_that_can_fail(module):
     loaded = load_experiment(FILE)
-    config = loaded.get_config()
 
     def table(off):
-        members = []
-        for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
+        def describe(index, flat):
             loss = 1.2 if index < off else 1.05
             result = {"device": "cpu", "auto": "fused"}
             for which in module.PASSES:
                 result |= {f"scan_{which}_ms": 1.0, f"fused_{which}_ms": loss}
                 result |= {f"{which}_loss": loss, f"{which}_best": "scan"}
-            nested = with_overrides(config.to_dict(), overrides)
-            members.append(Member(index, overrides, nested, 0.0, result))
-        return Table(members)
+            return result
+
+        return untrained.measured(loaded, describe)
 
     assert [claim.check()[0] for claim in module.claims(table(2))] == [True, True]
     assert [claim.check()[0] for claim in module.claims(table(3))] == [False, False]
@@ -81,4 +78,4 @@ def test_what_auto_takes_is_what_the_claims_judge(module, monkeypatch):
     monkeypatch.setattr(module, "choose", lambda cell: "scan")
     config = sweep.apply(module.get_config(), {"task.size": "1x3x2x4", "run.repeats": 5})
     assert module.run(config, jax.random.key(0), lambda **record: None)["auto"] == "scan"
-    assert auto.choose(module.cells.lstm(4)) == "fused"
+    assert auto.choose(module.cells.LSTM(4)) == "fused"

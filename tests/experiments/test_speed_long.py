@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 import rnnlab
-from rnnlab.core.nested import with_overrides
 from rnnlab.lab import benchmark, sweep
 from rnnlab.lab.load import load_experiment
-from rnnlab.results.table import Member, Table
+from tests.helpers import untrained
 
 FILE = Path(__file__).parents[2] / "experiments" / "benchmarks" / "speed_long.py"
 
@@ -54,15 +53,13 @@ def test_an_engine_that_is_off_is_not_timed(monkeypatch):
 
 def test_claims_can_come_out_the_other_way():
     loaded = load_experiment(FILE)
-    config = loaded.get_config()
 
     def claims(platform="cpu", difference=1e-6, newton=0.5, fused=1.5, small=2.0):
-        members = []
-        for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
-            ratio = small if overrides["cell.hidden_size"] == 4 else newton
-            if overrides["task.length"] < 10_000:
+        def describe(index, flat):
+            ratio = small if flat["cell.hidden_size"] == 4 else newton
+            if flat["task.length"] < 10_000:
                 ratio = 0.1  # short ones do not count
-            result = {
+            return {
                 "platform": platform,
                 "fused_both_ratio": fused,
                 "newton_forward_ratio": 3.0,
@@ -70,9 +67,8 @@ def test_claims_can_come_out_the_other_way():
                 "newton_forward_difference": 0.0,
                 "newton_both_difference": difference,
             }
-            nested = with_overrides(config.to_dict(), overrides)
-            members.append(Member(index, overrides, nested, 0.0, result))
-        return loaded.module.claims(Table(members))
+
+        return loaded.module.claims(untrained.measured(loaded, describe))
 
     def verdicts(**changes):
         return [claim.check()[0] for claim in claims(**changes)]
@@ -87,9 +83,9 @@ def test_claims_can_come_out_the_other_way():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cell.name": "rnn-relu"}, "cell.name must be one of"),
-        ({"task.length": 0}, "task.length must be at least 1"),
-        ({"run.repeats": 2}, "run.repeats must be at least 3"),
+        ({"cell.name": "rnn-relu"}, "unknown cell.name"),
+        ({"task.length": 0}, "task.length must be a whole number of at least 1"),
+        ({"run.repeats": 2}, "run.repeats must be a whole number of at least 3"),
     ],
 )
 def test_refusals(changes, words):

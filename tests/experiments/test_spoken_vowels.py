@@ -85,7 +85,7 @@ def test_the_other_answers_equal_loops():
     assert np.allclose(MODULE.means(data.train, data.lengths), parts[0], atol=1e-6)
     linear = LogisticRegression(max_iter=5000).fit(parts[0], data.labels)
     said = linear.predict(parts[1])
-    found = MODULE.answered(task)
+    found = MODULE.other_answers(task)
     assert found["linear"] == np.mean(said == data.test_labels)
     assert found["warping"] == np.mean(MODULE.nearest(data) == data.test_labels)
     assert 0.8 < found["warping"] < 1

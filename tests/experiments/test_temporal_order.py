@@ -152,5 +152,5 @@ def test_full_is_the_scale_of_the_paper():
     assert planned.config.run.seeds == 5
     assert planned.config.task.solved_at == 0.01
     assert math.isfinite(planned.seconds)
-    with pytest.raises(ValueError, match="no argument"):
+    with pytest.raises(ValueError, match="unknown scale"):
         LOADED.module.get_config("small")

@@ -32,6 +32,23 @@ def table(loaded: Experiment, describe: Describe, **run: Any) -> Table:
     return Table(members)
 
 
+def measured(
+    loaded: Experiment, describe: Callable[[int, dict[str, Any]], dict[str, Any]]
+) -> Table:
+    """Return every member of the default sweep of an experiment that measures and does not train.
+
+    Args:
+        loaded: the experiment.
+        describe: the member's index and its config by dotted key ↦ results.
+    """
+    config = loaded.get_config()
+    members = []
+    for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
+        nested = with_overrides(config.to_dict(), overrides)
+        members.append(Member(index, overrides, nested, 0.0, describe(index, flatten(nested))))
+    return Table(members)
+
+
 def _member(
     index: int, overrides: dict[str, Any], nested: dict[str, Any], result: dict[str, Any]
 ) -> Member:

@@ -1,0 +1,219 @@
+"""Figures of gradient experiments: curves against theory, spectra, saturation, the critical line.
+
+The members of a table have the results that ``experiments/gradients/gradient_vanishing.py``
+measures: for every part of the state its curve by lag, the share of exact zeros and theory's curve;
+singular values and eigenvalues; saturation by time step.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnnlab import theory
+from rnnlab.core.errors import Undecided
+from rnnlab.plotting import plots
+from rnnlab.results.table import Table
+
+LEFT = "log10 of the gradient left"
+LAG = "lag k (steps before the read-out)"
+SCHEMES = {  # labels of initialization schemes
+    "normal(std=0.01)": "N(0, 0.01)",
+    "standard_normal": "N(0, 1)",
+    "torch_uniform": "U(±1/√H)",
+    "xavier_uniform": "Xavier",
+    "xavier_normal": "Xavier",
+    "lecun_normal": "LeCun",
+    "he_normal": "He",
+    "orthogonal(gain=0.9)": "0.9·orthogonal",
+}
+_SPECTRUM = "spectrum_"  # results: the singular values at a lag
+
+
+def scheme_label(scheme: str) -> str:
+    """Return the label of an initialization scheme, its name where it has none.
+
+    >>> scheme_label("he_normal"), scheme_label("identity")
+    ('He', 'identity')
+    """
+    return SCHEMES.get(scheme, scheme)
+
+
+def curves(
+    ax: Axes, part: str, members: Table, label: str, index: int, floor: float = -32
+) -> plots.End | None:
+    """Draw the gradient left of a part of the state, and theory's curve, dotted.
+
+    Args:
+        ax: the panel.
+        part: of the state, "h" or "C".
+        members: of one line, which differ in the seed.
+        label: the line's; where it ends below ``floor`` (decades), its end is added.
+        index: which :func:`rnnlab.plotting.plots.look`.
+    Returns:
+        The line's end, for :func:`rnnlab.plotting.plots.direct_labels`.
+    """
+    values, zero = members.stack(part), members.stack(f"{part}_zero")
+    end = plots.gradient_curves(ax, values, zero, label, index)
+    if end is not None and end.y < floor:
+        end = plots.End(end.x, end.y, f"{label} (to 10^{end.y:.0f})", end.color)
+    line = np.median(members.stack("theory"), axis=0)
+    plots.theory_line(ax, np.arange(line.size), line, plots.look(index)["color"])
+    return end
+
+
+def decades_left(members: Table, lag: int, part: str = "h") -> np.ndarray:
+    """Return log10 of the gradient left at a lag, (members,); −inf: exactly zero.
+
+    Raises:
+        Undecided: no members, or shorter sequences.
+    """
+    values, zero = members.stack(part), members.stack(f"{part}_zero")
+    if lag >= values.shape[1]:
+        raise Undecided(f"needs task.length above {lag}, got {values.shape[1]}")
+    return np.where(zero[:, lag] > 0.5, -np.inf, values[:, lag])
+
+
+def by_scheme(
+    ax: Axes,
+    members: Table,
+    schemes: tuple[str, ...],
+    draw: Callable[[Table, str, int], plots.End | None],
+) -> None:
+    """Draw and label a line for each scheme of W_hh that the members have.
+
+    Args:
+        ax: the panel, whose limits are set.
+        members: of any scheme. schemes: in the order of their looks.
+        draw: takes the members of a scheme, its label and its look.
+    """
+    groups = {scheme: members.select({"init.w_h": scheme}) for scheme in schemes}
+    ends = [
+        draw(group, scheme_label(scheme), index)
+        for index, (scheme, group) in enumerate(groups.items())
+        if len(group)
+    ]
+    plots.direct_labels(ax, ends)
+
+
+def gates_alone(ax: Axes, members: Table) -> None:
+    """Draw the mean of ∏ f_t against lag, by forget bias, over the closed form.
+
+    Args:
+        ax: the panel.
+        members: LSTMs without recurrent weights whose forget bias is 1 or chrono's.
+    """
+    ends = []
+    for index, (bias, group) in enumerate(members.group_by("init.forget_bias").items()):
+        kept = group.stack("log10_retention")
+        lags = np.arange(kept.shape[1])
+        if bias.startswith("chrono"):
+            label = f"chrono, T_max = {lags.size}"
+            exact = np.log10(theory.chrono_retention(lags.size, lags))
+        else:
+            label, exact = "b_f = 1", theory.gate_retention_log10(1.0, lags)
+        ends.append(plots.band(ax, lags, kept, label, index))
+        plots.theory_line(ax, lags, exact, plots.COLORS[2])
+    ax.set(xlabel=LAG, ylabel="log10 of the share of C kept")
+    plots.direct_labels(ax, ends)
+
+
+SATURATION = (  # cell, result, title, top of the y axis
+    ("rnn-tanh", "saturation_h", "RNN, tanh: mean of 1 − |h|", 1.02),
+    ("rnn-relu", "saturation_h", "RNN, ReLU: share of units with h > 0", 1.02),
+    ("lstm", "saturation_f", "LSTM: mean of min(f, 1 − f)", 0.52),
+    ("gru", "saturation_z", "GRU: mean of min(z, 1 − z)", 0.52),
+)
+
+
+def saturation(members: Table, schemes: tuple[str, ...]) -> Figure:
+    """Draw how far units and gates are from their flat ends, against time steps.
+
+    Args:
+        members: of any cell. schemes: of W_hh, a line each.
+    """
+    figure, axes = plots.new_figure(2, 2, size=(12, 7), share_x=True)
+    for ax, (cell, result, title, top) in zip(axes.flat, SATURATION, strict=True):
+        plots.title(ax, title)
+        ax.set(ylim=(0, top))
+        draw = partial(_by_step, ax, result)
+        by_scheme(ax, members.select({"cell.name": cell}), schemes, draw)
+    for ax in axes[-1]:
+        ax.set_xlabel("time step t")
+    return figure
+
+
+def _by_step(ax: Axes, result: str, members: Table, label: str, index: int) -> plots.End | None:
+    values = members.stack(result)
+    return plots.band(ax, np.arange(values.shape[1]), values, label, index)
+
+
+def singular_values(members: Table, titles: Mapping[str, str]) -> Figure:
+    """Draw histograms of the singular values of ∂h_T/∂h_{T−k}: cells and lags x schemes of W_hh.
+
+    Args:
+        members: whose spectra were measured. titles: of the cells, by name.
+    """
+    lags = sorted(
+        int(name.removeprefix(_SPECTRUM))
+        for name in members[0].result
+        if name.startswith(_SPECTRUM)
+    )
+    rows = [(cell, lag) for cell in members.values("cell.name") for lag in lags]
+    schemes = members.values("init.w_h")
+    figure, axes = plots.new_figure(len(rows), len(schemes), size=(13, 1.9 * len(rows)))
+    for row, (cell, lag) in zip(axes, rows, strict=True):
+        for index, (ax, scheme) in enumerate(zip(row, schemes, strict=True)):
+            group = members.select({"cell.name": cell, "init.w_h": scheme})
+            if len(group):
+                label = scheme_label(scheme) if (cell, lag) == rows[0] else ""
+                plots.log_histogram(ax, group.stack(f"{_SPECTRUM}{lag}").ravel(), index, label)
+        row[0].set_ylabel(f"{titles[cell]}\nlag {lag}: count")
+    for ax in axes[-1]:
+        ax.set_xlabel("log10 σ")
+    return figure
+
+
+def eigenvalues(members: Table) -> Figure:
+    """Draw the eigenvalues of every member's W_hh in the complex plane, by scheme."""
+    figure, axes = plots.new_figure(1, len(members), size=(2.2 * len(members), 2.8))
+    for ax, member in zip(axes[0], members, strict=True):
+        real, imaginary = (np.array(member.result[f"eigenvalues_{part}"]) for part in ("re", "im"))
+        label = scheme_label(member.config["init"]["w_h"])
+        plots.eigenvalue_disc(ax, real + 1j * imaginary, label)
+    return figure
+
+
+def critical_line(groups: Mapping[float, Table]) -> Figure:
+    """Draw the gradient of tanh RNNs against lag and σ_w, under mean field's critical line.
+
+    Args:
+        groups: the members by σ_w, two groups or more.
+    """
+    z = np.stack([np.median(members.stack("h"), axis=0) for members in groups.values()])
+    variances = [members.stack("input_variance").mean() for members in groups.values()]
+    critical = theory.critical_sigma_w(input_variance=float(np.mean(variances)))
+    figure, axes = plots.new_figure(1, 1, size=(8, 4.6))
+    ax = axes[0, 0]
+    plots.heat_map(
+        ax,
+        np.arange(z.shape[1]),
+        np.array(list(groups)),
+        z,
+        label=LEFT + " (decades)",
+        limit=10,
+        levels=(-50, -20, -10, -5, -2, 2, 5, 10),
+    )
+    box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1}
+    for at, style, text, side in (
+        (critical, "--", f"χ = 1 at σ_w = {critical:.2f}: mean field, this input", "bottom"),
+        (1.0, ":", "σ_w = 1: critical without input", "top"),
+    ):
+        ax.axhline(at, color="black", linestyle=style, linewidth=1.5)
+        place, offset = (0.03 * z.shape[1], at), (0, 3 if side == "bottom" else -3)
+        ax.annotate(text, place, offset, textcoords="offset points", va=side, fontsize=8, bbox=box)
+    ax.set(xlabel=LAG, ylabel="σ_w of W_hh ~ N(0, σ_w²/H)")
+    plots.title(ax, "tanh RNN: vanishing below, exploding above the critical line")
+    return figure
