@@ -85,7 +85,6 @@ class ReviewPieces(MovieReviews):
     """
 
     name: ClassVar[str] = "review_pieces"
-    whole: ClassVar[bool] = True  # its answer needs the whole text
 
     limit: int = 0
     pieces: str = ""
@@ -106,6 +105,11 @@ class ReviewPieces(MovieReviews):
     def tokenizer(self) -> wordpiece.Tokenizer:
         """The pieces."""
         return _learned(self) if not self.pieces else pretrained.tokenizer(self.pieces)
+
+    @property
+    def streams(self) -> bool:
+        """False: an answer needs the whole text."""
+        return False
 
     def model(self, config: Any) -> heads.Classifier:
         """See :func:`started`."""
@@ -170,7 +174,6 @@ class TagPieces(Tagging):
     """
 
     name: ClassVar[str] = "tag_pieces"
-    whole: ClassVar[bool] = True
 
     pieces: str = ""
     vocab_size: int = 4096
@@ -190,6 +193,11 @@ class TagPieces(Tagging):
     def tokenizer(self) -> wordpiece.Tokenizer:
         """The pieces."""
         return _learned_of_words(self) if not self.pieces else pretrained.tokenizer(self.pieces)
+
+    @property
+    def streams(self) -> bool:
+        """False: a label needs the whole sentence."""
+        return False
 
     def model(self, config: Any) -> heads.Tagger:
         """See :func:`started`."""

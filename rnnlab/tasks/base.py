@@ -1,21 +1,30 @@
-"""What a task is: where batches come from, what counts, and when it is solved.
+"""The protocols of a task: its batches, its loss and scores, and the goal that solves it.
 
 A task is a frozen dataclass, hashable and equal by value, so that it is a static argument of a
-compiled program. Synthetic tasks draw every batch; data sets hand their arrays to the program
-once (:meth:`Task.load`), whatever the number of members that learn from them.
+compiled program. Synthetic tasks draw every batch. Data sets pass their arrays to the program
+once (:meth:`Task.load`), however many members learn from them.
+
+:class:`Task` is what training needs. A task may also be a :class:`HasModel`, which makes its own
+model, and a :class:`Predictable`, whose trained members answer for new texts.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 # by name only: reading text and training word vectors on Numba need no JAX, which takes 110 MB
 if TYPE_CHECKING:
+    import numpy as np
+    from flax import linen as nn
     from jax import Array
-else:
-    Array = Any
+    from ml_collections import ConfigDict
+
+PyTree = Any
 
 
 class Batch(NamedTuple):
-    """Sequences and what is asked about them."""
+    """Sequences and their targets."""
 
     inputs: Array  # (B, T, D) float32, or (B, T) int32 symbols for a model that embeds
     targets: Array  # many to one: (B,) int32 or (B, O) float32; else (B, T) or (B, T, O)
@@ -25,38 +34,39 @@ class Batch(NamedTuple):
 class RaggedBatch(NamedTuple):
     """Sequences of different lengths, padded to T; the rest as :class:`Batch`."""
 
-    inputs: Array
+    inputs: PyTree  # as of Batch, or a pytree of such arrays that the task's own model reads
     targets: Array
     mask: Array
-    lengths: Array  # (B,) int32, real steps of each; what comes after them never matters
+    lengths: Array  # (B,) int32, real steps of each; the padding after them has no effect
 
 
-def lengths_of(batch: Any) -> Array | None:
-    """The lengths (B,) of a batch's sequences; None where all have T steps."""
-    return getattr(batch, "lengths", None)
+def lengths_of(batch: Batch | RaggedBatch) -> Array | None:
+    """Return the lengths (B,) of a batch's sequences; None where all have T steps."""
+    return batch.lengths if isinstance(batch, RaggedBatch) else None
 
 
 class Goal(NamedTuple):
-    """When a task counts as solved: the metric of :meth:`Task.score` and its bound."""
+    """The rule by which a task counts as solved: a metric of :meth:`Task.score`, and its bound."""
 
     metric: str
     bound: float
     at_most: bool = True  # False: the metric must reach the bound from below
 
     def reached(self, score: dict[str, Array]) -> Array:
-        """Whether the bound is met; false for NaN. Works on traced values."""
+        """Return whether the bound is met; false for NaN. Works on traced values."""
         value = score[self.metric]
         return value <= self.bound if self.at_most else value >= self.bound
 
 
 @runtime_checkable
 class Task(Protocol):
-    """What training needs of a task.
+    """The part of a task that training needs.
 
-    One that wants another model than :func:`rnnlab.tasks.model.model_for_task` makes has
-    ``model(config)``.
-    ``batch`` depends on (data, key, index) alone: where a run is in its data is one whole number,
-    and a run that resumes reads on at the very example.
+    ``batch`` depends on (data, key, index) alone: the position of a run in its data is one whole
+    number, and a resumed run continues at exactly the next example.
+
+    The model is :func:`rnnlab.tasks.model.model_for_task`'s, or the task's own
+    (:class:`HasModel`).
     """
 
     @property
@@ -66,7 +76,7 @@ class Task(Protocol):
 
     @property
     def input_size(self) -> int:
-        """D, features of a step; for symbols, how many there are."""
+        """D, features of a step; for symbols, the size of their alphabet."""
         ...
 
     @property
@@ -80,8 +90,8 @@ class Task(Protocol):
         ...
 
     @property
-    def loss(self) -> Any:
-        """The name of the loss, "cross_entropy" or "mse", or the loss itself."""
+    def loss(self) -> str | Callable[..., Array]:
+        """The name of the loss, "cross_entropy" or "mse", or a function with its arguments."""
         ...
 
     @property
@@ -94,25 +104,136 @@ class Task(Protocol):
         """The rule by which the task counts as solved."""
         ...
 
-    def load(self) -> Any:
-        """The data set as a pytree of NumPy arrays; () for a task that draws its batches."""
+    def load(self) -> PyTree:
+        """Return the data set as a pytree of NumPy arrays; () if every batch is drawn."""
         ...
 
-    def baseline(self, data: Any) -> float:
-        """The loss of the best answer that remembers nothing of the sequence."""
+    def baseline(self, data: PyTree) -> float:
+        """Return the loss of the best answer that remembers nothing of the sequence."""
         ...
 
-    def batch(self, data: Any, key: Array, index: Any, batch_size: int) -> Batch:
-        """The ``index``-th batch to train on; pure and jittable, ``index`` may be traced."""
+    def batch(self, data: PyTree, key: Array, index: int | Array, batch_size: int) -> PyTree:
+        """Return the ``index``-th batch to train on; pure and jittable, ``index`` may be traced.
+
+        Returns:
+            a :class:`Batch` or :class:`RaggedBatch`.
+        """
         ...
 
-    def test(self, data: Any, key: Array, batch_size: int) -> Batch:
-        """Sequences to be judged by: fresh ones, or the first ``batch_size`` held out."""
+    def test(self, data: PyTree, key: Array, batch_size: int) -> PyTree:
+        """Return the sequences to score: fresh ones, or the first ``batch_size`` held out."""
         ...
 
-    def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """Scalars that tell how well ``outputs`` (B, O) or (B, T, O) answer the batch.
+    def score(self, outputs: PyTree, batch: PyTree) -> dict[str, Array]:
+        """Return scalars that say how well ``outputs`` (B, O) or (B, T, O) answer the batch.
 
         Always with "loss", the masked mean of :attr:`loss`.
         """
         ...
+
+
+@runtime_checkable
+class HasModel(Protocol):
+    """A task that makes its own model, in place of the one of its cell and read-out."""
+
+    def model(self, config: ConfigDict) -> nn.Module:
+        """Return the model of a member's config, with the schemes of its group ``init``."""
+        ...
+
+
+@runtime_checkable
+class Predictable(Protocol):
+    """A task whose trained members answer for new texts (``rnnlab predict``).
+
+    Required: :meth:`tokens`, :meth:`encode` and :meth:`say`. All else has a default in
+    :class:`PredictableDefaults`, from which such a task inherits:
+
+    * a task whose answer is defined after every token sets :attr:`streams` and has :meth:`label`;
+    * one whose outputs can be the next inputs sets :attr:`feeds_back` and has :meth:`decode`, as
+      a language model does, whose drawn symbols it reads.
+    """
+
+    @property
+    def many_to_one(self) -> bool:
+        """Whether a sequence has one output, as of :class:`Task`."""
+        ...
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the parts of a text that the model reads one by one.
+
+        Raises:
+            ValueError: a text that the task cannot read.
+        """
+        ...
+
+    def encode(self, tokens: list[str]) -> np.ndarray:
+        """Return the tokens as symbols (T,) int32, or as features (T, D) float32.
+
+        Raises:
+            ValueError: a token that the task does not know, unless it has a symbol for those.
+        """
+        ...
+
+    def say(self, tokens: list[str], outputs: Array) -> str:
+        """Return the answer in words.
+
+        Args:
+            outputs: (T, …), one per token; (O,) if :attr:`many_to_one`.
+        """
+        ...
+
+    def texts(self, lines: list[str]) -> list[str]:
+        """Return the texts among a file's non-empty lines, in order."""
+        ...
+
+    @property
+    def streams(self) -> bool:
+        """Whether :meth:`label` answers after every token; False: only for the whole text."""
+        ...
+
+    def label(self, output: Array) -> str:
+        """Return the answer after one token in words, from that step's output (O,)."""
+        ...
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether an output is the input of the next step, as in a forecast one step ahead."""
+        ...
+
+    def decode(self, values: np.ndarray) -> str:
+        """Return symbols (N,), or outputs (N, O) that are fed back, as text."""
+        ...
+
+
+class PredictableDefaults:
+    """The optional parts of :class:`Predictable`: every line is a text, nothing is streamed."""
+
+    def texts(self, lines: list[str]) -> list[str]:
+        """Return every line."""
+        return lines
+
+    @property
+    def streams(self) -> bool:
+        """False: an answer needs the whole text."""
+        return False
+
+    def label(self, output: Array) -> str:
+        """Refuse: there is no answer after one token.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(f"{self} answers for whole texts, not token by token")
+
+    @property
+    def feeds_back(self) -> bool:
+        """False: outputs are no inputs."""
+        return False
+
+    def decode(self, values: np.ndarray) -> str:
+        """Refuse: outputs are no text to continue with.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(f"{self} does not continue a text")

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnlab.data import files, hugging_face
 from rnnlab.nn import losses
-from rnnlab.tasks.base import Batch, Goal
+from rnnlab.tasks.base import Batch, Goal, PredictableDefaults
 
 Array = jax.Array
 
@@ -24,7 +24,7 @@ class Text(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Characters:
+class Characters(PredictableDefaults):
     """A text in parallel streams, each the continuation of itself from window to window.
 
     A batch is a whole pass over the training text, (B, L); training slices windows of time out
@@ -168,9 +168,9 @@ class Characters:
             )
         return np.array([place[c] for c in tokens], np.int32)
 
-    def decode(self, symbols: Any) -> str:
-        """The characters of symbols (T,)."""
-        return "".join(self.alphabet[int(k)] for k in symbols)
+    def decode(self, values: np.ndarray) -> str:
+        """Return the characters of symbols (T,)."""
+        return "".join(self.alphabet[int(k)] for k in values)
 
     def say(self, tokens: list[str], outputs: Array) -> str:
         """How well the text is foretold, each character after the first: from logits (T, V)."""
@@ -178,6 +178,11 @@ class Characters:
             return "one character alone: nothing is foretold"
         nats = losses.cross_entropy(outputs[:-1], jnp.asarray(self.encode(tokens))[1:])
         return f"{float(nats) / np.log(2):.2f} bits a character"
+
+    @property
+    def streams(self) -> bool:
+        """A next character after every one."""
+        return True
 
     def label(self, output: Array) -> str:
         """The character that is most probable next."""

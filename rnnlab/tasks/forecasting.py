@@ -15,7 +15,7 @@ from rnnlab.core.errors import unknown
 from rnnlab.data.files import read_column
 from rnnlab.data.hugging_face import load_column, shuffled_indices
 from rnnlab.nn import losses
-from rnnlab.tasks.base import Batch, Goal
+from rnnlab.tasks.base import Batch, Goal, PredictableDefaults
 
 Array = jax.Array
 
@@ -30,7 +30,7 @@ class Series(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Forecasting:
+class Forecasting(PredictableDefaults):
     """x_{t+horizon} from x_1 … x_t, at every step of windows of a series.
 
     The last ``test_share`` of the series is held out; mean and standard deviation are those of
@@ -220,6 +220,11 @@ class Forecasting:
         """The value that comes ``horizon`` steps after the last, from outputs (T, 1)."""
         del tokens
         return self.label(outputs[-1])
+
+    @property
+    def streams(self) -> bool:
+        """A forecast after every value."""
+        return True
 
     def label(self, output: Array) -> str:
         """The value ahead of a step, in the units of the series."""

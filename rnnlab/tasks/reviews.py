@@ -12,7 +12,7 @@ import numpy as np
 from rnnlab.core.errors import unknown
 from rnnlab.data.hugging_face import shuffled_indices
 from rnnlab.nn import losses
-from rnnlab.tasks.base import Goal, RaggedBatch
+from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
 from rnnlab.text import corpora
 from rnnlab.text.tokenizers import Words
 from rnnlab.text.vocabulary import Vocabulary
@@ -46,7 +46,7 @@ class Encoded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MovieReviews:
+class MovieReviews(PredictableDefaults):
     """Whether a review of a film is good, from its words (``rnnlab[data]``).
 
     Half of the reviews of each source and split are good, to rounding. A word that is not in the
@@ -188,6 +188,11 @@ class MovieReviews:
         """Good or bad, and how sure: from logits (2,)."""
         del tokens
         return self.label(outputs)
+
+    @property
+    def streams(self) -> bool:
+        """A class after every word."""
+        return True
 
     def label(self, output: Array) -> str:
         """Good or bad so far, and how sure.

@@ -14,7 +14,7 @@ from rnnlab.data.files import checked, packaged
 from rnnlab.data.hugging_face import shuffled_indices, split_by_class
 from rnnlab.data.series_files import Labeled, values_of
 from rnnlab.nn import losses
-from rnnlab.tasks.base import Goal, RaggedBatch
+from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
 
 Array = jax.Array
 
@@ -71,7 +71,7 @@ class _Read(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SeriesClasses:
+class SeriesClasses(PredictableDefaults):
     """One class a series (T_n, D), asked after its last step.
 
     x_d ← (x_d − mean_d) / std_d, over all steps of the series to learn from.
@@ -226,6 +226,11 @@ class SeriesClasses:
         """The class, and how sure: from logits (O,)."""
         del tokens
         return self.label(outputs)
+
+    @property
+    def streams(self) -> bool:
+        """A class after every step."""
+        return True
 
     def label(self, output: Array) -> str:
         """The class so far, and how sure.

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnlab.data.hugging_face import shuffled_indices
 from rnnlab.nn import crf, losses
-from rnnlab.tasks.base import Goal, RaggedBatch
+from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
 from rnnlab.tasks.reviews import padded
 from rnnlab.text import entities
 from rnnlab.text.vocabulary import Vocabulary
@@ -39,7 +39,7 @@ class _Read(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tagging:
+class Tagging(PredictableDefaults):
     """Named entities: which tokens name a person, a place, an organization, and so on.
 
     Labels are in IOB2 (O is 0); a token that is not in the vocabulary is the symbol 0.
@@ -223,6 +223,11 @@ class Tagging:
             name = (" " if self.path else "").join(tokens[first:end])
             tokens = [*tokens[:first], f"[{name} {kind}]", *tokens[end:]]
         return (" " if self.path else "").join(tokens)
+
+    @property
+    def streams(self) -> bool:
+        """A label after every token; with a CRF all depend on the whole sentence."""
+        return not self.crf
 
     def label(self, output: Array) -> str:
         """One step's label."""

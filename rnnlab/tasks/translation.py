@@ -12,7 +12,7 @@ import numpy as np
 from rnnlab.data import files
 from rnnlab.data.hugging_face import shuffled_indices
 from rnnlab.nn import losses
-from rnnlab.tasks.base import Goal, RaggedBatch
+from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
 from rnnlab.text.vocabulary import Vocabulary
 
 Array = jax.Array
@@ -51,7 +51,7 @@ def loss(outputs: Any, targets: Array, mask: Array, reduction: str = "mean") -> 
 
 
 @dataclass(frozen=True)
-class Translation:
+class Translation(PredictableDefaults):
     """A sequence of other tokens for each sequence: how a word is said, a sentence translated.
 
     Args:
@@ -77,7 +77,6 @@ class Translation:
     """
 
     name: ClassVar[str] = "translation"
-    whole: ClassVar[bool] = True  # a decoder begins when all is read
 
     path: str = ""
     test_path: str = ""

@@ -1,14 +1,6 @@
 """What a trained member says of new texts: at once, token by token, or going on with them.
 
-A task whose members can be asked has, beside :class:`rnnlab.tasks.base.Task`,
-
-    tokens(text) -> list[str]      what the model reads one by one
-    encode(tokens) -> (T,)         as symbols, or (T, D) as features
-    whole                          true where an answer needs the whole text: no streams
-    say(tokens, outputs) -> str    the answer in words, from outputs (T, …), or (O,) for many to one
-    label(output) -> str           one step's answer alone, for streams; of a task that has them
-    texts(lines) -> list[str]      what a file asks about, where that is not every line of it
-    feeds_back, decode(values)     whether outputs are inputs of the next step, and what they are
+A task whose members can be asked is a :class:`rnnlab.tasks.base.Predictable`.
 """
 
 import os
@@ -22,6 +14,7 @@ import numpy as np
 from rnnlab.core.errors import UserError
 from rnnlab.core.run_files import read_members
 from rnnlab.nn import generation, models
+from rnnlab.tasks.base import Predictable
 from rnnlab.training.params import load_params
 
 _AT_ONCE = 64  # texts in one batch
@@ -31,7 +24,7 @@ class Predictor(NamedTuple):
     """A trained member that can be asked."""
 
     member: int  # of its run
-    task: Any
+    task: Predictable
     model: Any
     params: Any
 
@@ -45,7 +38,7 @@ def load(run_dir: str | os.PathLike[str], member: int | None = None) -> Predicto
     if member is None:
         member = _best(run_dir)
     setup, params = load_params(run_dir, member)
-    if not hasattr(setup.task, "encode"):
+    if not isinstance(setup.task, Predictable):
         raise UserError(f"{run_dir} learned {setup.task}, which reads no text: nothing to predict")
     return Predictor(member, setup.task, setup.model, params)
 
@@ -73,7 +66,7 @@ def asked(predictor: Predictor, content: str) -> list[str]:
     """The texts of a file: its lines, those without anything left out."""
     lines = [line for line in content.splitlines() if line.strip()]
     task = predictor.task
-    return task.texts(lines) if hasattr(task, "texts") else lines
+    return task.texts(lines)
 
 
 def answers(predictor: Predictor, texts: Sequence[str]) -> list[str]:
@@ -106,7 +99,7 @@ def streamed(predictor: Predictor, text: str) -> Iterator[tuple[str, str]]:
         ValueError: a model that reads both ways, or whose answer needs the whole text.
     """
     task = predictor.task
-    if not hasattr(task, "label") or getattr(task, "crf", False) or getattr(task, "whole", False):
+    if not task.streams:
         raise ValueError(f"{task} answers for whole texts: it can't run in real time")
     start, step = generation.stream(predictor.model)  # refuses before anything is read
     return _steps(predictor, text, start, jax.jit(step))
@@ -136,7 +129,7 @@ def written(
         ValueError: neither of them; see :func:`rnnlab.nn.generation.generate` and ``rollout``.
     """
     task, model = predictor.task, predictor.model
-    if getattr(task, "feeds_back", False):
+    if task.feeds_back:
         values = jnp.asarray(task.encode(_tokens(predictor, text)))[None]
         return task.decode(
             np.asarray(generation.rollout(model, predictor.params, values, steps)[0])

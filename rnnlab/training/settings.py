@@ -11,7 +11,7 @@ from rnnlab import tasks
 from rnnlab.core.errors import unknown
 from rnnlab.nn import layers, losses, models, unroll
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.tasks.base import Batch, Task
+from rnnlab.tasks.base import Batch, HasModel, Task
 from rnnlab.tasks.model import model_for_task
 from rnnlab.training.optimizers import Hyper, Optimizer
 from rnnlab.training.regularizers import check_omega
@@ -163,8 +163,8 @@ def task_of(config: Any) -> Task:
 
 def _model(config: Any) -> Any:
     task = task_of(config)
-    if hasattr(task, "model"):
-        return task.model(config)  # type: ignore[attr-defined]
+    if isinstance(task, HasModel):
+        return task.model(config)
     init = InitScheme.from_config(config.init)
     return model_for_task(task, layers.from_config(config.cell, init), init)
 
