@@ -1,123 +1,93 @@
-"""A character language model on the State of the Union speeches, against counting n-grams.
+"""A character language model of RNN, LSTM or GRU, against counting n-grams.
 
     rnnlab run --config=experiments/language/char_lm.py
 
-The first half million characters (packages of rnnlab[data]), 81 of them distinct, the last tenth
-held out; tanh RNN, LSTM and GRU of H = 128 by BPTT truncated to 50 characters, the state carried
-from window to window. About 2 minutes on 2 cores; ":full" has all 12 million and H = 512.
+The first half million characters of the State of the Union speeches (packages of rnnlab[data]),
+81 of them distinct, the last tenth held out. A tanh RNN, an LSTM and a GRU of H = 128 learn by
+BPTT truncated to 50 characters; the state is carried from window to window. About 2 minutes on
+2 cores; ":full" has all 12 million characters and H = 512.
 
-Expected: an interpolated (Witten–Bell) n-gram needs 4.29, 3.33, 2.55, 1.93 and 1.65 bits a
-character at n = 1 to 5; the LSTM beats it up to n = 3, and more text and units are needed beyond.
-For comparison, 1.40 bits and more on Penn Treebank with 150 steps (Kerg et al. 2019).
+Expected: an interpolated (Witten–Bell) n-gram needs 4.29, 3.33, 2.55, 1.93 and 1.65 bits per
+character for n = 1 to 5. The LSTM beats it up to n = 3; beyond that it needs more text and units.
+For comparison: 1.40 bits and more on Penn Treebank with 150 steps (Kerg et al. 2019).
 """
 
-import textwrap
 from functools import lru_cache
-from typing import Any
+from typing import cast
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from flax import linen as nn
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from rnnlab import training
+from rnnlab.lab import character_model
+from rnnlab.lab.character_model import CELLS
+from rnnlab.lab.config import scale
 from rnnlab.nn import generation, models
-from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
-from rnnlab.results.claims import Claim
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
+from rnnlab.tasks.base import Config, PyTree
+from rnnlab.tasks.characters import Characters
 from rnnlab.tasks.ngram_baseline import ngram_probabilities
-from rnnlab.training import runner
 
-CELLS = {"rnn-tanh": "RNN", "gru": "GRU", "lstm": "LSTM"}
 BLOCKS = {"rnn-tanh": 1, "gru": 3, "lstm": 4}  # kernels over [h, x]
 ORDERS = (1, 2, 3, 4, 5)
 BEATEN = 3  # the order up to which the LSTM is expected to be better, at this scale
 LENGTHS = (1, 50, 1000)  # at which parameters are counted
 PROMPT = "The people of the "
-PAR = 0.05  # bits
-# a whole pass and one step at a time round apart; logits are of the order 10
+# A pass over the whole text and one step at a time round differently; logits are of order 10.
 ROUNDING = 1e-3
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" the whole text."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"char_lm.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
-        {
-            "seed": 0,
-            "task": {
-                "name": "characters",
-                "path": "",
-                "batch_size": 32,
-                # windows of 50 (100) characters fill a stream of the training text exactly
-                "limit": 12_181_340 if full else 497_780,
-                "test_share": 0.1,
-                "test_length": 2000,  # longer than the streams held out: all of it is scored
-            },
-            "cell": {"name": "lstm", "hidden_size": 512 if full else 128, "layers": 1},
-            "init": InitScheme.config(),
-            "training": training.config(
-                learning_rate=2e-3 if full else 5e-3,
-                schedule="cosine",
-                clip_norm=1.0,
-                batch_size=32,
-                window=100 if full else 50,
-                steps=40_000 if full else 2400,
-                eval_every=500 if full else 200,
-                eval_batch_size=32,
-                stop_when_solved=False,
-            ),
-            "run": runner.config(
-                sample=300,  # characters to generate
-                temperature=0.7,
-                seeds=2,
-                seconds_per_member=20_000.0 if full else 20.0,
-                seconds_per_group=10.0,
-            ),
-        }
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" that of the whole text."""
+    full = scale(arg) == "full"
+    return character_model.config(
+        full,
+        run={
+            "sample": 300,  # characters to generate
+            "temperature": 0.7,
+            "seconds_per_member": 20_000.0 if full else 20.0,
+        },
     )
-    return config.lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
-    """Cells x seeds."""
-    axes = {"seed": tuple(range(config.run.seeds))}
-    return [
-        {"cell.name": ("rnn-tanh", "gru"), **axes},
-        {"cell.name": ("lstm",), "init.forget_bias": ("1.0",), **axes},
-    ]
+get_sweep = character_model.axes
+run = training.run
 
 
-run = runner.run
+# ---- measurements ------------------------------------------------------------------------------
 
 
-def predict(config: Any) -> dict[str, Any]:
-    """What counting reaches on the same characters, and the model's parameters in closed form."""
-    H, V = config.cell.hidden_size, training.task_of(config).input_size
+def predict(config: Config) -> dict[str, float]:
+    """Return the n-grams' bits on the same characters, and the model's number of parameters."""
+    task = cast(Characters, training.task_of(config))
+    H, V = config.cell.hidden_size, task.input_size
     recurrent = BLOCKS[config.cell.name] * H * (H + V + 1)
     return {
         "params_predicted": recurrent + H * V + V,
-        **{f"ngram_{order}": bits for order, bits in counted(training.task_of(config)).items()},
+        **{f"ngram_{order}": bits for order, bits in ngram_bits(task).items()},
     }
 
 
 @lru_cache(maxsize=2)  # members share their text
-def counted(task: Any) -> dict[int, float]:
-    """Bits a character of the n-gram of each order, on the characters that models are scored on."""
+def ngram_bits(task: Characters) -> dict[int, float]:
+    """Return each n-gram's bits per character, on the characters that the models are scored on."""
     data, V = task.load(), task.input_size
     scored = task.test(data, jax.random.key(0), task.batch_size).targets.size
-    known = data.test[: scored + 1]  # the first is given to a model, too, and not scored
+    text = data.test[: scored + 1]  # the first is given to a model, too, and not scored
     return {
-        n: float(-np.log2(ngram_probabilities(data.train, known, n, V)[1:]).mean()) for n in ORDERS
+        n: float(-np.log2(ngram_probabilities(data.train, text, n, V)[1:]).mean()) for n in ORDERS
     }
 
 
-def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
-    """Samples, what the whole pass says of the greedy one, and parameters at several lengths."""
-    alphabet = setup.task.alphabet
+def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, object]:
+    """Return samples, the share of the greedy one that a whole pass repeats, parameter counts."""
+    alphabet = cast(Characters, setup.task).alphabet
     prompt = jnp.array([[alphabet.index(c) for c in PROMPT if c in alphabet]], jnp.int32)
     key, steps = jax.random.key(config.seed), config.run.sample
     greedy = generation.generate(setup.model, params, prompt, steps, temperature=0)
@@ -125,7 +95,7 @@ def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
         setup.model, params, prompt, steps, key, temperature=config.run.temperature
     )
 
-    def text(symbols: Any) -> str:
+    def text(symbols: jax.Array) -> str:
         return "".join(alphabet[int(k)] for k in symbols[0])
 
     return {
@@ -133,19 +103,24 @@ def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
         "greedy": text(greedy),
         "drawn": text(drawn),
         "fed_back": fed_back(setup.model, params, prompt, greedy),
-        "params_by_length": [_count(setup.model, length) for length in LENGTHS],
+        "params_by_length": [count_params(setup.model, length) for length in LENGTHS],
     }
 
 
-def fed_back(model: Any, params: Any, prompt: Any, greedy: Any) -> float:
-    """The share of a greedy sample that one pass over prompt and sample names most probable."""
+def fed_back(model: nn.Module, params: PyTree, prompt: jax.Array, greedy: jax.Array) -> float:
+    """Return the share of a greedy sample that one pass over both names most probable.
+
+    Args:
+        prompt: (1, T_0) symbols. greedy: (1, T) symbols generated after them.
+    """
     logits, _ = model.apply(params, jnp.concatenate([prompt, greedy[:, :-1]], axis=1))
-    own = logits[:, prompt.shape[1] - 1 :]
-    named = jnp.take_along_axis(own, greedy[..., None], axis=-1)[..., 0]
-    return float((named >= own.max(axis=-1) - ROUNDING).mean())
+    logits = logits[:, prompt.shape[1] - 1 :]
+    chosen = jnp.take_along_axis(logits, greedy[..., None], axis=-1)[..., 0]
+    return float((chosen >= logits.max(axis=-1) - ROUNDING).mean())
 
 
-def _count(model: Any, length: int) -> int:
+def count_params(model: nn.Module, length: int) -> int:
+    """Return the number of parameters that a model has for texts of a length."""
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, length), jnp.int32))
     return models.count_params(shapes)
 
@@ -153,12 +128,12 @@ def _count(model: Any, length: int) -> int:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """Learning curves over the n-grams' bits, and what the models write."""
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw learning curves over the n-grams' bits, and samples of the models."""
     return {"bits": _bits(table), "samples": _samples(table)}
 
 
-def _bits(table: Table) -> tuple[Any, str]:
+def _bits(table: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 1, size=(7.4, 4.4))
     ax = axes[0, 0]
     ends = [
@@ -171,7 +146,7 @@ def _bits(table: Table) -> tuple[Any, str]:
     levels = [result[f"ngram_{order}"] for order in ORDERS]
     ax.set(
         xlabel="updates",
-        ylabel="bits a character, held-out text",
+        ylabel="bits per character, held-out text",
         xlim=(0, table[0].config["training"]["steps"]),
         ylim=(min(levels) - 0.3, max(levels) + 0.3),
     )
@@ -180,135 +155,134 @@ def _bits(table: Table) -> tuple[Any, str]:
     plots.title(ax, "State of the Union, character by character")
     plots.direct_labels(ax, ends)
     return figure, (
-        "Bits a character of the text held out against updates: median and range over seeds. "
+        "Bits per character of the held-out text against updates: median and range over seeds. "
         "Dotted: interpolated (Witten–Bell) character n-grams on the same split."
     )
 
 
-def _samples(table: Table) -> tuple[Any, str]:
+def _samples(table: Table) -> tuple[Figure, str]:
     cells = [members[0] for members in table.group_by("cell.name").values()]
     figure, axes = plots.new_figure(len(cells), 1, size=(9, 2.1 * len(cells)))
     for ax, member in zip(axes[:, 0], cells, strict=True):
         result, name = member.result, CELLS[member.config["cell"]["name"]]
-        plots.title(ax, f"{name}, {result['bits_per_character']:.2f} bits a character")
+        plots.title(ax, f"{name}, {result['bits_per_character']:.2f} bits per character")
         ax.set_axis_off()
         temperature = member.config["run"]["temperature"]
-        for top, how, part in (
+        for top, setting, key in (
             (0.97, "greedy", "greedy"),
             (0.47, f"temperature {temperature}", "drawn"),
         ):
-            ax.text(
-                0, top, how, fontsize=8, va="top", color=plots.COLORS[1], transform=ax.transAxes
-            )
-            written = (result["prompt"] + result[part]).replace("\n", "↵ ")
-            lines = textwrap.wrap(written, 110)
-            ax.text(
-                0.13,
-                top,
-                "\n".join(lines),
-                fontsize=8,
-                va="top",
-                family="monospace",
-                transform=ax.transAxes,
-                parse_math=False,
+            text = result["prompt"] + result[key]
+            character_model.draw_sample(
+                ax, top, setting, text, x=0.13, width=110, lines=len(text), size=8
             )
     return figure, (
-        f"What the first seed of each cell writes after {cells[0].result['prompt']!r}: always the "
+        f"Samples of the first seed of each cell after {cells[0].result['prompt']!r}: always the "
         "most probable character, and drawn at a temperature; y_t is fed back as x_{t+1}."
     )
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
+MEDIAN = "median over seeds of the bits per character of the held-out text "
+
 
 def claims(table: Table) -> list[Claim]:
-    """Against counting, between cells, and the notes' 10 and 14."""
-
-    def bits(cell: str) -> float:
-        return float(np.median(table.select({"cell.name": cell}).stack("bits_per_character")))
-
-    def beats(order: int) -> Any:
-        def check() -> tuple[bool, str]:
-            counted = table.select({"cell.name": "lstm"}).stack(f"ngram_{order}")[0]
-            config = table[0].config
-            return bool(bits("lstm") < counted), (
-                f"LSTM {bits('lstm'):.2f}, {order}-gram {counted:.2f} bits a character ("
-                f"{config['task']['limit'] / 1e6:.1f}M characters, H = "
-                f"{config['cell']['hidden_size']}, {config['training']['steps']} updates)"
-            )
-
-        return check
-
-    def better_than_rnn() -> tuple[bool, str]:
-        return bits("lstm") < bits("rnn-tanh"), (
-            f"LSTM {bits('lstm'):.2f}, RNN {bits('rnn-tanh'):.2f} bits a character"
-        )
-
-    def on_par() -> tuple[bool, str]:
-        return abs(bits("gru") - bits("lstm")) <= PAR, (
-            f"GRU {bits('gru'):.2f}, LSTM {bits('lstm'):.2f} bits a character"
-        )
-
-    def same_count() -> tuple[bool, str]:
-        counts, predicted = table.stack("params_by_length"), table.stack("params_predicted")
-        learned = table.stack("params")
-        same = (counts == predicted[:, None]).all() and (learned == predicted).all()
-        words = ", ".join(
-            f"{CELLS[cell]} {sorted(set(members.stack('params_by_length').ravel().tolist()))}"
-            for cell, members in table.group_by("cell.name").items()
-        )
-        return bool(same), f"at T = {', '.join(map(str, LENGTHS))}: {words}"
-
-    def feeds_back() -> tuple[bool, str]:
-        shares, sample = table.stack("fed_back"), table[0].config["run"]["sample"]
-        return bool((shares == 1).all()), (
-            f"{100 * shares.min():.1f}% or more of {sample} characters, {shares.size} models"
-        )
-
-    notes = "the notes, claim "
-    median = "median over seeds of the bits a character of the text held out "
-    against = [
-        Claim(
-            f"An LSTM predicts characters better than an interpolated {order}-gram",
-            notes + "5, n-gram language model against RNN; Witten & Bell 1991",
-            median + "below the n-gram's on the same split",
-            "holds" if order <= BEATEN else "refuted",
-            beats(order),
-        )
-        for order in ORDERS
-    ]
+    """Return the claims: against counting, between cells, and the notes' 10 and 14."""
     return [
-        *against,
-        Claim(
-            "An LSTM predicts characters better than a simple RNN",
-            notes + "11 and 17",
-            median + "below the RNN's",
-            "holds",
-            better_than_rnn,
-        ),
-        Claim(
-            "A GRU and an LSTM predict characters equally well",
-            notes + "18",
-            median + f"within {PAR} of each other",
-            "holds",
-            on_par,
-        ),
-        Claim(
-            "The number of parameters does not depend on the length of the text",
-            notes + "10",
-            "counted at every length: g·H(H + V + 1) + HV + V, as many as were trained",
-            "holds",
-            same_count,
-            closed_form=True,
-        ),
-        Claim(
-            "Generation is the forward pass with y_t fed back as x_{t+1}",
-            notes + "14",
-            "one "
-            "pass over prompt and greedy sample finds every character of it the most probable "
-            f"next one, to {ROUNDING} of its logit",
-            "holds",
-            feeds_back,
-            closed_form=True,
-        ),
+        *(beats_short(table, order=order) for order in ORDERS if order <= BEATEN),
+        *(beats_long(table, order=order) for order in ORDERS if order > BEATEN),
+        lstm_beats_rnn(table),
+        gru_equals_lstm(table),
+        length_adds_no_parameters(table),
+        generation_is_the_forward_pass(table),
     ]
+
+
+def bits(table: Table, cell: str) -> float:
+    """Return the median over seeds of a cell's bits per character."""
+    return float(np.median(table.select({"cell.name": cell}).stack("bits_per_character")))
+
+
+def beats_ngram(table: Table, order: int) -> tuple[bool, str]:
+    """Compare the LSTM with the n-gram of an order."""
+    ngram = table.select({"cell.name": "lstm"}).stack(f"ngram_{order}")[0]
+    config = table[0].config
+    return bool(bits(table, "lstm") < ngram), (
+        f"LSTM {bits(table, 'lstm'):.2f}, {order}-gram {ngram:.2f} bits per character ("
+        f"{config['task']['limit'] / 1e6:.1f}M characters, H = "
+        f"{config['cell']['hidden_size']}, {config['training']['steps']} updates)"
+    )
+
+
+beats_short, beats_long = (
+    claim(
+        "An LSTM predicts characters better than an interpolated {order}-gram",
+        source="the notes, claim 5, n-gram language model against RNN; Witten & Bell 1991",
+        holds_if=MEDIAN + "below the n-gram's on the same split",
+        expected=expected,
+    )(beats_ngram)
+    for expected in ("holds", "refuted")
+)
+
+
+@claim(
+    "An LSTM predicts characters better than a simple RNN",
+    source="the notes, claim 11 and 17",
+    holds_if=MEDIAN + "below the RNN's",
+    expected="holds",
+)
+def lstm_beats_rnn(table: Table) -> tuple[bool, str]:
+    """Compare the medians of LSTM and RNN."""
+    lstm, rnn = bits(table, "lstm"), bits(table, "rnn-tanh")
+    return lstm < rnn, f"LSTM {lstm:.2f}, RNN {rnn:.2f} bits per character"
+
+
+@claim(
+    "A GRU and an LSTM predict characters equally well",
+    source="the notes, claim 18",
+    holds_if=MEDIAN + "within {margin:g} of each other",
+    expected="holds",
+    margin=0.05,  # bits
+)
+def gru_equals_lstm(table: Table, margin: float) -> tuple[bool, str]:
+    """Compare the medians of GRU and LSTM."""
+    gru, lstm = bits(table, "gru"), bits(table, "lstm")
+    return abs(gru - lstm) <= margin, f"GRU {gru:.2f}, LSTM {lstm:.2f} bits per character"
+
+
+@claim(
+    "The number of parameters does not depend on the length of the text",
+    source="the notes, claim 10",
+    holds_if="counted at every length: g·H(H + V + 1) + HV + V, as many as were trained",
+    expected="holds",
+    closed_form=True,
+)
+def length_adds_no_parameters(table: Table) -> tuple[bool, str]:
+    """Compare the counts at every length with the closed form and with what was trained."""
+    counts, predicted = table.stack("params_by_length"), table.stack("params_predicted")
+    trained = table.stack("params")
+    same = (counts == predicted[:, None]).all() and (trained == predicted).all()
+    words = ", ".join(
+        f"{CELLS[cell]} {sorted(set(members.stack('params_by_length').ravel().tolist()))}"
+        for cell, members in table.group_by("cell.name").items()
+    )
+    return bool(same), f"at T = {', '.join(map(str, LENGTHS))}: {words}"
+
+
+@claim(
+    "Generation is the forward pass with y_t fed back as x_{{t+1}}",
+    source="the notes, claim 14",
+    holds_if="one pass over prompt and greedy sample finds every character of it the most probable "
+    "next one, to {rounding:g} of its logit",
+    expected="holds",
+    closed_form=True,
+    rounding=ROUNDING,
+)
+def generation_is_the_forward_pass(table: Table, rounding: float) -> tuple[bool, str]:
+    """Check that the whole pass repeats every character; :func:`measure` applies the rounding."""
+    del rounding
+    shares, sample = table.stack("fed_back"), table[0].config["run"]["sample"]
+    return bool((shares == 1).all()), (
+        f"{100 * shares.min():.1f}% or more of {sample} characters, {shares.size} models"
+    )

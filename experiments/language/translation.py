@@ -1,64 +1,64 @@
 """Sequence to sequence: spellings to sounds, by encoder and decoder, with and without attention.
 
     rnnlab run --config=experiments/language/translation.py
-    rnnlab run --config=experiments/language/translation.py --config.task.path=PAIRS.tsv   # your
-    own pairs rnnlab predict DIR --text=gradient  # G R EY D IY AH N T
+    rnnlab run --config=experiments/language/translation.py --config.task.path=PAIRS.tsv
+    rnnlab predict DIR --text=gradient  # G R EY D IY AH N T
 
 20,000 words of the CMU Pronouncing Dictionary (rnnlab[data]) of at most 16 letters and sounds, the
-first 2,000 of those held out; a Bi-RNN, Bi-LSTM and Bi-GRU of H = 64 a direction read, a cell of
-the same kind says, E = 64; 2,000 updates of 64 words, two seeds; Luong's attention, or the
-encoder's last vector alone. What is judged is said greedily: token error is edits by the sounds of
-the word, sequence error the share of words with any. (No corpus of translated sentences can be
-installed offline; a file of pairs, tokens parted by blanks, is read by --config.task.path.)
+first 2,000 of those held out. A Bi-RNN, Bi-LSTM or Bi-GRU of H = 64 per direction reads a word, a
+cell of the same kind says it, E = 64; 2,000 updates of 64 words, two seeds; Luong's attention, or
+the encoder's last vector alone. Words are decoded greedily: token error is edits per sound of the
+word, sequence error the share of words with any. (No corpus of translated sentences can be
+installed offline; a file of your own pairs, tokens separated by blanks, is read by
+--config.task.path.) About 6 minutes on 2 cores.
 
 Expected: one vector holds a short word and not a long one, and attention mends that (Cho et al.
 2014; Bahdanau et al. 2015, Fig. 2); a simple RNN's vector holds less than an LSTM's (the notes:
-LSTM for translation); attention moves along the word; 20,000 words and H = 64 are short of what is
+LSTM for translation); attention moves along the word; 20,000 words and H = 64 do not reach what is
 published for the whole dictionary, 23.6% of words wrong (Yao & Zweig 2015).
-Found: all of it. Token errors with attention and without: LSTM 12.0% and 26.2%, GRU 11.8 and 25.4,
-RNN 13.4 and 35.7 (one sound a letter: 51.2). From words of 5 letters to those of 10 and more it
-grows by 16 points where all passes through one vector, and falls by 3 with attention, which takes
-nearly all of the gates' advantage. 46% of words are not right (one pronunciation of each counts).
-
-About 6 minutes on 2 cores (measured with other work on them).
+Measured: all of it. Token errors with attention and without: LSTM 12.0% and 26.2%, GRU 11.8 and
+25.4, RNN 13.4 and 35.7 (one sound per letter: 51.2). From words of 5 letters to those of 10 and
+more the error grows by 16 points with one vector, and falls by 3 with attention, which takes nearly
+all of the gates' advantage. 46% of words are wrong (one pronunciation of each counts).
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 from scipy.stats import spearmanr
 
 from rnnlab import training
+from rnnlab.lab.config import scale, seeds
+from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
+from rnnlab.nn.encoder_decoder import EncoderDecoder
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
-from rnnlab.results.claims import Claim
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.tasks import translation
+from rnnlab.tasks.base import Config, PyTree
+from rnnlab.tasks.translation import Translation
 from rnnlab.training import runner
 
-REPRODUCE = False  # with it `rnnlab reproduce` would take more than half an hour
+REPRODUCE = False  # `rnnlab reproduce` would take more than half an hour with it
 
 CELLS = {"Bi-RNN": "bi-rnn-tanh", "Bi-LSTM": "bi-lstm", "Bi-GRU": "bi-gru"}
 WAYS = {"general": "attention", "none": "one vector"}
 LENGTHS = (5, 6, 7, 8, 9, 10)  # letters: up to 5, 6, …, 10 and more
 SHOWN = ("knowledge", "physician", "thoroughbred")
-HELP = 0.02  # of token error: what counts as better
-LONG = 0.03  # of token error: by how much more a long word suffers
-ALONG = 0.8  # rank correlation of what is looked at with what is said
-PUBLISHED = 0.236  # of words wrong; LSTM, Yao & Zweig 2015
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" all words."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"translation.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" that of all words."""
+    full = scale(arg) == "full"
+    config = ConfigDict(
         {
             "seed": 0,
             "task": {
@@ -71,7 +71,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "min_count": 1,
                 "embedding_size": 128 if full else 64,
                 "attention": "general",
-                "solved_at": 0.1,  # of the targets that are not right
+                "solved_at": 0.1,  # share of targets that are wrong
             },
             "cell": layers.config("bi-lstm", 256 if full else 64),
             "init": InitScheme.config(),
@@ -95,126 +95,153 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
-    """Cells x attention x seeds."""
-    return {
-        "cell.name": tuple(CELLS.values()),
-        "task.attention": tuple(WAYS),
-        "seed": tuple(range(config.run.seeds)),
-    }
+def get_sweep(config: Config) -> Sweep:
+    """Return the axes cells x attention x seeds; the LSTM's forget bias is 0."""
+    axes = {"task.attention": tuple(WAYS), "seed": seeds(config)}
+    return [
+        {"cell.name": (CELLS["Bi-RNN"],), **axes},
+        {"cell.name": (CELLS["Bi-LSTM"],), "init.forget_bias": ("0.0",), **axes},
+        {"cell.name": (CELLS["Bi-GRU"],), **axes},
+    ]
 
 
-run = runner.run
+run = training.run
 
 
-def predict(config: Any) -> dict[str, Any]:
-    """The token error of a table that has a token of the target for each of the source."""
-    task: Any = training.task_of(config)
+# ---- measurements ------------------------------------------------------------------------------
+
+
+def predict(config: Config) -> dict[str, float]:
+    """Return the token error of a table with one target token per source token."""
+    task = cast(Translation, training.task_of(config))
     return {"table_error": table_error(task, config.training.eval_batch_size)}
 
 
 @lru_cache(maxsize=4)
-def table_error(task: Any, judged: int) -> float:
-    """Each token of a source says the one that stands oftenest at its place, as a share of each."""
+def table_error(task: Translation, count: int) -> float:
+    """Return the token error if each source token gives the commonest target token at its place.
+
+    Token i of n stands for token ⌊i m / n⌋ of a target of m.
+
+    Args:
+        count: held-out pairs to score.
+    """
     data = task.load()
     counts = np.zeros((task.input_size, task.output_size), np.int64)
     for source, n, target, m in zip(*data[:4], strict=True):
         places = (np.arange(n) * (m - 1)) // n  # END is left out
         np.add.at(counts, (source[:n], target[places]), 1)
-    batch = task.test(data, jax.random.key(0), judged)
-    said = jnp.asarray(counts.argmax(axis=1))[batch.inputs.source]
-    wanted = batch.mask.sum(axis=1) - 1
-    edits = translation.edit_distance(said, batch.lengths, batch.targets, wanted)
-    return float(edits.sum() / wanted.sum())
+    batch = task.test(data, jax.random.key(0), count)
+    predicted = jnp.asarray(counts.argmax(axis=1))[batch.inputs.source]
+    lengths = batch.mask.sum(axis=1) - 1
+    edits = translation.edit_distance(predicted, batch.lengths, batch.targets, lengths)
+    return float(edits.sum() / lengths.sum())
 
 
-def measure(config: Any, setup: Any, params: Any) -> dict[str, Any]:
-    """Errors by length, and where attention looks while a word is said."""
-    task, model = setup.task, setup.model
+def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, object]:
+    """Return errors by length, and where attention looks while a word is said."""
+    task, model = cast(Translation, setup.task), cast(EncoderDecoder, setup.model)
     batch = task.test(task.load(), jax.random.key(0), config.training.eval_batch_size)
-    said, _ = jax.jit(model.apply)(params, batch.inputs.source, lengths=batch.lengths)
-    edits, wanted = task.edits(said, batch)
+    outputs, _ = jax.jit(model.apply)(params, batch.inputs.source, lengths=batch.lengths)
+    edits, tokens = task.edits(outputs, batch)
     place = np.clip(np.asarray(batch.lengths), LENGTHS[0], LENGTHS[-1]) - LENGTHS[0]
-    sums = [np.bincount(place, np.asarray(of), len(LENGTHS)) for of in (edits, wanted)]
-    result: dict[str, Any] = {"by_length": sums[0] / np.maximum(sums[1], 1), "by_length_n": sums[1]}
+    edits_by_length, tokens_by_length = (
+        np.bincount(place, np.asarray(weights), len(LENGTHS)) for weights in (edits, tokens)
+    )
+    result: dict[str, object] = {
+        "by_length": edits_by_length / np.maximum(tokens_by_length, 1),
+        "by_length_n": tokens_by_length,
+    }
     if task.attention != "none":
         weights = model.weights(params, batch.inputs.source, batch.lengths)[1]
-        result["along"] = along(np.asarray(weights), np.asarray(translation.said_length(said)))
+        lengths = translation.said_length(outputs)
+        result["along"] = along(np.asarray(weights), np.asarray(lengths))
         if config.seed == 0:
             result["maps"] = [look(task, model, params, text) for text in shown(task)]
     return result
 
 
-def along(weights: np.ndarray, found: np.ndarray) -> float:
-    """Mean rank correlation of the place looked at, Σ_s s a_ts, with t; of 3 tokens and more."""
+def along(weights: np.ndarray, lengths: np.ndarray) -> float:
+    """Return the mean rank correlation of the place looked at, Σ_s s a_ts, with t.
+
+    Args:
+        weights: a (B, T, S). lengths: (B,) tokens said; those of fewer than 3 are left out.
+    Returns:
+        NaN if none is left.
+    """
     centers = weights @ np.arange(weights.shape[-1])
-    ranks: Any = [
-        spearmanr(np.arange(n), row[:n])
-        for row, n in zip(centers, found, strict=True)
+    correlations = [
+        cast(float, spearmanr(np.arange(n), row[:n])[0])
+        for row, n in zip(centers, lengths, strict=True)
         if n >= 3 and np.ptp(row[:n]) > 0
     ]
-    return float(np.mean([rank.statistic for rank in ranks])) if ranks else float("nan")
+    return float(np.mean(correlations)) if correlations else float("nan")
 
 
-def shown(task: Any) -> list[str]:
-    """Whose attention is drawn: words that fit, or the first sources held out of a file."""
+def shown(task: Translation) -> list[str]:
+    """Return the texts whose attention is drawn: words that fit, or a file's first held out."""
     if task.path:
         return [" ".join(source) for source, _ in task.pairs()[1][: len(SHOWN)]]
     return [word for word in SHOWN if len(word) <= task.max_length]
 
 
-def look(task: Any, model: Any, params: Any, text: str) -> dict[str, Any]:
-    """{text, source, said, weights (said, source)} of one source, END left out."""
+def look(task: Translation, model: EncoderDecoder, params: PyTree, text: str) -> dict[str, object]:
+    """Return {"text", "source", "said", "weights" (said, source)} of one source, without END."""
     tokens = task.tokens(text)
     ids = jnp.asarray(task.encode(tokens))[None]
-    said, weights = model.weights(params, ids, jnp.array([len(tokens)]))
-    words = task.say(tokens, said[0]).split()
-    found = np.asarray(weights[0, : len(words)])
-    return {"text": text, "source": tokens, "said": words, "weights": found}
+    outputs, weights = model.weights(params, ids, jnp.array([len(tokens)]))
+    words = task.say(tokens, outputs[0]).split()
+    return {
+        "text": text,
+        "source": tokens,
+        "said": words,
+        "weights": np.asarray(weights[0, : len(words)]),
+    }
 
 
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """Learning curves, errors against length, and where attention looks."""
-    found = {"curves": _curves(table), "length": _length(table)}
-    of_lstm = table.select({"cell.name": CELLS["Bi-LSTM"]})
-    maps = next((m.result["maps"] for m in of_lstm if m.result.get("maps")), [])
-    maps = [one for one in maps if one["said"]]
-    return found | ({"attention": _attention(maps)} if maps else {})
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw learning curves, errors against length, and where attention looks."""
+    drawn = {"curves": _curves(table), "length": _length(table)}
+    lstm = table.select({"cell.name": CELLS["Bi-LSTM"]})
+    maps = next((m.result["maps"] for m in lstm if m.result.get("maps")), [])
+    maps = [example for example in maps if example["said"]]
+    return drawn | ({"attention": _attention(maps)} if maps else {})
 
 
-def _of(table: Table, name: str, way: str) -> Table:
+def members_of(table: Table, name: str, way: str) -> Table:
+    """Return the members of a cell with attention or without, one per seed."""
     return table.select({"cell.name": CELLS[name], "task.attention": way})
 
 
-def _curves(table: Table) -> tuple[Any, str]:
+def _curves(table: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 2, size=(10.4, 3.8), share_y=True)
     for ax, (way, title) in zip(axes[0], WAYS.items(), strict=True):
         ends = [
-            learning_curves.draw(ax, _of(table, name, way), "token_error", name, k)
+            learning_curves.draw(ax, members_of(table, name, way), "token_error", name, k)
             for k, name in enumerate(CELLS)
-            if len(_of(table, name, way))
+            if len(members_of(table, name, way))
         ]
         ax.set(xlabel="updates", xlim=(0, table[0].config["training"]["steps"]), ylim=(0, 1))
-        learning_curves.baseline(ax, table[0].result["table_error"], "one sound a letter")
+        learning_curves.baseline(ax, table[0].result["table_error"], "one sound per letter")
         plots.title(ax, title)
         plots.direct_labels(ax, ends)
-    axes[0, 0].set_ylabel("token error, words held out")
+    axes[0, 0].set_ylabel("token error, held-out words")
     return figure, (
-        "Edits by the sounds of the words, said greedily, against updates; median and range over "
-        "seeds. Dotted: each letter says its commonest sound."
+        "Edits per sound of the words, decoded greedily, against updates; median and range over "
+        "seeds. Dotted: each letter stands for its commonest sound."
     )
 
 
-def _length(table: Table) -> tuple[Any, str]:
+def _length(table: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, len(CELLS), size=(10.4, 3.4), share_y=True)
     for ax, name in zip(axes[0], CELLS, strict=True):
         ends = [
             plots.band(ax, np.array(LENGTHS), members.stack("by_length"), title, k)
             for k, (way, title) in enumerate(WAYS.items())
-            if len(members := _of(table, name, way))
+            if len(members := members_of(table, name, way))
         ]
         ax.set_xticks(LENGTHS, [f"≤{LENGTHS[0]}", *map(str, LENGTHS[1:-1]), f"≥{LENGTHS[-1]}"])
         ax.set(xlabel="letters", xlim=(LENGTHS[0] - 0.2, LENGTHS[-1] + 0.2))
@@ -225,19 +252,19 @@ def _length(table: Table) -> tuple[Any, str]:
     return figure, "The same errors by the word's length; median and range over seeds."
 
 
-def _attention(maps: list[dict[str, Any]]) -> tuple[Any, str]:
+def _attention(maps: list[dict[str, Any]]) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, len(maps), size=(4.2 * len(maps), 4.0))
-    for ax, one in zip(axes[0], maps, strict=True):
-        ax.imshow(np.array(one["weights"]), cmap="Grays", vmin=0, vmax=1, aspect="auto")
-        ax.set_xticks(np.arange(len(one["source"])), one["source"])
-        ax.set_yticks(np.arange(len(one["said"])), one["said"])
+    for ax, example in zip(axes[0], maps, strict=True):
+        ax.imshow(np.array(example["weights"]), cmap="Grays", vmin=0, vmax=1, aspect="auto")
+        ax.set_xticks(np.arange(len(example["source"])), example["source"])
+        ax.set_yticks(np.arange(len(example["said"])), example["said"])
         ax.set_xlabel("read")
-        plots.title(ax, one["text"])
+        plots.title(ax, example["text"])
         ax.grid(visible=False)
     axes[0, 0].set_ylabel("said")
     return figure, (
-        "Where a Bi-LSTM's attention looks (black: 1) while it says a word: a row a sound, a "
-        "column a letter. The encoder reads both ways, so that a place knows its neighbors."
+        "Where a Bi-LSTM's attention looks (black: 1) while it says a word: a row per sound, a "
+        "column per letter. The encoder reads both ways, so that a place knows its neighbors."
     )
 
 
@@ -245,110 +272,123 @@ def _attention(maps: list[dict[str, Any]]) -> tuple[Any, str]:
 
 
 def claims(table: Table) -> list[Claim]:
-    """What attention and gates are good for where one sequence becomes another."""
-
-    def median(name: str, way: str, key: str = "token_error") -> float:
-        return float(np.median(_of(table, name, way).stack(key)))
-
-    def below(one: tuple[str, str], other: tuple[str, str]) -> Any:
-        def check() -> tuple[bool, str]:
-            values = [median(*line) for line in (one, other)]
-            said = [
-                f"{name}, {WAYS[way]} {100 * value:.1f}%"
-                for (name, way), value in zip((one, other), values, strict=True)
-            ]
-            return values[1] - values[0] >= HELP, ", ".join(said)
-
-        return check
-
-    def long_words() -> tuple[bool, str]:
-        grows = {}
-        for way in WAYS:
-            curve = np.median(_of(table, "Bi-LSTM", way).stack("by_length"), axis=0)
-            grows[way] = curve[-1] - curve[0]
-        return bool(grows["none"] - grows["general"] >= LONG), (
-            f"from ≤{LENGTHS[0]} to ≥{LENGTHS[-1]} letters the error grows by "
-            f"{100 * grows['none']:.1f} points without, {100 * grows['general']:.1f} with attention"
-        )
-
-    def equal() -> tuple[bool, str]:
-        values = [median(name, "general") for name in ("Bi-LSTM", "Bi-GRU")]
-        return abs(values[0] - values[1]) <= HELP, (
-            f"LSTM {100 * values[0]:.1f}%, GRU {100 * values[1]:.1f}%"
-        )
-
-    def context() -> tuple[bool, str]:
-        bound, found = table[0].result["table_error"] / 2, median("Bi-LSTM", "general")
-        return found <= bound, f"{100 * found:.1f}%, one sound a letter {200 * bound:.1f}%"
-
-    def moves() -> tuple[bool, str]:
-        found = median("Bi-LSTM", "general", "along")
-        return found >= ALONG, f"mean rank correlation {found:.2f}"
-
-    def published() -> tuple[bool, str]:
-        found = median("Bi-LSTM", "general", "sequence_error")
-        return found <= PUBLISHED, f"{100 * found:.1f}% of words wrong"
-
-    notes = "the notes, claim 22"
-    margin = f"median token error lower by at least {HELP}"
-    both = "Bahdanau et al. 2015 (arXiv 1409.0473)"
+    """Return the claims: what attention and gates add where one sequence becomes another."""
+    bahdanau, notes = "Bahdanau et al. 2015 (arXiv 1409.0473)", "the notes, claim 22, 17"
     return [
-        Claim(
-            "Attention helps an LSTM",
-            both,
-            margin,
-            "holds",
-            below(("Bi-LSTM", "general"), ("Bi-LSTM", "none")),
+        lower("Attention helps an LSTM", bahdanau)(
+            table, line=("Bi-LSTM", "general"), base=("Bi-LSTM", "none")
         ),
-        Claim(
-            "… and a simple RNN",
-            both,
-            margin,
-            "holds",
-            below(("Bi-RNN", "general"), ("Bi-RNN", "none")),
+        lower("Attention helps a simple RNN", bahdanau)(
+            table, line=("Bi-RNN", "general"), base=("Bi-RNN", "none")
         ),
-        Claim(
-            "One vector fails on long words",
-            f"{both}, Fig. 2",
-            "Bi-LSTM: token error grows "
-            f"from the shortest to the longest words by at least {LONG} more than with attention",
-            "holds",
-            long_words,
+        one_vector_fails(table),
+        lower("An LSTM's vector holds more than a simple RNN's", notes)(
+            table, line=("Bi-LSTM", "none"), base=("Bi-RNN", "none")
         ),
-        Claim(
-            "An LSTM's vector holds more than a simple RNN's",
-            f"{notes}, 17",
-            margin,
-            "holds",
-            below(("Bi-LSTM", "none"), ("Bi-RNN", "none")),
-        ),
-        Claim(
-            "A GRU is as good as an LSTM, with attention",
-            "Chung et al. 2014 (arXiv 1412.3555)",
-            f"median token errors at most {HELP} apart",
-            "holds",
-            equal,
-        ),
-        Claim(
-            "What is said depends on the whole word",
-            notes,
-            "Bi-LSTM with attention: at most half the token error of one sound a letter",
-            "holds",
-            context,
-        ),
-        Claim(
-            "Attention moves along the word",
-            "Toshniwal & Livescu 2016 (arXiv 1610.06540)",
-            f"Bi-LSTM: mean rank correlation of the place looked at with the place said at least "
-            f"{ALONG}",
-            "holds",
-            moves,
-        ),
-        Claim(
-            "Twenty thousand words suffice for what is published",
-            "Yao & Zweig 2015 (arXiv 1506.00196)",
-            f"Bi-LSTM with attention: at most {100 * PUBLISHED:.1f}% of words wrong",
-            "refuted",
-            published,
-        ),
+        gru_equals_lstm(table),
+        whole_word_counts(table),
+        attention_moves(table),
+        published_error_is_reached(table),
     ]
+
+
+def median(table: Table, name: str, way: str, key: str = "token_error") -> float:
+    """Return the median of a result over the seeds of a cell, with attention or without."""
+    return float(np.median(members_of(table, name, way).stack(key)))
+
+
+def lower(statement: str, source: str) -> Callable[..., Claim]:
+    """Make a claim that the token error of (cell, attention) is below that of ``base``."""
+
+    @claim(
+        statement,
+        source=source,
+        holds_if="median token error lower by at least {margin:g}",
+        expected="holds",
+        margin=0.02,
+    )
+    def check(
+        table: Table, line: tuple[str, str], base: tuple[str, str], margin: float
+    ) -> tuple[bool, str]:
+        errors = {(name, way): median(table, name, way) for name, way in (line, base)}
+        return errors[base] - errors[line] >= margin, ", ".join(
+            f"{name}, {WAYS[way]} {100 * error:.1f}%" for (name, way), error in errors.items()
+        )
+
+    return check
+
+
+@claim(
+    "One vector fails on long words",
+    source="Bahdanau et al. 2015 (arXiv 1409.0473), Fig. 2",
+    holds_if="Bi-LSTM: token error grows from the shortest to the longest words by at least "
+    "{margin:g} more than with attention",
+    expected="holds",
+    margin=0.03,
+)
+def one_vector_fails(table: Table, margin: float) -> tuple[bool, str]:
+    """Compare the growth of the error with length, with one vector and with attention."""
+    growth = {}
+    for way in WAYS:
+        curve = np.median(members_of(table, "Bi-LSTM", way).stack("by_length"), axis=0)
+        growth[way] = curve[-1] - curve[0]
+    return bool(growth["none"] - growth["general"] >= margin), (
+        f"from ≤{LENGTHS[0]} to ≥{LENGTHS[-1]} letters the error grows by "
+        f"{100 * growth['none']:.1f} points without, {100 * growth['general']:.1f} with attention"
+    )
+
+
+@claim(
+    "A GRU is as good as an LSTM, with attention",
+    source="Chung et al. 2014 (arXiv 1412.3555)",
+    holds_if="median token errors differ by at most {margin:g}",
+    expected="holds",
+    margin=0.02,
+)
+def gru_equals_lstm(table: Table, margin: float) -> tuple[bool, str]:
+    """Compare the median token errors of GRU and LSTM."""
+    lstm, gru = (median(table, name, "general") for name in ("Bi-LSTM", "Bi-GRU"))
+    return abs(lstm - gru) <= margin, f"LSTM {100 * lstm:.1f}%, GRU {100 * gru:.1f}%"
+
+
+@claim(
+    "A sound depends on the whole word",
+    source="the notes, claim 22",
+    holds_if="Bi-LSTM with attention: at most {share:g} times the token error of one sound per "
+    "letter",
+    expected="holds",
+    share=0.5,
+)
+def whole_word_counts(table: Table, share: float) -> tuple[bool, str]:
+    """Compare the token error with that of a table of letters."""
+    error, table_error = median(table, "Bi-LSTM", "general"), table[0].result["table_error"]
+    return error <= share * table_error, (
+        f"{100 * error:.1f}%, one sound per letter {100 * table_error:.1f}%"
+    )
+
+
+@claim(
+    "Attention moves along the word",
+    source="Toshniwal & Livescu 2016 (arXiv 1610.06540)",
+    holds_if="Bi-LSTM: mean rank correlation of the place looked at with the place said at least "
+    "{least:g}",
+    expected="holds",
+    least=0.8,
+)
+def attention_moves(table: Table, least: float) -> tuple[bool, str]:
+    """Check the median of :func:`along`."""
+    correlation = median(table, "Bi-LSTM", "general", "along")
+    return correlation >= least, f"mean rank correlation {correlation:.2f}"
+
+
+@claim(
+    "Twenty thousand words suffice for the published error",
+    source="Yao & Zweig 2015 (arXiv 1506.00196)",
+    holds_if="Bi-LSTM with attention: at most {most:.1%} of words wrong",
+    expected="refuted",
+    most=0.236,
+)
+def published_error_is_reached(table: Table, most: float) -> tuple[bool, str]:
+    """Compare the median sequence error with the published one."""
+    error = median(table, "Bi-LSTM", "general", "sequence_error")
+    return error <= most, f"{100 * error:.1f}% of words wrong"

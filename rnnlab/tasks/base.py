@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from flax import linen as nn
     from jax import Array
-    from ml_collections import ConfigDict
 
 PyTree = Any
+Config = Any  # an ml_collections.ConfigDict: a type checker does not know its keys
 
 
 class Batch(NamedTuple):
@@ -136,7 +136,7 @@ class Task(Protocol):
 class HasModel(Protocol):
     """A task that makes its own model, in place of the one of its cell and read-out."""
 
-    def model(self, config: ConfigDict) -> nn.Module:
+    def model(self, config: Config) -> nn.Module:
         """Return the model of a member's config, with the schemes of its group ``init``."""
         ...
 

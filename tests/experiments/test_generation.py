@@ -74,7 +74,7 @@ def test_a_small_run_draws_and_decides(text, tmp_path):
     assert member.result["one"] == 1
     assert len(member.result["periods"]) == 3
     decided = {c.statement: c.verdict for c in run.claims if c.verdict != "undecided"}
-    assert decided["What is drawn at τ has the model's own entropy at τ"] == "holds"
+    assert decided["Samples at τ have the model's own entropy at τ"] == "holds"
     assert "Greedy text ends in a loop" not in decided  # the other cells are missing
 
 

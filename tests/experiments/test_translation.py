@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 import rnnlab
-from rnnlab import cli
+from rnnlab import cli, training
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.tasks.translation import Translation
@@ -73,7 +73,7 @@ def test_claims_can_come_out_the_other_way():
 
 def test_a_table_of_tokens_equals_a_loop():
     config = sweep.apply(LOADED.get_config(), SMALL)
-    task = MODULE.train.task_of(config)
+    task = training.task_of(config)
     learn, judge = task.pairs()
     counts: dict[str, dict[str, int]] = {}
     names = task.vocabularies[1].words()
@@ -129,7 +129,7 @@ def test_a_small_run_draws_decides_and_is_asked(tmp_path, capsys):
     judged = np.average(one["by_length"], weights=one["by_length_n"])
     assert np.isclose(judged, one["token_error"])
     assert cli.main(["predict", str(run), "--text=Neural"]) == 0
-    sounds = MODULE.train.task_of(config).vocabularies[1].words()
+    sounds = training.task_of(config).vocabularies[1].words()
     assert {*capsys.readouterr().out.split()} <= {*sounds}
     (tmp_path / "words.txt").write_text("neural\nnet\n")
     assert cli.main(["predict", str(run), f"--file={tmp_path / 'words.txt'}"]) == 0
@@ -140,4 +140,4 @@ def test_a_small_run_draws_decides_and_is_asked(tmp_path, capsys):
 
 def test_two_layers_are_refused():
     with pytest.raises(ValueError, match=r"reads with one layer, got cell\.layers=2"):
-        MODULE.train.check(sweep.apply(LOADED.get_config(), {"cell.layers": 2}))
+        training.check(sweep.apply(LOADED.get_config(), {"cell.layers": 2}))

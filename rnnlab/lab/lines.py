@@ -1,0 +1,51 @@
+"""Lines of a comparison: named settings of a sweep, with one member per seed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rnnlab.core.errors import Undecided
+from rnnlab.results.table import Table
+
+
+class Lines(dict[str, Mapping[str, object]]):
+    """Settings by the name of their line: {"LSTM": {"cell.name": "lstm"}, …}.
+
+    A line whose name starts with "Bi-" reads both ways.
+    """
+
+    def members(self, table: Table, line: str) -> Table:
+        """Return the members of a line, one per seed."""
+        return table.select(self[line])
+
+    def present(self, table: Table) -> list[str]:
+        """Return the lines that a narrowed sweep still has, in order."""
+        return [line for line in self if len(self.members(table, line))]
+
+    def median(self, table: Table, line: str, result: str) -> float:
+        """Return the median of a result over the seeds of a line.
+
+        Raises:
+            Undecided: no member of the line.
+        """
+        return float(np.median(self.members(table, line).stack(result)))
+
+    def directions(self, table: Table) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the results of the members that read one way, and of those that read both ways.
+
+        Raises:
+            Undecided: none of either.
+        """
+        one_way, both_ways = (
+            [
+                member.result
+                for line in self.present(table)
+                if line.startswith("Bi-") == both
+                for member in self.members(table, line)
+            ]
+            for both in (False, True)
+        )
+        if not one_way or not both_ways:
+            raise Undecided("needs members one way and both ways")
+        return one_way, both_ways
