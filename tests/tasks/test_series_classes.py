@@ -203,9 +203,9 @@ def test_both_ways_can_t_stream():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1,2:3,4", "a series: 12 channels parted by colons expected, got 2"),
-        (":".join(["1,2"] * 11 + ["1,x"]), "channel 12, step 2: a finite number expected, got 'x'"),
-        (":".join(["1"] * 12 + ["10"]), "12 channels parted by colons expected, got 13"),
+        ("1,2:3,4", "a series: expected 12 channels separated by colons, got 2"),
+        (":".join(["1,2"] * 11 + ["1,x"]), "channel 12, step 2: expected a finite number, got 'x'"),
+        (":".join(["1"] * 12 + ["10"]), "expected 12 channels separated by colons, got 13"),
     ],
 )
 def test_what_is_no_series(text, message):

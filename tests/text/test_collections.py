@@ -59,7 +59,7 @@ def test_a_collection_maps_queries_by_position(files):
     files[2].write_text("4 9 1\n")
     by_id = collections.smart_collection(*files, by_position=False)
     assert by_id.judgments == [{}, {1: 1.0}]
-    with pytest.raises(ValueError, match="judges query 4, which is not there"):
+    with pytest.raises(ValueError, match="judges query 4, which does not exist"):
         collections.smart_collection(*files)
 
 
@@ -74,17 +74,17 @@ def test_cranfield_s_grades_are_turned_round(files, tmp_path):
         collections.cranfield(tmp_path)
 
 
-def test_files_that_are_something_else(files):
+def test_other_files_are_refused_by_line(files):
     for content, words in (
         ("hello\n", "line 1: SMART begins with .I"),
-        (".I x\n", "line 1: an id expected"),
-        ("", "no SMART file"),
+        (".I x\n", "line 1: expected an id"),
+        ("", "not a SMART file"),
     ):
         files[0].write_text(content)
         with pytest.raises(ValueError, match=words):
             collections.read_smart(files[0])
     for content, words in (
-        ("1 2 3\n1 2\n", "line 2: 'query 0 document grade'"),
+        ("1 2 3\n1 2\n", "line 2: expected whole numbers 'query 0 document grade'"),
         ("1 a 3\n", "line 1"),
         ("\n", "holds no judgment"),
     ):
@@ -108,14 +108,14 @@ def test_latin_1_is_read(files):
 def test_lee_is_judged_by_people(monkeypatch):
     found = collections.lee(least=0.0)
     assert len(found.documents) == len(found.queries) == len(found.judgments) == 50
-    assert all(i not in own for i, own in enumerate(found.judgments))
-    table = np.array([[own.get(j, 1.0) for j in range(50)] for own in found.judgments])
+    assert all(i not in gains for i, gains in enumerate(found.judgments))
+    table = np.array([[gains.get(j, 1.0) for j in range(50)] for gains in found.judgments])
     np.testing.assert_array_equal(table, table.T)
     assert table.min() >= 0.2
     assert found.judgments[0][32] == 0.96  # of the first line, the 33rd document
     fewer = collections.lee()
-    assert {g for own in fewer.judgments for g in own.values()} <= set(np.unique(table))
-    assert min(g for own in fewer.judgments for g in own.values()) >= 0.5
+    assert {g for gains in fewer.judgments for g in gains.values()} <= set(np.unique(table))
+    assert min(g for gains in fewer.judgments for g in gains.values()) >= 0.5
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="gensim"):
         collections.lee()
@@ -131,7 +131,7 @@ def test_known_items_are_words_of_their_review():
         assert len(query.split()) == 5
         assert all(word in found.documents[place].lower() for word in query.split())
     assert found == collections.known_items(documents=300, queries=40, words=5, seed=1)
-    with pytest.raises(ValueError, match="queries must be 1 to"):
+    with pytest.raises(ValueError, match="queries must be a whole number from 1 to"):
         collections.known_items(documents=10, queries=11)
-    with pytest.raises(ValueError, match="documents must be 1 to"):
+    with pytest.raises(ValueError, match="documents must be a whole number from 1 to"):
         collections.known_items(documents=0)

@@ -163,20 +163,24 @@ def test_labeled_files(ending, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", "good\tyes\nno tab\n", r"a\.txt, line 2: a label, a tab and a text wanted"),
+        ("a.txt", "good\tyes\nno tab\n", r"a\.txt, line 2: expected a label, a tab and a text"),
         ("a.txt", "good\tyes\n\tno label\n", "line 2"),
-        ("a.txt", "good\tyes\ngood\tno\n", "at least 2 classes wanted, got \\['good'\\]"),
+        (
+            "a.txt",
+            "good\tyes\ngood\tno\n",
+            "expected texts of at least 2 classes, got \\['good'\\]",
+        ),
         ("a.csv", "text,class\nyes,good\n", "no column 'label', only"),
     ],
 )
-def test_bad_labeled_files(name, content, message, tmp_path):
+def test_bad_labeled_files_are_refused(name, content, message, tmp_path):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
         corpora.read_labeled(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("read", ["movie_reviews", "speeches", "chinese_reviews"])
-def test_without_the_packages(read, monkeypatch):
+def test_missing_packages_are_named(read, monkeypatch):
     cached = {"movie_reviews": "_reviews", "chinese_reviews": "_chinese"}.get(read, "_speeches")
     getattr(corpora, cached).cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -184,7 +188,7 @@ def test_without_the_packages(read, monkeypatch):
         getattr(corpora, read)()
 
 
-def test_another_version_of_the_reviews(monkeypatch, tmp_path):
+def test_another_version_of_the_reviews_is_refused(monkeypatch, tmp_path):
     corpora._reviews.cache_clear()
     other = tmp_path / "other.csv"
     other.write_text("text,label,source\n")

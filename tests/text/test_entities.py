@@ -58,12 +58,12 @@ def test_columns_of_any_scheme_become_iob2(tmp_path, labels):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a O\nb", r"line 2: a token and a label such as B-PER or O wanted, got 'b'"),
-        ("a PER", r"line 1: a token and a label"),
+        ("a O\nb", r"line 2: expected a token and a label such as B-PER or O, got 'b'"),
+        ("a PER", r"line 1: expected a token and a label"),
         ("\n\n", "holds no sentence"),
     ],
 )
-def test_what_is_no_column_file_is_refused(tmp_path, content, message):
+def test_malformed_column_files_are_refused(tmp_path, content, message):
     file = tmp_path / "a.conll"
     file.write_text(content)
     with pytest.raises(ValueError, match=message):

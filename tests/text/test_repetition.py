@@ -34,13 +34,21 @@ def test_a_sample_that_is_all_copied():
 @pytest.mark.parametrize(
     ("text", "samples", "message"),
     [
-        (np.zeros((2, 2), int), np.zeros((1, 2), int), "wanted, got"),
-        (np.zeros(2, int), np.zeros(2, int), "wanted, got"),
-        (np.zeros(2, int), np.zeros((0, 2), int), "wanted, got"),
+        (
+            np.zeros((2, 2), int),
+            np.zeros((1, 2), int),
+            r"expected a text \(N,\) and samples \(M, T\), got",
+        ),
+        (np.zeros(2, int), np.zeros(2, int), r"expected a text \(N,\) and samples \(M, T\), got"),
+        (
+            np.zeros(2, int),
+            np.zeros((0, 2), int),
+            r"expected a text \(N,\) and samples \(M, T\), got",
+        ),
         (np.array([0, -1]), np.zeros((1, 2), int), "0 or more"),
     ],
 )
-def test_no_copies_of_nothing(text, samples, message):
+def test_bad_texts_and_samples_are_refused(text, samples, message):
     with pytest.raises(ValueError, match=message):
         repetition.longest_copies(text, samples)
 
@@ -76,7 +84,7 @@ def test_distinct_equals_a_count():
     for n in (1, 2, 3):
         grams = ["".join(t[i : i + n]) for t in texts for i in range(len(t)) if i + n <= len(t)]
         assert repetition.distinct(texts, n) == len(set(grams)) / len(grams)
-    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 1, got 0"):
         repetition.distinct(texts, 0)
     with pytest.raises(ValueError, match="no text has 10 tokens"):
         repetition.distinct(texts, 10)

@@ -110,7 +110,7 @@ def test_other_files_are_refused(content, tmp_path):
 
 def test_what_cannot_be_written(tmp_path):
     built = Vocabulary.from_counts(["a\tb", "c"], [1, 1])
-    with pytest.raises(ValueError, match="no way to write"):
+    with pytest.raises(ValueError, match="cannot hold the term"):
         built.save(tmp_path / "v.tsv")
 
 
@@ -119,17 +119,17 @@ def test_what_cannot_be_written(tmp_path):
     [
         ({"min_count": 9}, "0 terms are left of 2, at least 1 needed: the most frequent occurs 2"),
         ({"min_size": 3}, "2 terms are left of 2, at least 3 needed"),
-        ({"min_count": 0}, "min_count must be at least 1, got 0"),
-        ({"max_size": 0}, "max_size must be at least 1, got 0"),
+        ({"min_count": 0}, "min_count must be a whole number of at least 1, got 0"),
+        ({"max_size": 0}, "max_size must be a whole number of at least 1, got 0"),
         ({"specials": ("x", "x")}, "specials must differ"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Vocabulary.build(Words()(["a a b"]), **options)
 
 
-def test_bad_counts():
+def test_bad_counts_are_refused():
     with pytest.raises(ValueError, match="no tokens: every document is empty"):
         Vocabulary.build(Words()(["", " "]))
     with pytest.raises(ValueError, match="terms must differ"):
@@ -139,7 +139,7 @@ def test_bad_counts():
             Vocabulary.from_counts(["a", "b"], counts)
 
 
-def test_no_tokens_to_encode():
+def test_no_tokens_are_encoded_as_int32():
     built = Vocabulary.from_counts(["a"], [1])
     nothing = Tokens(np.zeros(0, np.int32), np.zeros(1, np.int64), pa.array([], pa.string()))
     assert built.encode(nothing).dtype == np.int32
@@ -148,7 +148,7 @@ def test_no_tokens_to_encode():
 # ---- thinning ----------------------------------------------------------------------------------
 
 
-def test_the_c_tool_s_formula():
+def test_subsampling_equals_word2vec_c():
     # word2vec.c: (sqrt(cn / (sample * words)) + 1) * (sample * words) / cn
     counts, t = np.array([1, 50, 4000, 0]), 1e-3
     kept = keep_probabilities(counts, t)
@@ -159,7 +159,7 @@ def test_the_c_tool_s_formula():
     assert kept[2] < 0.1
 
 
-def test_the_paper_s_formula():
+def test_subsampling_equals_the_paper():
     counts, t = np.array([1, 50, 4000]), 1e-3
     kept = keep_probabilities(counts, t, total=10_000, formula="paper")
     for k, c in enumerate(counts.tolist()):
@@ -167,7 +167,7 @@ def test_the_paper_s_formula():
         assert kept[k] == pytest.approx(1 - discard)
 
 
-def test_bad_thinning():
+def test_bad_subsampling_is_refused():
     assert keep_probabilities([5, 0], sample=0).tolist() == [1, 1]
     for options, message in (
         ({"sample": -1}, "sample"),

@@ -1,0 +1,89 @@
+"""Which examples are held out, and the order in which the others are seen."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnlab.core.validate import whole
+
+_SPLIT_SEED = 0
+
+
+def split_by_class(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Split rows into training and held-out ones, at least one of each per class.
+
+    Both parts are in random order, the same in every run for the same labels.
+
+    Args:
+        labels: (N,), every class at least twice.
+        share: part of each class that is held out, rounded to whole rows.
+    Returns:
+        (training rows, held-out rows), together 0 … N−1.
+
+    >>> [rows.tolist() for rows in split_by_class(np.array([0, 1, 0, 1, 0]), 0.3)]
+    [[0, 1, 2], [3, 4]]
+    """
+    rng = np.random.default_rng(_SPLIT_SEED)
+    train, test = [], []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        held_out = min(max(round(share * len(rows)), 1), len(rows) - 1)
+        test.append(rows[:held_out])
+        train.append(rows[held_out:])
+    return rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
+
+
+def shuffled_indices(
+    key: jax.Array, n: int, position: int | jax.Array, batch_size: int
+) -> jax.Array:
+    """Return the examples of batch ``position`` of n examples reshuffled every epoch.
+
+    An epoch has ⌊n / batch_size⌋ batches and no example twice; the n mod batch_size examples that
+    it leaves out are others every time. Its order is the permutation of fold_in(key, epoch).
+
+    Args:
+        key: a typed key.
+        position: number of the batch, from 0; may be traced.
+    Returns:
+        (batch_size,) int32 from 0 … n−1.
+    Raises:
+        ValueError: batch_size below 1 or above n.
+
+    >>> key = jax.random.key(0)
+    >>> sorted(int(i) for batch in range(3) for i in shuffled_indices(key, 6, batch, 2))
+    [0, 1, 2, 3, 4, 5]
+    """
+    if not 1 <= batch_size <= n:
+        raise ValueError(f"batch_size must be 1 to {n}, the number of examples, got {batch_size}")
+    position = jnp.asarray(position, jnp.int32)
+    batches = n // batch_size
+    order = jax.random.permutation(jax.random.fold_in(key, position // batches), n)
+    return jax.lax.dynamic_slice(order, (position % batches * batch_size,), (batch_size,))
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Examples in an order whose whole state is one number: :func:`shuffled_indices` of a seed.
+
+    Args:
+        n: number of examples.
+        seed: of the permutations.
+    Raises:
+        ValueError: n below 1.
+
+    >>> order = Shuffled(n=6, seed=0)
+    >>> sorted(int(i) for position in range(3) for i in order.indices(position, batch_size=2))
+    [0, 1, 2, 3, 4, 5]
+    """
+
+    n: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("n", self.n)
+
+    def indices(self, position: int | jax.Array, batch_size: int) -> jax.Array:
+        """Return the examples (batch_size,) int32 of batch ``position``."""
+        return shuffled_indices(jax.random.key(self.seed), self.n, position, batch_size)
