@@ -192,7 +192,7 @@ def tokens_of(task: Sentiment, texts: list[str]) -> list[list[str]]:
 
 
 def _classes(
-    model: nn.Module, params: PyTree, inputs: np.ndarray | jax.Array, lengths: jax.Array
+    model: models.Model, params: PyTree, inputs: np.ndarray | jax.Array, lengths: jax.Array
 ) -> np.ndarray:
     apply = jax.jit(lambda p, xs, n: model.apply(p, xs, lengths=n)[0].argmax(axis=-1))
     return np.asarray(apply(params, jnp.asarray(inputs), jnp.asarray(lengths)))

@@ -126,7 +126,7 @@ def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, 
     return results
 
 
-def future(model: nn.Module, params: PyTree, task: Tagging, data: Tagged) -> dict[str, float]:
+def future(model: models.Model, params: PyTree, task: Tagging, data: Tagged) -> dict[str, float]:
     """Return how far the second half of a sentence moves the scores of its first half.
 
     Returns:

@@ -34,7 +34,7 @@ class Stream(NamedTuple):
     step: Step  # (params, state, x_t) -> (y_t (B, O), state)
 
 
-def stream(model: Recurrent) -> Stream:
+def stream(model: models.Model) -> Stream:
     """Return (start, step), which compute step by step what the whole-sequence pass does at once.
 
     Args:
@@ -46,6 +46,7 @@ def stream(model: Recurrent) -> Stream:
         W_hy (1/t) Σ h_s + b_y = (1/t) Σ (W_hy h_s + b_y).
     Raises:
         ValueError: a bidirectional layer; a mean over time with another g.
+        TypeError: a model of another kind, an encoder-decoder for instance.
 
     >>> from rnnlab import LSTM
     >>> model = models.ManyToMany(LSTM(4), outputs=2)
@@ -196,8 +197,12 @@ def rollout(model: Recurrent, params: PyTree, prompt: ArrayLike, steps: int) -> 
 # ---- checks ------------------------------------------------------------------------------------
 
 
-def _forward_only(model: Recurrent) -> Recurrent:
-    """Return the model without its init, if its layer runs forwards only."""
+def _forward_only(model: models.Model) -> Recurrent:
+    """Return the model without its init, if it is one layer that runs forwards only."""
+    if not isinstance(model, Recurrent):
+        raise TypeError(
+            f"only the models of rnnlab.nn.models run step by step, got {type(model).__name__}"
+        )
     _check_forward_only(model.layer)
     return models.without_init(model)
 

@@ -32,6 +32,11 @@ Array = jax.Array
 class Model(Protocol):
     """A network that is trained: drawn by ``init``, run by ``apply``, as Flax modules are."""
 
+    @property
+    def layer(self) -> Any:
+        """The recurrent layer, or another object whose ``dropout`` says if it draws noise."""
+        ...
+
     def init(self, key: Array, inputs: PyTree, /) -> PyTree: ...
     def apply(self, params: PyTree, inputs: PyTree, /, **options: Any) -> Any: ...
     def without_init(self) -> Self: ...
@@ -442,7 +447,7 @@ def without_init(model: M) -> M:
 
 
 def initial_state(
-    model: Recurrent, params: PyTree, batch_size: int, key: Array | None = None
+    model: Model, params: PyTree, batch_size: int, key: Array | None = None
 ) -> PyTree:
     """Return s_0 of the model's layer, leaves (B, H); random with a key.
 

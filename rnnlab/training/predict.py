@@ -17,7 +17,7 @@ from rnnlab.core.run_files import read_members
 from rnnlab.nn import generation, models
 from rnnlab.tasks.base import Predictable
 from rnnlab.training.params import load_params
-from rnnlab.training.settings import TrainableModel, task_of
+from rnnlab.training.settings import task_of
 
 PyTree = Any  # parameters and states
 
@@ -29,7 +29,7 @@ class Predictor(NamedTuple):
 
     member: int  # its index in the run
     task: Predictable
-    model: TrainableModel
+    model: models.Model
     params: PyTree
 
 

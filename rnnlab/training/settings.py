@@ -7,7 +7,7 @@ checked and handed on: the plan holds it, the runner groups and trains by it.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,23 +28,6 @@ PyTree = Any  # parameters, recurrent states and data sets
 Config = Any  # an ml_collections ConfigDict, or a group of one: its values have no static type
 
 MAPPINGS = ("auto", "lax_map", "vmap")
-
-
-class TrainableModel(Protocol):
-    """A model that training can use: the modules of :mod:`rnnlab.nn.models`, or a task's own."""
-
-    @property
-    def layer(self) -> Any:
-        """The recurrent layer, or whatever says by ``dropout`` whether the model draws noise."""
-        ...
-
-    def init(self, *args: Any, **options: Any) -> PyTree:
-        """Draw the parameters for inputs of some shape."""
-        ...
-
-    def apply(self, *args: Any, **options: Any) -> Any:
-        """Return (outputs, the final recurrent state) of a batch."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -139,7 +122,7 @@ class Setup:
     """
 
     task: Task
-    model: TrainableModel
+    model: models.Model
     settings: Settings
 
     def __post_init__(self) -> None:
@@ -165,12 +148,12 @@ class Setup:
     def cell(self) -> Cell | None:
         """The model's cell, where the model is one cell, one way, without an embedding."""
         model = self.model
-        if not isinstance(model, models.Model) or model.embedding_size:
+        if not isinstance(model, models.Recurrent) or model.embedding_size:
             return None
         return model.layer.cell if isinstance(model.layer, layers.CellLayer) else None
 
 
-def draw_params(model: TrainableModel, key: Array, task: Task) -> PyTree:
+def draw_params(model: models.Model, key: Array, task: Task) -> PyTree:
     """Draw the model's parameters for a task, by the model's own schemes."""
     shape = (1, 1) if task.symbols else (1, 1, task.input_size)
     return model.init(key, jnp.zeros(shape, jnp.int32 if task.symbols else jnp.float32))
@@ -238,7 +221,7 @@ class MemberSpec:
 
     config: Config
     setup: Setup
-    model: TrainableModel
+    model: models.Model
     hyper: Hyper
     run: RunOptions
     probe_steps: tuple[int, ...]
@@ -342,7 +325,7 @@ def hyper_of(group: Config) -> Hyper:
     return Hyper(**{key: jnp.asarray(number, jnp.float32) for key, number in numbers.items()})
 
 
-def _model(config: Config, task: Task) -> TrainableModel:
+def _model(config: Config, task: Task) -> models.Model:
     if isinstance(task, HasModel):
         model: Any = task.model(config)
         return model

@@ -1,4 +1,4 @@
-"""The small models of tests/embeddings/fasttext_models, made by the C++ fastText with what it says of them.
+"""Make the small models of tests/embeddings/fasttext_models with the C++ fastText.
 
     pip install fasttext-wheel==0.9.2    # the original; Python 3.11 or 3.12
     python tests/scripts/fasttext_models.py
