@@ -231,7 +231,7 @@ class Commands:
         )
         self.parser.add_argument("--version", action="store_true", help="print the version")
         self._commands = self.parser.add_subparsers(
-            title="commands", metavar="COMMAND [options]", parser_class=Parser
+            title="commands", metavar="COMMAND [options]", prog="rnnlab", parser_class=Parser
         )
 
     def add(
