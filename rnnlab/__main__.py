@@ -1,4 +1,4 @@
-"""``python -m rnnlab`` is ``rnnlab``."""
+"""``python -m rnnlab``, which is ``rnnlab``."""
 
 import sys
 

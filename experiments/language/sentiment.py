@@ -30,7 +30,6 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
@@ -39,7 +38,7 @@ from rnnlab.core.errors import Undecided
 from rnnlab.lab.config import scale, seeds
 from rnnlab.lab.lines import Lines
 from rnnlab.lab.sweep import Sweep
-from rnnlab.nn import generation, layers
+from rnnlab.nn import generation, layers, models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
 from rnnlab.results.claims import Claim, claim

@@ -231,7 +231,7 @@ class Commands:
         )
         self.parser.add_argument("--version", action="store_true", help="print the version")
         self._commands = self.parser.add_subparsers(
-            title="commands", metavar="COMMAND [options]", parser_class=Parser
+            title="commands", metavar="COMMAND [options]", prog="rnnlab", parser_class=Parser
         )
 
     def add(
@@ -250,8 +250,8 @@ class Commands:
         Args:
             name: on the command line.
             command: takes the values of the flags and returns the exit status.
-            usage: what follows the name in the first line of the help.
-            summary: a line for ``rnnlab --help``.
+            usage: the arguments after the name in the first line of the help.
+            summary: its line in ``rnnlab --help``.
             description, epilog: text above and below the flags.
             dotted: see :class:`Parser`.
         """

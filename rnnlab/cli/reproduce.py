@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
         summary="run every experiment at its small default and write one page",
         description="""\
 Run the experiments that come with rnnlab at their small defaults and write one page: each published
-claim, the expected verdict, what was measured, the verdict, and the minutes. Experiments that
+claim, the expected verdict, the measurement, the verdict, and the minutes. Experiments that
 measure speed are left out, and those with which the set would take more than half an hour on 2
 cores. The same command resumes a set that was interrupted.""",
     )

@@ -155,7 +155,7 @@ def _cluster(options: argparse.Namespace) -> "Cluster | None":
     if options.launcher != "local":
         raise UserError(unknown("launcher", options.launcher, ("local", "ray")))
     for flag in ("ray_address", "ray_cpus", "ray_gpus"):
-        if getattr(options, flag) is not None:
+        if vars(options)[flag] is not None:
             raise UserError(f"--{flag} has no effect without --launcher=ray")
     return None
 
@@ -278,7 +278,7 @@ def keys(args: Sequence[str]) -> str:
 
 
 def _describe(plan: "Plan", workdir: str | None) -> str:
-    """Return what a dry run prints."""
+    """Return the lines that a dry run prints."""
     from rnnlab.lab.plan import words
 
     count = len(plan.members)

@@ -42,7 +42,7 @@ def learning_curves(members: Table, metric: str = "loss") -> tuple[np.ndarray, n
     steps = np.arange(every, last + 1, every)
     rows = []
     for member in members:
-        # what probes measure (probes.at) is logged beside the scores and has no train_loss
+        # measurements of probes (probes.at) are logged beside the scores and have no train_loss
         row = [record[metric] for record in member.metrics if "train_loss" in record]
         rows.append(row + [row[-1]] * (steps.size - len(row)))
     return steps, np.array(rows, float)

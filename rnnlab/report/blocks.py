@@ -126,7 +126,7 @@ class Cell:
     """A cell of the table of members.
 
     Args:
-        text: what it shows.
+        text: the text it shows.
         number: the value as JavaScript's Number() reads it; None where it is a word.
         base: whether the value is the base config's, not set by the sweep.
     """

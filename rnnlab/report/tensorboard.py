@@ -61,7 +61,7 @@ def _scalar(value: object) -> TypeGuard[int | float]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier call wrote, and nothing else."""
+    """Remove the folders that an earlier call wrote, and nothing else."""
     if not folder.exists():
         return
     for path in folder.iterdir():

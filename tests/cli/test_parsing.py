@@ -1,4 +1,4 @@
-"""The spellings of flags, and what is refused."""
+"""The spellings of flags, and the refusals."""
 
 import pytest
 

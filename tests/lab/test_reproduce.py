@@ -104,7 +104,7 @@ def test_dry_run_writes_nothing(shipped, capsys, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_cannot_run_is_named_and_the_others_go_on(shipped, capsys):
+def test_an_experiment_that_cannot_run_is_named_and_the_others_run(shipped, capsys):
     spoil(
         shipped / "bad.py", "def check(config):", "def check(config):\n    raise ValueError('hm')"
     )
@@ -133,7 +133,7 @@ def test_when_nothing_can_run_there_is_a_page_that_says_so(shipped):
     assert "0 claims" in page
 
 
-def test_a_stopped_one_goes_on(shipped, capsys):
+def test_an_interrupted_set_resumes(shipped, capsys):
     spoil(shipped / "good.py", "hook = lambda config: None", "hook = lambda config: stop(config)")
     with (shipped / "good.py").open("a") as file:
         file.write("\n\ndef stop(config):\n    if config.cell.name == 'lstm':\n")
@@ -141,7 +141,7 @@ def test_a_stopped_one_goes_on(shipped, capsys):
     assert cli.main(["reproduce"]) == 130
     assert "resume with: rnnlab reproduce" in capsys.readouterr().err
     page = Path("runs/reproduce/reproduce.html").read_text("utf-8")
-    assert 'id="bad-1"' in page  # what was finished is on the page
+    assert 'id="bad-1"' in page  # the finished one is on the page
     assert 'id="good-1"' not in page
     spent = json.loads(Path("runs/reproduce/reproduce.json").read_text())["good"]
     spoil(shipped / "good.py", "raise KeyboardInterrupt", "pass")
@@ -163,7 +163,7 @@ def test_the_page_on_a_phone(tmp_path):
     )
     make_run(tmp_path / "two", environment=environment)
     page = report.reproduction_report(tmp_path, ["one", "two"], {"one": 90.0}, {"three": long})
-    found = on_a_phone(page)
-    assert found["inner"] == 360
-    assert (found["drawn"], found["images"]) == ("2", "2")
-    assert int(found["overflow"]) <= 0
+    shown = on_a_phone(page)
+    assert shown["inner"] == 360
+    assert (shown["drawn"], shown["images"]) == ("2", "2")
+    assert int(shown["overflow"]) <= 0

@@ -1,4 +1,4 @@
-"""Learning curves against loops over the records, and what is drawn against what was read."""
+"""Learning curves against loops over the records; lines drawn against the values read."""
 
 import math
 
@@ -15,13 +15,13 @@ RNG = np.random.default_rng(3)
 
 def member(index, steps, rate=0.1, solved_at=math.inf, loss=0.5, status="finished", every=10):
     """A member that stopped after ``steps`` of 50, with random scores."""
-    told = [
+    records = [
         {"step": s, "train_loss": RNG.random(), "loss": RNG.random(), "error": RNG.random()}
         for s in range(every, steps + 1, every)
     ]
     config = {"training": {"steps": 50, "eval_every": every, "learning_rate": rate}, "seed": index}
     result = {"loss": loss, "solved_at": solved_at, "status": status}
-    return Member(index, {}, config, 0.0, result, tuple(told))
+    return Member(index, {}, config, 0.0, result, tuple(records))
 
 
 def test_a_member_that_stopped_keeps_its_last_value():
@@ -33,7 +33,7 @@ def test_a_member_that_stopped_keeps_its_last_value():
     assert values[1].tolist() == [first, last, last, last, last]
 
 
-def test_looks_inside_a_member_are_no_points_of_its_curve():
+def test_measurements_of_probes_are_no_points_of_a_curve():
     probed = member(0, 50)
     probes = ({"step": 0, "adjoint_h": [0.0]}, *probed.metrics, {"step": 30, "adjoint_h": [0.0]})
     with_probes = Member(0, {}, probed.config, 0.0, probed.result, probes)
@@ -41,12 +41,12 @@ def test_looks_inside_a_member_are_no_points_of_its_curve():
     assert np.array_equal(plain, same)
 
 
-def test_members_that_looked_at_different_steps_make_no_line():
+def test_members_evaluated_at_different_steps_are_refused():
     with pytest.raises(ValueError, match="eval_every"):
         learning_curves.learning_curves(Table([member(0, 50), member(1, 50, every=25)]))
 
 
-def test_no_members_no_curve():
+def test_without_members_a_curve_is_undecided():
     empty = Table([member(0, 50)]).select(seed=9)
     for ask in (
         learning_curves.learning_curves,
@@ -80,7 +80,7 @@ def test_the_baseline_spans_the_panel_at_its_level():
     assert [t.get_text() for t in ax.texts] == ["1/4"]
 
 
-def test_success_rate():
+def test_the_success_rate_is_the_share_that_solved():
     table = Table([member(i, 50, status=s) for i, s in enumerate(("solved", "diverged", "solved"))])
     assert learning_curves.success_rate(table) == pytest.approx(2 / 3)
 
@@ -102,7 +102,7 @@ def test_best_is_soonest_solved_and_then_lowest():
     assert learning_curves.best(neither).criteria["training.learning_rate"] == 0.2
 
 
-def test_in_words():
+def test_how_many_solved_in_words():
     none = Table([member(0, 50), member(1, 50)])
     assert learning_curves.solved(none) == "0 of 2 solve it"
     assert learning_curves.solved(Table([member(0, 50, solved_at=20.0)])) == (
@@ -110,16 +110,16 @@ def test_in_words():
     )
 
 
-def test_what_is_left_against_a_loop():
+def test_the_share_left_against_a_loop():
     """Solved: nothing from there on; diverged: everything; a loss above the baseline counts 1."""
-    told = {
+    losses_by_status = {
         "finished": [0.8, 0.6, float("nan"), 0.2, float("inf")],
         "solved": [0.5, 0.1],
         "diverged": [0.3],
     }
     at = {"solved": 20.0, "diverged": 4.0}
     members = []
-    for i, (status, losses) in enumerate(told.items()):
+    for i, (status, losses) in enumerate(losses_by_status.items()):
         records = tuple(
             {"step": 10 * (k + 1), "train_loss": 0.0, "loss": loss} for k, loss in enumerate(losses)
         )
@@ -137,7 +137,7 @@ def test_what_is_left_against_a_loop():
     assert learning_curves.mean_left(Table(members)).tolist() == pytest.approx([0.88, 0.24, 1])
 
 
-def test_against_length():
+def test_never_solved_is_drawn_above_the_budget():
     figure, axes = plots.new_figure(1, 1, size=(4, 3))
     ax = axes[0, 0]
     values = learning_curves.drawable(

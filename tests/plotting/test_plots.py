@@ -1,4 +1,4 @@
-"""Figure parts: what they compute, that labels do not overlap, that nothing is silently dropped."""
+"""Parts of figures: their numbers, labels without overlaps, nothing dropped silently."""
 
 import io
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ def test_spread_keeps_the_distance_the_order_and_the_range(values, gap):
     assert (np.diff(placed[order]) > 0).all()
 
 
-def test_spread_leaves_what_has_room_where_it_is():
+def test_spread_leaves_positions_with_room_unchanged():
     assert plots.spread([3.0, 1.0, 9.0], 1.0, 0.0, 10.0).tolist() == [3.0, 1.0, 9.0]
 
 
@@ -37,9 +37,9 @@ def test_labels_do_not_overlap_when_drawn():
         plots.direct_labels(ax, ends)
     figure.savefig(io.BytesIO())
     boxes = [Text.get_window_extent(text) for text in axes[0, 0].texts]  # without the arrow
-    for i, one in enumerate(boxes):
-        for other in boxes[i + 1 :]:
-            assert one.y1 <= other.y0 + 0.5 or other.y1 <= one.y0 + 0.5
+    for i, first in enumerate(boxes):
+        for second in boxes[i + 1 :]:
+            assert first.y1 <= second.y0 + 0.5 or second.y1 <= first.y0 + 0.5
 
 
 def _line(ax):
@@ -97,7 +97,7 @@ def test_the_line_is_the_median_of_an_even_number_too():
     assert plots.band(axes[0, 0], np.arange(1), zero, "x", 0) is None
 
 
-def test_histogram_counts_what_it_cannot_draw():
+def test_a_histogram_counts_values_that_it_cannot_draw():
     _, axes = plots.new_figure(size=(4, 3))
     plots.log_histogram(axes[0, 0], np.array([-1.0, -2.0, -np.inf, np.nan]), 0, "lag 10")
     assert axes[0, 0].get_title() == "lag 10\n1 of 4 exactly 0\n1 of 4 overflowed"
@@ -131,7 +131,7 @@ def test_seven_looks_differ_in_color_and_in_line():
 
 
 def test_a_font_that_has_every_character(monkeypatch):
-    """matplotlib's own has Greek and no Chinese; a font that has it is found among the others."""
+    """matplotlib's own font has Greek and no Chinese; another installed font may have it."""
     assert plots.font_for("∂L/∂h_t, σ\n") == "DejaVu Sans"
     maps = {"A": {"a"}, "B CJK": {"a", "好"}, "Last Resort": {"a", "好", "龘"}}
     fonts = [SimpleNamespace(name=name, fname=name, weight=400) for name in ("Last Resort", "A")]

@@ -37,6 +37,9 @@ def test_a_grid_begins_where_half_the_members_do():
     steps, values = run_curves.curves_of(late, "loss")
     assert steps.tolist() == [10, 20]
     assert values.tolist() == [[1e17, 1e17], *[[1.0, 2.0]] * 3]
+    early, late = [{"step": 1, "loss": 3.0}], [{"step": 10, "loss": 1.0}]
+    for members, begins in (([early] * 2 + [late] * 3, 10), ([early] * 3 + [late] * 3, 1)):
+        assert run_curves.curves_of(run_of(*members), "loss")[0][0] == begins
 
 
 def test_metrics_that_runs_share():
@@ -45,7 +48,7 @@ def test_metrics_that_runs_share():
     assert run_curves.metrics_of({"a": A, "other": OTHER}) == []
 
 
-def test_a_line_a_run():
+def test_a_panel_has_a_line_per_run():
     figure = run_curves.draw({"a": A, "b": B, "other": OTHER})
     first, second = figure.axes
     assert [ax.get_title(loc="left") for ax in (first, second)] == ["test loss", "training loss"]

@@ -408,25 +408,25 @@ PHONE = """<!DOCTYPE html><meta charset="utf-8"><link rel="icon" href="data:,">
 <iframe width="360" height="800" style="border:0" srcdoc="{page}"></iframe>
 <script>addEventListener("load", () => {{
   const page = document.querySelector("iframe").contentDocument;
-  const found = {{...page.documentElement.dataset, inner: page.defaultView.innerWidth}};
+  const shown = {{...page.documentElement.dataset, inner: page.defaultView.innerWidth}};
   const column = () => [...page.querySelectorAll("[data-sortable] tbody tr")].map(
     row => row.cells[3].textContent);
   const th = page.querySelector("th[data-column=norm]");
   if (th) for (const way of ["first", "second"]) {{
     th.querySelector("button").click();
-    found[way] = [th.getAttribute("aria-sort"), ...column()];
+    shown[way] = [th.getAttribute("aria-sort"), ...column()];
   }}
   const image = page.querySelector("img"), before = image.clientWidth;
   image.click();
-  found.zoomed = image.clientWidth - before;
-  found.overflowZoomed = page.documentElement.scrollWidth - page.documentElement.clientWidth;
-  document.body.innerHTML = "<pre>" + JSON.stringify(found) + "</pre>";
+  shown.zoomed = image.clientWidth - before;
+  shown.overflowZoomed = page.documentElement.scrollWidth - page.documentElement.clientWidth;
+  document.body.innerHTML = "<pre>" + JSON.stringify(shown) + "</pre>";
 }});</script>
 """
 
 
 def dump(url: str, profile: Path) -> str:
-    """The page as it is after loading; what it says on the console is a failure."""
+    """The page after loading; any line on the console is a failure."""
     done = subprocess.run(
         [
             BROWSER,
@@ -458,9 +458,9 @@ def dump(url: str, profile: Path) -> str:
 def on_a_phone(path: Path) -> dict:
     wrapper = path.with_name("phone.html")
     wrapper.write_text(PHONE.format(page=html.escape(path.read_text("utf-8"))), "utf-8")
-    found = re.search(r"<pre>(.*?)</pre>", dump(wrapper.as_uri(), path.parent / "profile"))
-    assert found, "the page did not load"
-    return json.loads(html.unescape(found[1]))
+    dumped = re.search(r"<pre>(.*?)</pre>", dump(wrapper.as_uri(), path.parent / "profile"))
+    assert dumped, "the page did not load"
+    return json.loads(html.unescape(dumped[1]))
 
 
 @pytest.fixture
@@ -482,24 +482,24 @@ def wide_run(tmp_path):
 
 @in_browser
 def test_report_on_a_phone(wide_run):
-    found = on_a_phone(write_report(wide_run))
-    assert found["inner"] == 360
-    assert (found["drawn"], found["images"]) == ("2", "2")
-    assert int(found["overflow"]) <= 0
-    assert found["zoomed"] > 0
-    assert found["overflowZoomed"] <= 0
+    shown = on_a_phone(write_report(wide_run))
+    assert shown["inner"] == 360
+    assert (shown["drawn"], shown["images"]) == ("2", "2")
+    assert int(shown["overflow"]) <= 0
+    assert shown["zoomed"] > 0
+    assert shown["overflowZoomed"] <= 0
     by_value = ["-inf", "-20.25", "-3.5", "1e-09", "7", "nan"]
-    assert found["first"] == ["ascending", *by_value]
-    assert found["second"] == ["descending", *by_value[4::-1], "nan"]
+    assert shown["first"] == ["ascending", *by_value]
+    assert shown["second"] == ["descending", *by_value[4::-1], "nan"]
 
 
 @in_browser
 def test_comparison_on_a_phone(wide_run, tmp_path):
     other = make_run(tmp_path / ("other" * 20), figures={"one": "First."})
-    found = on_a_phone(compare_report([wide_run, other], tmp_path / "compare.html"))
-    assert found["inner"] == 360
-    assert (found["drawn"], found["images"]) == ("3", "3")
-    assert int(found["overflow"]) <= 0
+    shown = on_a_phone(compare_report([wide_run, other], tmp_path / "compare.html"))
+    assert shown["inner"] == 360
+    assert (shown["drawn"], shown["images"]) == ("3", "3")
+    assert int(shown["overflow"]) <= 0
 
 
 @in_browser

@@ -1,4 +1,4 @@
-"""tensorboard: event files, read back record by record."""
+"""The event files for TensorBoard, read back record by record."""
 
 import struct
 import sys
@@ -21,17 +21,17 @@ def make_run(run_dir, *metrics, members=12):
 
 def events(folder):
     """{member: [(tag, step, value)]} by the format's definition: length, check, data, check."""
-    found = {}
+    records = {}
     for path in sorted(folder.glob("*/*")):
         data, at = path.read_bytes(), 0
         while at < len(data):
             (length,) = struct.unpack_from("<Q", data, at)
             event = event_pb2.Event.FromString(data[at + 12 : at + 12 + length])
             at += length + 16
-            found.setdefault(path.parent.name, []).extend(
+            records.setdefault(path.parent.name, []).extend(
                 (value.tag, event.step, value.simple_value) for value in event.summary.value
             )
-    return found
+    return records
 
 
 def test_every_number_at_its_step(tmp_path):
