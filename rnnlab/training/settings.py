@@ -100,7 +100,7 @@ class Settings:
 DYNAMIC = {"learning_rate": 1e-3, "clip_norm": float("inf"), "weight_decay": 0.0, "omega": 0.0}
 
 
-def config(**changes: Any) -> dict[str, Any]:
+def config(**changes: object) -> dict[str, Any]:
     """Return the ``training`` group of a config, every key present.
 
     Raises:

@@ -190,8 +190,8 @@ class Train:
 
         (loss, carry), grads = jax.value_and_grad(run, has_aux=True)(params)
         if settings.regularizer == "omega":
-            rnn: Any = model  # one simple RNN, as the setup has checked
-            extra = hyper.omega * omega_gradient(rnn, params, batch.inputs, loss_of, start)
+            assert isinstance(model, models.Model)  # for the setup has checked its layer
+            extra = hyper.omega * omega_gradient(model, params, batch.inputs, loss_of, start)
             recurrent = grads["params"]["recurrent"]
             recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)
             grads = {"params": {**grads["params"], "recurrent": recurrent}}
