@@ -264,7 +264,7 @@ def _locate(text: str) -> tuple[Path, str]:
             if matches:
                 return matches[0], _shown(matches[0], folder)
     names = [experiment.name for experiment in find()]
-    raise UserError(f"no file {text}: {unknown('experiment', given.stem, names)}")
+    raise UserError(f"no file {given.as_posix()}: {unknown('experiment', given.stem, names)}")
 
 
 def execute(source: bytes, path: Path) -> ModuleType:

@@ -44,7 +44,7 @@ from rnnlab.lab.load import Experiment, Functions
 from rnnlab.training import distributed, runner
 from rnnlab.training.checkpoints import Checkpoints, Packed
 from rnnlab.training.params import params_file, write_params
-from rnnlab.training.runner import Job, Sink, Tally
+from rnnlab.training.runner import Job, Record, Sink, Tally
 from rnnlab.training.settings import MemberSpec
 
 _TRIES = 4  # of a job, as long as none of its members finishes
@@ -59,7 +59,7 @@ class Logged(NamedTuple):
     """See :meth:`rnnlab.training.runner.Sink.log`."""
 
     member: int
-    record: dict[str, Any]
+    record: Record
 
 
 class Finished(NamedTuple):
@@ -67,7 +67,7 @@ class Finished(NamedTuple):
 
     member: int
     seconds: float
-    result: dict[str, Any]
+    result: Record
     params: bytes
 
 
@@ -97,6 +97,7 @@ class Failed(NamedTuple):
     message: str
 
 
+Stream = Any  # of lists of events: a Ray ObjectRefGenerator, and Ray is imported lazily
 Event = Logged | Finished | Rewound | Saved | Tallied | Failed
 
 
@@ -240,7 +241,7 @@ class _Run:
         waiting = {job.index for group in groups for job in group}
         self.before = Tally.of([job for job in jobs if job.index not in waiting], done)
         self.started = time.perf_counter()
-        self.streams: dict[Any, int] = {}  # a job's stream of events, and its group
+        self.streams: dict[Stream, int] = {}  # a job's stream of events, and its group
 
     def run(self) -> None:
         """Run until every group is finished."""
@@ -294,7 +295,7 @@ class _Run:
     def _checkpoints_of(self, name: str) -> Checkpoints:
         return runner.checkpoints_of(self.run_dir, name, self.order.identity, self.keep)
 
-    def _take(self, stream: Any) -> None:
+    def _take(self, stream: Stream) -> None:
         """Take the next events of a job, or its end."""
         import ray
         from ray.exceptions import RayError
@@ -391,7 +392,7 @@ class _Sent:
     """A :class:`~rnnlab.training.runner.Job` in plain values."""
 
     index: int
-    config: dict[str, Any]
+    config: Record
     key: np.ndarray
     impl: str
 
@@ -442,10 +443,10 @@ class _Mail(Sink):
         self.batches: queue.SimpleQueue[list[Event] | None] = queue.SimpleQueue()
         self.events: list[Event] = []
 
-    def log(self, index: int, record: dict[str, Any]) -> None:
+    def log(self, index: int, record: Record) -> None:
         self.events.append(Logged(index, record))
 
-    def finish(self, index: int, seconds: float, result: dict[str, Any]) -> None:
+    def finish(self, index: int, seconds: float, result: Record) -> None:
         params = params_file(self.run_dir, index).read_bytes()
         self.events.append(Finished(index, seconds, result, params))
 

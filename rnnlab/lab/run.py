@@ -212,7 +212,7 @@ def _begin(plan: Plan, run_dir: Path) -> None:
         _note_change(plan.experiment, info)
 
 
-def _note_change(experiment: Experiment, info: Mapping[str, Any]) -> None:
+def _note_change(experiment: Experiment, info: Record) -> None:
     if info["file_sha256"] != experiment.digest:
         _say(f"{experiment.file} has changed since this run began")
 
@@ -245,10 +245,10 @@ def environment() -> dict[str, str | int]:
     }
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _differences(old: Record, new: Record) -> list[str]:
     """Return the keys in which two identities differ, as "cell.name: lstm -> gru"."""
 
-    def flat(identity: Mapping[str, Any]) -> Record:
+    def flat(identity: Record) -> Record:
         axes = identity["sweep"]
         named = {str(i): a for i, a in enumerate(axes)} if isinstance(axes, list) else axes
         heads = {name: identity[name] for name in ("experiment", "arg")}
@@ -384,7 +384,7 @@ def _train(
         cluster.train(plan.experiment, jobs, set(output.done), run_dir, plan.hash, Sink())
 
 
-def _key(config: Any) -> "jax.Array":
+def _key(config: ConfigDict) -> "jax.Array":
     import jax
 
     return jax.random.key(config.seed)

@@ -48,7 +48,8 @@ def gradients(
     setup, params = train.setup, state.params["params"]
     batch, start = train.window(state, data)
     lengths = lengths_of(batch)
-    model: Any = setup.model  # one of :mod:`rnnlab.nn.models`, for it has one cell
+    model = setup.model
+    assert isinstance(model, models.Model)  # for the setup has a cell
     loss_of = losses.by_name(setup.task.loss)
 
     def loss(outputs: Array) -> Array:

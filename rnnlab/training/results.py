@@ -13,7 +13,7 @@ from rnnlab.training.train import STATUS, Progress, Train, TrainState
 PyTree = Any  # a data set
 
 
-def results(train: Train, state: TrainState, last: Progress, data: PyTree) -> dict[str, Any]:
+def results(train: Train, state: TrainState, last: Progress, data: PyTree) -> dict[str, object]:
     """Return the results of a member that has stopped.
 
     Args:
@@ -29,7 +29,7 @@ def results(train: Train, state: TrainState, last: Progress, data: PyTree) -> di
     """
     setup, step = train.setup, int(state.step)
     status = STATUS[int(state.status)]
-    values = {
+    values: dict[str, object] = {
         "status": status,
         "steps": step,
         "solved_at": step if status == "solved" else math.inf,

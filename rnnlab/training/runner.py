@@ -26,19 +26,20 @@ from rnnlab.training.train import RUNNING, STATUS, Progress, TrainState
 from rnnlab.training.vectorized import Program
 
 PyTree = Any  # parameters and states
+Record = dict[str, Any]  # metrics, results or config values, by name
 
 CHECKPOINTS = "checkpoints"  # in a run directory
 _SECONDS_PER_CALL = 5.0  # between two pauses for progress, signals and checkpoints
 _MEMORY_SHARE = 0.7  # of the machine's memory that a program may take
 
 
-def config(**changes: Any) -> dict[str, Any]:
+def config(**changes: object) -> Record:
     """Return the ``run`` group of a training experiment's config, every key present.
 
     >>> config(keep=3)["keep"], config()["mapping"]
     (3, 'auto')
     """
-    group: dict[str, Any] = {
+    group: Record = {
         "seconds_per_member": 1.0,  # for --dry_run's estimate
         "seconds_per_group": 5.0,
     }
@@ -81,10 +82,10 @@ class Tally:
 class Sink:
     """The receiver of a run's records; each method does nothing unless overridden."""
 
-    def log(self, index: int, record: dict[str, Any]) -> None:
+    def log(self, index: int, record: Record) -> None:
         """Take a line of a member's metrics."""
 
-    def finish(self, index: int, seconds: float, result: dict[str, Any]) -> None:
+    def finish(self, index: int, seconds: float, result: Record) -> None:
         """Take the results of a member that has stopped."""
 
     def rewind(self, steps: dict[int, int]) -> None:
@@ -93,7 +94,7 @@ class Sink:
     def saved(self, name: str, checkpoints: Checkpoints) -> None:
         """Take note of a new checkpoint of the batch ``name``."""
 
-    def measure(self, spec: MemberSpec, params: PyTree) -> Mapping[str, Any]:
+    def measure(self, spec: MemberSpec, params: PyTree) -> Mapping[str, object]:
         """Return the experiment's own results of a trained member."""
         return {}
 
@@ -349,7 +350,7 @@ def _numbers(progress: Progress, slot: int) -> Progress:
     return jax.tree.map(lambda leaf: leaf[slot].item(), progress)
 
 
-def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, Any]:
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> Record:
     """Train the one member that a config describes, and return its results.
 
     An experiment that trains says ``run = runner.run``: its members are then trained by
@@ -357,12 +358,12 @@ def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, A
     """
 
     class One(Sink):
-        result: dict[str, Any]
+        result: Record
 
-        def log(self, index: int, record: dict[str, Any]) -> None:
+        def log(self, index: int, record: Record) -> None:
             log(**record)
 
-        def finish(self, index: int, seconds: float, result: dict[str, Any]) -> None:
+        def finish(self, index: int, seconds: float, result: Record) -> None:
             self.result = result
 
     sink = One()

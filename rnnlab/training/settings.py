@@ -4,7 +4,8 @@ A member's config is parsed once, by :meth:`MemberSpec.from_config`, into a froz
 checked and handed on: the plan holds it, the runner groups and trains by it.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -83,7 +84,7 @@ class Settings:
 DYNAMIC = {"learning_rate": 1e-3, "clip_norm": float("inf"), "weight_decay": 0.0, "omega": 0.0}
 
 
-def config(**changes: Any) -> dict[str, Any]:
+def config(**changes: object) -> dict[str, Any]:
     """Return the ``training`` group of a config, every key present.
 
     Raises:
@@ -228,7 +229,7 @@ class MemberSpec:
 
     @classmethod
     def from_config(cls, config: Config) -> "MemberSpec":
-        """Parse a member's config; no data are read and nothing is drawn.
+        """Parse a member's config; nothing is drawn.
 
         Args:
             config: with the groups task (as :func:`rnnlab.tasks.from_config`), cell (as
@@ -238,10 +239,12 @@ class MemberSpec:
         Raises:
             ValueError: an unknown key or name, a number out of its range, or values that do not
                 go together.
+            FileNotFoundError: data that the model's sizes depend on are not there.
         """
-        task = task_of(config)
-        model = _model(config, task)
-        setup = Setup(task, models.without_init(model), _settings(config.training))
+        with _path_named():  # sizes of a model may depend on the data
+            task = task_of(config)
+            model = _model(config, task)
+            setup = Setup(task, models.without_init(model), _settings(config.training))
         group = config.run if "run" in config else {}
         run = RunOptions(**{f.name: group[f.name] for f in fields(RunOptions) if f.name in group})
         return cls(
@@ -266,10 +269,8 @@ class MemberSpec:
             FileNotFoundError, ConnectionError: data that are not there.
         """
         settings = self.setup.settings
-        try:
+        with _path_named():
             _check_data(self.setup.task, settings.batch_size, settings.eval_batch_size)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"task.path: {error}") from error
 
     def draw(self, key: Array) -> Member:
         """Draw the member: parameters from its init, a key for its data."""
@@ -354,6 +355,15 @@ def _probe_steps(config: Config, setup: Setup) -> tuple[int, ...]:
                 f"probes.at must hold multiples of eval_every={every} below steps={end}, got {step}"
             )
     return tuple(steps)
+
+
+@contextlib.contextmanager
+def _path_named() -> Iterator[None]:
+    """Name the key of the config in the error of a missing file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"task.path: {error}") from error
 
 
 @lru_cache(maxsize=64)  # a sweep's members share their data

@@ -190,8 +190,8 @@ class Train:
 
         (loss, carry), grads = jax.value_and_grad(run, has_aux=True)(params)
         if settings.regularizer == "omega":
-            rnn: Any = model  # one simple RNN, as the setup has checked
-            extra = hyper.omega * omega_gradient(rnn, params, batch.inputs, loss_of, start)
+            assert isinstance(model, models.Model)  # for the setup has checked its layer
+            extra = hyper.omega * omega_gradient(model, params, batch.inputs, loss_of, start)
             recurrent = grads["params"]["recurrent"]
             recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)
             grads = {"params": {**grads["params"], "recurrent": recurrent}}
@@ -261,13 +261,14 @@ def _global_norm(tree: PyTree) -> Array:
 def make_train(setup: Setup) -> Train:
     """Return the training function of a setup: ``train(key, hyper, params) -> (state, progress)``.
 
-    >>> import jax
-    >>> from rnnlab import RNN, as_layer
-    >>> from rnnlab.tasks.adding import Adding
-    >>> task = Adding(length=10)
-    >>> model = models.for_task(task, as_layer(RNN(8)), InitScheme())
+    >>> from rnnlab import RNN, InitScheme, tasks
+    >>> from rnnlab.tasks.model import model_for_task
+    >>> from rnnlab.training import Settings
+    >>> from rnnlab.training.optimizers import Optimizer
+    >>> task = tasks.by_name("adding", length=10)
+    >>> model = model_for_task(task, RNN(8), InitScheme())
     >>> setup = Setup(task, model, Settings(Optimizer(steps=20), eval_every=10))
-    >>> params = model.init(jax.random.key(0), jax.numpy.zeros((1, 10, 2)))
+    >>> params = model.init(jax.random.key(0), jnp.zeros((1, 10, 2)))
     >>> hyper = Hyper(learning_rate=1e-2, clip_norm=1.0, weight_decay=0.0, omega=0.0)
     >>> state, progress = make_train(setup)(jax.random.key(1), hyper, params)
     >>> int(state.step), progress.train_loss.shape

@@ -13,13 +13,10 @@ from rnnlab.core.errors import UserError
 from rnnlab.lab.load import load_experiment
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.results import table
-from rnnlab.results.table import Member, Table
 from rnnlab.tasks.adding import Adding
 from rnnlab.tasks.forecasting import Forecasting, mackey_glass
 from rnnlab.tasks.model import model_for_task
 from rnnlab.tasks.tagging import Tagging
-from rnnlab.training import params as outcome
 from rnnlab.training import predict
 
 FILE = '''"""Trains what the tests ask."""
@@ -140,14 +137,14 @@ def test_the_best_member_predicts(runs, monkeypatch):
     for run, metric, best in (("tagging", "f1", 1), ("characters", "bits_per_character", 0)):
         config = configs[run]
         members = [
-            Member(i, {}, config, 0.0, {"status": status, metric: value}, ())
+            {"index": i, "config": config, "result": {"status": status, metric: value}}
             for i, (status, value) in enumerate(
                 [("finished", 0.2), ("solved", 0.8), ("diverged", 0.9), ("diverged", 0.1)]
             )
         ]
-        monkeypatch.setattr(table, "read_table", lambda _, found=members: Table(found))
+        monkeypatch.setattr(predict, "read_members", lambda _, members=members: members)
         asked_for = []
-        monkeypatch.setattr(outcome, "load_params", lambda _, m, to=asked_for: _note(m, to))
+        monkeypatch.setattr(predict, "load_params", lambda _, m, to=asked_for: _note(m, to))
         assert predict.load(runs[run]).member == asked_for[0] == best
 
 
@@ -193,7 +190,7 @@ def test_a_series_is_forecast_in_its_own_units():
 
 def test_a_task_that_reads_no_text_is_refused(monkeypatch, tmp_path):
     setup = SimpleNamespace(task=Adding(), model=None)
-    monkeypatch.setattr(outcome, "load_params", lambda *_: (setup, None))
+    monkeypatch.setattr(predict, "load_params", lambda *_: (setup, None))
     with pytest.raises(UserError, match="which reads no text: nothing to predict"):
         predict.load(tmp_path, 0)
 
