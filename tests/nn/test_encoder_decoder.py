@@ -74,7 +74,7 @@ def test_a_model_equals_loops(attention, x64):
     assert oracles.relative_error(said.logits, expected) < 1e-12
 
 
-def test_greedy_feeds_back_what_it_said(x64):
+def test_greedy_decoding_feeds_its_tokens_back(x64):
     of = model()
     params, pair = drawn(of)
     params = jax.tree.map(lambda a: 3 * a.astype(float), params)
@@ -92,7 +92,7 @@ def test_greedy_feeds_back_what_it_said(x64):
     assert (greedy != END).any()
 
 
-def test_weights_are_where_it_looks(x64):
+def test_attention_weights_equal_loops(x64):
     of = model()
     params, pair = drawn(of)
     params = jax.tree.map(lambda a: 3 * a.astype(float), params)
@@ -114,7 +114,7 @@ def test_padding_never_matters():
     assert not (pair.source == other.source).all()
 
 
-def test_what_is_only_said_costs_the_gradient_nothing():
+def test_greedy_decoding_adds_nothing_to_the_gradient():
     of = model()
     params, pair = drawn(of)
 
@@ -143,7 +143,7 @@ def test_what_is_only_said_costs_the_gradient_nothing():
         ({"decoder": layers.Bidirectional(cells.RNN(2))}, "a decoder is one cell"),
     ],
 )
-def test_what_is_no_model_is_refused(options, said):
+def test_invalid_models_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         model(**options)
 
