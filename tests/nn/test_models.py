@@ -437,6 +437,14 @@ def test_a_sweep_of_schemes_compiles_once(kind):
     assert len({y.tobytes() for y in map(np.asarray, ys)}) == 3
 
 
+@pytest.mark.parametrize("kind", [ManyToOne, ManyToMany, LanguageModel])
+def test_models_keep_the_protocol_and_take_numpy_sizes(kind):
+    model = kind(LSTM(H), np.int64(V), embedding_size=np.int32(0))
+    assert isinstance(model, models.Model)
+    assert model == kind(LSTM(H), V)
+    assert type(model.outputs) is int
+
+
 def test_without_init_keeps_everything_else():
     model = LanguageModel(
         Stack([LSTM(H), GRU(H, reset_after=True)], dropout=0.2), V, H, True, activation="softmax"
