@@ -248,10 +248,10 @@ def test_padding_changes_nothing(name, jit):
 
         return jax.value_and_grad(loss, has_aux=True)(params)
 
-    def answers(params, inputs):
+    def forward(params, inputs):
         return model.apply(params, inputs, lengths=lengths)
 
-    run = jax.jit(outcome) if jit else answers
+    run = jax.jit(outcome) if jit else forward
     clean = run(params, inputs_of(model))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(clean))
     for value in bad:
