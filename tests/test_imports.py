@@ -128,6 +128,8 @@ NN = [
     "activations",
     "initializers",
     "affine",
+    "params",
+    "protocols",
     "equations",
     "cells",
     "wrappers",

@@ -22,7 +22,7 @@ def test_whole_numbers_are_ints(value):
 @pytest.mark.parametrize(
     "value", [True, np.True_, 3.0, np.float32(3), "3", None, [3], np.array([3, 4])], ids=repr
 )
-def test_what_is_no_whole_number(value):
+def test_other_values_are_not_whole_numbers(value):
     with pytest.raises(ValueError, match=r"^steps must be a whole number of at least 1, got "):
         validate.whole("steps", value)
 
@@ -50,7 +50,7 @@ def test_numbers_are_floats(value):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "1", None, True, 1j], ids=repr)
-def test_what_is_no_finite_number(value):
+def test_other_values_are_not_finite_numbers(value):
     with pytest.raises(ValueError, match=r"^a must be a finite number, got "):
         validate.number("a", value)
     if value == math.inf:

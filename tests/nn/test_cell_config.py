@@ -74,7 +74,7 @@ def test_every_key_is_honored():
         ("lstm", 1, {"projection": -1}, "projection must be a whole number .* got -1"),
     ],
 )
-def test_what_does_not_go_together(name, layers, changes, message):
+def test_options_that_do_not_fit_are_refused(name, layers, changes, message):
     with pytest.raises(ValueError, match=message):
         from_config(recurrence.config(name, 8, layers, **changes), INIT)
 

@@ -301,6 +301,23 @@ def test_bad_sizes(make_cell, size):
 
 
 @pytest.mark.parametrize("make_cell", [RNN, LSTM, GRU])
+def test_numpy_sizes_are_whole_numbers(make_cell):
+    cell = make_cell(np.int64(4))
+    assert (cell, hash(cell)) == (make_cell(4), hash(make_cell(4)))
+    assert type(cell.hidden_size) is int
+    for block in jax.tree.leaves(cell.init_params(jax.random.key(0), np.int32(D))):
+        assert block.shape in ((D, 4), (4, 4), (4,))
+    assert type(LSTM(4, projection=np.int8(2)).projection) is int
+    assert LSTM(4, peephole=np.True_).peephole is True
+    assert GRU(4, np.True_).reset_after is True
+
+
+def test_reset_after_is_a_flag():
+    with pytest.raises(ValueError, match="reset_after must be True or False, got 1"):
+        GRU(4, 1)
+
+
+@pytest.mark.parametrize("make_cell", [RNN, LSTM, GRU])
 def test_bad_input_sizes(make_cell):
     for size in (0, 2.0, None):
         with pytest.raises(ValueError, match=rf"input_size .* got {size!r}"):

@@ -79,14 +79,14 @@ def test_the_loss_and_its_gradient(scores, reduction, count):
     np.testing.assert_allclose(grad[:, 0].sum(1), expected[:, 0].sum(1) / count, atol=1e-14)
 
 
-def test_nothing_counts():
+def test_the_loss_is_zero_if_no_step_counts():
     scores = jnp.ones((2, 3, 2, 2))
     none = np.zeros((2, 3), bool)
     assert crf.negative_log_likelihood(scores, np.zeros((2, 3), int), none) == 0
     assert not crf.viterbi(scores, none).any()
 
 
-def test_what_does_not_fit_is_refused():
+def test_shapes_that_do_not_fit_are_refused():
     scores = jnp.zeros((2, 3, 2, 2))
     with pytest.raises(ValueError, match=r"transitions \(K\+1, K\), got \(2, 3, 2\) and"):
         crf.edges(jnp.zeros((2, 3, 2)), jnp.zeros((2, 2)))

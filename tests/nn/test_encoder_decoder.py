@@ -1,4 +1,6 @@
-"""seq2seq.py: the equations against loops in NumPy, and what is said greedily."""
+"""Encoder-decoders: the equations against loops in NumPy, greedy decoding, attention weights."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,12 @@ def model(attention="general", layer=None, decoder=None):
     return EncoderDecoder(
         layer, decoder or cells.LSTM(4), K, V, T, embedding_size=E, attention=attention
     )
+
+
+@partial(jax.jit, static_argnums=0)
+def run(of, params, inputs):
+    """The model's outputs, compiled once for equal models."""
+    return of.apply(params, inputs, lengths=jnp.asarray(LENGTHS))[0]
 
 
 def drawn(of, seed=0):
@@ -69,19 +77,17 @@ def test_a_model_equals_loops(attention, x64):
     of = model(attention)
     params, pair = drawn(of)
     params = jax.tree.map(lambda a: a.astype(float), params)
-    said, _ = of.apply(params, pair, lengths=jnp.asarray(LENGTHS))
+    said = run(of, params, pair)
     expected, _ = said_by_loops(params, pair, attention)
     assert oracles.relative_error(said.logits, expected) < 1e-12
 
 
-def test_greedy_feeds_back_what_it_said(x64):
+def test_greedy_decoding_feeds_its_tokens_back(x64):
     of = model()
     params, pair = drawn(of)
     params = jax.tree.map(lambda a: 3 * a.astype(float), params)
-    greedy = np.asarray(of.apply(params, pair.source, lengths=jnp.asarray(LENGTHS))[0])
-    assert (
-        greedy == np.asarray(of.apply(params, pair, lengths=jnp.asarray(LENGTHS))[0].greedy)
-    ).all()
+    greedy = np.asarray(run(of, params, pair.source))
+    assert (greedy == np.asarray(run(of, params, pair).greedy)).all()
     given = np.concatenate([np.full((B, 1), K), greedy[:, :-1]], axis=1)
     best = said_by_loops(params, Pair(pair.source, given), "general")[0].argmax(axis=-1)
     for b in range(B):
@@ -92,7 +98,7 @@ def test_greedy_feeds_back_what_it_said(x64):
     assert (greedy != END).any()
 
 
-def test_weights_are_where_it_looks(x64):
+def test_attention_weights_equal_loops(x64):
     of = model()
     params, pair = drawn(of)
     params = jax.tree.map(lambda a: 3 * a.astype(float), params)
@@ -109,12 +115,12 @@ def test_padding_never_matters():
     params, pair = drawn(of)
     inside = np.arange(S) < LENGTHS[:, None]
     other = Pair(jnp.where(inside, pair.source, (pair.source + 1) % V), pair.given)
-    one, two = (of.apply(params, p, lengths=jnp.asarray(LENGTHS))[0] for p in (pair, other))
+    one, two = (run(of, params, p) for p in (pair, other))
     assert (one.logits == two.logits).all()
     assert not (pair.source == other.source).all()
 
 
-def test_what_is_only_said_costs_the_gradient_nothing():
+def test_greedy_decoding_adds_nothing_to_the_gradient():
     of = model()
     params, pair = drawn(of)
 
@@ -128,7 +134,7 @@ def test_what_is_only_said_costs_the_gradient_nothing():
         return jax.jit(of).lower(params).compile().as_text().count(" while(")
 
     assert loops(said) == loops(loss) + 1 > 1  # it is said in one loop, which the loss leaves out
-    grads = jax.grad(loss)(params)["params"]
+    grads = jax.jit(jax.grad(loss))(params)["params"]
     assert all(
         (np.abs(leaf) > 0).any()
         for name in ("W_a", "W_c", "W_b0", "W_b1", "embedding")
@@ -143,7 +149,7 @@ def test_what_is_only_said_costs_the_gradient_nothing():
         ({"decoder": layers.Bidirectional(cells.RNN(2))}, "a decoder is one cell"),
     ],
 )
-def test_what_is_no_model_is_refused(options, said):
+def test_invalid_models_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         model(**options)
 

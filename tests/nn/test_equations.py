@@ -63,7 +63,7 @@ def test_rnn_hidden_with_a_callable():
     check_gate(lambda *args: equations.rnn_hidden(*args, activation=jnp.sin), np.sin, (4,))
 
 
-def test_rnn_hidden_is_tanh_unless_told():
+def test_rnn_hidden_is_tanh_by_default():
     check_gate(equations.rnn_hidden, np.tanh, (4,))
 
 

@@ -67,7 +67,7 @@ def test_streaming_equals_the_whole_pass(model, random_start):
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
-def test_a_many_to_one_model_answers_for_what_it_has_read(pooling):
+def test_a_many_to_one_model_answers_for_the_steps_read(pooling):
     model = ManyToOne(LSTM(H), 4, pooling=pooling)
     params = draw(model, scale=0.6)
     start, step = stream(model)
@@ -213,7 +213,7 @@ def test_temperature_against_softmax(temperature):
         assert_distributed(np.asarray(drawn[:, 0]), other)
 
 
-def test_what_was_drawn_is_fed_back():
+def test_drawn_symbols_are_fed_back():
     # pairs follow p(a)·p(b | a); one key for both steps, or a wrong x_{t+1}, would show
     model, params, prompt = sampler()
     drawn = np.asarray(generate(model, params, prompt, 3, jax.random.key(1)))

@@ -72,7 +72,7 @@ def test_values_and_gradients(name, shape, reduction, masked, x64):
 @both_reductions
 @each_loss
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-def test_what_does_not_count_stays_out(name, reduction, poison, x64):
+def test_masked_targets_have_no_effect(name, reduction, poison, x64):
     """Out of the value and of the gradient: a NaN times zero would still be one."""
     outputs, targets, mask = draw(name, (B, T))
     loss = losses.by_name(name)
@@ -89,7 +89,7 @@ def test_what_does_not_count_stays_out(name, reduction, poison, x64):
 
 @both_reductions
 @each_loss
-def test_nothing_that_counts_is_zero(name, reduction):
+def test_the_loss_is_zero_if_no_target_counts(name, reduction):
     outputs, targets, mask = draw(name, (B, T))
     value, grad = jax.value_and_grad(losses.by_name(name))(outputs, targets, mask & False)
     assert value == 0
@@ -102,7 +102,7 @@ def test_a_nan_that_counts_is_seen(name):
     assert np.isnan(losses.by_name(name)(outputs.at[0, 0, 0].set(jnp.nan), targets, mask))
 
 
-def test_a_class_that_there_is_not_is_no_number():
+def test_an_unknown_class_gives_nan():
     """Never the loss of another class."""
     outputs, targets, _ = draw("cross_entropy", (B,))
     assert np.isnan(losses.cross_entropy(outputs, targets.at[2].set(OUT)))
@@ -161,7 +161,7 @@ def test_many_targets_are_counted_exactly():
         (lambda y, t: losses.by_name("cross_entrop"), ValueError, "did you mean 'cross_entropy'"),
     ],
 )
-def test_what_does_not_fit_is_named(call, error, words):
+def test_shapes_that_do_not_fit_are_named(call, error, words):
     outputs, targets, _ = draw("cross_entropy", (B, T))
     with pytest.raises(error, match=words):
         call(outputs, targets)

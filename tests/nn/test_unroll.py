@@ -1,23 +1,20 @@
-"""Cells over time against NumPy loops; padding, reversal, layers, checks, compilation, export."""
+"""Cells and layers over time against NumPy loops; checks, compilation, export."""
 
 import functools
-from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rnnlab import GRU, LSTM, RNN, Bidirectional, InitScheme, Stack
 from rnnlab import unroll as unroll_
 from rnnlab.nn import cells, layers
 from rnnlab.nn.initializers import SCHEMES
 from rnnlab.nn.layers import MERGES, BothWays, CellLayer, as_layer
-from rnnlab.nn.params import HiddenState, LSTMState, NoGates, RNNParams
+from rnnlab.nn.params import HiddenState, LSTMState
 from tests.helpers import oracles
+from tests.helpers.sequences import bits, draw, flip, random
 
 B, T, D, H = 4, 12, 3, 5
 RAGGED = np.array([12, 1, 0, 7])
@@ -35,26 +32,7 @@ def name_of(cell):
     return next(name for name in oracles.STEPS if build(name, cell.hidden_size) == bare)
 
 
-def random(shape, seed=5):
-    return jnp.asarray(0.9 * np.random.default_rng(seed).standard_normal(shape))
-
-
-def draw(net, batch=B, input_size=D, seed=0):
-    """Random params and random states of a layer, no entry of either zero."""
-    params = oracles.drawn(lambda: net.init(jax.random.key(0), input_size), seed)
-    return params, oracles.drawn(lambda: net.initial_state(params, (batch,)), seed + 1)
-
-
 # ---- a second definition: layers in NumPy ------------------------------------------------------
-
-
-def flip(xs, lengths=None):
-    """Each sequence back to front, its padding left where it is."""
-    out = np.array(xs)
-    for n, row in enumerate(out):
-        real = row.shape[0] if lengths is None else lengths[n]
-        row[:real] = row[:real][::-1].copy()
-    return out
 
 
 def reference(net, params, xs, start, lengths=None):
@@ -78,7 +56,7 @@ def reference(net, params, xs, start, lengths=None):
 
 
 def check_layer(net, lengths=None, reverse=False):
-    params, start = draw(net)
+    params, start = draw(net, D, B)
     xs = random((B, T, D))
     ys, state = net.apply(params, xs, initial_state=start, lengths=lengths, reverse=reverse)
     p, s, x = oracles.to_numpy((params, start, xs))
@@ -111,7 +89,7 @@ both_lengths = pytest.mark.parametrize("lengths", [None, RAGGED], ids=["full", "
 )
 def test_cells_over_time(name, reverse, lengths, x64):
     cell = build(name)
-    params, start = draw(as_layer(cell))
+    params, start = draw(as_layer(cell), D, B)
     xs = random((B, T, D))
     options = {"initial_state": start, "lengths": lengths, "reverse": reverse}
     p, s, x = oracles.to_numpy((params, start._asdict(), xs))
@@ -124,7 +102,7 @@ def test_cells_over_time(name, reverse, lengths, x64):
 @pytest.mark.parametrize("leading", [(), (2,), (2, 3)], ids=str)
 def test_any_number_of_leading_axes(leading, x64):
     cell = LSTM(H)
-    params, _ = draw(as_layer(cell))
+    params, _ = draw(as_layer(cell), D, B)
     xs, lengths = random((*leading, T, D)), np.full(leading, 7)
     start = oracles.random_like(cell.initial_state(params, leading), 3)
     ys, state = unroll_(cell, params, xs, lengths=lengths, initial_state=start)
@@ -142,9 +120,9 @@ def test_any_number_of_leading_axes(leading, x64):
         oracles.assert_close(getattr(state, part), value.reshape((*leading, H)), EXACT)
 
 
-def test_it_starts_from_zeros_unless_told(x64):
+def test_the_first_state_is_zero_by_default(x64):
     cell = LSTM(H)
-    params, _ = draw(as_layer(cell))
+    params, _ = draw(as_layer(cell), D, B)
     xs = random((B, T, D))
     zeros = {part: np.zeros((B, H)) for part in "hC"}
     run = oracles.recurrence(oracles.lstm_step, oracles.to_numpy(params), np.asarray(xs), zeros)
@@ -193,7 +171,7 @@ def test_nested_layers(name, reverse, lengths, x64):
 
 def test_backward_starts_at_each_sequence_s_own_end(x64):
     net = Bidirectional(GRU(H))
-    params, start = draw(net)
+    params, start = draw(net, D, B)
     xs, lengths = random((B, T, D)), np.array([12, 1, 3, 7])
     ys, state = net.apply(params, xs, initial_state=start, lengths=lengths)
     cell = GRU(H)
@@ -221,7 +199,7 @@ def test_directions_and_levels_are_drawn_apart():
 
 def test_taps_of_layers(x64):
     net = Stack([Bidirectional(LSTM(3)), LSTM(H)])
-    params, start = draw(net)
+    params, start = draw(net, D, B)
     xs = random((B, T, D))
     ys, _, (below, above) = net.apply(
         params, xs, initial_state=start, lengths=RAGGED, taps=("C", "f")
@@ -266,332 +244,6 @@ def test_by_name(name):
     cell = cells.by_name(name.removeprefix("bi-"), 4, init)
     expected = Bidirectional(cell) if name.startswith("bi-") else as_layer(cell)
     assert layers.by_name(name, 4, init) == expected
-
-
-# ---- properties --------------------------------------------------------------------------------
-
-NETS = {
-    "lstm": lambda: as_layer(LSTM(4)),
-    "bi-product": lambda: Bidirectional(GRU(4, reset_after=True), RNN(4, "relu"), merge="product"),
-    "nested": lambda: Stack([GRU(3), Bidirectional(Stack([LSTM(3)]), RNN(2))]),
-}
-SIZE = 3  # sequences a batch
-STEPS = 6
-nets = pytest.mark.parametrize("name", NETS)
-lengths_of_a_batch = st.lists(st.integers(0, STEPS), min_size=SIZE, max_size=SIZE).map(np.array)
-seeds = st.integers(0, 2**16)
-garbage = st.sampled_from([np.nan, np.inf, -np.inf, 3e38, 1.0])
-
-
-class Case:
-    """One layer's outputs and gradients, compiled once a shape."""
-
-    def __init__(self, net):
-        self.net = net
-        self.apply = jax.jit(self._apply, static_argnames="reverse")
-        self.pull = jax.jit(self._pull)
-
-    def _apply(self, params, xs, start, lengths=None, reverse=False):
-        return self.net.apply(params, xs, initial_state=start, lengths=lengths, reverse=reverse)
-
-    def _pull(self, params, xs, start, lengths, cotangents):
-        out, vjp = jax.vjp(lambda p, x, s: self._apply(p, x, s, lengths), params, xs, start)
-        return out, vjp(cotangents)
-
-    def draw(self, seed, steps=STEPS, batch=SIZE):
-        """params, xs, start and cotangents of (ys, state), float32."""
-        params, start = draw(self.net, batch, seed=seed)
-        xs = random((batch, steps, D), seed).astype(jnp.float32)
-        ys = random((batch, steps, self.net.output_size), seed + 1).astype(jnp.float32)
-        return params, xs, start, (ys, oracles.random_like(start, seed + 2))
-
-
-@functools.cache
-def case(name):
-    return Case(NETS[name]())
-
-
-def bits(tree):
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
-
-
-def padded(lengths, steps=STEPS):
-    return np.arange(steps) >= lengths[:, None]
-
-
-@nets
-@given(lengths=lengths_of_a_batch, seed=seeds, fill=garbage)
-def test_more_padding_changes_no_bit(name, lengths, seed, fill):
-    net = case(name)
-    params, xs, start, _ = net.draw(seed)
-    ys, state = net.apply(params, xs, start, lengths)
-    more = jnp.pad(xs, ((0, 0), (0, 5), (0, 0)), constant_values=fill)
-    longer, same = net.apply(params, more, start, lengths)
-    assert bits(longer[:, :STEPS]) == bits(ys)
-    assert bits(same) == bits(state)
-    assert not np.asarray(longer[:, STEPS:]).any()
-
-
-@nets
-@given(lengths=lengths_of_a_batch, seed=seeds, fill=garbage)
-def test_garbage_in_the_padding_changes_nothing(name, lengths, seed, fill):
-    # neither in the inputs, nor in the cotangents of padded outputs
-    net = case(name)
-    params, xs, start, (g, g_state) = net.draw(seed)
-    hidden = padded(lengths)[..., None]
-    clean = net.pull(
-        params, jnp.where(hidden, 0, xs), start, lengths, (jnp.where(hidden, 0, g), g_state)
-    )
-    dirty = net.pull(
-        params, jnp.where(hidden, fill, xs), start, lengths, (jnp.where(hidden, fill, g), g_state)
-    )
-    assert bits(clean) == bits(dirty)
-    (ys, state), (d_params, d_xs, d_start) = dirty
-    for leaf in jax.tree.leaves((ys, state, d_params, d_xs, d_start)):
-        assert np.isfinite(leaf).all()
-    np.testing.assert_array_equal(np.asarray(d_xs)[padded(lengths)], 0)
-    np.testing.assert_array_equal(np.asarray(ys)[padded(lengths)], 0)
-
-
-@nets
-@given(lengths=lengths_of_a_batch, seed=seeds)
-def test_more_padding_keeps_gradients_to_rounding(name, lengths, seed):
-    net = case(name)
-    params, xs, start, (g, g_state) = net.draw(seed)
-    _, (d_params, d_xs, d_start) = net.pull(params, xs, start, lengths, (g, g_state))
-    wider = ((0, 0), (0, 5), (0, 0))
-    more = jnp.pad(xs, wider, constant_values=np.nan), jnp.pad(g, wider, constant_values=np.nan)
-    _, (p, x, s) = net.pull(params, more[0], start, lengths, (more[1], g_state))
-    np.testing.assert_array_equal(x[:, STEPS:], 0)
-    for a, b in zip(
-        jax.tree.leaves((p, x[:, :STEPS], s)),
-        jax.tree.leaves((d_params, d_xs, d_start)),
-        strict=True,
-    ):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * (1e-3 + abs(b).max()))
-
-
-@nets
-@given(
-    # each length is a shape to compile
-    lengths=st.lists(st.sampled_from([0, 1]), min_size=SIZE, max_size=SIZE).map(
-        lambda few: np.array([4, *few[1:]])
-    ),
-    seed=seeds,
-)
-def test_each_sequence_alone(name, lengths, seed):
-    net = case(name)
-    params, xs, start, (g, g_state) = net.draw(seed)
-    (ys, state), (d_params, d_xs, d_start) = net.pull(params, xs, start, lengths, (g, g_state))
-    total = jax.tree.map(np.zeros_like, oracles.to_numpy(params))
-    for n, length in enumerate(lengths):
-        one = jax.tree.map(lambda leaf, n=n: leaf[n : n + 1], (start, g_state, state, d_start))
-        (y, end), (d_p, d_x, d_s) = net.pull(
-            params, xs[n : n + 1, :length], one[0], None, (g[n : n + 1, :length], one[1])
-        )
-        close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=2e-6)
-        close(y[0], ys[n, :length])
-        close(d_x[0], d_xs[n, :length])
-        jax.tree.map(close, (end, d_s), (one[2], one[3]))
-        total = jax.tree.map(np.add, total, oracles.to_numpy(d_p))
-    for a, b in zip(jax.tree.leaves(d_params), jax.tree.leaves(total), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * (1e-3 + abs(b).max()))
-
-
-@nets
-@given(lengths=lengths_of_a_batch, seed=seeds)
-def test_reverse_is_a_flip_before_and_after(name, lengths, seed):
-    net = case(name)
-    params, xs, start, _ = net.draw(seed)
-    for real in (None, lengths):
-        ys, state = net.apply(params, xs, start, real, reverse=True)
-        flipped, same = net.apply(params, flip(xs, real), start, real)
-        np.testing.assert_allclose(ys, flip(flipped, real), rtol=1e-6, atol=1e-6)
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), state, same
-        )
-
-
-@nets
-@given(seed=seeds)
-def test_lengths_of_nothing_and_of_everything(name, seed):
-    net = case(name)
-    params, xs, start, cotangents = net.draw(seed)
-    full, everything = net.apply(params, xs, start), np.full(SIZE, STEPS)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6),
-        net.apply(params, xs, start, everything),
-        full,
-    )
-    nothing = np.zeros(SIZE, np.int32)
-    (ys, state), (d_params, d_xs, d_start) = net.pull(params, xs, start, nothing, cotangents)
-    assert not np.asarray(ys).any()
-    assert bits(state) == bits(start)
-    for leaf in jax.tree.leaves((d_params, d_xs)):
-        assert not np.asarray(leaf).any()
-    assert bits(d_start) == bits(cotangents[1])
-
-
-def test_no_steps_at_all():
-    net = Bidirectional(LSTM(3))
-    params, start = draw(net)
-    ys, state = net.apply(params, jnp.ones((B, 0, D)), initial_state=start)
-    assert ys.shape == (B, 0, 6)
-    assert bits(state) == bits(start)
-
-
-# ---- dropout and other draws -------------------------------------------------------------------
-
-
-def see_through(rate, units=64, below=None):
-    """A stack that shows what dropout makes of its lower layer: the upper copies its input."""
-    upper = RNN(units, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
-    net = Stack([below or RNN(units), upper], dropout=rate)
-    params = net.init(jax.random.key(0), D)
-    params = (oracles.random_like(params[0], 1), params[1])
-    lower = as_layer(net.layers[0])
-    return net, params, lower
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout(rate):
-    net, params, lower = see_through(rate)
-    xs = random((8, 20, D)).astype(jnp.float32)
-    whole, _ = lower.apply(params[0], xs)
-    ys, _ = net.apply(params, xs, key=jax.random.key(3), deterministic=False)
-    kept = np.asarray(ys) != 0
-    np.testing.assert_allclose(
-        np.asarray(ys)[kept], np.asarray(whole)[kept] / (1 - rate), rtol=1e-6
-    )
-    spread = np.sqrt(rate * (1 - rate) / kept.size)
-    assert abs(kept.mean() - (1 - rate)) < 5 * spread
-    for axis in range(3):  # a mask for every example, step and unit
-        assert (kept != np.roll(kept, 1, axis)).mean() == pytest.approx(
-            2 * rate * (1 - rate), abs=10 * spread
-        )
-
-
-def test_dropout_keeps_the_mean():
-    net, params, lower = see_through(0.3, units=8)
-    xs = random((2, 3, D)).astype(jnp.float32)
-    whole, _ = lower.apply(params[0], xs)
-
-    def one(key):
-        return net.apply(params, xs, key=key, deterministic=False)[0]
-
-    n = 2000
-    mean = jax.jit(lambda keys: jax.vmap(one)(keys).mean(axis=0))(
-        jax.random.split(jax.random.key(4), n)
-    )
-    spread = np.abs(whole) * np.sqrt(0.3 / 0.7 / n)
-    assert (np.abs(mean - whole) <= 5.5 * spread + 1e-6).all()
-
-
-def test_dropout_only_when_asked():
-    net, params, _ = see_through(0.5)
-    plain, _, _ = see_through(0.0)
-    xs = random((2, 5, D)).astype(jnp.float32)
-    key = jax.random.key(0)
-    expected = bits(plain.apply(params, xs))
-    assert bits(net.apply(params, xs)) == expected
-    assert bits(net.apply(params, xs, key=key)) == expected
-    assert bits(net.apply(params, xs, key=key, deterministic=True)) == expected
-    assert bits(plain.apply(params, xs, key=key, deterministic=False)) == expected
-    assert bits(plain.apply(params, xs, deterministic=False)) == expected  # nothing to draw
-
-
-def test_dropout_is_between_layers_only():
-    alone = Stack([GRU(4)], dropout=0.9)
-    params = alone.init(jax.random.key(0), D)
-    xs = random((2, 5, D)).astype(jnp.float32)
-    dropped = alone.apply(params, xs, key=jax.random.key(1), deterministic=False)
-    assert bits(dropped) == bits(alone.apply(params, xs))
-
-
-def test_dropout_draws_by_key():
-    net, params, _ = see_through(0.5)
-    xs = random((2, 5, D)).astype(jnp.float32)
-
-    def run(seed):
-        return bits(net.apply(params, xs, key=jax.random.key(seed), deterministic=False))
-
-    assert run(0) == run(0)
-    assert run(0) != run(1)
-
-
-def test_dropout_levels_draw_apart():
-    copy = RNN(64, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
-    net = Stack([copy, copy, copy], dropout=0.5)
-    params = net.init(jax.random.key(0), 64)
-    ys, states = net.apply(params, jnp.ones((1, 1, 64)), key=jax.random.key(0), deterministic=False)
-    assert 5 < (np.asarray(ys) == 4).sum() < 30  # a quarter; a half if one mask were used twice
-    assert (np.asarray(states[1].h) == 2).sum() > 20
-
-
-def test_padding_leaves_dropout_alone():
-    # "draws a mask for every step": step t's own, however far the padding goes
-    net, params, _ = see_through(0.5, units=8)
-    xs = random((3, 5, D)).astype(jnp.float32)
-    options = {"key": jax.random.key(0), "deterministic": False, "lengths": np.array([5, 2, 3])}
-    ys, state = net.apply(params, xs, **options)
-    more = jnp.pad(xs, ((0, 0), (0, 6), (0, 0)))
-    longer, same = net.apply(params, more, **options)
-    assert bits(longer[:, :5]) == bits(ys)
-    assert bits(same) == bits(state)
-
-
-@pytest.mark.parametrize(
-    "net",
-    [Stack([GRU(3), GRU(3)], dropout=0.5), Bidirectional(Stack([GRU(3), GRU(3)], dropout=0.5))],
-    ids=["stack", "nested"],
-)
-def test_dropout_needs_a_key(net):
-    params = net.init(jax.random.key(0), D)
-    with pytest.raises(ValueError, match=r"dropout=0\.5.*needs a key"):
-        net.apply(params, jnp.ones((1, 2, D)), deterministic=False)
-
-
-@dataclass(frozen=True)
-class Noisy:
-    """A cell of one's own that draws at every step: y_t is its key's own number."""
-
-    hidden_size: int = 2
-    stochastic = True
-
-    @property
-    def output_size(self) -> int:
-        return self.hidden_size
-
-    def init_params(self, key, input_size):
-        return RNNParams(jnp.ones((input_size, 2)), jnp.ones((2, 2)), jnp.zeros(2))
-
-    def initial_state(self, params, batch_shape, key=None):
-        return HiddenState(jnp.zeros((*batch_shape, 2)))
-
-    def step(self, params, state, x, *, key=None, perturb=None) -> Any:
-        noise = 0.0 if key is None else jax.random.normal(key, state.h.shape)
-        h = state.h + x[..., :2] + noise
-        return HiddenState(h), h, NoGates()
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_step_t_draws_from_its_own_fold(reverse):
-    key, xs = jax.random.key(7), jnp.zeros((1, 4, 3))
-    ys, _ = unroll_(
-        Noisy(), Noisy().init_params(key, 3), xs, key=key, deterministic=False, reverse=reverse
-    )
-    draws = np.stack([jax.random.normal(jax.random.fold_in(key, t), (1, 2)) for t in range(4)], 1)
-    order = slice(None, None, -1 if reverse else 1)
-    expected = np.cumsum(draws[:, order], axis=1)[:, order]
-    np.testing.assert_allclose(ys, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_a_stochastic_cell_needs_a_key():
-    params = Noisy().init_params(None, 3)
-    with pytest.raises(ValueError, match=r"Noisy.*deterministic=False needs a key"):
-        unroll_(Noisy(), params, jnp.zeros((1, 4, 3)), deterministic=False)
-    quiet, _ = unroll_(Noisy(), params, jnp.zeros((1, 4, 3)), key=jax.random.key(0))
-    np.testing.assert_array_equal(quiet, 0)
 
 
 # ---- cells x schemes x {mask, reverse} ---------------------------------------------------------
@@ -820,7 +472,7 @@ def test_layers_are_static_arguments():
 
 def test_jit_agrees_with_eager():
     net = Bidirectional(LSTM(4))
-    params, start = draw(net, 2)
+    params, start = draw(net, D, 2)
     xs, lengths = random((2, 6, D)).astype(jnp.float32), jnp.array([6, 2])
     eager = net.apply(params, xs, lengths=lengths, initial_state=start)
     jitted = jax.jit(lambda *a: net.apply(a[0], a[1], lengths=a[2], initial_state=a[3]))(
@@ -832,7 +484,7 @@ def test_jit_agrees_with_eager():
 
 def test_vmap_over_members_agrees_with_each():
     net = as_layer(GRU(4))
-    members = [draw(net, 2, seed=seed)[0] for seed in range(3)]
+    members = [draw(net, D, 2, seed)[0] for seed in range(3)]
     xs, lengths = random((2, 6, D)).astype(jnp.float32), np.array([6, 2])
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
     together, _ = jax.vmap(lambda p: net.apply(p, xs, lengths=lengths))(stacked)

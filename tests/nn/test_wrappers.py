@@ -90,7 +90,7 @@ def test_zoneout_is_its_expectation_without_a_key(name, reverse, x64):
     oracles.assert_close((ys, state._asdict(), taps), run, 1e-10)
 
 
-def test_what_zoneout_draws(x64):
+def test_zoneout_keeps_units_at_its_rate(x64):
     # every unit is exactly the old or exactly the new one, by its own draw and at its own rate
     cell, N = Zoneout(LSTM(H), RATES), 4000
     params, start = draw(cell)
@@ -334,7 +334,7 @@ def test_the_same_mask_at_every_step(name, x64):
     oracles.assert_close(quiet, plain, 1e-12)
 
 
-def test_what_the_masks_are():
+def test_masks_drop_at_their_rates_and_keep_the_mean():
     cell, N = VariationalDropout(GRU(H), 0.4, 0.3), 3000
     params = cell.init_params(jax.random.key(0), D)
     masks = cell.draw_masks(jax.random.key(1), params, (N,), D)
@@ -352,7 +352,7 @@ def test_what_the_masks_are():
     assert one.h is None
 
 
-def test_dropout_never_touches_what_is_carried():
+def test_dropout_never_masks_the_carried_state():
     # z = 1 copies h: a mask on the state itself would kill or blow up a unit within a few steps
     cell = VariationalDropout(GRU(H), 0.5, 0.5)
     params = cell.init_params(jax.random.key(0), D)._replace(b_z=jnp.full(H, 800.0))
@@ -368,7 +368,7 @@ def test_dropout_never_touches_what_is_carried():
     np.testing.assert_array_equal(ys, np.broadcast_to(np.asarray(start.h)[:, None], ys.shape))
 
 
-def test_a_step_s_own_key_is_no_other_than_before():
+def test_variational_dropout_leaves_the_keys_of_steps_alone():
     # zoneout inside draws as it does alone, whatever dropout draws around it
     inner = Zoneout(RNN(H, "identity", init=InitScheme(w_h="identity", w_x="zeros", b="1.0")), 0.5)
     params = inner.init_params(jax.random.key(0), D)
@@ -401,7 +401,7 @@ class Plain:
         return HiddenState(h), h, NoGates()
 
 
-def test_around_a_cell_of_one_s_own():
+def test_wrappers_around_a_user_s_cell():
     with pytest.raises(TypeError, match=r"takes masks, Plain\.step does not"):
         VariationalDropout(Zoneout(Plain(), 0.1), 0.0, 0.5)
     cell = Residual(VariationalDropout(Zoneout(Plain(), 0.5), 0.5))
@@ -456,7 +456,7 @@ def test_every_order_of_nesting(x64):
     assert all((ys != expected).any() for ys in noisy)
 
 
-def test_twice_zoned(x64):
+def test_nested_zoneout_equals_one_with_the_combined_rate(x64):
     cell = Zoneout(Zoneout(GRU(H), 0.5), 0.5)
     params, start = draw(cell)
     xs = random(B, T, D)

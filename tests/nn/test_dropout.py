@@ -1,0 +1,168 @@
+"""Dropout between layers, and cells that draw at every step: rates, keys, independence."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnlab import GRU, RNN, Bidirectional, InitScheme, Stack, unroll
+from rnnlab.nn.layers import as_layer
+from rnnlab.nn.params import HiddenState, NoGates, RNNParams
+from tests.helpers import oracles
+from tests.helpers.sequences import bits, random
+
+D = 3
+
+
+def see_through(rate, units=64, below=None):
+    """A stack that shows what dropout makes of its lower layer: the upper copies its input."""
+    upper = RNN(units, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
+    net = Stack([below or RNN(units), upper], dropout=rate)
+    params = net.init(jax.random.key(0), D)
+    params = (oracles.random_like(params[0], 1), params[1])
+    lower = as_layer(net.layers[0])
+    return net, params, lower
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout(rate):
+    net, params, lower = see_through(rate)
+    xs = random((8, 20, D)).astype(jnp.float32)
+    whole, _ = lower.apply(params[0], xs)
+    ys, _ = net.apply(params, xs, key=jax.random.key(3), deterministic=False)
+    kept = np.asarray(ys) != 0
+    np.testing.assert_allclose(
+        np.asarray(ys)[kept], np.asarray(whole)[kept] / (1 - rate), rtol=1e-6
+    )
+    spread = np.sqrt(rate * (1 - rate) / kept.size)
+    assert abs(kept.mean() - (1 - rate)) < 5 * spread
+    for axis in range(3):  # a mask for every example, step and unit
+        assert (kept != np.roll(kept, 1, axis)).mean() == pytest.approx(
+            2 * rate * (1 - rate), abs=10 * spread
+        )
+
+
+def test_dropout_keeps_the_mean():
+    net, params, lower = see_through(0.3, units=8)
+    xs = random((2, 3, D)).astype(jnp.float32)
+    whole, _ = lower.apply(params[0], xs)
+
+    def one(key):
+        return net.apply(params, xs, key=key, deterministic=False)[0]
+
+    n = 2000
+    mean = jax.jit(lambda keys: jax.vmap(one)(keys).mean(axis=0))(
+        jax.random.split(jax.random.key(4), n)
+    )
+    spread = np.abs(whole) * np.sqrt(0.3 / 0.7 / n)
+    assert (np.abs(mean - whole) <= 5.5 * spread + 1e-6).all()
+
+
+def test_dropout_only_when_asked():
+    net, params, _ = see_through(0.5)
+    plain, _, _ = see_through(0.0)
+    xs = random((2, 5, D)).astype(jnp.float32)
+    key = jax.random.key(0)
+    expected = bits(plain.apply(params, xs))
+    assert bits(net.apply(params, xs)) == expected
+    assert bits(net.apply(params, xs, key=key)) == expected
+    assert bits(net.apply(params, xs, key=key, deterministic=True)) == expected
+    assert bits(plain.apply(params, xs, key=key, deterministic=False)) == expected
+    assert bits(plain.apply(params, xs, deterministic=False)) == expected  # nothing to draw
+
+
+def test_dropout_is_between_layers_only():
+    alone = Stack([GRU(4)], dropout=0.9)
+    params = alone.init(jax.random.key(0), D)
+    xs = random((2, 5, D)).astype(jnp.float32)
+    dropped = alone.apply(params, xs, key=jax.random.key(1), deterministic=False)
+    assert bits(dropped) == bits(alone.apply(params, xs))
+
+
+def test_dropout_draws_by_key():
+    net, params, _ = see_through(0.5)
+    xs = random((2, 5, D)).astype(jnp.float32)
+
+    def run(seed):
+        return bits(net.apply(params, xs, key=jax.random.key(seed), deterministic=False))
+
+    assert run(0) == run(0)
+    assert run(0) != run(1)
+
+
+def test_dropout_levels_draw_apart():
+    copy = RNN(64, "identity", init=InitScheme(w_x="identity", w_h="zeros"))
+    net = Stack([copy, copy, copy], dropout=0.5)
+    params = net.init(jax.random.key(0), 64)
+    ys, states = net.apply(params, jnp.ones((1, 1, 64)), key=jax.random.key(0), deterministic=False)
+    assert 5 < (np.asarray(ys) == 4).sum() < 30  # a quarter; a half if one mask were used twice
+    assert (np.asarray(states[1].h) == 2).sum() > 20
+
+
+def test_padding_leaves_dropout_alone():
+    # "draws a mask for every step": step t's own, however far the padding goes
+    net, params, _ = see_through(0.5, units=8)
+    xs = random((3, 5, D)).astype(jnp.float32)
+    options = {"key": jax.random.key(0), "deterministic": False, "lengths": np.array([5, 2, 3])}
+    ys, state = net.apply(params, xs, **options)
+    more = jnp.pad(xs, ((0, 0), (0, 6), (0, 0)))
+    longer, same = net.apply(params, more, **options)
+    assert bits(longer[:, :5]) == bits(ys)
+    assert bits(same) == bits(state)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [Stack([GRU(3), GRU(3)], dropout=0.5), Bidirectional(Stack([GRU(3), GRU(3)], dropout=0.5))],
+    ids=["stack", "nested"],
+)
+def test_dropout_needs_a_key(net):
+    params = net.init(jax.random.key(0), D)
+    with pytest.raises(ValueError, match=r"dropout=0\.5.*needs a key"):
+        net.apply(params, jnp.ones((1, 2, D)), deterministic=False)
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A cell of one's own that draws at every step: y_t is its key's own number."""
+
+    hidden_size: int = 2
+    stochastic = True
+
+    @property
+    def output_size(self) -> int:
+        return self.hidden_size
+
+    def init_params(self, key, input_size):
+        return RNNParams(jnp.ones((input_size, 2)), jnp.ones((2, 2)), jnp.zeros(2))
+
+    def initial_state(self, params, batch_shape, key=None):
+        return HiddenState(jnp.zeros((*batch_shape, 2)))
+
+    def step(self, params, state, x, *, key=None, perturb=None) -> Any:
+        noise = 0.0 if key is None else jax.random.normal(key, state.h.shape)
+        h = state.h + x[..., :2] + noise
+        return HiddenState(h), h, NoGates()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_step_t_draws_from_its_own_fold(reverse):
+    key, xs = jax.random.key(7), jnp.zeros((1, 4, 3))
+    ys, _ = unroll(
+        Noisy(), Noisy().init_params(key, 3), xs, key=key, deterministic=False, reverse=reverse
+    )
+    draws = np.stack([jax.random.normal(jax.random.fold_in(key, t), (1, 2)) for t in range(4)], 1)
+    order = slice(None, None, -1 if reverse else 1)
+    expected = np.cumsum(draws[:, order], axis=1)[:, order]
+    np.testing.assert_allclose(ys, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_stochastic_cell_needs_a_key():
+    params = Noisy().init_params(None, 3)
+    with pytest.raises(ValueError, match=r"Noisy.*deterministic=False needs a key"):
+        unroll(Noisy(), params, jnp.zeros((1, 4, 3)), deterministic=False)
+    quiet, _ = unroll(Noisy(), params, jnp.zeros((1, 4, 3)), key=jax.random.key(0))
+    np.testing.assert_array_equal(quiet, 0)
