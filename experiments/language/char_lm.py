@@ -18,7 +18,6 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
@@ -107,7 +106,7 @@ def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, 
     }
 
 
-def fed_back(model: nn.Module, params: PyTree, prompt: jax.Array, greedy: jax.Array) -> float:
+def fed_back(model: models.Model, params: PyTree, prompt: jax.Array, greedy: jax.Array) -> float:
     """Return the share of a greedy sample that one pass over both names most probable.
 
     Args:
@@ -119,7 +118,7 @@ def fed_back(model: nn.Module, params: PyTree, prompt: jax.Array, greedy: jax.Ar
     return float((chosen >= logits.max(axis=-1) - ROUNDING).mean())
 
 
-def count_params(model: nn.Module, length: int) -> int:
+def count_params(model: models.Model, length: int) -> int:
     """Return the number of parameters that a model has for texts of a length."""
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, length), jnp.int32))
     return models.count_params(shapes)

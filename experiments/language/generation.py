@@ -30,7 +30,6 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
@@ -39,7 +38,7 @@ from rnnlab.core.errors import Undecided
 from rnnlab.lab import character_model
 from rnnlab.lab.character_model import CELLS
 from rnnlab.lab.config import scale
-from rnnlab.nn import generation
+from rnnlab.nn import generation, models
 from rnnlab.plotting import learning_curves, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Member, Table
@@ -177,7 +176,7 @@ def judged(task: Characters, prompts: np.ndarray, samples: np.ndarray) -> dict[s
 
 
 def surprise(
-    model: nn.Module,
+    model: models.Model,
     params: PyTree,
     prompts: np.ndarray,
     samples: np.ndarray,

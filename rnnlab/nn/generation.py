@@ -94,7 +94,7 @@ def _averaged(model: models.ManyToOne, step: Step) -> Stream:
 
 
 def generate(
-    model: Recurrent,
+    model: models.Model,
     params: PyTree,
     prompt: ArrayLike,
     steps: int,
@@ -157,7 +157,7 @@ def generate(
     )
 
 
-def rollout(model: Recurrent, params: PyTree, prompt: ArrayLike, steps: int) -> Array:
+def rollout(model: models.Model, params: PyTree, prompt: ArrayLike, steps: int) -> Array:
     """Forecast after a prompt from the model's own forecasts: x_{t+1} = y_t, fed back.
 
     Args:

@@ -49,7 +49,7 @@ def gradients(
     batch, start = train.window(state, data)
     lengths = lengths_of(batch)
     model = setup.model
-    assert isinstance(model, models.Model)  # for the setup has a cell
+    assert isinstance(model, models.Recurrent)  # for the setup has a cell
     loss_of = losses.by_name(setup.task.loss)
 
     def loss(outputs: Array) -> Array:

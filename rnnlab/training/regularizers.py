@@ -60,7 +60,7 @@ def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
 
 
 def omega_gradient(
-    model: models.Model,
+    model: models.Recurrent,
     params: PyTree,
     inputs: Array,
     loss: Callable[[Array], Array],

@@ -190,7 +190,7 @@ class Train:
 
         (loss, carry), grads = jax.value_and_grad(run, has_aux=True)(params)
         if settings.regularizer == "omega":
-            assert isinstance(model, models.Model)  # for the setup has checked its layer
+            assert isinstance(model, models.Recurrent)  # for the setup has checked its layer
             extra = hyper.omega * omega_gradient(model, params, batch.inputs, loss_of, start)
             recurrent = grads["params"]["recurrent"]
             recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)
