@@ -175,7 +175,8 @@ class EncoderDecoder(nn.Module):
         h, ends = self._encoded(jnp.asarray(source), lengths, key=keys[0], **options)
         mask = None
         if lengths is not None:
-            mask = jnp.arange(h.shape[1]) < jnp.asarray(lengths)[:, None]
+            steps = jnp.arange(h.shape[1], dtype=jnp.int32)
+            mask = steps < jnp.asarray(lengths, jnp.int32)[:, None]
         p = self._decoder_params(ends, h.shape[-1])
         start = self._first_state(p, ends)
         greedy = self._greedy(p, start, h, mask)
