@@ -88,11 +88,11 @@ def test_claims_can_come_out_the_other_way():
         )
 
 
-def test_bad_config():
+def test_bad_configs_are_refused():
     for change, message in (
         ({"task.contest": "bag of word"}, "did you mean 'bag of words'"),
-        ({"task.documents": 0}, "task.documents must be at least 1, got 0"),
-        ({"run.repeats": 0}, "run.repeats must be at least 1, got 0"),
+        ({"task.documents": 0}, "task.documents must be a whole number of at least 1, got 0"),
+        ({"run.repeats": 0}, "run.repeats must be a whole number of at least 1, got 0"),
     ):
         with pytest.raises(ValueError, match=message):
             load_experiment(FILE).module.check(small(**change))
