@@ -206,7 +206,7 @@ class NgramLanguageModel:
     def score(self, word: str, context: Sequence[str] = ()) -> float:
         """Return p(word | context) from the last n−1 words of the context; no padding is added.
 
-         lm = NgramLanguageModel(2, "add_k").fit([["a", "b"]])
+        >>> lm = NgramLanguageModel(2, "add_k").fit([["a", "b"]])
         >>> round(lm.score("b", ["a"]), 6)  # (1 + 1) / (1 + V), V: a, b, <s>, </s>, <UNK>
         0.333333
         """

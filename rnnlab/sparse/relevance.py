@@ -95,7 +95,7 @@ def reciprocal_rank(
     Raises:
         ValueError: as :func:`ndcg`.
 
-     reciprocal_rank([7, 3, 5], {3: 2, 9: 1})
+    >>> reciprocal_rank([7, 3, 5], {3: 2, 9: 1})
     0.5
     """
     ranked = _checked(ranked, gains, k)
