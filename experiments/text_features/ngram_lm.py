@@ -100,7 +100,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     ).lock()
 
 
-def get_sweep(config: Config) -> list[dict[str, Any]]:
+def get_sweep(config: Config) -> list[dict[str, tuple]]:
     """Return smoothings x n, of characters and of words, and the networks."""
     del config
     return [

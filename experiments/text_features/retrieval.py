@@ -81,7 +81,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     ).lock()
 
 
-def get_sweep(config: Config) -> list[dict[str, Any]]:
+def get_sweep(config: Config) -> list[dict[str, tuple]]:
     """Return every ranker, the grid of the notes' BM25, and the formula by itself."""
     names = ("smart",) if config.task.path else ("known_items", "lee")
     return [

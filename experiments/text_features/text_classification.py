@@ -30,6 +30,8 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from rnnlab import training
 from rnnlab.core.validate import choice, whole
@@ -103,7 +105,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     ).lock()
 
 
-def get_sweep(config: Config) -> list[dict[str, Any]]:
+def get_sweep(config: Config) -> list[dict[str, tuple]]:
     """Return one member per sparse feature and kind of word vectors, and networks by seed."""
     return [
         {"task.method": (*COUNTED, *VECTORS), "seed": (config.seed,)},
@@ -162,15 +164,14 @@ def permuted(texts: list[str], seed: int) -> list[str]:
 
 Predict = Callable[[list[str]], np.ndarray]
 Method = Callable[[Config, MovieReviews, Split, jax.Array], tuple[Predict, dict[str, float]]]
-Step = Callable[[], BagOfWords | HashedNgrams | TfIdf]
+Transformer = BagOfWords | HashedNgrams | TfIdf
+Step = Callable[[], Transformer]
 
 
 def counted(*steps: Step, common: bool = False) -> Method:
     """Return the method of sparse features, made by ``steps``, and a logistic regression."""
 
     def method(config, task, split, key):
-        from sklearn.pipeline import make_pipeline
-
         C = choice_of_C(lambda: [step() for step in steps], split)
         transformers = [step() for step in steps]
         pipeline = make_pipeline(*transformers, regression(C))
@@ -196,17 +197,13 @@ def counted(*steps: Step, common: bool = False) -> Method:
     return method
 
 
-def regression(C: float) -> Any:
+def regression(C: float) -> LogisticRegression:
     """Return the logistic regression min ½‖w‖² + C Σ log(1 + exp(−y w·x))."""
-    from sklearn.linear_model import LogisticRegression
-
     return LogisticRegression(C=C, solver="liblinear", tol=1e-3)
 
 
-def choice_of_C(steps: Callable[[], list[Any]], split: Split) -> float:
+def choice_of_C(steps: Callable[[], list[Transformer]], split: Split) -> float:
     """Return the C that is best on the last fifth of the training reviews, after the others."""
-    from sklearn.pipeline import make_pipeline
-
     cut = len(split.texts) * 4 // 5
     features = make_pipeline(*steps())
     learn, judge = features.fit_transform(split.texts[:cut]), features.transform(split.texts[cut:])
