@@ -134,7 +134,7 @@ def sentences(documents: int, seed: int) -> list[str]:
     return [every[i] for i in chosen]
 
 
-def apart(ours: CsrArray, theirs: CsrArray) -> float:
+def relative_difference(ours: CsrArray, theirs: CsrArray) -> float:
     """Return max|a − b| / max|b| of two matrices, inf if they differ in shape or entries."""
     theirs = sp.csr_array(theirs)
     if ours.shape != theirs.shape or ours.nnz != theirs.nnz:
@@ -153,7 +153,7 @@ def counts(share: float = 1.0, **options: Any) -> Callable[[Config], Sides]:
         return (
             lambda: BagOfWords(**options).fit_transform(texts),
             lambda: CountVectorizer(**options).fit_transform(texts),
-            apart,
+            relative_difference,
         )
 
     return build
@@ -167,7 +167,7 @@ def weights(config: Config) -> Sides:
     return (
         lambda: TfIdf("count", "smooth", "l2").fit_transform(BagOfWords().fit_transform(texts)),
         lambda: TfidfVectorizer().fit_transform(texts),
-        apart,
+        relative_difference,
     )
 
 
@@ -193,7 +193,7 @@ def _their_index(documents: list[str]) -> Any:  # bm25s.BM25, an optional packag
     return index
 
 
-def _apart_in_scores(ours: np.ndarray, theirs: np.ndarray) -> float:
+def _difference_of_scores(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
@@ -203,7 +203,7 @@ def indexing(config: Config) -> Sides:
     return (
         lambda: BM25("lucene").fit(documents),
         lambda: _their_index(documents),
-        lambda a, b: _apart_in_scores(a.scores(queries[0]), b.get_scores(queries[0])),
+        lambda a, b: _difference_of_scores(a.scores(queries[0]), b.get_scores(queries[0])),
     )
 
 
@@ -215,7 +215,7 @@ def batch(config: Config) -> Sides:
     return (
         lambda: ours.search(queries, 10, threads=threads),
         lambda: theirs.retrieve(queries, k=10, n_threads=threads, show_progress=False),
-        lambda a, b: _apart_in_scores(a.scores, b.scores),
+        lambda a, b: _difference_of_scores(a.scores, b.scores),
     )
 
 
@@ -240,7 +240,7 @@ def kneser_ney(config: Config) -> Sides:
         model.fit(texts)
         return np.array([model.score(word, context) for word, context in scored])
 
-    return ours, theirs, _apart_in_scores
+    return ours, theirs, _difference_of_scores
 
 
 CONTESTS: dict[str, Contest] = {

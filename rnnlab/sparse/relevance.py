@@ -80,8 +80,8 @@ def recall(ranked: Sequence[int] | np.ndarray, gains: Gains, k: int = 10) -> flo
     """
     ranked = _checked(ranked, gains, k)
     total = sum(gain > 0 for gain in gains.values())
-    found = sum(gains.get(document, 0.0) > 0 for document in ranked)
-    return found / total if total else 0.0
+    relevant = sum(gains.get(document, 0.0) > 0 for document in ranked)
+    return relevant / total if total else 0.0
 
 
 def reciprocal_rank(

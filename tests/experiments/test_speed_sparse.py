@@ -55,10 +55,12 @@ def test_the_figure_is_drawn_whatever_the_times(ran, factor):
 def test_other_outputs_are_seen(monkeypatch):
     module = load_experiment(FILE).module
     one = sp.csr_array([[1.0, 0.0], [0.0, 2.0]])
-    assert module.apart(one, one) == 0
-    assert module.apart(one, one * (1 + 1e-9)) > module.SAME
-    assert module.apart(one, sp.csr_array([[1.0, 1.0], [0.0, 2.0]])) == float("inf")
-    wrong = module.Contest("nobody", lambda config: (lambda: one, lambda: 2 * one, module.apart))
+    assert module.relative_difference(one, one) == 0
+    assert module.relative_difference(one, one * (1 + 1e-9)) > module.SAME
+    assert module.relative_difference(one, sp.csr_array([[1.0, 1.0], [0.0, 2.0]])) == float("inf")
+    wrong = module.Contest(
+        "nobody", lambda config: (lambda: one, lambda: 2 * one, module.relative_difference)
+    )
     monkeypatch.setitem(module.CONTESTS, "bag of words", wrong)
     with pytest.raises(AssertionError, match=r"bag of words: the sides differ by 5\.0e-01"):
         module.run(small(), None, lambda **_: None)
