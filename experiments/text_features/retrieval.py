@@ -1,39 +1,44 @@
-"""Which document answers a query: TF-IDF against six kinds of BM25, and what k1 and b do.
+"""Retrieval of documents by queries: TF-IDF against six variants of BM25, and the role of k1 and b.
 
     rnnlab run --config=experiments/text_features/retrieval.py
-    rnnlab run --config=experiments/text_features/retrieval.py --config.task.path=FOLDER   # a SMART
-    collection
+    # a SMART collection:
+    rnnlab run --config=experiments/text_features/retrieval.py --config.task.path=FOLDER
 
-By default two collections that packages bring along (rnnlab[data], gensim): 500 queries of six
-words each, drawn from one of 5,000 movie reviews that is to be found again; and 50 news documents,
-each a query for those that people judged similar to it. With a path, the collection there: files
-named as Cranfield's, in SMART format, judgments in three columns or TREC's four. About a minute
-on 2 cores; ":full" has 20,000 reviews and 2,000 queries.
+By default two collections of installed packages (rnnlab[data], gensim): 500 queries of six words
+each, drawn from one of 5,000 movie reviews that is to be retrieved; and 50 news documents, each a
+query for those that people judged similar to it. With a path, the collection there: files named as
+Cranfield's, in SMART format, judgments in three columns or TREC's four. About a minute on 2 cores;
+":full" has 20,000 reviews and 2,000 queries.
 
-Expected: every BM25 well above TF-IDF on short queries; on whole documents as queries no better
+Expected: every BM25 well above TF-IDF on short queries; with whole documents as queries no better
 than cosine TF-IDF; the usual k1 and b near the best of the grid.
 
-Found: nDCG@10 of .926 (the notes' BM25) and .961 (Lucene's) against .345 and .748 on short
-queries; but .409 against .585 where whole documents are the queries: their common words have a
-negative idf, which counts against a document that shares them. With idf ≥ 0 it is .601, the best.
+Measured: nDCG@10 of 0.926 (the notes' BM25) and 0.961 (Lucene's) against 0.345 and 0.748 on short
+queries; but 0.409 against 0.585 with whole documents as queries: their common words have a negative
+idf, which counts against a document that shares them. With idf ≥ 0 it is 0.601, the best.
 """
 
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import ml_collections
 import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
-from rnnlab.core.errors import unknown
+from rnnlab.core.validate import choice
+from rnnlab.lab.config import scale
 from rnnlab.plotting import plots
-from rnnlab.results.claims import Claim
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.sparse import bm25, relevance, top_k
 from rnnlab.sparse.bag_of_words import BagOfWords
 from rnnlab.sparse.bm25 import BM25
 from rnnlab.sparse.tfidf import TfIdf
 from rnnlab.text import collections
+
+Config = Any  # an ml_collections.ConfigDict, whose attributes have no types
+Results = dict[str, Any]  # of a member, by name
 
 TFIDF = {"tf-idf": "TF-IDF, the notes'", "tf-idf cosine": "TF-IDF, cosine"}
 BM25S = {
@@ -48,26 +53,22 @@ RANKERS = TFIDF | BM25S
 NAMES = {"known_items": "known reviews", "lee": "news", "smart": "SMART files"}
 K1, B = 1.5, 0.75
 GRID_K1, GRID_B = (0.0, 0.3, 0.6, 0.9, 1.2, 1.5, 2.0, 3.0), (0.0, 0.25, 0.5, 0.75, 1.0)
-ERRORS = 2  # standard errors that a difference has to be away from zero
-NEAR = 0.95  # of the grid's best
 MEASURES = {"ndcg": "nDCG@{k}", "average_precision": "MAP", "recall": "recall@{depth}"}
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" four times the reviews and queries."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"retrieval.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Return the default config, or with "full" that of four times the reviews and queries."""
+    full = scale(arg) == "full"
+    return ConfigDict(
         {
             "seed": 0,  # of the reviews and queries
             "task": {
                 "collection": "known_items",  # known_items, lee, smart
-                "path": "",  # a folder: its collection is all that is asked
+                "path": "",  # a folder: only its collection is used
                 "documents": 20_000 if full else 5000,  # reviews
                 "queries": 2000 if full else 500,
                 "words": 6,  # of a query
-                "best_grade": 1,  # of the path's judgments: 1, Cranfield's, 4 the weakest; else 4
+                "best_grade": 1,  # of the path's judgments: 1, as Cranfield's (4 the weakest), or 4
             },
             "ranker": {"name": "robertson", "k1": K1, "b": B},
             "run": {
@@ -77,12 +78,11 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 "seconds_per_group": 0.0,
             },
         }
-    )
-    return config.lock()
+    ).lock()
 
 
-def get_sweep(config: Any) -> list[dict[Any, Any]]:
-    """Every ranker, the grid of the notes' BM25, and the formula by itself."""
+def get_sweep(config: Config) -> list[dict[str, tuple]]:
+    """Return every ranker, the grid of the notes' BM25, and the formula by itself."""
     names = ("smart",) if config.task.path else ("known_items", "lee")
     return [
         {"task.collection": names, "ranker.name": tuple(RANKERS)},
@@ -91,12 +91,10 @@ def get_sweep(config: Any) -> list[dict[Any, Any]]:
     ]
 
 
-def check(config: Any) -> None:
-    """Refuse rankers and collections that there are not."""
-    if config.ranker.name not in (*RANKERS, "formula"):
-        raise ValueError(unknown("ranker.name", config.ranker.name, [*RANKERS, "formula"]))
-    if config.task.collection not in NAMES:
-        raise ValueError(unknown("task.collection", config.task.collection, NAMES))
+def check(config: Config) -> None:
+    """Refuse unknown rankers and collections."""
+    choice("ranker.name", config.ranker.name, (*RANKERS, "formula"))
+    choice("task.collection", config.task.collection, NAMES)
     if config.task.best_grade not in (1, 4):
         raise ValueError(f"task.best_grade must be 1 or 4, got {config.task.best_grade}")
     bm25.check(config.ranker.k1, config.ranker.b, 0.5, "robertson")
@@ -108,59 +106,60 @@ def check(config: Any) -> None:
 def collection(
     name: str, path: str, numbers: tuple[int, int, int], best_grade: int, seed: int
 ) -> tuple[collections.Collection, BM25]:
-    """A config's documents, queries and judgments, and the index: one, whatever k1 and b."""
+    """Return a collection and the index of its documents, which does not depend on k1 and b."""
     if name == "lee":
-        found = collections.lee()
+        chosen = collections.lee()
     elif name == "known_items":
-        found = collections.known_items(*numbers, seed)
+        chosen = collections.known_items(*numbers, seed)
     elif best_grade == 1:
-        found = collections.cranfield(path)
+        chosen = collections.cranfield(path)
     else:
         root = Path(path).expanduser()
         files = [root / name for name in collections.CRANFIELD]
-        found = collections.smart_collection(*files, fields="W")
-    return found, BM25().fit(found.documents)
+        chosen = collections.smart_collection(*files, fields="W")
+    return chosen, BM25().fit(chosen.documents)
 
 
-def run(config: Any, key: Any, log: Any) -> dict[str, Any]:
-    """Rank every query's documents, and measure; or the formula alone."""
+def run(config: Config, key: object, log: object) -> Results:
+    """Rank the documents of every query and measure, or evaluate the formula."""
     del key, log
     if config.ranker.name == "formula":
         return formula()
     task = config.task
     numbers = task.documents, task.queries, task.words
-    found, model = collection(task.collection, task.path, numbers, task.best_grade, config.seed)
-    ranked = rank(config, found, model, min(max(1000, config.run.depth), len(found.documents)))
+    chosen, model = collection(task.collection, task.path, numbers, task.best_grade, config.seed)
+    ranked = rank(config, chosen, model, min(max(1000, config.run.depth), len(chosen.documents)))
     if config.task.collection == "lee":  # a document is not an answer to itself
         ranked = np.array([row[row != i] for i, row in enumerate(ranked)])
-    measured = relevance.evaluate(ranked, found.judgments, config.run.k, config.run.depth)
+    measured = relevance.evaluate(ranked, chosen.judgments, config.run.k, config.run.depth)
     return {
-        "documents": len(found.documents),
+        "documents": len(chosen.documents),
         "queries": len(measured["ndcg"]),
         **{name: float(values.mean()) for name, values in measured.items()},
         "ndcg_by_query": np.round(measured["ndcg"], 6),
     }
 
 
-def rank(config: Any, found: collections.Collection, model: BM25, depth: int) -> np.ndarray:
-    """The best documents of every query: (Q, depth)."""
+def rank(config: Config, chosen: collections.Collection, model: BM25, depth: int) -> np.ndarray:
+    """Return the best documents of every query: (Q, depth)."""
     name = config.ranker.name
     if name in BM25S:
         model.set_params(variant=name, k1=config.ranker.k1, b=config.ranker.b)
-        return model.search(found.queries, depth).documents
+        return model.search(chosen.queries, depth).documents
     words = BagOfWords(token_pattern=r"(?u)\w+")
-    counts = words.fit_transform(found.documents)
+    counts = words.fit_transform(chosen.documents)
     weigh = TfIdf() if name == "tf-idf" else TfIdf("count", "smooth", "l2")
-    documents = weigh.fit_transform(counts)
-    asked = words.transform(found.queries)
-    # the notes' score is a sum over the query's words, as BM25's; a cosine weighs them as well
-    queries = asked if name == "tf-idf" else weigh.transform(asked)
+    documents = weigh.fit(counts).transform(counts)
+    queries = words.transform(chosen.queries)
+    # the notes' score is a sum over the query's words, as BM25's; a cosine weights them as well
+    if name != "tf-idf":
+        queries = weigh.transform(queries)
     scores = (queries @ documents.T).toarray()
     return np.array([top_k.best(row, depth) for row in scores])
 
 
-def formula() -> dict[str, Any]:
-    """The notes' formula on its own: against tf, |d| and df."""
+def formula() -> Results:
+    """Evaluate the notes' formula against tf, |d| and df."""
     tf, lengths, notes = np.arange(0, 101), np.geomspace(0.1, 10, 41), "robertson"
     return {
         "tf": tf,
@@ -177,20 +176,20 @@ def formula() -> dict[str, Any]:
 # ---- figures -----------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """Rankers side by side, the grid, and the formula."""
-    out: dict[str, Any] = {}
+def figures(table: Table) -> dict[str, tuple[Figure, str]]:
+    """Draw the rankers side by side, the grid, and the formula."""
+    drawn: dict[str, tuple[Figure, str]] = {}
     names = [n for n in table.values("task.collection") if len(_rankers(table, n))]
     if names:
-        out["rankers"] = _bars(table, names)
+        drawn["rankers"] = _bars(table, names)
     grids = {n: _grid(table, n) for n in names}
     grids = {n: grid for n, grid in grids.items() if grid is not None}
     if grids:
-        out["grid"] = _heat_maps(table, grids)
+        drawn["grid"] = _heat_maps(table, grids)
     formulas = table.select({"ranker.name": "formula"})
     if len(formulas):
-        out["formula"] = _curves(formulas[0].result)
-    return out
+        drawn["formula"] = _curves(formulas[0].result)
+    return drawn
 
 
 def _rankers(table: Table, name: str) -> Table:
@@ -198,22 +197,22 @@ def _rankers(table: Table, name: str) -> Table:
     return table.select(chosen | {"ranker.name": tuple(RANKERS)})
 
 
-def _bars(table: Table, names: list[str]) -> tuple[Any, str]:
+def _bars(table: Table, names: list[str]) -> tuple[Figure, str]:
     run = table[0].config["run"]
     figure, axes = plots.new_figure(len(names), 3, size=(11, 2.6 * len(names) + 0.4), share_y=True)
     for row, name in zip(axes, names, strict=True):
-        found = _rankers(table, name).group_by("ranker.name")
+        by_ranker = _rankers(table, name).group_by("ranker.name")
         for ax, (measure, words) in zip(row, MEASURES.items(), strict=True):
-            values = [float(found[r].stack(measure)[0]) for r in found]
-            colors = [plots.COLORS[2 if r in TFIDF else 1] for r in found]
+            values = [float(members.stack(measure)[0]) for members in by_ranker.values()]
+            colors = [plots.COLORS[2 if r in TFIDF else 1] for r in by_ranker]
             ax.barh(range(len(values)), values, color=colors, height=0.65)
             for y, value in enumerate(values):
                 ax.text(value, y, f" {value:.3f}", va="center", fontsize=8)
             ax.set(xlim=(0, 1.2 * max(values)), ylim=(len(values) - 0.4, -0.6))
-            ax.set_yticks(range(len(values)), [RANKERS[r] for r in found])
+            ax.set_yticks(range(len(values)), [RANKERS[r] for r in by_ranker])
             plots.title(ax, f"{NAMES[name]}: {words.format(**run)}")
     return figure, (
-        f"Rankings by k1 = {K1}, b = {B}, of "
+        f"Rankings with k1 = {K1}, b = {B}, of "
         + "; ".join(
             f"{NAMES[n]}: {r['documents']:,} documents, {r['queries']} queries"
             for n in names
@@ -224,17 +223,17 @@ def _bars(table: Table, names: list[str]) -> tuple[Any, str]:
 
 
 def _grid(table: Table, name: str) -> np.ndarray | None:
-    """nDCG (b, k1) of the notes' BM25; None where the grid is not whole."""
+    """Return nDCG (b, k1) of the notes' BM25, or None if the grid is not complete."""
     chosen = table.select({"task.collection": name, "ranker.name": "robertson"})
     grid = np.full((len(GRID_B), len(GRID_K1)), np.nan)
     for member in chosen:
-        own = member.config["ranker"]
-        if own["b"] in GRID_B and own["k1"] in GRID_K1:
-            grid[GRID_B.index(own["b"]), GRID_K1.index(own["k1"])] = member.result["ndcg"]
+        k1, b = member.config["ranker"]["k1"], member.config["ranker"]["b"]
+        if b in GRID_B and k1 in GRID_K1:
+            grid[GRID_B.index(b), GRID_K1.index(k1)] = member.result["ndcg"]
     return None if np.isnan(grid).any() else grid
 
 
-def _heat_maps(table: Table, grids: dict[str, np.ndarray]) -> tuple[Any, str]:
+def _heat_maps(table: Table, grids: dict[str, np.ndarray]) -> tuple[Figure, str]:
     k = table[0].config["run"]["k"]
     figure, axes = plots.new_figure(1, len(grids), size=(5.6 * len(grids), 3.6))
     for ax, (name, grid) in zip(axes[0], grids.items(), strict=True):
@@ -263,15 +262,15 @@ def _heat_maps(table: Table, grids: dict[str, np.ndarray]) -> tuple[Any, str]:
             )
         ax.set_xticks(range(len(GRID_K1)), [f"{v:g}" for v in GRID_K1])
         ax.set_yticks(range(len(GRID_B)), [f"{v:g}" for v in GRID_B])
-        ax.set(xlabel="k1: where term frequency saturates", ylabel="b: length normalized")
+        ax.set(xlabel="k1: saturation of term frequency", ylabel="b: length normalization")
         plots.title(ax, f"{NAMES[name]}: 100·nDCG@{k}")
     return figure, (
         f"The notes' BM25 over k1 and b; red is better than the usual k1 = {K1}, b = {B}, blue "
-        "worse; the best of each grid in bold."
+        "worse; the best of each grid is bold."
     )
 
 
-def _curves(result: dict[str, Any]) -> tuple[Any, str]:
+def _curves(result: Results) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 3, size=(13, 3.6))
     by_tf, by_length, by_df = axes[0]
     shown = (0.0, 0.6, 1.2, 2.0, 3.0)
@@ -281,13 +280,13 @@ def _curves(result: dict[str, Any]) -> tuple[Any, str]:
         by_tf.plot(result["tf"][:31], curve[:31], **plots.look(index))
         ends.append(plots.End(30.0, float(curve[30]), f"k1 = {k1:g}", plots.COLORS[index]))
     by_tf.set(
-        xlabel="tf, times that the word is in the document",
+        xlabel="tf, occurrences of the word in the document",
         ylabel="weight / idf",
         xlim=(0, 30),
         ylim=(0, None),
     )
     plots.direct_labels(by_tf, ends)
-    plots.title(by_tf, "k1 saturates")
+    plots.title(by_tf, "k1 saturates term frequency")
     ends = []
     for index, (b, curve) in enumerate(zip(GRID_B, result["by_length"], strict=True)):
         by_length.plot(result["lengths"], curve, **plots.look(index))
@@ -312,135 +311,142 @@ def _curves(result: dict[str, Any]) -> tuple[Any, str]:
     plots.title(by_length, "b normalizes length")
     by_df.plot(result["df"], result["idf"], color=plots.COLORS[1])
     by_df.axhline(0, color="#777777", linewidth=0.8)
-    by_df.set(xlabel="df, documents of 100 that have the word", ylabel="idf (nats)", xlim=(0, 100))
+    by_df.set(xlabel="df, of 100 documents with the word", ylabel="idf (nats)", xlim=(0, 100))
     plots.title(by_df, "idf is finite at both ends")
     return figure, (
         f"The notes' formula: the weight of a word over its idf against tf (|d| = avgdl, b = {B}) "
-        f"and against length (k1 = {K1}), and idf(df) = log((N − df + .5) / (df + .5)), N = 100."
+        f"and against length (k1 = {K1}), and idf(df) = log((N − df + 0.5) / (df + 0.5)), N = 100."
     )
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
 
+def formula_result(table: Table, name: str) -> np.ndarray:
+    """Return a part of the formula's results."""
+    return table.select({"ranker.name": "formula"}).stack(name)[0]
+
+
+def better(table: Table, collection: str, other: str) -> Claim:
+    """Claim that the notes' BM25 ranks a collection better than another ranker."""
+
+    @claim(
+        f"BM25 ranks better than {RANKERS[other]} ({NAMES[collection]})",
+        source="the notes, claim 4",
+        holds_if="mean difference of nDCG@{k} above 0 by {errors} standard errors, "
+        f"k1 = {K1}, b = {B}",
+        expected="refuted" if (collection, other) == ("lee", "tf-idf cosine") else "holds",
+        errors=2,
+    )
+    def ranks_better(table: Table, k: int, errors: float) -> tuple[bool, str]:
+        chosen = {"task.collection": collection, "ranker.k1": K1, "ranker.b": B}
+        ours, theirs = (
+            table.select(chosen | {"ranker.name": ranker}).stack("ndcg_by_query")[0]
+            for ranker in ("robertson", other)
+        )
+        difference = ours - theirs
+        error = float(difference.std(ddof=1) / np.sqrt(len(difference)))
+        return bool(difference.mean() >= errors * error and difference.mean() > 0), (
+            f"nDCG@{k} {ours.mean():.3f} against {theirs.mean():.3f}: {difference.mean():+.3f} ± "
+            f"{error:.3f} over {len(ours)} queries"
+        )
+
+    return ranks_better(table, k=table[0].config["run"]["k"])
+
+
+@claim(
+    "The usual k1 and b are near the best ({shown})",
+    source="Robertson & Zaragoza 2009",
+    holds_if="nDCG@{k} at least {least} of the grid's best",
+    expected="holds",
+    least=0.95,
+)
+def near_best(table: Table, collection: str, shown: str, k: int, least: float) -> tuple[bool, str]:
+    """Measure nDCG at the usual k1 and b against the best of the grid."""
+    chosen = table.select({"task.collection": collection, "ranker.name": "robertson"})
+    usual = chosen.select({"ranker.k1": K1, "ranker.b": B}).stack("ndcg")[0]
+    best = max(chosen, key=lambda member: member.result["ndcg"])
+    ranker, share = best.config["ranker"], usual / best.result["ndcg"]
+    return bool(share >= least), (
+        f"{100 * share:.1f}% of the best, {best.result['ndcg']:.3f} at k1 = {ranker['k1']:g}, "
+        f"b = {ranker['b']:g}, {len(chosen)} members"
+    )
+
+
+@claim(
+    "k1 saturates term frequency",
+    source="the notes, claim 3",
+    holds_if="the weight rises with tf, each time by less, and stays below (k1 + 1)·idf; at k1 = 0 "
+    "it is flat",
+    expected="holds",
+    closed_form=True,
+)
+def saturates(table: Table) -> tuple[bool, str]:
+    """Measure the weight against tf."""
+    flat, *curves = np.array(formula_result(table, "by_tf"))
+    curves = np.array(curves)  # k1 > 0
+    rising, falling = np.diff(curves), np.diff(curves, 2)
+    below = curves.max(axis=1) < np.array(GRID_K1[1:]) + 1
+    holds = (rising > 0).all() and (falling < 0).all() and below.all() and (flat[1:] == 1).all()
+    return bool(holds), (
+        f"least rise {rising.min():.1e}, least bend {-falling.max():.1e}; at tf = 100 "
+        f"{curves[GRID_K1.index(K1) - 1][-1]:.2f} of k1 + 1 = {K1 + 1}"
+    )
+
+
+@claim(
+    "b normalizes length",
+    source="the notes, claim 3",
+    holds_if="at b = 0 length does not matter, and the larger b, the more it does",
+    expected="holds",
+    closed_form=True,
+)
+def normalizes(table: Table) -> tuple[bool, str]:
+    """Measure the weight against length."""
+    curves = np.array(formula_result(table, "by_length"))
+    spread = np.ptp(curves, axis=1)
+    falls = (np.diff(curves[1:]) < 0).all()
+    return bool(falls and spread[0] == 0 and (np.diff(spread) > 0).all()), (
+        "range over a hundredfold length "
+        + ", ".join(f"{s:.2f} at b = {b:g}" for b, s in zip(GRID_B, spread, strict=True))
+    )
+
+
+@claim(
+    "idf is finite at df = 0 and df = N",
+    source="the notes, claim 3",
+    holds_if="finite for every df",
+    expected="holds",
+    closed_form=True,
+)
+def stable(table: Table) -> tuple[bool, str]:
+    """Measure idf at both ends."""
+    idf = formula_result(table, "idf")
+    return bool(np.isfinite(idf).all()), f"idf {idf[0]:.2f} at df = 0, {idf[-1]:.2f} at df = N"
+
+
+@claim(
+    "The notes' idf is below 0 for words in more than half of the documents",
+    source="Robertson & Walker 1997",
+    holds_if="idf < 0 exactly where df > N/2",
+    expected="holds",
+    closed_form=True,
+)
+def negative(table: Table) -> tuple[bool, str]:
+    """Measure the sign of idf."""
+    idf, df = formula_result(table, "idf"), formula_result(table, "df")
+    return bool(((idf < 0) == (df > 50)).all()), f"{(idf < 0).sum()} of {len(idf)} df below 0"
+
+
 def claims(table: Table) -> list[Claim]:
-    """The notes' claims 3 and 4."""
-    k = table[0].config["run"]["k"]
-
-    def better(than: str, name: str) -> Any:
-        def checked() -> tuple[bool, str]:
-            chosen = {"task.collection": name, "ranker.k1": K1, "ranker.b": B}
-            own, other = (
-                table.select(chosen | {"ranker.name": ranker}).stack("ndcg_by_query")[0]
-                for ranker in ("robertson", than)
-            )
-            difference = own - other
-            error = float(difference.std(ddof=1) / np.sqrt(len(difference)))
-            return bool(difference.mean() >= ERRORS * error and difference.mean() > 0), (
-                f"nDCG@{k} {own.mean():.3f} against {other.mean():.3f}: {difference.mean():+.3f} ± "
-                f"{error:.3f} over {len(own)} queries"
-            )
-
-        return checked
-
-    def near_best(name: str) -> Any:
-        def checked() -> tuple[bool, str]:
-            chosen = table.select({"task.collection": name, "ranker.name": "robertson"})
-            usual = chosen.select({"ranker.k1": K1, "ranker.b": B}).stack("ndcg")[0]
-            best = max(chosen, key=lambda member: member.result["ndcg"])
-            own = best.config["ranker"]
-            share = usual / best.result["ndcg"]
-            return bool(share >= NEAR), (
-                f"{100 * share:.1f}% of the best, {best.result['ndcg']:.3f} at k1 = {own['k1']:g}, "
-                f"b = {own['b']:g}, {len(chosen)} members"
-            )
-
-        return checked
-
-    def result(name: str) -> np.ndarray:
-        return table.select({"ranker.name": "formula"}).stack(name)[0]
-
-    def saturates() -> tuple[bool, str]:
-        curves = np.array(result("by_tf"))[1:]  # k1 > 0
-        rising, falling = np.diff(curves), np.diff(curves, 2)
-        below = curves.max(axis=1) < np.array(GRID_K1[1:]) + 1
-        holds = (rising > 0).all() and (falling < 0).all() and below.all()
-        flat = (np.array(result("by_tf"))[0][1:] == 1).all()
-        return bool(holds and flat), (
-            f"least rise {rising.min():.1e}, least bend {-falling.max():.1e}; at tf = 100 "
-            f"{curves[GRID_K1.index(K1) - 1][-1]:.2f} of k1 + 1 = {K1 + 1}"
-        )
-
-    def normalizes() -> tuple[bool, str]:
-        spread = np.ptp(np.array(result("by_length")), axis=1)
-        falls = (np.diff(np.array(result("by_length"))[1:]) < 0).all()
-        return bool(falls and spread[0] == 0 and (np.diff(spread) > 0).all()), (
-            "range over a hundredfold length "
-            + ", ".join(f"{s:.2f} at b = {b:g}" for b, s in zip(GRID_B, spread, strict=True))
-        )
-
-    def stable() -> tuple[bool, str]:
-        idf = result("idf")
-        return bool(np.isfinite(idf).all()), f"idf {idf[0]:.2f} at df = 0, {idf[-1]:.2f} at df = N"
-
-    def negative() -> tuple[bool, str]:
-        idf, df = result("idf"), result("df")
-        return bool(((idf < 0) == (df > 50)).all()), f"{(idf < 0).sum()} of {len(idf)} df below 0"
-
+    """List the notes' claims 3 and 4."""
     names = [n for n in table.values("task.collection") if n in NAMES]
-    notes = "the notes, claim "
-    closed: Any = {"expected": "holds", "closed_form": True}
-    ranked = [
-        Claim(
-            f"BM25 ranks better than {RANKERS[other]} ({NAMES[name]})",
-            notes + "4",
-            f"mean difference of nDCG@{k} above 0 by {ERRORS} standard errors, k1 = {K1}, b = {B}",
-            "refuted" if (name, other) == ("lee", "tf-idf cosine") else "holds",
-            better(other, name),
-        )
-        for name in names
-        for other in TFIDF
-    ]
-    usual = [
-        Claim(
-            f"The usual k1 and b are near the best ({NAMES[name]})",
-            "Robertson & Zaragoza 2009",
-            f"nDCG@{k} at least {NEAR} of the grid's best",
-            "holds",
-            near_best(name),
-        )
-        for name in names
-    ]
+    k = table[0].config["run"]["k"]
     return [
-        *ranked,
-        *usual,
-        Claim(
-            "k1 saturates term frequency",
-            notes + "3",
-            "the weight rises with tf, each time by "
-            "less, and stays below (k1 + 1)·idf; at k1 = 0 it is flat",
-            check=saturates,
-            **closed,
-        ),
-        Claim(
-            "b normalizes length",
-            notes + "3",
-            "at b = 0 length does not matter, and the more so the larger b",
-            check=normalizes,
-            **closed,
-        ),
-        Claim(
-            "idf is finite at df = 0 and df = N",
-            notes + "3",
-            "finite for every df",
-            check=stable,
-            **closed,
-        ),
-        Claim(
-            "The notes' idf is below 0 for words in more than half of the documents",
-            "Robertson & Walker 1997",
-            "idf < 0 exactly where df > N/2",
-            check=negative,
-            **closed,
-        ),
+        *(better(table, name, other) for name in names for other in TFIDF),
+        *(near_best(table, collection=name, shown=NAMES[name], k=k) for name in names),
+        saturates(table),
+        normalizes(table),
+        stable(table),
+        negative(table),
     ]

@@ -38,8 +38,8 @@ def packaged(package: str, inner: str, what: str, *others: str) -> Path:
     for name in (package, *others):
         spec = importlib.util.find_spec(name)
         folders = spec.submodule_search_locations if spec else None
-        if folders and (found := Path(folders[0]) / inner).exists():
-            return found
+        if folders and (path := Path(folders[0]) / inner).exists():
+            return path
     raise ValueError(f"{what} come with the package {package}: pip install 'rnnlab[data]'")
 
 

@@ -1,4 +1,4 @@
-"""From documents to counts of features: what bag of words, TF-IDF and hashing share."""
+"""From documents to counts of features, for bag of words, TF-IDF and hashing."""
 
 import re
 import unicodedata
@@ -9,62 +9,72 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 
-from rnnlab.core.errors import unknown
+from rnnlab.core.validate import choice
 from rnnlab.sparse.ngram import check_range, ngrams, word_parts
-from rnnlab.text.strings import as_arrow, compute, parallel, pieces, strings
-from rnnlab.text.tokenizers import Characters, Tokens, Whitespace, Words, is_ascii, tokenize
+from rnnlab.text.strings import Documents, are_tokens, as_arrow, compute, parallel, pieces, strings
+from rnnlab.text.tokenizers import (
+    Characters,
+    Tokenizer,
+    Tokens,
+    Whitespace,
+    Words,
+    is_ascii,
+    tokenize,
+)
+
+CsrArray = Any  # scipy.sparse.csr_array: scipy has no types, and those inferred from it are wrong
 
 ANALYZERS = ("word", "char", "char_wb")
 TOKEN_PATTERN = r"(?u)\b\w\w+\b"  # scikit-learn's default: words of two characters or more
-# the patterns that :class:`rnnlab.text.tokenizers.Words` knows; others go through Python's re
+# patterns that :class:`rnnlab.text.tokenizers.Words` matches, with its min_length; others go
+# through Python's re
 _WORDS = {TOKEN_PATTERN: 2, r"\b\w\w+\b": 2, r"(?u)\b\w+\b": 1, r"\b\w+\b": 1, r"\w+": 1}
-# what Python's \s matches, for RE2
+# the characters of Python's \s, for RE2
 _SPACE = (
     r"\t\n\v\f\r\x1c-\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 )
 
 
 class Features(NamedTuple):
-    """How often each feature occurs in each of N documents."""
+    """Counts of each feature in each of N documents."""
 
-    matrix: Any  # scipy.sparse.csr_array (N, F) int64, columns in order within a row
-    terms: Any  # pa.StringArray (F,), the features, in order of their bytes
+    matrix: CsrArray  # (N, F) int64, columns in order within a row
+    terms: pa.StringArray  # (F,) the features, in order of their bytes
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is counted as a feature, in scikit-learn's words; the order is theirs, too.
+    """The features of documents, with scikit-learn's options, applied in its order.
 
-    Lower case, accents, tokens, stop words, n-grams.
+    Lower case, accents, tokens, stop words, n-grams. Of documents that are lists of tokens, only
+    stop words and n-grams remain to be done.
 
     Args:
         analyzer: "word", "char" (n-grams over the whole text, runs of white space one space) or
             "char_wb" (inside words, with a space before and after).
         ngram_range: (low, high) of n.
-        lowercase: as str.lower.
+        lowercase: apply str.lower.
         strip_accents: None, "unicode" (NFKD without combining marks) or "ascii".
-        stop_words: None, "english" (scikit-learn's list) or words; of analyzer "word" only.
+        stop_words: None, "english" (scikit-learn's list) or words; for analyzer "word" only.
         token_pattern: a regular expression of Python's re; with a group, the token is the group.
-        tokenizer: one of :mod:`rnnlab.text.tokenizers` in place of the pattern; it also decides
-            about lower case.
+        tokenizer: replaces the pattern and lower case, e.g. of :mod:`rnnlab.text.tokenizers`.
     Raises:
         ValueError: an option out of its range.
-
-    Documents may be lists of tokens: then only stop words and n-grams are left to do.
     """
 
     analyzer: str = "word"
     ngram_range: tuple[int, int] = (1, 1)
     lowercase: bool = True
     strip_accents: str | None = None
-    stop_words: Any = None
+    stop_words: str | Iterable[str] | None = None
     token_pattern: str = TOKEN_PATTERN
-    tokenizer: Any = None
+    tokenizer: Tokenizer | None = None
 
     def __post_init__(self) -> None:
-        if self.analyzer not in ANALYZERS:
-            raise ValueError(unknown("analyzer", self.analyzer, ANALYZERS))
+        choice("analyzer", self.analyzer, ANALYZERS)
         check_range(*self.ngram_range)
         if self.strip_accents not in (None, "unicode", "ascii"):
             raise ValueError(
@@ -77,24 +87,24 @@ class Analysis:
         if self.tokenizer is None and re.compile(self.token_pattern).groups > 1:
             raise ValueError(f"token_pattern has more than one group: {self.token_pattern!r}")
 
-    def __call__(self, documents: Any, workers: int | None = None) -> Features:
-        """The features of all documents.
+    def __call__(self, documents: Documents, workers: int | None = None) -> Features:
+        """Return the features of all documents.
 
         Args:
-            documents: what :func:`rnnlab.text.strings.as_arrow` accepts.
+            documents: as for :func:`rnnlab.text.strings.as_arrow`.
             workers: threads; None: as many as there are cores.
         Raises:
             TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`.
         """
         array = as_arrow(documents)
-        if self.analyzer != "word" and _are_tokens(array):
-            raise TypeError(f"analyzer {self.analyzer!r} wants texts, got lists of tokens")
-        if _are_tokens(array):
+        if self.analyzer != "word" and are_tokens(array):
+            raise TypeError(f"analyzer {self.analyzer!r} needs texts, got lists of tokens")
+        if are_tokens(array):
             return merge([self._of_tokens(tokenize(array))], workers)
         return merge(parallel(self._piece, list(pieces(array)), workers), workers)
 
-    def _piece(self, piece: Any) -> Features:
-        """The features of a few documents, the terms in no order."""
+    def _piece(self, piece: pa.Array) -> Features:
+        """Return the features of a piece of the documents, the terms in no order."""
         piece, lowercase = self._plain(piece)
         if self.analyzer == "word":
             return self._of_tokens(self._split(piece, lowercase))
@@ -103,13 +113,13 @@ class Analysis:
         low, high = self.ngram_range
         if self.analyzer == "char":
             return count(ngrams(Characters(lowercase)(piece), low, high, ""))
-        # (documents x words) times (words x n-grams): a word is taken apart once
+        # (documents x words) times (words x n-grams): each distinct word is split once
         words = count(Whitespace(lowercase)(piece))
         parts = count(word_parts(words.terms, low, high))
         return Features(sp.csr_array(words.matrix @ parts.matrix), parts.terms)
 
-    def _plain(self, piece: Any) -> tuple[Any, bool]:
-        """(the piece without accents, whether it is still to be put in lower case)."""
+    def _plain(self, piece: pa.Array) -> tuple[pa.Array, bool]:
+        """Return (the piece without accents, whether lower case remains to be applied)."""
         if self.strip_accents is None or is_ascii(strings(piece).data):
             return piece, self.lowercase
         texts = [text.lower() if self.lowercase else text for text in piece.to_pylist()]
@@ -117,7 +127,7 @@ class Analysis:
             [_without_accents(t, self.strip_accents) for t in texts], pa.string()
         ), False
 
-    def _split(self, piece: Any, lowercase: bool) -> Tokens:
+    def _split(self, piece: pa.Array, lowercase: bool) -> Tokens:
         if self.tokenizer is not None:
             return self.tokenizer(piece)
         if self.token_pattern in _WORDS:
@@ -134,21 +144,52 @@ class Analysis:
             return tokens
         stop = pa.array(sorted(_stop_words(self.stop_words)), pa.string())
         keep = ~compute("is_in", tokens.terms, value_set=stop).to_numpy(zero_copy_only=False)
-        kept = keep[tokens.codes]
-        before = np.concatenate([[0], np.cumsum(kept)])
+        keep_token = keep[tokens.codes]
+        before = np.concatenate([[0], np.cumsum(keep_token)])
         number = np.cumsum(keep) - 1
         return Tokens(
-            number[tokens.codes[kept]].astype(np.int32),
+            number[tokens.codes[keep_token]].astype(np.int32),
             before[tokens.offsets],
             tokens.terms.filter(pa.array(keep)),
         )
 
 
-def _are_tokens(array: Any) -> bool:
-    return pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
+class DocumentTransformer(TransformerMixin, BaseEstimator):
+    """Base of scikit-learn transformers of documents, with the options of :class:`Analysis`."""
+
+    analyzer: str
+    ngram_range: tuple[int, int]
+    lowercase: bool
+    strip_accents: str | None
+    stop_words: str | Iterable[str] | None
+    token_pattern: str
+    tokenizer: Tokenizer | None
+
+    def make_analysis(self) -> Analysis:
+        """Return the analysis of the options.
+
+        Raises:
+            ValueError: an option out of its range.
+        """
+        low, high = self.ngram_range
+        return Analysis(
+            self.analyzer,
+            (low, high),
+            self.lowercase,
+            self.strip_accents,
+            self.stop_words,
+            self.token_pattern,
+            self.tokenizer,
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
 
 
-def _stop_words(given: Any) -> Iterable[str]:
+def _stop_words(given: str | Iterable[str]) -> Iterable[str]:
     if given == "english":
         from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
@@ -169,22 +210,22 @@ def _without_accents(text: str, how: str) -> str:
 
 
 def count(tokens: Tokens) -> Features:
-    """How often each term occurs in each document; the terms stay in the order they have."""
+    """Count each term in each document; the terms keep their order."""
     shape = len(tokens.offsets) - 1, len(tokens.terms)
     ones = np.ones(len(tokens.codes), np.int64)
-    # summed in place: the codes are the caller's
+    # a copy, for the sum is in place and the codes are the caller's
     matrix = sp.csr_array((ones, tokens.codes.copy(), _index(tokens.offsets)), shape=shape)
     matrix.sum_duplicates()
     return Features(matrix, tokens.terms)
 
 
 def _index(offsets: np.ndarray) -> np.ndarray:
-    """As few bytes as scipy wants: both index arrays of one type."""
+    """Return offsets in the smallest type; scipy needs both index arrays of one type."""
     return offsets.astype(np.int32 if offsets[-1] < 2**31 else np.int64)
 
 
 def merge(parts: list[Features], workers: int | None = None) -> Features:
-    """The documents of all parts one after the other; the terms in order of their bytes."""
+    """Concatenate the documents of all parts; the terms in order of their bytes."""
     terms = pa.chunked_array([part.terms for part in parts], pa.string()).combine_chunks()
     numbered = terms.dictionary_encode()
     ends = np.cumsum([len(part.terms) for part in parts])
@@ -194,15 +235,18 @@ def merge(parts: list[Features], workers: int | None = None) -> Features:
     rank[order] = np.arange(len(order), dtype=np.int32)
     width = len(order)
 
-    def renumbered(k: int) -> Any:
+    def renumbered(k: int) -> CsrArray:
         return select(parts[k].matrix, rank[places[k]], width)
 
     matrices = parallel(renumbered, list(range(len(parts))), workers)
     return Features(stack(matrices, width), numbered.dictionary.take(pa.array(order)))
 
 
-def select(matrix: Any, places: np.ndarray, width: int) -> Any:
-    """The matrix with column j at ``places[j]`` of ``width``; −1: left out. Columns in order."""
+def select(matrix: CsrArray, places: np.ndarray, width: int) -> CsrArray:
+    """Move column j to ``places[j]`` of ``width``, or leave it out where that is −1.
+
+    The columns of the result are in order within each row.
+    """
     indices, data, offsets = places[matrix.indices], matrix.data, matrix.indptr
     if (places < 0).any():
         keep = indices >= 0
@@ -215,8 +259,8 @@ def select(matrix: Any, places: np.ndarray, width: int) -> Any:
     return chosen
 
 
-def stack(matrices: list[Any], width: int) -> Any:
-    """The rows of all matrices, one below the other."""
+def stack(matrices: list[CsrArray], width: int) -> CsrArray:
+    """Stack the rows of all matrices."""
     if not matrices:
         return sp.csr_array((0, width), dtype=np.int64)
     return matrices[0] if len(matrices) == 1 else sp.csr_array(sp.vstack(matrices, format="csr"))

@@ -1,40 +1,56 @@
-"""Bag of words: how often each word (or n-gram) of a vocabulary occurs in each document.
+"""Bag of words: counts of each word (or n-gram) of a vocabulary in each document.
 
-Source: the notes, 1.1 and 1.4. Numbers and options are scikit-learn's CountVectorizer's; words
-outside the vocabulary are counted apart instead of being lost.
+Source: the notes, 1.1 and 1.4. Numbers and options equal scikit-learn's CountVectorizer; words
+outside the vocabulary are counted as well, in a number per document.
 """
 
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, TransformerMixin
+from numpy.typing import DTypeLike
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags
 
-from rnnlab.sparse.analysis import TOKEN_PATTERN, Analysis, Features, merge, select
-from rnnlab.text.strings import compute
+from rnnlab.core.validate import whole
+from rnnlab.sparse.analysis import (
+    TOKEN_PATTERN,
+    Analysis,
+    CsrArray,
+    DocumentTransformer,
+    Features,
+    merge,
+    select,
+)
+from rnnlab.text.strings import Documents, compute
+from rnnlab.text.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from jax.experimental.sparse import BCOO
 
 
 class Counts(NamedTuple):
-    """Documents as counts of features, and what the vocabulary has no column for."""
+    """Documents as counts of features, those outside the vocabulary in a number per document."""
 
-    matrix: Any  # scipy.sparse.csr_array (N, V), columns in order within a row
+    matrix: CsrArray  # (N, V), columns in order within a row
     unknown: np.ndarray  # (N,) int64, occurrences of features outside the vocabulary
     lengths: np.ndarray  # (N,) int64, occurrences of any feature
 
 
-def bag_of_words(documents: Any, vocabulary: Any, analysis: Analysis | None = None) -> Counts:
-    r"""x_ij = how often feature j of the vocabulary occurs in document i.
+def bag_of_words(
+    documents: Documents, vocabulary: Iterable[str], analysis: Analysis | None = None
+) -> Counts:
+    r"""Return x_ij, the number of occurrences of feature j of the vocabulary in document i.
 
     Args:
         documents: N texts or lists of tokens (:func:`rnnlab.text.strings.as_arrow`).
         vocabulary: V distinct terms, a sequence of str or an Arrow array.
-        analysis: what a feature is; None: words of two characters or more, in lower case.
+        analysis: of documents into features; None: words of two characters or more, in lower case.
     Raises:
-        TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`; a term twice.
+        TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`; duplicate terms.
 
     >>> counts = bag_of_words(["猫 喜欢 鱼", "狗 不 喜欢 鱼"], ["猫", "狗", "喜欢", "不", "鱼"],
     ...                       Analysis(token_pattern=r"\w+"))
@@ -45,13 +61,12 @@ def bag_of_words(documents: Any, vocabulary: Any, analysis: Analysis | None = No
     return _counts((analysis or Analysis())(documents), terms)
 
 
-def _terms(vocabulary: Any) -> Any:
-    terms = vocabulary
-    if not isinstance(terms, pa.Array):
-        try:
-            terms = pa.array(list(vocabulary), pa.string())
-        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
-            raise TypeError("a vocabulary must hold terms (str)") from None
+def _terms(vocabulary: Iterable[str]) -> pa.StringArray:
+    try:
+        is_arrow = isinstance(vocabulary, pa.Array)
+        terms: pa.StringArray = vocabulary if is_arrow else pa.array(list(vocabulary), pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
+        raise TypeError("a vocabulary must hold terms (str)") from None
     if not len(terms):
         raise ValueError("the vocabulary is empty")
     if len(terms.unique()) != len(terms):
@@ -59,7 +74,7 @@ def _terms(vocabulary: Any) -> Any:
     return terms
 
 
-def _counts(features: Features, terms: Any) -> Counts:
+def _counts(features: Features, terms: pa.StringArray) -> Counts:
     lengths = _row_sums(features.matrix)
     if len(features.terms):
         places = compute("index_in", features.terms, value_set=terms).fill_null(-1).to_numpy()
@@ -69,18 +84,19 @@ def _counts(features: Features, terms: Any) -> Counts:
     return Counts(matrix, lengths - _row_sums(matrix), lengths)
 
 
-def _row_sums(matrix: Any) -> np.ndarray:
-    before = np.concatenate([[0], np.cumsum(matrix.data)])
-    return np.diff(before[matrix.indptr]).astype(np.int64)
+def _row_sums(matrix: CsrArray) -> np.ndarray:
+    return np.asarray(matrix.sum(axis=1), np.int64)
 
 
-def document_frequency(matrix: Any) -> np.ndarray:
-    """df_j = the number of documents (rows) with feature j: (V,) int64."""
+def document_frequency(matrix: CsrArray) -> np.ndarray:
+    """Return df_j, the number of documents (rows) with feature j: (V,) int64."""
     return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)
 
 
-def as_bcoo(matrix: Any, dtype: Any = np.float32) -> Any:
-    """A CSR matrix as a ``jax.experimental.sparse.BCOO``: what jitted functions multiply by.
+def as_bcoo(matrix: CsrArray, dtype: DTypeLike = np.float32) -> "BCOO":
+    """Convert a CSR matrix to a ``jax.experimental.sparse.BCOO``, for jitted products.
+
+    Unlike ``BCOO.from_scipy_sparse``, it marks the indices as sorted and unique.
 
     >>> as_bcoo(sp.csr_array(np.eye(3))).todense()[1].tolist()
     [0.0, 1.0, 0.0]
@@ -96,18 +112,19 @@ def as_bcoo(matrix: Any, dtype: Any = np.float32) -> Any:
     )
 
 
-class BagOfWords(TransformerMixin, BaseEstimator):
-    """Counts of the features of a corpus, as scikit-learn's CountVectorizer and with its options.
+class BagOfWords(DocumentTransformer):
+    """Counts of the features of a corpus, with the options of scikit-learn's CountVectorizer.
 
     Args:
         analyzer, ngram_range, lowercase, strip_accents, stop_words, token_pattern, tokenizer: see
             :class:`rnnlab.sparse.analysis.Analysis`.
-        max_df, min_df: how many documents (int), or which share of them (float), a feature is in
-            at most and at least.
-        max_features: only so many, those that occur most often, equals by their term; None: all.
-        vocabulary: features to use, as a sequence in order of their columns or a mapping to
-            columns 0 … V−1; None: those of the documents, in order of their bytes.
-        binary: 1 for every count.
+        max_df, min_df: largest and smallest number (int) or share (float) of documents that have a
+            feature.
+        max_features: number of features to keep, the most frequent, equal ones by their term;
+            None: all.
+        vocabulary: the features, as a sequence in order of their columns or a mapping to columns
+            0 … V−1; None: those of the documents, in order of their bytes.
+        binary: replace every count by 1.
         dtype: of the matrix.
         workers: threads; None: as many as there are cores.
 
@@ -129,15 +146,15 @@ class BagOfWords(TransformerMixin, BaseEstimator):
         ngram_range: tuple[int, int] = (1, 1),
         lowercase: bool = True,
         strip_accents: str | None = None,
-        stop_words: Any = None,
+        stop_words: str | Iterable[str] | None = None,
         token_pattern: str = TOKEN_PATTERN,
-        tokenizer: Any = None,
+        tokenizer: Tokenizer | None = None,
         max_df: float = 1.0,
         min_df: float = 1,
         max_features: int | None = None,
-        vocabulary: Any = None,
+        vocabulary: Iterable[str] | None = None,
         binary: bool = False,
-        dtype: Any = np.int64,
+        dtype: DTypeLike = np.int64,
         workers: int | None = None,
     ) -> None:
         self.analyzer = analyzer
@@ -157,20 +174,22 @@ class BagOfWords(TransformerMixin, BaseEstimator):
 
     # ---- whole corpora
 
-    def fit(self, documents: Any, y: Any = None) -> "BagOfWords":
-        """Take the vocabulary of the documents.
+    def fit(self, documents: Documents, y: object = None) -> "BagOfWords":
+        """Learn the vocabulary of the documents.
 
         Raises:
-            ValueError: no feature is left, or an option is out of its range. TypeError: something
-                among the documents is no text.
+            ValueError: no feature is left, or an option is out of its range.
+            TypeError: a document that is not text.
         """
         self.fit_transform(documents, y)
         return self
 
-    def fit_transform(self, documents: Any, y: Any = None) -> Any:  # type: ignore[override]
-        """:meth:`fit` and :meth:`transform` in one reading: csr_array (N, V)."""
+    def fit_transform(  # type: ignore[override]
+        self, documents: Documents, y: object = None
+    ) -> CsrArray:
+        """Learn the vocabulary and return the counts (N, V), reading the documents once."""
         del y
-        features = self._analysis()(documents, self.workers)
+        features = self.make_analysis()(documents, self.workers)
         if self.vocabulary is not None:
             self.terms_ = _of_vocabulary(self.vocabulary)
             return self._finish(_counts(features, self.terms_).matrix)
@@ -185,106 +204,104 @@ class BagOfWords(TransformerMixin, BaseEstimator):
             matrix = select(matrix, places, len(keep))
         return self._finish(matrix)
 
-    def transform(self, documents: Any) -> Any:
-        """The counts of the documents: csr_array (N, V); for what is unknown see :meth:`count`."""
+    def transform(self, documents: Documents) -> CsrArray:
+        """Return the counts (N, V) of the documents; :meth:`count` has those of unknown words."""
         return self._finish(self.count(documents).matrix)
 
-    def count(self, documents: Any) -> Counts:
-        """Counts (never binary), with those of features outside the vocabulary, and lengths."""
-        return _counts(self._analysis()(documents, self.workers), self._fitted())
+    def count(self, documents: Documents) -> Counts:
+        """Count features (never binary), those outside the vocabulary, and lengths."""
+        return _counts(self.make_analysis()(documents, self.workers), self._fitted())
 
     # ---- corpora larger than memory
 
-    def fit_chunks(self, chunks: Iterable[Any]) -> "BagOfWords":
-        """:meth:`fit` of a stream of chunks of documents: the vocabulary is all that is kept.
+    def fit_chunks(self, chunks: Iterable[Documents]) -> "BagOfWords":
+        """Learn the vocabulary of a stream of chunks; only the vocabulary is held in memory.
 
         Args:
-            chunks: as from :func:`rnnlab.text.corpora.documents`.
+            chunks: of documents, as from :func:`rnnlab.text.corpora.documents`.
+        Raises:
+            ValueError, TypeError: as :meth:`fit`.
         """
-        self._analysis()
-        kept = Features(sp.csr_array((2, 0), dtype=np.int64), pa.array([], pa.string()))
+        self.make_analysis()
+        # two rows: in how many documents each feature is, and how often it occurs
+        so_far = Features(sp.csr_array((2, 0), dtype=np.int64), pa.array([], pa.string()))
         documents = 0
         for chunk in chunks:
-            matrix, terms = self._analysis()(chunk, self.workers)
+            matrix, terms = self.make_analysis()(chunk, self.workers)
             documents += matrix.shape[0]
             sums = np.stack([document_frequency(matrix), _column_sums(matrix)])
-            # two rows: in how many documents a feature is, and how often it occurs
-            both = merge([kept, Features(sp.csr_array(sums), terms)])
-            top, bottom = both.matrix[[0, 2]], both.matrix[[1, 3]]
-            kept = Features(
-                sp.csr_array(np.stack([_column_sums(top), _column_sums(bottom)])), both.terms
+            both = merge([so_far, Features(sp.csr_array(sums), terms)])
+            frequencies, occurrences = both.matrix[[0, 2]], both.matrix[[1, 3]]
+            so_far = Features(
+                sp.csr_array(np.stack([_column_sums(frequencies), _column_sums(occurrences)])),
+                both.terms,
             )
         if self.vocabulary is not None:
             self.terms_ = _of_vocabulary(self.vocabulary)
             return self
-        frequency, sums = kept.matrix.toarray()
-        keep = self._chosen(frequency, sums, documents, kept.terms)
-        self.terms_ = kept.terms.take(pa.array(keep))
+        frequency, sums = so_far.matrix.toarray()
+        keep = self._chosen(frequency, sums, documents, so_far.terms)
+        self.terms_ = so_far.terms.take(pa.array(keep))
         return self
 
-    def transform_chunks(self, chunks: Iterable[Any]) -> Iterator[Any]:
-        """:meth:`transform` of a stream: a csr_array a chunk (see :mod:`rnnlab.sparse.storage`)."""
+    def transform_chunks(self, chunks: Iterable[Documents]) -> Iterator[CsrArray]:
+        """Yield the counts of each chunk of a stream (see :mod:`rnnlab.sparse.storage`)."""
         for chunk in chunks:
             yield self.transform(chunk)
 
-    # ---- what scikit-learn asks for
+    # ---- scikit-learn's interface
 
     @property
     def vocabulary_(self) -> dict[str, int]:
-        """The column of each feature."""
+        """Column of each feature."""
         return {term: column for column, term in enumerate(self._fitted().to_pylist())}
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """The feature of each column: (V,) of str."""
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Return the feature of each column: (V,) of str."""
         del input_features
         return np.array(self._fitted().to_pylist(), object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "terms_") or self.vocabulary is not None
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
         tags.requires_fit = self.vocabulary is None
         return tags
 
-    # ---- inside
+    def make_analysis(self) -> Analysis:
+        """Return the analysis of the options, all of which are checked.
 
-    def _analysis(self) -> Analysis:
-        for name in ("max_df", "min_df"):
-            value = getattr(self, name)
+        Raises:
+            ValueError: an option out of its range.
+        """
+        for name, value in (("max_df", self.max_df), ("min_df", self.min_df)):
             share = isinstance(value, float) and not isinstance(value, numbers.Integral)
             if not (0 <= value <= 1 if share else value >= 1):
                 raise ValueError(
                     f"{name} must be a share 0.0 to 1.0 or a number of documents "
                     f"from 1 on, got {value!r}"
                 )
-        if self.max_features is not None and self.max_features < 1:
-            raise ValueError(f"max_features must be at least 1, got {self.max_features}")
-        low, high = self.ngram_range
-        return Analysis(
-            self.analyzer,
-            (low, high),
-            self.lowercase,
-            self.strip_accents,
-            self.stop_words,
-            self.token_pattern,
-            self.tokenizer,
-        )
+        if self.max_features is not None:
+            whole("max_features", self.max_features)
+        return super().make_analysis()
 
-    def _fitted(self) -> Any:
+    # ---- parts
+
+    def _fitted(self) -> pa.StringArray:
         if not hasattr(self, "terms_"):
             if self.vocabulary is None:
                 raise NotFittedError("this BagOfWords has no vocabulary yet: call fit first")
             self.terms_ = _of_vocabulary(self.vocabulary)
         return self.terms_
 
-    def _chosen(self, frequency: Any, sums: Any, documents: int, terms: Any) -> np.ndarray:
-        """The places of the features to keep, in order."""
+    def _chosen(
+        self, frequency: np.ndarray, sums: np.ndarray, documents: int, terms: pa.StringArray
+    ) -> np.ndarray:
+        """Return the places of the features to keep, in order."""
         if not len(terms):
             raise ValueError(
-                "the vocabulary is empty: the documents are, or they hold stop words only"
+                "the vocabulary is empty: the documents are empty or hold stop words only"
             )
         most, least = (
             value if isinstance(value, numbers.Integral) else value * documents
@@ -300,23 +317,21 @@ class BagOfWords(TransformerMixin, BaseEstimator):
         if not len(keep):
             raise ValueError(
                 f"none of {len(terms)} features is left: min_df={self.min_df} or "
-                f"max_df={self.max_df} leave out all"
+                f"max_df={self.max_df} excludes all"
             )
         return keep
 
-    def _finish(self, matrix: Any) -> Any:
+    def _finish(self, matrix: CsrArray) -> CsrArray:
         if self.binary:
             matrix.data = np.ones_like(matrix.data)
         return matrix.astype(self.dtype, copy=False)
 
 
-def _column_sums(matrix: Any) -> np.ndarray:
-    """(V,) int64; exact below 2⁵³."""
-    sums = np.bincount(matrix.indices, matrix.data, matrix.shape[1])
-    return sums.astype(np.int64)
+def _column_sums(matrix: CsrArray) -> np.ndarray:
+    return np.asarray(matrix.sum(axis=0), np.int64)
 
 
-def _of_vocabulary(vocabulary: Any) -> Any:
+def _of_vocabulary(vocabulary: Iterable[str]) -> pa.StringArray:
     if not isinstance(vocabulary, Mapping):
         terms = sorted(vocabulary) if isinstance(vocabulary, set | frozenset) else vocabulary
         return _terms(terms)

@@ -1,50 +1,52 @@
-"""BM25: how well a document answers a query, by counting.
+"""BM25: the relevance of a document to a query, from counts of words.
 
-score(q, d) = Σ_{t∈q} IDF(t) · f(TF(t, d), |d|). The sum goes over the words of the query as often
-as they stand in it: a word asked twice counts twice (as in bm25s, rank_bm25 and Lucene; Robertson
-et al. 1994 would saturate it by k3, which for queries of a few words is the same).
+score(q, d) = Σ_{t∈q} IDF(t) · f(TF(t, d), |d|). A word that occurs twice in the query counts twice
+(as in bm25s, rank_bm25 and Lucene; Robertson et al. 1994 saturate it by k3, which makes no
+difference for queries of a few words).
 
 Sources: the notes, 1.3; Robertson et al. 1994; Kamphuis et al. 2020 (the variants side by side);
 Lv & Zhai 2011 (BM25+, BM25L).
 
 The default is Lucene's: the notes' idf ("robertson") is negative for a word that more than half of
-the documents have, so that one without the word ranks above one with it.
+the documents have, so that a document without the word ranks above one with it.
 """
-
-from typing import Any
 
 import numpy as np
 import scipy.sparse
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from rnnlab.core.errors import unknown
+from rnnlab.core.validate import choice, number, share
 from rnnlab.sparse import top_k
 from rnnlab.sparse.inverted_index import InvertedIndex, postings
 from rnnlab.sparse.top_k import Postings, Queries, Ranking
+from rnnlab.text.strings import Documents
 from rnnlab.text.tokenizers import Tokenizer, Words, tokenize
 
 VARIANTS = ("robertson", "robertson_floored", "lucene", "atire", "bm25+", "bm25l")
 DEFAULT = "lucene"
 
 
-def idf(df: Any, num_documents: int, variant: str = DEFAULT) -> np.ndarray:
-    """IDF(t), how much a word tells, from the df of N documents that have it.
+def idf(df: ArrayLike, num_documents: int, variant: str = DEFAULT) -> np.ndarray:
+    """Return IDF(t), the weight of words that occur in df of N documents.
 
     ==================  ==============================================
-    robertson           log((N − df + .5) / (df + .5)), negative where df > N/2: the notes'
+    robertson           log((N − df + 0.5) / (df + 0.5)), negative where df > N/2: the notes'
     robertson_floored   max(0, the same): bm25s's "robertson"
-    lucene              log(1 + (N − df + .5) / (df + .5)): the default, above 0
+    lucene              log(1 + (N − df + 0.5) / (df + 0.5)): the default, above 0
     atire               log(N / df)
     bm25+               log((N + 1) / df)
-    bm25l               log((N + 1) / (df + .5))
+    bm25l               log((N + 1) / (df + 0.5))
     ==================  ==============================================
 
-    Finite for every df from 0 to N. ATIRE's and BM25+'s, which divide by df, are 0 at df = 0: a
-    word that no document has tells nothing about any.
+    Finite for every df from 0 to N. ATIRE's and BM25+'s, which divide by df, are 0 at df = 0, where
+    the word occurs in no document.
 
     Args:
-        df: (…) documents that have the word, 0 … N. num_documents: N.
+        df: (…) number of documents that have the word, 0 … N.
+        num_documents: N.
+        variant: one of the above.
     Returns:
         (…) float64, nats.
     Raises:
@@ -55,9 +57,9 @@ def idf(df: Any, num_documents: int, variant: str = DEFAULT) -> np.ndarray:
     >>> idf([0, 1, 3], 3, "robertson").round(2).tolist()
     [1.95, 0.51, -1.95]
     """
-    _check_variant(variant)
+    choice("BM25 variant", variant, VARIANTS)
     df, N = np.asarray(df, np.float64), num_documents
-    if df.size and not (df.min() >= 0 and df.max() <= N):  # NaN is refused as well
+    if df.size and not (df.min() >= 0 and df.max() <= N):  # refuses NaN as well
         raise ValueError(f"df must be 0 to {N}, got {df.min():g} to {df.max():g}")
     with np.errstate(divide="ignore"):
         match variant:
@@ -74,8 +76,8 @@ def idf(df: Any, num_documents: int, variant: str = DEFAULT) -> np.ndarray:
 
 
 def frequency_part(
-    tf: Any,
-    length: Any,
+    tf: ArrayLike,
+    length: ArrayLike,
     average_length: float,
     *,
     k1: float = 1.5,
@@ -83,7 +85,7 @@ def frequency_part(
     variant: str = DEFAULT,
     delta: float = 0.5,
 ) -> np.ndarray:
-    """f(TF, |d|): a word's count, saturated by k1, the document's length normalized by b.
+    """Return f(TF, |d|), a word's count, saturated by k1 and normalized for length by b.
 
     With K = k1·(1 − b + b·|d|/avgdl) and c = TF / (1 − b + b·|d|/avgdl):
 
@@ -97,9 +99,13 @@ def frequency_part(
     BM25+ and BM25L are above 0 at TF = 0: a document without the word scores IDF times that.
 
     Args:
-        tf: (…) occurrences of the word in the document. length: (…) |d|, tokens.
-        average_length: avgdl. k1: ≥ 0, where it saturates; 0: TF > 0 is all that counts.
-        b: 0 … 1, how far lengths are normalized. delta: δ, of BM25+ and BM25L.
+        tf: (…) occurrences of the word in the document.
+        length: (…) |d|, tokens.
+        average_length: avgdl, above 0.
+        k1: saturation, at least 0; at 0 only TF > 0 matters.
+        b: length normalization, from 0 (none) to 1 (full).
+        variant: one of the above.
+        delta: δ of BM25+ and BM25L, at least 0.
     Returns:
         (…) float64.
     Raises:
@@ -111,12 +117,11 @@ def frequency_part(
     [1.0, 1.43, 2.46]
     """
     check(k1, b, delta, variant)
-    if not average_length > 0:
-        raise ValueError(f"average_length must be above 0, got {average_length}")
+    average_length = number("average_length", average_length, above=0)
     tf, length = np.asarray(tf, np.float64), np.asarray(length, np.float64)
     norm = 1 - b + b * length / average_length
     if variant == "bm25l":
-        # c of an empty document, which has no word: 0 / 0 at b = 1
+        # an empty document has no word: c would be 0 / 0 at b = 1
         c = np.divide(tf, norm, out=np.zeros(np.broadcast(tf, norm).shape), where=tf > 0)
         return (k1 + 1) * (c + delta) / np.maximum(k1 + c + delta, np.finfo(float).tiny)
     K = k1 * norm
@@ -127,37 +132,28 @@ def frequency_part(
 
 
 def check(k1: float, b: float, delta: float, variant: str) -> None:
-    """Refuse parameters without meaning.
+    """Refuse parameters out of range.
 
     Raises:
-        TypeError: no number. ValueError: k1 < 0, b outside 0 … 1, δ < 0, or an unknown variant.
+        ValueError: not numbers, k1 < 0, b outside 0 … 1, δ < 0, or an unknown variant.
     """
-    _check_variant(variant)
-    for name, value in (("k1", k1), ("b", b), ("delta", delta)):
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-            raise TypeError(f"{name} must be a number, got {value!r}")
-    if not (0 <= k1 < np.inf):
-        raise ValueError(f"k1 must be at least 0 and finite, got {k1}")
-    if not (0 <= b <= 1):
-        raise ValueError(f"b must be 0 to 1, got {b}")
-    if not (0 <= delta < np.inf):
-        raise ValueError(f"delta must be at least 0 and finite, got {delta}")
-
-
-def _check_variant(variant: str) -> None:
-    if variant not in VARIANTS:
-        raise ValueError(unknown("BM25 variant", variant, VARIANTS))
+    choice("BM25 variant", variant, VARIANTS)
+    number("k1", k1, least=0)
+    share("b", b)
+    number("delta", delta, least=0)
 
 
 class BM25(BaseEstimator):
     """BM25 over an inverted index, with scikit-learn's ``fit`` and parameters.
 
-    Nothing of k1, b, δ or the variant is in the index: ``set_params(k1=…)`` (or setting the
+    The index does not depend on k1, b, δ or the variant: ``set_params(k1=…)`` (or setting the
     attribute) takes effect at the next query, without reading documents again.
 
     Args:
         variant: see :func:`idf` and :func:`frequency_part`; the notes' is "robertson".
-        k1: ≥ 0. b: 0 … 1. delta: of BM25+ and BM25L.
+        k1: at least 0.
+        b: 0 … 1.
+        delta: of BM25+ and BM25L, at least 0.
         tokenizer: of documents and queries; None: :class:`rnnlab.text.tokenizers.Words`.
             Documents and queries may also be lists of tokens.
 
@@ -185,37 +181,40 @@ class BM25(BaseEstimator):
 
     # ---- documents
 
-    def fit(self, documents: Any, y: Any = None) -> "BM25":
-        """Index documents; empty ones have length 0 and are found by no word.
+    def fit(self, documents: Documents, y: object = None) -> "BM25":
+        """Index documents; empty ones have length 0 and match no word.
 
         Args:
-            documents: as :func:`rnnlab.text.tokenizers.tokenize` takes them. y: not used.
+            documents: as for :func:`rnnlab.text.tokenizers.tokenize`.
+            y: not used.
         Raises:
-            TypeError: a document that is no text. ValueError: none of them has a word.
+            TypeError: a document that is not text.
+            ValueError: no document has a word.
         """
         del y
         check(self.k1, self.b, self.delta, self.variant)
         return self.use(InvertedIndex.build(tokenize(documents, self.tokenizer or Words())))
 
     def use(self, index: InvertedIndex) -> "BM25":
-        """Score the documents of an index, one that was loaded for example.
+        """Score the documents of an existing index, for example a loaded one.
 
         Raises:
-            ValueError: an index without a word.
+            ValueError: an index without words.
         """
         if not len(index.documents):
             raise ValueError(
                 f"no word in any of {index.num_documents} documents: there is nothing to index"
             )
         self.index_ = index
-        self._known: Any = None  # (parameters, postings, base)
+        # (parameters, postings, base) of the last query
+        self._weighted_index: tuple[tuple, Postings, np.ndarray] | None = None
         return self
 
-    def transform(self, documents: Any) -> scipy.sparse.csr_array:
-        """Documents as their words' weights, IDF(t)·f(TF, |d|): features for a classifier.
+    def transform(self, documents: Documents) -> scipy.sparse.csr_array:
+        """Return the weights of the documents' words, IDF(t)·f(TF, |d|): features for a classifier.
 
-        IDF and avgdl are those of the fitted documents; unseen words count for |d| only.
-        BM25+ and BM25L keep their base for absent words out of it: rows stay sparse.
+        IDF and avgdl are those of the fitted documents; unseen words count for |d| only. The base
+        that BM25+ and BM25L give to absent words is left out, so that rows stay sparse.
 
         Returns:
             (N, V) float32.
@@ -226,19 +225,20 @@ class BM25(BaseEstimator):
         terms, rows, tf = postings(tokens.codes, tokens.offsets)
         columns = numbers[terms]
         seen = columns >= 0
-        told = idf(index.document_frequencies, index.num_documents, self.variant)[columns]
-        weights = told * self._above_absent(tf, np.diff(tokens.offsets)[rows])
+        idfs = idf(index.document_frequencies, index.num_documents, self.variant)[columns]
+        weights = idfs * self._above_absent(tf, np.diff(tokens.offsets)[rows])
         weights = weights.astype(np.float32)
         shape = (len(tokens.offsets) - 1, len(index.terms))
         return scipy.sparse.csr_array((weights[seen], (rows[seen], columns[seen])), shape)
 
     # ---- queries
 
-    def score(self, query: Any, document: int) -> float:
-        """The score of one document.
+    def score(self, query: object, document: int) -> float:
+        """Return the score of one document.
 
         Args:
-            query: a text, or a list of tokens. document: its number.
+            query: a text, or a list of tokens.
+            document: its number.
         Raises:
             IndexError: no such document.
         """
@@ -254,8 +254,8 @@ class BM25(BaseEstimator):
                 total += times * weighted.weights[place]
         return float(total + queries.base[0])
 
-    def scores(self, query: Any) -> np.ndarray:
-        """The score of every document, (N,) float32.
+    def scores(self, query: object) -> np.ndarray:
+        """Return the score of every document, (N,) float32.
 
         Args:
             query: a text, or a list of tokens. Unseen words score nothing.
@@ -265,33 +265,35 @@ class BM25(BaseEstimator):
 
     def search(
         self,
-        queries: Any,
+        queries: Documents,
         k: int = 10,
         *,
         threads: int | None = None,
         compiled: bool | None = None,
     ) -> Ranking:
-        """The k best documents of every query, best first; equal scores by document order.
+        """Return the k best documents of every query, best first; equal scores by document order.
 
         Args:
-            queries: texts, or lists of tokens. k: at most N come back.
+            queries: texts, or lists of tokens.
+            k: number of documents per query, at most N.
             threads: that share the queries; None: as many as cores.
-            compiled: by numba (``rnnlab[fast]``), the same bits sooner; None: where installed.
+            compiled: use numba (``rnnlab[fast]``), bit-identical and faster; None: if installed.
         Returns:
             (documents (Q, k) int32, scores (Q, k) float32).
         Raises:
-            TypeError: a query that is no text. ValueError: k or threads below 1.
+            TypeError: a query that is not text.
+            ValueError: k or threads below 1, or compiled without numba.
         """
         weighted, prepared = self._prepare(queries)
         return top_k.search(weighted, prepared, self._index().num_documents, k, threads, compiled)
 
-    # ---- inside
+    # ---- parts
 
     def _index(self) -> InvertedIndex:
         check_is_fitted(self, "index_")
         return self.index_
 
-    def _prepare(self, queries: Any) -> tuple[Postings, Queries]:
+    def _prepare(self, queries: Documents) -> tuple[Postings, Queries]:
         check(self.k1, self.b, self.delta, self.variant)
         index = self._index()
         tokens = tokenize(queries, self.tokenizer or Words())
@@ -303,22 +305,23 @@ class BM25(BaseEstimator):
         return weighted, top_k.ordered(weighted, offsets, terms, base)
 
     def _weighted(self, terms: np.ndarray) -> tuple[Postings, np.ndarray, np.ndarray]:
-        """(postings, what an absent word scores, the terms' places in the postings).
+        """Return (postings, base score of absent terms, the terms' places in the postings).
 
-        All of them, kept while the parameters stay; of a mapped index, what the terms need.
+        The postings of all terms are kept until the parameters change; of a mapped index, only
+        those of the given terms are read.
         """
         index = self._index()
         if index.mapped:
-            asked, places = np.unique(terms, return_inverse=True)
-            weighted, base = self._postings_of(asked)
+            distinct, places = np.unique(terms, return_inverse=True)
+            weighted, base = self._postings_of(distinct)
             return weighted, base, places
         key = (self.variant, self.k1, self.b, self.delta)
-        if self._known is None or self._known[0] != key:
-            self._known = (key, *self._postings_of(np.arange(len(index.terms))))
-        return self._known[1], self._known[2], terms
+        if self._weighted_index is None or self._weighted_index[0] != key:
+            self._weighted_index = (key, *self._postings_of(np.arange(len(index.terms))))
+        return self._weighted_index[1], self._weighted_index[2], terms
 
     def _postings_of(self, terms: np.ndarray) -> tuple[Postings, np.ndarray]:
-        """Postings of some terms, in their order, and what each scores where it is absent."""
+        """Return the postings of terms, in their order, and their base scores where absent."""
         index = self._index()
         df = index.document_frequencies[terms]
         offsets = np.concatenate([[0], np.cumsum(df)]).astype(np.int64)
@@ -329,22 +332,22 @@ class BM25(BaseEstimator):
             none = np.zeros(0, np.int32)
             documents = np.concatenate([none, *(index.documents[r] for r in ranges)])
             counts = np.concatenate([none, *(index.counts[r] for r in ranges)])
-        told = idf(df, index.num_documents, self.variant)
+        idfs = idf(df, index.num_documents, self.variant)
         weights = self._above_absent(counts, index.lengths[documents])
-        weights *= np.repeat(told, df)
+        weights *= np.repeat(idfs, df)
         weights = weights.astype(np.float32)
         low, high = np.zeros(len(terms), np.float32), np.zeros(len(terms), np.float32)
-        some = df > 0
-        if some.any():
-            low[some] = np.minimum.reduceat(weights, offsets[:-1][some])
-            high[some] = np.maximum.reduceat(weights, offsets[:-1][some])
-        base = (told * self._part(0, 0)).astype(np.float32)
-        # a few terms of a mapped index are asked for once: no table for them
+        occurs = df > 0
+        if occurs.any():
+            low[occurs] = np.minimum.reduceat(weights, offsets[:-1][occurs])
+            high[occurs] = np.maximum.reduceat(weights, offsets[:-1][occurs])
+        base = (idfs * self._part(0, 0)).astype(np.float32)
+        # the terms of a mapped index are used for one call: no table for them
         size = 0 if index.mapped else index.num_documents
         table = top_k.tabulated(offsets, documents, weights, size)
         return Postings(offsets, np.asarray(documents), weights, low, high, *table), base
 
-    def _part(self, tf: Any, lengths: Any) -> np.ndarray:
+    def _part(self, tf: ArrayLike, lengths: ArrayLike) -> np.ndarray:
         return frequency_part(
             tf,
             lengths,
@@ -356,5 +359,5 @@ class BM25(BaseEstimator):
         )
 
     def _above_absent(self, tf: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """What a posting adds to the base that every document has."""
+        """Return the contribution of a posting beyond the base of every document."""
         return self._part(tf, lengths) - self._part(0, 0)

@@ -1,8 +1,8 @@
 """An inverted index of more documents than fit into memory: sorted in blocks, merged on disk.
 
-Blocks of documents are sorted and written; then, a range of terms at a time, every block's
-postings are read in order and written to their final place. Memory is bounded by the block, the
-range, the vocabulary and 4 bytes a document; no file is read or written but from front to back.
+Blocks of documents are sorted and written; then, one range of terms at a time, the postings of
+every block are read in order and written to their final place. Memory is bounded by the block, the
+range, the vocabulary and 4 bytes per document; files are read and written sequentially.
 """
 
 import itertools
@@ -11,12 +11,14 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 
+from rnnlab.core.validate import whole
 from rnnlab.sparse.inverted_index import ARRAYS, InvertedIndex, finish, postings
+from rnnlab.text.strings import Documents
 from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
 
 BLOCK_TOKENS = 2**23  # sorted at a time
@@ -25,29 +27,29 @@ RANGE_POSTINGS = 2**23  # merged at a time; a term with more is merged alone
 
 def write(
     path: str | os.PathLike[str],
-    chunks: Iterable[Any],
+    chunks: Iterable[Documents | Tokens],
     tokenizer: Tokenizer | None = None,
     *,
     block_tokens: int = BLOCK_TOKENS,
     range_postings: int = RANGE_POSTINGS,
 ) -> InvertedIndex:
-    """Index documents that come in chunks, into a directory; the same as one built in memory.
+    """Index documents in chunks, into a folder; the index equals one built in memory.
 
     Args:
-        path: the directory, which is made; next to it temporary files of about the same size.
-        chunks: documents as :func:`rnnlab.text.tokenizers.tokenize` takes them, or
-            :class:`Tokens`; each chunk fits into memory.
+        path: the folder, which is created; inside it, temporary files of about the same size.
+        chunks: documents as for :func:`rnnlab.text.tokenizers.tokenize`, or :class:`Tokens`; each
+            chunk fits into memory.
         tokenizer: see :func:`rnnlab.text.tokenizers.tokenize`.
-        block_tokens: sorted at a time, 40 bytes each. range_postings: merged at a time.
+        block_tokens: tokens sorted at a time, 40 bytes each.
+        range_postings: postings merged at a time.
     Returns:
         the index, mapped into memory.
     Raises:
-        FileExistsError: there is something at the path already.
+        FileExistsError: the path exists.
         ValueError: block_tokens or range_postings below 1; more than 2³¹−1 documents.
     """
-    for name, value in (("block_tokens", block_tokens), ("range_postings", range_postings)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    block_tokens = whole("block_tokens", block_tokens)
+    range_postings = whole("range_postings", range_postings)
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=False)
     try:
@@ -62,7 +64,7 @@ def write(
 def _write(
     folder: Path,
     temporary: Path,
-    chunks: Iterable[Any],
+    chunks: Iterable[Documents | Tokens],
     tokenizer: Tokenizer | None,
     block_tokens: int,
     range_postings: int,
@@ -82,8 +84,8 @@ def _write(
 
     V = len(numbers)
     frequencies = np.zeros((len(blocks), V), np.int32)  # of each term in each block
-    for row, own in zip(frequencies, blocks, strict=True):
-        row[: len(own)] = own
+    for row, block in zip(frequencies, blocks, strict=True):
+        row[: len(block)] = block
     offsets = np.zeros(V + 1, np.int64)
     np.cumsum(frequencies.sum(axis=0, dtype=np.int64), out=offsets[1:])
     np.save(folder / "lengths.npy", np.concatenate([np.zeros(0, np.int32), *lengths]))
@@ -98,22 +100,22 @@ def _write(
 
 
 def _blocks(
-    chunks: Iterable[Any],
+    chunks: Iterable[Documents | Tokens],
     tokenizer: Tokenizer | None,
     numbers: dict[str, int],
     block_tokens: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(codes, offsets) of about block_tokens each; new terms get the next number."""
-    held: list[tuple[np.ndarray, np.ndarray]] = []
+    """Yield (codes, offsets) of about block_tokens each; new terms get the next number."""
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
     for chunk in chunks:
         tokens = chunk if isinstance(chunk, Tokens) else tokenize(chunk, tokenizer)
-        own = [numbers.setdefault(term, len(numbers)) for term in tokens.terms.to_pylist()]
-        held.append((np.array(own, np.int32)[tokens.codes], np.diff(tokens.offsets)))
-        if sum(len(codes) for codes, _ in held) >= block_tokens:
-            yield _joined(held)
-            held.clear()
-    if held:
-        yield _joined(held)
+        renumbered = [numbers.setdefault(term, len(numbers)) for term in tokens.terms.to_pylist()]
+        parts.append((np.array(renumbered, np.int32)[tokens.codes], np.diff(tokens.offsets)))
+        if sum(len(codes) for codes, _ in parts) >= block_tokens:
+            yield _joined(parts)
+            parts.clear()
+    if parts:
+        yield _joined(parts)
 
 
 def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -135,25 +137,25 @@ def _merged(
     offsets: np.ndarray,
     range_postings: int,
 ) -> Iterator[np.ndarray]:
-    """The final array, range of terms by range: every term's postings, block after block."""
+    """Yield the final array by ranges of terms: the postings of each term, block after block."""
     files = [(temporary / f"{block}.{name}.npy").open("rb") for block in range(len(frequencies))]
     try:
         for file in files:
             np.lib.format.read_magic(file)
             np.lib.format.read_array_header_1_0(file)
-        # a range ends before the term that would be too much, and has one term at least
+        # a range ends before the term that would exceed its size, and has at least one term
         edges, V = [0], len(offsets) - 1
         while edges[-1] < V:
             room = offsets[edges[-1]] + range_postings
             edges.append(max(edges[-1] + 1, int(np.searchsorted(offsets, room, "right")) - 1))
         for low, high in itertools.pairwise(edges):
             out = np.empty(offsets[high] - offsets[low], ARRAYS[name])
-            place = offsets[low:high] - offsets[low]  # where the next posting of each term goes
-            for file, own in zip(files, frequencies[:, low:high], strict=True):
-                part = np.fromfile(file, ARRAYS[name], int(own.sum(dtype=np.int64)))
-                starts = np.cumsum(own, dtype=np.int64) - own
-                out[np.arange(len(part)) + np.repeat(place - starts, own)] = part
-                place = place + own
+            place = offsets[low:high] - offsets[low]  # of the next posting of each term
+            for file, sizes in zip(files, frequencies[:, low:high], strict=True):
+                part = np.fromfile(file, ARRAYS[name], int(sizes.sum(dtype=np.int64)))
+                starts = np.cumsum(sizes, dtype=np.int64) - sizes
+                out[np.arange(len(part)) + np.repeat(place - starts, sizes)] = part
+                place = place + sizes
             yield out
     finally:
         for file in files:

@@ -1,23 +1,32 @@
-"""N-gram features without a vocabulary: a feature's column is its hash.
+"""N-gram features without a vocabulary: the column of a feature is its hash.
 
 Source: Weinberger et al. 2009; MurmurHash3 (Appleby), x86, 32 bits. Columns and signs are those of
 scikit-learn's HashingVectorizer.
 """
 
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 
-from rnnlab.sparse.analysis import TOKEN_PATTERN, Analysis, stack
-from rnnlab.sparse.tfidf import NORMS, normalize
-from rnnlab.text.strings import as_arrow, pieces, strings
+from rnnlab.core.validate import whole
+from rnnlab.sparse.analysis import (
+    TOKEN_PATTERN,
+    Analysis,
+    CsrArray,
+    DocumentTransformer,
+    Features,
+    stack,
+)
+from rnnlab.sparse.tfidf import check_norm, normalize
+from rnnlab.text.strings import Documents, as_arrow, pieces, strings
+from rnnlab.text.tokenizers import Tokenizer
 
 
-def murmur3(terms: Any, seed: int = 0) -> np.ndarray:
-    """MurmurHash3_x86_32 of the UTF-8 bytes of each string of an Arrow array: (U,) int32.
+def murmur3(terms: pa.Array, seed: int = 0) -> np.ndarray:
+    """Return MurmurHash3_x86_32 of the UTF-8 bytes of each string of an Arrow array: (U,) int32.
 
     >>> murmur3(pa.array(["", "hello", "hello, world"])).tolist()
     [0, 613153351, 345750399]
@@ -55,29 +64,28 @@ def _rotate(word: np.ndarray, bits: int) -> np.ndarray:
     return word << np.uint32(bits) | word >> np.uint32(32 - bits)
 
 
-def hashed_columns(terms: Any, buckets: int) -> tuple[np.ndarray, np.ndarray]:
-    """(|h| mod buckets, the sign of h) of each string's hash h: (U,) int32 each.
+def hashed_columns(terms: pa.Array, buckets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (|h| mod buckets, the sign of h) of each string's hash h: (U,) int32 each.
 
     Raises:
         ValueError: buckets outside 1 … 2³¹ − 1.
     """
-    if not 1 <= buckets < 2**31:
-        raise ValueError(f"buckets must be 1 to 2³¹ − 1, got {buckets}")
+    buckets = whole("buckets", buckets, 1, 2**31 - 1)
     hashes = murmur3(terms).astype(np.int64)
-    # scikit-learn takes |−2³¹| to be 2³¹ mod buckets in its own way, which is the same number
+    # |−2³¹| is 2³¹ in int64; scikit-learn computes the same column in int32
     columns = np.abs(hashes) % buckets
     return columns.astype(np.int32), np.where(hashes >= 0, 1, -1).astype(np.int32)
 
 
-class HashedNgrams(TransformerMixin, BaseEstimator):
-    """Features in a fixed number of columns, nothing to fit: scikit-learn's HashingVectorizer.
+class HashedNgrams(DocumentTransformer):
+    """Features in a fixed number of columns, without fitting: scikit-learn's HashingVectorizer.
 
     Args:
-        buckets: columns; two features share one at random.
-        signed: a feature counts −1 where its hash says so, so that what shares a column cancels
-            on average.
+        buckets: number of columns; features share them at random.
+        signed: count a feature as −1 where its hash is negative, so that features that share a
+            column cancel on average.
         norm: of rows: "l2", "l1" or None.
-        binary: 1 for every count, before the norm.
+        binary: replace every count by 1, before the norm.
         workers: threads; None: as many as there are cores.
         analyzer, ngram_range, lowercase, strip_accents, stop_words, token_pattern, tokenizer: see
             :class:`rnnlab.sparse.analysis.Analysis`.
@@ -97,9 +105,9 @@ class HashedNgrams(TransformerMixin, BaseEstimator):
         ngram_range: tuple[int, int] = (1, 1),
         lowercase: bool = True,
         strip_accents: str | None = None,
-        stop_words: Any = None,
+        stop_words: str | Iterable[str] | None = None,
         token_pattern: str = TOKEN_PATTERN,
-        tokenizer: Any = None,
+        tokenizer: Tokenizer | None = None,
         workers: int | None = None,
     ) -> None:
         self.buckets = buckets
@@ -115,46 +123,41 @@ class HashedNgrams(TransformerMixin, BaseEstimator):
         self.tokenizer = tokenizer
         self.workers = workers
 
-    def fit(self, documents: Any = None, y: Any = None) -> "HashedNgrams":
+    def fit(self, documents: object = None, y: object = None) -> "HashedNgrams":
         """Check the options; there is nothing to learn.
 
         Raises:
             ValueError: an option out of its range.
         """
         del documents, y
-        self._check()
+        self.make_analysis()
         return self
 
-    def transform(self, documents: Any) -> Any:
-        """The documents' hashed features: csr_array (N, buckets) float64.
+    def transform(self, documents: Documents) -> CsrArray:
+        """Return the documents' hashed features (N, buckets) float64.
 
         Raises:
             TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`.
         """
-        analysis = self._check()
-        # some pieces at a time: their features are kept, their terms are not
+        analysis = self.make_analysis()
+        # 16 MiB at a time, so that terms are dropped as soon as they are hashed
         parts = [
             self._hashed(analysis(piece, self.workers))
             for piece in pieces(as_arrow(documents), 1 << 24)
         ]
         return stack(parts, self.buckets).astype(np.float64, copy=False)
 
-    def _check(self) -> Analysis:
-        if self.norm not in NORMS:
-            raise ValueError(f"norm must be None, 'l1' or 'l2', got {self.norm!r}")
-        hashed_columns(pa.array([], pa.string()), self.buckets)
-        low, high = self.ngram_range
-        return Analysis(
-            self.analyzer,
-            (low, high),
-            self.lowercase,
-            self.strip_accents,
-            self.stop_words,
-            self.token_pattern,
-            self.tokenizer,
-        )
+    def make_analysis(self) -> Analysis:
+        """Return the analysis of the options, all of which are checked.
 
-    def _hashed(self, features: Any) -> Any:
+        Raises:
+            ValueError: an option out of its range.
+        """
+        check_norm(self.norm)
+        hashed_columns(pa.array([], pa.string()), self.buckets)
+        return super().make_analysis()
+
+    def _hashed(self, features: Features) -> CsrArray:
         matrix, terms = features
         columns, signs = hashed_columns(terms, self.buckets)
         data = matrix.data.astype(np.float64)
@@ -168,9 +171,7 @@ class HashedNgrams(TransformerMixin, BaseEstimator):
             hashed.data[:] = 1
         return normalize(hashed, self.norm)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
         tags.requires_fit = False
         return tags

@@ -1,6 +1,6 @@
-"""Which documents hold a term, and how often: the index that BM25 reads.
+"""Inverted index: the documents that hold each term, and how often; the index of BM25.
 
-Built in one sort of packed (term, document) codes; saved as plain arrays, mapped into memory when
+Built by one sort of packed (term, document) codes; saved as plain arrays, mapped into memory when
 loaded. For collections beyond memory, :mod:`rnnlab.sparse.external_index` writes the same files.
 """
 
@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -30,14 +30,14 @@ ARRAYS = {
 
 @dataclass(frozen=True, eq=False)
 class InvertedIndex:
-    """N documents, V terms and P postings, a posting being a term in a document.
+    """N documents, V terms and P postings; a posting is a term in a document.
 
     Args:
-        terms: pa.StringArray (V,), distinct; a term's number is its place.
+        terms: (V,), distinct; a term's number is its place.
         offsets: (V+1,) int64: term t has the postings offsets[t] … offsets[t+1].
         documents: (P,) int32, rising within a term.
-        counts: (P,) int32, how often the term is in the document: TF(t, d).
-        lengths: (N,) int32, tokens of each document: |d|.
+        counts: (P,) int32, TF(t, d), occurrences of the term in the document.
+        lengths: (N,) int32, |d|, tokens of each document.
         mapped: whether the arrays are files mapped into memory, to be read in parts.
 
     >>> from rnnlab.text.tokenizers import tokenize
@@ -48,7 +48,7 @@ class InvertedIndex:
     ([0, 1, 0, 0, 1], [2, 1, 2, 1, 1], [5, 2])
     """
 
-    terms: Any
+    terms: pa.StringArray
     offsets: np.ndarray
     documents: np.ndarray
     counts: np.ndarray
@@ -57,7 +57,7 @@ class InvertedIndex:
 
     @classmethod
     def build(cls, tokens: Tokens) -> "InvertedIndex":
-        """The index of tokenized documents.
+        """Build the index of tokenized documents.
 
         Raises:
             ValueError: more than 2³¹−1 documents.
@@ -70,17 +70,17 @@ class InvertedIndex:
 
     @property
     def num_documents(self) -> int:
-        """N, empty documents among them."""
+        """Number of documents N, empty ones included."""
         return len(self.lengths)
 
     @functools.cached_property
     def document_frequencies(self) -> np.ndarray:
-        """In how many documents each term is: (V,) int64."""
+        """Number of documents that have each term: (V,) int64."""
         return np.diff(self.offsets)
 
     @functools.cached_property
     def average_length(self) -> float:
-        """Tokens a document: avgdl; 1 where there is no token at all."""
+        """Mean number of tokens per document, avgdl; 1 if there is no token at all."""
         total = float(np.sum(self.lengths, dtype=np.int64))
         return total / self.num_documents if total else 1.0
 
@@ -89,14 +89,14 @@ class InvertedIndex:
         return dict(zip(self.terms.to_pylist(), range(len(self.terms)), strict=True))
 
     def numbers(self, words: Iterable[str]) -> np.ndarray:
-        """The numbers of words, (n,) int64; −1: no document has it."""
+        """Return the numbers of words, (n,) int64, −1 for a word of no document."""
         return np.fromiter(map(self._places.get, words, itertools.repeat(-1)), np.int64)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index into a directory, which is made.
+        """Write the index into a folder, which is created.
 
         Raises:
-            FileExistsError: there is something at the path already.
+            FileExistsError: the path exists.
         """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=False)
@@ -106,22 +106,24 @@ class InvertedIndex:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], mapped: bool = True) -> "InvertedIndex":
-        """An index that :meth:`save` or the external build wrote; nothing is unpickled.
+        """Load an index that :meth:`save` or the external build wrote; nothing is unpickled.
 
         Args:
-            mapped: leave the arrays on disk and read what is asked for; False: read them now.
+            path: the folder.
+            mapped: leave the arrays on disk and read the parts that queries need; False: read all.
         Raises:
-            FileNotFoundError: no index there. ValueError: files that do not fit together.
+            FileNotFoundError: no index there.
+            ValueError: files that do not fit together.
         """
         folder = Path(path)
         about = folder / "index.json"
         if not about.is_file():
-            raise FileNotFoundError(f"{folder} is no saved index: it has no index.json")
-        told = json.loads(about.read_text(encoding="utf-8"))
-        if told.get("format") != FORMAT or told.get("version") != VERSION:
+            raise FileNotFoundError(f"{folder} is not a saved index: it has no index.json")
+        header = json.loads(about.read_text(encoding="utf-8"))
+        if header.get("format") != FORMAT or header.get("version") != VERSION:
             raise ValueError(
                 f"{about}: expected format {FORMAT!r}, version {VERSION}, got "
-                f"{told.get('format')!r}, {told.get('version')!r}"
+                f"{header.get('format')!r}, {header.get('version')!r}"
             )
         mode = "r" if mapped else None
         arrays = {
@@ -130,20 +132,20 @@ class InvertedIndex:
         with pa.memory_map(str(folder / "terms.arrow"), "r") as file:
             terms = pa.ipc.open_file(file).read_all().column("term").combine_chunks()
         expected = {
-            "offsets": told["terms"] + 1,
-            "documents": told["postings"],
-            "counts": told["postings"],
-            "lengths": told["documents"],
+            "offsets": header["terms"] + 1,
+            "documents": header["postings"],
+            "counts": header["postings"],
+            "lengths": header["documents"],
         }
         for name, size in expected.items():
             if arrays[name].shape != (size,):
                 raise ValueError(f"{folder}/{name}.npy: expected {size}, got {arrays[name].shape}")
-        if len(terms) != told["terms"]:
-            raise ValueError(f"{folder}/terms.arrow: expected {told['terms']}, got {len(terms)}")
+        if len(terms) != header["terms"]:
+            raise ValueError(f"{folder}/terms.arrow: expected {header['terms']}, got {len(terms)}")
         return cls(terms, **arrays, mapped=mapped)
 
 
-def _loaded(path: Path, dtype: np.dtype, mode: Any) -> np.ndarray:
+def _loaded(path: Path, dtype: np.dtype, mode: Literal["r"] | None) -> np.ndarray:
     empty = path.stat().st_size <= 128  # an empty array cannot be mapped
     array = np.load(path, mmap_mode=None if empty else mode, allow_pickle=False)
     if array.dtype != dtype:
@@ -151,8 +153,8 @@ def _loaded(path: Path, dtype: np.dtype, mode: Any) -> np.ndarray:
     return array
 
 
-def finish(folder: Path, terms: Any, documents: int, postings: int) -> None:
-    """Write the terms and, last of all, what tells that the index is whole."""
+def finish(folder: Path, terms: pa.StringArray, documents: int, postings: int) -> None:
+    """Write the terms and, last, index.json, without which the index does not load."""
     table = pa.table({"term": terms})
     sink = pa.OSFile(str(folder / "terms.arrow"), "wb")
     with sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -168,10 +170,11 @@ def finish(folder: Path, terms: Any, documents: int, postings: int) -> None:
 
 
 def postings(codes: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct (term, document) pairs in order, and how often each occurs.
+    """Return the distinct (term, document) pairs in order, and the occurrences of each.
 
     Args:
-        codes: (T,) terms of N documents, one after the other. offsets: (N+1,).
+        codes: (T,) terms of N documents, one after the other.
+        offsets: (N+1,), document i is codes[offsets[i]:offsets[i + 1]].
     Returns:
         (terms (P,) int64, documents (P,) int32, counts (P,) int32), by term, then document.
     Raises:
@@ -180,7 +183,7 @@ def postings(codes: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.nda
     N = len(offsets) - 1
     if N >= 2**31:
         raise ValueError(f"an index has at most 2³¹−1 documents, got {N}")
-    # both numbers in one: the sort of whole numbers is many times as fast as one by two keys
+    # both numbers packed into one: sorting whole numbers is many times as fast as by two keys
     shift = max(N - 1, 1).bit_length()
     packed = codes.astype(np.int64) << shift
     packed |= np.repeat(np.arange(N), np.diff(offsets))

@@ -1,9 +1,7 @@
-"""N-grams as features: which sequences of n tokens, or of n characters, a document holds.
+"""N-grams as features: sequences of n tokens, or of n characters, in each document.
 
-Source: the notes, 1.4. The language model over n-grams is in language_model.py.
+Source: the notes, 1.4. The n-gram language model is in language_model.py.
 """
-
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,16 +11,18 @@ from rnnlab.text.tokenizers import Characters, Tokens
 
 
 def ngrams(tokens: Tokens, low: int, high: int, separator: str = " ") -> Tokens:
-    """All sequences of ``low`` to ``high`` neighboring tokens of each document.
+    """Return all sequences of ``low`` to ``high`` neighboring tokens of each document.
 
-    Numbered by sorting: a sequence is a number in base U + 1, its digits the tokens' places.
+    They are numbered by sorting: a sequence is a number in base U + 1 whose digits are the tokens'
+    places.
 
     Args:
-        low, high: n, from 1 on.
+        tokens: of N documents.
+        low, high: smallest and largest n, from 1.
         separator: between the tokens of an n-gram's term.
     Returns:
-        of each document first the low-grams, then the longer ones; the terms in order of the
-        tokens' places, a shorter n-gram before those that begin with it.
+        per document first the low-grams, then the longer ones; the terms in order of the tokens'
+        places, a shorter n-gram before those that begin with it.
     Raises:
         ValueError: not 1 ≤ low ≤ high.
 
@@ -57,8 +57,8 @@ def ngrams(tokens: Tokens, low: int, high: int, separator: str = " ") -> Tokens:
     return merge_equal(grams) if _ambiguous(terms, separator) else grams
 
 
-def _ambiguous(terms: Any, separator: str) -> bool:
-    """Whether two n-grams may be one string: "new york" may be a token, or two."""
+def _ambiguous(terms: pa.StringArray, separator: str) -> bool:
+    """Return whether two n-grams may be one string: "new york" as one token or as two."""
     if not separator:
         lengths = compute("utf8_length", terms)
         return len(terms) > 0 and compute("max", lengths).as_py() > 1
@@ -66,7 +66,7 @@ def _ambiguous(terms: Any, separator: str) -> bool:
 
 
 def _windows(offsets: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
-    """(first token, number of tokens) of each n-gram, document by document."""
+    """Return (first token, number of tokens) of each n-gram, document by document."""
     lengths = np.diff(offsets)
     counts = np.stack([np.maximum(lengths - n + 1, 0) for n in range(low, high + 1)], axis=1)
     counts = counts.ravel()  # documents x n
@@ -79,9 +79,9 @@ def _windows(offsets: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.n
 
 
 def _names(
-    codes: np.ndarray, terms: Any, starts: np.ndarray, sizes: np.ndarray, separator: str
-) -> Any:
-    """The term of each n-gram: its tokens with the separator between them."""
+    codes: np.ndarray, terms: pa.StringArray, starts: np.ndarray, sizes: np.ndarray, separator: str
+) -> pa.StringArray:
+    """Return the term of each n-gram, its tokens joined by the separator."""
     order, parts = [], []
     for n in np.unique(sizes).tolist():
         which = np.flatnonzero(sizes == n)
@@ -96,7 +96,7 @@ def _names(
 
 
 def merge_equal(tokens: Tokens) -> Tokens:
-    """Tokens whose equal terms have one place."""
+    """Give equal terms one place."""
     numbered = tokens.terms.dictionary_encode()
     if len(numbered.dictionary) == len(tokens.terms):
         return tokens
@@ -104,7 +104,7 @@ def merge_equal(tokens: Tokens) -> Tokens:
 
 
 def check_range(low: int, high: int) -> None:
-    """Refuse what is no range of n.
+    """Refuse an invalid range of n.
 
     Raises:
         ValueError: not 1 ≤ low ≤ high.
@@ -113,14 +113,17 @@ def check_range(low: int, high: int) -> None:
         raise ValueError(f"n must run from low to high with 1 ≤ low ≤ high, got {low} to {high}")
 
 
-def word_parts(words: Any, low: int, high: int) -> Tokens:
-    """Character n-grams inside each word, a space before and after it: each word a document.
+def word_parts(words: pa.StringArray, low: int, high: int) -> Tokens:
+    """Return the character n-grams of each word with a space before and after it.
 
-    A word that with its spaces is shorter than ``low`` has one: itself (scikit-learn's
-    ``analyzer="char_wb"``).
+    Each word is a document. A word that is shorter than ``low`` with its spaces is its only n-gram
+    (as in scikit-learn's ``analyzer="char_wb"``).
 
     Args:
-        words: pa.StringArray (U,).
+        words: (U,).
+        low, high: smallest and largest n, from 1.
+    Raises:
+        ValueError: not 1 ≤ low ≤ high.
 
     >>> word_parts(pa.array(["cat", "a"]), 4, 9).lists()
     [[' cat', 'cat ', ' cat '], [' a ']]
@@ -141,7 +144,7 @@ def word_parts(words: Any, low: int, high: int) -> Tokens:
     grams = ngrams(Tokens(codes, offsets, terms), low, high, "")
     if not len(short):
         return grams
-    # a whole short word is put where its n-grams, of which it has none, would be
+    # a short word is inserted where its n-grams would be
     number = np.full(len(words), -1)
     number[short] = np.arange(len(short)) + len(grams.terms)
     bounds = np.concatenate([[0], np.cumsum(np.diff(grams.offsets) + (lengths < low))])

@@ -1,38 +1,38 @@
-"""How good a ranking is, given what is relevant: nDCG@k, average precision, recall@k.
+"""Quality of a ranking, given relevance judgments: nDCG@k, average precision, recall@k.
 
-One query's ranking against its judgments: (documents in the order found; gain by document).
+Each measure compares one query's ranking, documents best first, with its gains by document.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+
+from rnnlab.core.validate import whole
 
 Gains = Mapping[int, float]
 
 
 def ndcg(ranked: Sequence[int] | np.ndarray, gains: Gains, k: int = 10) -> float:
-    """nDCG@k = DCG@k / its largest possible value, DCG@k = Σ_{i≤k} gain_i / log₂(i + 1).
+    """Return nDCG@k = DCG@k / its largest possible value, DCG@k = Σ_{i≤k} gain_i / log₂(i + 1).
 
-    Linear gains, as trec_eval and scikit-learn's ``ndcg_score`` have them.
-    Source: Järvelin & Kekäläinen 2002.
+    Gains are linear, as in trec_eval and scikit-learn's ``ndcg_score``.
 
     Args:
         ranked: documents, best first, each at most once.
-        gains: how relevant a document is, ≥ 0; one that is not in it: 0.
+        gains: relevance of documents, at least 0; 0 for a document without a gain.
+        k: number of ranks that count.
     Returns:
-        0 … 1; 0 where nothing is relevant.
+        0 … 1; 0 if no document is relevant.
     Raises:
-        ValueError: k below 1, a negative or non-finite gain, a document that stands twice.
+        ValueError: k below 1, a negative or non-finite gain, a document ranked twice.
+    Source: Järvelin & Kekäläinen 2002.
 
     >>> round(ndcg([7, 3, 5], {3: 2, 9: 1}), 3)
     0.48
     """
     ranked = _checked(ranked, gains, k)
-    found = [gains.get(document, 0.0) for document in ranked]
-    best = sorted(gains.values(), reverse=True)[:k]
-    ideal = _dcg(best)
-    return _dcg(found) / ideal if ideal else 0.0
+    ideal = _dcg(sorted(gains.values(), reverse=True)[:k])
+    return _dcg([gains.get(document, 0.0) for document in ranked]) / ideal if ideal else 0.0
 
 
 def _dcg(gains: Sequence[float]) -> float:
@@ -42,14 +42,15 @@ def _dcg(gains: Sequence[float]) -> float:
 def average_precision(
     ranked: Sequence[int] | np.ndarray, gains: Gains, k: int | None = None
 ) -> float:
-    """AP = Σ over ranks i of relevant documents of (relevant among the first i) / i, over R.
+    """Return AP = (1/R) Σ over ranks i of relevant documents of (relevant among the first i) / i.
 
-    R counts all that are relevant (a gain above 0), found or not; the mean over queries is MAP.
+    R counts all relevant documents (a gain above 0), ranked or not; the mean over queries is MAP.
 
     Args:
-        ranked, gains: as :func:`ndcg`. k: looked at; None: the whole ranking.
+        ranked, gains: as in :func:`ndcg`.
+        k: number of ranks that count; None: the whole ranking.
     Returns:
-        0 … 1; 0 where nothing is relevant.
+        0 … 1; 0 if no document is relevant.
     Raises:
         ValueError: as :func:`ndcg`.
 
@@ -64,12 +65,13 @@ def average_precision(
 
 
 def recall(ranked: Sequence[int] | np.ndarray, gains: Gains, k: int = 10) -> float:
-    """recall@k: the share of all relevant documents (a gain above 0) that are among the first k.
+    """Return recall@k, the share of all relevant documents (a gain above 0) among the first k.
 
     Args:
-        ranked, gains: as :func:`ndcg`.
+        ranked, gains: as in :func:`ndcg`.
+        k: number of ranks that count.
     Returns:
-        0 … 1; 0 where nothing is relevant.
+        0 … 1; 0 if no document is relevant.
     Raises:
         ValueError: as :func:`ndcg`.
 
@@ -78,14 +80,20 @@ def recall(ranked: Sequence[int] | np.ndarray, gains: Gains, k: int = 10) -> flo
     """
     ranked = _checked(ranked, gains, k)
     total = sum(gain > 0 for gain in gains.values())
-    found = sum(gains.get(document, 0.0) > 0 for document in ranked)
-    return found / total if total else 0.0
+    relevant = sum(gains.get(document, 0.0) > 0 for document in ranked)
+    return relevant / total if total else 0.0
 
 
 def reciprocal_rank(
     ranked: Sequence[int] | np.ndarray, gains: Gains, k: int | None = None
 ) -> float:
-    """1 / the rank of the first relevant document; 0 where none is found. Its mean is MRR.
+    """Return 1 / the rank of the first relevant document, 0 if there is none; its mean is MRR.
+
+    Args:
+        ranked, gains: as in :func:`ndcg`.
+        k: number of ranks that count; None: the whole ranking.
+    Raises:
+        ValueError: as :func:`ndcg`.
 
     >>> reciprocal_rank([7, 3, 5], {3: 2, 9: 1})
     0.5
@@ -98,15 +106,17 @@ def reciprocal_rank(
 def evaluate(
     rankings: np.ndarray, judgments: Sequence[Gains], k: int = 10, depth: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Every measure of every query that has a relevant document.
+    """Compute every measure of every query that has a relevant document.
 
     Args:
-        rankings: (Q, at least k) documents, best first. judgments: Q gains by document.
-        k: of nDCG, and of recall where depth is not given. depth: of recall; None: k.
+        rankings: (Q, at least k) documents, best first.
+        judgments: gains by document of each of the Q queries.
+        k: ranks that count for nDCG.
+        depth: ranks that count for recall; None: k.
     Returns:
         {"ndcg", "average_precision", "recall", "reciprocal_rank": (queries with judgments,)}.
     Raises:
-        ValueError: another number of judgments than of queries; none has a relevant document.
+        ValueError: different numbers of rankings and judgments; no query has a relevant document.
     """
     if len(rankings) != len(judgments):
         raise ValueError(f"{len(rankings)} rankings, but judgments of {len(judgments)} queries")
@@ -117,7 +127,7 @@ def evaluate(
     ]
     if not judged:
         raise ValueError("no query has a relevant document")
-    measures: dict[str, Any] = {
+    measures: dict[str, Callable[[np.ndarray, Gains], float]] = {
         "ndcg": lambda ranked, gains: ndcg(ranked, gains, k),
         "average_precision": average_precision,
         "recall": lambda ranked, gains: recall(ranked, gains, depth or k),
@@ -129,13 +139,12 @@ def evaluate(
     }
 
 
-def _checked(ranked: Any, gains: Gains, k: int | None) -> list[int]:
-    if k is not None and k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
+def _checked(ranked: Sequence[int] | np.ndarray, gains: Gains, k: int | None) -> list[int]:
+    k = None if k is None else whole("k", k)
     for document, gain in gains.items():
         if not 0 <= gain < np.inf:
             raise ValueError(f"a gain must be at least 0 and finite, got {gain} of {document}")
     documents = [int(document) for document in ranked]
     if len(set(documents)) != len(documents):
-        raise ValueError("a document stands twice in the ranking")
+        raise ValueError("a document occurs twice in the ranking")
     return documents[:k]

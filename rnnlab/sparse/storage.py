@@ -1,30 +1,33 @@
-"""Sparse matrices larger than memory: written a part at a time, read memory-mapped."""
+"""Sparse matrices larger than memory: written part by part, read memory-mapped."""
 
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import DTypeLike
+
+from rnnlab.sparse.analysis import CsrArray
 
 _ARRAYS = ("data", "indices", "indptr")
 
 
-def write_csr(folder: str | os.PathLike[str], parts: Iterable[Any]) -> tuple[int, int]:
-    """Write the rows of all parts, one below the other; only one part is in memory at a time.
+def write_csr(folder: str | os.PathLike[str], parts: Iterable[CsrArray]) -> tuple[int, int]:
+    """Write the rows of all parts into one matrix, with one part in memory at a time.
 
     The folder gets data.bin, indices.bin and indptr.bin (raw, native byte order) and, last,
-    shape.json, so that a folder that was left half written does not read.
+    shape.json, without which an incomplete folder is not read.
 
     Args:
         folder: new, or empty.
         parts: csr_array, all of one width and dtype, as from ``BagOfWords.transform_chunks``.
     Returns:
-        the matrix' shape.
+        the shape of the matrix.
     Raises:
-        FileExistsError: the folder holds something. ValueError: no parts, or they differ.
+        FileExistsError: the folder is not empty.
+        ValueError: no parts, or parts of different width or dtype.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +56,7 @@ def write_csr(folder: str | os.PathLike[str], parts: Iterable[Any]) -> tuple[int
             rows, entries = rows + part.shape[0], entries + int(part.indptr[-1])
     if kind is None:
         raise ValueError("no parts to write")
-    index = np.int32 if entries < 2**31 else np.int64  # scipy wants one type for both
+    index = np.int32 if entries < 2**31 else np.int64  # scipy needs one type for both
     _rewrite(folder / "indices.bin", np.int32, index)
     _rewrite(folder / "indptr.bin", np.int64, index)
     shape = {
@@ -66,8 +69,8 @@ def write_csr(folder: str | os.PathLike[str], parts: Iterable[Any]) -> tuple[int
     return rows, kind[0]
 
 
-def _rewrite(file: Path, old: Any, new: Any) -> None:
-    """Another type for the numbers of a file, a block at a time."""
+def _rewrite(file: Path, old: DTypeLike, new: DTypeLike) -> None:
+    """Convert the numbers of a file to another type, one block at a time."""
     if old == new:
         return
     part = file.with_suffix(".part")
@@ -77,11 +80,12 @@ def _rewrite(file: Path, old: Any, new: Any) -> None:
     os.replace(part, file)
 
 
-def read_csr(folder: str | os.PathLike[str]) -> Any:
-    """The matrix that :func:`write_csr` wrote, memory-mapped: csr_array, read-only.
+def read_csr(folder: str | os.PathLike[str]) -> CsrArray:
+    """Read a matrix that :func:`write_csr` wrote, memory-mapped and read-only.
 
     Raises:
-        FileNotFoundError: there is none. ValueError: files of another size than it says.
+        FileNotFoundError: no matrix there.
+        ValueError: a file whose size differs from shape.json.
     """
     folder = Path(folder)
     if not (folder / "shape.json").is_file():
@@ -98,6 +102,6 @@ def read_csr(folder: str | os.PathLike[str]) -> Any:
             raise ValueError(
                 f"{file} has {file.stat().st_size} bytes, expected {size * kind.itemsize}"
             )
-        # an empty file has nothing to map
+        # an empty file cannot be mapped
         arrays.append(np.memmap(file, kind, "r") if size else np.zeros(0, kind))
     return sp.csr_array(tuple(arrays), shape=(rows, columns), copy=False)

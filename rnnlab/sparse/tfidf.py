@@ -1,17 +1,18 @@
-"""TF-IDF: counts in which a word weighs less the more documents it is in.
+"""TF-IDF: counts weighted down by the number of documents that have the word.
 
 The notes, 1.2: tf(t, d) = count(t, d) / |d|, idf(t) = log(N / (1 + df(t))), tf·idf; and the
 variants of scikit-learn by keyword.
 """
 
-from typing import Any
-
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import normalize as normalize_rows
+from sklearn.utils.validation import check_is_fitted
 
-from rnnlab.core.errors import unknown
+from rnnlab.core.validate import choice, whole
+from rnnlab.sparse.analysis import CsrArray
 from rnnlab.sparse.bag_of_words import document_frequency
 
 TFS = ("share", "count", "log")
@@ -19,17 +20,19 @@ IDFS = ("notes", "smooth", "plain", "none")
 NORMS = (None, "l1", "l2")
 
 
-def inverse_document_frequency(df: Any, documents: int, kind: str = "notes") -> np.ndarray:
-    """How much a word says that is in df of N documents.
+def inverse_document_frequency(df: ArrayLike, documents: int, kind: str = "notes") -> np.ndarray:
+    """Return the weight of words that occur in df of N documents.
 
-    "notes":  log(N / (1 + df)), below 0 for a word that is in all
+    "notes":  log(N / (1 + df)), below 0 for a word of all documents
     "smooth": log((1 + N) / (1 + df)) + 1, scikit-learn's default
-    "plain":  log(N / df) + 1, scikit-learn's ``smooth_idf=False``; a word that is in none counts
-              as if it were in one (there it is infinite)
+    "plain":  log(N / df) + 1, scikit-learn's ``smooth_idf=False``; df = 0 counts as 1
+              (there it is infinite)
     "none":   1
 
     Args:
-        df: (V,), from 0 to N. documents: N.
+        df: (V,), from 0 to N.
+        documents: N.
+        kind: one of the above.
     Returns:
         (V,) float64, always finite.
     Raises:
@@ -40,10 +43,8 @@ def inverse_document_frequency(df: Any, documents: int, kind: str = "notes") -> 
     [0.6931, 0.0, -0.4055]
     """
     df = np.asarray(df, np.float64)
-    if kind not in IDFS:
-        raise ValueError(unknown("idf", kind, IDFS))
-    if documents < 1:
-        raise ValueError(f"at least 1 document expected, got {documents}")
+    choice("idf", kind, IDFS)
+    documents = whole("documents", documents)
     if df.size and not (df.min() >= 0 and df.max() <= documents):
         raise ValueError(
             f"df must be 0 to {documents}, the documents, got {df.min()} to {df.max()}"
@@ -57,22 +58,26 @@ def inverse_document_frequency(df: Any, documents: int, kind: str = "notes") -> 
     return np.ones(df.shape)
 
 
-def term_frequency(matrix: Any, kind: str = "share", lengths: Any = None) -> Any:
-    """How much a word occurs in a document, from its count c in one of length |d|.
+def term_frequency(
+    matrix: CsrArray,
+    kind: str = "share",
+    lengths: ArrayLike | None = None,
+) -> CsrArray:
+    """Return the term frequency of counts c in documents of length |d|.
 
     "share": c / |d|, the notes'. "count": c. "log": 1 + log c (scikit-learn's ``sublinear_tf``).
 
     Args:
         matrix: counts (N, V), sparse.
-        lengths: (N,), |d|; None: the sums of the rows, which leave out words that have no column.
+        kind: one of the above.
+        lengths: (N,), |d|; None: the sums of the rows, which miss words without a column.
     Returns:
         csr_array (N, V) float64.
     Raises:
         ValueError: an unknown kind, counts below 0, lengths that are not N or below the counts.
     """
-    if kind not in TFS:
-        raise ValueError(unknown("tf", kind, TFS))
-    counts: Any = sp.csr_array(matrix)
+    choice("tf", kind, TFS)
+    counts: CsrArray = sp.csr_array(matrix)
     data = counts.data.astype(np.float64)
     if data.size and not data.min() >= 0:
         raise ValueError(f"counts must be at least 0, got {data.min()}")
@@ -80,7 +85,7 @@ def term_frequency(matrix: Any, kind: str = "share", lengths: Any = None) -> Any
         positive = data > 0
         data[positive] = 1 + np.log(data[positive])
     elif kind == "share":
-        rows = _rows(counts)
+        rows = np.repeat(np.arange(counts.shape[0], dtype=np.int32), np.diff(counts.indptr))
         sums = np.bincount(rows, data, counts.shape[0])
         lengths = sums if lengths is None else np.asarray(lengths, np.float64)
         if lengths.shape != sums.shape or not (lengths >= sums).all():
@@ -91,39 +96,47 @@ def term_frequency(matrix: Any, kind: str = "share", lengths: Any = None) -> Any
     return _with_data(counts, data)
 
 
-def _rows(matrix: Any) -> np.ndarray:
-    return np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-
-
-def _with_data(matrix: Any, data: np.ndarray) -> Any:
+def _with_data(matrix: CsrArray, data: np.ndarray) -> CsrArray:
     return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def normalize(matrix: Any, norm: str | None) -> Any:
-    """Each row divided by its length: "l2" √Σx², "l1" Σ|x|; None: as it is. Empty rows stay."""
+def check_norm(norm: str | None) -> None:
+    """Refuse an unknown norm.
+
+    Raises:
+        ValueError: neither None nor one of "l1", "l2".
+    """
     if norm not in NORMS:
         raise ValueError(f"norm must be None, 'l1' or 'l2', got {norm!r}")
-    if norm is None:
+
+
+def normalize(matrix: CsrArray, norm: str | None) -> CsrArray:
+    """Divide each row by its norm, "l2" √Σx² or "l1" Σ|x|; None: leave it. Empty rows stay."""
+    check_norm(norm)
+    if norm is None or not matrix.nnz:  # scikit-learn refuses a matrix without rows or columns
         return matrix
-    rows = _rows(matrix)
-    data = matrix.data
-    sums = np.bincount(rows, data * data if norm == "l2" else np.abs(data), matrix.shape[0])
-    scale = np.sqrt(sums) if norm == "l2" else sums
-    return _with_data(matrix, data / np.where(scale > 0, scale, 1)[rows])
+    normalized: CsrArray = normalize_rows(matrix, norm)
+    return normalized
 
 
 def tf_idf(
-    matrix: Any, idf: Any, tf: str = "share", norm: str | None = None, lengths: Any = None
-) -> Any:
-    """x_ij = tf(j, i)·idf(j), the rows normalized.
+    matrix: CsrArray,
+    idf: ArrayLike,
+    tf: str = "share",
+    norm: str | None = None,
+    lengths: ArrayLike | None = None,
+) -> CsrArray:
+    """Return x_ij = tf(j, i)·idf(j), the rows normalized.
 
     Args:
-        matrix: counts (N, V), sparse. idf: (V,), of :func:`inverse_document_frequency`.
-        tf, lengths: see :func:`term_frequency`. norm: see :func:`normalize`.
+        matrix: counts (N, V), sparse.
+        idf: (V,), of :func:`inverse_document_frequency`.
+        tf, lengths: see :func:`term_frequency`.
+        norm: see :func:`normalize`.
     Returns:
         csr_array (N, V) float64.
     Raises:
-        ValueError: another number of columns than idf has; the others' errors.
+        ValueError: another number of columns than idf has; errors of the functions named above.
 
     >>> counts = sp.csr_array([[1, 0, 1, 0, 1], [0, 1, 1, 1, 1]])  # 猫 狗 喜欢 不 鱼
     >>> tf_idf(counts, inverse_document_frequency([1, 1, 2, 1, 2], 2)).toarray().round(3).tolist()
@@ -132,23 +145,27 @@ def tf_idf(
     weighted = term_frequency(matrix, tf, lengths)
     idf = np.asarray(idf, np.float64)
     if idf.shape != (weighted.shape[1],):
-        raise ValueError(f"idf must be {weighted.shape[1]} numbers, one a column, got {idf.shape}")
+        raise ValueError(
+            f"idf must be {weighted.shape[1]} numbers, one per column, got shape {idf.shape}"
+        )
     return normalize(_with_data(weighted, weighted.data * idf[weighted.indices]), norm)
 
 
 class TfIdf(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """TF-IDF of count matrices, to follow :class:`rnnlab.sparse.bag_of_words.BagOfWords`.
+    """TF-IDF of count matrices, a step after :class:`rnnlab.sparse.bag_of_words.BagOfWords`.
 
     The defaults are the notes' formula; scikit-learn's TfidfTransformer is
     ``TfIdf(tf="count", idf="smooth", norm="l2")``, its ``sublinear_tf`` ``tf="log"``, its
     ``smooth_idf=False`` ``idf="plain"``, its ``use_idf=False`` ``idf="none"``.
 
     Args:
-        tf: see :func:`term_frequency`. idf: see :func:`inverse_document_frequency`.
+        tf: see :func:`term_frequency`.
+        idf: see :func:`inverse_document_frequency`.
         norm: see :func:`normalize`.
 
     Attributes:
-        idf_: (V,) float64. df_: (V,) int64, documents with each feature.
+        idf_: (V,) float64.
+        df_: (V,) int64, number of documents with each feature.
 
     >>> from sklearn.pipeline import make_pipeline
     >>> from rnnlab.sparse.bag_of_words import BagOfWords
@@ -162,8 +179,8 @@ class TfIdf(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.idf = idf
         self.norm = norm
 
-    def fit(self, matrix: Any, y: Any = None) -> "TfIdf":
-        """Count in how many documents each feature is.
+    def fit(self, matrix: CsrArray, y: object = None) -> "TfIdf":
+        """Count the documents that have each feature.
 
         Args:
             matrix: counts (N, V), sparse.
@@ -172,26 +189,31 @@ class TfIdf(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         del y
         self._check()
-        counts: Any = sp.csr_array(matrix)
+        counts: CsrArray = sp.csr_array(matrix)
         self.df_ = document_frequency(counts)
         self.idf_ = inverse_document_frequency(self.df_, counts.shape[0], self.idf)
         self.n_features_in_ = counts.shape[1]
         return self
 
-    def transform(self, matrix: Any, lengths: Any = None) -> Any:
-        """The counts weighted: csr_array (N, V) float64.
+    def transform(
+        self,
+        matrix: CsrArray,
+        lengths: ArrayLike | None = None,
+    ) -> CsrArray:
+        """Return the weighted counts (N, V) float64.
 
         Args:
-            lengths: (N,), of the documents with all their words (``BagOfWords.count`` has them).
+            matrix: counts (N, V), sparse.
+            lengths: (N,), tokens of each document, unknown ones included (see
+                ``BagOfWords.count``).
         """
-        if not hasattr(self, "idf_"):
-            raise NotFittedError("this TfIdf has no document frequencies yet: call fit first")
+        check_is_fitted(
+            self, "idf_", msg="this TfIdf has no document frequencies yet: call fit first"
+        )
         self._check()
         return tf_idf(matrix, self.idf_, self.tf, self.norm, lengths)
 
     def _check(self) -> None:
-        for name, value, known in (("tf", self.tf, TFS), ("idf", self.idf, IDFS)):
-            if value not in known:
-                raise ValueError(unknown(name, value, known))
-        if self.norm not in NORMS:
-            raise ValueError(f"norm must be None, 'l1' or 'l2', got {self.norm!r}")
+        choice("tf", self.tf, TFS)
+        choice("idf", self.idf, IDFS)
+        check_norm(self.norm)

@@ -1,22 +1,24 @@
 """The k best documents of many queries at once.
 
-The meaning is given by :func:`best` of dense scores: falling score, equal scores by document
-order, documents that hold no word of the query among them (score 0, or BM25+'s and BM25L's base).
-:func:`dense` computes that with NumPy. Where numba is installed (``rnnlab[fast]``),
-:func:`rnnlab.sparse.top_k_compiled.pruned` finds the same bits and looks at fewer postings.
-Threads share the queries.
+The ranking is :func:`best` of dense scores: falling score, equal scores by document order,
+documents without a word of the query included (score 0, or the base of BM25+ and BM25L).
+:func:`dense` computes it with NumPy. If numba is installed (``rnnlab[fast]``),
+:func:`rnnlab.sparse.top_k_compiled.pruned` computes the same bits from fewer postings. Threads
+share the queries.
 """
 
 import importlib.util
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnlab.core.host import cores
+from rnnlab.core.validate import whole
 from rnnlab.text.strings import parallel
 
-FREQUENT = 0.25  # of the documents have a term whose weights are tabulated
-BLOCK = 64  # queries that a thread takes at a time
+FREQUENT = 0.25  # weights of terms in at least this share of the documents are tabulated
+BLOCK = 64  # queries per thread at a time
 
 
 class Ranking(NamedTuple):
@@ -27,23 +29,22 @@ class Ranking(NamedTuple):
 
 
 class Postings(NamedTuple):
-    """Weighted postings of terms, and what bounds them."""
+    """Weighted postings of terms, and their bounds."""
 
     offsets: np.ndarray  # (V+1,) int64
     documents: np.ndarray  # (P,) int32
-    weights: np.ndarray  # (P,) float32, what a posting adds to its document's score
-    low: np.ndarray  # (V,) float32, the least and …
-    high: np.ndarray  # (V,) float32, … the largest weight of each term, 0 of one without postings
-    # of the F most frequent terms the weight in every document, to be looked up: no meaning of
-    # its own, and F may be 0
-    rows: np.ndarray  # (V,) int32, −1: none
+    weights: np.ndarray  # (P,) float32, contribution of a posting to its document's score
+    low: np.ndarray  # (V,) float32, smallest weight of each term, 0 without postings
+    high: np.ndarray  # (V,) float32, largest weight of each term, 0 without postings
+    # a copy of the weights of the F most frequent terms, dense, for fast look-ups; F may be 0
+    rows: np.ndarray  # (V,) int32, row of the term in the table, −1: none
     table: np.ndarray  # (F, N) float32
 
 
 def tabulated(
     offsets: np.ndarray, documents: np.ndarray, weights: np.ndarray, num_documents: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, table) of :class:`Postings`: of terms in a quarter of the documents or more.
+    """Return (rows, table) of :class:`Postings`, for terms in a quarter of the documents or more.
 
     The table takes at most twice the memory of these terms' postings. With 0 documents it is empty.
     """
@@ -53,8 +54,8 @@ def tabulated(
     rows[frequent] = np.arange(len(frequent))
     table = np.zeros((len(frequent), num_documents), np.float32)
     for row, term in zip(table, frequent.tolist(), strict=True):
-        own = slice(offsets[term], offsets[term + 1])
-        row[documents[own]] = weights[own]
+        of_term = slice(offsets[term], offsets[term + 1])
+        row[documents[of_term]] = weights[of_term]
     return rows, table
 
 
@@ -63,21 +64,23 @@ class Queries(NamedTuple):
 
     offsets: np.ndarray  # (Q+1,) int64
     terms: np.ndarray  # (M,) int64, places in the postings' offsets
-    times: np.ndarray  # (M,) float32, how often the query has the term
-    base: np.ndarray  # (Q,) float32, the score of a document that has none of them
+    times: np.ndarray  # (M,) float32, occurrences of the term in the query
+    base: np.ndarray  # (Q,) float32, score of a document that has none of the terms
 
 
 def ordered(
     postings: Postings, offsets: np.ndarray, terms: np.ndarray, base: np.ndarray
 ) -> Queries:
-    """Queries whose terms stand once, those that can add most first.
+    """Return queries with distinct terms, those with the largest bounds first.
 
     The order is the same for every document, so that equal documents have equal scores to the
     last bit, whatever is skipped.
 
     Args:
-        offsets (Q+1,), terms (M′,): as the queries have them, a term as often as it occurs.
-        base: (V,) float32, of each term.
+        postings: of V terms.
+        offsets: (Q+1,) of the queries in terms.
+        terms: (M′,) of all queries, each as often as it occurs.
+        base: (V,) float32, score of each term where it is absent.
     """
     query = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     V = max(len(postings.high), 1)
@@ -92,23 +95,23 @@ def ordered(
 
 
 def scores(postings: Postings, queries: Queries, query: int, num_documents: int) -> np.ndarray:
-    """The score of every document: (N,) float32."""
+    """Return the score of every document: (N,) float32."""
     out = np.zeros(num_documents, np.float32)
     for place in range(queries.offsets[query], queries.offsets[query + 1]):
         term = queries.terms[place]
-        own = slice(postings.offsets[term], postings.offsets[term + 1])
-        out[postings.documents[own]] += queries.times[place] * postings.weights[own]
+        of_term = slice(postings.offsets[term], postings.offsets[term + 1])
+        out[postings.documents[of_term]] += queries.times[place] * postings.weights[of_term]
     return out + queries.base[query]
 
 
 def best(values: np.ndarray, k: int) -> np.ndarray:
-    """The places of the k largest values, largest first, equal ones in order of place.
+    """Return the places of the k largest values, largest first, equal ones in order of place.
 
     >>> best(np.array([1.0, 3.0, 2.0, 3.0, 3.0]), 2).tolist()
     [1, 3]
     """
     if k < len(values):
-        # as many as needed of those equal to the k-th, the first of them
+        # those above the k-th value, and the first of those equal to it
         least = np.partition(values, len(values) - k)[len(values) - k]
         above = np.flatnonzero(values > least)
         equal = np.flatnonzero(values == least)[: k - len(above)]
@@ -121,13 +124,13 @@ def best(values: np.ndarray, k: int) -> np.ndarray:
 def dense(
     postings: Postings, queries: Queries, num_documents: int, k: int, low: int, high: int
 ) -> Ranking:
-    """The k best documents of queries low … high, every score computed."""
+    """Return the k best documents of queries low … high−1, computing every score."""
     documents = np.empty((high - low, k), np.int32)
     values = np.empty((high - low, k), np.float32)
     for row in range(high - low):
-        own = scores(postings, queries, low + row, num_documents)
-        documents[row] = best(own, k)
-        values[row] = own[documents[row]]
+        by_document = scores(postings, queries, low + row, num_documents)
+        documents[row] = best(by_document, k)
+        values[row] = by_document[documents[row]]
     return Ranking(documents, values)
 
 
@@ -139,27 +142,28 @@ def search(
     threads: int | None = None,
     compiled: bool | None = None,
 ) -> Ranking:
-    """The k best documents of every query.
+    """Return the k best documents of every query.
 
     Args:
+        postings: of V terms.
+        queries: as :func:`ordered` returns them.
+        num_documents: N.
+        k: number of documents per query, at most N.
         threads: None: as many as there are cores for this process.
-        compiled: use numba; None: where it is installed.
+        compiled: use numba; None: if it is installed.
     Raises:
-        ValueError: k or threads below 1, or compiled and no numba.
+        ValueError: k or threads below 1, or compiled without numba.
     """
-    threads = cores() if threads is None else threads
-    for name, value in (("k", k), ("threads", threads)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    k = min(k, num_documents)
-    run: Any = dense
+    threads = whole("threads", cores() if threads is None else threads)
+    k = min(whole("k", k), num_documents)
+    run: Callable[..., tuple[np.ndarray, np.ndarray]] = dense
     installed = importlib.util.find_spec("numba") is not None
     if compiled and not installed:
         raise ValueError("compiled=True needs numba: pip install 'rnnlab[fast]'")
     if installed and compiled is not False:
         from rnnlab.sparse.top_k_compiled import pruned as run
     Q = len(queries.offsets) - 1
-    # blocks small enough for every thread to have some, large enough for their overhead not to show
+    # blocks: small enough for every thread to have some, large enough to outweigh their overhead
     step = max(1, min(BLOCK, -(-Q // (4 * threads)))) if threads > 1 else max(Q, 1)
 
     def block(low: int) -> tuple[np.ndarray, np.ndarray]:

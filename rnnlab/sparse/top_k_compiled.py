@@ -1,33 +1,36 @@
-"""Top-k by numba: every score where that is cheap, or skipping what cannot matter.
+"""Top-k by numba: all scores where that is cheap, otherwise skipping postings without influence.
 
-Where a query's words are in many documents, adding up whole rows of scores, many at a time, takes
-less than to see what could be left out. Otherwise: MaxScore (Turtle & Flood 1995).
+If the words of a query are in many documents, adding whole rows of scores is cheaper than skipping.
+Otherwise: MaxScore (Turtle & Flood 1995).
 
-Terms are taken in the order of what they can add at most. Once the k-th best score so far is
-above all that the terms left can add together, a document that has none of the earlier terms
-cannot be among the best: what is left is looked up for the documents in the running only. The
-sums are the very same as without skipping.
+Terms come in falling order of their largest contribution. Once the k-th best score so far is above
+the sum of the largest contributions of the remaining terms, a document that has none of the earlier
+terms cannot be among the best: the remaining terms are looked up for the candidates only. The sums
+are bit-identical to those without skipping.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 
-# bounds are sums in another order than the scores': room for their rounding
+if TYPE_CHECKING:
+    from rnnlab.sparse.top_k import Postings, Queries
+
+# bounds are summed in another order than the scores: a margin for rounding
 ROOM = 1.0 + 1e-5
-# a binary search costs about as much as that many postings read one after the other
+# postings that can be read one after the other in the time of a binary search
 SEARCH_COST = 24
-PASS = 0.125  # of the time of a posting, to go past a document with all the others
-MUCH = 3  # postings: what is skipped saves so many for each of a rarer term's that are read
-BLOCK = 1024  # documents whose scores stay in the first-level cache
-WIDTH = 64  # of them, looked at together
+PASS = 0.125  # time to pass a document in a dense row, relative to that of reading a posting
+MUCH = 3  # postings that skipping saves for each posting of a rarer term that is read
+BLOCK = 1024  # documents whose scores fit into the first-level cache
+WIDTH = 64  # documents of a block that are compared together
 
 
 def pruned(
-    postings: Any, queries: Any, num_documents: int, k: int, low: int, high: int
+    postings: "Postings", queries: "Queries", num_documents: int, k: int, low: int, high: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What :func:`rnnlab.sparse.top_k.dense` returns, from the same arguments."""
+    """Return the ranking of :func:`rnnlab.sparse.top_k.dense`, from the same arguments."""
     documents = np.empty((high - low, k), np.int32)
     values = np.empty((high - low, k), np.float32)
     _run(
@@ -56,7 +59,7 @@ def _worse(score, document, other_score, other_document):
 
 @numba.njit(nogil=True)
 def _sift_down(scores, documents, size):
-    """Restore the heap whose root, the worst of those kept, was replaced."""
+    """Restore a heap whose root, the worst entry, was replaced."""
     score, document, at = scores[0], documents[0], 0
     while True:
         child = 2 * at + 1
@@ -76,7 +79,7 @@ def _sift_down(scores, documents, size):
 
 @numba.njit(nogil=True)
 def _offer(scores, documents, size, score, document):
-    """A document for the heap of the best; returns how many it holds."""
+    """Add a document to the heap of the best if it belongs there; return the heap's size."""
     if size < len(scores):
         at = size
         while at > 0:
@@ -95,7 +98,7 @@ def _offer(scores, documents, size, score, document):
 
 @numba.njit(nogil=True)
 def _sort(scores, documents):
-    """A full heap, sorted best first in place."""
+    """Sort a full heap in place, best first."""
     for size in range(len(scores) - 1, 0, -1):
         scores[0], scores[size] = scores[size], scores[0]
         documents[0], documents[size] = documents[size], documents[0]
@@ -103,20 +106,20 @@ def _sort(scores, documents):
 
 
 @numba.njit(nogil=True)
-def _kth(scores, documents, total, base, running, count):
-    """The k-th best score of the first so many documents in the running; overwrites the heap."""
+def _kth(scores, documents, total, base, candidates, count):
+    """Return the k-th best score of the first ``count`` candidates; overwrites the heap."""
     size = 0
     for i in range(count):
-        document = running[i]
+        document = candidates[i]
         size = _offer(scores, documents, size, total[document] + base, document)
     return scores[0]
 
 
 @numba.njit(nogil=True)
 def _find(documents, start, stop, document):
-    """The first posting of a term's sorted range that is not before the document."""
+    """Return the first posting of a term's sorted range that is not before the document."""
     size = stop - start
-    while size > 1:  # no branch on what is found, which no processor could foretell
+    while size > 1:  # without a branch on the comparison, which the processor would mispredict
         half = size // 2
         start += half * (documents[start + half - 1] < document)
         size -= half
@@ -127,7 +130,7 @@ def _find(documents, start, stop, document):
 
 @numba.njit(nogil=True)
 def whole_is_cheaper(offsets, rows, terms, N):
-    """Does it take less to go past every document than to see what can be skipped?"""
+    """Return whether computing every score is cheaper than skipping."""
     passes, postings = 1, 0
     for term in terms:
         if rows[term] >= 0:
@@ -141,17 +144,17 @@ def whole_is_cheaper(offsets, rows, terms, N):
 def _whole(
     offsets, documents, weights, rows, table, terms, times, base, total, best_scores, best_documents
 ):
-    """The best by every document's score, which is left at zero."""
+    """Write the best documents by computing every score; ``total`` is left at zero."""
     N, k, last = len(total), len(best_scores), len(terms)
-    # tabulated terms that come last are added block by block
+    # tabulated terms at the end are added block by block
     while last > 0 and rows[terms[last - 1]] >= 0:
         last -= 1
     for place in range(last):
         term, factor = terms[place], times[place]
         if rows[term] >= 0:
-            own = table[rows[term]]
+            term_weights = table[rows[term]]
             for document in range(N):
-                total[document] += factor * own[document]
+                total[document] += factor * term_weights[document]
         else:
             for posting in range(offsets[term], offsets[term + 1]):
                 total[documents[posting]] += factor * weights[posting]
@@ -159,21 +162,22 @@ def _whole(
     for start in range(0, N, BLOCK):
         part = total[start : start + BLOCK]
         for place in range(last, len(terms)):
-            own, factor = table[rows[terms[place]], start : start + BLOCK], times[place]
+            part_weights = table[rows[terms[place]], start : start + BLOCK]
+            factor = times[place]
             for i in range(len(part)):
-                part[i] += factor * own[i]
+                part[i] += factor * part_weights[i]
         for low in range(0, len(part), WIDTH):
-            some = part[low : low + WIDTH]
+            group = part[low : low + WIDTH]
             above = size < k
             if not above:
                 least, hits = best_scores[0], np.int32(0)
-                for i in range(len(some)):  # no branches: many at a time
-                    hits += np.int32(some[i] + base > least)
+                for i in range(len(group)):  # without branches, so that it is vectorized
+                    hits += np.int32(group[i] + base > least)
                 above = hits > 0
             if above:
-                for i in range(len(some)):
+                for i in range(len(group)):
                     document = np.int32(start + low + i)
-                    size = _offer(best_scores, best_documents, size, some[i] + base, document)
+                    size = _offer(best_scores, best_documents, size, group[i] + base, document)
         part[:] = 0
     _sort(best_scores, best_documents)
 
@@ -197,26 +201,26 @@ def _run(
 ):
     k = out_documents.shape[1]
     total = np.zeros(N, np.float32)  # of each document, all zero between queries
-    # documents that have one of the terms so far, and a place more to write to
-    running = np.empty(N + 1, np.int32)
+    # documents that have one of the terms so far, and one place more to write to
+    candidates = np.empty(N + 1, np.int32)
     for row in range(len(bounds) - 1):
         begin, end, base = bounds[row], bounds[row + 1], bases[row]
         best_scores, best_documents = out_scores[row], out_documents[row]
-        # a negative weight makes a partial sum no bound, and zero better than some of what is found
+        # with a negative weight, a partial sum is no bound, and 0 may beat the score of a match
         positive, rest = True, 0.0
         for place in range(begin, end):
             positive = positive and low[terms[place]] >= 0
             rest += high[terms[place]] * times[place]
 
         if not positive or whole_is_cheaper(offsets, rows, terms[begin:end], N):
-            own = terms[begin:end], times[begin:end]
             _whole(
                 offsets,
                 documents,
                 weights,
                 rows,
                 table,
-                *own,
+                terms[begin:end],
+                times[begin:end],
                 base,
                 total,
                 best_scores,
@@ -224,66 +228,66 @@ def _run(
             )
             continue
 
-        # every document that has one of the first terms …
+        # collect every document that has one of the first terms …
         count, least, place = 0, -1.0, begin
         while place < end and (base + rest) * ROOM >= least:
             term = terms[place]
-            if high[term] == 0:  # nothing is added, by this term or the following ones
+            if high[term] == 0:  # neither this term nor the following ones contribute
                 break
             factor = times[place]
             for posting in range(offsets[term], offsets[term + 1]):
-                # no branches: whether a document is new could not be foretold
+                # without a branch on whether the document is new, which would be mispredicted
                 document = documents[posting]
                 before = total[document]
-                running[count] = document
+                candidates[count] = document
                 count += before == 0
                 total[document] = before + factor * weights[posting]
             rest -= high[term] * times[place]
             place += 1
-            # … until the rest cannot bring in another one
+            # … until the remaining terms cannot bring in another one
             if place < end and count >= k:
                 following = terms[place]
                 if offsets[following + 1] - offsets[following] > count // 4:
-                    least = _kth(best_scores, best_documents, total, base, running, count)
+                    least = _kth(best_scores, best_documents, total, base, candidates, count)
 
         live = count
         while place < end:
-            # those that the rest can still lift to the k-th, in front
-            kept, needed = 0, np.float32(least / ROOM - rest - base)
+            # move the candidates that can still reach the k-th score to the front
+            front, needed = 0, np.float32(least / ROOM - rest - base)
             for i in range(live):
-                document = running[i]
+                document = candidates[i]
                 if total[document] >= needed:
-                    running[i], running[kept] = running[kept], document
-                    kept += 1
-            live = kept
+                    candidates[i], candidates[front] = candidates[front], document
+                    front += 1
+            live = front
             term, factor = terms[place], times[place]
             start, stop = offsets[term], offsets[term + 1]
             if rows[term] >= 0:
-                row = table[rows[term]]
+                term_weights = table[rows[term]]
                 for i in range(live):
-                    document = running[i]
-                    total[document] += factor * row[document]
+                    document = candidates[i]
+                    total[document] += factor * term_weights[document]
             elif live * SEARCH_COST < stop - start:
                 for i in range(live):
-                    document = running[i]
+                    document = candidates[i]
                     posting = _find(documents, start, stop, document)
                     if posting < stop and documents[posting] == document:
                         total[document] += factor * weights[posting]
             else:
                 for posting in range(start, stop):
                     document = documents[posting]
-                    known = np.float32(total[document] > 0)
-                    total[document] += known * (factor * weights[posting])
+                    is_candidate = np.float32(total[document] > 0)
+                    total[document] += is_candidate * (factor * weights[posting])
             rest -= high[term] * times[place]
             place += 1
             if place < end and live > k:
-                least = _kth(best_scores, best_documents, total, base, running, live)
+                least = _kth(best_scores, best_documents, total, base, candidates, live)
 
         size = 0
         for i in range(live):
-            document = running[i]
+            document = candidates[i]
             size = _offer(best_scores, best_documents, size, total[document] + base, document)
-        # too few: the first of the documents that have no term
+        # fewer than k: fill up with the first documents that have no term
         document = 0
         while size < k:
             if total[document] == 0:
@@ -291,4 +295,4 @@ def _run(
             document += 1
         _sort(best_scores, best_documents)
         for i in range(count):
-            total[running[i]] = 0
+            total[candidates[i]] = 0

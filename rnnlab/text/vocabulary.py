@@ -1,4 +1,4 @@
-"""Vocabularies: words with ids, and how often an occurrence of each is kept."""
+"""Vocabularies: words with ids, their counts, and probabilities of subsampling."""
 
 import difflib
 import os
@@ -115,8 +115,8 @@ class Vocabulary:
                 f"{len(keep)} terms are left of {len(distinct)}, at least {min_size} needed: the "
                 f"most frequent occurs {int(counts.max())} times, min_count is {min_count}"
             )
-        kept = pa.concat_arrays([special, distinct.take(pa.array(keep)).cast(pa.string())])
-        return cls(kept, np.concatenate([special_counts, counts[keep]]), total)
+        chosen = pa.concat_arrays([special, distinct.take(pa.array(keep)).cast(pa.string())])
+        return cls(chosen, np.concatenate([special_counts, counts[keep]]), total)
 
     def __len__(self) -> int:
         return len(self.terms)
@@ -160,8 +160,8 @@ class Vocabulary:
         """Return the id of every string of an Arrow array: (n,) int32."""
         if not len(terms):
             return np.zeros(0, np.int32)
-        found = compute("index_in", terms.cast(pa.string()), value_set=self.terms)
-        return found.fill_null(unknown).to_numpy().astype(np.int32, copy=False)
+        ids = compute("index_in", terms.cast(pa.string()), value_set=self.terms)
+        return ids.fill_null(unknown).to_numpy().astype(np.int32, copy=False)
 
     def decode(self, ids: ArrayLike) -> list[str]:
         """Return the words of ids (n,).
@@ -282,5 +282,5 @@ def keep_probabilities(
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = sample * tokens / counts  # t/f
     ratio = np.where(counts > 0, ratio, np.inf)
-    kept = np.sqrt(ratio)
-    return np.minimum(1, kept + ratio if formula == "word2vec" else kept)
+    root = np.sqrt(ratio)
+    return np.minimum(1, root + ratio if formula == "word2vec" else root)

@@ -68,7 +68,7 @@ def test_a_small_run_draws_and_decides(ran):
 
 
 def test_the_text_is_char_lms_and_networks_are_scored_on_the_same(loaded, small):
-    theirs = load_experiment(FILE.parent / "char_lm.py").get_config()
+    theirs = load_experiment(FILE.parents[1] / "language" / "char_lm.py").get_config()
     config = loaded.get_config()
     assert config.task.to_dict() == theirs.task.to_dict()
     assert config.training.to_dict() == theirs.training.to_dict()
@@ -167,16 +167,16 @@ def test_claims_can_come_out_the_other_way(loaded):
     assert verdicts(lstm=7.945) == turned(12)
 
 
-def test_bad_config(loaded, small):
+def test_bad_configs_are_refused(loaded, small):
     check = loaded.module.check
     for change, message in (
         ({"model.name": "kneser_nay"}, "did you mean 'kneser_ney'"),
         ({"model.unit": "word"}, "did you mean 'words'"),
-        ({"model.order": 0}, "model.order must be at least 1"),
-        ({"model.discount": 1.5}, "model.discount must be 0 to 1"),
+        ({"model.order": 0}, "model.order must be a whole number of at least 1"),
+        ({"model.discount": 1.5}, "model.discount must lie in \\[0, 1\\]"),
         ({"training.window": 7}, "training.window must divide"),
     ):
         with pytest.raises(ValueError, match=message):
             check(small(**change))
-    with pytest.raises(ValueError, match="takes no argument or :full"):
+    with pytest.raises(ValueError, match="unknown scale 'fuller'; did you mean 'full'"):
         loaded.module.get_config("fuller")

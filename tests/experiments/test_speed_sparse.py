@@ -55,10 +55,12 @@ def test_the_figure_is_drawn_whatever_the_times(ran, factor):
 def test_other_outputs_are_seen(monkeypatch):
     module = load_experiment(FILE).module
     one = sp.csr_array([[1.0, 0.0], [0.0, 2.0]])
-    assert module.apart(one, one) == 0
-    assert module.apart(one, one * (1 + 1e-9)) > module.SAME
-    assert module.apart(one, sp.csr_array([[1.0, 1.0], [0.0, 2.0]])) == float("inf")
-    wrong = module.Contest("nobody", lambda config: (lambda: one, lambda: 2 * one, module.apart))
+    assert module.relative_difference(one, one) == 0
+    assert module.relative_difference(one, one * (1 + 1e-9)) > module.SAME
+    assert module.relative_difference(one, sp.csr_array([[1.0, 1.0], [0.0, 2.0]])) == float("inf")
+    wrong = module.Contest(
+        "nobody", lambda config: (lambda: one, lambda: 2 * one, module.relative_difference)
+    )
     monkeypatch.setitem(module.CONTESTS, "bag of words", wrong)
     with pytest.raises(AssertionError, match=r"bag of words: the sides differ by 5\.0e-01"):
         module.run(small(), None, lambda **_: None)
@@ -88,11 +90,11 @@ def test_claims_can_come_out_the_other_way():
         )
 
 
-def test_bad_config():
+def test_bad_configs_are_refused():
     for change, message in (
         ({"task.contest": "bag of word"}, "did you mean 'bag of words'"),
-        ({"task.documents": 0}, "task.documents must be at least 1, got 0"),
-        ({"run.repeats": 0}, "run.repeats must be at least 1, got 0"),
+        ({"task.documents": 0}, "task.documents must be a whole number of at least 1, got 0"),
+        ({"run.repeats": 0}, "run.repeats must be a whole number of at least 1, got 0"),
     ):
         with pytest.raises(ValueError, match=message):
             load_experiment(FILE).module.check(small(**change))

@@ -82,7 +82,7 @@ def test_permuting_keeps_the_words():
     assert shuffled[0] != "a film about nothing and all of it"
 
 
-def test_the_share_of_common_words():
+def test_the_share_of_common_words_is_that_of_their_columns():
     module = load_experiment(FILE).module
     counts = np.zeros((2, 30), int)
     counts[:, :10] = 5
@@ -175,17 +175,17 @@ def test_claims_can_come_out_the_other_way():
     assert verdicts(**{fasttext: {"accuracy": 0.66, "fit_s": 0.9}}) == first + "++---"
 
 
-def test_bad_config():
+def test_bad_configs_are_refused():
     check = load_experiment(FILE).module.check
     for change, message in (
         ({"task.method": "LSTN"}, "did you mean 'LSTM'"),
-        ({"task.limit": 10**6}, "task.limit must be 0 to 6824"),
-        ({"vectors.unlabeled": 10**6}, "vectors.unlabeled must be 0 to 24904"),
+        ({"task.limit": 10**6}, "task.limit must be a whole number from 0 to 6824"),
+        ({"vectors.unlabeled": 10**6}, "vectors.unlabeled must be a whole number from 0 to 24904"),
         ({"task.source": "imdb"}, "vectors.unlabeled must be 0 for imdb"),
         ({"vectors.size": 0}, "size must be at least 1"),
-        ({"training.epochs": 0}, "training.epochs must be at least 1"),
+        ({"training.epochs": 0}, "training.epochs must be a whole number of at least 1"),
     ):
         with pytest.raises(ValueError, match=message):
             check(small(**change))
-    with pytest.raises(ValueError, match="takes no argument or :full"):
+    with pytest.raises(ValueError, match="unknown scale 'fuller'; did you mean 'full'"):
         load_experiment(FILE).module.get_config("fuller")

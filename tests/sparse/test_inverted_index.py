@@ -93,24 +93,24 @@ def test_a_build_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="gone"):
         external_index.write(tmp_path / "index", broken())
     assert not (tmp_path / "index").exists()
-    with pytest.raises(ValueError, match="block_tokens must be at least 1"):
+    with pytest.raises(ValueError, match="block_tokens must be a whole number of at least 1"):
         external_index.write(tmp_path / "index", [], block_tokens=0)
 
 
-def test_files_that_do_not_fit(index, tmp_path):
+def test_files_that_do_not_fit_are_refused(index, tmp_path):
     folder = tmp_path / "saved"
     with pytest.raises(FileNotFoundError, match=r"no index\.json"):
         InvertedIndex.load(folder)
     index.save(folder)
     about = folder / "index.json"
-    told = json.loads(about.read_text())
-    about.write_text(json.dumps(told | {"postings": told["postings"] + 1}))
+    header = json.loads(about.read_text())
+    about.write_text(json.dumps(header | {"postings": header["postings"] + 1}))
     with pytest.raises(ValueError, match=r"documents\.npy: expected"):
         InvertedIndex.load(folder)
-    about.write_text(json.dumps(told | {"version": 99}))
+    about.write_text(json.dumps(header | {"version": 99}))
     with pytest.raises(ValueError, match="version"):
         InvertedIndex.load(folder)
-    about.write_text(json.dumps(told))
+    about.write_text(json.dumps(header))
     np.save(folder / "counts.npy", index.counts.astype(np.int64))
     with pytest.raises(ValueError, match="expected int32, got int64"):
         InvertedIndex.load(folder)
@@ -121,12 +121,11 @@ def test_files_that_do_not_fit(index, tmp_path):
 
 def test_memory_does_not_grow_with_the_documents(tmp_path):
     """250,000 documents: 12.5M tokens, of which 8M are sorted at a time."""
-    script = Path(__file__).with_name("index_memory_script.py")
+    root = Path(__file__).parents[2]
+    script = root / "tests/scripts/index_memory.py"
     command = [sys.executable, str(script), "250000", str(tmp_path)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=script.parent.parent
-    )
-    told = json.loads(done.stdout)
-    assert told["postings"] > 8_000_000
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    measured = json.loads(done.stdout)
+    assert measured["postings"] > 8_000_000
     # all tokens at once would take 40 bytes each, 480 MiB, more than the start
-    assert told["built"] - told["start"] < 900
+    assert measured["built"] - measured["start"] < 900

@@ -30,14 +30,14 @@ def test_weights_equal_a_loop(idf):
         assert [weight for _, weight in found] == sorted(dict(found).values(), reverse=True)
 
 
-def test_what_cannot_be():
-    with pytest.raises(ValueError, match="top must be at least 1, got 0"):
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="top must be a whole number of at least 1, got 0"):
         keywords(TEXTS, 0)
     with pytest.raises(ValueError, match="idf"):
         keywords(TEXTS, idf="note")
 
 
-def test_command(tmp_path, capsys):
+def test_the_command_prints_keywords_and_refuses_bad_arguments(tmp_path, capsys):
     for name, text in zip("abc", TEXTS, strict=True):
         (tmp_path / name).write_text(text)
     files = [str(tmp_path / name) for name in "abc"]
@@ -53,7 +53,7 @@ def test_command(tmp_path, capsys):
         ([], "keywords takes a file or more"),
         ([str(tmp_path / "none")], "no file"),
         ([*files, "--tokenizer=word"], "did you mean 'words'"),
-        ([*files, "--top=0"], "top must be at least 1"),
+        ([*files, "--top=0"], "top must be a whole number of at least 1"),
     ):
         assert cli.main(["keywords", *arguments]) == 2
         assert message in capsys.readouterr().err

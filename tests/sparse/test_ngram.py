@@ -68,7 +68,7 @@ def test_dimension_grows_steeply_with_n():
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (2, 1), (-1, 0)])
-def test_bad_ranges(low, high):
+def test_bad_ranges_are_refused(low, high):
     with pytest.raises(ValueError, match=f"1 ≤ low ≤ high, got {low} to {high}"):
         ngrams(Whitespace()(["a"]), low, high)
     with pytest.raises(ValueError, match=f"1 ≤ low ≤ high, got {low} to {high}"):

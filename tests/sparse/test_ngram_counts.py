@@ -59,9 +59,9 @@ def test_numbers_are_found():
     assert [g for g in grams if g[0] == 3] == grams[own]
 
 
-def test_refusals_and_nothing():
+def test_bad_input_is_refused_and_nothing_is_counted():
     codes, offsets = documents(5)
-    with pytest.raises(ValueError, match="order must be at least 1"):
+    with pytest.raises(ValueError, match="order must be a whole number of at least 1"):
         count_ngrams(codes, offsets, 0, 5)
     with pytest.raises(ValueError, match="codes must be 0 to 3"):
         count_ngrams(codes, offsets, 2, 4)

@@ -20,7 +20,7 @@ def ndcg_by_hand(ranked, gains, k):
 
 
 @pytest.mark.parametrize("k", [1, 3, 10, 100])
-def test_ndcg(k):
+def test_ndcg_equals_scikit_learn(k):
     for ranked, gains in CASES:
         own = relevance.ndcg(ranked, gains, k)
         assert own == pytest.approx(ndcg_by_hand(ranked, gains, k))
@@ -33,7 +33,7 @@ def test_ndcg(k):
             assert relevance.ndcg(ranked, inside, k) == pytest.approx(expected)
 
 
-def test_average_precision():
+def test_average_precision_equals_a_loop():
     for ranked, gains in CASES:
         relevant = {d for d, g in gains.items() if g > 0}
         found, total = 0, 0.0
@@ -71,12 +71,12 @@ def test_evaluate_leaves_out_queries_without_judgments():
         relevance.evaluate(rankings, [{}])
 
 
-def test_nothing_relevant_and_refusals():
+def test_nothing_relevant_scores_zero_and_bad_input_is_refused():
     assert relevance.ndcg([1, 2], {}) == relevance.average_precision([1, 2], {3: 0.0}) == 0
     for measure in (relevance.ndcg, relevance.recall, relevance.average_precision):
-        with pytest.raises(ValueError, match="k must be at least 1"):
+        with pytest.raises(ValueError, match="k must be a whole number of at least 1"):
             measure([1], {1: 1.0}, 0)
         with pytest.raises(ValueError, match="a gain must be at least 0"):
             measure([1], {1: -1.0})
-        with pytest.raises(ValueError, match="stands twice"):
+        with pytest.raises(ValueError, match="occurs twice"):
             measure([1, 1], {1: 1.0})

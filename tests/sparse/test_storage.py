@@ -41,12 +41,12 @@ def test_numbers_past_32_bits_get_64(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["indices.bin"]
 
 
-def test_no_entries(tmp_path):
+def test_a_matrix_without_entries_is_read(tmp_path):
     write_csr(tmp_path, [sp.csr_array((2, 3))])
     assert read_csr(tmp_path).toarray().tolist() == [[0, 0, 0], [0, 0, 0]]
 
 
-def test_what_is_refused(tmp_path):
+def test_bad_folders_and_parts_are_refused(tmp_path):
     one = sp.csr_array(np.eye(2))
     with pytest.raises(FileNotFoundError, match="holds no matrix"):
         read_csr(tmp_path)
