@@ -8,7 +8,7 @@ steps inside the program; between chunks the state can be read, saved and resume
 Step s reads window s mod n of sequence s div n: the position of a run in its data is one number.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.nn import losses, models
-from rnnlab.nn.layers import Bidirectional, CellLayer, Stack
+from rnnlab.nn.layers import Layer
 from rnnlab.tasks.base import Batch, lengths_of
 from rnnlab.training.optimizers import Hyper
 from rnnlab.training.regularizers import omega_gradient
@@ -241,17 +241,23 @@ class _MayDraw(Protocol):
 
 
 def _draws_noise(part: object) -> bool:
-    """Return whether a layer draws noise: by dropout, or by a stochastic cell in it."""
+    """Return whether a layer draws noise: by dropout, or by a stochastic cell anywhere in it.
+
+    Layers of one's own are searched too: their fields, and attributes with the usual names.
+    """
+    if isinstance(part, tuple | list):
+        return any(map(_draws_noise, part))
     if isinstance(part, _HasDropout) and part.dropout > 0:
         return True
-    match part:
-        case Stack():
-            return any(map(_draws_noise, part.layers))
-        case Bidirectional():
-            return _draws_noise(part.forward) or _draws_noise(part.backward)
-        case CellLayer():
-            return _draws_noise(part.cell)
-    return isinstance(part, _MayDraw) and part.stochastic
+    if isinstance(part, _MayDraw) and part.stochastic:
+        return True
+    names = {"layers", "forward", "backward", "cell", "inner"}
+    names |= {f.name for f in fields(part)} if is_dataclass(part) else set()
+    return any(
+        _draws_noise(inner)
+        for inner in (getattr(part, name, None) for name in sorted(names))
+        if isinstance(inner, tuple | list) or is_dataclass(inner) or isinstance(inner, Layer)
+    )
 
 
 def _global_norm(tree: PyTree) -> Array:
