@@ -118,5 +118,5 @@ def test_a_tiny_run_draws_what_a_narrowed_sweep_has(tmp_path):
 
 
 def test_unknown_arguments_are_refused():
-    with pytest.raises(ValueError, match="unknown scale 'big'.*allowed: full"):
+    with pytest.raises(ValueError, match=r"unknown scale 'big'.*allowed: full"):
         load_experiment(FILE).module.get_config("big")
