@@ -12,6 +12,7 @@ from rnnlab.core import validate
 from rnnlab.nn import layers, models
 from rnnlab.nn.initializers import InitScheme, make
 from rnnlab.tasks.base import Config
+from rnnlab.tasks.checks import check_test_path
 from rnnlab.tasks.reviews import UNKNOWN, Encoded, MovieReviews, Split, encoded, parted
 from rnnlab.text import corpora, tokenizers
 from rnnlab.text.vocabulary import Vocabulary
@@ -70,8 +71,7 @@ class Sentiment(MovieReviews):
         validate.choice("pooling", self.pooling, models.POOLINGS)
         validate.whole("limit", self.limit, 0)
         validate.whole("embedding_size", self.embedding_size)
-        if self.test_path and not self.path:
-            raise ValueError(f"test_path={self.test_path!r} needs a path to learn from")
+        check_test_path(self.path, self.test_path)
         super().__post_init__()
 
     @property

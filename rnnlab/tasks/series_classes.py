@@ -11,6 +11,7 @@ from rnnlab.data import series_files
 from rnnlab.data.files import checked, packaged
 from rnnlab.data.hugging_face import split_by_class
 from rnnlab.data.series_files import Labeled, values_of
+from rnnlab.tasks.checks import check_test_path
 from rnnlab.tasks.classification import Classification, Sequences
 
 # source: SHA-256 of its two files, the same in sktime 1.2.0 and aeon 1.6.0
@@ -98,8 +99,7 @@ class SeriesClasses(Classification):
     def __post_init__(self) -> None:
         validate.choice("source", self.source, SOURCES)
         validate.choice("held_out", self.held_out, HELD_OUT)
-        if self.test_path and not self.path:
-            raise ValueError(f"test_path={self.test_path!r} needs a path to learn from")
+        check_test_path(self.path, self.test_path)
         validate.number("test_share", self.test_share, above=0, below=1)
         validate.whole("max_length", self.max_length, 0)
         validate.number("solved_at", self.solved_at, above=0, most=1)

@@ -15,6 +15,7 @@ from rnnlab.data.hugging_face import shuffled_indices
 from rnnlab.nn import crf, layers, losses, models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.tasks.base import Config, Goal, PredictableDefaults, RaggedBatch
+from rnnlab.tasks.checks import check_corpus, check_test_path
 from rnnlab.tasks.classification import entropy
 from rnnlab.tasks.reviews import padded
 from rnnlab.text import entities
@@ -82,15 +83,16 @@ class Tagging(PredictableDefaults):
     solved_at: float = 0.95
 
     def __post_init__(self) -> None:
-        validate.whole("limit", self.limit, 0)
-        validate.whole("max_length", self.max_length)
-        validate.whole("min_count", self.min_count)
-        validate.whole("embedding_size", self.embedding_size)
-        validate.number("test_share", self.test_share, above=0, below=1)
+        check_corpus(
+            limit=self.limit,
+            max_length=self.max_length,
+            min_count=self.min_count,
+            embedding_size=self.embedding_size,
+            test_share=self.test_share,
+        )
         validate.number("solved_at", self.solved_at, above=0, most=1)
         validate.flag("crf", self.crf)
-        if self.test_path and not self.path:
-            raise ValueError(f"test_path={self.test_path!r} needs a path to learn from")
+        check_test_path(self.path, self.test_path)
 
     @property
     def length(self) -> int:

@@ -17,6 +17,7 @@ from rnnlab.nn import encoder_decoder, layers, losses
 from rnnlab.nn.encoder_decoder import EncoderDecoder, Pair, Said
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.tasks.base import Config, Goal, PredictableDefaults, RaggedBatch
+from rnnlab.tasks.checks import check_corpus, check_test_path
 from rnnlab.tasks.classification import entropy
 from rnnlab.text.vocabulary import Vocabulary
 
@@ -94,15 +95,16 @@ class Translation(PredictableDefaults):
     solved_at: float = 0.1
 
     def __post_init__(self) -> None:
-        validate.whole("limit", self.limit, 0)
-        validate.whole("max_length", self.max_length)
-        validate.whole("min_count", self.min_count)
-        validate.whole("embedding_size", self.embedding_size)
-        validate.number("test_share", self.test_share, above=0, below=1)
+        check_corpus(
+            limit=self.limit,
+            max_length=self.max_length,
+            min_count=self.min_count,
+            embedding_size=self.embedding_size,
+            test_share=self.test_share,
+        )
         validate.number("solved_at", self.solved_at, least=0, below=1)
         validate.choice("attention", self.attention, encoder_decoder.ATTENTIONS)
-        if self.test_path and not self.path:
-            raise ValueError(f"test_path={self.test_path!r} needs a path to learn from")
+        check_test_path(self.path, self.test_path)
 
     @property
     def length(self) -> int:
