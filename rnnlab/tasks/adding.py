@@ -1,4 +1,4 @@
-"""The adding problem: two marked numbers, far apart, to be added."""
+"""The adding problem: the sum of two marked numbers, far apart."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab import theory
+from rnnlab.core import validate
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
-from rnnlab.tasks.synthetic import Synthetic, check_bound, check_whole
+from rnnlab.tasks.synthetic import Synthetic
 
 Array = jax.Array
 
@@ -38,7 +39,7 @@ class Adding(Synthetic):
     """
 
     length: int = 100
-    solved_at: float = 0.01  # off by .1, root mean square: a sixteenth of the baseline's 1/6
+    solved_at: float = 0.01  # a root mean square error of 0.1: a sixteenth of the baseline's 1/6
 
     name: ClassVar[str] = "adding"
     input_size = 2
@@ -46,9 +47,9 @@ class Adding(Synthetic):
     loss = "mse"
     many_to_one = True
 
-    def __post_init__(self):
-        check_whole("length", self.length, least=2)
-        check_bound("solved_at", self.solved_at)
+    def __post_init__(self) -> None:
+        validate.whole("length", self.length, 2)
+        validate.number("solved_at", self.solved_at, above=0)
 
     @property
     def goal(self) -> Goal:
@@ -56,7 +57,7 @@ class Adding(Synthetic):
         return Goal("loss", self.solved_at)
 
     def baseline(self, data: object = ()) -> float:
-        """1/6: always say 1.
+        """Return 1/6, of the constant answer 1.
 
         The figure of the literature. An answer that also looks at the last step, which is marked
         in one of T − ⌊T/2⌋ sequences, has 1/12 less in those.
@@ -64,7 +65,7 @@ class Adding(Synthetic):
         return theory.adding_baseline()
 
     def sample(self, key: Array, batch_size: int) -> Batch:
-        """``batch_size`` sequences with their sums."""
+        """Return ``batch_size`` sequences with their sums."""
         for_values, for_first, for_second = jax.random.split(key, 3)
         shape, half = (batch_size, 1), self.length // 2
         values = jax.random.uniform(for_values, (batch_size, self.length), jnp.float32)
@@ -76,5 +77,5 @@ class Adding(Synthetic):
         return Batch(jnp.stack([values, marker], axis=-1), sums, jnp.ones(batch_size, bool))
 
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """The loss, of outputs (B, 1)."""
+        """Return the loss of outputs (B, 1)."""
         return {"loss": losses.mse(outputs, batch.targets, batch.mask)}

@@ -1,23 +1,25 @@
-"""Character language modeling: the next character of a text, at every one of it."""
+"""Character language modeling: the next character of a text, at every character."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnlab.core import validate
 from rnnlab.data import files, hugging_face
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal, PredictableDefaults
+from rnnlab.tasks.classification import entropy
 
 Array = jax.Array
 
 
 class Text(NamedTuple):
-    """A text as places in its alphabet, as few bytes as fit."""
+    """A text as indices into its alphabet, in the smallest dtype that fits."""
 
     train: np.ndarray  # (N,) the first part
     test: np.ndarray  # (M,) the rest
@@ -25,23 +27,23 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Characters(PredictableDefaults):
-    """A text in parallel streams, each the continuation of itself from window to window.
+    """A text in parallel streams, each continued from window to window.
 
     A batch is a whole pass over the training text, (B, L); training slices windows of time out
-    of it and carries the state. The text is read as a ring that starts elsewhere every pass.
+    of it and carries the state. The text is a ring; every pass starts at another character.
 
     Args:
         path: a UTF-8 file; a table with a column "text", local (.csv, .jsonl, .parquet, …) or on
             the hub, its rows joined by newlines (:mod:`rnnlab.data.hugging_face`); empty: the State
             of the Union speeches of ``rnnlab[data]``, by year.
-        batch_size: B, streams; those that :meth:`batch` is asked for.
+        batch_size: B, streams; the same as in the calls of :meth:`batch`.
         limit: characters of the text to use, from its start; 0: all.
         test_share: the last share of the text is held out.
         test_length: steps of a stream of :meth:`test`, at most.
-        solved_at: the bits a character that count as solved.
+        solved_at: the bits per character that count as solved.
     Raises:
-        FileNotFoundError, ConnectionError, ValueError: where a size or the data are first asked
-            for: the text cannot be had or is too short.
+        ValueError: an option out of its range. FileNotFoundError, ConnectionError, ValueError:
+            at the first use of a size or of the data, if the text is missing or too short.
     """
 
     name: ClassVar[str] = "characters"
@@ -54,13 +56,11 @@ class Characters(PredictableDefaults):
     solved_at: float = 2.5
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("limit", 0), ("test_length", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 < self.test_share < 1:
-            raise ValueError(f"test_share must be between 0 and 1, got {self.test_share}")
-        if not self.solved_at > 0:
-            raise ValueError(f"solved_at must be above 0, got {self.solved_at}")
+        validate.whole("batch_size", self.batch_size)
+        validate.whole("limit", self.limit, 0)
+        validate.whole("test_length", self.test_length)
+        validate.number("test_share", self.test_share, above=0, below=1)
+        validate.number("solved_at", self.solved_at, above=0, finite=False)
 
     @property
     def alphabet(self) -> str:
@@ -94,39 +94,37 @@ class Characters(PredictableDefaults):
 
     @property
     def many_to_one(self) -> bool:
-        """A target every step."""
+        """False: a target at every step."""
         return False
 
     @property
     def goal(self) -> Goal:
-        """The bits a character are at most ``solved_at``."""
+        """The bits per character are at most ``solved_at``."""
         return Goal("bits_per_character", self.solved_at)
 
     def _train_size(self) -> int:
         n = len(_encoded(self.path, self.limit)[1])
         return n - round(n * self.test_share)
 
-    def _streams(self, n: int, batch_size: int, what: str) -> int:
+    def _streams(self, n: int, batch_size: int, name: str) -> int:
         if n <= batch_size:
-            raise ValueError(f"{what} of {n} characters is too short for {batch_size} streams")
+            raise ValueError(f"{name} of {n} characters is too short for {batch_size} streams")
         return (n - 1) // batch_size
 
     def load(self) -> Text:
-        """The text, its last part apart."""
+        """Return the text, split in time."""
         codes, n = _encoded(self.path, self.limit)[1], self._train_size()
         return Text(codes[:n], codes[n:])
 
     def baseline(self, data: Text) -> float:
-        """The entropy of the characters of the training text, in nats."""
-        counts = np.bincount(data.train)
-        p = counts[counts > 0] / len(data.train)
-        return float(-(p * np.log(p)).sum())
+        """Return the entropy of the characters of the training text, in nats."""
+        return entropy(data.train)
 
-    def batch(self, data: Text, key: Array, index: Any, batch_size: int) -> Batch:
-        """Pass ``index`` over the text: streams (B, L), each followed by the next.
+    def batch(self, data: Text, key: Array, index: int | Array, batch_size: int) -> Batch:
+        """Return pass ``index`` over the text: streams (B, L), each followed by the next.
 
         Raises:
-            ValueError: another batch_size than the task's, for which L is another.
+            ValueError: another batch_size than the task's, which determines L.
         """
         if batch_size != self.batch_size:
             raise ValueError(f"batch_size must be the task's {self.batch_size}, got {batch_size}")
@@ -137,7 +135,7 @@ class Characters(PredictableDefaults):
         return self._batch(ring[: batch_size * steps + 1], batch_size, steps)
 
     def test(self, data: Text, key: Array, batch_size: int) -> Batch:
-        """Streams that start at even distances over the text held out, cut to ``test_length``."""
+        """Return streams from even distances over the held-out text, cut to ``test_length``."""
         steps = self._streams(len(data.test), batch_size, "held-out text")
         whole = self._batch(jnp.asarray(data.test[: batch_size * steps + 1]), batch_size, steps)
         return Batch(*(part[:, : self.test_length] for part in whole))
@@ -147,49 +145,49 @@ class Characters(PredictableDefaults):
         shape = batch_size, steps
         return Batch(codes[:-1].reshape(shape), codes[1:].reshape(shape), jnp.ones(shape, bool))
 
-    # ---- for predictions, see rnnlab.training.predict ----
+    # ---- for predictions, see rnnlab.tasks.base.Predictable ----
 
     def tokens(self, text: str) -> list[str]:
-        """Its characters."""
+        """Return the characters of a text."""
         return list(text)
 
     def encode(self, tokens: list[str]) -> np.ndarray:
-        """Their symbols (T,) int32.
+        """Return the symbols (T,) int32 of characters.
 
         Raises:
-            ValueError: a character that the text it learned from has not.
+            ValueError: a character that does not occur in the text that was learned from.
         """
-        place = {c: k for k, c in enumerate(self.alphabet)}
-        unknown = sorted({c for c in tokens if c not in place})
+        number = {c: k for k, c in enumerate(self.alphabet)}
+        unknown = sorted({c for c in tokens if c not in number})
         if unknown:
             raise ValueError(
                 f"{''.join(unknown)!r} does not occur in the text that was learned "
                 f"from, whose characters are {self.alphabet!r}"
             )
-        return np.array([place[c] for c in tokens], np.int32)
+        return np.array([number[c] for c in tokens], np.int32)
 
     def decode(self, values: np.ndarray) -> str:
         """Return the characters of symbols (T,)."""
         return "".join(self.alphabet[int(k)] for k in values)
 
     def say(self, tokens: list[str], outputs: Array) -> str:
-        """How well the text is foretold, each character after the first: from logits (T, V)."""
+        """Return the bits per character after the first, from logits (T, V)."""
         if len(tokens) < 2:
-            return "one character alone: nothing is foretold"
+            return "one character: nothing to predict"
         nats = losses.cross_entropy(outputs[:-1], jnp.asarray(self.encode(tokens))[1:])
-        return f"{float(nats) / np.log(2):.2f} bits a character"
+        return f"{float(nats) / np.log(2):.2f} bits per character"
 
     @property
     def streams(self) -> bool:
-        """A next character after every one."""
+        """True: a next character after every one."""
         return True
 
     def label(self, output: Array) -> str:
-        """The character that is most probable next."""
+        """Return the most probable next character."""
         return self.alphabet[int(output.argmax())]
 
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """The "loss" in nats, "bits_per_character" = loss / ln 2, "perplexity" = exp(loss)."""
+        """Return "loss" in nats, "bits_per_character" = loss / ln 2, "perplexity" = exp(loss)."""
         loss = losses.cross_entropy(outputs, batch.targets, batch.mask)
         return {
             "loss": loss,
@@ -200,7 +198,7 @@ class Characters(PredictableDefaults):
 
 @lru_cache(maxsize=2)  # sizes are asked for often, and a sweep's members read the same text
 def _encoded(path: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """(alphabet, the text as places in it)."""
+    """Return (alphabet, the text as indices into it)."""
     if path and (hugging_face.is_table(path) or not Path(path).expanduser().is_file()):
         text = "\n".join(
             row or "" for row in hugging_face.load_text(path)["text"]

@@ -1,4 +1,4 @@
-"""The copy problem: symbols to be given back after a delay, fixed or not."""
+"""The copy problem: symbols to be repeated after a delay, fixed or drawn."""
 
 import math
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab import theory
+from rnnlab.core import validate
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
-from rnnlab.tasks.synthetic import Synthetic, check_bound, check_whole
+from rnnlab.tasks.synthetic import Synthetic
 
 Array = jax.Array
 
@@ -47,11 +48,11 @@ class CopyMemory(Synthetic):
     loss = "cross_entropy"
     many_to_one = False
 
-    def __post_init__(self):
-        check_whole("delay", self.delay, least=1)
-        check_whole("alphabet", self.alphabet, least=2)
-        check_whole("items", self.items, least=1)
-        check_bound("solved_at", self.solved_at, most=1)
+    def __post_init__(self) -> None:
+        validate.whole("delay", self.delay, 1)
+        validate.whole("alphabet", self.alphabet, 2)
+        validate.whole("items", self.items, 1)
+        validate.number("solved_at", self.solved_at, above=0, most=1)
 
     @property
     def length(self) -> int:
@@ -74,11 +75,11 @@ class CopyMemory(Synthetic):
         return Goal("recall", self.solved_at, at_most=False)
 
     def baseline(self, data: object = ()) -> float:
-        """n·ln K/(T + 2n): blank up to the delimiter, then a guess at each symbol."""
+        """Return n·ln K/(T + 2n): blank up to the delimiter, then a guess at each symbol."""
         return theory.copy_memory_baseline(self.delay, self.alphabet, self.items)
 
     def sample(self, key: Array, batch_size: int) -> Batch:
-        """``batch_size`` sequences with what is to be said at each step."""
+        """Return ``batch_size`` sequences with the expected symbol of each step."""
         for_shown, for_delays = jax.random.split(key)
         n, blank = self.items, jnp.int32(self.alphabet)
         shown = jax.random.randint(for_shown, (batch_size, n), 0, self.alphabet, jnp.int32)
@@ -86,7 +87,7 @@ class CopyMemory(Synthetic):
         step = jnp.arange(self.length, dtype=jnp.int32)[None, :]
 
         def put(start: Array | int) -> Array:
-            """(B, T+2n): the symbols from step ``start`` (B, 1) on, blanks elsewhere."""
+            """Return (B, T+2n): the symbols from step ``start`` (B, 1) on, blanks elsewhere."""
             place = step - start
             symbol = jnp.take_along_axis(
                 shown, jnp.broadcast_to(place.clip(0, n - 1), (batch_size, self.length)), axis=1
@@ -98,11 +99,11 @@ class CopyMemory(Synthetic):
         return Batch(one_hot, put(n + delays), step < delays + 2 * n)
 
     def _delays(self, key: Array, batch_size: int) -> Array:
-        """(B,) steps from the last symbol to the delimiter."""
+        """Return the steps (B,) from the last symbol to the delimiter."""
         return jnp.full(batch_size, self.delay, jnp.int32)
 
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """The loss, and "recall": the share of symbols named rightly; outputs (B, T+2n, K+1)."""
+        """Return the loss, and "recall", the share of correct symbols; outputs (B, T+2n, K+1)."""
         symbols = batch.mask & (batch.targets < self.alphabet)
         return {
             "loss": losses.cross_entropy(outputs, batch.targets, batch.mask),
@@ -131,7 +132,7 @@ class VariableCopy(CopyMemory):
     name: ClassVar[str] = "variable_copy"
 
     def baseline(self, data: object = ()) -> float:
-        """n·ln K/((T+1)/2 + 2n): blank up to the delimiter, then a guess at each symbol.
+        """Return n·ln K/((T+1)/2 + 2n): blank up to the delimiter, then a guess at each symbol.
 
         That answer forgets the symbols and hears the delimiter, n steps long: the least that one
         without the symbols can have. A sequence adds n·ln K, and E[d] + 2n steps to share it;

@@ -1,4 +1,4 @@
-"""Delayed recall: one symbol, then noise, then its name. Memory and nothing else."""
+"""Delayed recall: one symbol, then noise, then its class. It needs memory and nothing else."""
 
 import math
 from dataclasses import dataclass
@@ -7,16 +7,17 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from rnnlab.core import validate
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
-from rnnlab.tasks.synthetic import Synthetic, check_bound, check_whole, error
+from rnnlab.tasks.synthetic import Synthetic, error
 
 Array = jax.Array
 
 
 @dataclass(frozen=True)
 class DelayedRecall(Synthetic):
-    """x_1 = one-hot(c), x_t ~ N(0, s²) in every entry for d steps more; c is named at the last.
+    """x_1 = one-hot(c), x_t ~ N(0, s²) in every entry for d more steps; c is the target.
 
     Inputs (B, d+1, C), noise independent over steps and entries. Targets (B,), c uniform. The
     loss of the last step has to reach back over exactly d steps.
@@ -44,12 +45,11 @@ class DelayedRecall(Synthetic):
     loss = "cross_entropy"
     many_to_one = True
 
-    def __post_init__(self):
-        check_whole("delay", self.delay, least=1)
-        check_whole("classes", self.classes, least=2)
-        if not 0 <= self.noise < math.inf:
-            raise ValueError(f"noise must be finite and at least 0, got {self.noise!r}")
-        check_bound("solved_at", self.solved_at, most=1)
+    def __post_init__(self) -> None:
+        validate.whole("delay", self.delay, 1)
+        validate.whole("classes", self.classes, 2)
+        validate.number("noise", self.noise, least=0)
+        validate.number("solved_at", self.solved_at, above=0, most=1)
 
     @property
     def length(self) -> int:
@@ -81,11 +81,11 @@ class DelayedRecall(Synthetic):
         return Goal("error", self.solved_at)
 
     def baseline(self, data: object = ()) -> float:
-        """ln C: all symbols alike."""
+        """Return ln C: all symbols alike."""
         return math.log(self.classes)
 
     def sample(self, key: Array, batch_size: int) -> Batch:
-        """``batch_size`` sequences with their classes."""
+        """Return ``batch_size`` sequences with their classes."""
         for_classes, for_noise = jax.random.split(key)
         classes = jax.random.randint(for_classes, (batch_size,), 0, self.classes, jnp.int32)
         shown = jax.nn.one_hot(classes, self.classes, dtype=jnp.float32)[:, None]
@@ -95,7 +95,7 @@ class DelayedRecall(Synthetic):
         return Batch(inputs, classes, jnp.ones(batch_size, bool))
 
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """The loss, and "error": the share of sequences with a wrong class; outputs (B, C)."""
+        """Return the loss, and "error", the share of wrong sequences; outputs (B, C)."""
         return {
             "loss": losses.cross_entropy(outputs, batch.targets, batch.mask),
             "error": error(outputs, batch.targets, batch.mask),

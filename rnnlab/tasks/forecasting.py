@@ -5,13 +5,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.core.errors import unknown
+from rnnlab.core import validate
 from rnnlab.data.files import read_column
 from rnnlab.data.hugging_face import load_column
 from rnnlab.data.splits import shuffled_indices
@@ -35,7 +35,7 @@ class Forecasting(PredictableDefaults):
     """x_{t+horizon} from x_1 … x_t, at every step of windows of a series.
 
     The last ``test_share`` of the series is held out; mean and standard deviation are those of
-    the part before it. No window reaches over the border.
+    the part before it. No window contains values of both parts.
 
     Args:
         source: "mackey_glass" (:func:`mackey_glass`) or "csv", a column of a file.
@@ -44,7 +44,10 @@ class Forecasting(PredictableDefaults):
             :func:`rnnlab.data.hugging_face.load_table` does.
         points: values of the Mackey–Glass series.
         window: T. horizon: steps ahead.
-        solved_at: the loss, mean squared error in standard deviations, that counts as solved.
+        solved_at: the loss, a mean squared error in squared standard deviations, that counts as
+            solved.
+    Raises:
+        ValueError: an option out of its range, or options that do not go together.
 
     >>> task = Forecasting(points=500, window=20)
     >>> batch = task.batch(task.load(), jax.random.key(0), 0, batch_size=4)
@@ -64,8 +67,7 @@ class Forecasting(PredictableDefaults):
     solved_at: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.source not in SOURCES:
-            raise ValueError(unknown("source", self.source, SOURCES))
+        validate.choice("source", self.source, SOURCES)
         if self.source == "csv" and not self.path:
             raise ValueError("source 'csv' needs path, a CSV file with a header line")
         if self.source != "csv" and (self.path or self.column):
@@ -73,13 +75,11 @@ class Forecasting(PredictableDefaults):
                 f"source {self.source!r} reads no file, got path={self.path!r}, "
                 f"column={self.column!r}"
             )
-        for name in ("points", "window", "horizon"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.test_share < 1:
-            raise ValueError(f"test_share must be between 0 and 1, got {self.test_share}")
-        if not self.solved_at > 0:
-            raise ValueError(f"solved_at must be above 0, got {self.solved_at}")
+        validate.whole("points", self.points)
+        validate.whole("window", self.window)
+        validate.whole("horizon", self.horizon)
+        validate.number("test_share", self.test_share, above=0, below=1)
+        validate.number("solved_at", self.solved_at, above=0, finite=False)
 
     @property
     def length(self) -> int:
@@ -88,7 +88,7 @@ class Forecasting(PredictableDefaults):
 
     @property
     def input_size(self) -> int:
-        """D, one value a step."""
+        """D, one value per step."""
         return 1
 
     @property
@@ -108,7 +108,7 @@ class Forecasting(PredictableDefaults):
 
     @property
     def many_to_one(self) -> bool:
-        """A target every step."""
+        """False: a target at every step."""
         return False
 
     @property
@@ -117,28 +117,28 @@ class Forecasting(PredictableDefaults):
         return Goal("loss", self.solved_at)
 
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """The series as it is: (training part, what comes after)."""
+        """Return the series, not standardized: (training part, held-out part)."""
         if self.source == "csv":
             series = _column(self.path, self.column)
         else:
             series = mackey_glass(self.points)
         n = len(series) - round(len(series) * self.test_share)
-        for what, size in (("training", n), ("held-out", len(series) - n)):
+        for part, size in (("training", n), ("held-out", len(series) - n)):
             if size < self.window + self.horizon:
                 raise ValueError(
-                    f"the {what} part has {size} values, too few for a window of "
+                    f"the {part} part has {size} values, too few for a window of "
                     f"{self.window} and horizon {self.horizon}"
                 )
         return series[:n], series[n:]
 
     @property
     def scale(self) -> float:
-        """What one unit of the outputs is in the units of the series."""
+        """One unit of the outputs, in the units of the series."""
         spread = float(self._parts()[0].std())
         return spread if spread > 0 else 1.0
 
     def load(self) -> Series:
-        """Both parts, standardized by the first.
+        """Return both parts, standardized by the first.
 
         Raises:
             ValueError: a part shorter than a window and its horizon, or a file that does not fit.
@@ -150,14 +150,14 @@ class Forecasting(PredictableDefaults):
         )
 
     def baseline(self, data: Series) -> float:
-        """The loss of the best a + b x_t for x_{t+horizon}, fitted to the training part."""
+        """Return the loss of the best a + b x_t for x_{t+horizon}, fitted to the training part."""
         now, ahead = self._pairs(data)
         design = np.stack([np.ones_like(now), now], axis=1)
         fit = np.linalg.lstsq(design, ahead, rcond=None)[0]
         return float(np.square(ahead - design @ fit).mean())
 
     def persistence(self, data: Series) -> float:
-        """The loss, on the training part, of the answer x_t: that nothing changes."""
+        """Return the loss, on the training part, of the prediction x_t: that nothing changes."""
         now, ahead = self._pairs(data)
         return float(np.square(ahead - now).mean())
 
@@ -165,36 +165,36 @@ class Forecasting(PredictableDefaults):
         train = np.asarray(data.train, np.float64)
         return train[: -self.horizon], train[self.horizon :]
 
-    def batch(self, data: Series, key: Array, index: Any, batch_size: int) -> Batch:
-        """Windows of the training part, their starts in the order of ``shuffled_indices``."""
+    def batch(self, data: Series, key: Array, index: int | Array, batch_size: int) -> Batch:
+        """Return windows of the training part, in the order of ``shuffled_indices``."""
         starts = len(data.train) - self.window - self.horizon + 1
         return self._batch(data.train, shuffled_indices(key, starts, index, batch_size))
 
     def test(self, data: Series, key: Array, batch_size: int) -> Batch:
-        """Windows whose starts are spread evenly over the part held out.
+        """Return windows whose starts are spread evenly over the held-out part.
 
-        There are at most as many of them as different ones.
+        There are at most as many as there are different ones.
         """
         starts = len(data.test) - self.window - self.horizon + 1
         count = min(batch_size, starts)
         return self._batch(data.test, jnp.asarray(np.arange(count) * starts // count, jnp.int32))
 
-    def _batch(self, series: Any, starts: Array) -> Batch:
+    def _batch(self, series: np.ndarray | Array, starts: Array) -> Batch:
         steps = starts[:, None] + jnp.arange(self.window)
-        series = jnp.asarray(series)[:, None]
-        return Batch(series[steps], series[steps + self.horizon], jnp.ones(steps.shape, bool))
+        values = jnp.asarray(series)[:, None]
+        return Batch(values[steps], values[steps + self.horizon], jnp.ones(steps.shape, bool))
 
-    # ---- for predictions, see rnnlab.training.predict ----
+    # ---- for predictions, see rnnlab.tasks.base.Predictable ----
 
     def tokens(self, text: str) -> list[str]:
-        """The numbers of a text, parted by blanks, commas or semicolons."""
+        """Return the numbers of a text, separated by blanks, commas or semicolons."""
         return re.findall(r"[^\s,;]+", text)
 
     def encode(self, tokens: list[str]) -> np.ndarray:
-        """Values of the series as the model reads them: (T, 1) float32, standardized.
+        """Return values of the series as the model reads them: (T, 1) float32, standardized.
 
         Raises:
-            ValueError: one that is no finite number.
+            ValueError: a token that is no finite number.
         """
         values = []
         for token in tokens:
@@ -208,7 +208,7 @@ class Forecasting(PredictableDefaults):
         return ((np.array(values) - level) / self.scale).astype(np.float32)[:, None]
 
     def decode(self, values: np.ndarray) -> str:
-        """Standardized values (N, 1) in the units of the series, each after a blank.
+        """Return standardized values (N, 1) in the units of the series, each after a blank.
 
         >>> task = Forecasting(points=500, window=20)
         >>> task.decode(task.encode(["1.0", "0.9"]))
@@ -218,26 +218,26 @@ class Forecasting(PredictableDefaults):
         return "".join(f" {level + self.scale * float(value):.4g}" for value in values[:, 0])
 
     def say(self, tokens: list[str], outputs: Array) -> str:
-        """The value that comes ``horizon`` steps after the last, from outputs (T, 1)."""
+        """Return the value ``horizon`` steps after the last, from outputs (T, 1)."""
         del tokens
         return self.label(outputs[-1])
 
     @property
     def streams(self) -> bool:
-        """A forecast after every value."""
+        """True: a forecast after every value."""
         return True
 
     def label(self, output: Array) -> str:
-        """The value ahead of a step, in the units of the series."""
+        """Return the value predicted at a step, in the units of the series."""
         return self.decode(np.asarray(output)[None])[1:]
 
     @property
     def feeds_back(self) -> bool:
-        """Whether what is said is the next step's input: one step ahead."""
+        """Whether a forecast is the next step's input: one step ahead."""
         return self.horizon == 1
 
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """The "loss" in squared standard deviations, "rmse" in the units of the series."""
+        """Return "loss" in squared standard deviations, "rmse" in the units of the series."""
         loss = losses.mse(outputs, batch.targets, batch.mask)
         return {"loss": loss, "rmse": jnp.sqrt(loss) * self.scale}
 
@@ -252,10 +252,10 @@ def _column(path: str, column: str) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def mackey_glass(points: int) -> np.ndarray:
-    """dx/dt = 0.2 x(t−17) / (1 + x(t−17)¹⁰) − 0.1 x(t), chaotic, one value a unit of time.
+    """Return the series dx/dt = 0.2 x(t−17) / (1 + x(t−17)¹⁰) − 0.1 x(t), one value per unit of t.
 
-    Runge–Kutta of order 4 in steps of 0.1, the delayed value between steps interpolated; x = 1.2
-    up to t = 0, and the first 1,000 values are left out. Nothing is random.
+    It is chaotic. Runge–Kutta of order 4 in steps of 0.1, the delayed value between steps
+    interpolated; x = 1.2 up to t = 0, and the first 1,000 values are left out. Nothing is random.
 
     Returns:
         (points,) float64.
@@ -265,15 +265,16 @@ def mackey_glass(points: int) -> np.ndarray:
     >>> bool(0.2 < series.min() < 0.5 and 1.2 < series.max() < 1.4)
     True
     """
-    step, each, delay, skipped = 0.1, 10, 170, 1000
+    step, steps, delay, skipped = 0.1, 10, 170, 1000
 
     def growth(x: float) -> float:
         x2 = x * x
-        x4 = x2 * x2  # products, not **: the same bits on every machine, or chaos parts them
+        # products, not **: the same bits on every machine; chaos amplifies any difference
+        x4 = x2 * x2
         return 0.2 * x / (1 + x4 * x4 * x2)
 
     x = [1.2] * (delay + 1)
-    for _ in range((skipped + points - 1) * each):
+    for _ in range((skipped + points - 1) * steps):
         now, early, late = x[-1], x[-1 - delay], x[-delay]
         g0, g1, g2 = growth(early), growth((early + late) / 2), growth(late)
         k1 = g0 - 0.1 * now
@@ -281,4 +282,4 @@ def mackey_glass(points: int) -> np.ndarray:
         k3 = g1 - 0.1 * (now + step / 2 * k2)
         k4 = g2 - 0.1 * (now + step * k3)
         x.append(now + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
-    return np.array(x[delay + skipped * each :: each])
+    return np.array(x[delay + skipped * steps :: steps])

@@ -1,23 +1,25 @@
-"""The model that a task asks for."""
+"""The model of a task that does not make its own."""
 
-from typing import Any
-
+from rnnlab.nn.cells import Cell
 from rnnlab.nn.initializers import InitScheme
+from rnnlab.nn.layers import Layer
 from rnnlab.nn.models import LanguageModel, ManyToMany, ManyToOne, Model
 from rnnlab.tasks.base import Task
 
 
-def model_for_task(task: Task, layer: Any, init: InitScheme, embedding_size: int = 0) -> Model:
-    """The model that a task asks for.
+def model_for_task(
+    task: Task, layer: Layer | Cell, init: InitScheme, embedding_size: int = 0
+) -> Model:
+    """Return the model of a task.
 
-    One target a sequence: :class:`ManyToOne`. One a step: :class:`LanguageModel` where symbols
-    are predicted from symbols, :class:`ManyToMany` elsewhere. b_y starts at zero.
+    One target per sequence: :class:`ManyToOne`. One per step: :class:`LanguageModel` if symbols
+    are predicted from symbols, else :class:`ManyToMany`. b_y starts at zero.
 
     Args:
         task: any :class:`rnnlab.tasks.base.Task`.
         layer: a layer, or a cell.
-        init: of it only ``w_y``; the layer has its own.
-        embedding_size: E, for a task of symbols; 0: one-hot.
+        init: only its ``w_y`` is used; the layer has its own scheme.
+        embedding_size: E, for a task of symbols; 0: one-hot inputs.
     """
     if task.symbols and not task.many_to_one and task.input_size == task.output_size:
         return LanguageModel(layer, task.input_size, embedding_size, w_y=init.w_y)

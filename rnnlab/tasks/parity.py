@@ -1,4 +1,4 @@
-"""Parity: whether the ones of a random sequence of bits were odd in number."""
+"""Parity of a random sequence of bits."""
 
 import math
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from rnnlab.core import validate
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
-from rnnlab.tasks.synthetic import Synthetic, check_bound, check_whole, error
+from rnnlab.tasks.synthetic import Synthetic, error
 
 Array = jax.Array
 
@@ -22,7 +23,7 @@ class Parity(Synthetic):
 
     Args:
         length: T, at least 2.
-        every_step: whether p_t is asked for at every step; else at the last.
+        every_step: whether p_t is the target of every step; else of the last.
         solved_at: the share of wrong answers at which it counts as solved.
     Raises:
         ValueError: an option out of its range.
@@ -41,15 +42,14 @@ class Parity(Synthetic):
     output_size = 2
     loss = "cross_entropy"
 
-    def __post_init__(self):
-        check_whole("length", self.length, least=2)
-        if not isinstance(self.every_step, bool):
-            raise ValueError(f"every_step must be True or False, got {self.every_step!r}")
-        check_bound("solved_at", self.solved_at, most=1)
+    def __post_init__(self) -> None:
+        validate.whole("length", self.length, 2)
+        validate.flag("every_step", self.every_step)
+        validate.number("solved_at", self.solved_at, above=0, most=1)
 
     @property
     def many_to_one(self) -> bool:
-        """Whether the parity of the whole alone is asked for."""
+        """Whether the parity of the whole sequence is the only target."""
         return not self.every_step
 
     @property
@@ -58,15 +58,15 @@ class Parity(Synthetic):
         return Goal("error", self.solved_at)
 
     def baseline(self, data: object = ()) -> float:
-        """ln 2 at the end; (T−1)/T·ln 2 at every step, for p_1 = b_1 needs no memory.
+        """Return ln 2 at the end; (T−1)/T·ln 2 at every step, for p_1 = b_1 needs no memory.
 
-        From step 2 on the bit in sight says nothing of the parity.
+        From step 2 on the current bit alone carries no information on the parity.
         """
         guessed = (self.length - 1) / self.length if self.every_step else 1.0
         return guessed * math.log(2)
 
     def sample(self, key: Array, batch_size: int) -> Batch:
-        """``batch_size`` sequences with their parities."""
+        """Return ``batch_size`` sequences with their parities."""
         bits = jax.random.randint(key, (batch_size, self.length), 0, 2, jnp.int32)
         inputs = (2 * bits - 1).astype(jnp.float32)[..., None]
         if self.every_step:
@@ -76,7 +76,7 @@ class Parity(Synthetic):
         return Batch(inputs, parities, jnp.ones(parities.shape, bool))
 
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """The loss, and "error": the share of wrong answers; outputs (B, 2) or (B, T, 2)."""
+        """Return the loss, and "error": the share of wrong answers; outputs (B, 2) or (B, T, 2)."""
         return {
             "loss": losses.cross_entropy(outputs, batch.targets, batch.mask),
             "error": error(outputs, batch.targets, batch.mask),

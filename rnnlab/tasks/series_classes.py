@@ -1,22 +1,18 @@
-"""Which class a series is of: vowels, gestures, outlines; of any length and many channels."""
+"""Classes of series: vowels, gestures, outlines; of any length, with any number of channels."""
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.core.errors import unknown
+from rnnlab.core import validate
 from rnnlab.data import series_files
 from rnnlab.data.files import checked, packaged
+from rnnlab.data.splits import split_by_class
 from rnnlab.data.series_files import Labeled, values_of
-from rnnlab.data.splits import shuffled_indices, split_by_class
-from rnnlab.nn import losses
-from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
-
-Array = jax.Array
+from rnnlab.tasks.checks import check_test_path
+from rnnlab.tasks.classification import Classification, Sequences
 
 # source: SHA-256 of its two files, the same in sktime 1.2.0 and aeon 1.6.0
 SOURCES = {
@@ -52,27 +48,16 @@ SOURCES = {
 HELD_OUT = ("test", "validation")
 
 
-class Padded(NamedTuple):
-    """Series in units of the training steps' standard deviation, a channel each; 0 past the end."""
-
-    train: np.ndarray  # (N, T, D) float32
-    lengths: np.ndarray  # (N,) int32
-    labels: np.ndarray  # (N,) int32
-    test: np.ndarray  # (M, T, D) float32
-    test_lengths: np.ndarray  # (M,) int32
-    test_labels: np.ndarray  # (M,) int32
-
-
 class _Read(NamedTuple):
-    data: Padded
+    data: Sequences  # in units of the training steps' standard deviation, per channel
     classes: tuple[str, ...]
     mean: np.ndarray  # (D,) of all steps to learn from
     spread: np.ndarray  # (D,), 1 for a channel that never changes
 
 
 @dataclass(frozen=True)
-class SeriesClasses(PredictableDefaults):
-    """One class a series (T_n, D), asked after its last step.
+class SeriesClasses(Classification):
+    """One class per series (T_n, D), read after its last step.
 
     x_d ← (x_d − mean_d) / std_d, over all steps of the series to learn from.
 
@@ -84,12 +69,14 @@ class SeriesClasses(PredictableDefaults):
             (200 and 242, 427, 6), "ACSF1" (100 and 100, 1,460, 10). Each with its own split.
         path: a .ts file of your own to learn from (:mod:`rnnlab.data.series_files`), in place of
             ``source``.
-        test_path: one to be judged by; empty: a share of ``path`` is held out.
+        test_path: a file of held-out series; empty: a share of ``path`` is held out.
         test_share: that share, class by class, drawn with a fixed seed; also of "validation".
         held_out: "test", or "validation": ``test_share`` of the series to learn from, to choose
-            numbers by.
-        max_length: T; what a series has past it is cut off. 0: the longest.
+            hyperparameters by.
+        max_length: T; longer series are cut off. 0: the longest.
         solved_at: the accuracy that counts as solved.
+    Raises:
+        ValueError: an option out of its range.
 
     >>> task = SeriesClasses()
     >>> data = task.load()
@@ -110,20 +97,12 @@ class SeriesClasses(PredictableDefaults):
     solved_at: float = 0.95
 
     def __post_init__(self) -> None:
-        for what, value, known in (
-            ("source", self.source, SOURCES),
-            ("held_out", self.held_out, HELD_OUT),
-        ):
-            if value not in known:
-                raise ValueError(unknown(what, value, known))
-        if self.test_path and not self.path:
-            raise ValueError(f"test_path={self.test_path!r} needs a path to learn from")
-        if not 0 < self.test_share < 1:
-            raise ValueError(f"test_share must be between 0 and 1, got {self.test_share}")
-        if self.max_length < 0:
-            raise ValueError(f"max_length must be 0 (the longest) or more, got {self.max_length}")
-        if not 0 < self.solved_at <= 1:
-            raise ValueError(f"solved_at must be above 0 and at most 1, got {self.solved_at}")
+        validate.choice("source", self.source, SOURCES)
+        validate.choice("held_out", self.held_out, HELD_OUT)
+        check_test_path(self.path, self.test_path)
+        validate.number("test_share", self.test_share, above=0, below=1)
+        validate.whole("max_length", self.max_length, 0)
+        validate.number("solved_at", self.solved_at, above=0, most=1)
 
     @property
     def length(self) -> int:
@@ -136,73 +115,34 @@ class SeriesClasses(PredictableDefaults):
         return self.load().train.shape[2]
 
     @property
-    def output_size(self) -> int:
-        """O, classes."""
-        return len(self.classes)
-
-    @property
     def symbols(self) -> bool:
         """Values are real numbers."""
         return False
 
     @property
-    def loss(self) -> str:
-        """Cross-entropy."""
-        return "cross_entropy"
-
-    @property
-    def many_to_one(self) -> bool:
-        """One class a series."""
-        return True
-
-    @property
-    def goal(self) -> Goal:
-        """The accuracy reaches ``solved_at``."""
-        return Goal("accuracy", self.solved_at, at_most=False)
-
-    @property
     def classes(self) -> tuple[str, ...]:
-        """Their names, in the order of the file's header."""
+        """The names of the classes, in the order of the file's header."""
         return _read(self).classes
 
-    def load(self) -> Padded:
-        """Both parts, standardized by the first and padded to T.
+    def load(self) -> Sequences:
+        """Return both parts, standardized by the first and padded to T.
 
         Raises:
-            ValueError: the source is not installed, or a file that does not fit, or two files that
-                do not fit together. FileNotFoundError: no file at a path.
+            ValueError: the source is not installed, a file that does not fit, or two files that do
+                not fit together. FileNotFoundError: no file at a path.
         """
         return _read(self).data
 
-    def baseline(self, data: Padded) -> float:
-        """H(class) of the series to learn from, in nats."""
-        p = np.bincount(data.labels) / len(data.labels)
-        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
-
-    def batch(self, data: Padded, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Series in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
-        rows = shuffled_indices(key, len(data.train), index, batch_size)
-        return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
-
-    def test(self, data: Padded, key: Array, batch_size: int) -> RaggedBatch:
-        """The first ``batch_size`` series held out, all where there are fewer."""
-        return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:]))
-
-    def score(self, outputs: Array, batch: RaggedBatch) -> dict[str, Array]:  # type: ignore[override]
-        """The "loss" in nats and "accuracy" of logits (B, O)."""
-        return {
-            "loss": losses.cross_entropy(outputs, batch.targets, batch.mask),
-            "accuracy": losses.accuracy(outputs, batch.targets, batch.mask),
-        }
-
-    # ---- for predictions, see rnnlab.training.predict ----
+    # ---- for predictions, see rnnlab.tasks.base.Predictable ----
 
     def texts(self, lines: list[str]) -> list[str]:
-        """The series among the lines of a file, a .ts file's header left out."""
+        """Return the series among the lines of a file, without a .ts file's header."""
         return [line for line in lines if line.strip()[:1] not in ("@", "#", "%", "")]
 
     def tokens(self, text: str) -> list[str]:
-        """The steps of a series as a .ts file has it, each its channels' values; a class is left.
+        """Return the steps of a series as a .ts file has it, without its class.
+
+        A step is its channels' values.
 
         Raises:
             ValueError: another number of channels, or a value that is no finite number.
@@ -217,33 +157,10 @@ class SeriesClasses(PredictableDefaults):
         return [",".join(map(repr, step)) for step in values.tolist()]
 
     def encode(self, tokens: list[str]) -> np.ndarray:
-        """Steps (T, D) float32 as the model reads them, standardized."""
+        """Return steps (T, D) float32 as the model reads them, standardized."""
         values = np.array([[float(value) for value in step.split(",")] for step in tokens])
         read = _read(self)
         return ((values - read.mean) / read.spread).astype(np.float32)
-
-    def say(self, tokens: list[str], outputs: Array) -> str:
-        """The class, and how sure: from logits (O,)."""
-        del tokens
-        return self.label(outputs)
-
-    @property
-    def streams(self) -> bool:
-        """A class after every step."""
-        return True
-
-    def label(self, output: Array) -> str:
-        """The class so far, and how sure.
-
-        >>> SeriesClasses("ItalyPowerDemand").label(jnp.array([0.0, 1.0]))
-        '2 0.73'
-        """
-        p = jax.nn.softmax(output)
-        return f"{self.classes[int(p.argmax())]} {float(p.max()):.2f}"
-
-
-def _batch(series: Array, lengths: Array, labels: Array) -> RaggedBatch:
-    return RaggedBatch(series, labels, jnp.ones(labels.shape, bool), lengths)
 
 
 def _packaged(source: str, part: str, digest: str) -> Labeled:
@@ -254,15 +171,15 @@ def _packaged(source: str, part: str, digest: str) -> Labeled:
 
 
 def _parts(task: SeriesClasses) -> tuple[Labeled, Labeled]:
-    """Series to learn from, and to be judged by."""
+    """Return the series to learn from, and those held out."""
     if not task.path:
-        learn, judge = (
+        train, test = (
             _packaged(task.source, part, digest)
             for part, digest in zip(("TRAIN", "TEST"), SOURCES[task.source], strict=True)
         )
     elif task.test_path:
-        learn, judge = series_files.read(task.path), series_files.read(task.test_path)
-        sizes = [(own.series[0].shape[1], own.classes) for own in (learn, judge)]
+        train, test = series_files.read(task.path), series_files.read(task.test_path)
+        sizes = [(part.series[0].shape[1], part.classes) for part in (train, test)]
         if sizes[0] != sizes[1]:
             raise ValueError(
                 f"{task.path} and {task.test_path} must have the same channels and classes, got "
@@ -270,10 +187,10 @@ def _parts(task: SeriesClasses) -> tuple[Labeled, Labeled]:
                 f"{', '.join(sizes[1][1])}"
             )
     else:
-        learn, judge = _split(series_files.read(task.path), task.test_share)
+        train, test = _split(series_files.read(task.path), task.test_share)
     if task.held_out == "validation":
-        learn, judge = _split(learn, task.test_share)
-    return learn, judge
+        train, test = _split(train, task.test_share)
+    return train, test
 
 
 def _split(whole: Labeled, share: float) -> tuple[Labeled, Labeled]:
@@ -284,11 +201,11 @@ def _split(whole: Labeled, share: float) -> tuple[Labeled, Labeled]:
             f"needed to hold one out, got {counts.min()}"
         )
     rows = split_by_class(whole.labels, share)
-    one, other = (
-        Labeled(tuple(whole.series[i] for i in own), whole.labels[own], whole.classes)
-        for own in rows
+    train, test = (
+        Labeled(tuple(whole.series[i] for i in part), whole.labels[part], whole.classes)
+        for part in rows
     )
-    return one, other
+    return train, test
 
 
 @lru_cache(maxsize=8)  # every method and member reads the same series
@@ -297,13 +214,13 @@ def _read(task: SeriesClasses) -> _Read:
     steps = np.concatenate(parts[0].series)
     mean, spread = steps.mean(axis=0), steps.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
-    longest = max(len(own) for part in parts for own in part.series)
+    longest = max(len(series) for part in parts for series in part.series)
     T = min(longest, task.max_length or longest)
-    found = []
+    arrays = []
     for part in parts:
-        lengths = np.array([min(len(own), T) for own in part.series], np.int32)
+        lengths = np.array([min(len(series), T) for series in part.series], np.int32)
         rows = np.zeros((len(lengths), T, len(mean)), np.float32)
-        for row, own, length in zip(rows, part.series, lengths, strict=True):
-            row[:length] = ((own - mean) / spread)[:length]
-        found += [rows, lengths, part.labels]
-    return _Read(Padded(*found), parts[0].classes, mean, spread)
+        for row, series, length in zip(rows, part.series, lengths, strict=True):
+            row[:length] = ((series - mean) / spread)[:length]
+        arrays += [rows, lengths, part.labels]
+    return _Read(Sequences(*arrays), parts[0].classes, mean, spread)

@@ -1,16 +1,22 @@
-"""Tagging: one label a token; entities of the People's Daily, or of CoNLL's columns."""
+"""Tagging, one label per token: entities of the People's Daily, or of CoNLL's columns."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
+from rnnlab.core import validate
 from rnnlab.data.splits import shuffled_indices
-from rnnlab.nn import crf, losses
-from rnnlab.tasks.base import Goal, PredictableDefaults, RaggedBatch
+from rnnlab.nn import crf, layers, losses, models
+from rnnlab.nn.initializers import InitScheme
+from rnnlab.tasks.base import Config, Goal, PredictableDefaults, RaggedBatch
+from rnnlab.tasks.checks import check_corpus, check_test_path
+from rnnlab.tasks.classification import entropy
 from rnnlab.tasks.reviews import padded
 from rnnlab.text import entities
 from rnnlab.text.vocabulary import Vocabulary
@@ -40,21 +46,23 @@ class _Read(NamedTuple):
 
 @dataclass(frozen=True)
 class Tagging(PredictableDefaults):
-    """Named entities: which tokens name a person, a place, an organization, and so on.
+    """Named entities: the tokens that name a person, a place, an organization, and so on.
 
     Labels are in IOB2 (O is 0); a token that is not in the vocabulary is the symbol 0.
 
     Args:
         path: a file in CoNLL's columns to learn from (IOB1, IOB2 or IOBES); empty: the
             characters of the People's Daily (``rnnlab[data]``).
-        test_path: one to be judged by; empty: a share of ``path`` is held out.
+        test_path: a file of held-out sentences; empty: a share of ``path`` is held out.
         test_share: that share of the sentences, drawn with a fixed seed.
         limit: sentences to learn from; 0: all.
-        max_length: T; what a sentence has past it is cut off.
-        min_count: occurrences among the sentences to learn from that a token has at least.
+        max_length: T; longer sentences are cut off.
+        min_count: least number of occurrences of a token among the sentences to learn from.
         embedding_size: E, of a token's vector.
-        crf: transitions from label to label on top (:mod:`rnnlab.nn.crf`).
+        crf: whether transitions from label to label are on top (:mod:`rnnlab.nn.crf`).
         solved_at: the F1 that counts as solved.
+    Raises:
+        ValueError: an option out of its range.
 
     >>> task = Tagging(limit=100, max_length=30)
     >>> data = task.load()
@@ -75,20 +83,16 @@ class Tagging(PredictableDefaults):
     solved_at: float = 0.95
 
     def __post_init__(self) -> None:
-        for what, least in (
-            ("limit", 0),
-            ("max_length", 1),
-            ("min_count", 1),
-            ("embedding_size", 1),
-        ):
-            if getattr(self, what) < least:
-                raise ValueError(f"{what} must be at least {least}, got {getattr(self, what)}")
-        if not 0 < self.test_share < 1:
-            raise ValueError(f"test_share must be between 0 and 1, got {self.test_share}")
-        if not 0 < self.solved_at <= 1:
-            raise ValueError(f"solved_at must be above 0 and at most 1, got {self.solved_at}")
-        if self.test_path and not self.path:
-            raise ValueError(f"test_path={self.test_path!r} needs a path to learn from")
+        check_corpus(
+            limit=self.limit,
+            max_length=self.max_length,
+            min_count=self.min_count,
+            embedding_size=self.embedding_size,
+            test_share=self.test_share,
+        )
+        validate.number("solved_at", self.solved_at, above=0, most=1)
+        validate.flag("crf", self.crf)
+        check_test_path(self.path, self.test_path)
 
     @property
     def length(self) -> int:
@@ -102,7 +106,7 @@ class Tagging(PredictableDefaults):
 
     @property
     def output_size(self) -> int:
-        """K, labels: two a kind of entity, and O."""
+        """K, labels: two per kind of entity, and O."""
         return len(self.labels)
 
     @property
@@ -111,13 +115,13 @@ class Tagging(PredictableDefaults):
         return True
 
     @property
-    def loss(self) -> Any:
-        """Cross-entropy of each label, or of the whole sentence with a CRF; a token's share."""
+    def loss(self) -> str | Callable[..., Array]:
+        """Cross-entropy per token: of each label, or of the whole sentence with a CRF."""
         return crf.negative_log_likelihood if self.crf else "cross_entropy"
 
     @property
     def many_to_one(self) -> bool:
-        """One label a token."""
+        """False: one label per token."""
         return False
 
     @property
@@ -128,21 +132,18 @@ class Tagging(PredictableDefaults):
     @property
     def vocabulary(self) -> Vocabulary:
         """The tokens of the sentences to learn from, by falling count; 0: all others."""
-        return _read(_data_of(self)).vocabulary
+        return _read(_reading(self)).vocabulary
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The names of the labels, O the first; then B- and I- of each kind."""
-        return _read(_data_of(self)).labels
+        return _read(_reading(self)).labels
 
-    def model(self, config: Any) -> Any:
-        """An embedding, the layer of ``config.cell``, a read-out at each step; with a CRF or not.
+    def model(self, config: Config) -> nn.Module:
+        """Return an embedding, the layer of ``config.cell``, a read-out at each step, a CRF.
 
-        Init: ``config.init``.
+        Initialization: ``config.init``.
         """
-        from rnnlab.nn import layers, models
-        from rnnlab.nn.initializers import InitScheme
-
         init = InitScheme.from_config(config.init)
         return models.ManyToMany(
             layers.from_config(config.cell, init),
@@ -154,65 +155,64 @@ class Tagging(PredictableDefaults):
         )
 
     def load(self) -> Tagged:
-        """The sentences as ids of tokens and of labels.
+        """Return the sentences as ids of tokens and of labels.
 
         Raises:
-            FileNotFoundError, ValueError: no such file, no sentences or not so many of them.
+            FileNotFoundError, ValueError: no such file, no sentences, or fewer than ``limit``.
         """
-        return _read(_data_of(self)).data
+        return _read(_reading(self)).data
 
-    def sentences(self) -> tuple[Any, Any]:
-        """The sentences to learn from and those held out, for models that read them otherwise.
+    def sentences(self) -> "Parts":
+        """Return the sentences to learn from and those held out, for models of other inputs.
 
         Raises:
             As :meth:`load`.
         """
-        return _sentences(*_data_of(self)[:4])
+        return _sentences(_reading(self).source)
 
     def baseline(self, data: Tagged) -> float:
-        """H(label) of the sentences to learn from, in nats."""
+        """Return H(label) of the sentences to learn from, in nats."""
         inside = np.arange(data.labels.shape[1]) < data.lengths[:, None]
-        p = np.bincount(data.labels[inside]) / inside.sum()
-        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+        return entropy(data.labels[inside])
 
     def lookup(self, data: Tagged) -> float:
-        """The F1 of the most frequent label of each token: what no context can do."""
+        """Return the F1 of the most frequent label of each token, the best without context."""
         inside = np.arange(data.labels.shape[1]) < data.lengths[:, None]
         counts = np.zeros((self.input_size, self.output_size), np.int64)
         np.add.at(counts, (data.train[inside], data.labels[inside]), 1)
         mask = np.arange(data.test.shape[1]) < data.test_lengths[:, None]
-        right, found, there = entity_counts(
+        correct, predicted, actual = entity_counts(
             jnp.asarray(counts.argmax(axis=1)[data.test]),
             jnp.asarray(data.test_labels),
             jnp.asarray(mask),
         )
-        return float(2 * right / jnp.maximum(found + there, 1))
+        return float(2 * correct / jnp.maximum(predicted + actual, 1))
 
-    def batch(self, data: Tagged, key: Array, index: Any, batch_size: int) -> RaggedBatch:
-        """Sentences in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
+    def batch(self, data: Tagged, key: Array, index: int | Array, batch_size: int) -> RaggedBatch:
+        """Return sentences in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 
     def test(self, data: Tagged, key: Array, batch_size: int) -> RaggedBatch:
-        """The first ``batch_size`` sentences held out, all where there are fewer."""
+        """Return the first ``batch_size`` held-out sentences, all where there are fewer."""
         return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:]))
 
     def predict(self, outputs: Array, mask: Array) -> Array:
-        """The labels (B, T) that outputs (B, T, K), or a CRF's (B, T, K, K), name."""
+        """Return the labels (B, T) of outputs (B, T, K), or of a CRF's (B, T, K, K)."""
         return crf.viterbi(outputs, mask) if self.crf else outputs.argmax(axis=-1)
 
-    # ---- for predictions, see rnnlab.training.predict ----
+    # ---- for predictions, see rnnlab.tasks.base.Predictable ----
 
     def tokens(self, text: str) -> list[str]:
-        """The characters of a text for the People's Daily, else what blanks part."""
+        """Return the characters of a text for the People's Daily, else its words by blanks."""
         return text.split() if self.path else [c for c in text if not c.isspace()]
 
     def encode(self, tokens: list[str]) -> np.ndarray:
-        """Ids (T,) int32; 0: unknown."""
+        """Return ids (T,) int32; 0: unknown."""
         return self.vocabulary.encode_words(tokens, unknown=0)
 
     def say(self, tokens: list[str], outputs: Array) -> str:
-        """The text with its entities in brackets, from outputs (T, …).
+        """Return the text with its entities in brackets, from outputs (T, …).
 
         >>> Tagging(limit=100).say(list("在北京"), jax.nn.one_hot(jnp.array([0, 1, 2]), 7))
         '在[北京 LOC]'
@@ -226,43 +226,49 @@ class Tagging(PredictableDefaults):
 
     @property
     def streams(self) -> bool:
-        """A label after every token; with a CRF all depend on the whole sentence."""
+        """Whether there is no CRF, with which labels depend on the whole sentence."""
         return not self.crf
 
     def label(self, output: Array) -> str:
-        """One step's label."""
+        """Return one step's label."""
         return self.labels[int(output.argmax())]
 
-    def score(self, outputs: Array, batch: RaggedBatch) -> dict[str, Array]:  # type: ignore[override]
-        """The "loss", "accuracy" of labels, and "precision", "recall", "f1" of whole entities."""
-        predicted = self.predict(outputs, batch.mask)
-        right, found, there = entity_counts(predicted, batch.targets, batch.mask)
-        hit = (predicted == batch.targets).astype(jnp.float32)
+    def score(self, outputs: Array, batch: RaggedBatch) -> dict[str, Array]:
+        """Return "loss", "accuracy" of labels, and "precision", "recall", "f1" of entities."""
+        labels = self.predict(outputs, batch.mask)
+        correct, predicted, actual = entity_counts(labels, batch.targets, batch.mask)
+        hit = (labels == batch.targets).astype(jnp.float32)
         return {
             "loss": losses.by_name(self.loss)(outputs, batch.targets, batch.mask),
             "accuracy": losses.reduce(hit, batch.mask),
-            "precision": right / jnp.maximum(found, 1),
-            "recall": right / jnp.maximum(there, 1),
-            "f1": 2 * right / jnp.maximum(found + there, 1),
+            "precision": correct / jnp.maximum(predicted, 1),
+            "recall": correct / jnp.maximum(actual, 1),
+            "f1": 2 * correct / jnp.maximum(predicted + actual, 1),
         }
 
 
 def entity_counts(predicted: Array, labels: Array, mask: Array) -> tuple[Array, Array, Array]:
-    """(right, found, there): entities as conlleval counts them, float32 scalars.
+    """Return (correct, predicted, actual) numbers of entities as conlleval counts them.
 
     Args:
         predicted, labels: (B, T) ids in the order of :func:`rnnlab.text.entities.names`.
         mask: (B, T), true at the first steps of each sentence.
+    Returns:
+        float32 scalars.
     """
     (start, end, kind), (starts, ends, kinds) = (
         _spans(jnp.where(mask, ids, 0)) for ids in (predicted, labels)
     )
-    right = start & starts & (kind == kinds) & (end == ends)
-    return tuple(of.sum(dtype=jnp.float32) for of in (right, start, starts))  # type: ignore[return-value]
+    correct = start & starts & (kind == kinds) & (end == ends)
+    return (
+        correct.sum(dtype=jnp.float32),
+        start.sum(dtype=jnp.float32),
+        starts.sum(dtype=jnp.float32),
+    )
 
 
 def _spans(ids: Array) -> tuple[Array, Array, Array]:
-    """Where entities begin, the last step of the one under way, its kind; all (B, T)."""
+    """Return where entities begin, the last step of the current one, its kind; all (B, T)."""
     inside, kind = ids > 0, (ids - 1) // 2
     nothing = jnp.zeros_like(ids[:, :1])
     before = jnp.concatenate([nothing, ids[:, :-1]], axis=1)
@@ -278,9 +284,26 @@ def _batch(tokens: Array, lengths: Array, labels: Array) -> RaggedBatch:
     return RaggedBatch(tokens, labels, mask, lengths)
 
 
-def _data_of(task: Tagging) -> tuple[Any, ...]:
-    """What the data depend on: the model's own fields are left out."""
-    return (task.path, task.test_path, task.test_share, task.limit, task.max_length, task.min_count)
+class _Source(NamedTuple):
+    path: str
+    test_path: str
+    test_share: float
+    limit: int
+
+
+class _Reading(NamedTuple):
+    source: _Source
+    max_length: int
+    min_count: int
+
+
+def _reading(task: Tagging) -> _Reading:
+    """Return the fields that the data depend on."""
+    source = _Source(task.path, task.test_path, task.test_share, task.limit)
+    return _Reading(source, task.max_length, task.min_count)
+
+
+Parts = tuple[Sequence[entities.Sentence], Sequence[entities.Sentence]]
 
 
 @lru_cache(maxsize=1)
@@ -288,35 +311,39 @@ def _daily() -> list[entities.Sentence]:
     return entities.people_daily()
 
 
-def _sentences(path: str, test_path: str, share: float, limit: int) -> tuple[Any, Any]:
-    learn = entities.read_columns(path) if path else _daily()
-    if test_path:
-        judge = entities.read_columns(test_path)
+def _sentences(of: _Source) -> Parts:
+    train = entities.read_columns(of.path) if of.path else _daily()
+    if of.test_path:
+        test = entities.read_columns(of.test_path)
     else:
-        learn = list(dict.fromkeys(learn))  # no sentence on both sides
-        order = np.random.default_rng(_SPLIT_SEED).permutation(len(learn))
-        held = max(1, round(share * len(learn)))
-        learn, judge = ([learn[i] for i in rows] for rows in (order[held:], order[:held]))
-    if not limit <= len(learn):
+        train = list(dict.fromkeys(train))  # no sentence on both sides
+        order = np.random.default_rng(_SPLIT_SEED).permutation(len(train))
+        held = max(1, round(of.test_share * len(train)))
+        train, test = ([train[i] for i in rows] for rows in (order[held:], order[:held]))
+    if not of.limit <= len(train):
         raise ValueError(
-            f"limit must be at most {len(learn)}, the sentences to learn from, got {limit}"
+            f"limit must be at most {len(train)}, the sentences to learn from, got {of.limit}"
         )
-    return learn[:limit] if limit else learn, judge
+    return train[: of.limit] if of.limit else train, test
 
 
 @lru_cache(maxsize=4)
-def _read(key: tuple[Any, ...]) -> _Read:
-    *source, length, min_count = key
-    parts = _sentences(*source)
+def _read(reading: _Reading) -> _Read:
+    parts = _sentences(reading.source)
     kinds = {kind for part in parts for s in part for _, _, kind in entities.spans(s.labels)}
     labels = tuple(entities.names(kinds))
     tokens, counts = np.unique([t for s in parts[0] for t in s.tokens], return_counts=True)
-    vocabulary = Vocabulary.from_counts(tokens.tolist(), counts, min_count, specials=(UNKNOWN,))
-    place = {label: i for i, label in enumerate(labels)}
-    found = []
+    vocabulary = Vocabulary.from_counts(
+        tokens.tolist(), counts, reading.min_count, specials=(UNKNOWN,)
+    )
+    number = {label: i for i, label in enumerate(labels)}
+    arrays = []
     for part in parts:
         offsets = np.cumsum([0, *(len(s.tokens) for s in part)])
         ids = vocabulary.encode_words([t for s in part for t in s.tokens], unknown=0)
-        tags = np.array([place[label] for s in part for label in s.labels])
-        found += [*padded(ids, offsets, length), padded(tags, offsets, length)[0]]
-    return _Read(Tagged(*found), vocabulary, labels)
+        tags = np.array([number[label] for s in part for label in s.labels])
+        arrays += [
+            *padded(ids, offsets, reading.max_length),
+            padded(tags, offsets, reading.max_length)[0],
+        ]
+    return _Read(Tagged(*arrays), vocabulary, labels)

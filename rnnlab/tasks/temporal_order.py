@@ -1,4 +1,4 @@
-"""The temporal order problem: in which order did the symbols that matter come?"""
+"""The temporal order problem: the order of the relevant symbols among distractors."""
 
 import math
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from rnnlab.core import validate
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
-from rnnlab.tasks.synthetic import Synthetic, check_bound, check_whole, error
+from rnnlab.tasks.synthetic import Synthetic, error
 
 Array = jax.Array
 
@@ -26,7 +27,7 @@ class TemporalOrder(Synthetic):
 
     Args:
         length: L, at least 10.
-        relevant: symbols to be told apart, 2 (four classes) or 3 (eight).
+        relevant: symbols whose order is asked for, 2 (four classes) or 3 (eight).
         solved_at: the share of wrong sequences at which it counts as solved.
     Raises:
         ValueError: an option out of its range.
@@ -51,11 +52,10 @@ class TemporalOrder(Synthetic):
     loss = "cross_entropy"
     many_to_one = True
 
-    def __post_init__(self):
-        check_whole("length", self.length, least=10)
-        if self.relevant not in _STARTS:
-            raise ValueError(f"relevant must be 2 or 3 symbols, got {self.relevant!r}")
-        check_bound("solved_at", self.solved_at, most=1)
+    def __post_init__(self) -> None:
+        validate.whole("length", self.length, 10)
+        validate.whole("relevant", self.relevant, 2, 3)
+        validate.number("solved_at", self.solved_at, above=0, most=1)
 
     @property
     def output_size(self) -> int:
@@ -68,11 +68,11 @@ class TemporalOrder(Synthetic):
         return Goal("error", self.solved_at)
 
     def baseline(self, data: object = ()) -> float:
-        """ln 4 or ln 8: all orders alike."""
+        """Return ln 4 or ln 8: all orders alike."""
         return math.log(self.output_size)
 
     def sample(self, key: Array, batch_size: int) -> Batch:
-        """``batch_size`` sequences with their classes."""
+        """Return ``batch_size`` sequences with their classes."""
         for_places, for_shown, for_others = jax.random.split(key, 3)
         shape = (batch_size, self.relevant)
         starts = jnp.array([tenths * self.length // 10 for tenths in _STARTS[self.relevant]])
@@ -86,7 +86,7 @@ class TemporalOrder(Synthetic):
         return Batch(inputs, classes, jnp.ones(batch_size, bool))
 
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """The loss, and "error": the share of sequences with a wrong class; outputs (B, O)."""
+        """Return the loss, and "error", the share of wrong sequences; outputs (B, O)."""
         return {
             "loss": losses.cross_entropy(outputs, batch.targets, batch.mask),
             "error": error(outputs, batch.targets, batch.mask),

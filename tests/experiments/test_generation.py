@@ -125,7 +125,7 @@ def test_another_temperature_is_seen():
         found = module.surprise(model, params, prompts, samples, temperature, 0)
         return abs(found["nats"] - found["entropy"]) / found["error"]
 
-    assert apart(1.0) < module.ERRORS < apart(1.3)
+    assert apart(1.0) < 4 < apart(1.3)  # standard errors, as the claim has it
 
 
 def test_a_near_tie_that_was_drawn_counts_as_among_the_largest():

@@ -1,4 +1,4 @@
-"""Members that were never trained, for tests of what an experiment says of its table."""
+"""Tables of members that were never trained, for tests of an experiment's claims."""
 
 import math
 from collections.abc import Callable
@@ -10,16 +10,17 @@ from rnnlab.lab.load import Experiment
 from rnnlab.results import claims
 from rnnlab.results.table import Member, Table
 
-Describe = Callable[[dict[str, Any]], dict[str, Any]]
+Values = dict[str, Any]  # by config key, or by result
+Describe = Callable[[Values], Values]
 
 
-def table(loaded: Experiment, describe: Describe, **run: Any) -> Table:
-    """Every member of the default sweep with the results that ``describe`` gives it.
+def table(loaded: Experiment, describe: Describe, **run: object) -> Table:
+    """Return every member of the default sweep with the results of ``describe``.
 
     Args:
         loaded: the experiment.
-        describe: the member's config by dotted key ↦ results; "told" among them is a function
-            step ↦ the scores logged at that step, in place of the results' own.
+        describe: the member's config by dotted key ↦ results. "told" among them is a function
+            step ↦ the scores logged at that step; without it the results are logged.
         run: other values in the config's group run.
     """
     config = loaded.get_config()
@@ -33,7 +34,7 @@ def table(loaded: Experiment, describe: Describe, **run: Any) -> Table:
 
 
 def measured(
-    loaded: Experiment, describe: Callable[[int, dict[str, Any]], dict[str, Any]]
+    loaded: Experiment, describe: Callable[[int, Values], Values]
 ) -> Table:
     """Return every member of the default sweep of an experiment that measures and does not train.
 
@@ -49,28 +50,26 @@ def measured(
     return Table(members)
 
 
-def _member(
-    index: int, overrides: dict[str, Any], nested: dict[str, Any], result: dict[str, Any]
-) -> Member:
-    told = result.pop("told", lambda step: result)
-    own = nested["training"]
+def _member(index: int, overrides: Values, nested: Values, result: Values) -> Member:
+    scores_at = result.pop("told", lambda step: result)
+    training = nested["training"]
     status = result.setdefault("status", "finished")
     for at, name in (("solved_at", "solved"), ("diverged_at", "diverged")):
-        result.setdefault(at, own["eval_every"] if status == name else math.inf)
-    last = own["steps"] if status == "finished" else own["eval_every"]
+        result.setdefault(at, training["eval_every"] if status == name else math.inf)
+    last = training["steps"] if status == "finished" else training["eval_every"]
     metrics = tuple(
-        {"step": step, "train_loss": 1.0, "grad_norm_max": 1.0} | told(step)
-        for step in range(own["eval_every"], last + 1, own["eval_every"])
+        {"step": step, "train_loss": 1.0, "grad_norm_max": 1.0} | scores_at(step)
+        for step in range(training["eval_every"], last + 1, training["eval_every"])
     )
     return Member(index, overrides, nested, 0.0, result, metrics)
 
 
-def verdicts(loaded: Experiment, spoiled: Table) -> dict[str, str]:
-    """What becomes of each claim, by its statement."""
-    return {v.statement: v.verdict for v in claims.decide(loaded.module.claims(spoiled))}
+def verdicts(loaded: Experiment, changed: Table) -> dict[str, str]:
+    """Return the verdict on each claim, by its statement."""
+    return {v.statement: v.verdict for v in claims.decide(loaded.module.claims(changed))}
 
 
 def turned(before: dict[str, str], after: dict[str, str], words: str) -> tuple[str, str]:
-    """The verdicts on the one claim whose statement holds these words."""
+    """Return both verdicts on the one claim whose statement has these words."""
     (statement,) = (s for s in before if words in s)
     return before[statement], after[statement]

@@ -337,9 +337,9 @@ def test_broken_idx_files_are_named(tmp_path):
     ("options", "words"),
     [
         ({"source": "digit"}, "did you mean 'digits'"),
-        ({"test_share": 1.0}, r"between 0 and 1, got 1\.0"),
+        ({"test_share": 1.0}, r"test_share must be a finite number above 0 and below 1, got 1\.0"),
         ({"solved_at": 0.0}, r"above 0 and at most 1, got 0\.0"),
-        ({"permutation_seed": -1}, "at least 0, got -1"),
+        ({"permutation_seed": -1}, "a whole number of at least 0, got -1"),
         ({"path": "x"}, "reads no folder, got path='x'"),
         ({"source": "fashion", "test_share": 0.1}, r"own split, got test_share=0\.1"),
     ],
@@ -432,10 +432,10 @@ def test_characters_score_in_bits(rhyme):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"limit": -1}, "limit must be at least 0, got -1"),
-        ({"test_length": 0}, "test_length must be at least 1, got 0"),
-        ({"test_share": 0.0}, r"between 0 and 1, got 0\.0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"limit": -1}, "limit must be a whole number of at least 0, got -1"),
+        ({"test_length": 0}, "test_length must be a whole number of at least 1, got 0"),
+        ({"test_share": 0.0}, r"test_share must be a finite number above 0 and below 1, got 0\.0"),
         ({"solved_at": 0.0}, r"above 0, got 0\.0"),
     ],
 )
@@ -504,7 +504,7 @@ def test_ngrams_of_short_texts_and_what_they_refuse():
     wide = np.arange(40) * 100_000
     assert ngram_bits(wide, wide, order=5, size=4_000_000) < 2
     refused: list[tuple[Any, str]] = [
-        ((one, one, 0), "order must be at least 1, got 0"),
+        ((one, one, 0), "order must be a whole number of at least 1, got 0"),
         ((one, np.array([3]), 1, 3), "0 to 2, got 1 to 3"),
         ((one, np.array([-1]), 1), "got -1 to 1"),
         ((np.array([], int), one, 1), "train must be whole numbers"),
@@ -634,10 +634,10 @@ def test_mackey_glass_against_a_finer_integration():
         ({"source": "csv"}, "needs path"),
         ({"path": "x"}, "reads no file, got path='x'"),
         ({"column": "x"}, "reads no file, got path='', column='x'"),
-        ({"window": 0}, "window must be at least 1, got 0"),
-        ({"horizon": 0}, "horizon must be at least 1, got 0"),
-        ({"points": 0}, "points must be at least 1, got 0"),
-        ({"test_share": 1.5}, r"between 0 and 1, got 1\.5"),
+        ({"window": 0}, "window must be a whole number of at least 1, got 0"),
+        ({"horizon": 0}, "horizon must be a whole number of at least 1, got 0"),
+        ({"points": 0}, "points must be a whole number of at least 1, got 0"),
+        ({"test_share": 1.5}, r"test_share must be a finite number above 0 and below 1, got 1\.5"),
         ({"solved_at": -1.0}, r"above 0, got -1\.0"),
     ],
 )

@@ -143,9 +143,9 @@ def test_padded():
     [
         ({"source": "imbd"}, "did you mean 'imdb'"),
         ({"held_out": "train"}, "unknown held_out 'train'"),
-        ({"max_length": 0}, "max_length must be at least 1"),
-        ({"min_count": 0}, "min_count must be at least 1"),
-        ({"test_share": 0.5}, "test_share must be between 0 and 0.5"),
+        ({"max_length": 0}, "max_length must be a whole number of at least 1"),
+        ({"min_count": 0}, "min_count must be a whole number of at least 1"),
+        ({"test_share": 0.5}, r"test_share must be a finite number above 0 and below 0\.5"),
         ({"solved_at": 0.0}, "solved_at"),
     ],
 )

@@ -187,10 +187,10 @@ def test_a_look_inside_of_a_mean(file):
         ({"tokenizer_name": "letters"}, "unknown tokenizer_name 'letters'"),
         ({"vectors": "skipgramm"}, "did you mean 'skipgram'"),
         ({"pooling": "max"}, "unknown pooling 'max'"),
-        ({"limit": -1}, "limit must be at least 0"),
-        ({"embedding_size": 0}, "embedding_size must be at least 1"),
+        ({"limit": -1}, "limit must be a whole number of at least 0"),
+        ({"embedding_size": 0}, "embedding_size must be a whole number of at least 1"),
         ({"test_path": "b.txt"}, "needs a path to learn from"),
-        ({"max_length": 0}, "max_length must be at least 1"),
+        ({"max_length": 0}, "max_length must be a whole number of at least 1"),
     ],
 )
 def test_bad_options(options, message):

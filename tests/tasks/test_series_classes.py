@@ -126,9 +126,9 @@ def test_files_of_your_own(tmp_path):
         ({"source": "JapaneseVowel"}, "JapaneseVowels"),
         ({"held_out": "tests"}, "test"),
         ({"test_path": "b.ts"}, "test_path='b.ts' needs a path to learn from"),
-        ({"test_share": 1.0}, "test_share must be between 0 and 1, got 1.0"),
-        ({"max_length": -1}, r"max_length must be 0 \(the longest\) or more, got -1"),
-        ({"solved_at": 0.0}, "solved_at must be above 0 and at most 1, got 0.0"),
+        ({"test_share": 1.0}, r"test_share must be a finite number above 0 and below 1, got 1.0"),
+        ({"max_length": -1}, "max_length must be a whole number of at least 0, got -1"),
+        ({"solved_at": 0.0}, "solved_at must be a finite number above 0 and at most 1, got 0.0"),
     ],
 )
 def test_options_out_of_range(options, message):

@@ -112,10 +112,10 @@ def test_files(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_length": 0}, "max_length must be at least 1, got 0"),
-        ({"test_share": 1.0}, "test_share must be between 0 and 1"),
+        ({"max_length": 0}, "max_length must be a whole number of at least 1, got 0"),
+        ({"test_share": 1.0}, r"test_share must be a finite number above 0 and below 1"),
         ({"test_path": "b"}, "test_path='b' needs a path to learn from"),
-        ({"solved_at": 0.0}, "solved_at must be above 0"),
+        ({"solved_at": 0.0}, "solved_at must be a finite number above 0"),
     ],
 )
 def test_options_are_checked(options, message):

@@ -134,8 +134,8 @@ def test_a_file_of_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "said"),
     [
-        ("no tab\n", {}, r"line 1: a source, a tab and a target wanted, got 'no tab'"),
-        ("a\tb\nc\t\n", {}, r"line 2: a source"),
+        ("no tab\n", {}, r"line 1: expected a source, a tab and a target, got 'no tab'"),
+        ("a\tb\nc\t\n", {}, r"line 2: expected a source"),
         ("a b c\td\n", {"max_length": 2}, "no pair of at most 2 tokens"),
         ("a\tb\nc\td\n", {"limit": 5}, "limit must be at most 1"),
     ],
@@ -152,9 +152,9 @@ def test_what_is_no_file_of_pairs_is_refused(tmp_path, content, options, said):
     [
         ({"attention": "dot"}, "unknown attention 'dot'"),
         ({"test_path": "x"}, "needs a path to learn from"),
-        ({"max_length": 0}, "max_length must be at least 1, got 0"),
-        ({"test_share": 1.0}, "test_share must be between 0 and 1"),
-        ({"solved_at": 1.0}, "solved_at must be at least 0"),
+        ({"max_length": 0}, "max_length must be a whole number of at least 1, got 0"),
+        ({"test_share": 1.0}, r"test_share must be a finite number above 0 and below 1"),
+        ({"solved_at": 1.0}, "solved_at must be a finite number at least 0 and below 1"),
     ],
 )
 def test_what_is_no_task_is_refused(options, said):

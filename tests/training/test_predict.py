@@ -110,7 +110,7 @@ def test_a_stream_agrees_with_the_whole_pass(runs):
     expected = [found.task.alphabet[int(k)] for k in outputs[0].argmax(-1)]
     assert list(predict.streamed(found, text)) == list(zip(text, expected, strict=True))
     p = np.asarray(jax.nn.log_softmax(outputs[0]))[np.arange(10), ids[1:]]
-    assert predict.answers(found, [text]) == [f"{-p.mean() / np.log(2):.2f} bits a character"]
+    assert predict.answers(found, [text]) == [f"{-p.mean() / np.log(2):.2f} bits per character"]
     # in one batch with a longer one: padding never matters
     assert predict.answers(found, [text, 3 * text])[0] == predict.answers(found, [text])[0]
 
