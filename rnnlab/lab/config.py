@@ -4,6 +4,8 @@ from typing import Any
 
 from rnnlab.core.errors import unknown
 
+Config = Any  # an ml_collections.ConfigDict, whose keys a type checker does not know
+
 
 def scale(arg: str | None, *names: str) -> str:
     """Return the scale that follows the colon of ``--config=FILE:SCALE``, "" for the default.
@@ -25,6 +27,6 @@ def scale(arg: str | None, *names: str) -> str:
     return arg
 
 
-def seeds(config: Any) -> tuple[int, ...]:
+def seeds(config: Config) -> tuple[int, ...]:
     """Return the seeds of a sweep, 0 … ``config.run.seeds`` − 1."""
     return tuple(range(config.run.seeds))
