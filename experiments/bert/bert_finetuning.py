@@ -145,29 +145,20 @@ DEVLIN = "Devlin et al. 2019, §4.1 and §5.1"
 
 
 @claim(
-    "With few labels, a pre-trained start is better than one at random",
+    "{statement}",
     source=DEVLIN,
-    holds_if="{labels} labels: accuracy held out above by {errors} standard errors",
-    expected="holds",
-    labels=FEW,
-    errors=ERRORS,
-)
-def better_with_few(table: Table, labels: int, errors: float) -> tuple[bool, str]:
-    """Compare accuracies with few labels."""
-    del labels
-    return _better(table, pretrained_sweep.label_counts(table)[0], errors)
-
-
-@claim(
-    "… with all labels, too",
-    source=DEVLIN,
-    holds_if="all labels: accuracy held out above by {errors} standard errors",
+    holds_if="{labels}: accuracy held out above by {errors} standard errors",
     expected="holds",
     errors=ERRORS,
 )
-def better_with_all(table: Table, errors: float) -> tuple[bool, str]:
-    """Compare accuracies with all labels."""
-    return _better(table, pretrained_sweep.label_counts(table)[1], errors)
+def better_start(
+    table: Table, statement: str, labels: str, which: int, errors: float
+) -> tuple[bool, str]:
+    """Compare accuracies from pre-trained and from random weights."""
+    del statement, labels
+    limit = pretrained_sweep.label_counts(table)[which]
+    random, started = pretrained_sweep.both_means(table, limit, "accuracy")
+    return _exceeds(table, started, random, errors)
 
 
 @claim(
@@ -198,11 +189,6 @@ def better_than_words(table: Table, errors: float) -> tuple[bool, str]:
     return _exceeds(table, started, words, errors)
 
 
-def _better(table: Table, limit: int, errors: float) -> tuple[bool, str]:
-    random, started = pretrained_sweep.both_means(table, limit, "accuracy")
-    return _exceeds(table, started, random, errors)
-
-
 def _exceeds(table: Table, accuracy: float, other: float, errors: float) -> tuple[bool, str]:
     """Whether an accuracy exceeds another by ``errors`` standard errors of independent samples."""
     n = table[0].result["judged"]
@@ -215,8 +201,7 @@ def _exceeds(table: Table, accuracy: float, other: float, errors: float) -> tupl
 def claims(table: Table) -> list[Claim]:
     """List the claims about pre-trained first weights."""
     return [
-        better_with_few(table),
-        better_with_all(table),
+        *(better_start(table, **case) for case in pretrained_sweep.comparisons(FEW)),
         lower_loss(table),
         better_than_words(table),
     ]

@@ -115,9 +115,6 @@ def figures(table: Table) -> "dict[str, tuple[Figure, str]]":
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
-DEVLIN = "Devlin et al. 2019, §5.3"
-HELP = 0.02  # of F1, by which pre-training must be better
-
 
 @claim(
     "A BERT finds entities in their context",
@@ -151,32 +148,18 @@ def both_sides(table: Table, above: float) -> tuple[bool, str]:
 
 
 @claim(
-    "With few labels, a pre-trained start is better than one at random",
-    source=DEVLIN,
-    holds_if="{labels} labels: mean F1 over seeds higher by at least {least}",
+    "{statement}",
+    source="Devlin et al. 2019, §5.3",
+    holds_if="{labels}: mean F1 over seeds higher by at least {least}",
     expected="holds",
-    labels=FEW,
-    least=HELP,
+    least=0.02,
 )
-def better_with_few(table: Table, labels: int, least: float) -> tuple[bool, str]:
-    """Compare F1 with few labels."""
-    del labels
-    return _better(table, pretrained_sweep.label_counts(table)[0], least)
-
-
-@claim(
-    "… with all labels, too",
-    source=DEVLIN,
-    holds_if="all labels: mean F1 over seeds higher by at least {least}",
-    expected="holds",
-    least=HELP,
-)
-def better_with_all(table: Table, least: float) -> tuple[bool, str]:
-    """Compare F1 with all labels."""
-    return _better(table, pretrained_sweep.label_counts(table)[1], least)
-
-
-def _better(table: Table, limit: int, least: float) -> tuple[bool, str]:
+def better_start(
+    table: Table, statement: str, labels: str, which: int, least: float
+) -> tuple[bool, str]:
+    """Compare F1 from pre-trained and from random weights."""
+    del statement, labels
+    limit = pretrained_sweep.label_counts(table)[which]
     random, started = pretrained_sweep.both_means(table, limit, "f1")
     return started - random >= least, f"F1 {100 * started:.1f} against {100 * random:.1f}"
 
@@ -186,6 +169,5 @@ def claims(table: Table) -> list[Claim]:
     return [
         context(table),
         both_sides(table),
-        better_with_few(table),
-        better_with_all(table),
+        *(better_start(table, **case) for case in pretrained_sweep.comparisons(FEW)),
     ]

@@ -6,7 +6,7 @@ a figure, and the results that claims compare.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 import numpy as np
@@ -144,6 +144,25 @@ def label_counts(table: Table) -> tuple[int, int]:
     if not limits:
         raise Undecided("there are no members")
     return min(limits, key=lambda n: n or math.inf), max(limits, key=lambda n: n or math.inf)
+
+
+def comparisons(few: int) -> list[dict[str, Any]]:
+    """Return the arguments of a claim that pre-trained weights are better, by number of labels.
+
+    Args:
+        few: labels of the members with few.
+    Returns:
+        for few and for all labels: ``statement``; ``labels`` in words; ``which`` of the counts
+        that :func:`label_counts` returns.
+    """
+    return [
+        {
+            "statement": "With few labels, a pre-trained start is better than one at random",
+            "labels": f"{few} labels",
+            "which": 0,
+        },
+        {"statement": "… with all labels, too", "labels": "all labels", "which": 1},
+    ]
 
 
 def means(table: Table, limit: int, metric: str) -> dict[str, float]:

@@ -29,6 +29,12 @@ TOPICS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """BERT-Tiny with half of its layers and heads, which compiles sooner."""
+    monkeypatch.setitem(encoder.SIZES, "tiny", (1, 64))
+
+
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
     """Documents of one topic each."""
