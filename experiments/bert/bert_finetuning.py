@@ -1,45 +1,52 @@
-"""Fine-tuning: what pre-training is good for. A film review, good or bad, read by a BERT-Tiny.
+"""Fine-tuning a BERT-Tiny on film reviews: random against pre-trained first weights.
 
     rnnlab run --config=experiments/bert/bert_pretraining.py --workdir=runs/pretraining
     rnnlab run --config=experiments/bert/bert_finetuning.py --config.pretrained=runs/pretraining
 
 Sentences of Rotten Tomatoes (rnnlab[data,bert]), a fifth held out, in the pieces of the pre-trained
-BERT; once with 500 labeled sentences to learn from, once with all 6,824. The same network starts
-from weights at random and from those of bert_pretraining.py (its second member by default, 1,000
-updates on speeches and reviews of IMDB; none of the sentences judged here is among its text), two
-seeds each; beside them a regression of a bag of words by TF-IDF. ``--config.pretrained`` also takes
-a folder that convert.huggingface reads (with ``--config.encoder`` of its sizes); without it there
-are random weights alone, and claims that compare are undecided. ":full" reads IMDB's long reviews.
+BERT; once with 500 labeled sentences for training, once with all 6,824. The same network starts
+from random weights and from those of bert_pretraining.py (its second member by default, 1,000
+updates on speeches and reviews of IMDB; its text has none of the sentences used here), two seeds
+each. The baseline is a regression on TF-IDF weights of a bag of words. ``--config.pretrained`` also
+takes a folder that rnnlab.bert.huggingface reads (with ``--config.encoder`` of its sizes). Without
+it there are random weights only, and claims that compare are undecided. ":full" reads IMDB's long
+reviews.
 
 About 5 minutes on 2 cores (measured in two halves, the second resumed).
 
-Expected: a start from pre-trained weights classifies better than one at random, with few labels and
-with all; a thousand updates of a BERT-Tiny are too few to pass a bag of words.
-Found: the first is refuted after a thousand updates of pre-training. With 500 labels 57.3% against
-58.4 from random weights (standard error of the difference 1.7), with all 70.0% against 72.4 (1.5),
-loss .586 against .571; a bag of words 61.8% and 76.7%. (Masked words cost that BERT 5.3 nats,
-frequencies alone 6.6; published ones are trained a thousand times as long.) No number was chosen by
-these results.
+Expected: pre-trained weights give better accuracy than random ones, with few labels and with all; a
+BERT-Tiny after a thousand updates of pre-training is not better than a bag of words.
+Result: the first is refuted after a thousand updates of pre-training. With 500 labels 57.3% against
+58.4% from random weights (standard error of the difference 1.7%), with all 70.0% against 72.4%
+(1.5%), loss 0.586 against 0.571; a bag of words 61.8% and 76.7%. (That BERT's loss on masked words
+is 5.3 nats, that of frequencies alone 6.6; published ones are trained a thousand times as long.) No
+number was chosen by these results.
 """
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import ml_collections
-import numpy as np
 
 from rnnlab import training
-from rnnlab.bert import encoder, pretrained
-from rnnlab.core.errors import Undecided
 from rnnlab.lab import pretrained_sweep
-from rnnlab.plotting import learning_curves, plots
-from rnnlab.results.claims import Claim
+from rnnlab.lab.config import Config, scale
+from rnnlab.lab.pretrained_sweep import PRETRAINED
+from rnnlab.lab.sweep import Sweep
+from rnnlab.plotting import learning_curves
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.sparse.bag_of_words import BagOfWords
 from rnnlab.sparse.tfidf import TfIdf
 from rnnlab.tasks.reviews import MovieReviews
-from rnnlab.training import runner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from sklearn.pipeline import Pipeline
 
 REPRODUCE = False  # it needs a run of bert_pretraining.py
 
@@ -49,76 +56,58 @@ CHOICES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # of C, the regression's
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" long reviews and a larger model."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"bert_finetuning.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
-    config = ml_collections.ConfigDict(
-        {
-            "seed": 0,
-            "pretrained": "",  # a run of bert_pretraining.py, or a checkpoint's folder
-            "task": {
-                "name": "review_pieces",
-                "source": "imdb" if full else "rotten_tomatoes",
-                "max_length": 128 if full else 40,
-                "limit": 0,  # labeled reviews; 0: all
-                "held_out": "test",  # "validation" to choose numbers by
-                "pieces": "",  # the sweep's, as start.path
-                "vocab_size": 8192 if full else 4096,
-            },
-            "encoder": encoder.config(size="small" if full else "tiny", activation="gelu_tanh"),
-            "init": encoder.Init.config(attention="orthogonal"),
-            "start": pretrained.Start.config(member=1),
-            "training": training.config(
-                optimizer="adamw",
-                learning_rate=1e-4 if full else 5e-4,
-                schedule="linear",
-                warmup_steps=100 if full else 32,
-                weight_decay=0.01,
-                clip_norm=1.0,
-                batch_size=32,
-                steps=1920 if full else 448,
-                eval_every=64 if full else 32,
-                eval_batch_size=5000 if full else 2000,
-                stop_when_solved=False,
-            ),
-            "run": runner.config(
-                seeds=3 if full else 2,
-                few_steps=320 if full else 160,  # updates on few labels
-                seconds_per_member=2000.0 if full else 30.0,
-                seconds_per_group=20.0,
-            ),
-        }
+    """Return the default config, or with "full" that of long reviews and a larger model."""
+    full = scale(arg) == "full"
+    return pretrained_sweep.config(
+        task={
+            "name": "review_pieces",
+            "source": "imdb" if full else "rotten_tomatoes",
+            "max_length": 128 if full else 40,
+            "limit": 0,  # labeled reviews; 0: all
+            "held_out": "test",  # "validation" to choose numbers by
+            "pieces": "",  # set by the sweep, like start.path
+            "vocab_size": 8192 if full else 4096,
+        },
+        training_changes={
+            "learning_rate": 1e-4 if full else 5e-4,
+            "warmup_steps": 100 if full else 32,
+            "steps": 1920 if full else 448,
+            "eval_every": 64 if full else 32,
+            "eval_batch_size": 5000 if full else 2000,
+        },
+        few_steps=320 if full else 160,
+        seconds_per_member=2000.0 if full else 30.0,
+        full=full,
     )
-    return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
-    """Starts x labels x seeds."""
+def get_sweep(config: Config) -> Sweep:
+    """Return first weights x labels x seeds."""
     return pretrained_sweep.axes(config, FEW)
 
 
-run = runner.run
+run = training.run
 
 
-def predict(config: Any) -> dict[str, Any]:
-    """What a bag of words reaches with the same labels, and how many reviews are judged."""
-    task: Any = training.task_of(config)
+def predict(config: Config) -> dict[str, float]:
+    """Return the accuracy of a bag of words with the same labels, and the reviews held out."""
+    task = training.task_of(config)
+    assert isinstance(task, MovieReviews)
     judged = min(config.training.eval_batch_size, len(task.split().test_texts))
-    found = bag_of_words(task.source, task.test_share, task.held_out, task.limit, judged)
-    return {"words_accuracy": found, "judged": judged}
+    accuracy = bag_of_words(task.source, task.test_share, task.held_out, config.task.limit, judged)
+    return {"words_accuracy": accuracy, "judged": judged}
 
 
 @lru_cache(maxsize=4)
 def bag_of_words(source: str, share: float, held_out: str, limit: int, judged: int) -> float:
-    """Accuracy of a logistic regression of TF-IDF weights, C chosen on a fifth of the labels."""
+    """Return the accuracy of a regression on TF-IDF weights, C chosen on a fifth of the labels."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     split = MovieReviews(source=source, test_share=share, held_out=held_out).split()
     texts, labels = split.texts[: limit or None], split.labels[: limit or None]
 
-    def fitted(C: float, count: int) -> Any:
+    def fitted(C: float, count: int) -> "Pipeline":
         words = BagOfWords(token_pattern=r"\w+")
         model = LogisticRegression(C=C, solver="liblinear", tol=1e-3)
         return make_pipeline(words, TfIdf("log", "smooth", "l2"), model).fit(
@@ -132,102 +121,87 @@ def bag_of_words(source: str, share: float, held_out: str, limit: int, judged: i
     )
 
 
-# ---- the figure --------------------------------------------------------------------------------
+def figures(table: Table) -> "dict[str, tuple[Figure, str]]":
+    """Draw accuracy against updates, with few labels and with all."""
 
-
-def figures(table: Table) -> dict[str, Any]:
-    """Accuracy as it is learned, with few labels and with all."""
-    limits = table.values("task.limit")
-    figure, axes = plots.new_figure(1, len(limits), size=(5.2 * len(limits), 3.8), share_y=True)
-    for ax, limit in zip(axes[0], limits, strict=True):
-        chosen = pretrained_sweep.lines(table, limit)
-        ends = [
-            learning_curves.draw(ax, members, "accuracy", name, k)
-            for k, (name, members) in enumerate(chosen.items())
-        ]
-        first = next(iter(chosen.values()))[0]
-        ax.set(xlabel="updates", xlim=(0, first.config["training"]["steps"]))
-        words = first.result["words_accuracy"]
+    def finish(ax: "Axes", result: "Mapping[str, float]") -> None:
         low, high = ax.get_ylim()
-        ax.set_ylim(min(low, 0.48), max(high, words + 0.04))
-        learning_curves.baseline(ax, words, "bag of words")
+        ax.set_ylim(min(low, 0.48), max(high, result["words_accuracy"] + 0.04))
+        learning_curves.baseline(ax, result["words_accuracy"], "bag of words")
         learning_curves.baseline(ax, 0.5, "chance")
-        plots.title(ax, f"{limit or 'All'} labeled reviews")
-        plots.direct_labels(ax, ends)
-    axes[0, 0].set_ylabel("accuracy")
+
+    figure, first = pretrained_sweep.figure(table, "accuracy", "reviews", finish)
+    first.set_ylabel("accuracy")
     caption = (
         f"{table[0].result['judged']} reviews held out; median and range over seeds. Dotted: a "
-        "regression of TF-IDF weights with the same labels; a guess."
+        "regression on TF-IDF weights with the same labels; chance."
     )
     return {"accuracy": (figure, caption)}
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
 
+DEVLIN = "Devlin et al. 2019, §4.1 and §5.1"
+
+
+@claim(
+    "{statement}",
+    source=DEVLIN,
+    holds_if="{labels}: accuracy held out above by {errors} standard errors",
+    expected="holds",
+    errors=ERRORS,
+)
+def better_start(
+    table: Table, statement: str, labels: str, which: int, errors: float
+) -> tuple[bool, str]:
+    """Compare accuracies from pre-trained and from random weights."""
+    del statement, labels
+    limit = pretrained_sweep.label_counts(table)[which]
+    random, started = pretrained_sweep.both_means(table, limit, "accuracy")
+    return _exceeds(table, started, random, errors)
+
+
+@claim(
+    "… and its loss held out is lower",
+    source=DEVLIN,
+    holds_if="all labels: at the end",
+    expected="holds",
+)
+def lower_loss(table: Table) -> tuple[bool, str]:
+    """Compare losses with all labels."""
+    most = pretrained_sweep.label_counts(table)[1]
+    random, started = pretrained_sweep.both_means(table, most, "loss")
+    return started < random, f"{started:.3f} nats against {random:.3f}"
+
+
+@claim(
+    "A BERT pre-trained for a thousand updates is better than a bag of words",
+    source="rnnlab",
+    holds_if="all labels: accuracy held out above by {errors} standard errors",
+    expected="refuted",
+    errors=ERRORS,
+)
+def better_than_words(table: Table, errors: float) -> tuple[bool, str]:
+    """Compare accuracies of a BERT and of a bag of words."""
+    most = pretrained_sweep.label_counts(table)[1]
+    started = pretrained_sweep.both_means(table, most, "accuracy")[1]
+    words = pretrained_sweep.lines(table, most)[PRETRAINED][0].result["words_accuracy"]
+    return _exceeds(table, started, words, errors)
+
+
+def _exceeds(table: Table, accuracy: float, other: float, errors: float) -> tuple[bool, str]:
+    """Whether an accuracy exceeds another by ``errors`` standard errors of independent samples."""
+    n = table[0].result["judged"]
+    error = math.sqrt(sum(a * (1 - a) for a in (accuracy, other)) / n)
+    return accuracy - other > errors * error, (
+        f"{100 * accuracy:.1f}% against {100 * other:.1f}%, standard error {100 * error:.1f}%"
+    )
+
 
 def claims(table: Table) -> list[Claim]:
-    """What a start from pre-trained weights is good for."""
-    limits = table.values("task.limit")
-
-    def of(limit: int, name: str = "accuracy") -> dict[str, float]:
-        found = pretrained_sweep.lines(table, limit)
-        if "pre-trained" not in found:
-            raise Undecided("no pre-trained members: give --config.pretrained=DIR")
-        return {start: float(np.mean(m.stack(name))) for start, m in found.items()}
-
-    def error(*accuracies: float) -> float:
-        """Of a difference of accuracies, as if judged apart."""
-        n = table[0].result["judged"]
-        return math.sqrt(sum(a * (1 - a) for a in accuracies) / n)
-
-    def better(limit: int) -> tuple[bool, str]:
-        found = of(limit)
-        gain, e = found["pre-trained"] - found["random"], error(*found.values())
-        return gain > ERRORS * e, (
-            f"{100 * found['pre-trained']:.1f}% against {100 * found['random']:.1f}%, "
-            f"standard error {100 * e:.1f}%"
-        )
-
-    def learns(limit: int) -> tuple[bool, str]:
-        found = of(limit, "loss")
-        return found["pre-trained"] < found["random"], (
-            f"{found['pre-trained']:.3f} nats against {found['random']:.3f}"
-        )
-
-    def words(limit: int) -> tuple[bool, str]:
-        found = of(limit)["pre-trained"]
-        own = pretrained_sweep.lines(table, limit)["pre-trained"][0].result["words_accuracy"]
-        e = error(found, own)
-        return found - own > ERRORS * e, (
-            f"{100 * found:.1f}% against {100 * own:.1f}%, standard error {100 * e:.1f}%"
-        )
-
-    few, most = min(limits, key=lambda n: n or math.inf), max(limits, key=lambda n: n or math.inf)
-    source = "Devlin et al. 2019, §4.1 and §5.1"
-    bound = f"accuracy held out above by {ERRORS} standard errors"
+    """List the claims about pre-trained first weights."""
     return [
-        Claim(
-            "With few labels, a pre-trained start is better than one at random",
-            source,
-            f"{FEW} labels: {bound}",
-            "holds",
-            lambda: better(few),
-        ),
-        Claim(
-            "… with all labels, too", source, f"all labels: {bound}", "holds", lambda: better(most)
-        ),
-        Claim(
-            "… and its loss held out is lower",
-            source,
-            "all labels: at the end",
-            "holds",
-            lambda: learns(most),
-        ),
-        Claim(
-            "A BERT pre-trained for a thousand updates is better than a bag of words",
-            "rnnlab",
-            f"all labels: {bound}",
-            "refuted",
-            lambda: words(most),
-        ),
+        *(better_start(table, **case) for case in pretrained_sweep.comparisons(FEW)),
+        lower_loss(table),
+        better_than_words(table),
     ]

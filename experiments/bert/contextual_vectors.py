@@ -1,27 +1,28 @@
-"""A word's vector in its sentence: does BERT tell the money bank from the river bank?
+"""Contextual vectors: whether BERT distinguishes the money bank from the river bank.
 
     rnnlab run --config=experiments/bert/contextual_vectors.py
 
-Four words of two senses each, twelve sentences a sense, written for this file. A BERT-Tiny is
+Four words of two senses each, twelve sentences per sense, written for this file. A BERT-Tiny is
 pre-trained on speeches and reviews first (rnnlab[data,bert]); its vectors of the word are compared
-by their cosines. Gap: mean cosine within a sense less that across senses. Beside it the same
-network with the weights it began with; the trained one with every other token hidden, which leaves
-the word's place and the sentence's length; and Word2Vec, which has one vector a word.
+by their cosines. Gap: mean cosine within a sense minus that across senses. For comparison: the same
+network with its initial weights; the trained one with all other tokens hidden, which leaves the
+word's position and the sentence's length; and Word2Vec, which has one vector per word.
 ``--config.weights=DIR`` reads a run of bert_pretraining or a Hugging Face checkpoint instead.
 
-Expected: a larger gap than random weights and place alone have; Word2Vec's is 0.
-Found, with the weights that bert_pretraining reached in 1,000 updates from orthogonal attention
+Expected: a larger gap than with random weights and with position alone; Word2Vec's is 0.
+Result, with the weights of bert_pretraining after 1,000 updates from orthogonal attention
 (``--config.weights`` of its default run, ``--config.member=1``; half a minute on one core): mean
-gap .054, random weights .011, place alone .010, p = .0005; the nearest sentence has the same sense
-in 74% of the cases, 58% and 54% beside it. By word: present .107, may .084, bank .025, and
-interest -.0001 (random weights .002), so that "of every word" is refuted: 3 of 4. With its own
-pre-training (700 updates; 2 minutes on 2 cores in all): mean gap .030, random weights .010, place
-alone .008, p = .0005; 72% of the nearest, 69% and 53% beside it; all of the 4 words.
+gap 0.054, random weights 0.011, position alone 0.010, p = 0.0005; the nearest sentence has the same
+sense in 74% of the cases, against 58% and 54%. By word: present 0.107, may 0.084, bank 0.025, and
+interest -0.0001 (random weights 0.002), so that "of every word" is refuted: 3 of 4. With its own
+pre-training (700 updates; 2 minutes on 2 cores in all): mean gap 0.030, random weights 0.010,
+position alone 0.008, p = 0.0005; 72% of the nearest, against 69% and 53%; all 4 words.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,22 +30,31 @@ import ml_collections
 import numpy as np
 
 from rnnlab import training
-from rnnlab.bert import contextual, encoder, huggingface, pretraining, wordpiece
+from rnnlab.bert import contextual, encoder, heads, huggingface, pretraining, wordpiece
+from rnnlab.bert.pretrained import HasTokenizer, is_run
+from rnnlab.bert.pretraining import SentencePairs
 from rnnlab.core.errors import UserError
-from rnnlab.core.run_files import MEMBERS
 from rnnlab.embeddings import corpus as corpora
 from rnnlab.embeddings import skipgram
 from rnnlab.embeddings.trainer import Settings
 from rnnlab.embeddings.vectors import Vectors, unit
+from rnnlab.lab import pretrained_sweep
+from rnnlab.lab.config import Config, scale
+from rnnlab.lab.sweep import Sweep
 from rnnlab.plotting import plots
-from rnnlab.results.claims import Claim
+from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.training.params import load_params
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Result = dict[str, Any]  # of a member: numbers and lists
 
 REPRODUCE = False  # with it `rnnlab reproduce` would take more than half an hour
 
 PERMUTATIONS = 2000
-LEVEL = 0.01  # of the permutation test
 
 SENSES = {
     "bank": {
@@ -171,29 +181,21 @@ SENSES = {
 SIDES = {
     "trained": "pre-trained",
     "random": "random weights",
-    "place": "place alone",
+    "place": "position alone",
     "word2vec": "Word2Vec",
 }
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    """The default, or with "full" a larger model, trained for longer."""
-    if arg not in (None, "", "full"):
-        raise ValueError(f"contextual_vectors.py takes no argument or :full, got {arg!r}")
-    full = arg == "full"
+    """Return the default config, or with "full" that of a larger model, trained for longer."""
+    full = scale(arg) == "full"
     config = ml_collections.ConfigDict(
         {
             "seed": 0,
             "weights": "",  # a run of bert_pretraining, or a checkpoint; empty: pre-train here
             "member": 0,  # of such a run
-            "layer": -1,  # whose vectors are judged
-            "task": {
-                "name": "sentence_pairs",
-                "corpus": "both",
-                "limit": 0 if full else 4500,
-                "length": 128 if full else 64,
-                "vocab_size": 8192 if full else 4096,
-            },
+            "layer": -1,  # of the vectors that are compared
+            "task": pretrained_sweep.pretraining_task(full),
             "encoder": encoder.config(
                 size="small" if full else "tiny",
                 activation="gelu_tanh",
@@ -201,18 +203,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
                 attention_dropout=0.0,
             ),
             "init": encoder.Init.config(attention="orthogonal"),
-            "training": training.config(
-                optimizer="adamw",
-                learning_rate=5e-4 if full else 1e-3,
-                schedule="linear" if full else "constant",
-                warmup_steps=2000 if full else 80,
-                weight_decay=0.01,
-                clip_norm=1.0,
-                batch_size=256 if full else 32,
-                steps=20_000 if full else 700,
-                eval_every=1000 if full else 100,
-                eval_batch_size=500,
-                stop_when_solved=False,
+            "training": pretrained_sweep.pretraining_settings(
+                full, steps=20_000 if full else 700, eval_batch_size=500
             ),
             "word2vec": {"size": 64, "epochs": 1},
             "run": {
@@ -224,14 +216,14 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def get_sweep(config: Any) -> dict[Any, Any]:
-    """One member."""
+def get_sweep(config: Config) -> Sweep:
+    """Return no axes: a single member."""
     del config
     return {}
 
 
 class Model(NamedTuple):
-    """A trained encoder, one of random weights, and what both read."""
+    """A trained encoder, one of random weights, and the tokenizer of both."""
 
     config: encoder.Config
     trained: encoder.EncoderParams
@@ -240,57 +232,64 @@ class Model(NamedTuple):
     losses: dict[str, float]
 
 
-def run(config: Any, key: Any, log: Any) -> dict[str, Any]:
-    """Vectors of every word in every sentence, by all sides."""
-    model = pretrained(config, key, log) if not config.weights else read(config, key)
+def run(config: Config, key: jax.Array, log: Callable[..., None]) -> Result:
+    """Compute the vectors of every word in every sentence by all models, and compare them."""
+    model = read(config, key) if config.weights else pretrained(config, key, log)
     words, groups = sentences()
     texts = [text for group in groups for text in group]
-    of = np.repeat(words, [len(group) for group in groups]).tolist()
+    sizes = [len(group) for group in groups]
+    word_of = np.repeat(words, sizes)
+    labels = np.repeat(np.arange(len(groups)), sizes)
     layers = range(model.config.layers + 1)
-    layer = range(model.config.layers + 1)[config.layer]
-    by_layer = {
-        "trained": [vectors(model, model.trained, texts, of, k) for k in layers],
-        "random": [vectors(model, model.random, texts, of, k) for k in layers],
-        "place": [vectors(model, model.trained, texts, of, k, alone=True) for k in layers],
+
+    def by_layer(params: encoder.EncoderParams, alone: bool = False) -> list[np.ndarray]:
+        return [vectors(model, params, texts, word_of.tolist(), k, alone) for k in layers]
+
+    layered = {
+        "trained": by_layer(model.trained),
+        "random": by_layer(model.random),
+        "place": by_layer(model.trained, alone=True),
     }
-    single = word2vec(config, tuple(sorted(set(of))))
-    rows = {side: found[layer] for side, found in by_layer.items()}
-    rows["word2vec"] = np.array([single[word] for word in of])
-    labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    result: dict[str, Any] = dict(model.losses)
-    for side, own in rows.items():
+    single = word2vec(config, tuple(sorted(set(words))))
+    rows = {side: arrays[layers[config.layer]] for side, arrays in layered.items()}
+    rows["word2vec"] = np.array([single[word] for word in word_of])
+    result: Result = dict(model.losses)
+    for side, array in rows.items():
         for word in SENSES:
-            here = np.array(of) == word
-            result[f"{side}_{word}"] = gap(own[here], labels[here])
-            result[f"{side}_{word}_told"] = told(own[here], labels[here])
-        result[f"{side}_gap"] = float(np.mean([result[f"{side}_{word}"] for word in SENSES]))
-        result[f"{side}_told"] = float(np.mean([result[f"{side}_{word}_told"] for word in SENSES]))
-    for side, found in by_layer.items():
+            here = word_of == word
+            result[f"{side}_{word}"] = gap(array[here], labels[here])
+            result[f"{side}_{word}_nearest"] = nearest_share(array[here], labels[here])
+        for name in ("", "_nearest"):
+            mean = float(np.mean([result[f"{side}_{word}{name}"] for word in SENSES]))
+            result[f"{side}{name or '_gap'}"] = mean
+    for side, arrays in layered.items():
         result[f"{side}_layers"] = [
-            float(np.mean([gap(a[np.array(of) == w], labels[np.array(of) == w]) for w in SENSES]))
-            for a in found
+            float(np.mean([gap(a[word_of == w], labels[word_of == w]) for w in SENSES]))
+            for a in arrays
         ]
-    result["p"] = chance(rows["trained"], np.array(of), labels, config.seed)
-    here = np.array(of) == "bank"
+    result["p"] = permutation_p(rows["trained"], word_of, labels, config.seed)
+    here = word_of == "bank"
     result["map"] = np.round(flat(rows["trained"][here]), 4)
     result["map_of"] = (labels[here] - labels[here].min()).tolist()
     return result
 
 
 def sentences() -> tuple[list[str], list[tuple[str, ...]]]:
-    """(the word of each sense, the sentences of each sense)."""
+    """Return the word of each sense, and the sentences of each sense."""
     pairs = [(word, group) for word, senses in SENSES.items() for group in senses.values()]
     return [word for word, _ in pairs], [group for _, group in pairs]
 
 
-# ---- the sides ---------------------------------------------------------------------------------
+# ---- the models --------------------------------------------------------------------------------
 
 
-def pretrained(config: Any, key: Any, log: Any) -> Model:
+def pretrained(config: Config, key: jax.Array, log: Callable[..., None]) -> Model:
     """Pre-train as the config says."""
     member = training.member(config, key)
-    task, train = member.setup.task, training.make_train(member.setup)
-    data = task.load()
+    task, model = member.setup.task, member.setup.model
+    assert isinstance(task, SentencePairs)
+    assert isinstance(model, heads.Pretraining)
+    train, data = training.make_train(member.setup), task.load()
     arrays = jax.tree.map(jnp.asarray, data)
     state = train.start(member.key, member.params)
     advance = jax.jit(lambda state, arrays: train.advance(state, member.hyper, arrays))
@@ -301,18 +300,19 @@ def pretrained(config: Any, key: Any, log: Any) -> Model:
         log(step=int(progress.step), **score)
     if int(state.status) == training.DIVERGED:
         raise UserError(f"pre-training diverged at step {int(state.step)}")
-    model: Any = member.setup.model
-    ends = {"word_loss": score["word_loss"], "unigram": pretraining.unigram(data)}
+    losses = {"word_loss": score["word_loss"], "unigram": pretraining.unigram(data)}
     trained, start = (p["params"]["encoder"] for p in (state.params, member.params))
-    return Model(model.config, trained, start, task.tokenizer, ends)  # type: ignore[attr-defined]
+    return Model(model.config, trained, start, task.tokenizer, losses)
 
 
-def read(config: Any, key: Any) -> Model:
-    """A member of a run of bert_pretraining, or a checkpoint's folder."""
+def read(config: Config, key: jax.Array) -> Model:
+    """Read a member of a run of bert_pretraining, or a checkpoint's folder."""
     folder = Path(config.weights).expanduser()
-    if (folder / MEMBERS).is_file():
+    if is_run(config.weights):
         setup, params = load_params(folder, config.member)
-        sizes, tokenizer = setup.model.config, setup.task.tokenizer  # type: ignore[attr-defined]
+        if not (isinstance(setup.model, heads.Bert) and isinstance(setup.task, HasTokenizer)):
+            raise UserError(f"weights={config.weights!r} learned {setup.task}: it holds no BERT")
+        sizes, tokenizer = setup.model.config, setup.task.tokenizer
     else:
         sizes, params = huggingface.load(folder, parts=("encoder",))
         tokenizer = huggingface.load_tokenizer(folder)
@@ -328,41 +328,41 @@ def vectors(
     layer: int,
     alone: bool = False,
 ) -> np.ndarray:
-    """The words' vectors in their texts; ``alone``: with [MASK] in place of all other tokens."""
+    """Return the words' vectors in their texts; ``alone``: with [MASK] for all other tokens."""
     hidden = model.tokenizer.token_to_id(wordpiece.MASK) if alone else None
     return contextual.word_vectors(
         model.config, params, model.tokenizer, texts, words, layer, hidden
     )
 
 
+def word2vec(config: Config, words: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Return skip-gram's vector of each word, from the same texts."""
+    task, options = config.task, config.word2vec
+    trained = _skipgram(task.corpus, task.limit, options.size, options.epochs)
+    return {word: trained[word] for word in words}
+
+
 @lru_cache(maxsize=1)
-def _w2v(corpus: str, limit: int, size: int, epochs: int) -> Vectors:
+def _skipgram(corpus: str, limit: int, size: int, epochs: int) -> Vectors:
     texts = pretraining.documents(corpus)
     order = np.random.default_rng(0).permutation(len(texts))[: limit or None]
-    own = corpora.of_documents([texts[i].lower() for i in order], min_count=5)
-    return Vectors.of(skipgram.train(own, Settings(size=size, epochs=epochs)))
+    chosen = corpora.of_documents([texts[i].lower() for i in order], min_count=5)
+    return Vectors.of(skipgram.train(chosen, Settings(size=size, epochs=epochs)))
 
 
-def word2vec(config: Any, words: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Skip-gram's vector of each word, from the same texts."""
-    task = config.task
-    own = _w2v(task.corpus, task.limit, config.word2vec.size, config.word2vec.epochs)
-    return {word: own[word] for word in words}
-
-
-# ---- what is measured --------------------------------------------------------------------------
+# ---- measures ----------------------------------------------------------------------------------
 
 
 def gap(rows: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cosine of two sentences of one sense, less that of two sentences of different senses."""
+    """Return the mean cosine of two sentences of the same sense, minus that of different senses."""
     rows = unit(np.asarray(rows, np.float64))
     cosines, same = rows @ rows.T, labels[:, None] == labels
-    apart = ~np.eye(len(rows), dtype=bool)
-    return float(cosines[same & apart].mean() - cosines[~same].mean())
+    distinct = ~np.eye(len(rows), dtype=bool)
+    return float(cosines[same & distinct].mean() - cosines[~same].mean())
 
 
-def told(rows: np.ndarray, labels: np.ndarray) -> float:
-    """Share of sentences whose nearest other sentence is of their sense; ties count by share."""
+def nearest_share(rows: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of sentences whose nearest sentence has their sense; ties count by share."""
     rows = unit(np.asarray(rows, np.float64))
     cosines = rows @ rows.T
     np.fill_diagonal(cosines, -np.inf)
@@ -370,22 +370,22 @@ def told(rows: np.ndarray, labels: np.ndarray) -> float:
     return float(((best & (labels[:, None] == labels)).sum(axis=1) / best.sum(axis=1)).mean())
 
 
-def chance(rows: np.ndarray, of: np.ndarray, labels: np.ndarray, seed: int) -> float:
-    """p of the mean gap where a word's senses are dealt out at random among its sentences."""
+def permutation_p(rows: np.ndarray, word_of: np.ndarray, labels: np.ndarray, seed: int) -> float:
+    """Return p of the mean gap if each word's senses were random among its sentences."""
     rng = np.random.default_rng(seed)
-    words = [np.flatnonzero(of == word) for word in dict.fromkeys(of)]
+    members = [np.flatnonzero(word_of == word) for word in dict.fromkeys(word_of)]
 
-    def mean(deal: bool) -> float:
-        own = [rng.permutation(labels[w]) if deal else labels[w] for w in words]
-        return float(np.mean([gap(rows[w], o) for w, o in zip(words, own, strict=True)]))
+    def mean(permute: bool) -> float:
+        senses = [rng.permutation(labels[m]) if permute else labels[m] for m in members]
+        return float(np.mean([gap(rows[m], s) for m, s in zip(members, senses, strict=True)]))
 
-    found = mean(False)
-    above = sum(mean(True) >= found for _ in range(PERMUTATIONS))
+    measured = mean(False)
+    above = sum(mean(True) >= measured for _ in range(PERMUTATIONS))
     return (1 + above) / (1 + PERMUTATIONS)
 
 
 def flat(rows: np.ndarray) -> np.ndarray:
-    """The two directions of largest variance."""
+    """Project rows on their two directions of largest variance."""
     centered = unit(np.asarray(rows, np.float64))
     centered = centered - centered.mean(axis=0)
     return centered @ np.linalg.svd(centered, full_matrices=False)[2][:2].T
@@ -394,88 +394,133 @@ def flat(rows: np.ndarray) -> np.ndarray:
 # ---- the figure --------------------------------------------------------------------------------
 
 
-def figures(table: Table) -> dict[str, Any]:
-    """Gaps by word and by layer, and the map of one word's vectors."""
+def figures(table: Table) -> "dict[str, tuple[Figure, str]]":
+    """Draw gaps by word and by layer, and a map of the vectors of one word."""
     result = table[0].result
     figure, axes = plots.new_figure(1, 3, size=(13, 3.8))
-    bars, layers, places = axes[0]
-    width = 0.2
-    for k, (side, name) in enumerate(SIDES.items()):
-        x = np.arange(len(SENSES)) + (k - 1.5) * width
-        color = "#999999" if side == "word2vec" else plots.COLORS[k]
-        bars.bar(x, [result[f"{side}_{word}"] for word in SENSES], width, color=color, label=name)
-    bars.axhline(0, color="#000000", linewidth=0.6)
-    bars.set_xticks(range(len(SENSES)), list(SENSES))
-    bars.set(ylabel="cosine within less across senses")
-    bars.legend(fontsize=7, frameon=False)
-    plots.title(bars, "Gap by word")
-    for k, side in enumerate(("trained", "random", "place")):
-        values = result[f"{side}_layers"]
-        layers.plot(range(len(values)), values, marker="o", **plots.look(k), label=SIDES[side])
-    layers.set(xlabel="layer", ylabel="mean gap", xticks=range(len(result["trained_layers"])))
-    layers.legend(fontsize=7, frameon=False)
-    plots.title(layers, "Gap by layer")
-    where, of = np.asarray(result["map"]), np.asarray(result["map_of"])
-    for k, sense in enumerate(SENSES["bank"]):
-        places.scatter(*where[of == k].T, color=plots.COLORS[k], marker="os"[k], label=sense)
-    places.set(xlabel="first direction", ylabel="second direction")
-    places.legend(fontsize=7, frameon=False)
-    plots.title(places, "Vectors of “bank”")
+    _by_word(axes[0, 0], result)
+    _by_layer(axes[0, 1], result)
+    _map(axes[0, 2], result)
     caption = (
-        "Twelve sentences a sense. Place alone: the trained network reads the word among hidden "
-        "tokens. Right: the pre-trained vectors along their two directions of largest variance."
+        "Twelve sentences per sense. Position alone: the trained network reads the word among "
+        "hidden tokens. Right: the pre-trained vectors along their two directions of largest "
+        "variance."
     )
     return {"senses": (figure, caption)}
 
 
+def _by_word(ax: "Axes", result: Result) -> None:
+    width = 0.2
+    for k, (side, name) in enumerate(SIDES.items()):
+        x = np.arange(len(SENSES)) + (k - 1.5) * width
+        color = "#999999" if side == "word2vec" else plots.COLORS[k]
+        ax.bar(x, [result[f"{side}_{word}"] for word in SENSES], width, color=color, label=name)
+    ax.axhline(0, color="#000000", linewidth=0.6)
+    ax.set_xticks(range(len(SENSES)), list(SENSES))
+    ax.set(ylabel="cosine within minus across senses")
+    ax.legend(fontsize=7, frameon=False)
+    plots.title(ax, "Gap by word")
+
+
+def _by_layer(ax: "Axes", result: Result) -> None:
+    for k, side in enumerate(("trained", "random", "place")):
+        values = result[f"{side}_layers"]
+        ax.plot(range(len(values)), values, marker="o", **plots.look(k), label=SIDES[side])
+    ax.set(xlabel="layer", ylabel="mean gap", xticks=range(len(result["trained_layers"])))
+    ax.legend(fontsize=7, frameon=False)
+    plots.title(ax, "Gap by layer")
+
+
+def _map(ax: "Axes", result: Result) -> None:
+    places, sense_of = np.asarray(result["map"]), np.asarray(result["map_of"])
+    for k, sense in enumerate(SENSES["bank"]):
+        ax.scatter(*places[sense_of == k].T, color=plots.COLORS[k], marker="os"[k], label=sense)
+    ax.set(xlabel="first direction", ylabel="second direction")
+    ax.legend(fontsize=7, frameon=False)
+    plots.title(ax, "Vectors of “bank”")
+
+
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
+
+NOTES = "the notes, claim 9; Ethayarajh 2019"
+
+
+@claim(
+    "BERT's vectors depend on the sense of a word",
+    source=NOTES,
+    holds_if="mean gap above that of random weights and of position alone",
+    expected="holds",
+)
+def mean_gap(table: Table) -> tuple[bool, str]:
+    """Compare the mean gaps."""
+    return _above(table, "gap")
+
+
+@claim("… of “bank” too", source=NOTES, holds_if="its gap above both", expected="holds")
+def gap_of_bank(table: Table) -> tuple[bool, str]:
+    """Compare the gaps of "bank"."""
+    return _above(table, "bank")
+
+
+@claim("… of every word", source=NOTES, holds_if="each word's gap above both", expected="holds")
+def gap_of_every_word(table: Table) -> tuple[bool, str]:
+    """Compare the gaps of all words."""
+    won = [word for word in SENSES if _above(table, word)[0]]
+    return len(won) == len(SENSES), f"{len(won)} of {len(SENSES)}: {', '.join(won) or 'none'}"
+
+
+@claim(
+    "The gap is no chance",
+    source=NOTES,
+    holds_if="permutation test of senses, p < {level}",
+    expected="holds",
+    level=0.01,
+)
+def significant(table: Table, level: float) -> tuple[bool, str]:
+    """Check the permutation test."""
+    result = table[0].result
+    return result["p"] < level, f"gap {result['trained_gap']:.3f}, p = {result['p']:.4f}"
+
+
+@claim(
+    "The nearest sentence has the same sense more often",
+    source=NOTES,
+    holds_if="share above that of random weights and of position alone",
+    expected="holds",
+)
+def nearest_has_the_sense(table: Table) -> tuple[bool, str]:
+    """Compare the shares of nearest sentences with the same sense."""
+    return _above(table, "nearest")
+
+
+@claim(
+    "Word2Vec has one vector per word",
+    source=NOTES,
+    holds_if="gap 0, to {tolerance:.0e}",
+    expected="holds",
+    tolerance=1e-6,
+)
+def one_vector(table: Table, tolerance: float) -> tuple[bool, str]:
+    """Check the gaps of Word2Vec."""
+    largest = max(abs(table[0].result[f"word2vec_{word}"]) for word in SENSES)
+    return largest < tolerance, f"{largest:.0e}"
+
+
+def _above(table: Table, measure: str) -> tuple[bool, str]:
+    result = table[0].result
+    trained, random, place = (result[f"{s}_{measure}"] for s in ("trained", "random", "place"))
+    return trained > max(random, place), (
+        f"{trained:.3f}; random weights {random:.3f}, position alone {place:.3f}"
+    )
 
 
 def claims(table: Table) -> list[Claim]:
-    """Claim 9: the vectors depend on the sense."""
-    result = table[0].result
-
-    def above(key: str) -> tuple[bool, str]:
-        trained, random, place = (result[f"{s}_{key}"] for s in ("trained", "random", "place"))
-        return trained > max(random, place), (
-            f"{trained:.3f}; random weights {random:.3f}, place alone {place:.3f}"
-        )
-
-    def every() -> tuple[bool, str]:
-        won = [w for w in SENSES if above(w)[0]]
-        return len(won) == len(SENSES), f"{len(won)} of {len(SENSES)}: {', '.join(won) or 'none'}"
-
-    def unlikely() -> tuple[bool, str]:
-        return result["p"] < LEVEL, f"gap {result['trained_gap']:.3f}, p = {result['p']:.4f}"
-
-    def zero() -> tuple[bool, str]:
-        largest = max(abs(result[f"word2vec_{word}"]) for word in SENSES)
-        return largest < 1e-6, f"{largest:.0e}"
-
-    notes = "the notes, claim 9; Ethayarajh 2019"
+    """List the claims: the vectors depend on the sense (the notes, claim 9)."""
     return [
-        Claim(
-            "BERT's vectors depend on the sense of a word",
-            notes,
-            "mean gap above that of random weights and of place alone",
-            "holds",
-            lambda: above("gap"),
-        ),
-        Claim("… of “bank” too", notes, "its gap above both", "holds", lambda: above("bank")),
-        Claim("… of every word", notes, "each word's gap above both", "holds", every),
-        Claim(
-            "The gap is no chance",
-            notes,
-            f"permutation test of senses, p < {LEVEL}",
-            "holds",
-            unlikely,
-        ),
-        Claim(
-            "The nearest sentence has the same sense more often",
-            notes,
-            "share above that of random weights and of place alone",
-            "holds",
-            lambda: above("told"),
-        ),
-        Claim("Word2Vec has one vector a word", notes, "gap 0, to 1e-6", "holds", zero),
+        mean_gap(table),
+        gap_of_bank(table),
+        gap_of_every_word(table),
+        significant(table),
+        nearest_has_the_sense(table),
+        one_vector(table),
     ]

@@ -1,4 +1,4 @@
-"""The vector of a word in its sentence: what word vectors have one of, a BERT has one of a place.
+"""The vector of a word in its sentence, which depends on the words around it.
 
 Shapes: N sentences, T tokens, H hidden.
 """
@@ -6,7 +6,7 @@ Shapes: N sentences, T tokens, H hidden.
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,35 +19,35 @@ _AT_ONCE = 64  # sentences
 
 
 class Place(NamedTuple):
-    """Where a word is in a text, in characters."""
+    """The characters of a word in a text, start … end−1."""
 
     start: int
     end: int
 
 
 def find(text: str, word: str, occurrence: int = 0) -> Place:
-    """The place of a whole word, in whatever case.
+    """Find a whole word, ignoring case.
 
     Args:
-        occurrence: which of them, from 0 on.
+        occurrence: 0 for the first.
     Raises:
-        ValueError: the word is not there, or not as often.
+        ValueError: too few occurrences.
 
     >>> find("Banks lend; a bank lends.", "bank")
     Place(start=14, end=18)
     """
-    found = list(re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE))
-    if not 0 <= occurrence < len(found):
+    matches = list(re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE))
+    if not 0 <= occurrence < len(matches):
         raise ValueError(
-            f"occurrence {occurrence} of {word!r} wanted, there are {len(found)} in {text!r}"
+            f"occurrence {occurrence} of {word!r} expected, there are {len(matches)} in {text!r}"
         )
-    return Place(*found[occurrence].span())
+    return Place(*matches[occurrence].span())
 
 
 def pieces(
     tokenizer: wordpiece.Tokenizer, text: str, word: str, occurrence: int = 0
 ) -> tuple[int, ...]:
-    """Which tokens of [CLS] text [SEP] the word is made of: their places 1 … T − 2.
+    """Return the positions, 1 … T − 2, of a word's tokens in [CLS] text [SEP].
 
     Raises:
         ValueError: as :func:`find`.
@@ -56,10 +56,10 @@ def pieces(
     True
     """
     start, end = find(text, word, occurrence)
-    read = tokenizer.encode(text)
-    special = read.special_tokens_mask
+    encoding = tokenizer.encode(text)
+    special = encoding.special_tokens_mask
     return tuple(
-        k for k, (a, b) in enumerate(read.offsets) if not special[k] and a < end and b > start
+        k for k, (a, b) in enumerate(encoding.offsets) if not special[k] and a < end and b > start
     )
 
 
@@ -72,18 +72,18 @@ def word_vectors(
     layer: int = -1,
     others: int | None = None,
 ) -> np.ndarray:
-    """h^l of a word in each of the texts, the mean over the word's pieces: (N, H) float32.
+    """Return h^l of a word in each text, the mean over the word's pieces: (N, H) float32.
 
     Args:
-        config, params, tokenizer: of an encoder: ``params["params"]["encoder"]`` of a model in
+        config, params, tokenizer: of an encoder; ``params["params"]["encoder"]`` of a model in
             :mod:`rnnlab.bert.heads`.
-        word: one for all texts, or one a text; its first occurrence counts.
+        word: one for all texts, or one per text; its first occurrence is taken.
         layer: l, 0 (embeddings) … L; −1 is the last.
-        others: a token that takes the place of all others but [CLS] and [SEP]: [MASK] leaves of
-            the sentence its length and the word's place. None: they stay.
+        others: a token id that replaces all tokens except the word's, [CLS] and [SEP]: with [MASK]
+            only the sentence's length and the word's position remain. None: no replacement.
     Raises:
-        ValueError: a text without its word, or longer than the encoder reads; no such layer; as
-            many words as texts are needed.
+        ValueError: a text without its word, or longer than the encoder reads; an unknown layer;
+            not one word per text.
     Source: Devlin et al. 2019, §5.3 (features of a layer); Ethayarajh 2019 (arXiv 1909.00512).
     """
     words = [word] * len(texts) if isinstance(word, str) else list(word)
@@ -93,24 +93,27 @@ def word_vectors(
         raise ValueError(
             f"layer must be 0 to {config.layers}, or counted from the end, got {layer}"
         )
-    where = [pieces(tokenizer, *one) for one in zip(texts, words, strict=True)]
-    tokens: Any = wordpiece.tokens(tokenizer, texts)
-    N, T = tokens.ids.shape
+    positions = [pieces(tokenizer, *pair) for pair in zip(texts, words, strict=True)]
+    ids, segments, mask = map(np.asarray, wordpiece.tokens(tokenizer, texts)[:3])
+    N, T = ids.shape
     if config.max_length < T:
         raise ValueError(f"a text of {T} tokens, but max_length={config.max_length}")
     weights = np.zeros((N, T), np.float32)
-    for row, own in enumerate(where):
-        weights[row, list(own)] = 1 / len(own)
+    for row, columns in enumerate(positions):
+        weights[row, list(columns)] = 1 / len(columns)
     if others is not None:
-        special: Any = [tokenizer.token_to_id(t) for t in (wordpiece.CLS, wordpiece.SEP)]
-        hidden = tokens.mask & (weights == 0) & ~np.isin(tokens.ids, special)
-        tokens = tokens._replace(ids=np.where(hidden, others, tokens.ids))
-    read: Any = (*tokens[:3], weights)
-    out = [
-        _mean(config, layer, params, *(jnp.asarray(part[k : k + _AT_ONCE]) for part in read))
+        special = wordpiece.special_ids(tokenizer, wordpiece.CLS, wordpiece.SEP)
+        ids = np.where(mask & (weights == 0) & ~np.isin(ids, special), others, ids)
+    rows = [
+        _mean(
+            config,
+            layer,
+            params,
+            *(jnp.asarray(a[k : k + _AT_ONCE]) for a in (ids, segments, mask, weights)),
+        )
         for k in range(0, N, _AT_ONCE)
     ]
-    return np.concatenate([np.asarray(rows) for rows in out])
+    return np.concatenate([np.asarray(part) for part in rows])
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -1,6 +1,6 @@
-"""BERT's published weights, read and written: every layout's names recognized by themselves.
+"""Read and write BERT's published weights, in any of the layouts in use.
 
-A weight's name says its layout, so that a file may even mix them:
+Each weight's layout follows from its name, so a file may mix layouts:
 
     bert.encoder.layer.0.attention.self.query.weight    PyTorch: (out, in)
     bert.embeddings.LayerNorm.gamma                      PyTorch of 2018
@@ -8,7 +8,7 @@ A weight's name says its layout, so that a file may even mix them:
     bert/encoder/layer_._0/attention/self/query/kernel:0 TensorFlow 2
     bert.encoder.layer.0.attention.self.query.kernel     Flax
 
-Files: ``.safetensors`` and ``.npz``. Nothing is unpickled: other kinds of file are refused.
+Files: ``.safetensors`` and ``.npz``. Nothing is unpickled; other kinds of file are refused.
 """
 
 import json
@@ -23,22 +23,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.bert import wordpiece
-from rnnlab.bert.encoder import Config
+from rnnlab.bert.encoder import Config, Value
 from rnnlab.bert.heads import Classifier, Pretraining
+from rnnlab.core import validate
 from rnnlab.core.errors import UserError, unknown
 from rnnlab.interop.array_files import read_arrays, write_arrays
 
+PyTree = Any
+
 PARTS = ("encoder", "pooler", "masked_words", "next_sentence")
 CONFIGS = ("config.json", "bert_config.json")
+TOKENIZERS = ("tokenizer.json", "vocab.txt")
 WEIGHTS = ("model.safetensors", "model.npz")
 
-# our name of g: the names that it has in config.json, the first of which is written
+# our name of g: its names in config.json, the first of which is written
 _ACTIVATIONS = {
     "gelu": ("gelu", "gelu_python"),
     "gelu_tanh": ("gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_tanh"),
     "relu": ("relu",),
 }
-_SIZES = {  # our name of a size or rate: config.json's
+_SIZES = {  # our name of a size or rate: that in config.json
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
     "layers": "num_hidden_layers",
@@ -49,9 +53,9 @@ _SIZES = {  # our name of a size or rate: config.json's
     "dropout": "hidden_dropout_prob",
     "attention_dropout": "attention_probs_dropout_prob",
 }
-_OPTIONAL = {"layer_norm_eps": "norm_eps"}  # Google's files leave it out: 1e-12
+_OPTIONAL = {"layer_norm_eps": "norm_eps"}  # missing in Google's files: 1e-12
 
-# our place in the tree of parameters -> PyTorch's name of the module, first match wins
+# our path in the tree of parameters -> PyTorch's name of the module; the first match wins
 _LAYER, _THEIRS = r"encoder\.layers\.(\d+)\.", r"bert.encoder.layer.\1."
 _MODULES = [
     (r"encoder\.embeddings\.word$", "bert.embeddings.word_embeddings.weight"),
@@ -73,10 +77,10 @@ _MODULES = [
 ]
 _ENDINGS = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}
 
-# what other layouts call PyTorch's weight and bias
+# the names of PyTorch's weight and bias in other layouts
 _WEIGHT = {"weight", "kernel", "gamma", "scale", "embedding", "embeddings", "output_weights"}
 _BIAS = {"bias", "beta", "output_bias"}
-# not weights: buffers, and what TensorFlow's optimizers leave in a checkpoint
+# not weights: buffers, and the state of TensorFlow's optimizers
 _NO_WEIGHT = re.compile(
     r"(position_ids|token_type_ids|adam_[mv]|AdamWeightDecayOptimizer(_\d+)?|LAMB|global_step"
     r"|(beta[12]|beta_[12])_power)$"
@@ -89,10 +93,10 @@ _TIED = {
 
 
 class Checkpoint(NamedTuple):
-    """A BERT that was read."""
+    """A BERT from a file."""
 
     config: Config
-    params: dict[str, Any]  # of a model in rnnlab.bert.heads: {"params": {part: …}}
+    params: dict[str, PyTree]  # of a model in rnnlab.bert.heads: {"params": {part: …}}
 
 
 # ---- from files --------------------------------------------------------------------------------
@@ -107,69 +111,72 @@ def load(
 
     Args:
         path: a ``.safetensors`` or ``.npz`` file, or a folder with one of :data:`WEIGHTS`.
-        parts: what to read, of :data:`PARTS` and "classifier": ``("encoder",)`` suffices for
-            contextual vectors. Parts that are left out may be there or not.
-        config: its sizes; None: as config.json (bert_config.json) beside the weights says.
+        parts: those to read, of :data:`PARTS` and "classifier"; ``("encoder",)`` suffices for
+            contextual vectors. The file may have other parts.
+        config: the sizes; None: those of config.json (bert_config.json) beside the weights.
     Raises:
-        UserError: no such files, another kind of file, a config that is none of a BERT.
-        ValueError: weights that are missing, too many or of another shape, all of them by name.
+        UserError: no such files, another kind of file, or a config of another model.
+        ValueError: missing or unknown weights or weights of another shape, each by name.
     """
     file = _weights_file(Path(path).expanduser())
     config = read_config(file.parent) if config is None else config
     return Checkpoint(config, from_arrays(read_arrays(file), config, parts))
 
 
-def read_config(path: str | os.PathLike[str], **changes: Any) -> Config:
-    """The :class:`~rnnlab.bert.encoder.Config` that a config.json describes.
+def read_config(path: str | os.PathLike[str], **changes: Value) -> Config:
+    """Read the :class:`~rnnlab.bert.encoder.Config` of a config.json.
 
     Args:
-        path: the file, or the folder it is in.
-        changes: fields to set otherwise, ``dtype="bfloat16"`` for instance.
+        path: the file, or its folder.
+        changes: fields to set to other values, ``dtype="bfloat16"`` for instance.
     Raises:
         UserError: no such file, or one that describes no BERT.
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        found = [path / name for name in CONFIGS if (path / name).is_file()]
-        if not found:
-            raise UserError(f"no config.json in {path}: give the sizes as config=Config(...)")
-        path = found[0]
+        path = _first_file(path, CONFIGS) or path / CONFIGS[0]
+        if not path.is_file():
+            raise UserError(
+                f"no config.json in {path.parent}: give the sizes as config=Config(...)"
+            )
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        described = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-    missing = [key for key in (*_SIZES.values(), "hidden_act") if key not in said]
+    missing = [key for key in (*_SIZES.values(), "hidden_act") if key not in described]
     if missing:
         raise UserError(f"{path} describes no BERT: it lacks {', '.join(missing)}")
-    if said.get("position_embedding_type", "absolute") != "absolute":
-        raise UserError(f"{path}: positions are {said['position_embedding_type']!r}, not absolute")
+    positions = described.get("position_embedding_type", "absolute")
+    if positions != "absolute":
+        raise UserError(f"{path}: positions are {positions!r}, not absolute")
+    activation = described["hidden_act"]
     names = {theirs: ours for ours, all_ in _ACTIVATIONS.items() for theirs in all_}
-    if said["hidden_act"] not in names:
-        raise UserError(f"{path}: {unknown('hidden_act', said['hidden_act'], names)}")
-    fields: dict[str, Any] = {ours: said[theirs] for ours, theirs in _SIZES.items()}
-    fields |= {ours: said[theirs] for theirs, ours in _OPTIONAL.items() if theirs in said}
+    if activation not in names:
+        raise UserError(f"{path}: {unknown('hidden_act', activation, names)}")
+    fields: dict[str, Value] = {ours: described[theirs] for ours, theirs in _SIZES.items()}
+    fields |= {ours: described[theirs] for theirs, ours in _OPTIONAL.items() if theirs in described}
     try:
-        return Config(**{**fields, "activation": names[said["hidden_act"]], **changes})
+        return Config(**{**fields, "activation": names[activation], **changes})
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: {error}") from None
 
 
 def load_tokenizer(path: str | os.PathLike[str]) -> wordpiece.Tokenizer:
-    """The tokenizer of a checkpoint: a tokenizer.json, or a vocab.txt.
+    """Read the tokenizer of a checkpoint: a tokenizer.json or a vocab.txt.
 
     Args:
-        path: the file, or the folder it is in; of both files tokenizer.json is read. For a
-            vocab.txt, ``do_lower_case`` of a tokenizer_config.json beside it counts, else the
-            text is lowercased unless the folder's name says "cased".
+        path: the file, or its folder, in which tokenizer.json has precedence. A vocab.txt is in
+            lower case if ``do_lower_case`` of a tokenizer_config.json beside it says so; without
+            that file, unless the folder's name says "cased".
     Raises:
-        UserError: no such file, or one that holds no WordPiece with BERT's special tokens.
+        UserError: no such file, or one without a WordPiece that has BERT's special tokens.
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        found = [path / n for n in ("tokenizer.json", "vocab.txt") if (path / n).is_file()]
-        if not found:
-            raise UserError(f"neither tokenizer.json nor vocab.txt in {path}")
-        path = found[0]
+        file = _first_file(path, TOKENIZERS)
+        if file is None:
+            raise UserError(f"neither {' nor '.join(TOKENIZERS)} in {path}")
+        path = file
     try:
         if path.suffix != ".json":
             pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -177,7 +184,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> wordpiece.Tokenizer:
         tokenizer = wordpiece.tokenizers_package().Tokenizer.from_file(str(path))
     except UserError:
         raise
-    except Exception as error:  # the library raises bare ones
+    except Exception as error:  # the library raises exceptions of no particular class
         raise UserError(f"{path} cannot be read: {error}") from None
     missing = [token for token in wordpiece.SPECIALS if tokenizer.token_to_id(token) is None]
     if missing:
@@ -188,32 +195,38 @@ def load_tokenizer(path: str | os.PathLike[str]) -> wordpiece.Tokenizer:
 
 
 def _lowercase(vocab: Path) -> bool:
-    told = vocab.with_name("tokenizer_config.json")
-    if told.is_file():
-        said = json.loads(told.read_text(encoding="utf-8"))
-        if "do_lower_case" in said:
-            return bool(said["do_lower_case"])
+    config = vocab.with_name("tokenizer_config.json")
+    if config.is_file():
+        described = json.loads(config.read_text(encoding="utf-8"))
+        if "do_lower_case" in described:
+            return bool(described["do_lower_case"])
     name = vocab.absolute().parent.name.lower()
     return "uncased" in name or "cased" not in name
 
 
 def _weights_file(path: Path) -> Path:
-    if path.is_file():
-        return path
-    found = [path / name for name in WEIGHTS if (path / name).is_file()]
-    if not found:
+    file = path if path.is_file() else _first_file(path, WEIGHTS)
+    if file is None:
         raise UserError(
-            f"no weights at {path}: a .safetensors or .npz file is wanted, or a folder "
+            f"no weights at {path}: expected a .safetensors or .npz file, or a folder "
             f"with {' or '.join(WEIGHTS)}"
         )
-    return found[0]
+    return file
+
+
+def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
+    """Return the first of these files that the folder has; None without any."""
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 # ---- names -------------------------------------------------------------------------------------
 
 
 def pytorch_name(name: str) -> tuple[str, bool]:
-    """A weight's name in any layout -> (its name in PyTorch's, whether it lies as in PyTorch).
+    """Translate a weight's name in any layout to PyTorch's.
+
+    Returns:
+        the name, and whether the array is laid out as in PyTorch, (out, in).
 
     >>> pytorch_name("bert/encoder/layer_11/output/LayerNorm/gamma")
     ('bert.encoder.layer.11.output.LayerNorm.weight', True)
@@ -225,7 +238,7 @@ def pytorch_name(name: str) -> tuple[str, bool]:
     starts = [k for k, word in enumerate(path) if word in ("bert", "cls", "classifier")]
     if starts:
         path = path[starts[0] :]
-    else:  # of a model that is nothing but a BERT
+    else:  # of a BERT without heads
         path = ["bert", *(path[1:] if path[0] in ("params", "model") else path)]
     last = path[-1]
     if last.endswith("_embeddings"):
@@ -237,22 +250,22 @@ def pytorch_name(name: str) -> tuple[str, bool]:
     return ".".join(path), last != "kernel"
 
 
-def _name_of(place: str) -> tuple[str, bool]:
-    """A place in our tree of parameters -> (PyTorch's name, whether it is a kernel)."""
+def _name_of(path: tuple[object, ...]) -> tuple[str, bool]:
+    """Return PyTorch's name of a leaf of our parameters, and whether it is a kernel."""
+    ours = jax.tree_util.keystr(path, simple=True, separator=".")
     for pattern, name in _MODULES:
-        found = re.match(pattern, place)
-        if found:
-            rest = place[found.end() :].lstrip(".")
-            words = [found.expand(name), *(_ENDINGS.get(w, w) for w in rest.split(".") if w)]
-            return ".".join(words), place.endswith(".W")
-    raise ValueError(f"params hold {place!r}, which is no part of a BERT")
+        match = re.match(pattern, ours)
+        if match:
+            rest = ours[match.end() :].lstrip(".")
+            words = [match.expand(name), *(_ENDINGS.get(w, w) for w in rest.split(".") if w)]
+            return ".".join(words), ours.endswith(".W")
+    raise ValueError(f"params hold {ours!r}, which is no part of a BERT")
 
 
-def _template(config: Config, parts: Sequence[str], outputs: int) -> dict[str, Any]:
-    """The shapes of the parameters of these parts."""
+def _template(config: Config, parts: Sequence[str], outputs: int) -> dict[str, PyTree]:
+    """Return the shapes of these parts' parameters."""
     for part in parts:
-        if part not in (*PARTS, "classifier"):
-            raise ValueError(unknown("part", part, (*PARTS, "classifier")))
+        validate.choice("part", part, (*PARTS, "classifier"))
     key, ids = jax.random.key(0), jnp.zeros((1, 1), jnp.int32)
     whole = jax.eval_shape(Pretraining(config).init, key, ids)["params"]
     whole |= jax.eval_shape(Classifier(config, outputs=outputs).init, key, ids)["params"]
@@ -264,17 +277,17 @@ def _template(config: Config, parts: Sequence[str], outputs: int) -> dict[str, A
 
 def from_arrays(
     arrays: Mapping[str, np.ndarray], config: Config, parts: Sequence[str] = PARTS
-) -> dict[str, Any]:
-    """Parameters of a model, from named arrays in any layout.
+) -> dict[str, PyTree]:
+    """Make a model's parameters from named arrays in any layout.
 
     Args:
-        arrays: as :func:`rnnlab.interop.array_files.read_arrays` gives them. config: the sizes.
+        arrays: from :func:`rnnlab.interop.array_files.read_arrays`. config: the sizes.
         parts: see :func:`load`.
     Returns:
-        {"params": {part: …}}, every array as it was, kernels turned to (in, out).
+        {"params": {part: …}}, values unchanged, kernels transposed to (in, out).
     Raises:
-        ValueError: names every weight that is missing, that belongs to no BERT, of another shape,
-            given twice or tied to one that it does not equal.
+        ValueError: names every weight that is missing, unknown, of another shape, given twice, or
+            different from the weight it is tied to.
     """
     given: dict[str, np.ndarray] = {}
     origin: dict[str, str] = {}
@@ -282,13 +295,13 @@ def from_arrays(
     for name, array in arrays.items():
         if _NO_WEIGHT.search(name):
             continue
-        own, as_pytorch = pytorch_name(name)
+        standard, as_pytorch = pytorch_name(name)
         array = np.asarray(array)
         if array.ndim == 2 and not as_pytorch:
             array = array.T
-        if own in given:
-            wrong.append(f"twice: {name} and {origin[own]}")
-        given[own], origin[own] = array, name
+        if standard in given:
+            wrong.append(f"twice: {name} and {origin[standard]}")
+        given[standard], origin[standard] = array, name
     for second, first in _TIED.items():
         array = given.pop(second, None)
         if array is None:
@@ -302,58 +315,54 @@ def from_arrays(
     template = _template(config, parts, outputs)
     used = set()
 
-    def read(place: Any, shape: Any) -> Any:
-        name, kernel = _name_of(jax.tree_util.keystr(place, simple=True, separator="."))
+    def read(path: tuple[object, ...], like: jax.ShapeDtypeStruct) -> jax.Array | None:
+        name, kernel = _name_of(path)
+        expected = like.shape[::-1] if kernel else like.shape
         if name not in given:
-            wrong.append(f"missing: {name} {shape.shape[::-1] if kernel else shape.shape}")
+            wrong.append(f"missing: {name} {expected}")
             return None
         used.add(name)
         array = given[name].T if kernel else given[name]
-        if array.shape != shape.shape:
-            wanted = shape.shape[::-1] if kernel else shape.shape
-            wrong.append(f"of shape {given[name].shape}, expected {wanted}: {origin[name]}")
+        if array.shape != like.shape:
+            wrong.append(f"of shape {given[name].shape}, expected {expected}: {origin[name]}")
         return jnp.asarray(array)
 
     params = jax.tree_util.tree_map_with_path(read, template)
-    known = {
-        _name_of(jax.tree_util.keystr(place, simple=True, separator="."))[0]
-        for place, _ in jax.tree_util.tree_leaves_with_path(
-            _template(config, (*PARTS, "classifier"), outputs)
-        )
-    }
+    everything = _template(config, (*PARTS, "classifier"), outputs)
+    known = {_name_of(path)[0] for path, _ in jax.tree_util.tree_leaves_with_path(everything)}
     wrong += [f"extra: {origin[name]}" for name in given if name not in used | known]
     if wrong:
         raise ValueError(f"{len(wrong)} weights do not fit:\n  " + "\n  ".join(sorted(wrong)))
     return {"params": params}
 
 
-def to_arrays(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A model's parameters under PyTorch's names and in its layout: (out, in).
+def to_arrays(params: Mapping[str, PyTree]) -> dict[str, np.ndarray]:
+    """Return a model's parameters under PyTorch's names and in its layout, (out, in).
 
     Args:
         params: {"params": …} of a model in :mod:`rnnlab.bert.heads`.
     Returns:
-        arrays, contiguous; the tied decoder is left out, as PyTorch's own files leave it out.
+        contiguous arrays, without the tied decoder, as in PyTorch's own files.
     """
     arrays = {}
-    for place, leaf in jax.tree_util.tree_leaves_with_path(params["params"]):
-        name, kernel = _name_of(jax.tree_util.keystr(place, simple=True, separator="."))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params["params"]):
+        name, kernel = _name_of(path)
         array = np.asarray(leaf)
         arrays[name] = np.ascontiguousarray(array.T if kernel else array)
     return arrays
 
 
-def save(path: str | os.PathLike[str], params: Mapping[str, Any], config: Config) -> None:
-    """Write a folder that this module and Hugging Face's libraries read.
+def save(path: str | os.PathLike[str], params: Mapping[str, PyTree], config: Config) -> None:
+    """Write model.safetensors and config.json, which this module and Hugging Face's libraries read.
 
     Args:
-        path: of the folder, made where it is missing: model.safetensors and config.json.
-        params: as :func:`to_arrays` takes them.
+        path: of the folder; created if missing.
+        params: as for :func:`to_arrays`.
     """
     path = Path(path).expanduser()
     path.mkdir(parents=True, exist_ok=True)
     write_arrays(path / WEIGHTS[0], to_arrays(params))
-    said = {theirs: getattr(config, ours) for ours, theirs in _SIZES.items()}
-    said |= {theirs: getattr(config, ours) for theirs, ours in _OPTIONAL.items()}
-    said |= {"hidden_act": _ACTIVATIONS[config.activation][0], "model_type": "bert"}
-    (path / CONFIGS[0]).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    described = {theirs: getattr(config, ours) for ours, theirs in _SIZES.items()}
+    described |= {theirs: getattr(config, ours) for theirs, ours in _OPTIONAL.items()}
+    described |= {"hidden_act": _ACTIVATIONS[config.activation][0], "model_type": "bert"}
+    (path / CONFIGS[0]).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which words of a sentence are hidden, and by what: drawn from a key, within the program.
+"""Masking: which words of a sentence are hidden and by what, drawn from a key inside the program.
 
 Shapes: B batch, T tokens, P places to predict.
 Source: Devlin et al. 2019, §3.1 and appendix A.1.
@@ -14,17 +14,17 @@ from rnnlab.bert.encoder import mixed
 
 Array = jax.Array
 
-SHARE = 0.15  # of the tokens that are chosen
-MASKED, RANDOM = 0.8, 0.1  # of the chosen; the rest stays as it is
-_LONGEST = 8  # pieces of a word that a place is kept for, where whole words are chosen
+SHARE = 0.15  # of the tokens, to be chosen
+MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the rest is unchanged
+_LONGEST = 8  # room for the pieces of one more word, where whole words are chosen
 
 
 def shuffled(key: Array, n: int, position: Array, rounds: int = 48) -> Array:
-    """Where ``position`` goes in a random permutation of 0 … n − 1, which is never written out.
+    """Map ``position`` by a random permutation of 0 … n − 1, which is never stored.
 
-    Swap or not: round r pairs x with k_r − x mod n, and a coin that both share says whether they
-    change places. A step of training then costs the same whatever n is; sorting n numbers would
-    take as long as the update itself.
+    Swap or not: round r pairs x with k_r − x mod n, and a coin common to both decides whether they
+    swap. The cost of a training step then does not depend on n; sorting n numbers would take as
+    long as the update itself.
 
     Args:
         position: whole numbers 0 … n − 1, any shape, may be traced.
@@ -35,9 +35,9 @@ def shuffled(key: Array, n: int, position: Array, rounds: int = 48) -> Array:
 
     def swap(x: Array, drawn: tuple[Array, Array]) -> tuple[Array, None]:
         k, salt = drawn
-        other = k - x + jnp.where(x > k, n, 0)
-        coin = mixed(mixed(jnp.maximum(x, other).astype(jnp.uint32) ^ salt) + salt)
-        return jnp.where(coin >> 31 == 1, other, x), None
+        partner = k - x + jnp.where(x > k, n, 0)
+        coin = mixed(mixed(jnp.maximum(x, partner).astype(jnp.uint32) ^ salt) + salt)
+        return jnp.where(coin >> 31 == 1, partner, x), None
 
     return jax.lax.scan(swap, jnp.asarray(position, jnp.int32), (partners, salts))[0]
 
@@ -45,14 +45,14 @@ def shuffled(key: Array, n: int, position: Array, rounds: int = 48) -> Array:
 class Masked(NamedTuple):
     """A batch with some of its tokens hidden."""
 
-    ids: Array  # (B, T) int32, as the model sees them
+    ids: Array  # (B, T) int32, the model's input
     positions: Array  # (B, P) int32, the chosen places
-    targets: Array  # (B, P) int32, what stood there
-    counts: Array  # (B, P) bool: false where there are fewer chosen places than P
+    targets: Array  # (B, P) int32, the original tokens there
+    counts: Array  # (B, P) bool, false for unused places
 
 
 def places(length: int, share: float = SHARE, whole_words: bool = False) -> int:
-    """P: how many tokens of ``length`` are chosen at most.
+    """Return P, the largest number of tokens chosen among ``length``.
 
     >>> places(125), places(125, whole_words=True)
     (19, 26)
@@ -63,25 +63,25 @@ def places(length: int, share: float = SHARE, whole_words: bool = False) -> int:
 def choose(
     key: Array, eligible: Array, starts: Array, P: int, share: float = SHARE
 ) -> tuple[Array, Array]:
-    """Draw words until ``share`` of a sequence's eligible tokens are among them.
+    """Choose random words that hold ``share`` of a sequence's eligible tokens, in expectation.
 
-    Words are taken in random order while they fit into t = share · n tokens; the one that would
-    cross t is taken with the probability that makes t the expected number, exactly.
+    Words are taken in random order while they fit into t = share · n tokens. The word that would
+    cross t is taken with the probability that makes the expected number of tokens exactly t.
 
     Args:
-        eligible: (B, T) bool, what may be chosen.
-        starts: (B, T) bool, whether a token begins a word; true everywhere: each is one itself.
-        P: as :func:`places` gives it; a word without room is left out.
+        eligible: (B, T) bool, the tokens that may be chosen.
+        starts: (B, T) bool, whether a token begins a word; true everywhere: every token is a word.
+        P: from :func:`places`; a word that does not fit is left out.
     Returns:
-        positions (B, P) and whether they count (B, P); positions of a word stand together.
+        positions (B, P), those of a word side by side, and whether they count (B, P).
     """
     B, T = eligible.shape
     key_order, key_crossing = jax.random.split(key)
-    # what is not eligible is a word of its own, of no length, at the end of the order
+    # a token that is not eligible is a word of length 0, at the end of the order
     word = jnp.cumsum((starts | ~eligible).astype(jnp.int32), axis=1) - 1
     draws = jax.random.uniform(key_order, (B, T))
-    order_of = jnp.where(eligible, jnp.take_along_axis(draws, word, axis=1), 2)
-    order = jnp.argsort(order_of, axis=1, stable=True)
+    ranking = jnp.where(eligible, jnp.take_along_axis(draws, word, axis=1), 2)
+    order = jnp.argsort(ranking, axis=1, stable=True)
     word, counted = (jnp.take_along_axis(a, order, axis=1) for a in (word, eligible))
     rank = jnp.broadcast_to(jnp.arange(T), (B, T))
     new = jnp.concatenate([jnp.ones((B, 1), bool), word[:, 1:] != word[:, :-1]], axis=1)
@@ -89,10 +89,10 @@ def choose(
     following = jnp.where(jnp.roll(new, -1, axis=1).at[:, -1].set(True), rank + 1, T)
     after = jax.lax.cummin(following, axis=1, reverse=True)
     t = share * eligible.sum(axis=1, keepdims=True).astype(jnp.float32)
-    crossing = jax.random.uniform(key_crossing, (B, T))  # one a word is used
+    crossing = jax.random.uniform(key_crossing, (B, T))  # one per word is used
     crossing = jnp.take_along_axis(crossing, word, axis=1) * (after - before).astype(jnp.float32)
     left = t - before.astype(jnp.float32)
-    # the last word may reach t itself up to rounding: then it is taken either way
+    # a last word that reaches t up to rounding is taken by either test
     taken = (after.astype(jnp.float32) <= t) | (crossing < left)
     taken &= counted & (after <= P)
     return order[:, :P].astype(jnp.int32), taken[:, :P]
@@ -107,12 +107,12 @@ def hide(
     starts: Array | None = None,
     share: float = SHARE,
 ) -> Masked:
-    """Hide tokens: of the chosen, 80% become [MASK], 10% any word, 10% stay.
+    """Hide tokens: of those chosen, 80% become [MASK], 10% a random word, 10% are unchanged.
 
     Args:
         ids: (B, T). eligible: (B, T), neither special nor padding.
-        mask_id: of [MASK]. vocab: (first, end) of the ids that a random word is drawn from.
-        starts: (B, T) whether a token begins a word, to hide whole words; None: token by token.
+        mask_id: of [MASK]. vocab: (first, end) of the ids that random words are drawn from.
+        starts: (B, T), whether a token begins a word, to hide whole words; None: single tokens.
         share: of the eligible tokens.
     """
     P = places(ids.shape[1], share, starts is not None)
@@ -121,10 +121,10 @@ def hide(
     positions, counts = choose(key_choice, eligible, starts, P, share)
     targets = jnp.take_along_axis(ids, positions, axis=1)
     fate = jax.random.uniform(key_fate, positions.shape)
-    other = jax.random.randint(key_word, positions.shape, *vocab, dtype=ids.dtype)
-    seen = jnp.where(fate < MASKED, mask_id, jnp.where(fate < MASKED + RANDOM, other, targets))
+    random = jax.random.randint(key_word, positions.shape, *vocab, dtype=ids.dtype)
+    seen = jnp.where(fate < MASKED, mask_id, jnp.where(fate < MASKED + RANDOM, random, targets))
     seen = jnp.where(counts, seen, targets).astype(ids.dtype)
     rows = jnp.arange(ids.shape[0])[:, None]
-    # every position stands once among a row's places
+    # a row's positions are distinct
     hidden = ids.at[rows, positions].set(seen, unique_indices=True)
     return Masked(hidden, positions, targets, counts)

@@ -1,20 +1,23 @@
-"""What a BERT starts from: weights of an earlier training, or of a published checkpoint."""
+"""The first weights of a BERT: those of an earlier training, or of a published checkpoint."""
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
-from rnnlab.bert import huggingface, wordpiece
-from rnnlab.bert.encoder import Config
+from rnnlab.bert import heads, huggingface, wordpiece
+from rnnlab.bert.encoder import Config, ConfigGroup, Value
+from rnnlab.core import validate
 from rnnlab.core.errors import UserError, unknown
 from rnnlab.core.run_files import MEMBERS
 from rnnlab.training.params import load_params
 
-# what makes two encoders the same function of the same weights
+PyTree = Any
+
+# fields that must agree for two encoders to be the same function of their weights
 _SAME = (
     "vocab_size",
     "hidden_size",
@@ -25,32 +28,42 @@ _SAME = (
     "activation",
     "norm_eps",
 )
-_DRAWN = ("pooler",)  # drawn where a checkpoint has none
+_OPTIONAL = ("pooler",)  # drawn if a checkpoint has none
+
+
+@runtime_checkable
+class HasTokenizer(Protocol):
+    """A task whose texts are read in pieces of words."""
+
+    @property
+    def tokenizer(self) -> wordpiece.Tokenizer:
+        """The pieces."""
+        ...
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where the first weights of an encoder, and of its pooler, come from.
+    """The source of the first weights of an encoder and its pooler.
 
     Args:
         path: a run directory whose members are BERTs (of bert_pretraining.py, for instance), or a
-            folder or file that :func:`rnnlab.bert.huggingface.load` reads; empty: they are
+            folder or file that :func:`rnnlab.bert.huggingface.load` reads; empty: weights are
             drawn by the config's ``init``.
         member: of the run directory.
     Raises:
-        ValueError: a member that is no whole number.
+        ValueError: a member that is not a whole number of at least 0.
     """
 
     path: str = ""
     member: int = 0
 
     def __post_init__(self) -> None:
-        if type(self.member) is not int or self.member < 0:
-            raise ValueError(f"start.member must be 0 or more, got {self.member!r}")
+        member = validate.whole("start.member", self.member, least=0)
+        object.__setattr__(self, "member", member)
 
     @staticmethod
-    def config(**changes: Any) -> dict[str, Any]:
-        """The ``start`` group of a config, every key present.
+    def config(**changes: Value) -> dict[str, Value]:
+        """Return the ``start`` group of a config, every key present.
 
         >>> Start.config(path="runs/pretraining")
         {'path': 'runs/pretraining', 'member': 0}
@@ -58,8 +71,8 @@ class Start:
         return {f.name: f.default for f in fields(Start)} | changes
 
     @classmethod
-    def from_config(cls, group: Any) -> "Start | None":
-        """From a config's ``start`` group; None where weights are drawn.
+    def from_config(cls, group: ConfigGroup) -> "Start | None":
+        """Read a config's ``start`` group; None if weights are drawn.
 
         Raises:
             ValueError: an unknown key.
@@ -72,63 +85,63 @@ class Start:
         return start if start.path else None
 
     def check(self, config: Config) -> None:
-        """Refuse weights that are not there, or of another encoder than ``config``.
+        """Refuse missing weights, and weights of another encoder than ``config``.
 
         Raises:
-            UserError: no such run, member or files. ValueError: every size that differs, and
-                positions that are too few.
+            UserError: no such run, member or files. ValueError: sizes that differ, each by name,
+                or too few positions.
         """
-        there = _read(self.path, self.member)[0]
+        source = _read(self.path, self.member)[0]
         wrong = [
-            f"{name} is {getattr(there, name)!r} there, {getattr(config, name)!r} here"
+            f"{name} is {getattr(source, name)!r} there, {getattr(config, name)!r} here"
             for name in _SAME
-            if getattr(there, name) != getattr(config, name)
+            if getattr(source, name) != getattr(config, name)
         ]
-        if there.max_length < config.max_length:
-            wrong.append(f"it has {there.max_length} positions, {config.max_length} are needed")
+        if source.max_length < config.max_length:
+            wrong.append(f"it has {source.max_length} positions, {config.max_length} are needed")
         if wrong:
             raise ValueError(f"start.path={self.path!r} does not fit: {'; '.join(wrong)}")
 
-    def parts(self, config: Config) -> dict[str, Any]:
-        """{"encoder": EncoderParams, "pooler": Dense, where there is one}, for ``config``.
+    def parts(self, config: Config) -> dict[str, PyTree]:
+        """Return {"encoder": EncoderParams, "pooler": Dense, if there is one} for ``config``.
 
-        Of the positions the first ``max_length`` are taken.
+        The first ``max_length`` positions are taken.
 
         Raises:
-            As :meth:`check`.
+            UserError, ValueError: as :meth:`check`.
         """
         self.check(config)
-        found = dict(_read(self.path, self.member)[1])
-        embeddings = found["encoder"].embeddings
+        parts = dict(_read(self.path, self.member)[1])
+        embeddings = parts["encoder"].embeddings
         position = embeddings.position[: config.max_length]
-        found["encoder"] = found["encoder"]._replace(
+        parts["encoder"] = parts["encoder"]._replace(
             embeddings=embeddings._replace(position=position)
         )
-        return found
+        return parts
 
 
-@lru_cache(maxsize=4)  # a sweep's members start from the same
-def _read(path: str, member: int) -> tuple[Config, dict[str, Any]]:
-    """(the encoder's sizes, its parts as NumPy arrays)."""
-    with jax.ensure_compile_time_eval():  # whatever is being traced: these are kept
-        if _is_run(path):
+@lru_cache(maxsize=4)  # the members of a sweep share their start
+def _read(path: str, member: int) -> tuple[Config, dict[str, PyTree]]:
+    """Read the encoder's sizes, and its parts as NumPy arrays."""
+    with jax.ensure_compile_time_eval():  # also called while tracing: the arrays must be concrete
+        if is_run(path):
             setup, params = load_params(path, member)
-            config: Any = getattr(setup.model, "config", None)
-            if not isinstance(config, Config):
+            if not isinstance(setup.model, heads.Bert):
                 raise UserError(f"start.path={path!r} learned {setup.task}: it holds no BERT")
+            config = setup.model.config
         else:
             config, params = _checkpoint(path)
-        found = {
+        parts = {
             part: params["params"][part]
-            for part in ("encoder", *_DRAWN)
+            for part in ("encoder", *_OPTIONAL)
             if part in params["params"]
         }
-        return config, jax.tree.map(np.asarray, found)
+        return config, jax.tree.map(np.asarray, parts)
 
 
 def _checkpoint(path: str) -> huggingface.Checkpoint:
     try:
-        return huggingface.load(path, ("encoder", *_DRAWN))
+        return huggingface.load(path, ("encoder", *_OPTIONAL))
     except UserError as error:
         if not Path(path).expanduser().exists():
             raise UserError(
@@ -143,23 +156,24 @@ def _checkpoint(path: str) -> huggingface.Checkpoint:
         return huggingface.load(path, ("encoder",))
 
 
-def _is_run(path: str) -> bool:
+def is_run(path: str) -> bool:
+    """Whether a path is a run directory, rather than a checkpoint."""
     return (Path(path).expanduser() / MEMBERS).is_file()
 
 
 @lru_cache(maxsize=4)
 def tokenizer(path: str) -> wordpiece.Tokenizer:
-    """The pieces that a BERT was trained on.
+    """Return the pieces that a BERT was trained on.
 
     Args:
-        path: as of :class:`Start`: of a run directory its first member's, of a folder its
+        path: of a :class:`Start`. The tokenizer is that of a run's first member, or a folder's
             tokenizer.json or vocab.txt.
     Raises:
         UserError: there is none.
     """
-    if not _is_run(path):
+    if not is_run(path):
         return huggingface.load_tokenizer(path)
-    task: Any = load_params(path, 0)[0].task
-    if not hasattr(task, "tokenizer"):
+    task = load_params(path, 0)[0].task
+    if not isinstance(task, HasTokenizer):
         raise UserError(f"{path} learned {task}, which has no pieces of words")
     return task.tokenizer

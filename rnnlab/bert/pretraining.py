@@ -1,4 +1,4 @@
-"""BERT's pre-training, masked words and next sentence: a task that training takes as any other.
+"""BERT's pre-training task: masked words and next sentence.
 
 Shapes: B batch, T tokens, M tokens of a segment, S segments, P places to predict, V vocabulary.
 Source: Devlin et al. 2019 (arXiv 1810.04805), §3.1 and appendix A.
@@ -9,26 +9,30 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.bert import encoder, heads, masking, wordpiece
-from rnnlab.bert.encoder import Tokens
+from rnnlab.bert.encoder import ConfigGroup, Tokens
+from rnnlab.core import validate
 from rnnlab.core.errors import unknown
 from rnnlab.data import files
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
 from rnnlab.text import corpora, entities
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Array = jax.Array
 
 CORPORA = ("speeches", "reviews", "both", "people_daily")
 FOLLOWS, OTHER = 0, 1  # the classes of the second sentence
 _SPLIT_SEED = 0
-# the ids that learned pieces give to special tokens
+# the ids of special tokens among learned pieces
 _PAD, _CLS, _SEP, _MASK = (
     wordpiece.SPECIALS.index(token)
     for token in (wordpiece.PAD, wordpiece.CLS, wordpiece.SEP, wordpiece.MASK)
@@ -39,14 +43,14 @@ _PAD, _CLS, _SEP, _MASK = (
 
 
 class Targets(NamedTuple):
-    """What is asked about a batch of pairs."""
+    """The answers to a batch of pairs."""
 
-    words: Array  # (B, P) int32, the tokens that were hidden
+    words: Array  # (B, P) int32, the hidden tokens
     next_sentence: Array  # (B,) int32, FOLLOWS or OTHER
 
 
 def masked_word_loss(logits: Array, targets: Array, counts: Array) -> Array:
-    """L = −mean log softmax(z_p)[x_p] over the places p that count, of the whole batch. In nats.
+    """Return L = −mean log softmax(z_p)[x_p] over the places p that count in the batch, in nats.
 
     Args:
         logits: (B, P, V). targets: (B, P). counts: (B, P) bool.
@@ -57,12 +61,15 @@ def masked_word_loss(logits: Array, targets: Array, counts: Array) -> Array:
 
 @jax.custom_vjp
 def _cross_entropy(logits: Array, targets: Array, counts: Array) -> Array:
-    """As losses.cross_entropy, which goes over a vocabulary's logits several times more often."""
+    """Return losses.cross_entropy, with fewer passes over a vocabulary's logits."""
     return _cross_entropy_forward(logits, targets, counts)[0]
 
 
-def _cross_entropy_forward(logits: Array, targets: Array, counts: Array) -> tuple[Array, Any]:
-    """L = mean (lse(z) − z[x]), lse(z) = log Σ exp z; and what its gradient is made of."""
+_Saved = tuple[Array, Array, Array, Array, Array]  # logits, lse, targets, counts, n
+
+
+def _cross_entropy_forward(logits: Array, targets: Array, counts: Array) -> tuple[Array, _Saved]:
+    """Return L = mean (lse(z) − z[x]), lse(z) = log Σ exp z, and the inputs of its gradient."""
     top = logits.max(axis=-1, keepdims=True)
     lse = top + jnp.log(jnp.exp(logits - top).sum(axis=-1, keepdims=True))
     picked = jnp.take_along_axis(logits, targets[..., None], axis=-1)
@@ -71,9 +78,9 @@ def _cross_entropy_forward(logits: Array, targets: Array, counts: Array) -> tupl
     return each.sum() / n, (logits, lse, targets, counts, n)
 
 
-def _cross_entropy_backward(kept: Any, d: Array) -> tuple[Array, None, None]:
-    """∂L/∂z = (softmax(z) − onehot(x)) / n, in one go; autodiff scatters into an array of zeros."""
-    logits, lse, targets, counts, n = kept
+def _cross_entropy_backward(saved: _Saved, d: Array) -> tuple[Array, None, None]:
+    """Return ∂L/∂z = (softmax(z) − onehot(x)) / n in one pass; autodiff scatters into zeros."""
+    logits, lse, targets, counts, n = saved
     classes = jax.lax.broadcasted_iota(targets.dtype, logits.shape, logits.ndim - 1)
     p = jnp.exp(logits - lse)
     p = jnp.where(classes == targets[..., None], p - 1, p)
@@ -84,21 +91,23 @@ _cross_entropy.defvjp(_cross_entropy_forward, _cross_entropy_backward)
 
 
 def next_sentence_loss(logits: Array, targets: Array) -> Array:
-    """L = −mean log softmax(z)[y] over the batch: logits (B, 2), y 0 where B follows A. In nats."""
+    """Return L = −mean log softmax(z)[y] over the batch, in nats.
+
+    Args:
+        logits: (B, 2). targets: (B,), 0 where the second segment follows the first.
+    """
     return losses.cross_entropy(logits, targets)
 
 
 def loss(outputs: heads.Logits, targets: Targets, counts: Array, reduction: str = "mean") -> Array:
-    """L = L_words + L_next_sentence: :func:`masked_word_loss` and :func:`next_sentence_loss`.
+    """Return L = L_words + L_next_sentence: masked words and next sentence, in nats.
 
     Raises:
         ValueError: another reduction than "mean".
     Source: Devlin et al. 2019, appendix A.2.
     """
     if reduction != "mean":
-        raise ValueError(
-            f"pre-training averages: training.reduction must be 'mean', got {reduction!r}"
-        )
+        raise ValueError(f"training.reduction must be 'mean' in pre-training, got {reduction!r}")
     words = masked_word_loss(outputs.words, targets.words, counts)
     return words + next_sentence_loss(outputs.next_sentence, targets.next_sentence)
 
@@ -111,21 +120,21 @@ class Segments(NamedTuple):
 
     ids: np.ndarray  # (S, M) int32, padded by [PAD]
     lengths: np.ndarray  # (S,) int32
-    first: np.ndarray  # (S,) int32, the first segment of its document
-    size: np.ndarray  # (S,) int32, how many its document has
-    followed: np.ndarray  # (N,) int32, the segments that another one of their document follows
+    first: np.ndarray  # (S,) int32, the first segment of the same document
+    size: np.ndarray  # (S,) int32, the number of segments of the same document
+    followed: np.ndarray  # (N,) int32, segments that are not the last of their document
 
 
 class Corpus(NamedTuple):
-    """What :class:`SentencePairs` learns from, and is judged on."""
+    """Data of :class:`SentencePairs`, for training and held out."""
 
     train: Segments
     test: Segments
-    continues: np.ndarray  # (V,) bool, whether a piece goes on with a word
+    continues: np.ndarray  # (V,) bool, whether a piece continues a word
 
 
 def sentences(text: str) -> list[str]:
-    r"""The sentences of a text, roughly: cut after . ! or ? before white space, 。！？, line ends.
+    r"""Cut a text roughly into sentences: after .!? before white space, after 。！？, at line ends.
 
     >>> sentences("We met. At noon?\nYes。好！")
     ['We met.', 'At noon?', 'Yes。', '好！']
@@ -136,7 +145,7 @@ def sentences(text: str) -> list[str]:
 def segments(tokenizer: wordpiece.Tokenizer, documents: Sequence[str], size: int) -> Segments:
     """Cut documents into segments of at most ``size`` tokens, each as many sentences as fit.
 
-    A sentence that is longer is cut. A document without a token is left out.
+    A longer sentence is cut. A document without a token is left out.
 
     Raises:
         ValueError: fewer than two documents, or none with two segments: there are no pairs.
@@ -147,8 +156,7 @@ def segments(tokenizer: wordpiece.Tokenizer, documents: Sequence[str], size: int
     for document in documents:
         start = len(rows)
         row: list[int] = []
-        for said in tokenizer.encode_batch(sentences(document), add_special_tokens=False):
-            ids = said.ids
+        for ids in wordpiece.piece_ids(tokenizer, sentences(document)):
             while ids:
                 room = size - len(row)
                 if row and len(ids) > room:
@@ -157,11 +165,11 @@ def segments(tokenizer: wordpiece.Tokenizer, documents: Sequence[str], size: int
                 row, ids = row + ids[:room], ids[room:]
         if row:
             rows.append(row)
-        own = len(rows) - start
-        used += own > 0
-        first += [start] * own
-        count += [own] * own
-        followed += range(start, start + own - 1)
+        added = len(rows) - start
+        used += added > 0
+        first += [start] * added
+        count += [added] * added
+        followed += range(start, start + added - 1)
     if used < 2 or not followed:
         raise ValueError(
             f"{used} documents of at most {max(count, default=0)} segments give no "
@@ -179,7 +187,7 @@ class Pairs(NamedTuple):
     ids: Array  # (B, T) int32
     segments: Array  # (B, T) int32: 0 up to the first [SEP], 1 up to the second
     mask: Array  # (B, T) bool, true before the padding
-    words: Array  # (B, T) bool, true where a token is neither special nor padding
+    words: Array  # (B, T) bool, true for tokens that are neither special nor padding
 
 
 def pair(
@@ -192,7 +200,13 @@ def pair(
     sep: int = _SEP,
     pad: int = _PAD,
 ) -> Pairs:
-    """Two segments (B, M) a row, one after the other; T = ``length``, 2M + 3 or more."""
+    """Join two segments per row.
+
+    Args:
+        a, b: (B, M) ids. a_lengths, b_lengths: (B,).
+        length: T, at least 2M + 3.
+        cls, sep, pad: ids of special tokens.
+    """
     M = a.shape[1]
     t = jnp.arange(length)
     n, m = a_lengths[:, None], b_lengths[:, None]
@@ -211,27 +225,27 @@ def pair(
 
 @dataclass(frozen=True)
 class SentencePairs:
-    """Pairs of segments, the second of which follows the first or is of another document.
+    """Pairs of segments: the second follows the first, or is of another document.
 
-    Of every epoch's pairs half are real, in expectation; which, what the others are paired with
-    and what is hidden is drawn from (key, index) alone, afresh in every epoch, so that a run's
-    place in its data is one number. Documents are held out whole.
+    In expectation half of every epoch's pairs are real. Which are, the partners of the others and
+    the hidden words are drawn from (key, index) alone, anew in every epoch, so that a run's place
+    in its data is one number. Documents are held out whole.
 
     Args:
         corpus: "speeches", "reviews", "both" (all speeches and as many characters of reviews;
             ``rnnlab[data]``), "people_daily" (in Chinese, character by character), or the path of
-            a UTF-8 text, whose documents are separated by empty lines.
+            a UTF-8 text whose documents are separated by empty lines.
         limit: documents to use, drawn with a fixed seed; 0: all.
-        length: T; a segment has M = ⌊(T − 3)/2⌋ tokens at most.
+        length: T; a segment has at most M = ⌊(T − 3)/2⌋ tokens.
         vocab_size: pieces learned from the training documents, at most.
-        lowercase: of the pieces.
-        whole_words: hide words, not pieces of them.
-        masked_share: of the tokens that are chosen.
-        test_share: of the documents that are held out.
+        lowercase: whether pieces are in lower case, without accents.
+        whole_words: hide whole words instead of single pieces.
+        masked_share: of the tokens, to be chosen.
+        test_share: of the documents, to be held out.
         solved_at: the loss that counts as solved, in nats.
     Raises:
-        ValueError, FileNotFoundError: an option out of its range; where data are first asked for,
-            a text that is not there or gives no pairs.
+        ValueError, FileNotFoundError: an option out of its range; on first use of the data, a text
+            that does not exist or gives no pairs.
     """
 
     name: ClassVar[str] = "sentence_pairs"
@@ -247,15 +261,16 @@ class SentencePairs:
     solved_at: float = 1.0
 
     def __post_init__(self) -> None:
+        checked: dict[str, float] = {}
         for name, least in (("limit", 0), ("length", 5), ("vocab_size", 6)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
+            checked[name] = validate.whole(name, getattr(self, name), least)
         for name in ("masked_share", "test_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
-        if not self.solved_at > 0:
-            raise ValueError(f"solved_at must be above 0, got {self.solved_at}")
+            checked[name] = validate.number(name, getattr(self, name), above=0, below=1)
+        checked["solved_at"] = validate.number("solved_at", self.solved_at, above=0)
+        for name in ("lowercase", "whole_words"):
+            checked[name] = validate.flag(name, getattr(self, name))
+        for name, value in checked.items():  # NumPy's numbers as Python's
+            object.__setattr__(self, name, value)
 
     @property
     def segment_size(self) -> int:
@@ -264,7 +279,7 @@ class SentencePairs:
 
     @property
     def input_size(self) -> int:
-        """V, pieces that were learned."""
+        """V, the number of learned pieces."""
         return self.tokenizer.get_vocab_size()
 
     @property
@@ -278,13 +293,13 @@ class SentencePairs:
         return True
 
     @property
-    def loss(self) -> Any:
-        """:func:`loss`."""
+    def loss(self) -> "Callable[..., Array]":
+        """The sum of both losses, :func:`loss`."""
         return loss
 
     @property
     def many_to_one(self) -> bool:
-        """True: a pair is read whole, there are no windows of it."""
+        """True: a pair is read whole, without windows."""
         return True
 
     @property
@@ -292,38 +307,35 @@ class SentencePairs:
         """The loss is at most ``solved_at``."""
         return Goal("loss", self.solved_at)
 
-    def model(self, config: Any) -> heads.Pretraining:
-        """The model of a config's groups ``encoder`` and ``init``."""
+    def model(self, config: ConfigGroup) -> heads.Pretraining:
+        """Make the model of a config's groups ``encoder`` and ``init``."""
         sizes = encoder.from_config(config.encoder, self.input_size, self.length)
         return heads.Pretraining(sizes, encoder.Init.from_config(config.init))
 
     # ---- data ----
 
     @property
-    def _source(self) -> tuple[Any, ...]:
-        return self.corpus, self.limit, self.test_share, self.vocab_size, self.lowercase
+    def _source(self) -> "_Source":
+        return _Source(self.corpus, self.limit, self.test_share, self.vocab_size, self.lowercase)
 
     @property
     def tokenizer(self) -> wordpiece.Tokenizer:
-        """The pieces, learned from the documents to train on."""
-        return _learned(*self._source)[0]
+        """The pieces, learned from the training documents."""
+        return _learned(self._source)[0]
 
     def load(self) -> Corpus:
-        """The segments of both parts."""
-        return _cut(*self._source, self.segment_size)
+        """Return the segments of both parts."""
+        return _segmented(self._source, self.segment_size)
 
     def baseline(self, data: Corpus) -> float:
-        """What the frequencies of words in the training text reach, and a guess of what follows.
-
-        −mean log p(x) over the tokens held out, p with one added to every count, plus ln 2.
-        """
+        """Return :func:`unigram` plus ln 2, a guess of the next sentence."""
         return unigram(data) + math.log(2)
 
-    def batch(self, data: Corpus, key: Array, index: Any, batch_size: int) -> Batch:
-        """Pairs; an epoch has ⌊N / batch_size⌋ batches, and no first segment twice.
+    def batch(self, data: Corpus, key: Array, index: Array | int, batch_size: int) -> Batch:
+        """Draw pairs; an epoch has ⌊N / batch_size⌋ batches, and no first segment twice.
 
         Raises:
-            ValueError: more than there are.
+            ValueError: a batch larger than the number of pairs.
         """
         key_order, key_draw = jax.random.split(key)
         followed = jnp.asarray(data.train.followed)
@@ -337,34 +349,36 @@ class SentencePairs:
         return self._batch(data, data.train, followed[rows], jax.random.fold_in(key_draw, index))
 
     def test(self, data: Corpus, key: Array, batch_size: int) -> Batch:
-        """Pairs held out, the same at every look: ``batch_size`` of them, all where fewer."""
+        """Return ``batch_size`` pairs held out, or all if there are fewer; always the same."""
         followed = jnp.asarray(data.test.followed)
         chosen = np.random.default_rng(_SPLIT_SEED).permutation(len(followed))[:batch_size]
-        # as if it were not known yet: the compiler would draw all of it itself, at its leisure
+        # the barrier hides the constant, which the compiler would otherwise fold, slowly
         key = jax.lax.optimization_barrier(jax.random.key_data(jax.random.key(_SPLIT_SEED)))
         return self._batch(data, data.test, followed[chosen], jax.random.wrap_key_data(key))
 
-    def _batch(self, data: Corpus, of: Segments, rows: Array, key: Array) -> Batch:
-        ids, lengths, first, count = (jnp.asarray(a) for a in of[:4])
+    def _batch(self, data: Corpus, part: Segments, rows: Array, key: Array) -> Batch:
+        ids, lengths, first, count = (jnp.asarray(a) for a in part[:4])
         key_class, key_other, key_mask = jax.random.split(key, 3)
         answer = jax.random.bernoulli(key_class, 0.5, rows.shape).astype(jnp.int32)
         # any segment but those of the same document, which lie side by side
-        other = jax.random.randint(key_other, rows.shape, 0, len(of.lengths) - count[rows])
+        other = jax.random.randint(key_other, rows.shape, 0, len(part.lengths) - count[rows])
         other += jnp.where(other >= first[rows], count[rows], 0)
         second = jnp.where(answer == FOLLOWS, rows + 1, other)
-        whole = pair(ids[rows], lengths[rows], ids[second], lengths[second], self.length)
-        starts = ~jnp.asarray(data.continues)[whole.ids] if self.whole_words else None
+        pairs = pair(ids[rows], lengths[rows], ids[second], lengths[second], self.length)
+        starts = ~jnp.asarray(data.continues)[pairs.ids] if self.whole_words else None
         vocab = len(wordpiece.SPECIALS), len(data.continues)
         hidden = masking.hide(
-            key_mask, whole.ids, whole.words, _MASK, vocab, starts, self.masked_share
+            key_mask, pairs.ids, pairs.words, _MASK, vocab, starts, self.masked_share
         )
-        inputs = Tokens(hidden.ids, whole.segments, whole.mask, hidden.positions)
-        return Batch(inputs, Targets(hidden.targets, answer), hidden.counts)  # type: ignore[arg-type]
+        inputs = Tokens(hidden.ids, pairs.segments, pairs.mask, hidden.positions)
+        targets = Targets(hidden.targets, answer)
+        # what a BERT's model reads, and what :func:`loss` compares its logits with
+        return Batch(cast(Array, inputs), cast(Array, targets), hidden.counts)
 
-    def score(self, outputs: heads.Logits, batch: Batch) -> dict[str, Array]:
-        """The "loss" in nats and its parts "word_loss" and "next_loss"; both accuracies."""
+    def score(self, outputs: heads.Logits, batch: Batch) -> dict[str, Array]:  # type: ignore[override]
+        """Return "loss" in nats, its parts "word_loss" and "next_loss", and both accuracies."""
         words, following = outputs
-        targets: Any = batch.targets
+        targets = cast(Targets, batch.targets)
         word_loss = masked_word_loss(words, targets.words, batch.mask)
         next_loss = next_sentence_loss(following, targets.next_sentence)
         return {
@@ -377,22 +391,33 @@ class SentencePairs:
 
 
 def unigram(data: Corpus) -> float:
-    """−mean log p(x) over the tokens held out, in nats; p from the training text's counts plus 1.
+    """Return −mean log p(x) over the tokens held out, in nats.
 
-    The loss of masked words that nothing but the frequency of words reaches.
+    p has the training text's counts, each plus 1. This is the loss on masked words of a model that
+    knows only the frequencies of words.
     """
 
-    def counts(of: Segments) -> np.ndarray:
-        shown = np.arange(of.ids.shape[1]) < of.lengths[:, None]
-        return np.bincount(of.ids[shown], minlength=len(data.continues))
+    def counts(part: Segments) -> np.ndarray:
+        inside = np.arange(part.ids.shape[1]) < part.lengths[:, None]
+        return np.bincount(part.ids[inside], minlength=len(data.continues))
 
     p = counts(data.train) + 1.0
-    held = counts(data.test)
-    return float(-(held * np.log(p / p.sum())).sum() / held.sum())
+    tested = counts(data.test)
+    return float(-(tested * np.log(p / p.sum())).sum() / tested.sum())
+
+
+class _Source(NamedTuple):
+    """What the pieces and the documents depend on."""
+
+    corpus: str
+    limit: int
+    test_share: float
+    vocab_size: int
+    lowercase: bool
 
 
 def documents(corpus: str) -> list[str]:
-    """The documents that a task's ``corpus`` names.
+    """Read the documents of a task's ``corpus``.
 
     Raises:
         ValueError, FileNotFoundError: neither a name nor a file.
@@ -413,24 +438,20 @@ def documents(corpus: str) -> list[str]:
     return [part for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
-@lru_cache(maxsize=4)  # a sweep's members read the same text
-def _learned(
-    corpus: str, limit: int, test_share: float, vocab_size: int, lowercase: bool
-) -> tuple[wordpiece.Tokenizer, list[str], list[str]]:
-    """(the tokenizer, the documents to train on, those held out)."""
-    texts = documents(corpus)
-    if limit > len(texts):
-        raise ValueError(f"limit={limit} is more than the {len(texts)} documents there are")
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(texts))[: limit or None]
-    held = math.ceil(test_share * len(order))
+@lru_cache(maxsize=4)  # the members of a sweep read the same text
+def _learned(source: _Source) -> tuple[wordpiece.Tokenizer, list[str], list[str]]:
+    """Return the tokenizer, the training documents, and those held out."""
+    texts = documents(source.corpus)
+    if source.limit > len(texts):
+        raise ValueError(f"limit={source.limit} is more than the {len(texts)} documents there are")
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(texts))[: source.limit or None]
+    held = math.ceil(source.test_share * len(order))
     train, test = ([texts[i] for i in sorted(part)] for part in (order[held:], order[:held]))
-    return wordpiece.train(train, vocab_size, lowercase), train, test
+    return wordpiece.train(train, source.vocab_size, source.lowercase), train, test
 
 
 @lru_cache(maxsize=4)
-def _cut(
-    corpus: str, limit: int, test_share: float, vocab_size: int, lowercase: bool, size: int
-) -> Corpus:
-    tokenizer, train, test = _learned(corpus, limit, test_share, vocab_size, lowercase)
+def _segmented(source: _Source, size: int) -> Corpus:
+    tokenizer, train, test = _learned(source)
     continues = wordpiece.continues(wordpiece.pieces_of(tokenizer))
     return Corpus(segments(tokenizer, train, size), segments(tokenizer, test, size), continues)

@@ -1,29 +1,32 @@
 """WordPiece: words cut into pieces that are learned from a corpus; needs rnnlab[bert].
 
-The `tokenizers` library does the work; what is here is BERT's way to use it: its special tokens
-in their usual places, its normalization, and pieces as arrays.
+The `tokenizers` library does the work. This module sets it up as BERT does, with BERT's special
+tokens and normalization, and returns pieces as arrays.
 """
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnnlab.bert.encoder import Tokens
+from rnnlab.core import validate
 from rnnlab.core.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 else:
-    Tokenizer = Any
+    Tokenizer = object
 
 PAD, UNKNOWN, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-CONTINUES = "##"  # what a piece that goes on with a word begins with
+
+CONTINUES = "##"  # prefix of a piece that continues a word
 
 
-def tokenizers_package() -> Any:
-    """The `tokenizers` package.
+def tokenizers_package() -> ModuleType:
+    """Import the `tokenizers` package.
 
     Raises:
         UserError: it is not installed.
@@ -42,11 +45,11 @@ def train(
 
     Args:
         texts: read once.
-        vocab_size: V at most, :data:`SPECIALS` (ids 0 … 4) and single characters included.
+        vocab_size: largest V, including :data:`SPECIALS` (ids 0 … 4) and single characters.
         lowercase: also strips accents, as BERT's uncased vocabularies do.
-        min_count: how often a piece must occur.
+        min_count: least number of occurrences of a piece.
     Raises:
-        ValueError: no room for the special tokens.
+        ValueError: a vocabulary with no room beyond the special tokens.
     Source: Schuster & Nakajima 2012; Wu et al. 2016 (arXiv 1609.08144), §4.1.
 
     >>> pieces = train(["low lower lowest"] * 9, vocab_size=30)
@@ -59,15 +62,18 @@ def train(
         )
     tokenizers = tokenizers_package()
     tokenizer = _empty(tokenizers, {token: i for i, token in enumerate(SPECIALS)}, lowercase)
-    texts = [tokenizer.normalizer.normalize_str(text) for text in texts]
-    # The trainer numbers single pieces in the order of a hash table, another one every time, and
-    # breaks ties between pairs by these numbers; those that it is given as special tokens are
-    # numbered already.
-    inside = sorted(c for c in set().union(*texts) if not _apart(c))
+    texts = list(texts)
+    # BERT's normalization works character by character, so those of the texts suffice
+    characters = set[str]().union(*texts)
+    normalized = set("".join(tokenizer.normalizer.normalize_str(c) for c in characters))
+    # The trainer numbers single pieces in the order of a hash table, which differs between
+    # processes, and breaks ties between pairs by these numbers. Special tokens are numbered first,
+    # so passing the single pieces as special tokens fixes their numbers.
+    continuing = sorted(c for c in normalized if not _is_split_off(c))
     trainer = tokenizers.trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=min_count,
-        special_tokens=[*SPECIALS, *(CONTINUES + c for c in inside)],
+        special_tokens=[*SPECIALS, *(CONTINUES + c for c in continuing)],
         continuing_subword_prefix=CONTINUES,
         show_progress=False,
     )
@@ -78,8 +84,8 @@ def train(
 _IDEOGRAPHS = ("CJK UNIFIED IDEOGRAPH", "CJK COMPATIBILITY IDEOGRAPH")
 
 
-def _apart(character: str) -> bool:
-    """Whether it never goes on with a word: BERT splits at spaces, around punctuation and 漢字."""
+def _is_split_off(character: str) -> bool:
+    """Whether no word continues with it: BERT splits at spaces, around punctuation and 漢字."""
     return (
         character.isspace()
         or unicodedata.category(character).startswith("P")
@@ -88,22 +94,22 @@ def _apart(character: str) -> bool:
 
 
 def of_vocabulary(pieces: Sequence[str], lowercase: bool = True) -> Tokenizer:
-    """A tokenizer of these pieces, ids by their place: what a vocab.txt holds.
+    """Make a tokenizer of these pieces, the lines of a vocab.txt; a piece's id is its index.
 
     Raises:
-        ValueError: a special token is missing, or a piece is there twice.
+        ValueError: a missing special token, or a repeated piece.
     """
     vocab = {piece: i for i, piece in enumerate(pieces)}
     if len(vocab) < len(pieces):
-        twice = next(p for i, p in enumerate(pieces) if vocab[p] != i)
-        raise ValueError(f"the vocabulary has {twice!r} twice")
+        repeated = next(p for i, p in enumerate(pieces) if vocab[p] != i)
+        raise ValueError(f"the vocabulary has {repeated!r} twice")
     missing = [token for token in SPECIALS if token not in vocab]
     if missing:
         raise ValueError(f"the vocabulary lacks {', '.join(missing)}")
     return _empty(tokenizers_package(), vocab, lowercase)
 
 
-def _empty(tokenizers: Any, vocab: dict[str, int], lowercase: bool) -> Tokenizer:
+def _empty(tokenizers: ModuleType, vocab: dict[str, int], lowercase: bool) -> Tokenizer:
     model = tokenizers.models.WordPiece(
         vocab=vocab, unk_token=UNKNOWN, continuing_subword_prefix=CONTINUES
     )
@@ -118,7 +124,7 @@ def _empty(tokenizers: Any, vocab: dict[str, int], lowercase: bool) -> Tokenizer
 
 
 def pieces_of(tokenizer: Tokenizer) -> list[str]:
-    """Every piece, by id: the lines of a vocab.txt."""
+    """List the pieces by id, as the lines of a vocab.txt."""
     return _in_order(tokenizer.get_vocab())
 
 
@@ -127,12 +133,41 @@ def _in_order(vocab: dict[str, int]) -> list[str]:
 
 
 def continues(pieces: Sequence[str]) -> np.ndarray:
-    """(V,) bool: whether a piece goes on with the word before it.
+    """Return (V,) bool, true for a piece that continues a word.
 
     >>> continues(["low", "##er"]).tolist()
     [False, True]
     """
     return np.array([piece.startswith(CONTINUES) for piece in pieces])
+
+
+def piece_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Return the ids of the pieces of each text, without special tokens.
+
+    >>> tokenizer = train(["low lower lowest"] * 9, vocab_size=30)
+    >>> [len(ids) for ids in piece_ids(tokenizer, ["low lower", ""])]
+    [2, 0]
+    """
+    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    return [encoding.ids for encoding in encodings]
+
+
+def special_ids(tokenizer: Tokenizer, *specials: str) -> list[int]:
+    """Return the ids of special tokens.
+
+    Raises:
+        ValueError: a token that the tokenizer does not have.
+
+    >>> special_ids(train(["low lower lowest"] * 9, vocab_size=30), CLS, SEP)
+    [2, 3]
+    """
+    ids = []
+    for token in specials:
+        number = tokenizer.token_to_id(token)
+        if number is None:
+            raise ValueError(f"the vocabulary lacks {token}")
+        ids.append(number)
+    return ids
 
 
 def tokens(
@@ -141,40 +176,42 @@ def tokens(
     pairs: Sequence[str] | None = None,
     length: int | None = None,
 ) -> Tokens:
-    """Texts as a model reads them: [CLS] text [SEP], or [CLS] text [SEP] pair [SEP], padded.
+    """Encode texts as a model reads them: [CLS] text [SEP] or [CLS] text [SEP] pair [SEP], padded.
 
     Args:
         texts: B of them. pairs: the second sentences.
-        length: T; None: the longest text's. A text that is longer loses its end.
+        length: T; None: that of the longest text. Longer texts are truncated at the end.
     Returns:
         ids, segments and mask, (B, T) NumPy arrays.
     Raises:
-        ValueError: no text, or pairs that are not as many; a length without room for a piece.
+        ValueError: no texts, another number of pairs, or a length without room for a piece.
 
-    >>> said = tokens(train(["low lower"] * 9, 30), ["lower", "low lower"])
-    >>> said.mask.sum(axis=1).tolist()
+    >>> read = tokens(train(["low lower"] * 9, 30), ["lower", "low lower"])
+    >>> read.mask.sum(axis=1).tolist()
     [3, 4]
     """
     if not len(texts):
         raise ValueError("no texts to read")
     if pairs is not None and len(pairs) != len(texts):
         raise ValueError(f"{len(texts)} texts need as many pairs, got {len(pairs)}")
-    if length is not None and length < 3 + 2 * (pairs is not None):
-        raise ValueError(f"length={length} has no room for a piece between special tokens")
-    given = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+    if length is not None:
+        length = validate.whole("length", length, least=None)
+        if length < 3 + 2 * (pairs is not None):
+            raise ValueError(f"length={length} has no room for a piece between special tokens")
+    inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
     if length is None:
         tokenizer.no_truncation()
     else:
         tokenizer.enable_truncation(length)
     try:
-        read = tokenizer.encode_batch(given)
+        encodings = tokenizer.encode_batch_fast(inputs)
     finally:
         tokenizer.no_truncation()
-    T = length or max(len(one.ids) for one in read)
-    pad = tokenizer.token_to_id(PAD)
-    ids = np.full((len(read), T), pad, np.int32)
+    T = length or max(len(encoding.ids) for encoding in encodings)
+    (pad,) = special_ids(tokenizer, PAD)
+    ids = np.full((len(encodings), T), pad, np.int32)
     segments, mask = np.zeros_like(ids), np.zeros(ids.shape, bool)
-    for row, one in enumerate(read):
-        n = len(one.ids)
-        ids[row, :n], segments[row, :n], mask[row, :n] = one.ids, one.type_ids, True
-    return Tokens(ids, segments, mask)  # type: ignore[arg-type]
+    for row, encoding in enumerate(encodings):
+        n = len(encoding.ids)
+        ids[row, :n], segments[row, :n], mask[row, :n] = encoding.ids, encoding.type_ids, True
+    return Tokens(ids, segments, mask)

@@ -1,11 +1,11 @@
-"""CBOW: the center from its context. Mikolov, Chen, Corrado & Dean 2013 (arXiv 1301.3781).
+"""CBOW: predict the center from its context. Mikolov et al. 2013 (arXiv 1301.3781).
 
     L = −Σ_c [log σ(u_c·h) + Σ_k log σ(−u_k·h)],  h = mean of v over the window
 
-or the Huffman tree's path in place of the samples (``negatives=0``). word2vec.c adds the whole
-∂L/∂h to every row of the mean, where its share of it is the gradient (İrsoy, Benton & Stratos 2021,
-arXiv 2012.15332); ``share=True`` is exact, and wants a rate some three times as large. The loss of
-a block: :func:`rnnlab.embeddings.losses.cbow`.
+or, with ``negatives=0``, the path in the Huffman tree instead of the samples. word2vec.c adds the
+whole ∂L/∂h to every row of the mean, whereas the gradient of a row is a share of it (İrsoy, Benton
+& Stratos 2021, arXiv 2012.15332); ``share=True`` is exact and needs about three times the rate.
+The loss of a block: :func:`rnnlab.embeddings.losses.cbow`.
 """
 
 from rnnlab.embeddings import trainer

@@ -1,15 +1,14 @@
-"""A corpus as ids that are read in parts: in memory, or in a file of 4 bytes a token.
+"""A corpus as ids that are read in parts, from memory or from a file of 4 bytes per token.
 
-Text is read twice, once for the vocabulary and once to encode it, and never again, however many
-epochs are trained.
+Text is read twice, for the vocabulary and to encode it, whatever the number of epochs.
 """
 
 import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +20,12 @@ from rnnlab.text.vocabulary import Vocabulary
 
 
 class Corpus:
-    """Tokens of a vocabulary, documents one after the other.
+    """The token ids of documents, one after the other.
 
     Args:
-        ids: (T,) int32; or the path of a file of them. offsets: (N+1,) of the documents.
+        ids: (T,) int32, or the path of a file of them. offsets: (N+1,) of the documents.
     Raises:
-        ValueError: no two words, no token, or offsets that do not fit.
+        ValueError: fewer than two words, no token, or offsets that do not fit.
     """
 
     def __init__(
@@ -35,18 +34,18 @@ class Corpus:
         self.vocabulary, self.offsets = vocabulary, np.asarray(offsets, np.int64)
         self.path: Path | None = None
         if isinstance(ids, np.ndarray):
-            self._ids, held = np.asarray(ids, np.int32), ids.size
+            self._ids, size = np.asarray(ids, np.int32), ids.size
         else:
             self.path = Path(ids)
-            held = os.path.getsize(self.path) // 4
+            size = os.path.getsize(self.path) // 4
         self.tokens = int(self.offsets[-1])
         if len(vocabulary) < 2:
             raise ValueError(f"word vectors need at least 2 words, got {vocabulary.words()}")
-        if held != self.tokens or not self.tokens:
-            raise ValueError(f"documents of {self.tokens} tokens, but {held} ids")
+        if size != self.tokens or not self.tokens:
+            raise ValueError(f"documents of {self.tokens} tokens, but {size} ids")
 
     def read(self, start: int, stop: int) -> Ids:
-        """Tokens start … stop−1; a document that goes on outside is cut."""
+        """Read tokens start … stop−1; documents that reach beyond are cut."""
         first = int(np.searchsorted(self.offsets, start, "right"))
         last = int(np.searchsorted(self.offsets, stop, "left"))
         offsets = np.concatenate([[start], self.offsets[first:last], [stop]]) - start
@@ -59,18 +58,18 @@ class Corpus:
 
 
 def of_documents(
-    documents: Any,
+    documents: Iterable[str] | Iterable[Sequence[str]] | Tokens,
     tokenizer: Tokenizer | None = None,
     min_count: int = 5,
     max_size: int | None = None,
 ) -> Corpus:
-    """A corpus in memory.
+    """Make a corpus in memory.
 
     Args:
         documents: strings, lists of tokens, or Tokens. tokenizer: None: words in lower case.
         min_count, max_size: of the vocabulary.
     Raises:
-        ValueError: no two words occur ``min_count`` times.
+        ValueError: fewer than two words occur ``min_count`` times.
 
     >>> of_documents(["a cat, a dog", "a cat"], min_count=2)
     Corpus(5 tokens of 2 words)
@@ -88,13 +87,14 @@ def of_file(
     cache: str | os.PathLike[str] | None = None,
     column: str = "text",
 ) -> Corpus:
-    """A corpus of any size: only its vocabulary and the documents' bounds are in memory.
+    """Make a corpus of any size; only its vocabulary and document offsets are in memory.
 
     Args:
-        path: as :func:`rnnlab.text.corpora.documents`: lines of a text file, rows of a table, or a
-            data set's name.
-        cache: where the ids are written, 4 bytes a token; None: a temporary file, which goes with
-            the corpus.
+        path: as for :func:`rnnlab.text.corpora.documents`: a text file read line by line, a table
+            read row by row, or the name of a data set.
+        tokenizer, min_count, max_size: as for :func:`of_documents`.
+        cache: file for the ids, 4 bytes per token; None: a temporary one, removed with the corpus.
+        column: of a table, the one with the text.
     Raises:
         FileNotFoundError, ValueError: no such file, not UTF-8, too few words.
     """
@@ -110,7 +110,7 @@ def of_file(
             lengths.append(np.diff(part.offsets))
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     corpus = Corpus(vocabulary, ids, offsets)
-    pa.default_memory_pool().release_unused()  # of the text: the tables of vectors come next
+    pa.default_memory_pool().release_unused()  # the text's memory, before vectors are allocated
     if cache is None:
         weakref.finalize(corpus, shutil.rmtree, folder, ignore_errors=True)
     return corpus

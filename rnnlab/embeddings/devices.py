@@ -1,6 +1,6 @@
-"""Which device JAX would choose, found out without JAX where there is only the CPU.
+"""The device that JAX would choose, determined without importing JAX if there is only the CPU.
 
-JAX takes memory and seconds as it starts; a training that never uses it should not pay for asking.
+Importing JAX takes memory and seconds, which a training that does not use it need not spend.
 """
 
 import importlib.util
@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 
 
 def default_backend() -> str:
-    """``jax.default_backend()``; JAX is imported only where it may be other than "cpu"."""
+    """Return ``jax.default_backend()``; JAX is imported only if the answer may not be "cpu"."""
     if "jax" not in sys.modules and not accelerator_possible():
         return "cpu"
     import jax
@@ -20,19 +20,19 @@ def default_backend() -> str:
 
 
 def accelerator_possible() -> bool:
-    """Can JAX have any device but CPUs here?
+    """Whether JAX may have a device other than CPUs here.
 
-    It finds others (CUDA, ROCm, Metal …) by plugins only: modules in the namespace package
-    ``jax_plugins``, entry points of that name, libraries named in the environment; and TPUs by
-    ``libtpu``. Where JAX_PLATFORMS names something else, JAX is to say itself that it is not there.
+    It discovers others (CUDA, ROCm, Metal …) by plugins only: modules in the namespace package
+    ``jax_plugins``, entry points of that name, and libraries named in the environment; TPUs by
+    ``libtpu``. If JAX_PLATFORMS names another platform, JAX reports itself whether it is missing.
     """
-    asked = os.environ.get("JAX_PLATFORMS")
-    if asked:
-        return asked.split(",")[0].strip().lower() != "cpu"
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if platforms:
+        return platforms.split(",")[0].strip().lower() != "cpu"
     if any(os.environ.get(name) for name in ("PJRT_NAMES_AND_LIBRARY_PATHS", "TPU_LIBRARY_PATH")):
         return True
     if importlib.util.find_spec("libtpu") is not None or entry_points(group="jax_plugins"):
         return True
     plugins = importlib.util.find_spec("jax_plugins")
-    places = plugins.submodule_search_locations if plugins else None
-    return any(True for _ in pkgutil.iter_modules(places or []))
+    paths = plugins.submodule_search_locations if plugins else None
+    return any(True for _ in pkgutil.iter_modules(paths or []))

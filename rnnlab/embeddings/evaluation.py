@@ -1,6 +1,6 @@
-"""How good word vectors are: word similarity against people's, analogies by section.
+"""Evaluation of word vectors: word similarity against human judgments, analogies by section.
 
-What the vectors do not know is left out and counted: a score means little without its coverage.
+Unknown words are left out and counted: a score means little without its coverage.
 """
 
 import os
@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnlab.core import validate
 from rnnlab.core.errors import unknown
 from rnnlab.data import files
 from rnnlab.embeddings.vectors import Vectors, unit
 
-# the sets that gensim 4.4.0 ships: (their file in the package, its SHA-256)
+# the data sets that gensim 4.4.0 ships: (file in the package, its SHA-256)
 SIMILARITY = {
     "wordsim353": (
         "wordsim353.tsv",
@@ -32,11 +33,11 @@ ANALOGIES = {
     ),
 }
 UNSEEN = ("skip", "zero", "subwords")
-_BLOCK = 2**24  # scores of analogies held at a time
+_BLOCK = 2**24  # scores of analogies in memory at a time
 
 
 class Pair(NamedTuple):
-    """Two words and how similar people find them."""
+    """Two words and their similarity as judged by people."""
 
     a: str
     b: str
@@ -52,42 +53,44 @@ class Question(NamedTuple):
     d: str
 
 
-# ---- the sets ----------------------------------------------------------------------------------
+# ---- data sets ---------------------------------------------------------------------------------
 
 
 def pairs(source: str | os.PathLike[str]) -> list[Pair]:
-    """The pairs of a set of word similarity.
+    """Read the pairs of a word similarity data set.
 
     Args:
         source: "wordsim353" (Finkelstein et al. 2002) or "simlex999" (Hill et al. 2015), which
             come with gensim; or a UTF-8 file with lines "word<TAB>word<TAB>number", "#" comments.
     Raises:
-        FileNotFoundError: neither. ValueError: gensim is not installed; a line of another form.
+        FileNotFoundError: no such data set or file. ValueError: gensim is not installed; a
+            malformed line.
     """
-    found = []
+    result = []
     for number, line in _lines(source, SIMILARITY):
         if line.startswith("#"):
             continue
         cells = [cell.strip() for cell in line.split("\t")]
         try:
             a, b, similarity = cells
-            found.append(Pair(a, b, float(similarity)))
+            result.append(Pair(a, b, float(similarity)))
         except ValueError:
             raise ValueError(
                 f"{source}, line {number}: word, word and number expected, separated "
                 f"by tabs, got {line!r}"
             ) from None
-    return found
+    return result
 
 
 def questions(source: str | os.PathLike[str] = "questions-words") -> dict[str, list[Question]]:
-    """{section: its analogies}.
+    """Read the analogies of a data set as {section: analogies}.
 
     Args:
         source: "questions-words" (Mikolov et al. 2013), which comes with gensim; or a UTF-8 file
             with lines ": section" and lines of four words.
     Raises:
-        FileNotFoundError: neither. ValueError: gensim is not installed; a line of another form.
+        FileNotFoundError: no such data set or file. ValueError: gensim is not installed; a
+            malformed line.
     """
     sections: dict[str, list[Question]] = {}
     current: list[Question] | None = None
@@ -96,8 +99,8 @@ def questions(source: str | os.PathLike[str] = "questions-words") -> dict[str, l
         if line.startswith(":"):
             current = sections.setdefault(line[1:].strip(), [])
         elif current is None or len(words) != 4:
-            wanted = "': section' first" if current is None else "four words"
-            raise ValueError(f"{source}, line {number}: {wanted} expected, got {line!r}")
+            expected = "': section' first" if current is None else "four words"
+            raise ValueError(f"{source}, line {number}: {expected} expected, got {line!r}")
         else:
             current.append(Question(*words))
     return sections
@@ -125,13 +128,13 @@ def _lines(
 
 
 class WordSimilarity(NamedTuple):
-    """Correlations over the pairs that were scored, and how many could not be."""
+    """Correlations over the scored pairs, and the number of other pairs."""
 
     spearman: float
     pearson: float
-    scored: int  # pairs that the correlations are over
+    scored: int  # pairs in the correlations
     unseen: int  # pairs with a word that is not in the vocabulary
-    total: int  # pairs of the set
+    total: int  # pairs of the data set
 
     @property
     def coverage(self) -> float:
@@ -147,22 +150,21 @@ def word_similarity(
     fold_case: bool = True,
     restrict: int | None = None,
 ) -> WordSimilarity:
-    """Spearman's ρ between cosines and people's judgments.
+    """Compute the correlations of cosines with human judgments.
 
     Args:
         source: see :func:`pairs`.
-        unseen: what becomes of a pair with a word that is not in the vocabulary: "skip"; "zero",
-            its cosine is 0; "subwords", the word's vector is made of its n-grams.
-        fold_case: "King" is "king"; of several spellings the most frequent is taken.
-        restrict: only the first so many words are known.
+        unseen: how to treat a pair with a word that is not in the vocabulary: "skip" it; "zero":
+            its cosine is 0; "subwords": the word's vector is composed of its n-grams.
+        fold_case: whether "King" equals "king"; the most frequent spelling is taken.
+        restrict: use the first ``restrict`` words only; None: all.
     Raises:
         ValueError: fewer than two pairs can be scored; an unknown ``unseen``; or as
             :func:`pairs`.
     """
     from scipy import stats
 
-    if unseen not in UNSEEN:
-        raise ValueError(unknown("unseen", unseen, UNSEEN))
+    validate.choice("unseen", unseen, UNSEEN)
     if unseen == "subwords" and vectors.subwords is None:
         raise ValueError("unseen='subwords' needs vectors that have sub-words")
     fold = _fold(fold_case)
@@ -198,32 +200,32 @@ def word_similarity(
 
 
 class Section(NamedTuple):
-    """Analogies of one kind."""
+    """The answers to the analogies of one section."""
 
     name: str
     right: int
-    asked: int  # those whose four words are all in the vocabulary
-    unseen: int  # the others
+    asked: int  # analogies whose four words are all in the vocabulary
+    unseen: int  # other analogies
 
     @property
     def accuracy(self) -> float:
-        """Of those asked; nan where none was."""
+        """The share of right answers among the analogies asked; NaN if there is none."""
         return self.right / self.asked if self.asked else float("nan")
 
     @property
     def coverage(self) -> float:
-        """The share that was asked."""
+        """The share of analogies that was asked."""
         return self.asked / max(self.asked + self.unseen, 1)
 
 
 class Analogies(NamedTuple):
-    """The sections in their order."""
+    """The sections in the order of the file."""
 
     sections: tuple[Section, ...]
 
     @property
     def total(self) -> Section:
-        """All of them as one."""
+        """The sums over all sections."""
         return Section(
             "total",
             sum(section.right for section in self.sections),
@@ -240,14 +242,14 @@ def analogies(
     fold_case: bool = True,
     restrict: int | None = 300_000,
 ) -> Analogies:
-    """How many of "a is to b as c is to ?" are answered by d.
+    """Answer the analogies "a is to b as c is to ?", whose right answer is d.
 
     Args:
         source: see :func:`questions`.
         method: "3cosadd" or "3cosmul", see :mod:`rnnlab.embeddings.vectors`.
-        fold_case: "King" is "king"; of several spellings the most frequent is taken, and no
+        fold_case: whether "King" equals "king"; the most frequent spelling is taken, and no
             spelling of a, b or c is an answer.
-        restrict: only the first so many words are known, as questions or as answers.
+        restrict: use the first ``restrict`` words only, in questions and answers; None: all.
     Raises:
         ValueError: an unknown method; or as :func:`questions`.
     """
@@ -257,8 +259,8 @@ def analogies(
     for row, word in enumerate(vectors.words[:restrict]):
         spellings.setdefault(fold(word), []).append(row)
     sections = []
-    for name, asked in questions(source).items():
-        folded = [Question(*map(fold, question)) for question in asked]
+    for name, section in questions(source).items():
+        folded = [Question(*map(fold, question)) for question in section]
         known = [question for question in folded if all(word in rows for word in question)]
         right = 0
         block = max(1, _BLOCK // len(rows))
@@ -280,7 +282,7 @@ def analogies(
 
 
 def _fold(fold_case: bool) -> Callable[[str], str]:
-    return str.upper if fold_case else str  # upper: as gensim and word2vec's compute-accuracy
+    return str.upper if fold_case else str  # upper case as in gensim and compute-accuracy.c
 
 
 def _first_rows(

@@ -1,10 +1,10 @@
-"""FastText: skip-gram whose words are made of their character n-grams.
+"""FastText: skip-gram with word vectors composed of character n-grams.
 
 Bojanowski, Grave, Joulin & Mikolov 2017 (arXiv 1607.04606).
 
     L = −Σ_(c, o) [log σ(u_o·h_c) + Σ_k log σ(−u_k·h_c)],  h_c = mean of c's own and n-gram rows
 
-An unseen or misspelled word has n-grams, and so a vector. The rows are hashed as the C++ tool does
+An unseen or misspelled word has n-grams, and therefore a vector. Rows are hashed as in the C++ tool
 (:mod:`rnnlab.embeddings.subwords`). The loss of a block: :func:`rnnlab.embeddings.losses.fasttext`.
 """
 

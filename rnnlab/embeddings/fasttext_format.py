@@ -1,14 +1,14 @@
-"""The files of the C++ fastText: .vec (text) and .bin (models, with their sub-words).
+"""The files of the C++ fastText: .vec (text) and .bin (models with sub-words).
 
-A .bin file is a magic number, a version, 13 arguments, the dictionary, the input matrix (a row a
-word, then a row a bucket of n-grams) and the output matrix; all little-endian. Quantized models
-(.ftz) hold codes instead of rows, and are refused.
+A .bin file has a magic number, a version, 13 arguments, the dictionary, the input matrix (one row
+per word, then one per bucket of n-grams) and the output matrix, all little-endian. Quantized models
+(.ftz) hold codes instead of rows and are refused.
 """
 
 import os
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,40 +18,40 @@ from rnnlab.embeddings.subwords import Subwords
 from rnnlab.embeddings.vectors import Vectors
 
 MAGIC, VERSIONS = 793712314, (11, 12)
-# int32 each; then t, a float64
+# int32 each; followed by t, a float64
 ARGUMENTS: tuple[str, ...] = (
     *("dim", "ws", "epoch", "minCount", "neg", "wordNgrams"),
     *("loss", "model", "bucket", "minn", "maxn", "lrUpdateRate"),
 )
-_SUPERVISED = 3  # of "model"
-_WORD = 0  # the type of an entry; 1: a label
+_SUPERVISED = 3  # a value of "model"
+_WORD = 0  # type of an entry; 1: a label
 
 
 def read_vec(
     path: str | os.PathLike[str], *, limit: int | None = None, errors: str = "strict"
 ) -> Vectors:
-    """Vectors of a .vec file: word2vec's text format, without sub-words.
+    """Read a .vec file: word2vec's text format, without sub-words.
 
     Args:
-        limit, errors: as in :func:`rnnlab.embeddings.word2vec_format.read_text`.
+        limit, errors: as for :func:`rnnlab.embeddings.word2vec_format.read_text`.
     Raises:
-        FileNotFoundError, ValueError: as there.
+        FileNotFoundError, ValueError: as :func:`rnnlab.embeddings.word2vec_format.read_text`.
     """
     return word2vec_format.read_text(path, limit=limit, errors=errors)
 
 
 def read_bin(path: str | os.PathLike[str], *, errors: str = "strict") -> Vectors:
-    """Words, counts, sub-words and vectors of a .bin model, unsupervised or supervised.
+    """Read words, counts, sub-words and vectors of a .bin model, unsupervised or supervised.
 
-    A word's vector is the mean of its own row and its n-grams' rows, an unseen word's that of
-    its n-grams' rows: those of ``fasttext.load_model(path).get_word_vector(word)``.
+    A word's vector is the mean of its own row and the rows of its n-grams, that of an unseen word
+    the mean of its n-grams' rows, as in ``fasttext.load_model(path).get_word_vector(word)``.
 
     Args:
-        errors: what to do with words that are not UTF-8, as for ``bytes.decode``;
-            "surrogateescape" keeps their bytes, and so their n-grams.
+        errors: handling of words that are not UTF-8, as for ``bytes.decode``;
+            "surrogateescape" preserves their bytes, and so their n-grams.
     Raises:
-        FileNotFoundError: no such file. ValueError: it is no fastText model, quantized, pruned,
-            cut off or longer than it says; a word that is not UTF-8.
+        FileNotFoundError: no such file. ValueError: not a fastText model; a quantized or pruned
+            one; a truncated file or one with bytes left over; a word that is not UTF-8.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {str(path)!r}")
@@ -62,7 +62,7 @@ def read_bin(path: str | os.PathLike[str], *, errors: str = "strict") -> Vectors
         if reader.take("?", "whether it is quantized")[0]:
             raise ValueError(
                 f"{path} is a quantized model: it holds codes instead of rows; "
-                "the .bin file it was made from can be read"
+                "read the .bin file that it was made from"
             )
         K, D = arguments["bucket"], arguments["dim"]
         rows = reader.matrix("input", (len(words) + K, D))
@@ -102,7 +102,7 @@ def _arguments(reader: "_Reader") -> dict[str, int]:
     values = reader.take("<12id", "the arguments")
     arguments = dict(zip(ARGUMENTS, values, strict=False))
     if version == 11 and arguments["model"] == _SUPERVISED:
-        arguments["maxn"] = 0  # as the C++ tool: such models had no n-grams of characters
+        arguments["maxn"] = 0  # as in the C++ tool: such models had no character n-grams
     for name, least in (("dim", 1), ("bucket", 0), ("minn", 0), ("maxn", 0)):
         if arguments[name] < least:
             raise ValueError(f"{reader.path} is malformed: {name} = {arguments[name]}")
@@ -136,20 +136,21 @@ def _dictionary(reader: "_Reader") -> tuple[list[bytes], np.ndarray]:
 
 
 class _Reader:
-    """A file read from its start; what is missing is named."""
+    """A file that is read from its start; errors name the missing part."""
 
     def __init__(self, file: BinaryIO, path: object):
         self.file, self.path = file, path
         self.size = os.fstat(file.fileno()).st_size
 
-    def take(self, form: str, what: str) -> tuple[Any, ...]:
+    def take(self, form: str, what: str) -> tuple[int, ...]:
+        """Read numbers of a ``struct`` format; its only float, t, is not used."""
         data = self.file.read(struct.calcsize(form))
         if len(data) < struct.calcsize(form):
             self._cut_off(what, struct.calcsize(form), len(data))
         return struct.unpack(form, data)
 
     def text(self, what: str) -> bytes:
-        """Bytes up to a zero."""
+        """Read bytes up to a zero."""
         parts = bytearray()
         while (byte := self.file.read(1)) != b"\0":
             if not byte:
@@ -158,7 +159,7 @@ class _Reader:
         return bytes(parts)
 
     def matrix(self, what: str, shape: tuple[int, int]) -> np.ndarray:
-        """(rows, D) float32; its size in the file must be the one expected."""
+        """Read (rows, D) float32 of the expected shape."""
         got = self._shape(what)
         if got != shape:
             raise ValueError(
@@ -168,6 +169,7 @@ class _Reader:
         return values.astype(np.float32, copy=False).reshape(got)
 
     def skip_matrix(self, what: str, columns: int) -> None:
+        """Skip a matrix, which must have ``columns`` columns."""
         rows, got = self._shape(what)
         if got != columns:
             raise ValueError(
@@ -176,6 +178,7 @@ class _Reader:
         self.file.seek(4 * rows * got, os.SEEK_CUR)
 
     def end(self) -> None:
+        """Refuse a file that continues."""
         if self.file.tell() != self.size:
             raise ValueError(
                 f"{self.path}: {self.size - self.file.tell()} bytes are left after the model"

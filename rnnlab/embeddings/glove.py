@@ -3,10 +3,10 @@
     J = Σ_{ij: X_ij > 0} f(X_ij) (w_i·w̃_j + b_i + b̃_j − log X_ij)²,   f(x) = min(1, (x/x_max)^α)
 
 Pennington, Socher & Manning 2014, "GloVe: Global Vectors for Word Representation", eqs. 8 and 9.
-Trained by AdaGrad over the pairs that were seen, in an order drawn anew every epoch; the vectors
-are w + w̃ (their section 4.2).
+Trained by AdaGrad over all pairs that occur, in an order drawn anew every epoch. The vectors are
+w + w̃ (section 4.2).
 
-Shapes: V vocabulary, D dimension, B pairs of a block, S blocks of one compiled call.
+Shapes: V vocabulary, D dimension, B pairs per block, S blocks per compiled call.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnlab.core import validate
 from rnnlab.embeddings import cooccurrence
 from rnnlab.embeddings.cooccurrence import RECORD, Cooccurrences
 from rnnlab.embeddings.corpus import Corpus
@@ -25,14 +26,14 @@ from rnnlab.embeddings.trained import Trained
 
 Array = jax.Array
 
-_CALL = 256  # S: blocks of a compiled call, at most
+_CALL = 256  # S: blocks per compiled call, at most
 
 
 # ---- the equations -----------------------------------------------------------------------------
 
 
 class Params(NamedTuple):
-    """Both sides of a pair have vectors and biases of their own."""
+    """Vectors and biases of words, and of words as context."""
 
     W: Array  # (V, D)
     W_context: Array  # (V, D), w̃
@@ -41,10 +42,10 @@ class Params(NamedTuple):
 
 
 def weight(X: Array, x_max: float = 100.0, alpha: float = 0.75) -> Array:
-    """f(X) = (X/x_max)^α below x_max, 1 from there on.
+    """Return f(X) = (X/x_max)^α below x_max, 1 from x_max on.
 
     Args:
-        X: (...) counts, 0 or more. x_max, alpha: 100 and ¾ in the paper.
+        X: (...) counts, at least 0. x_max, alpha: 100 and ¾ in the paper.
     Source: eq. 9.
 
     >>> weight(jnp.array([0.0, 100.0, 1000.0])).tolist()
@@ -62,17 +63,17 @@ def pair_loss(
     x_max: float = 100.0,
     alpha: float = 0.75,
 ) -> Array:
-    """f(X_ij) (w_i·w̃_j + b_i + b̃_j − log X_ij)², a number a pair; 0 where X is 0.
+    """Return f(X_ij) (w_i·w̃_j + b_i + b̃_j − log X_ij)² of each pair, (...); 0 where X is 0.
 
     Args:
         w, w_context: (..., D). b, b_context, X: (...).
         x_max, alpha: of :func:`weight`.
     Source: eq. 8.
     """
-    seen = X > 0
-    log_X = jnp.log(jnp.where(seen, X, 1))
+    occurs = X > 0
+    log_X = jnp.log(jnp.where(occurs, X, 1))
     difference = (w * w_context).sum(-1) + b + b_context - log_X
-    return jnp.where(seen, weight(X, x_max, alpha) * jnp.square(difference), 0)
+    return jnp.where(occurs, weight(X, x_max, alpha) * jnp.square(difference), 0)
 
 
 def loss(
@@ -83,10 +84,11 @@ def loss(
     x_max: float = 100.0,
     alpha: float = 0.75,
 ) -> Array:
-    """J over B pairs: the sum of :func:`pair_loss`.
+    """Return J over B pairs, the sum of :func:`pair_loss`.
 
     Args:
         rows, columns: (B,) i and j. X: (B,) their counts; 0: left out.
+        x_max, alpha: of :func:`weight`.
     Source: eq. 8.
     """
     ends = params.W[rows], params.W_context[columns], params.b[rows], params.b_context[columns]
@@ -100,9 +102,9 @@ def loss(
 class Settings:
     """How vectors are trained.
 
-    The paper's x_max = 100 and the C tool's rate of .05 are for billions of words: on 6 million
-    the counts are smaller and the epochs shorter (movie reviews, ρ on WordSim-353 after four
-    epochs: .17 with x_max = 10 and .05, .25 with 10 and .15).
+    The paper's x_max = 100 and the C tool's rate of 0.05 are for billions of words; on 6 million
+    words the counts are smaller and the epochs shorter (movie reviews, ρ on WordSim-353 after four
+    epochs with x_max = 10: 0.17 at rate 0.05, 0.25 at 0.15).
 
     Raises:
         ValueError: a value out of its range, by name.
@@ -114,32 +116,31 @@ class Settings:
     x_max: float = 10.0  # 100 in the paper, for corpora a thousand times larger
     alpha: float = 0.75
     epochs: int = 15
-    learning_rate: float = 0.15  # .05 in the C tool
+    learning_rate: float = 0.15  # 0.05 in the C tool
     block: int = 256  # B, pairs whose gradients are taken at the same parameters
-    memory: int = 512 * 2**20  # bytes for counting, about
+    memory: int = 512 * 2**20  # bytes for counting, approximately
 
     def __post_init__(self) -> None:
         for name in ("size", "window", "epochs", "block"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            validate.whole(name, getattr(self, name))
         for name in ("x_max", "alpha", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+            validate.number(name, getattr(self, name), above=0)
+        validate.flag("symmetric", self.symmetric)
 
 
 class Progress(NamedTuple):
-    """What a watcher is given, after every epoch."""
+    """State of a training, passed to ``watch`` after every epoch."""
 
     epoch: int  # 1 …
-    loss: float  # J / records, each pair's at the parameters before its block's step
+    loss: float  # J / records, of each pair at the parameters before its block's update
     vectors: np.ndarray  # (V, D): w + w̃
 
 
 class AdaGrad(NamedTuple):
-    """A table of rows [parameter | accumulator], so that both move in one scatter."""
+    """Rows [parameters | accumulators], so that one scatter updates both."""
 
-    words: Array  # (V, 2(D + 1)): w and b, then theirs
-    context: Array  # (V, 2(D + 1)): w̃ and b̃
+    words: Array  # (V, 2(D + 1)): w and b, then their accumulators
+    context: Array  # (V, 2(D + 1)): w̃ and b̃, then their accumulators
 
 
 def train(
@@ -152,16 +153,19 @@ def train(
     """Train GloVe vectors.
 
     AdaGrad as in the C tool, with g = ½ ∂J/∂p of a pair: p ← p − η g/√G, then G ← G + (η g)²,
-    G = 1 at the start. The pairs of a block see the same p and G.
+    initially G = 1. The pairs of a block use the same p and G.
 
     Args:
+        corpus: see :mod:`rnnlab.embeddings.corpus`.
+        settings: None: the defaults.
+        seed: of the first parameters and of the order of pairs.
         watch: called after every epoch.
-        counts: of this corpus; None: they are counted here, by ``settings.window``.
+        counts: of this corpus; None: counted here with ``settings.window``.
     Returns:
-        matrix w + w̃, output w̃.
+        vectors: ``matrix`` is w + w̃, ``output`` is w̃.
     Raises:
-        ValueError: counts of another vocabulary; a corpus in which no words are near each other.
-        FloatingPointError: the loss is no longer finite: a smaller rate or block is needed.
+        ValueError: counts of another vocabulary; a corpus without two words near each other.
+        FloatingPointError: the loss is not finite; a smaller rate or block is needed.
 
     >>> from rnnlab.embeddings import corpus
     >>> words = corpus.of_documents(["a b c a b c a b c"] * 9)
@@ -204,7 +208,7 @@ def train(
 
 
 def begin(key: Array, V: int, D: int) -> AdaGrad:
-    """All parameters uniform in ±½/(D + 1), as the C tool draws them; all accumulators 1."""
+    """Draw all parameters uniformly in ±½/(D + 1), as the C tool does; all accumulators are 1."""
     bound = 0.5 / (D + 1)
     drawn = jax.random.uniform(key, (2, V, D + 1), minval=-bound, maxval=bound)
     tables = jnp.concatenate([drawn, jnp.ones_like(drawn)], axis=-1)
@@ -212,7 +216,7 @@ def begin(key: Array, V: int, D: int) -> AdaGrad:
 
 
 def params_of(state: AdaGrad) -> Params:
-    """The parameters in a state."""
+    """Return the parameters of a state."""
     D = state.words.shape[1] // 2 - 1
     return Params(state.words[:, :D], state.context[:, :D], state.words[:, D], state.context[:, D])
 
@@ -227,7 +231,7 @@ def step_blocks(
     x_max: float,
     alpha: float,
 ) -> tuple[AdaGrad, Array]:
-    """S steps of AdaGrad, a block of pairs each.
+    """Make S updates by AdaGrad, each on a block of pairs.
 
     Args:
         rows, columns: (S, B) int32. X: (S, B); 0: no pair.
@@ -243,7 +247,7 @@ def step_blocks(
         i, j, X = block
         p, G_p = jnp.split(state.words[i], 2, axis=1)
         q, G_q = jnp.split(state.context[j], 2, axis=1)
-        # of gathered rows: each pair's own gradient, for J is a sum over pairs
+        # gradients by gathered rows are those of single pairs, since J is a sum over pairs
         J, (g_p, g_q) = jax.value_and_grad(block_loss, argnums=(0, 1))(p, q, X)
 
         def moves(g: Array, G: Array) -> Array:
@@ -266,17 +270,17 @@ def _vectors(state: AdaGrad, D: int) -> np.ndarray:
 def _blocks(
     counts: Cooccurrences, B: int, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(rows, columns, X), (S, B) each: every record once, in a random order, the rest empty."""
+    """Yield rows, columns and X, (S, B) each: every record once, in random order, then padding."""
     S = min(_CALL, -(-counts.records // B))
     call = S * B
-    held = np.zeros(0, RECORD)
+    pending = np.zeros(0, RECORD)
     for n, shard in enumerate(rng.permutation(len(counts.shards))):
-        held = np.concatenate([held, rng.permutation(counts.read(int(shard)))])
+        pending = np.concatenate([pending, rng.permutation(counts.read(int(shard)))])
         if n == len(counts.shards) - 1:
-            held = np.concatenate([held, np.zeros(-len(held) % call, RECORD)])
-        whole = len(held) // call * call
+            pending = np.concatenate([pending, np.zeros(-len(pending) % call, RECORD)])
+        whole = len(pending) // call * call
         for start in range(0, whole, call):
-            part = held[start : start + call].reshape(S, B)
+            part = pending[start : start + call].reshape(S, B)
             rows, columns, X = (np.ascontiguousarray(part[name]) for name in RECORD.fields or ())
             yield rows, columns, X
-        held = held[whole:]
+        pending = pending[whole:]

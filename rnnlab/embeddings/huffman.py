@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Paths(NamedTuple):
-    """From the root to each word: word w passes nodes[offsets[w]:offsets[w+1]].
+    """The paths from the root: word w passes nodes[offsets[w]:offsets[w+1]].
 
     Inner nodes are numbered 0 to V−2, the root last. ``signs`` is 1 where the path turns left
     (the lighter child), −1 right: p(w) = Π_l σ(s_l u_l·h).
@@ -21,7 +21,7 @@ class Paths(NamedTuple):
     offsets: np.ndarray  # (V+1,) int64
 
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
-        """(nodes (V, P) int32, signs (V, P) int8, 0 past the end), P the longest path."""
+        """Return nodes (V, P) int32 and signs (V, P) int8, padded by 0 to the longest path P."""
         lengths = np.diff(self.offsets)
         inside = np.arange(lengths.max()) < lengths[:, None]
         nodes, signs = np.zeros(inside.shape, np.int32), np.zeros(inside.shape, np.int8)
@@ -30,7 +30,7 @@ class Paths(NamedTuple):
 
 
 def paths(counts: np.ndarray) -> Paths:
-    """The paths of a tree in which Σ_w count_w · length_w is least.
+    """Compute the paths of the tree that minimizes Σ_w count_w · length_w.
 
     Args:
         counts: (V,), V at least 2.
@@ -50,17 +50,17 @@ def paths(counts: np.ndarray) -> Paths:
         (light, left), (heavy, right) = heapq.heappop(heap), heapq.heappop(heap)
         parent[[left, right]], sign[left], sign[right] = node, 1, -1
         heapq.heappush(heap, (light + heavy, node))
-    # all words climb one step a turn; the turns come out from the leaf up
-    at, words = np.arange(V), np.arange(V)
-    turns = []
+    # all words climb together, one level per round, from their leaf to the root
+    node, words = np.arange(V), np.arange(V)
+    levels = []
     while len(words):
-        turns.append((words, parent[at] - V, sign[at]))
-        at = parent[at]
-        words, at = words[at < 2 * V - 2], at[at < 2 * V - 2]
-    word = np.concatenate([w for w, _, _ in turns])
-    depth = np.concatenate([np.full(len(w), k) for k, (w, _, _) in enumerate(turns)])
+        levels.append((words, parent[node] - V, sign[node]))
+        node = parent[node]
+        words, node = words[node < 2 * V - 2], node[node < 2 * V - 2]
+    word = np.concatenate([w for w, _, _ in levels])
+    depth = np.concatenate([np.full(len(w), k) for k, (w, _, _) in enumerate(levels)])
     order = np.lexsort((-depth, word))  # the root first
-    nodes = np.concatenate([n for _, n, _ in turns])[order].astype(np.int32)
-    signs = np.concatenate([s for _, _, s in turns])[order]
+    nodes = np.concatenate([n for _, n, _ in levels])[order].astype(np.int32)
+    signs = np.concatenate([s for _, _, s in levels])[order]
     lengths = np.bincount(word, minlength=V)
     return Paths(nodes, signs, np.concatenate([[0], np.cumsum(lengths)]))

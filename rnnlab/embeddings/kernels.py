@@ -1,23 +1,23 @@
 """The updates of :mod:`rnnlab.embeddings.losses`, center by center, compiled by Numba.
 
-Needs ``rnnlab[fast]``. A center's rows are read once, all their products taken, and each is written
-once: some 12 rows for the 36 pairs of a skip-gram window. D is a constant to the compiler and a
-multiple of 8, so that a row is whole vector registers. One thread goes through a plan in order and
-gives the same bits every time; several on the same parameters (no lock is taken, as in word2vec.c
-and gensim) do not.
+Needs ``rnnlab[fast]``. A center's rows are read once, all their products computed, and each row is
+written once: some 12 rows for the 36 pairs of a skip-gram window. D is a compile-time constant and
+a multiple of 8, so that a row fills whole vector registers. One thread processes a plan in order,
+and its results are bit-identical between runs. Those of several threads on the same parameters are
+not: there is no lock, as in word2vec.c and gensim.
 
-Nothing is cached on disk: Numba's cache is a pickle.
+Nothing is cached on disk, since Numba's cache is a pickle.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 LANES = 8  # float32 numbers in a 256-bit register
 
-# tanh(y) = y·P(y²)/Q(y²), to 3e-7 for |y| ≤ 9 and 1 beyond: the rational approximation of Eigen
+# tanh(y) = y·P(y²)/Q(y²) to 3e-7 for |y| ≤ 9, ±1 beyond: Eigen's rational approximation
 _P = (
     -2.76076847742355e-16,
     2.00018790482477e-13,
@@ -31,20 +31,29 @@ _Q = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.893525
 
 
 def available() -> bool:
-    """Is Numba installed?"""
+    """Whether Numba is installed."""
     import importlib.util
 
     return importlib.util.find_spec("numba") is not None
 
 
 def padded(size: int) -> int:
-    """The columns of a table for vectors of that size: whole registers."""
+    """Return the columns of a table for vectors of this size, in whole registers."""
     return -(-size // LANES) * LANES
 
 
+class Helpers(NamedTuple):
+    """Inlined parts of the kernels, for rows of D numbers."""
+
+    sigmoid: Callable[..., np.floating]  # σ(x)
+    products: Callable[..., None]  # out[i, k] = A_i · B_k
+    add_products: Callable[..., None]  # W[rows[i]] += Σ_k G[i, k] B_k
+    add_rows: Callable[..., None]  # h += Σ_i W[rows[i]]
+
+
 @lru_cache(maxsize=8)
-def helpers(D: int) -> Any:
-    """(σ, products, add_products) for rows of D numbers."""
+def helpers(D: int) -> Helpers:
+    """Compile the helpers for rows of D numbers."""
     from numba import njit
 
     f = np.float32
@@ -62,7 +71,7 @@ def helpers(D: int) -> Any:
 
     @njit(inline="always")
     def products(A, n, B, m, out):
-        """out[i, k] = A_i · B_k for i < n, k < m; six at a time, A_i read once."""
+        """Set out[i, k] = A_i · B_k for i < n, k < m; six at a time, A_i read once."""
         for i in range(n):
             k = 0
             while k + 6 <= m:
@@ -87,7 +96,7 @@ def helpers(D: int) -> Any:
 
     @njit(inline="always")
     def add_products(G, n, m, B, W, rows):
-        """W[rows[i]] += Σ_k G[i, k] B_k for i < n, k < m."""
+        """Add Σ_k G[i, k] B_k to W[rows[i]] for i < n, k < m."""
         for i in range(n):
             r = rows[i]
             k = 0
@@ -114,24 +123,39 @@ def helpers(D: int) -> Any:
                 for d in range(D):
                     W[r, d] += g0 * B[k, d]
 
-    return sigmoid, products, add_products
+    @njit(inline="always")
+    def add_rows(h, W, rows, first, last):
+        """Add W[rows[i]] to h for first ≤ i < last; four at a time."""
+        i = first
+        while i + 4 <= last:
+            r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+            for d in range(D):
+                h[d] += W[r0, d] + W[r1, d] + W[r2, d] + W[r3, d]
+            i += 4
+        while i < last:
+            r0 = rows[i]
+            for d in range(D):
+                h[d] += W[r0, d]
+            i += 1
+
+    return Helpers(sigmoid, products, add_products, add_rows)
 
 
 @lru_cache(maxsize=8)
 def skipgram(D: int) -> Callable[..., None]:
-    """A step of skip-gram for every center of a plan, in order, in place.
+    """Compile an update by skip-gram for every center of a plan, in order, in place.
 
     ``step(W_in, W_out, ids, left, right, negatives, tree, nodes, signs, offsets, rate,
-    last_rate)``: the rate falls linearly over the plan; the gradient is that of
-    ``losses.skipgram`` for a block of one center against its row of ``negatives`` (n, S), of
-    weight 1 each; or, with ``tree``, of ``losses.skipgram_hs`` along ``nodes[offsets[w]:…]``.
+    last_rate)``: the rate decreases linearly over the plan. The gradient is that of
+    ``losses.skipgram`` for a block of one center against its row of ``negatives`` (n, S), each of
+    weight 1; or, with ``tree``, of ``losses.skipgram_hs`` along ``nodes[offsets[w]:…]``.
 
     Args:
         D: columns of both tables.
     """
     from numba import njit
 
-    sigmoid, products, add_products = helpers(D)
+    sigmoid, products, add_products, _ = helpers(D)
     f = np.float32
 
     @njit(fastmath=True, nogil=True)
@@ -196,16 +220,16 @@ def skipgram(D: int) -> Callable[..., None]:
 
 @lru_cache(maxsize=8)
 def cbow(D: int) -> Callable[..., None]:
-    """A step of CBOW for every center of a plan, in order, in place.
+    """Compile an update by CBOW for every center of a plan, in order, in place.
 
     ``step(W_in, W_out, ids, left, right, negatives, K, tree, nodes, signs, offsets, whole, rate,
     last_rate)``: the gradient is that of ``losses.cbow`` or ``losses.cbow_hs`` for a block of one
-    center, each of its S samples with weight K/S; with ``whole`` each row of the mean takes the
-    whole of ∂L/∂h, as in word2vec.c, not its share. ``tree`` and D as in :func:`skipgram`.
+    center, each of its S samples with weight K/S. With ``whole`` each row of the mean takes the
+    whole ∂L/∂h instead of its share, as in word2vec.c. ``tree`` and D as in :func:`skipgram`.
     """
     from numba import njit
 
-    sigmoid, _, _ = helpers(D)
+    sigmoid, _, _, add_rows = helpers(D)
     f = np.float32
 
     @njit(fastmath=True, nogil=True)
@@ -262,17 +286,7 @@ def cbow(D: int) -> Callable[..., None]:
 
             for d in range(D):
                 h[d] = f(0)
-            i = 0
-            while i + 4 <= inputs:
-                r0, r1, r2, r3 = into[i], into[i + 1], into[i + 2], into[i + 3]
-                for d in range(D):
-                    h[d] += W_in[r0, d] + W_in[r1, d] + W_in[r2, d] + W_in[r3, d]
-                i += 4
-            while i < inputs:
-                r0 = into[i]
-                for d in range(D):
-                    h[d] += W_in[r0, d]
-                i += 1
+            add_rows(h, W_in, into, 0, inputs)
             share = f(1) / f(inputs)
             for d in range(D):
                 h[d] *= share
@@ -315,7 +329,7 @@ def cbow(D: int) -> Callable[..., None]:
                 for d in range(D):
                     e[d] += g0 * W_out[r0, d]
                 k += 1
-            for k in range(outputs):  # after all products: a row may come twice
+            for k in range(outputs):  # after all products, since a row may occur twice
                 r0, g0 = outof[k], g[k]
                 for d in range(D):
                     W_out[r0, d] += g0 * h[d]
@@ -332,22 +346,22 @@ def cbow(D: int) -> Callable[..., None]:
 
 @lru_cache(maxsize=8)
 def fasttext(D: int) -> Callable[..., None]:
-    """A step of FastText for every pair of a center and a context, in order, in place.
+    """Compile an update by FastText for every pair of center and context, in order, in place.
 
     ``step(W_in, W_out, ids, left, right, negatives, K, bags, bag_offsets, whole, rate,
     last_rate)``: the gradient of a pair is that of ``losses.fasttext`` for one center w and one
-    token in sight, against K of the center's S samples: pair p has those from p·K on, round and
-    round. The center's rows ``bags[bag_offsets[w]:…]`` all move alike, and so does their mean h:
-    each pair sees what the one before it did, though rows are read and written once a center.
-    (All pairs of a center at once, against the same samples, cost .02 of Spearman's ρ.)
-    ``whole``: each row takes all of ∂L/∂h, else its share.
+    token in sight, against K of the center's S samples: pair p has those from p·K on, cyclically.
+    The center's rows ``bags[bag_offsets[w]:…]`` all change equally, and so does their mean h, so
+    each pair sees the update of the pair before it although rows are read and written once per
+    center. (All pairs of a center at once, against the same samples, cost 0.02 of Spearman's ρ.)
+    With ``whole`` each row takes the whole ∂L/∂h instead of its share.
 
     Args:
         D: columns of both tables.
     """
     from numba import njit
 
-    sigmoid, _, _ = helpers(D)
+    sigmoid, _, _, add_rows = helpers(D)
     f = np.float32
 
     @njit(fastmath=True, nogil=True)
@@ -364,17 +378,7 @@ def fasttext(D: int) -> Callable[..., None]:
             a = f(rate + (last_rate - rate) * t / n)
             for d in range(D):
                 h[d] = moved[d] = f(0)
-            i = first
-            while i + 4 <= last:
-                r0, r1, r2, r3 = bags[i], bags[i + 1], bags[i + 2], bags[i + 3]
-                for d in range(D):
-                    h[d] += W_in[r0, d] + W_in[r1, d] + W_in[r2, d] + W_in[r3, d]
-                i += 4
-            while i < last:
-                r0 = bags[i]
-                for d in range(D):
-                    h[d] += W_in[r0, d]
-                i += 1
+            add_rows(h, W_in, bags, first, last)
             share = f(1) / f(last - first)
             for d in range(D):
                 h[d] *= share
@@ -426,7 +430,7 @@ def fasttext(D: int) -> Callable[..., None]:
                     for d in range(D):
                         e[d] += g0 * W_out[r0, d]
                     k += 1
-                for k in range(outputs):  # after all products: a row may come twice
+                for k in range(outputs):  # after all products, since a row may occur twice
                     r0, g0 = outof[k], g[k]
                     for d in range(D):
                         W_out[r0, d] += g0 * h[d]

@@ -1,9 +1,10 @@
-"""Skip-gram: the context from the center. Mikolov, Chen, Corrado & Dean 2013 (arXiv 1301.3781).
+"""Skip-gram: predict the context from the center. Mikolov et al. 2013 (arXiv 1301.3781).
 
     L = −Σ_(c, o) [log σ(u_o·v_c) + Σ_k log σ(−u_k·v_c)],  k ~ P(w) ∝ count_w^¾
 
-over all pairs of a center c and a word o of its window, or the Huffman tree's path in place of the
-samples (``negatives=0``). The loss of a block: :func:`rnnlab.embeddings.losses.skipgram`.
+over all pairs of a center c and a word o of its window; with ``negatives=0``, the path in the
+Huffman tree instead of the samples. The loss of a block:
+:func:`rnnlab.embeddings.losses.skipgram`.
 """
 
 from rnnlab.embeddings import trainer

@@ -1,11 +1,12 @@
-"""Spelling repair by FastText: a misspelled word has most of its n-grams, so nearly its vector.
+"""Spelling repair by FastText: a misspelled word shares most n-grams, so its vector is close.
 
-Of the words whose vectors are nearest, the one that takes the fewest keystrokes to become.
+Among the words with the nearest vectors, the one with the fewest keystrokes is suggested.
 Source: the notes, 2.2 and their table; Bojanowski et al. 2017 (arXiv 1607.04606).
 """
 
 import re
 
+from rnnlab.core import validate
 from rnnlab.embeddings import corpus, fasttext, fasttext_format
 from rnnlab.embeddings import vectors as saved
 from rnnlab.embeddings.trainer import Settings
@@ -13,11 +14,11 @@ from rnnlab.embeddings.vectors import Vectors
 
 
 def distance(a: str, b: str) -> int:
-    """Keystrokes from a to b: insert, delete or replace a character, or swap two neighbors.
+    """Count keystrokes from a to b: insert, delete or replace a character, or swap two neighbors.
 
-    d_ij = min(d_{i−1,j} + 1, d_{i,j−1} + 1, d_{i−1,j−1} + [a_i ≠ b_j], and, where a_i a_{i−1} is
-    b_{j−1} b_j turned round, d_{i−2,j−2} + 1).
-    Source: Damerau 1964; the restricted one (optimal string alignment).
+    d_ij = min(d_{i−1,j} + 1, d_{i,j−1} + 1, d_{i−1,j−1} + [a_i ≠ b_j]), and d_{i−2,j−2} + 1 if
+    a_{i−1} a_i is b_j b_{j−1}.
+    Source: Damerau 1964; the restricted distance (optimal string alignment).
 
     >>> distance("goverment", "government"), distance("teh", "the"), distance("a", "")
     (1, 1, 1)
@@ -37,47 +38,48 @@ def distance(a: str, b: str) -> int:
 def suggestions(
     known: Vectors, word: str, top: int = 5, candidates: int = 5000
 ) -> list[tuple[str, int, float]]:
-    """Known words that an unknown one may stand for: [(word, keystrokes, cosine)], best first.
+    """Suggest known words for an unknown one: [(word, keystrokes, cosine)], best first.
 
     Args:
-        known: with sub-words (FastText's).
-        candidates: how many of the nearest vectors are looked at.
+        known: vectors with sub-words (FastText's).
+        top: number of suggestions.
+        candidates: number of nearest vectors that are considered.
     Returns:
-        by keystrokes, then by cosine. A known word is its own and only suggestion.
+        suggestions by keystrokes, then by cosine; for a known word, only itself.
     Raises:
         ValueError: vectors without sub-words; top or candidates below 1. KeyError: a word too
             short to have an n-gram.
     """
     if known.subwords is None:
         raise ValueError(
-            "spelling needs vectors with sub-words (FastText's): Word2Vec has none of "
-            "an unknown word"
+            "spelling needs vectors with sub-words (FastText's): Word2Vec has no vector of an "
+            "unknown word"
         )
-    if top < 1:
-        raise ValueError(f"top must be at least 1, got {top}")
+    top = validate.whole("top", top)
     if word in known:
         return [(word, 0, 1.0)]
-    near = known.neighbors(word, candidates)
-    ranked = [(other, distance(word, other), cosine) for other, cosine in near]
-    return sorted(ranked, key=lambda found: (found[1], -found[2]))[:top]
+    nearest = known.neighbors(word, candidates)
+    ranked = [(neighbor, distance(word, neighbor), cosine) for neighbor, cosine in nearest]
+    return sorted(ranked, key=lambda suggestion: (suggestion[1], -suggestion[2]))[:top]
 
 
 def repair(known: Vectors, text: str, furthest: int = 2, candidates: int = 5000) -> str:
-    """The text with each unknown word replaced by its best suggestion, capital letters kept.
+    """Replace each unknown word of a text by its best suggestion, keeping capital letters.
 
     Args:
-        furthest: keystrokes; a word without a suggestion as near as that stays, as does one with
-            a digit or of one character.
+        furthest: largest number of keystrokes. Words without a suggestion this near, with a digit
+            or of one character are unchanged.
+        candidates: as for :func:`suggestions`.
     Raises:
         ValueError: as :func:`suggestions`.
     """
 
     def repaired(match: re.Match[str]) -> str:
         word = match[0]
-        low = word.lower()
-        if len(word) < 2 or low in known or word in known or not known.has(low):
+        lower = word.lower()
+        if len(word) < 2 or lower in known or word in known or not known.has(lower):
             return word
-        best, keystrokes, _ = suggestions(known, low, 1, candidates)[0]
+        best, keystrokes, _ = suggestions(known, lower, 1, candidates)[0]
         if keystrokes > furthest:
             return word
         if word.isupper():
@@ -90,9 +92,9 @@ def repair(known: Vectors, text: str, furthest: int = 2, candidates: int = 5000)
 
 
 def read(path: str) -> Vectors:
-    """Vectors to repair by: saved ones (.safetensors, fastText's .bin), or FastText's of a text.
+    """Read vectors (.safetensors, fastText's .bin), or train FastText on a text.
 
-    Those are small, since form is all they are asked for.
+    Trained vectors are small: only the form of words matters here.
 
     Raises:
         ValueError: a broken file, or a text without words.

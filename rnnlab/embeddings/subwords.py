@@ -12,24 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnlab.core import validate
+
 _BASIS, _PRIME = 2166136261, 16777619  # of FNV-1a, 32 bits
 _CHUNK = 100_000  # words hashed at a time: bounds the memory, not the result
 
 
 class Subwords(NamedTuple):
-    """The rows that FastText's vectors are means of."""
+    """The rows whose means are FastText's vectors."""
 
-    word_rows: np.ndarray  # (V, D) the words' own
-    rows: np.ndarray  # (K, D) the n-grams'
+    word_rows: np.ndarray  # (V, D), of the words themselves
+    rows: np.ndarray  # (K, D), of n-grams
     minn: int  # characters of the shortest n-gram
-    maxn: int  # and of the longest; 0: no n-grams
+    maxn: int  # characters of the longest; 0: no n-grams
 
 
 def fnv1a(text: str | bytes) -> int:
-    """FNV-1a over the UTF-8 bytes, 32 bits: h ← (h ⊕ byte)·16777619, from 2166136261.
+    """Hash UTF-8 bytes by FNV-1a, 32 bits: h ← (h ⊕ byte)·16777619, from 2166136261.
 
-    fastText takes each byte as a signed one, so that those above 127 flip the 24 high bits of h
-    as well; so does this.
+    As in fastText, bytes are signed: those above 127 also flip the 24 high bits of h.
 
     >>> fnv1a("") == 2166136261, fnv1a("a") == 0xE40C292C, fnv1a("é") == 0x3CFA68C1
     (True, True, True)
@@ -41,10 +42,10 @@ def fnv1a(text: str | bytes) -> int:
 
 
 def ngrams(word: str, minn: int, maxn: int) -> list[str]:
-    """The n-grams of "<word>", by their start, short ones first; no single mark among them.
+    """List the n-grams of "<word>" by their start, short ones first, without "<" and ">" alone.
 
     Args:
-        word: without its marks. minn, maxn: characters of an n-gram.
+        word: without marks. minn, maxn: characters of an n-gram.
     Raises:
         ValueError: minn is above maxn, or negative.
 
@@ -62,7 +63,7 @@ def ngrams(word: str, minn: int, maxn: int) -> list[str]:
 
 
 def buckets(word: str | bytes, minn: int, maxn: int, buckets: int) -> np.ndarray:
-    """(N,) int32: the rows, 0 … K−1, of the n-grams of one word: :func:`fnv1a` mod K.
+    """Return the rows (N,) int32, 0 … K−1, of the n-grams of a word: :func:`fnv1a` mod K.
 
     >>> buckets("her", 3, 3, 1000).tolist() == [fnv1a(g) % 1000 for g in ngrams("her", 3, 3)]
     True
@@ -73,12 +74,14 @@ def buckets(word: str | bytes, minn: int, maxn: int, buckets: int) -> np.ndarray
 def bucket_ids(
     words: Sequence[str | bytes], minn: int, maxn: int, buckets: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(rows (N,) int32, offsets (V+1,) int64): word v has rows[offsets[v]:offsets[v+1]].
+    """Return the rows of the n-grams of many words.
 
     Args:
-        words: strings, or UTF-8 bytes; without marks.
-        minn, maxn: characters of an n-gram; maxn 0: there are none.
+        words: strings or UTF-8 bytes, without marks.
+        minn, maxn: characters of an n-gram; maxn 0: no n-grams.
         buckets: K, rows of the table.
+    Returns:
+        rows (N,) int32 and offsets (V+1,) int64: word v has rows[offsets[v]:offsets[v+1]].
     Raises:
         ValueError: minn is above maxn, or negative; no bucket.
 
@@ -98,13 +101,13 @@ def bucket_ids(
 
 
 def vector(word: str | bytes, subwords: Subwords, row: int | None = None) -> np.ndarray:
-    """(D,) u_w = mean of the word's own row, if it has one, and of its n-grams' rows.
+    """Return u_w (D,), the mean of the word's own row, if it has one, and its n-grams' rows.
 
     Args:
-        row: the word's place in the vocabulary; None: it is not there.
+        row: the word's index in the vocabulary; None: an unseen word.
     Raises:
-        KeyError: it is not there and too short to have an n-gram.
-    Source: fastText 0.9.2, FastText::getWordVector (the paper's eq. 2 has the sum).
+        KeyError: an unseen word that is too short to have an n-gram.
+    Source: fastText 0.9.2, FastText::getWordVector (eq. 2 of the paper has the sum).
     """
     ids = buckets(word, subwords.minn, subwords.maxn, max(len(subwords.rows), 1))
     if row is None and not len(ids):
@@ -119,24 +122,25 @@ def vector(word: str | bytes, subwords: Subwords, row: int | None = None) -> np.
 
 
 def compose(words: Sequence[str | bytes], subwords: Subwords) -> np.ndarray:
-    """(V, D): the vectors of all words of the vocabulary, :func:`vector` of each.
+    """Return the vectors (V, D) of all words of the vocabulary, as :func:`vector` gives them.
 
     Args:
         words: (V,), in the order of ``subwords.word_rows``; "</s>", fastText's end of a line,
             has no n-grams.
     """
     matrix = np.array(subwords.word_rows, np.float32)
-    step = max(1, 2**22 // max(1, matrix.shape[1]) // 32)  # some 2²² numbers gathered at a time
+    step = max(1, 2**22 // max(1, matrix.shape[1]) // 32)  # gathers about 2²² numbers at a time
     for start in range(0, len(words), step):
         chunk = words[start : start + step]
         ids, offsets = bucket_ids(chunk, subwords.minn, subwords.maxn, max(len(subwords.rows), 1))
         counts = np.diff(offsets)
-        some = counts > 0
-        if not some.any():
+        has_ngrams = counts > 0
+        if not has_ngrams.any():
             continue
-        sums = np.add.reduceat(subwords.rows[ids], offsets[:-1][some], axis=0)
+        sums = np.add.reduceat(subwords.rows[ids], offsets[:-1][has_ngrams], axis=0)
         part = matrix[start : start + step]
-        part[some] = (part[some] + sums) / (counts[some, None] + 1).astype(np.float32)
+        totals = part[has_ngrams] + sums
+        part[has_ngrams] = totals / (counts[has_ngrams, None] + 1).astype(np.float32)
     for row, word in enumerate(words):
         if word in ("</s>", b"</s>"):
             matrix[row] = subwords.word_rows[row]
@@ -146,45 +150,47 @@ def compose(words: Sequence[str | bytes], subwords: Subwords) -> np.ndarray:
 def _check(minn: int, maxn: int, buckets: int) -> None:
     if minn < 0 or (maxn != 0 and minn > maxn):
         raise ValueError(f"n-grams need 0 <= minn <= maxn, or maxn=0, got minn={minn}, maxn={maxn}")
-    if buckets < 1:
-        raise ValueError(f"buckets must be at least 1, got {buckets}")
+    validate.whole("buckets", buckets)
 
 
 def _bytes(text: str | bytes) -> bytes:
-    # words of a file that is not UTF-8 come as surrogates, and go back to the bytes they were
+    # words of a file that is not UTF-8 are decoded as surrogates, which encode to the same bytes
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
 
 def _hashed(words: Sequence[str | bytes], minn: int, maxn: int) -> tuple[np.ndarray, np.ndarray]:
-    """(hashes of all n-grams (N,) uint32, how many each word has (V,)): all words at once.
+    """Hash the n-grams of all words at once.
 
-    A character is a byte and the continuation bytes (10xxxxxx) after it. From every character
-    starts one hash, which grows by a character a turn; each length that counts is kept.
+    A character is a byte and the continuation bytes (10xxxxxx) after it. One hash starts at every
+    character and is extended by one character per iteration; hashes of n ≥ minn characters count.
+
+    Returns:
+        hashes (N,) uint32, and the number of n-grams of each word (V,).
     """
     blob = np.frombuffer(b"".join(b"<" + _bytes(w) + b">" for w in words), np.uint8)
     lengths = np.fromiter((len(_bytes(w)) + 2 for w in words), np.int64, len(words))
     starts = np.flatnonzero((blob & 0xC0) != 0x80)
     sizes = np.diff(starts, append=blob.size)
     word = np.repeat(np.arange(len(words)), lengths)[starts]
-    ends = np.searchsorted(word, word, side="right")  # the character after the word's last one
+    ends = np.searchsorted(word, word, side="right")  # the character after the word
     signed = blob.view(np.int8).astype(np.int64).astype(np.uint32)
     C = len(starts)
     h = np.full(C, _BASIS, np.uint32)
-    hashes, kept = np.empty((C, maxn), np.uint32), np.zeros((C, maxn), bool)
-    at = np.arange(C)
+    hashes, counted = np.empty((C, maxn), np.uint32), np.zeros((C, maxn), bool)
+    first = np.arange(C)  # of each n-gram
     for n in range(1, maxn + 1):
-        at = at[at + n - 1 < ends[at]]  # starts whose n-th character is still in the word
-        if not at.size:
+        first = first[first + n - 1 < ends[first]]  # n-grams that end within their word
+        if not first.size:
             break
-        last = at + n - 1
+        last = first + n - 1
         for k in range(int(sizes[last].max())):
             more = sizes[last] > k
-            h[at[more]] = (h[at[more]] ^ signed[starts[last[more]] + k]) * np.uint32(_PRIME)
-        hashes[at, n - 1] = h[at]
+            h[first[more]] = (h[first[more]] ^ signed[starts[last[more]] + k]) * np.uint32(_PRIME)
+        hashes[first, n - 1] = h[first]
         if n >= minn:
-            kept[at, n - 1] = True
-        if n == 1:  # not the marks alone
-            first = np.flatnonzero(np.diff(word, prepend=-1))
-            kept[first, 0] = kept[ends[first] - 1, 0] = False
-    counts = np.bincount(word, weights=kept.sum(axis=1), minlength=len(words)).astype(np.int64)
-    return hashes[kept], counts
+            counted[first, n - 1] = True
+        if n == 1:  # the marks alone do not count
+            opening = np.flatnonzero(np.diff(word, prepend=-1))
+            counted[opening, 0] = counted[ends[opening] - 1, 0] = False
+    counts = np.bincount(word, weights=counted.sum(axis=1), minlength=len(words)).astype(np.int64)
+    return hashes[counted], counts

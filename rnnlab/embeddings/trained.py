@@ -1,4 +1,4 @@
-"""What every trainer of word vectors returns."""
+"""Trained word vectors, the result of every trainer of this package."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from rnnlab.embeddings.subwords import Subwords
 
 
 class Trained(NamedTuple):
-    """Vectors and what they came from; arrays on the host.
+    """Word vectors and the other parameters of their training, as NumPy arrays.
 
     Shapes: V words, D dimension.
     """
@@ -18,4 +18,4 @@ class Trained(NamedTuple):
     matrix: np.ndarray  # (V, D) float32: the vector of each word
     # (V, D): output vectors of negative sampling; (V−1, D): the Huffman tree's inner nodes
     output: np.ndarray
-    subwords: Subwords | None = None  # FastText's rows, of which `matrix` holds the means
+    subwords: Subwords | None = None  # FastText's rows, whose means are in `matrix`

@@ -1,8 +1,8 @@
-"""The one trainer of skip-gram, CBOW and FastText: chunks are planned, an engine goes through.
+"""The trainer of skip-gram, CBOW and FastText: plans for chunks of a corpus, run by an engine.
 
-The corpus is read chunk by chunk; a thread of its own plans the next chunk while one is trained
-on, or where several threads train, each its own. All draws come from the seed, the epoch and the
-chunk, so that they do not depend on the engine or on threads.
+The corpus is read chunk by chunk. A separate thread plans the next chunk while one is trained; with
+several training threads, each plans its own. All draws depend on the seed, the epoch and the chunk
+only, not on the engine or on threads.
 
     engine "numba"   on CPU, center by center (kernels.py); rnnlab[fast]
     engine "jax"     on any device, block by block (blocks.py)
@@ -13,13 +13,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from rnnlab.core.errors import unknown
+from rnnlab.core import validate
 from rnnlab.embeddings import devices, huffman, kernels, plans, subwords
 from rnnlab.embeddings.corpus import Corpus
 from rnnlab.embeddings.plans import Plan
@@ -29,9 +29,9 @@ from rnnlab.text.vocabulary import keep_probabilities
 
 METHODS = ("skipgram", "cbow", "fasttext")
 ENGINES = ("auto", "numba", "jax")
-_CHUNK = 1 << 17  # tokens of a chunk at most: bounds the memory of plans
-_AHEAD = 2  # plans that wait
-_NOISE = 1 << 16, 1 << 20  # words that are drawn from the noise at a time, least and most
+_CHUNK = 1 << 17  # tokens per chunk, at most: bounds the memory of plans
+_AHEAD = 2  # plans made in advance
+_NOISE = 1 << 16, 1 << 20  # words drawn from the noise distribution per epoch, least and most
 
 
 @dataclass(frozen=True)
@@ -43,33 +43,31 @@ class Settings:
     """
 
     size: int = 100  # D
-    window: int = 5  # words on each side at most; each center draws 1 to window
+    window: int = 5  # most words on each side; each center draws 1 to window
     negatives: int = 5  # K; 0: hierarchical softmax
     noise_power: float = 0.75
-    sample: float = 1e-3  # frequent words are thinned out, Mikolov's t; 0: none
+    sample: float = 1e-3  # t, the threshold of subsampling frequent words; 0: no subsampling
     epochs: int = 5
-    learning_rate: float = 0.025  # falls linearly to the next
+    learning_rate: float = 0.025  # decreases linearly to the last
     last_learning_rate: float = 1e-4
-    share: bool = False  # CBOW, FastText: a mean's rows share ∂L/∂h (exact); else each takes it all
+    # CBOW, FastText: whether the rows of a mean share ∂L/∂h (exact); else each takes all of it
+    share: bool = False
     minn: int = 3  # FastText: characters of an n-gram
     maxn: int = 6
     buckets: int = 2_000_000  # FastText: rows of n-grams
     engine: str = "auto"
-    threads: int = 1  # numba; more than one: faster, and not the same bits twice
-    samples: int = 0  # S, noise samples a group; 0: as the engine is best
-    group: int = 32  # jax: centers a group, which share their samples
-    groups: int = 0  # jax: groups a block; 0: 8 on CPU, 256 on others
-    bound: float = 64.0  # jax: pairs of a block that a row steps for at the full rate
+    threads: int = 1  # numba; several: faster, but not bit-identical between runs
+    samples: int = 0  # S, noise samples per group; 0: the engine's default
+    group: int = 32  # jax: centers per group, which share their samples
+    groups: int = 0  # jax: groups per block; 0: 8 on CPU, 256 on other devices
+    bound: float = 64.0  # jax: pairs of a row per block up to which it takes the full rate
 
     def __post_init__(self) -> None:
         least = {
             "size": 1,
             "window": 1,
             "negatives": 0,
-            "noise_power": 0,
-            "sample": 0,
             "epochs": 1,
-            "last_learning_rate": 0,
             "minn": 1,
             "maxn": self.minn,
             "buckets": 1,
@@ -78,24 +76,23 @@ class Settings:
             "group": 1,
             "groups": 0,
         }
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in least and not value >= least[field.name]:
-                raise ValueError(f"{field.name} must be at least {least[field.name]}, got {value}")
+        for name, bound in least.items():
+            validate.whole(name, getattr(self, name), bound)
+        for name in ("noise_power", "sample", "last_learning_rate"):
+            validate.number(name, getattr(self, name), least=0)
         for name in ("learning_rate", "bound"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.engine not in ENGINES:
-            raise ValueError(unknown("engine", self.engine, ENGINES))
+            validate.number(name, getattr(self, name), above=0)
+        validate.flag("share", self.share)
+        validate.choice("engine", self.engine, ENGINES)
 
 
 class Progress(NamedTuple):
-    """What a watcher is given."""
+    """State of a training, passed to ``watch``."""
 
     share: float  # of the training that is done, 0 to 1
-    tokens: int  # of the corpus, words left out by thinning included
+    tokens: int  # of the corpus, including those left out by subsampling
     learning_rate: float
-    snapshot: Callable[[], Trained]  # the vectors as they are now, a copy
+    snapshot: Callable[[], Trained]  # returns a copy of the current vectors
 
 
 Watch = Callable[[Progress], None]
@@ -108,19 +105,19 @@ class Job(NamedTuple):
     chunk: int
     start: int  # tokens of the corpus
     stop: int
-    done: int  # tokens that are behind, over all epochs
+    done: int  # tokens before this chunk, over all epochs
 
 
 # ---- plans -------------------------------------------------------------------------------------
 
 
 def chunk_size(tokens: int) -> int:
-    """Tokens a chunk: a sixteenth of a small corpus, for threads to share and the rate to fall."""
+    """Return the tokens per chunk; a small corpus has 16 chunks, to share among threads."""
     return int(np.clip(tokens // 16, 1024, _CHUNK))
 
 
 class Planner:
-    """The plans of a training, chunk after chunk.
+    """The plans of a training, chunk by chunk.
 
     Args:
         group: centers that share samples. samples: S.
@@ -139,7 +136,7 @@ class Planner:
         self._lock = threading.Lock()
 
     def jobs(self) -> Iterator[Job]:
-        """The chunks of all epochs, in order."""
+        """Yield the chunks of all epochs, in order."""
         tokens, size = self.corpus.tokens, self.chunk
         for epoch in range(self.settings.epochs):
             for chunk, start in enumerate(range(0, tokens, size)):
@@ -147,13 +144,13 @@ class Planner:
                 yield Job(epoch, chunk, start, stop, epoch * tokens + start)
 
     def rate(self, done: int) -> float:
-        """The learning rate after so many tokens: linear from the first to the last."""
+        """Return the learning rate after ``done`` tokens, linear from the first to the last."""
         s = self.settings
         left = 1 - done / (self.corpus.tokens * s.epochs)
         return s.last_learning_rate + (s.learning_rate - s.last_learning_rate) * left
 
     def plan(self, job: Job) -> Plan:
-        """Draw what the chunk needs."""
+        """Draw the plan of a chunk."""
         s = self.settings
         rng = np.random.default_rng([self.seed, job.epoch, job.chunk])
         part = self.corpus.read(job.start, job.stop)
@@ -169,13 +166,16 @@ class Planner:
         with self._lock:
             if self._run is None or self._run[0] != epoch:
                 rng = np.random.default_rng([self.seed, epoch, 0, 1])
-                # a quarter of the tokens: some ten times less than an epoch reads
+                # a quarter of the tokens: about a tenth of the samples of an epoch
                 size = int(np.clip(self.corpus.tokens // 4, *_NOISE))
                 self._run = epoch, plans.Noise(self.noise, rng, size)
             return self._run[1]
 
     def all(self) -> Iterator[tuple[Job, Callable[[], Plan]]]:
-        """Every job and what gives its plan: where one thread trains, another draws it ahead."""
+        """Yield every job and a function that returns its plan.
+
+        If a single thread trains, another one draws plans in advance.
+        """
         if self.settings.threads > 1:
             for job in self.jobs():
                 yield job, partial(self.plan, job)
@@ -195,17 +195,22 @@ class Planner:
 
 
 class Engine(Protocol):
-    """Parameters, and how a plan changes them."""
+    """Parameters, and a way to train them on a plan."""
 
     group: int  # centers that share samples
     samples: int  # S
 
-    def train(self, plan: Plan, rate: float, last_rate: float) -> None: ...
-    def parameters(self) -> tuple[np.ndarray, np.ndarray]: ...  # (R, D), (V, D): on the host
+    def train(self, plan: Plan, rate: float, last_rate: float) -> None:
+        """Train on a plan, at rates from ``rate`` to ``last_rate``."""
+        ...
+
+    def parameters(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return W_in (R, D) and W_out (V, D) as NumPy arrays."""
+        ...
 
 
 class Start(NamedTuple):
-    """What an engine begins with."""
+    """The initial state of an engine."""
 
     method: str
     settings: Settings
@@ -217,15 +222,15 @@ class Start(NamedTuple):
 
 
 def start(method: str, corpus: Corpus, settings: Settings, seed: int) -> Start:
-    """W_in ~ U(−1/D, 1/D), W_out = 0, as gensim and fastText begin (word2vec.c: half as wide)."""
+    """Draw W_in ~ U(−1/D, 1/D), W_out = 0, as gensim and fastText do (word2vec.c: ±½/D)."""
     counts, words = corpus.vocabulary.counts, corpus.vocabulary.words()
     V, D = len(words), settings.size
     rows = V + (settings.buckets if method == "fasttext" else 0)
     rng = np.random.default_rng([seed, 2**32 - 1])
     columns = kernels.padded(D)
     W_in = np.zeros((rows, columns), np.float32)
-    for at in range(0, rows, 1 << 12):  # no second array of that size
-        part = W_in[at : at + (1 << 12), :D]
+    for first in range(0, rows, 1 << 12):  # in parts, to save memory
+        part = W_in[first : first + (1 << 12), :D]
         part[:] = (2 * rng.random(part.shape, dtype=np.float32) - 1) / np.float32(D)
     tree = None if settings.negatives else huffman.paths(counts)
     W_out = np.zeros((V - (tree is not None), columns), np.float32)
@@ -236,7 +241,11 @@ def start(method: str, corpus: Corpus, settings: Settings, seed: int) -> Start:
 
 
 def word_bags(words: list[str], settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """(rows (Σ,) int32, offsets (V+1,)): each word's own row and, V further on, its n-grams'."""
+    """Return the rows of each word, its own and, from V on, those of its n-grams.
+
+    Returns:
+        rows (Σ,) int32 and offsets (V+1,): word v has rows[offsets[v]:offsets[v+1]].
+    """
     V = len(words)
     ids, offsets = subwords.bucket_ids(words, settings.minn, settings.maxn, settings.buckets)
     return np.insert(ids + np.int32(V), offsets[:-1], np.arange(V, dtype=np.int32)), (
@@ -245,11 +254,11 @@ def word_bags(words: list[str], settings: Settings) -> tuple[np.ndarray, np.ndar
 
 
 class NumbaEngine:
-    """kernels.py: every center has samples of its own (FastText: every pair)."""
+    """The kernels of kernels.py: every center (FastText: every pair) has its own samples."""
 
     def __init__(self, start: Start) -> None:
         s, tree = start.settings, start.tree
-        sets = 4 if start.method == "fasttext" else 1  # of samples: a pair has one to itself
+        sets = 4 if start.method == "fasttext" else 1  # of samples, which the pairs take in turn
         self.group, self.samples = 1, s.samples or sets * s.negatives
         self.start, D = start, start.W_in.shape[1]
         none = np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(1, np.int64)
@@ -262,7 +271,7 @@ class NumbaEngine:
             self.step = kernels.cbow(D)
 
     def train(self, plan: Plan, rate: float, last_rate: float) -> None:
-        """Go through the plan in order."""
+        """Train on the centers of a plan in order."""
         s, start = self.start.settings, self.start
         tables = start.W_in, start.W_out
         if start.method == "skipgram":
@@ -274,12 +283,12 @@ class NumbaEngine:
             self.step(*tables, *plan, s.negatives, *self.tree, not s.share, rate, last_rate)
 
     def parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        """The tables themselves."""
+        """Return the tables, not copied."""
         return self.start.W_in, self.start.W_out
 
 
 class JaxEngine:
-    """blocks.py: groups of centers share their samples."""
+    """The compiled updates of blocks.py: groups of centers share their samples."""
 
     def __init__(self, start: Start, capacity: int) -> None:
         import jax
@@ -311,7 +320,7 @@ class JaxEngine:
         self.state = blocks.tables(start.W_in[:, : s.size], start.W_out[:, : s.size])
 
     def train(self, plan: Plan, rate: float, last_rate: float) -> None:
-        """Send the plan to the device and go through its blocks."""
+        """Train on the blocks of a plan, on the device."""
         filled, count = self.blocks.fill(plan, self.rules, self.capacity)
         rates = np.array([rate, last_rate], np.float32)
         self.state = self.blocks.advance(
@@ -319,15 +328,15 @@ class JaxEngine:
         )
 
     def parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        """Copies of the tables."""
+        """Return copies of the tables."""
         return np.array(self.state.W_in), np.array(self.state.W_out)
 
 
 def engine_of(settings: Settings) -> str:
-    """The engine that "auto" stands for here.
+    """Return the name of the engine to use, "numba" or "jax".
 
     Raises:
-        ValueError: numba is asked for and not installed; or threads of another engine.
+        ValueError: engine "numba" without Numba; several threads with engine "jax".
     """
     name = settings.engine
     if name == "auto":
@@ -354,31 +363,30 @@ def train(
     watch: Watch | None = None,
     looks: int = 0,
 ) -> Trained:
-    """Vectors of a corpus' words.
+    """Train vectors of the words of a corpus.
 
     Args:
         method: skipgram, cbow or fasttext.
         corpus: see :mod:`rnnlab.embeddings.corpus`.
-        seed: two trainings with the same one are the same bits with one thread on one device.
-        watch: called before, after, and ``looks`` − 1 times in between, evenly.
+        settings: None: the defaults.
+        seed: results are bit-identical for equal seeds, with one thread on the same device.
+        watch: called before, after, and ``looks`` − 1 times during training, evenly spaced.
     Raises:
         ValueError: an unknown method; hierarchical softmax of FastText; see :func:`engine_of`.
-        FloatingPointError: the vectors are no longer finite: a rate far too large.
+        FloatingPointError: the vectors are not finite; the rate is far too large.
     """
     settings = settings or Settings()
-    if method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS))
+    validate.choice("method", method, METHODS)
     if method == "fasttext" and not settings.negatives:
         raise ValueError("fasttext is trained with negative samples, got negatives=0")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
+    seed = validate.whole("seed", seed, least=0)
     name = engine_of(settings)
-    begun = start(method, corpus, settings, seed)
+    initial = start(method, corpus, settings, seed)
     engine: Engine
     if name == "numba":
-        engine = NumbaEngine(begun)
+        engine = NumbaEngine(initial)
     else:
-        engine = JaxEngine(begun, chunk_size(corpus.tokens))
+        engine = JaxEngine(initial, chunk_size(corpus.tokens))
     planner = Planner(corpus, settings, seed, engine.group, engine.samples)
     total = corpus.tokens * settings.epochs
 
@@ -386,15 +394,15 @@ def train(
         W_in, W_out = (np.array(table) for table in engine.parameters())
         return _trained(method, corpus, settings, W_in, W_out)
 
-    looked = 0
+    watched = 0
 
-    def look(done: int) -> None:
-        nonlocal looked
-        if watch is not None and done * looks >= looked * total:
-            looked = done * looks // total + 1
+    def report(done: int) -> None:
+        nonlocal watched
+        if watch is not None and done * looks >= watched * total:
+            watched = done * looks // total + 1
             watch(Progress(done / total, done, planner.rate(done), snapshot))
 
-    look(0)
+    report(0)
     lock, work = threading.Lock(), planner.all()
 
     def worker() -> None:
@@ -407,7 +415,7 @@ def train(
             done = job.done + job.stop - job.start
             engine.train(plan(), planner.rate(job.done), planner.rate(done))
             with lock:
-                look(done)
+                report(done)
 
     if name == "numba" and settings.threads > 1:
         with ThreadPoolExecutor(settings.threads) as pool:
@@ -419,7 +427,7 @@ def train(
     if not (np.isfinite(W_in).all() and np.isfinite(W_out).all()):
         raise FloatingPointError(
             f"{method}: the vectors are not finite after training at "
-            f"learning_rate={settings.learning_rate}: lower it (or `bound`, for engine='jax')"
+            f"learning_rate={settings.learning_rate}: lower it (or `bound` of engine='jax')"
         )
     return _trained(method, corpus, settings, W_in, W_out)
 

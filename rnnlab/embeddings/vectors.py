@@ -1,4 +1,4 @@
-"""Trained word vectors: asked for neighbors and analogies, saved and loaded.
+"""Trained word vectors: neighbors and analogies, saving and loading.
 
 Shapes: V vocabulary, D dimension, N queries.
 """
@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
-from rnnlab.core.errors import UnknownKey, unknown
+from rnnlab.core import validate
+from rnnlab.core.errors import UnknownKey
 from rnnlab.core.json_files import replaced
 from rnnlab.embeddings import subwords as sub
 from rnnlab.embeddings.subwords import Subwords
+from rnnlab.embeddings.trained import Trained
 
 FORMAT = "rnnlab.vectors/1"
 
@@ -26,7 +27,7 @@ FORMAT = "rnnlab.vectors/1"
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """cos(a, b) = a·b / (‖a‖ ‖b‖), of every row with every row; 0 where one of them is zero.
+    """Return cos(a, b) = a·b / (‖a‖ ‖b‖) for all pairs of rows; 0 if a row is zero.
 
     Args:
         a: (N, D). b: (V, D).
@@ -40,7 +41,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """(N, D) float32: x / ‖x‖, row by row; a row of zeros stays.
+    """Return x / ‖x‖ of each row, (N, D) float32; a row of zeros is unchanged.
 
     >>> unit(np.array([[0.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.0, 1.0], [0.0, 0.0]]
@@ -51,7 +52,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def three_cos_add(cos_a: np.ndarray, cos_b: np.ndarray, cos_c: np.ndarray) -> np.ndarray:
-    """3CosAdd: cos(x, b) − cos(x, a) + cos(x, c), for "a is to b as c is to x".
+    """Return cos(x, b) − cos(x, a) + cos(x, c), 3CosAdd, for "a is to b as c is to x".
 
     Args:
         cos_a, cos_b, cos_c: (N, V) cosines of every word x with a, b and c.
@@ -66,11 +67,11 @@ def three_cos_add(cos_a: np.ndarray, cos_b: np.ndarray, cos_c: np.ndarray) -> np
 def three_cos_mul(
     cos_a: np.ndarray, cos_b: np.ndarray, cos_c: np.ndarray, epsilon: float = 1e-3
 ) -> np.ndarray:
-    """3CosMul: c(x, b)·c(x, c) / (c(x, a) + ε), with c = (cos + 1)/2, so that none is negative.
+    """Return c(x, b)·c(x, c) / (c(x, a) + ε), 3CosMul, with c = (cos + 1)/2 ≥ 0.
 
     Args:
         cos_a, cos_b, cos_c: (N, V), as in :func:`three_cos_add`.
-        epsilon: keeps the quotient finite; .001 in the paper, 1e-6 in gensim.
+        epsilon: keeps the quotient finite; 0.001 in the paper, 1e-6 in gensim.
     Returns:
         (N, V).
     Source: Levy & Goldberg 2014, eq. 5 and footnote 7.
@@ -89,12 +90,12 @@ class Vectors:
     """A vector for each word of a vocabulary; with sub-words, for any word.
 
     Args:
-        words: (V,), the most frequent first, for ``restrict`` to mean something.
-        matrix: (V, D) float32; FastText: the means of the words' own and their n-grams' rows.
-        counts: (V,) int64, how often each word was seen; None: not known.
+        words: (V,), the most frequent first, for the use of ``restrict``.
+        matrix: (V, D) float32; FastText: the means of the words' own rows and n-gram rows.
+        counts: (V,) int64, occurrences of each word; None: unknown.
         subwords: FastText's rows; None: unseen words have no vector.
     Raises:
-        ValueError: sizes that do not fit, a word twice, a number that is not finite.
+        ValueError: sizes that do not fit, a repeated word, a number that is not finite.
 
     >>> v = Vectors(["king", "queen", "car"], np.array([[1, 0.9], [1, 1], [-1, 0.5]]))
     >>> v["queen"].tolist(), "bus" in v, len(v)
@@ -110,7 +111,7 @@ class Vectors:
 
     def __post_init__(self) -> None:
         words, matrix = tuple(self.words), np.asarray(self.matrix, np.float32).view()
-        matrix.flags.writeable = False  # its unit rows are kept
+        matrix.flags.writeable = False  # unit_rows is cached
         if not words:
             raise ValueError("vectors of no words")
         if matrix.ndim != 2 or len(matrix) != len(words):
@@ -123,25 +124,25 @@ class Vectors:
         object.__setattr__(self, "words", words)
         object.__setattr__(self, "matrix", matrix)
         if len(self.index) != len(words):
-            twice = next(w for row, w in enumerate(words) if self.index[w] != row)
-            raise ValueError(f"the word {twice!r} is there more than once")
+            repeated = next(w for row, w in enumerate(words) if self.index[w] != row)
+            raise ValueError(f"the word {repeated!r} occurs more than once")
         if self.counts is not None:
             counts = np.asarray(self.counts, np.int64)
             if counts.shape != (len(words),):
                 raise ValueError(f"{len(words)} words need as many counts, got {counts.shape}")
             object.__setattr__(self, "counts", counts)
         if self.subwords is not None:
-            own, rows = self.subwords.word_rows, self.subwords.rows
-            if own.shape != matrix.shape or rows.ndim != 2 or rows.shape[1] != matrix.shape[1]:
+            word_rows, rows = self.subwords.word_rows, self.subwords.rows
+            D = matrix.shape[1]
+            if word_rows.shape != matrix.shape or rows.ndim != 2 or rows.shape[1] != D:
                 raise ValueError(
                     f"sub-words of a matrix {matrix.shape} need word_rows of that "
-                    f"shape and rows (buckets, {matrix.shape[1]}), "
-                    f"got {own.shape} and {rows.shape}"
+                    f"shape and rows (buckets, {D}), got {word_rows.shape} and {rows.shape}"
                 )
 
     @classmethod
-    def of(cls, trained: Any) -> "Vectors":
-        """The vectors of what a trainer returns: its words, matrix, counts and subwords."""
+    def of(cls, trained: Trained) -> "Vectors":
+        """Make vectors of a trainer's result."""
         return cls(trained.words, trained.matrix, trained.counts, trained.subwords)
 
     @cached_property
@@ -151,7 +152,7 @@ class Vectors:
 
     @cached_property
     def unit_rows(self) -> np.ndarray:
-        """(V, D): the rows, each of length 1."""
+        """The rows (V, D), each divided by its length."""
         return unit(self.matrix)
 
     @property
@@ -170,46 +171,46 @@ class Vectors:
         return f"Vectors({len(self)} words, {self.dimension} dimensions{rows})"
 
     def __getitem__(self, word: str) -> np.ndarray:
-        """(D,) float32: the word's row; of an unseen word, the mean of its n-grams' rows.
+        """Return the word's row (D,) float32, or, if unseen, the mean of its n-grams' rows.
 
         Raises:
-            KeyError: an unseen word, and no sub-words; or too short to have any.
+            KeyError: an unseen word without sub-words, or too short to have any.
         """
         row = self.index.get(word)
         if row is not None:
             return self.matrix[row]
         if self.subwords is None:
-            near = difflib.get_close_matches(word, self.words[:50_000], 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            similar = difflib.get_close_matches(word, self.words[:50_000], 1)
+            hint = f"; did you mean {similar[0]!r}?" if similar else ""
             raise UnknownKey(f"no vector for {word!r}: not among the {len(self)} words{hint}")
         return sub.vector(word, self.subwords)
 
     def has(self, word: str) -> bool:
-        """Whether there is a vector for it, of its own or by its n-grams."""
+        """Whether a word has a vector, its own or one of its n-grams."""
         if word in self.index:
             return True
         s = self.subwords
         return s is not None and bool(sub.ngrams(word, s.minn, s.maxn))
 
     def rows(self, words: Sequence[str]) -> np.ndarray:
-        """(N, D): ``self[word]`` of each.
+        """Return ``self[word]`` of each word, (N, D).
 
         Raises:
             KeyError: see :meth:`__getitem__`.
         """
-        out = np.empty((len(words), self.dimension), np.float32)
+        rows = np.empty((len(words), self.dimension), np.float32)
         for n, word in enumerate(words):
-            out[n] = self[word]
-        return out
+            rows[n] = self[word]
+        return rows
 
     def table(self, words: Sequence[str], initial: np.ndarray | None = None) -> np.ndarray:
-        """(N, D): what a model's embedding layer starts from, ``params["embedding"]``.
+        """Return initial weights (N, D) of a model's embedding layer, ``params["embedding"]``.
 
         Args:
-            words: the model's symbols, in their order.
-            initial: (N, D), whose rows stay for words without a vector; None: there must be none.
+            words: the model's symbols, in order.
+            initial: (N, D), the rows of words without a vector; None: every word must have one.
         Raises:
-            ValueError: words without a vector and no ``initial``, or one of another shape.
+            ValueError: words without a vector but no ``initial``, or one of another shape.
 
         >>> v = Vectors(["a"], np.array([[1.0, 2.0]]))
         >>> v.table(["<unknown>", "a"], initial=np.zeros((2, 2))).tolist()
@@ -222,19 +223,19 @@ class Vectors:
                 missing = [word for word, k in zip(words, known, strict=True) if not k]
                 raise ValueError(
                     f"{len(missing)} of {len(words)} words have no vector, the first "
-                    f"is {missing[0]!r}: give the rows they start from"
+                    f"is {missing[0]!r}: give their rows as initial="
                 )
             initial = np.zeros(shape, np.float32)
         if np.shape(initial) != shape:
             raise ValueError(f"initial must be {shape}, got {np.shape(initial)}")
-        out = np.array(initial, np.float32)
-        out[known] = self.rows([word for word, k in zip(words, known, strict=True) if k])
-        return out
+        table = np.array(initial, np.float32)
+        table[known] = self.rows([word for word, k in zip(words, known, strict=True) if k])
+        return table
 
     # ---- queries
 
     def similarity(self, a: str, b: str) -> float:
-        """cos(a, b).
+        """Return cos(a, b).
 
         Raises:
             KeyError: see :meth:`__getitem__`.
@@ -244,23 +245,23 @@ class Vectors:
     def neighbors(
         self, query: str | np.ndarray, top: int = 10, *, restrict: int | None = None
     ) -> list[tuple[str, float]]:
-        """The words nearest by cosine, [(word, cosine)], nearest first.
+        """Return the words nearest by cosine, [(word, cosine)], nearest first.
 
         Args:
             query: a word, which is not among its neighbors; or a vector (D,).
-            top: how many.
-            restrict: among the first so many words only.
+            top: number of neighbors.
+            restrict: search the first ``restrict`` words only; None: all.
         Raises:
             KeyError: see :meth:`__getitem__`. ValueError: a vector of another size; top below 1.
         """
         if isinstance(query, str):
-            vector, left_out = self[query], [query]
+            vector, excluded = self[query], [query]
         else:
-            vector, left_out = np.asarray(query, np.float32), []
+            vector, excluded = np.asarray(query, np.float32), []
         if vector.shape != (self.dimension,):
             raise ValueError(f"a vector must be ({self.dimension},), got {vector.shape}")
         scores = unit(vector[None]) @ self.unit_rows[:restrict].T
-        return self._best(scores[0], top, left_out)
+        return self._best(scores[0], top, excluded)
 
     def analogy(
         self,
@@ -272,12 +273,12 @@ class Vectors:
         method: str = "3cosadd",
         restrict: int | None = None,
     ) -> list[tuple[str, float]]:
-        """The words x that answer "a is to b as c is to x", [(word, score)], best first.
+        """Return the words x for "a is to b as c is to x", [(word, score)], best first.
 
         Args:
-            a, b, c: words, which are no answers.
+            a, b, c: words, which are excluded from the answers.
             method: "3cosadd" (:func:`three_cos_add`) or "3cosmul" (:func:`three_cos_mul`).
-            top, restrict: as in :meth:`neighbors`.
+            top, restrict: as for :meth:`neighbors`.
         Raises:
             KeyError: see :meth:`__getitem__`. ValueError: an unknown method; top below 1.
         """
@@ -287,37 +288,35 @@ class Vectors:
     def analogy_scores(
         self, abc: np.ndarray, method: str = "3cosadd", restrict: int | None = None
     ) -> np.ndarray:
-        """(N, V): the score of every word as the answer to each of N analogies.
+        """Return the score of every word as answer to each of N analogies, (N, V).
 
         Args:
-            abc: (3, N, D), the vectors of a, of b and of c.
-            method, restrict: as in :meth:`analogy`.
+            abc: (3, N, D), the vectors of a, b and c.
+            method, restrict: as for :meth:`analogy`.
         """
-        if method not in METHODS:
-            raise ValueError(unknown("method", method, METHODS))
+        combine = METHODS[validate.choice("method", method, METHODS)]
         words = self.unit_rows[:restrict].T
-        return METHODS[method](*(unit(rows) @ words for rows in abc))
+        return combine(*(unit(rows) @ words for rows in abc))
 
     def _best(
-        self, scores: np.ndarray, top: int, left_out: Sequence[str]
+        self, scores: np.ndarray, top: int, excluded: Sequence[str]
     ) -> list[tuple[str, float]]:
-        if top < 1:
-            raise ValueError(f"top must be at least 1, got {top}")
-        gone = [row for word in left_out if (row := self.index.get(word)) is not None]
-        gone = [row for row in set(gone) if row < len(scores)]
+        top = validate.whole("top", top)
+        rows = {row for word in excluded if (row := self.index.get(word)) is not None}
+        excluded_rows = [row for row in rows if row < len(scores)]
         scores = scores.copy()
-        scores[gone] = -np.inf
-        top = min(top, len(scores) - len(gone))
+        scores[excluded_rows] = -np.inf
+        top = min(top, len(scores) - len(excluded_rows))
         if top == 0:
             return []
         best = np.argpartition(-scores, top - 1)[:top]
-        best = best[np.lexsort((best, -scores[best]))]  # equal scores: the more frequent first
+        best = best[np.lexsort((best, -scores[best]))]  # equal scores: more frequent words first
         return [(self.words[int(row)], float(scores[row])) for row in best]
 
     # ---- files
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything, sub-words included, as a safetensors file that :func:`load` reads.
+        """Write words, vectors, counts and sub-words as a safetensors file; see :func:`load`.
 
         Raises:
             ImportError: safetensors is not installed.
@@ -340,10 +339,10 @@ class Vectors:
 
 
 def load(path: str | os.PathLike[str]) -> Vectors:
-    """The vectors that :meth:`Vectors.save` wrote.
+    """Read vectors that :meth:`Vectors.save` wrote.
 
     Raises:
-        FileNotFoundError: no such file. ValueError: it is none of these, or cut off.
+        FileNotFoundError: no such file. ValueError: a file of another kind, or a truncated one.
         ImportError: safetensors is not installed.
     """
     if not Path(path).is_file():
@@ -354,7 +353,7 @@ def load(path: str | os.PathLike[str]) -> Vectors:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is no whole safetensors file: {error}") from None
+        raise ValueError(f"{path} is not a complete safetensors file: {error}") from None
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"{path}: format {FORMAT!r} expected, got {metadata.get('format')!r} "

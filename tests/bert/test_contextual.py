@@ -44,9 +44,9 @@ def params_of(scale=0.3):
 def test_places_of_a_word():
     assert [contextual.pieces(TOKENIZER, text, "bank") for text in TEXTS] == PLACES
     assert contextual.pieces(TOKENIZER, TEXTS[1], "bank", occurrence=1) == (8, 9)
-    with pytest.raises(ValueError, match=r"occurrence 0 of 'rive' wanted, there are 0"):
+    with pytest.raises(ValueError, match=r"occurrence 0 of 'rive' expected, there are 0"):
         contextual.find(TEXTS[0], "rive")
-    with pytest.raises(ValueError, match=r"occurrence 2 of 'bank' wanted, there are 2"):
+    with pytest.raises(ValueError, match=r"occurrence 2 of 'bank' expected, there are 2"):
         contextual.find(TEXTS[1], "bank", 2)
 
 

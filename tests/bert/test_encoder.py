@@ -438,7 +438,7 @@ def test_named_sizes():
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
         ({"activation": "gellu"}, "gelu"),
         ({"dtype": "float16"}, "bfloat16"),
-        ({"norm_eps": 0.0}, "norm_eps must be above 0"),
+        ({"norm_eps": 0.0}, "norm_eps must be a finite number above 0"),
     ],
 )
 def test_configs_that_are_refused(changes, said):
@@ -462,7 +462,7 @@ def test_inputs_that_are_refused():
         read(ids.at[1, 1].set(37))
     with pytest.raises(TypeError, match="whole numbers, got float32"):
         read(jnp.zeros((2, 5)))
-    with pytest.raises(ValueError, match=r"segments must be \(2, 5\), as ids, got \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"segments must be \(2, 5\), like ids, got \(2, 4\)"):
         read(ids, ids[:, :4])
     with pytest.raises(TypeError, match="mask must be bool"):
         read(ids, ids, ids)

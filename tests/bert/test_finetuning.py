@@ -182,9 +182,9 @@ def test_what_is_refused(columns):
         ReviewPieces(vocab_size=5)
     with pytest.raises(ValueError, match="limit must be at most 6824, the reviews"):
         ReviewPieces(limit=7000, vocab_size=300).load()
-    with pytest.raises(ValueError, match="limit must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="limit must be a whole number of at least 0, got -1"):
         ReviewPieces(limit=-1)
-    with pytest.raises(ValueError, match="of recurrent taggers"):
+    with pytest.raises(ValueError, match="belong to recurrent taggers"):
         tagger(columns, crf=True)
     assert tasks.by_name("tag_pieces", path=columns).name == "tag_pieces"
     empty = finetuning.pieced(

@@ -11,6 +11,7 @@ from rnnlab.bert import masking
 
 V = 1000
 RNG = np.random.default_rng(0)
+HIDE = jax.jit(masking.hide, static_argnums=(3, 4))  # compiled once per shape
 
 
 def batch(B=600, T=40):
@@ -21,12 +22,11 @@ def batch(B=600, T=40):
 
 
 def hidden(ids, eligible, starts=None, seed=0):
-    hide = jax.jit(masking.hide, static_argnums=(3, 4))
     starts = None if starts is None else jnp.asarray(starts)
     return masking.Masked(
         *map(
             np.asarray,
-            hide(jax.random.key(seed), jnp.asarray(ids), jnp.asarray(eligible), 4, (5, V), starts),
+            HIDE(jax.random.key(seed), jnp.asarray(ids), jnp.asarray(eligible), 4, (5, V), starts),
         )
     )
 

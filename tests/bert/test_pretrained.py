@@ -160,6 +160,8 @@ def test_what_does_not_fit_is_refused(run, folder, tmp_path):
         Start(run[0], 1).check(run[1])
     with pytest.raises(ValueError, match="start key 'pth'"):
         Start.from_config({"pth": ""})
-    with pytest.raises(ValueError, match=r"start\.member must be 0 or more, got -1"):
+    with pytest.raises(
+        ValueError, match=r"start\.member must be a whole number of at least 0, got -1"
+    ):
         Start(path, -1)
     assert Start.from_config(Start.config()) is None

@@ -94,7 +94,7 @@ def test_merging_is_sorting_and_summing(memory, tmp_path):
 
 def test_what_cannot_be_counted_is_said():
     c = corpus.of_documents(["a b c"], min_count=1)
-    with pytest.raises(ValueError, match="window must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="window must be a whole number of at least 1, got 0"):
         cooccurrence.count(c, 0)
     with pytest.raises(ValueError, match="memory must be at least 48000 bytes, got 100"):
         cooccurrence.count(c, memory=100)

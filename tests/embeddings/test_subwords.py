@@ -114,5 +114,5 @@ def test_errors_say_what_was_got():
         subwords.ngrams("her", 4, 3)
     with pytest.raises(ValueError, match="minn=-1, maxn=0"):
         subwords.bucket_ids(["her"], -1, 0, 10)
-    with pytest.raises(ValueError, match="buckets must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="buckets must be a whole number of at least 1, got 0"):
         subwords.buckets("her", 3, 6, 0)

@@ -131,12 +131,12 @@ def test_a_rate_far_too_large_is_named(text):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"size": 0}, "size must be at least 1, got 0"),
+        ({"size": 0}, "size must be a whole number of at least 1, got 0"),
         ({"window": 0}, "window"),
         ({"negatives": -1}, "negatives"),
         ({"sample": -1}, "sample"),
         ({"minn": 4, "maxn": 3}, "maxn"),
-        ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"learning_rate": 0}, "learning_rate must be a finite number above 0"),
         ({"bound": float("nan")}, "bound"),
         ({"epochs": 0}, "epochs"),
         ({"engine": "numbo"}, "numba"),
@@ -152,7 +152,7 @@ def test_refusals(text, monkeypatch):
         trainer.train("skip-gram", text)
     with pytest.raises(ValueError, match="negatives=0"):
         fasttext.train(text, dataclasses.replace(SMALL, negatives=0))
-    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0, got -1"):
         skipgram.train(text, SMALL, seed=-1)
     with pytest.raises(ValueError, match="threads=2 is for engine='numba'"):
         skipgram.train(text, dataclasses.replace(SMALL, threads=2, engine="jax"))

@@ -134,7 +134,7 @@ def test_a_models_table_starts_from_them(some):
 def test_what_does_not_fit_is_said():
     for arguments, words in (
         ((["a"], drawn(2)), r"1 words need a matrix of as many rows, got \(2, 6\)"),
-        ((["a", "b", "a"], drawn(3)), "'a' is there more than once"),
+        ((["a", "b", "a"], drawn(3)), "'a' occurs more than once"),
         (([], drawn(0)), "no words"),
         ((["a", "b"], [[1, 2], [1, np.nan]]), r"'b' \(row 1\) is not finite"),
         ((["a"], [[1.0]], [1, 2]), r"1 words need as many counts, got \(2,\)"),
@@ -145,7 +145,7 @@ def test_what_does_not_fit_is_said():
     v = Vectors(WORDS, drawn())
     with pytest.raises(ValueError, match=r"\(6,\), got \(5,\)"):
         v.neighbors(np.zeros(5))
-    with pytest.raises(ValueError, match="top must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="top must be a whole number of at least 1, got 0"):
         v.neighbors("king", top=0)
     with pytest.raises(ValueError, match="did you mean '3cosadd'"):
         v.analogy("king", "man", "queen", method="cosadd")
@@ -184,7 +184,7 @@ def test_other_files_are_refused(some, tmp_path):
     whole = path.read_bytes()
     for cut in (0, 5, 40, len(whole) - 1):
         path.write_bytes(whole[:cut])
-        with pytest.raises(ValueError, match="is no whole safetensors file"):
+        with pytest.raises(ValueError, match="is not a complete safetensors file"):
             vectors.load(path)
     header = json.dumps({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)

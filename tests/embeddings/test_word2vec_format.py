@@ -132,7 +132,7 @@ def test_sizes_that_the_file_cannot_hold(kind, tmp_path):
         ("a 1 2\nb 1 two", "line 3: a word and 2 numbers expected"),
         ("a 1 2\n\nb 1 2", "line 3: a word and 2 numbers expected, got b''"),
         ("a 1 2\nb 1 nan", r"the vector of 'b' \(row 1\) is not finite"),
-        ("a 1 2\na 1 3", "'a' is there more than once"),
+        ("a 1 2\na 1 3", "'a' occurs more than once"),
         ("a 1.000 2.000", "is cut off: 2 words expected, got 1"),
         ("a 1 2\nb 1 2\nc 1 2", "line 4: 2 words expected, got more: b'c 1 2'"),
     ],
@@ -171,6 +171,6 @@ def test_words_that_are_not_utf8(kind, tmp_path):
 @KINDS
 @pytest.mark.parametrize("word", ["", "New York", "a\n", "\xa0"])
 def test_words_that_the_format_has_no_place_for(kind, word, tmp_path):
-    with pytest.raises(ValueError, match="has no place for the word"):
+    with pytest.raises(ValueError, match="cannot represent the word"):
         WRITE[kind](Vectors(["a", word], drawn(2, 3)), tmp_path / "v")
     assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ LOADED = load_experiment(FILE)
 OWN = LOADED.module
 
 
-def test_gap_and_told_equal_loops():
+def test_gap_and_nearest_share_equal_loops():
     rng = np.random.default_rng(0)
     rows, labels = rng.normal(size=(9, 4)), np.array([0, 0, 1, 1, 1, 0, 1, 0, 0])
 
@@ -31,19 +31,19 @@ def test_gap_and_told_equal_loops():
         for j in range(i):
             (within if labels[i] == labels[j] else across).append(cosine(i, j))
     assert OWN.gap(rows, labels) == pytest.approx(np.mean(within) - np.mean(across))
-    assert OWN.told(rows, labels) == pytest.approx(right / 9)
+    assert OWN.nearest_share(rows, labels) == pytest.approx(right / 9)
     same = np.ones((4, 3))
     assert OWN.gap(same, np.array([0, 0, 1, 1])) == pytest.approx(0, abs=1e-12)
-    assert OWN.told(same, np.array([0, 0, 1, 1])) == pytest.approx(1 / 3)
+    assert OWN.nearest_share(same, np.array([0, 0, 1, 1])) == pytest.approx(1 / 3)
 
 
-def test_chance_is_small_where_senses_are_apart():
+def test_permutation_p_is_small_if_senses_are_separate():
     rng = np.random.default_rng(1)
     labels = np.repeat(np.arange(4), 12)
     of = np.repeat(["a", "b"], 24)
     noise = rng.normal(size=(48, 5))
-    assert OWN.chance(noise + 3 * np.eye(5)[labels], of, labels, 0) < 0.001
-    assert 0.05 < OWN.chance(noise, of, labels, 0) < 0.95
+    assert OWN.permutation_p(noise + 3 * np.eye(5)[labels], of, labels, 0) < 0.001
+    assert 0.05 < OWN.permutation_p(noise, of, labels, 0) < 0.95
 
 
 def test_sentences_hold_their_word_once_and_no_sentence_comes_twice():
@@ -87,7 +87,7 @@ def test_a_small_run_draws_and_decides(tmp_path):
 def test_claims_can_come_out_the_other_way():
     def verdicts(**changes):
         result = {"p": 0.001, "word2vec_bank": 0.0}
-        for key in ("gap", "told", *OWN.SENSES):
+        for key in ("gap", "nearest", *OWN.SENSES):
             result |= {f"trained_{key}": 0.3, f"random_{key}": 0.1, f"place_{key}": 0.0}
         result |= {f"word2vec_{word}": 0.0 for word in OWN.SENSES} | changes
         table = Table([Member(0, {}, LOADED.get_config().to_dict(), 0.0, result)])
@@ -98,5 +98,5 @@ def test_claims_can_come_out_the_other_way():
     assert verdicts(place_bank=0.4) == "+--+++"
     assert verdicts(trained_may=0.0) == "++-+++"
     assert verdicts(p=0.02) == "+++-++"
-    assert verdicts(place_told=0.4) == "++++-+"
+    assert verdicts(place_nearest=0.4) == "++++-+"
     assert verdicts(word2vec_may=1e-3) == "+++++-"

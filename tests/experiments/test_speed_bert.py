@@ -25,7 +25,7 @@ def test_a_small_run_compares_equal_losses(tmp_path, monkeypatch):
     assert set(run.figures) == {"speed"}
     assert "undecided" not in {c.verdict for c in run.claims}
     for member in run.table:
-        assert member.result["apart"] < 1e-5
+        assert member.result["loss_difference"] < 1e-5
         assert member.result["outputs_difference"] < 1e-5
         assert member.result["best_torch_ms"] == min(
             member.result["torch_ms"], member.result["torch_hidden_ms"]
@@ -41,7 +41,7 @@ def test_claims_can_come_out_the_other_way():
             "rnnlab_ms": ours,
             "best_torch_ms": 10.0,
             "ratio": 10 / ours,
-            "apart": 0.0,
+            "loss_difference": 0.0,
             "rnnlab_chunk_ms": chunk,
             "chunk_ratio": 10 / chunk,
             "rnnlab_read_ms": read,

@@ -33,7 +33,7 @@ def test_a_run_small():
     result = module.run(config, None, lambda **record: logged.append(record))
     assert len(logged) == 3  # before, between, after
     assert [r["words"] for r in logged] == sorted({r["words"] for r in logged})
-    assert logged[-1]["told"] == result["told"]
+    assert logged[-1]["above_noise"] == result["above_noise"]
     assert logged[-1]["wordsim353"] == result["wordsim353"]
     assert result["unseen"] == 1
     assert result["wordsim353_pairs"] > 20
@@ -58,7 +58,7 @@ def test_glove_is_watched_by_its_loss():
     assert logged[-1]["words"] == 3 * result["tokens"]
     assert logged[-1]["wordsim353"] == result["wordsim353"]
     assert result["unseen"] == 0
-    assert np.isnan(result["told"])
+    assert np.isnan(result["above_noise"])
     member = Member(0, {}, config.to_dict(), 0.0, result, metrics=tuple(logged))
     score, told, loss = module.figures(Table([member]))["curves"][0].axes
     assert [len(ax.lines) for ax in (score, told, loss)] == [1, 0, 1]
@@ -90,7 +90,7 @@ def probe(tree, method):
         min_count=1,
     )
     config = sweep.apply(LOADED.get_config(), {"run.pairs": 80})
-    found = module.Probe(text, text, config, tree)
+    found = module.HeldOutWindows(text, text, config, tree)
     V = len(text.vocabulary)
     trained = Trained(
         text.vocabulary.words(),
@@ -109,7 +109,7 @@ def probe(tree, method):
 
     told = []
     for center, context, one, noise in zip(
-        found.centers, found.contexts, found.one, found.noise, strict=True
+        found.centers, found.contexts, found.context_words, found.noise, strict=True
     ):
         assert one in context
         assert 1 <= len(context) <= 10
@@ -119,12 +119,12 @@ def probe(tree, method):
             h, there = trained.matrix[center], one
         if there != noise:
             told.append(score(there, h) > score(noise, h))
-    return found.told(trained, method), np.mean(told)
+    return found.share_above_noise(trained, method), np.mean(told)
 
 
 @pytest.mark.parametrize("tree", [False, True])
 @pytest.mark.parametrize("method", ["skipgram", "cbow"])
-def test_told_counts_windows(tree, method):
+def test_share_above_noise_counts_windows(tree, method):
     found, expected = probe(tree, method)
     assert found == pytest.approx(expected)
     assert 0.2 < expected < 0.8
@@ -150,9 +150,9 @@ def test_flat_is_the_principal_components():
     np.testing.assert_allclose(np.abs(module.flat(rows)), np.abs(expected), atol=1e-9)
 
 
-def test_labels_are_apart():
+def test_labels_do_not_overlap():
     at = np.random.default_rng(0).normal(size=(30, 2)) * 0.15
-    labels = module.apart(at)
+    labels = module.without_overlap(at)
     dx, dy = np.abs(labels[:, None] - labels[None]).transpose(2, 0, 1)
     covered = (dx < 0.13) & (dy < 0.035 - 1e-9) & ~np.eye(len(at), dtype=bool)
     assert not covered.any()
@@ -161,7 +161,7 @@ def test_labels_are_apart():
 
 def test_claims_can_come_out_the_other_way():
     def verdicts(of=module.VARIANTS, **changes):
-        good = {"nearer": 0.8, "wordsim353": 0.2, "told": 0.7}
+        good = {"nearer": 0.8, "wordsim353": 0.2, "above_noise": 0.7}
         members = []
         for index, name in enumerate(module.VARIANTS):
             result = good | {"unseen": float(name == "fasttext")}
@@ -175,4 +175,4 @@ def test_claims_can_come_out_the_other_way():
     assert verdicts(["skipgram"], wordsim353=0.14) == [True, False, *[True] * 4]
     assert verdicts(["glove"], wordsim353=0.14) == [True, True, False, *[True] * 3]
     assert verdicts(unseen=1.0) == verdicts(unseen=0.0) == [*[True] * 3, False, True, True]
-    assert verdicts(told=0.66) == [*[True] * 4, False, False]
+    assert verdicts(above_noise=0.66) == [*[True] * 4, False, False]
