@@ -142,7 +142,9 @@ def run(config: Any, key: jax.Array, log: Any) -> dict[str, Any]:
     return result
 
 
-def _theory(config: Any, probe: gradient_member.Probe, norms: np.ndarray, T: int) -> dict[str, Any]:
+def _theory(
+    config: Any, probe: gradient_member.GradientMember, norms: np.ndarray, T: int
+) -> dict[str, Any]:
     """The line that theory draws for this member, in decades relative to lag 0."""
     lags = np.arange(T)
     name = config.cell.name
@@ -170,7 +172,7 @@ def _theory(config: Any, probe: gradient_member.Probe, norms: np.ndarray, T: int
     return {"theory": _round(line), "sigma_w": sigma_w, "input_variance": variance}
 
 
-def _last_adjoint(probe: gradient_member.Probe) -> np.ndarray:
+def _last_adjoint(probe: gradient_member.GradientMember) -> np.ndarray:
     """∂L/∂h_T (B, H), from the read-out alone."""
     from rnnlab.nn.unroll import unroll
 

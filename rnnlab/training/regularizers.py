@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from rnnlab.core.errors import unknown
 from rnnlab.nn import cells, layers, unroll
-from rnnlab.nn.engines.fused import SLOPES
+from rnnlab.nn.engines.fused_cells import SLOPES
 
 Array = jax.Array
 
