@@ -6,7 +6,7 @@ Shapes: B batch (any leading axes), T time, D input, H hidden.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -51,18 +51,6 @@ class _Sequences(TypedDict, total=False):
     chunk: int | None
 
 
-@overload
-def adjoint_norms(
-    cell: layers.Bidirectional,
-    params: PyTree,
-    xs: Array,
-    loss: Loss,
-    **options: Unpack[_Sequences],
-) -> layers.BothWays: ...
-@overload
-def adjoint_norms(
-    cell: Cell | Layer, params: PyTree, xs: Array, loss: Loss, **options: Unpack[_Sequences]
-) -> AdjointCurve: ...
 def adjoint_norms(
     cell: Cell | Layer,
     params: PyTree,
@@ -73,7 +61,7 @@ def adjoint_norms(
     initial_state: PyTree = None,
     reverse: bool = False,
     chunk: int | None = None,
-) -> AdjointCurve | layers.BothWays:
+) -> PyTree:
     """Measure log10 ‖∂L/∂h_t‖ (and ‖∂L/∂C_t‖) for every step and example, in one backward pass.
 
     δ_t = (∂s_{t+1}/∂s_t)ᵀ δ_{t+1} + ∂L/∂s_t, the total derivative: every path from the state made
