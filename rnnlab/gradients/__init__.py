@@ -1,8 +1,10 @@
-"""Probes: how much gradient reaches each time step, and why.
+"""Probes: measurements of how much gradient reaches each time step, and why.
 
-Every probe takes any cell, and runs under the highest matmul precision. Shapes: B batch (any
-leading axes), T time, D input, H hidden, n all state features (H; 2H for an LSTM).
+Every probe takes any cell and runs under the highest matmul precision. Shapes: B batch (any leading
+axes), T time, D input, H hidden, n all state features (H; 2H for an LSTM).
 """
+
+# imported eagerly: with a lazy door, importing the module saturation would hide the function
 
 from rnnlab.gradients.adjoint import (
     AdjointCurve,

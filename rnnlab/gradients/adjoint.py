@@ -1,36 +1,35 @@
-"""Probes: how much gradient reaches each time step, and why.
+"""Norms of ∂L/∂h_t and of each step's share of ∂L/∂W, at every step.
 
-Every probe takes any cell, and runs under the highest matmul precision. Shapes: B batch (any
-leading axes), T time, D input, H hidden, n all state features (H; 2H for an LSTM).
+Shapes: B batch (any leading axes), T time, D input, H hidden.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
 
+from rnnlab.core.validate import whole
 from rnnlab.gradients import wide_exponent
 from rnnlab.nn import layers, unroll
+from rnnlab.nn.cells import Cell
 from rnnlab.nn.engines.fused import fused
-from rnnlab.nn.layers import cell_of
+from rnnlab.nn.layers import Layer, cell_of
 
 Array = jax.Array
-
-
+PyTree = Any
 Loss = Callable[[Array], Array]
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class AdjointCurve:
-    """What :func:`adjoint_norms` measures.
+    """Result of :func:`adjoint_norms`.
 
-    ``curve.h``, and ``curve.C`` for an LSTM (any part the cell's state has), is
-    log10 ‖∂L/∂h_t‖ at index t, (B, T). −inf: exactly zero. It may be NaN where the
-    forward pass overflowed.
+    ``curve.h``, and ``curve.C`` for an LSTM (any part the cell's state has), is log10 ‖∂L/∂h_t‖ at
+    index t, (B, T). −inf: exactly zero. It may be NaN where the forward pass overflowed.
     """
 
     norms: dict[str, Array]
@@ -43,25 +42,34 @@ class AdjointCurve:
         return norms[part]
 
 
+class _Sequences(TypedDict, total=False):
+    """Keywords that :func:`adjoint_norms` documents."""
+
+    lengths: Array | None
+    initial_state: PyTree
+    reverse: bool
+    chunk: int | None
+
+
 def adjoint_norms(
-    cell: Any,
-    params: Any,
+    cell: Cell | Layer,
+    params: PyTree,
     xs: Array,
     loss: Loss,
     *,
     lengths: Array | None = None,
-    initial_state: Any = None,
+    initial_state: PyTree = None,
     reverse: bool = False,
     chunk: int | None = None,
-) -> Any:
-    """log10 ‖∂L/∂h_t‖ (and ‖∂L/∂C_t‖) for every step and example, in one backward pass.
+) -> PyTree:
+    """Measure log10 ‖∂L/∂h_t‖ (and ‖∂L/∂C_t‖) for every step and example, in one backward pass.
 
-    δ_t = (∂s_{t+1}/∂s_t)ᵀ δ_{t+1} + ∂L/∂s_t, the total derivative: every way from the state made
+    δ_t = (∂s_{t+1}/∂s_t)ᵀ δ_{t+1} + ∂L/∂s_t, the total derivative: every path from the state made
     at step t to the loss, its own output included. Exact where float32 underflows or overflows:
     each example's adjoint carries an exponent of its own (:mod:`rnnlab.gradients.wide_exponent`).
 
     Args:
-        cell: a cell, ``layer(cell)``, or ``bidirectional`` of those.
+        cell: a cell, a layer of one cell, or ``Bidirectional`` of those.
         params: its parameters.
         xs: (B, T, D).
         loss: ys (B, T, H) ↦ scalar; outputs past a sequence's length are zero.
@@ -71,9 +79,10 @@ def adjoint_norms(
         chunk: steps between checkpoints; None: all states where they fit 256 MiB, else √T.
     Returns:
         An :class:`AdjointCurve`; for a bidirectional layer ``BothWays`` of two. Padded steps
-        are −inf: nothing is made there.
+        are −inf: nothing is computed there.
     Raises:
         TypeError: a stack of layers; probe one of its cells, the others inside ``loss``.
+        ValueError: no steps, a chunk below 1.
     Source: the recursion is Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 3–5.
 
     >>> import jax
@@ -85,25 +94,30 @@ def adjoint_norms(
     >>> round(float(curve.h[0, 0]), 2)  # α^k: 0.1 to the power of 100
     -100.0
     """
-    options = {"lengths": lengths, "reverse": reverse, "chunk": chunk}
+    options: _Sequences = {
+        "lengths": lengths,
+        "initial_state": initial_state,
+        "reverse": reverse,
+        "chunk": chunk,
+    }
     if isinstance(cell, layers.Bidirectional):
-        return _both_ways(cell, params, xs, loss, initial_state, options)
-    run = _Probe(cell, params, xs, loss, initial_state=initial_state, **options)
+        return _both_ways(cell, params, xs, loss, options)
+    run = _ForwardPass(cell, params, xs, loss, **options)
     return AdjointCurve(run.backward(weights=False), run.overflow_at)
 
 
 def weight_contributions(
-    cell: Any,
-    params: Any,
+    cell: Cell | Layer,
+    params: PyTree,
     xs: Array,
     loss: Loss,
     *,
     lengths: Array | None = None,
-    initial_state: Any = None,
+    initial_state: PyTree = None,
     reverse: bool = False,
     chunk: int | None = None,
 ) -> Array:
-    """log10 of the norm of each step's share of ∂L/∂W_hh.
+    """Measure log10 of the norm of each step's share of ∂L/∂W_hh.
 
     ∂L/∂W_hh = Σ_t δ_t ∂⁺s_t/∂W_hh, ∂⁺ the immediate derivative, h_{t−1} held fixed. With the loss
     on the last step, the term at index t is the contribution of lag T−1−t.
@@ -113,8 +127,13 @@ def weight_contributions(
         (B, T), the Frobenius norm over all recurrent kernels ("W_h…") together; −inf where the
         share is exactly zero.
     Source: Pascanu, Mikolov & Bengio 2013, eqs 4–5.
+
+    >>> from rnnlab import GRU
+    >>> params, xs = GRU(4).init_params(jax.random.key(0), 3), jax.numpy.ones((2, 5, 3))
+    >>> weight_contributions(GRU(4), params, xs, lambda ys: ys[:, -1].sum()).shape
+    (2, 5)
     """
-    run = _Probe(
+    run = _ForwardPass(
         cell,
         params,
         xs,
@@ -128,19 +147,19 @@ def weight_contributions(
 
 
 def value_grad_and_norms(
-    cell: Any,
-    params: Any,
+    cell: Cell | Layer,
+    params: PyTree,
     xs: Array,
     loss: Loss,
     *,
     lengths: Array | None = None,
-    initial_state: Any = None,
+    initial_state: PyTree = None,
     reverse: bool = False,
-) -> tuple[Array, Any, AdjointCurve]:
-    """The loss, ∂L/∂params and :func:`adjoint_norms` of one reverse pass, while training.
+) -> tuple[Array, PyTree, AdjointCurve]:
+    """Return the loss, ∂L/∂params and :func:`adjoint_norms` from one backward pass, for training.
 
-    The fused engine has ∂L/∂s_t at hand at every step; its norm costs next to nothing. In the
-    floating point range of the parameters: below 1e-45 (float32; from 1e-23 on its digits go, for
+    The fused engine computes ∂L/∂s_t at every step anyway; its norm costs next to nothing. The
+    range is that of the parameters' dtype: below 1e-45 (float32; digits are lost from 1e-23 on, for
     norms are made of squares) a norm is 0 and its logarithm −inf. ``adjoint_norms`` has no such
     bounds, and takes any cell.
 
@@ -157,71 +176,79 @@ def value_grad_and_norms(
     >>> grads.W_hf.shape, curve.h.shape, curve.C.shape
     ((4, 4), (2, 5), (2, 5))
     """
-    cell, xs = cell_of(cell), unroll.check_inputs(xs)
-    unroll.check_params(cell, params, xs)
-    *batch, T, _ = xs.shape
-    mask = unroll.length_mask(lengths, tuple(batch), T)
-    state = unroll.start_state(cell, params, tuple(batch), initial_state)
-    if mask is not None:
-        xs = jnp.where(mask[..., None], xs, 0)
-        mask = jnp.moveaxis(mask, -1, 0)
-    nothing = jax.tree.map(lambda s: jnp.zeros((T, *s.shape[:-1]), s.dtype), state)
+    inner: Cell = cell_of(cell)
+    xs, mask, state, _ = _checked_inputs(inner, params, xs, lengths, initial_state)
+    T = xs.shape[-2]
+    time_major_mask = None if mask is None else jnp.moveaxis(mask, -1, 0)
+    zero_norms = jax.tree.map(lambda s: jnp.zeros((T, *s.shape[:-1]), s.dtype), state)
 
-    def whole(params: Any, norms: Any) -> tuple[Array, Array]:
+    def loss_and_outputs(params: PyTree, norms: PyTree) -> tuple[Array, Array]:
         ys, _, _ = fused(
-            cell, params, jnp.moveaxis(xs, -2, 0), state, mask=mask, reverse=reverse, norms=norms
+            inner,
+            params,
+            jnp.moveaxis(xs, -2, 0),
+            state,
+            mask=time_major_mask,
+            reverse=reverse,
+            norms=norms,
         )
         ys = jnp.moveaxis(ys, 0, -2)
         return loss(ys), ys
 
-    with_ys = jax.value_and_grad(whole, (0, 1), has_aux=True)
-    (value, ys), (grads, norms) = with_ys(params, nothing)
+    value_and_grads = jax.value_and_grad(loss_and_outputs, (0, 1), has_aux=True)
+    (value, ys), (grads, norms) = value_and_grads(params, zero_norms)
     logs = {part: jnp.log10(jnp.moveaxis(norm, 0, -1)) for part, norm in norms._asdict().items()}
     return value, grads, AdjointCurve(logs, wide_exponent.first_overflow(ys, reverse=reverse))
 
 
-class _Probe:
-    """The forward pass of one cell, ready for a backward one; batch axes flattened to B."""
+def _checked_inputs(
+    cell: Cell, params: PyTree, xs: Array, lengths: Array | None, initial_state: PyTree
+) -> tuple[Array, Array | None, PyTree, tuple[int, ...]]:
+    """Return xs (padding zero), the mask of real steps, s_0 and the batch axes, all checked."""
+    xs = unroll.check_inputs(xs)
+    *batch, T, _ = xs.shape
+    unroll.check_params(cell, params, xs)
+    mask = unroll.length_mask(lengths, tuple(batch), T)
+    state = unroll.start_state(cell, params, tuple(batch), initial_state)
+    if mask is not None:
+        xs = jnp.where(mask[..., None], xs, 0)
+    return xs, mask, state, tuple(batch)
+
+
+class _ForwardPass:
+    """A forward pass of one cell, ready for a backward one; batch axes flattened to B."""
 
     def __init__(
         self,
-        cell: Any,
-        params: Any,
+        cell: Cell | Layer,
+        params: PyTree,
         xs: Array,
         loss: Loss,
-        *,
-        lengths: Array | None,
-        initial_state: Any,
-        reverse: bool,
-        chunk: int | None,
+        **options: Unpack[_Sequences],
     ) -> None:
-        cell = cell_of(cell)
-        xs = unroll.check_inputs(xs)
-        *batch, T, _ = xs.shape
+        inner: Cell = cell_of(cell)
+        reverse, chunk = options.get("reverse", False), options.get("chunk")
+        xs, mask, state, batch = _checked_inputs(
+            inner, params, xs, options.get("lengths"), options.get("initial_state")
+        )
+        T = xs.shape[-2]
         if T < 1:
             raise ValueError("a probe needs at least one step, got xs with T = 0")
-        unroll.check_params(cell, params, xs)
-        mask = unroll.length_mask(lengths, tuple(batch), T)
-        state = unroll.start_state(cell, params, tuple(batch), initial_state)
 
         def flat(x: Array) -> Array:
             return x.reshape(-1, *x.shape[len(batch) :])
 
         xs, state = flat(xs), jax.tree.map(flat, state)
-        if mask is not None:
-            mask = flat(mask)
-            xs = jnp.where(mask[..., None], xs, 0)
+        mask = None if mask is None else flat(mask)
         if reverse:  # the same pass over flipped time
             xs, mask = jnp.flip(xs, 1), None if mask is None else jnp.flip(mask, 1)
-        chunk = wide_exponent.chunk_size(state, T) if chunk is None else chunk
-        if chunk < 1:
-            raise ValueError(f"chunk must be at least 1 step, got {chunk}")
-        self.cell, self.params, self.xs, self.mask = cell, params, xs, mask
+        chunk = wide_exponent.chunk_size(state, T) if chunk is None else whole("chunk", chunk)
+        self.cell, self.params, self.xs, self.mask = inner, params, xs, mask
         self.chunk, self.reverse, self.batch = min(chunk, T), reverse, batch
 
         with jax.default_matmul_precision("highest"):
             ys, self.kept, overflow_at = wide_exponent.forward(
-                cell, params, xs, mask, state, self.chunk
+                inner, params, xs, mask, state, self.chunk
             )
             ys = jnp.flip(ys, 1) if reverse else ys
             g = jax.grad(loss)(ys.reshape(*batch, *ys.shape[1:])).reshape(ys.shape)
@@ -233,6 +260,7 @@ class _Probe:
         self.overflow_at = overflow_at.reshape(batch)
 
     def backward(self, *, weights: bool) -> dict[str, Array]:
+        """Return :func:`wide_exponent.backward`'s norms, with the batch axes and order of xs."""
         with jax.default_matmul_precision("highest"):
             norms = wide_exponent.backward(
                 self.cell, self.params, self.xs, self.mask, self.g, self.kept, self.chunk, weights
@@ -242,39 +270,29 @@ class _Probe:
 
 
 def _both_ways(
-    both: layers.Bidirectional,
-    params: Any,
+    layer: layers.Bidirectional,
+    params: layers.BothWays,
     xs: Array,
     loss: Loss,
-    initial_state: Any,
-    options: dict[str, Any],
+    options: _Sequences,
 ) -> layers.BothWays:
-    """Each direction's curve, the other's outputs held where they are."""
-    starts = initial_state if initial_state is not None else (None, None)
-    merge = layers.MERGES[both.merge]
-    lengths, reverse = options["lengths"], options["reverse"]
+    """Return each direction's curve, the other direction's outputs held fixed."""
+    start_f, start_b = options.get("initial_state") or (None, None)
+    merge = layers.MERGES[layer.merge]
+    lengths, reverse = options.get("lengths"), options.get("reverse", False)
     with jax.default_matmul_precision("highest"):
-        run = {"lengths": lengths}
-        ys_f = both.forward.apply(
-            params.forward, xs, initial_state=starts[0], reverse=reverse, **run
-        )[0]
-        ys_b = both.backward.apply(
-            params.backward, xs, initial_state=starts[1], reverse=not reverse, **run
-        )[0]
+        ys_f, *_ = layer.forward.apply(
+            params.forward, xs, initial_state=start_f, reverse=reverse, lengths=lengths
+        )
+        ys_b, *_ = layer.backward.apply(
+            params.backward, xs, initial_state=start_b, reverse=not reverse, lengths=lengths
+        )
+    options_f: _Sequences = {**options, "initial_state": start_f}
+    options_b: _Sequences = {**options, "initial_state": start_b, "reverse": not reverse}
     forward = adjoint_norms(
-        both.forward,
-        params.forward,
-        xs,
-        lambda ys: loss(merge(ys, ys_b)),
-        initial_state=starts[0],
-        **options,
+        layer.forward, params.forward, xs, lambda ys: loss(merge(ys, ys_b)), **options_f
     )
     backward = adjoint_norms(
-        both.backward,
-        params.backward,
-        xs,
-        lambda ys: loss(merge(ys_f, ys)),
-        initial_state=starts[1],
-        **{**options, "reverse": not reverse},
+        layer.backward, params.backward, xs, lambda ys: loss(merge(ys_f, ys)), **options_b
     )
     return layers.BothWays(forward, backward)

@@ -1,26 +1,31 @@
 """Jacobians of the state from step to step, the spectrum of their product, spectral radius."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from numpy.typing import ArrayLike
 
 from rnnlab.core.errors import unknown
+from rnnlab.core.validate import whole
 from rnnlab.gradients import log_svd
 from rnnlab.nn import unroll
-from rnnlab.nn.layers import cell_of
+from rnnlab.nn.cells import Cell
+from rnnlab.nn.layers import Layer, cell_of
 
 Array = jax.Array
+PyTree = Any
 
 
 # ---- the product of Jacobians ------------------------------------------------------------------
 
 
 @partial(jax.jit, static_argnames=("cell",))
-def _step_jacobians(cell: Any, params: Any, xs: Array, state: Any) -> Array:
-    """∂s_t/∂s_{t−1}, (T, n, n), rows the new state, along one sequence xs (T, D)."""
+def _step_jacobians(cell: Cell, params: PyTree, xs: Array, state: PyTree) -> Array:
+    """Return ∂s_t/∂s_{t−1}, (T, n, n), rows the new state, along one sequence xs (T, D)."""
     start, restore = ravel_pytree(state)
 
     def step(flat: Array, x: Array) -> Array:
@@ -32,68 +37,87 @@ def _step_jacobians(cell: Any, params: Any, xs: Array, state: Any) -> Array:
     return jax.lax.scan(body, start, xs)[1]
 
 
-def step_jacobians(cell: Any, params: Any, xs: Array, *, initial_state: Any = None) -> Array:
-    """J_t = ∂s_t/∂s_{t−1} at every step.
+def step_jacobians(
+    cell: Cell | Layer, params: PyTree, xs: Array, *, initial_state: PyTree = None
+) -> Array:
+    """Return J_t = ∂s_t/∂s_{t−1} at every step.
 
     Args:
+        cell: a cell, or a layer of one cell.
+        params: its parameters.
         xs: (B, T, D), or (T, D) for one sequence.
+        initial_state: s_0; None: the cell's own.
     Returns:
         (B, T, n, n): rows are the new state's features, columns the old one's; for an LSTM
         h first, then C.
+
+    >>> from rnnlab import LSTM
+    >>> params = LSTM(4).init_params(jax.random.key(0), 3)
+    >>> step_jacobians(LSTM(4), params, jax.numpy.ones((2, 5, 3))).shape
+    (2, 5, 8, 8)
     """
-    cell = cell_of(cell)
+    inner: Cell = cell_of(cell)
     xs = unroll.check_inputs(xs)
-    unroll.check_params(cell, params, xs)
-    state = unroll.start_state(cell, params, xs.shape[:-2], initial_state)
-    one = partial(_step_jacobians, cell, params)
+    unroll.check_params(inner, params, xs)
+    state = unroll.start_state(inner, params, xs.shape[:-2], initial_state)
+    measure = partial(_step_jacobians, inner, params)
     for _ in xs.shape[:-2]:
-        one = jax.vmap(one)
+        measure = jax.vmap(measure)
     with jax.default_matmul_precision("highest"):
-        return one(xs, state)
+        return measure(xs, state)
 
 
 def jacobian_spectrum(
-    cell: Any,
-    params: Any,
+    cell: Cell | Layer,
+    params: PyTree,
     xs: Array,
-    lags: Any,
+    lags: Iterable[int],
     *,
     part: str | None = None,
-    initial_state: Any = None,
+    initial_state: PyTree = None,
 ) -> np.ndarray:
-    """log10 of the singular values of ∂s_T/∂s_{T−k} = J_T ⋯ J_{T−k+1}.
+    """Return log10 of the singular values of ∂s_T/∂s_{T−k} = J_T ⋯ J_{T−k+1}.
 
-    Right over any number of decades: the product is kept as U·D·T with D in logs and U, T of
-    order 1 (:mod:`rnnlab.gradients.log_svd`); multiplying it out would lose all but the top 16
+    Accurate over any number of decades: the product is kept as U·D·T with D in logs and U, T of
+    order 1 (:mod:`rnnlab.gradients.log_svd`); multiplied out, it would lose all but the top 16
     decades.
 
     Args:
+        cell: a cell, or a layer of one cell.
+        params: its parameters.
         xs: (B, T, D), or (T, D) for one sequence.
         lags: the k, whole numbers from 1 to T.
         part: "h" or "C": only that part's block, ∂h_T/∂h_{T−k}, other parts of s_{T−k} fixed;
             None: the whole state.
+        initial_state: s_0; None: the cell's own.
     Returns:
         (B, len(lags), n), float64, largest first; −inf: exactly zero; NaN: overflow.
     Raises:
-        ValueError: lags out of range, an unknown part.
+        ValueError: no lags, or lags out of range; an unknown part.
+
+    >>> from rnnlab import InitScheme, RNN
+    >>> cell = RNN(2, "identity", init=InitScheme(w_h="identity(gain=0.1)"))
+    >>> params = cell.init_params(jax.random.key(0), input_size=1)
+    >>> jacobian_spectrum(cell, params, jax.numpy.zeros((99, 1)), [99]).round(3).tolist()
+    [[-99.0, -99.0]]
     """
-    cell = cell_of(cell)
+    inner: Cell = cell_of(cell)
     xs = unroll.check_inputs(xs)
     T = xs.shape[-2]
-    lags = [int(k) for k in lags]
-    if not lags or min(lags) < 1 or max(lags) > T:
-        raise ValueError(f"lags must lie in 1 … {T}, got {lags}")
-    jacobians = step_jacobians(cell, params, xs, initial_state=initial_state)
+    lags = [whole("each lag", k, 1, T) for k in lags]
+    if not lags:
+        raise ValueError("lags must name at least one lag, got none")
+    jacobians = step_jacobians(inner, params, xs, initial_state=initial_state)
     jacobians = np.asarray(jacobians, np.float64)
     n = jacobians.shape[-1]
-    block = _block(cell, params, part, n)
+    block = _block(inner, params, part, n)
     flat = jacobians.reshape(-1, T, n, n)
     values = np.stack([_spectra(J[T - max(lags) :], lags, block) for J in flat])
     return values.reshape(*xs.shape[:-2], len(lags), -1)
 
 
-def _block(cell: Any, params: Any, part: str | None, n: int) -> np.ndarray:
-    """(n, m) columns of the identity that pick ``part`` out of the flat state."""
+def _block(cell: Cell, params: PyTree, part: str | None, n: int) -> np.ndarray:
+    """Return the (n, m) columns of the identity that pick ``part`` out of the flat state."""
     if part is None:
         return np.eye(n)
     state = jax.eval_shape(lambda p: cell.initial_state(p, ()), params)
@@ -108,8 +132,8 @@ def _block(cell: Any, params: Any, part: str | None, n: int) -> np.ndarray:
 
 
 def _spectra(jacobians: np.ndarray, lags: list[int], block: np.ndarray) -> np.ndarray:
-    """(len(lags), m) from the last max(lags) Jacobians of one sequence, oldest first."""
-    out = np.full((len(lags), block.shape[1]), np.nan)
+    """Return (len(lags), m) from the last max(lags) Jacobians of one sequence, oldest first."""
+    spectra = np.full((len(lags), block.shape[1]), np.nan)
     product = log_svd.LogProduct(block)  # P' = (J_T ⋯)': grows by J' on the left
     for k, J in enumerate(jacobians[::-1], start=1):
         if not np.isfinite(J).all():
@@ -117,12 +141,15 @@ def _spectra(jacobians: np.ndarray, lags: list[int], block: np.ndarray) -> np.nd
         product = product.then(J.T)
         for row, lag in enumerate(lags):
             if lag == k:
-                out[row] = product.then(block.T).log10_singular_values()
-    return out
+                spectra[row] = product.then(block.T).log10_singular_values()
+    return spectra
 
 
-def spectral_radius(W: Any) -> float:
-    """ρ(W) = max |eigenvalue| of a square matrix (H, H), in float64.
+def spectral_radius(W: ArrayLike) -> float:
+    """Return ρ(W) = max |eigenvalue| of a square matrix (H, H), in float64.
+
+    Raises:
+        ValueError: no square matrix.
 
     >>> spectral_radius([[0.5, 3.0], [0.0, 2.0]])
     2.0

@@ -3,8 +3,8 @@
 A product of 200 Jacobians can span 1e-300 to 1e+30. It is kept as U·D·T: U with orthonormal
 columns, D diagonal and held as logarithms, T with rows of order 1 (the stratified products of
 quantum Monte Carlo: Loh et al. 1992; Bai, Lee, Li & Xu 2011). Only ratios of entries of D that
-multiply something are ever formed, the larger below the line, so that nothing overflows and what
-underflows is below rounding.
+multiply something are ever formed, the larger in the denominator, so that nothing overflows and
+what underflows is below rounding error.
 """
 
 import numpy as np
@@ -14,12 +14,12 @@ _SWEEPS = 100
 
 
 def _graded_qr(A: np.ndarray, log_d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A·diag(d) = Q·diag(e)·S: (Q, log e, S) with the rows of S of order 1.
+    """Factor A·diag(d) = Q·diag(e)·S: return (Q, log e, S) with the rows of S of order 1.
 
-    Columns go by falling size first. A column scale does not change Q, so the QR is of A alone
-    and d enters afterwards as ratios.
+    Columns are sorted by size first, largest first. A column scale does not change Q, so A alone is
+    factored and d enters afterwards as ratios.
     """
-    with np.errstate(divide="ignore"):  # log 0 = −inf is meant
+    with np.errstate(divide="ignore"):  # log 0 = −inf is intended
         size = np.log(np.linalg.norm(A, axis=0)) + log_d
         order = np.argsort(-size, kind="stable")
         Q, R = np.linalg.qr(A[:, order])
@@ -34,7 +34,7 @@ def _graded_qr(A: np.ndarray, log_d: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 class LogProduct:
-    """A_k ⋯ A_2·A_1, built up from the right.
+    """The product A_k ⋯ A_2·A_1, built up from the right.
 
     >>> product = LogProduct(np.eye(2))
     >>> for _ in range(1000):
@@ -48,18 +48,18 @@ class LogProduct:
         self.U, self.log_d, self.T = _graded_qr(A, np.zeros(A.shape[1]))
 
     def then(self, A: np.ndarray) -> "LogProduct":
-        """The product A·(this)."""
+        """Return the product A·(this)."""
         new = object.__new__(LogProduct)
         new.U, new.log_d, S = _graded_qr(A @ self.U, self.log_d)
         new.T = S @ self.T
         return new
 
     def log10_singular_values(self) -> np.ndarray:
-        """log10 of the singular values, largest first; −inf: exactly zero.
+        """Return log10 of the singular values, largest first; −inf: exactly zero.
 
         D·T is swept to diagonal form by QR steps on it and its transpose in turn (the unshifted
-        QR iteration), in the same graded arithmetic. A pair still mixed after the sweeps is a
-        pair of nearly equal values: right to 0.001 decades.
+        QR iteration), in the same graded arithmetic. A pair still mixed after the sweeps has
+        nearly equal values: accurate to 0.001 decades.
         """
         log_d, T = self.log_d, self.T
         for _ in range(_SWEEPS):

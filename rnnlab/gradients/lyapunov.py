@@ -7,14 +7,19 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from rnnlab.core.validate import whole
 from rnnlab.nn import unroll
-from rnnlab.nn.layers import cell_of
+from rnnlab.nn.cells import Cell
+from rnnlab.nn.layers import Layer, cell_of
 
 Array = jax.Array
+PyTree = Any
 
 
 @partial(jax.jit, static_argnames=("cell", "discard"))
-def _lyapunov(cell: Any, params: Any, xs: Array, state: Any, Q: Array, discard: int) -> Array:
+def _lyapunov(
+    cell: Cell, params: PyTree, xs: Array, state: PyTree, Q: Array, discard: int
+) -> Array:
     start, restore = ravel_pytree(state)
 
     def body(carry: tuple[Array, Array], x: Array) -> tuple[tuple[Array, Array], Array]:
@@ -32,44 +37,51 @@ def _lyapunov(cell: Any, params: Any, xs: Array, state: Any, Q: Array, discard: 
 
 
 def lyapunov_exponents(
-    cell: Any,
-    params: Any,
+    cell: Cell | Layer,
+    params: PyTree,
     xs: Array,
     count: int | None = None,
     *,
     discard: int = 0,
-    initial_state: Any = None,
+    initial_state: PyTree = None,
 ) -> Array:
-    """λ_i: mean log growth of the i-th direction of a perturbation, per step, by QR.
+    """Measure λ_i, the mean log growth per step of the i-th direction of a perturbation, by QR.
 
-    V_t = J_t Q_{t−1} = Q_t R_t, λ_i = mean_t log|R_t,ii|. λ_1 > 0: explodes (chaos), < 0: dies.
+    V_t = J_t Q_{t−1} = Q_t R_t, λ_i = mean_t log|R_t,ii|. λ_1 > 0: perturbations grow (chaos);
+    λ_1 < 0: they die out.
 
     Args:
+        cell: a cell, or a layer of one cell.
+        params: its parameters.
         xs: (B, T, D), or (T, D) for one sequence.
         count: how many exponents, from the top; None: all n.
-        discard: first steps left out of the mean (the frame has to turn into place).
+        discard: first steps left out of the mean (the frame needs them to align).
+        initial_state: s_0; None: the cell's own.
     Returns:
-        (B, count), nats a step, in the order of the frame (largest first up to fluctuation).
+        (B, count), nats per step, in the order of the frame (largest first up to fluctuation).
     Raises:
         ValueError: count outside 1 … n, discard outside 0 … T−1.
     Source: Benettin et al. 1980; Engelken et al. 2023 (arXiv 2006.02427) for RNNs.
+
+    >>> from rnnlab import InitScheme, RNN
+    >>> cell = RNN(4, "identity", init=InitScheme(w_h="identity(gain=2.0)"))
+    >>> params = cell.init_params(jax.random.key(0), input_size=1)
+    >>> round(float(lyapunov_exponents(cell, params, jnp.zeros((9, 1)), 1)[0]), 2)  # log 2
+    0.69
     """
-    cell = cell_of(cell)
+    inner: Cell = cell_of(cell)
     xs = unroll.check_inputs(xs)
     T = xs.shape[-2]
-    unroll.check_params(cell, params, xs)
-    state = unroll.start_state(cell, params, xs.shape[:-2], initial_state)
+    unroll.check_params(inner, params, xs)
+    state = unroll.start_state(inner, params, xs.shape[:-2], initial_state)
     n = sum(leaf.shape[-1] for leaf in jax.tree.leaves(state))
-    count = n if count is None else count
-    if not 1 <= count <= n:
-        raise ValueError(f"count must lie in 1 … {n}, the state's features, got {count}")
-    if not 0 <= discard < T:
-        raise ValueError(f"discard must lie in 0 … {T - 1}, got {discard}")
-    # a random frame: a coordinate one can lie in an invariant subspace of a structured kernel
+    count = n if count is None else whole("count", count, 1, n)
+    discard = whole("discard", discard, 0, T - 1)
+    # a random frame: a coordinate frame can lie in an invariant subspace of a structured kernel
     frame = jax.random.normal(jax.random.key(0), (n, count), xs.dtype)
     frame = jnp.linalg.qr(frame)[0]
-    one = partial(_lyapunov, cell, params, Q=frame, discard=discard)
+    measure = partial(_lyapunov, inner, params, Q=frame, discard=discard)
     for _ in xs.shape[:-2]:
-        one = jax.vmap(one)
+        measure = jax.vmap(measure)
     with jax.default_matmul_precision("highest"):
-        return one(xs, state)
+        return measure(xs, state)

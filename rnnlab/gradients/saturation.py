@@ -1,4 +1,4 @@
-"""How many units and gates are saturated."""
+"""Saturation of units and gates."""
 
 from typing import Any
 
@@ -6,52 +6,66 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.nn import unroll
-from rnnlab.nn.layers import cell_of
+from rnnlab.nn.cells import Cell
+from rnnlab.nn.layers import Layer, cell_of
 
 Array = jax.Array
+PyTree = Any
 
-
-# ---- saturation --------------------------------------------------------------------------------
+_SIGMOID_GATES = ("f", "i", "o", "z", "r")
 
 
 def saturation(
-    cell: Any,
-    params: Any,
+    cell: Cell | Layer,
+    params: PyTree,
     xs: Array,
     *,
     lengths: Array | None = None,
-    initial_state: Any = None,
+    initial_state: PyTree = None,
 ) -> dict[str, Array]:
-    """How far units and gates are from the flat ends of their functions, step by step.
+    """Measure how far units and gates are from the flat ends of their functions, step by step.
 
     tanh units: mean over units of 1 − |h| (|m| of an LSTM whose h is projected). Gates: mean of
-    min(z, 1 − z). ReLU units: share with h > 0. In each, 0 is saturated: no gradient passes through
-    the function.
+    min(z, 1 − z). ReLU units: share with h > 0. In each, 0 means saturated: no gradient passes
+    through the function.
 
     Args:
-        xs: (B, T, D). lengths: (B,).
+        cell: a cell, or a layer of one cell.
+        params: its parameters.
+        xs: (B, T, D).
+        lengths: (B,) real steps of each sequence.
+        initial_state: s_0; None: the cell's own.
     Returns:
         {"h": (B, T), and each sigmoid gate's letter: (B, T)}; NaN past a sequence's length.
     Raises:
         ValueError: a cell whose activation has no flat end ("identity"), or an unnamed one.
+
+    >>> from rnnlab import GRU
+    >>> params = GRU(4).init_params(jax.random.key(0), 3)
+    >>> values = saturation(GRU(4), params, jnp.ones((2, 5, 3)))
+    >>> list(values), values["z"].shape
+    (['h', 'z', 'r'], (2, 5))
     """
-    cell = cell_of(cell)
-    activation = getattr(cell, "activation", "tanh")
+    inner: Cell = cell_of(cell)
+    # a cell without an activation of its own (LSTM, GRU, most registered ones) has tanh units
+    activation = getattr(inner, "activation", "tanh")
     if activation not in ("tanh", "relu"):
-        raise ValueError(f"saturation is of tanh or relu units, got activation {activation!r}")
+        raise ValueError(
+            f"saturation is defined for tanh and relu units, got activation {activation!r}"
+        )
     xs = unroll.check_inputs(xs)
-    gates = [g for g in ("f", "i", "o", "z", "r") if g in getattr(cell, "gates", ())]
+    gates = [gate for gate in _SIGMOID_GATES if gate in getattr(inner, "gates", ())]
     # h of a projection is no tanh unit; m = o*tanh(C) is
-    unit = "m" if getattr(cell, "projection", None) else "h"
+    unit = "m" if getattr(inner, "projection", None) else "h"
     with jax.default_matmul_precision("highest"):
         _, _, values = unroll.unroll(
-            cell, params, xs, lengths=lengths, initial_state=initial_state, taps=(unit, *gates)
+            inner, params, xs, lengths=lengths, initial_state=initial_state, taps=(unit, *gates)
         )
     h = values.pop(unit)
-    out = {"h": jnp.mean(h > 0 if activation == "relu" else 1 - jnp.abs(h), axis=-1)}
+    results = {"h": jnp.mean(h > 0 if activation == "relu" else 1 - jnp.abs(h), axis=-1)}
     for name, z in values.items():
-        out[name] = jnp.mean(jnp.minimum(z, 1 - z), axis=-1)
+        results[name] = jnp.mean(jnp.minimum(z, 1 - z), axis=-1)
     mask = unroll.length_mask(lengths, xs.shape[:-2], xs.shape[-2])
     if mask is None:
-        return out
-    return {name: jnp.where(mask, value, jnp.nan) for name, value in out.items()}
+        return results
+    return {name: jnp.where(mask, value, jnp.nan) for name, value in results.items()}

@@ -1,8 +1,8 @@
 """The backward pass of a recurrence in floating point with a wide exponent.
 
-The adjoint of step t, δ_t = ∂L/∂s_t, leaves float32 over long sequences: N(0, .01) weights give
-1e-93 after 100 steps, where a plain backward pass has flat-lined at 0. Here each example carries
-its adjoint with an exponent of its own. Every step is brought back to order 1 by a power of two,
+Over long sequences the adjoint of step t, δ_t = ∂L/∂s_t, leaves float32's range: N(0, 0.01²)
+weights give 1e-93 after 100 steps, where a plain backward pass has long been 0. Here each example's
+adjoint has an exponent of its own. After every step it is rescaled to order 1 by a power of two,
 which is exact: only the vector-Jacobian products round.
 
 Memory: the state before every step where that fits, else the states at √T-spaced checkpoints,
@@ -11,14 +11,16 @@ recomputed chunk by chunk. Shapes: B batch, T time, t steps of a chunk, D input,
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
 
+from rnnlab.nn.cells import Cell
 from rnnlab.nn.engines.scan import select
 
 Array = jax.Array
+PyTree = Any
 
 _LOG10_2 = math.log10(2.0)
 _ZERO = -(2**30)  # the exponent of an exact zero: below any that a sequence can reach
@@ -29,49 +31,59 @@ _STORE_LIMIT = 256 * 2**20  # bytes of states kept before checkpointing starts
 
 
 def _exponent(x: Array) -> Array:
-    """e with max|x| in [2^(e−1), 2^e); _ZERO where x is all zero."""
+    """Return e with max|x| in [2^(e−1), 2^e); _ZERO where x is all zero."""
     largest = jnp.max(jnp.abs(x), axis=-1)
     return jnp.where(largest == 0, _ZERO, jnp.frexp(largest)[1])
 
 
 def _shift(x: Array, e: Array) -> Array:
-    """x·2^e, in two halves: 2^e alone leaves the floats where x is tiny."""
+    """Return x·2^e, multiplied in two halves: 2^e alone leaves the floats where x is tiny."""
     e = jnp.clip(e, -2000, 2000)
     one = jnp.ones((), x.dtype)
     return x * jnp.ldexp(one, e // 2)[..., None] * jnp.ldexp(one, e - e // 2)[..., None]
 
 
 def _log10_norm(x: Array, e: Array) -> Array:
-    """log10(‖x‖·2^e); −inf where x is all zero."""
-    own = jnp.where(_exponent(x) == _ZERO, 0, _exponent(x))
-    squared = jnp.sum(_shift(x, -own) ** 2, axis=-1)  # of order 1: no square under- or overflows
-    return jnp.log10(squared) / 2 + (e + own).astype(x.dtype) * _LOG10_2
+    """Return log10(‖x‖·2^e); −inf where x is all zero."""
+    largest = jnp.where(_exponent(x) == _ZERO, 0, _exponent(x))
+    squared = jnp.sum(_shift(x, -largest) ** 2, axis=-1)  # of order 1: no under- or overflow
+    return jnp.log10(squared) / 2 + (e + largest).astype(x.dtype) * _LOG10_2
 
 
-def _joint_exponent(state: Any) -> Array:
+def _joint_exponent(state: PyTree) -> Array:
     return jnp.max(jnp.stack([_exponent(leaf) for leaf in jax.tree.leaves(state)]), axis=0)
 
 
 # ---- forward -----------------------------------------------------------------------------------
 
 
-def chunk_size(state: Any, T: int, limit: int = _STORE_LIMIT) -> int:
-    """T where the states of all steps fit ``limit`` bytes, else ⌈√T⌉."""
+def chunk_size(state: PyTree, T: int, limit: int = _STORE_LIMIT) -> int:
+    """Return T where the states of all steps fit ``limit`` bytes, else ⌈√T⌉.
+
+    >>> chunk_size({"h": jnp.zeros((10, 5))}, 100), chunk_size({"h": jnp.zeros(5)}, 100, limit=0)
+    (100, 10)
+    """
     step_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     return T if step_bytes * T <= limit else math.isqrt(T - 1) + 1
 
 
-def _slice(xs: Array | None, start: Any, size: int) -> Any:
-    """``size`` steps from ``start``, time in front: (t, B, …)."""
+@overload
+def _slice(xs: Array, start: Array | int, size: int) -> Array: ...
+@overload
+def _slice(xs: None, start: Array | int, size: int) -> None: ...
+def _slice(xs: Array | None, start: Array | int, size: int) -> Array | None:
+    """Return ``size`` steps from ``start``, time in front: (t, B, …)."""
     if xs is None:
         return None
     return jnp.moveaxis(jax.lax.dynamic_slice_in_dim(xs, start, size, axis=1), 1, 0)
 
 
-def _run(cell: Any, params: Any, xs: Array, mask: Array | None, state: Any) -> tuple[Any, ...]:
-    """Over xs (t, B, D): the state after; ys (t, B, H) and the state before each step."""
+def _run(
+    cell: Cell, params: PyTree, xs: Array, mask: Array | None, state: PyTree
+) -> tuple[PyTree, Array, PyTree]:
+    """Run over xs (t, B, D); return the last state, ys (t, B, H) and the state before each step."""
 
-    def body(state: Any, inputs: Any) -> tuple[Any, Any]:
+    def body(state: PyTree, inputs: tuple[Array, Array | None]) -> tuple[PyTree, PyTree]:
         x, keep = inputs
         new, y, _ = cell.step(params, state, x)
         if keep is not None:
@@ -85,12 +97,14 @@ def _run(cell: Any, params: Any, xs: Array, mask: Array | None, state: Any) -> t
 
 @partial(jax.jit, static_argnames=("cell", "chunk"))
 def forward(
-    cell: Any, params: Any, xs: Array, mask: Array | None, state: Any, chunk: int
-) -> tuple[Array, Any, Array]:
-    """Run the recurrence, keeping what :func:`backward` starts again from.
+    cell: Cell, params: PyTree, xs: Array, mask: Array | None, state: PyTree, chunk: int
+) -> tuple[Array, PyTree, Array]:
+    """Run the recurrence, keeping the states that :func:`backward` restarts from.
 
     Args:
-        xs: (B, T, D). mask: (B, T) or None. state: s_0, leaves (B, H).
+        xs: (B, T, D).
+        mask: (B, T) or None.
+        state: s_0, leaves (B, H).
         chunk: T keeps the state before every step; less, the state before every chunk.
     Returns:
         ys (B, T, H); the states kept, leaves (T or ⌈T/chunk⌉, B, H); overflow_at (B,), the first
@@ -102,7 +116,7 @@ def forward(
         ys = jnp.moveaxis(ys, 0, 1)
         return ys, before, first_overflow(ys)
 
-    def one(carry: Any, start: Any, size: int) -> tuple[Any, Any]:
+    def run_chunk(carry: PyTree, start: Array | int, size: int) -> tuple[PyTree, PyTree]:
         state, ys = carry
         x, keep = _slice(xs, start, size), _slice(mask, start, size)
         after, y, _ = _run(cell, params, x, keep, state)
@@ -112,66 +126,91 @@ def forward(
 
     full, rest = divmod(T, chunk)
     carry = (state, jnp.zeros((B, T, cell.output_size), xs.dtype))
-    carry, kept = jax.lax.scan(lambda c, i: one(c, i * chunk, chunk), carry, jnp.arange(full))
+    carry, kept = jax.lax.scan(lambda c, i: run_chunk(c, i * chunk, chunk), carry, jnp.arange(full))
     if rest:
-        carry, last = one(carry, full * chunk, rest)
+        carry, last = run_chunk(carry, full * chunk, rest)
         kept = jax.tree.map(lambda k, s: jnp.concatenate([k, s[None]]), kept, last)
     return carry[1], kept, first_overflow(carry[1])
 
 
 def first_overflow(ys: Array, reverse: bool = False) -> Array:
-    """Index of the first step read whose output is not finite, −1 where all are; ys (B…, T, H)."""
+    """Return the index of the first step run whose output is not finite, −1 where all are.
+
+    Args:
+        ys: (B…, T, H).
+        reverse: whether steps are run from the last to the first.
+
+    >>> first_overflow(jnp.array([[0.0], [jnp.inf], [jnp.nan]])).item()
+    1
+    """
     finite = jnp.isfinite(ys).all(axis=-1)
     T = finite.shape[-1]
-    found = T - 1 - jnp.argmin(finite[..., ::-1], -1) if reverse else jnp.argmin(finite, -1)
-    return jnp.where(finite.all(axis=-1), -1, found)
+    first = T - 1 - jnp.argmin(finite[..., ::-1], -1) if reverse else jnp.argmin(finite, -1)
+    return jnp.where(finite.all(axis=-1), -1, first)
 
 
 # ---- backward ----------------------------------------------------------------------------------
 
 
-def _state_vjp(cell: Any, params: Any, before: Any, x: Array, cotangents: Any) -> tuple[Any, Any]:
-    """(adjoint of the state before, total derivatives by state part)."""
+def _state_vjp(
+    cell: Cell, params: PyTree, before: PyTree, x: Array, cotangents: PyTree
+) -> tuple[PyTree, dict[str, Array]]:
+    """Return (adjoint of the state before, total derivatives by state part)."""
     nothing = jax.tree.map(jnp.zeros_like, before)
     _, pull = jax.vjp(lambda s, n: cell.step(params, s, x, perturb=n)[:2], before, nothing)
     earlier, totals = pull(cotangents)
     return earlier, totals._asdict()
 
 
-def _weight_vjp(cell: Any, params: Any, before: Any, x: Array, cotangents: Any) -> tuple[Any, Any]:
-    """(adjoint of the state before, this step's share of ∂L/∂W_h·, one example at a time)."""
+def _weight_vjp(
+    cell: Cell, params: PyTree, before: PyTree, x: Array, cotangents: PyTree
+) -> tuple[PyTree, dict[str, Array]]:
+    """Return (adjoint of the state before, norm of the step's share of ∂L/∂W_h· per example)."""
 
-    def one(before: Any, x: Array, cotangents: Any) -> tuple[Any, Any]:
+    def one_example(
+        before: PyTree, x: Array, cotangents: PyTree
+    ) -> tuple[PyTree, dict[str, Array]]:
         _, pull = jax.vjp(lambda p, s: cell.step(p, s, x)[:2], params, before)
         d_params, earlier = pull(cotangents)
         blocks = [b.ravel() for name, b in d_params._asdict().items() if name.startswith("W_h")]
         block = jnp.concatenate(blocks)
-        # to one number at once: H² a step and example would be the peak of memory
+        # reduced to one number at once: H² per step and example would be the peak of memory
         largest = jnp.max(jnp.abs(block))
         safe = jnp.where(largest == 0, 1, largest)
         return earlier, {"W_h": safe * jnp.linalg.norm(block / safe)[None]}
 
-    return jax.vmap(one)(before, x, cotangents)
+    return jax.vmap(one_example)(before, x, cotangents)
+
+
+class _StepInputs(NamedTuple):
+    """Inputs of a step back, each (t, B, ·)."""
+
+    before: PyTree  # s_{t−1}
+    x: Array
+    keep: Array | None
+    g: Array  # ∂L/∂y_t, scaled to order 1
+    exponent: Array  # of that scale
 
 
 @partial(jax.jit, static_argnames=("cell", "chunk", "weights"))
 def backward(
-    cell: Any,
-    params: Any,
+    cell: Cell,
+    params: PyTree,
     xs: Array,
     mask: Array | None,
     g: Array,
-    kept: Any,
+    kept: PyTree,
     chunk: int,
     weights: bool = False,
 ) -> dict[str, Array]:
-    """log10 of the norm of every adjoint, from the last step to the first.
+    """Return log10 of the norm of every adjoint, from the last step to the first.
 
     δ_{t−1} = (∂s_t/∂s_{t−1})ᵀ δ_t + (∂y_t/∂s_{t−1})ᵀ g_t, in the running scale of each example.
 
     Args:
-        xs, mask, chunk: as given to :func:`forward`; kept: what it returned.
+        xs, mask, chunk: as given to :func:`forward`.
         g: ∂L/∂y (B, T, H), zero at padded steps.
+        kept: the states that :func:`forward` returned.
         weights: measure each step's share of ∂L/∂W_h· (all recurrent kernels) instead.
     Returns:
         {state part: (B, T)}, or {"W_h": (B, T)} with ``weights``.
@@ -179,30 +218,34 @@ def backward(
     T = xs.shape[1]
     vjp = _weight_vjp if weights else _state_vjp
 
-    def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
-        adjoint, exponent, shift = carry  # the adjoint is adjoint·2^shift·2^exponent
-        before, x, keep, g, own = inputs
-        # what comes from later steps and this step's own loss term, brought to one scale
-        scale = jnp.maximum(exponent, own)
+    def step(carry: tuple[PyTree, Array, Array], inputs: _StepInputs) -> tuple[PyTree, PyTree]:
+        adjoint, exponent, shift = carry  # stands for adjoint·2^shift·2^exponent
+        before, x, keep, g, g_exponent = inputs
+        # the adjoint from later steps and this step's own loss term, brought to one scale
+        scale = jnp.maximum(exponent, g_exponent)
         adjoint = jax.tree.map(lambda a: _shift(a, shift + (exponent - scale)), adjoint)
-        g = _shift(g, own - scale)
+        g = _shift(g, g_exponent - scale)
         earlier, totals = vjp(cell, params, before, x, (adjoint, g))
-        if keep is not None:  # nothing is made at a padded step
+        if keep is not None:  # nothing is computed at a padded step
             totals = jax.tree.map(lambda a: jnp.where(keep[:, None], a, 0), totals)
         size = _joint_exponent(earlier)
         zero = size == _ZERO
         later = jnp.where(zero, _ZERO, scale + size)
         return (earlier, later, jnp.where(zero, 0, -size)), (totals, scale)
 
-    def steps_back(carry: Any, start: Any, size: int, before: Any) -> tuple[Any, Any]:
-        x, keep, g_T = (_slice(a, start, size) for a in (xs, mask, g))
-        own = _exponent(g_T)
-        g_T = _shift(g_T, jnp.where(own == _ZERO, 0, -own))
-        inputs = (before, x, keep, g_T, own)
+    def steps_back(
+        carry: PyTree, start: Array | int, size: int, before: PyTree
+    ) -> tuple[PyTree, dict[str, Array]]:
+        x, keep, g_T = _slice(xs, start, size), _slice(mask, start, size), _slice(g, start, size)
+        exponent = _exponent(g_T)
+        g_T = _shift(g_T, jnp.where(exponent == _ZERO, 0, -exponent))
+        inputs = _StepInputs(before, x, keep, g_T, exponent)
         carry, (totals, scale) = jax.lax.scan(step, carry, inputs, reverse=True)
         return carry, jax.tree.map(lambda total: _log10_norm(total, scale), totals)
 
-    def chunk_back(carry: Any, start: Any, size: int, state: Any) -> tuple[Any, Any]:
+    def chunk_back(
+        carry: PyTree, start: Array | int, size: int, state: PyTree
+    ) -> tuple[PyTree, dict[str, Array]]:
         x, keep = _slice(xs, start, size), _slice(mask, start, size)
         before = _run(cell, params, x, keep, state)[2]
         return steps_back(carry, start, size, before)

@@ -1,1 +1,1 @@
-"""Weights of other libraries, read and written."""
+"""Readers and writers of other libraries' weights."""

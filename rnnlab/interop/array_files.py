@@ -1,9 +1,9 @@
-"""Files of named arrays: ``.safetensors`` and ``.npz``. Nothing is unpickled."""
+"""Files of named arrays, ``.safetensors`` and ``.npz``; nothing is unpickled."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from rnnlab.core.errors import UserError
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a ``.safetensors`` or ``.npz`` file by name; float16 and bfloat16 widened.
+    """Read the arrays of a ``.safetensors`` or ``.npz`` file by name.
+
+    float16 and bfloat16 are widened to float32.
 
     Raises:
         UserError: another kind of file, or one that cannot be read.
@@ -49,7 +51,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
     _safetensors().save_file(dict(arrays), path, metadata={"format": "pt"})
 
 
-def _safetensors() -> Any:
+def _safetensors() -> ModuleType:
     try:
         import safetensors.numpy
     except ImportError:

@@ -1,7 +1,7 @@
 """cuDNN's packed weights, one flat array, as ``jax.experimental.rnn`` takes it.
 
-For each level, each direction (a "pseudo-layer" of cuDNN) in turn, first all kernels, then all
-biases, each row by row as PyTorch has it (:mod:`rnnlab.interop.torch`):
+Level by level and direction by direction (a "pseudo-layer" of cuDNN): first all kernels, then all
+biases, each row by row as in PyTorch (:mod:`rnnlab.interop.torch`):
 
     W_ih⁰ W_hh⁰ W_ih¹ W_hh¹ …  b_ih⁰ b_hh⁰ b_ih¹ b_hh¹ …
 
@@ -10,8 +10,8 @@ biases, each row by row as PyTorch has it (:mod:`rnnlab.interop.torch`):
     LSTM                     input, forget, new, output -> i f c o
     GRU                      reset, update, new -> r z h, ``reset_after=True``
 
-Both biases are there (CUDNN_RNN_DOUBLE_BIAS), or none. Reading adds them up; writing puts b into
-b_ih and zeros into b_hh (of a GRU's candidate b_hn), so that the sum is kept.
+Both biases are there (CUDNN_RNN_DOUBLE_BIAS), or none. Reading adds them; writing puts b into b_ih
+and zeros into b_hh (b_hn for a GRU's candidate), so that the sum is kept.
 
 Source: NVIDIA's cuDNN API reference, cudnnGetRNNWeightParams and cudnnRNNMode_t, for the order of
 the gates; jax/experimental/rnn.py for that of the arrays, which holds on NVIDIA's GPUs (on AMD's
@@ -19,15 +19,24 @@ the LSTM's last two gates are swapped).
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from rnnlab.core.validate import whole
 from rnnlab.interop import blocks, torch
+from rnnlab.nn.cells import Cell
+from rnnlab.nn.layers import Layer
+
+PyTree = Any
 
 
-def from_packed(weights: Any, layer: Any, input_size: int, *, bias: bool = True) -> Any:
-    """Parameters of a layer from cuDNN's flat array.
+def from_packed(
+    weights: ArrayLike, layer: Cell | Layer, input_size: int, *, bias: bool = True
+) -> PyTree:
+    """Return the parameters of a layer from cuDNN's flat array.
 
     Args:
         weights: (n,) floats.
@@ -49,15 +58,16 @@ def from_packed(weights: Any, layer: Any, input_size: int, *, bias: bool = True)
             f"cuDNN's weights must be ({count},) for {len(shapes)} arrays of this "
             f"layer with input_size={input_size}, bias={bias}, got {weights.shape}"
         )
-    arrays, at = {}, 0
+    arrays, start = {}, 0
     for name, shape in shapes.items():
-        arrays[name] = weights[at : at + math.prod(shape)].reshape(shape)
-        at += math.prod(shape)
+        end = start + math.prod(shape)
+        arrays[name] = weights[start:end].reshape(shape)
+        start = end
     return blocks.read(layer, arrays, torch.layout("", bias), "cuDNN")
 
 
-def to_packed(params: Any, layer: Any, *, bias: bool = True) -> np.ndarray:
-    """cuDNN's flat array (n,) of a layer's parameters.
+def to_packed(params: PyTree, layer: Cell | Layer, *, bias: bool = True) -> np.ndarray:
+    """Return cuDNN's flat array (n,) of a layer's parameters.
 
     Raises:
         ValueError, TypeError: parameters of another layer, a layer that cuDNN does not have;
@@ -68,24 +78,23 @@ def to_packed(params: Any, layer: Any, *, bias: bool = True) -> np.ndarray:
     return np.concatenate([arrays[name].ravel() for name in _ordered(arrays)])
 
 
-def _check(layer: Any) -> None:
+def _check(layer: Cell | Layer) -> None:
     torch.check_layer(layer, "cuDNN")
     for place in blocks.places(layer, "cuDNN"):
         blocks.check_no_projection(place, "cuDNN's layout here")
 
 
-def _ordered(names: Any) -> list[str]:
+def _ordered(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: name.startswith("bias"))  # stable: kernels, then biases
 
 
-def _shapes(layer: Any, input_size: int, bias: bool) -> dict[str, tuple[int, ...]]:
+def _shapes(layer: Cell | Layer, input_size: int, bias: bool) -> dict[str, tuple[int, ...]]:
     _check(layer)
-    if not isinstance(input_size, int) or input_size < 1:
-        raise ValueError(f"input_size must be a whole number of at least 1, got {input_size!r}")
-    sizes, layout = blocks.level_sizes(layer, input_size), torch.layout("", bias)
+    sizes = blocks.level_sizes(layer, whole("input_size", input_size))
+    layout = torch.layout("", bias)
     shapes = {
-        name: blocks.part_shape(own, place.cell, sizes[place.level])
+        name: blocks.part_shape(part, place.cell, sizes[place.level])
         for place in blocks.places(layer, "cuDNN")
-        for name, own in layout(place).items()
+        for name, part in layout(place).items()
     }
     return {name: shapes[name] for name in _ordered(shapes)}

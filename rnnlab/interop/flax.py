@@ -2,7 +2,7 @@
 
 Kernels lie (in, out), as ours do. A cell's tree, its leaves "module/kernel" and "module/bias":
 
-    linen                             modules and what they hold of ours
+    linen                             modules, and the blocks of ours that they hold
     SimpleCell                        i: W_xh, b_h; h: W_hh
     LSTMCell, OptimizedLSTMCell       ii if ig io: W_x of i f c o; hi hf hg ho: W_h, b
     GRUCell                           ir iz in: W_x, b of r z h; hr hz: W_h; hn: W_hh, b_hn
@@ -13,41 +13,46 @@ Kernels lie (in, out), as ours do. A cell's tree, its leaves "module/kernel" and
     OptimizedLSTMCell                 dense_i: W_x of i f c o side by side; dense_h: W_h, b
     GRUCell                           dense_i: W_x, b of r z h side by side; dense_h: W_h
 
-Flax has one bias a gate, as ours: every parameter comes back bit for bit. Its GRUs are our
-``GRU(H, reset_after=True)``; nnx's has no b_hn (flax #5594), which is zero on reading and refused
-on writing where it is not. An ``activation_fn`` leaves no trace in the weights; ``residual=True``
+Flax has one bias per gate, as here: every parameter comes back bit for bit. Its GRUs are our
+``GRU(H, reset_after=True)``; nnx's has no b_hn (flax #5594): reading sets it to zero, writing
+refuses one that is not zero. An ``activation_fn`` leaves no trace in the weights; ``residual=True``
 of a SimpleCell, and other ``gate_fn``, have no counterpart.
 
 Where a cell's tree lies in a model's depends on the model: ``["params"]["cell"]`` of an
-``nn.RNN(cell)``, ``["params"]["LSTMCell_0"]`` where a compact module makes it. Give the cell's own;
-for a bidirectional layer a pair (forward, backward), for a stack a sequence of these, bottom first.
+``nn.RNN(cell)``, ``["params"]["LSTMCell_0"]`` where a compact module makes it. Pass the cell's own
+tree; for a bidirectional layer a pair (forward, backward), for a stack a sequence of these, bottom
+first.
 
 Source: flax/linen/recurrent.py and flax/nnx/nn/recurrent.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from rnnlab.interop import blocks
-from rnnlab.interop.blocks import Part, Place, part
+from rnnlab.interop.blocks import NamedCell, Part, Place, part
 from rnnlab.nn import cells
-from rnnlab.nn.layers import Bidirectional, BothWays, Stack, as_layer
+from rnnlab.nn.cells import Cell
+from rnnlab.nn.layers import Bidirectional, Layer, Stack, as_layer
 
+PyTree = Any
 _OURS = {"f": "f", "i": "i", "g": "c", "o": "o", "r": "r", "z": "z", "n": "h"}
 
 
-def from_linen(trees: Any, layer: Any) -> Any:
-    """Parameters of a layer from those of linen's cells.
+def from_linen(trees: PyTree, layer: Cell | Layer) -> PyTree:
+    """Return the parameters of a layer from those of linen's cells.
 
     Args:
         trees: one cell's tree; (forward, backward) of a bidirectional layer; a sequence of
             levels for a stack.
         layer: a cell, a layer, a bidirectional layer or a stack of these.
     Raises:
-        ValueError: every array that is missing, too many or of another shape, by its place; another
-            nesting; options that Flax does not have. TypeError: another cell.
+        ValueError: lists every array that is missing, extra or of another shape, by its place;
+            another nesting; options that Flax does not have.
+        TypeError: another kind of cell.
 
     >>> from rnnlab import RNN
     >>> tree = to_linen(RNN(4).init_params(__import__("jax").random.key(0), 3), RNN(4))
@@ -55,11 +60,11 @@ def from_linen(trees: Any, layer: Any) -> Any:
     ((3, 4), (3, 4))
     """
     _check(layer, "linen")
-    return blocks.read(layer, _listed(layer, trees), _layout(_linen), "linen")
+    return blocks.read(layer, _leaves_by_place(layer, trees), _layout(_linen), "linen")
 
 
-def to_linen(params: Any, layer: Any) -> Any:
-    """Trees of linen's cells from a layer's parameters, nested as :func:`from_linen` takes them.
+def to_linen(params: PyTree, layer: Cell | Layer) -> PyTree:
+    """Return trees of linen's cells, nested as :func:`from_linen` takes them.
 
     Raises:
         ValueError, TypeError: as :func:`from_linen`; parameters of another layer.
@@ -68,33 +73,35 @@ def to_linen(params: Any, layer: Any) -> Any:
     return _trees(layer, blocks.write(layer, params, _layout(_linen), "linen"))
 
 
-def from_nnx(trees: Any, layer: Any, *, optimized: bool = False) -> Any:
-    """Parameters of a layer from those of nnx's cells.
+def from_nnx(trees: PyTree, layer: Cell | Layer, *, optimized: bool = False) -> PyTree:
+    """Return the parameters of a layer from those of nnx's cells.
 
     Args:
         trees: ``nnx.to_pure_dict(nnx.state(cell, nnx.Param))``, or the state itself; nested as
             :func:`from_linen` takes them.
-        layer: as there.
+        layer: as :func:`from_linen`.
         optimized: whether LSTMs are OptimizedLSTMCells, whose kernels are packed.
     Raises:
         ValueError, TypeError: as :func:`from_linen`.
     """
     _check(layer, "nnx")
-    return blocks.read(layer, _listed(layer, trees), _layout(_nnx, optimized), "nnx")
+    layout = _layout(partial(_nnx, optimized=optimized))
+    return blocks.read(layer, _leaves_by_place(layer, trees), layout, "nnx")
 
 
-def to_nnx(params: Any, layer: Any, *, optimized: bool = False) -> Any:
-    """Trees of nnx's cells; ``nnx.update(cell, tree)`` takes one.
+def to_nnx(params: PyTree, layer: Cell | Layer, *, optimized: bool = False) -> PyTree:
+    """Return trees of nnx's cells; ``nnx.update(cell, tree)`` takes one.
 
     Raises:
         ValueError, TypeError: as :func:`from_nnx`; parameters of another layer; a GRU's b_hn that
             is not zero.
     """
     _check(layer, "nnx")
-    return _trees(layer, blocks.write(layer, params, _layout(_nnx, optimized), "nnx"))
+    layout = _layout(partial(_nnx, optimized=optimized))
+    return _trees(layer, blocks.write(layer, params, layout, "nnx"))
 
 
-def _check(layer: Any, theirs: str) -> None:
+def _check(layer: Cell | Layer, theirs: str) -> None:
     for place in blocks.places(layer, theirs):
         blocks.check_reset_after(place, theirs)
         blocks.check_no_projection(place, theirs)
@@ -103,23 +110,23 @@ def _check(layer: Any, theirs: str) -> None:
 # ---- layouts -----------------------------------------------------------------------------------
 
 
-def _linen(cell: Any) -> dict[str, Part]:
+def _linen(cell: NamedCell) -> dict[str, Part]:
     if isinstance(cell, cells.RNN):
         return {"i/kernel": part("W_xh"), "i/bias": part("b_h"), "h/kernel": part("W_hh")}
     lstm = isinstance(cell, cells.LSTM)
     parts = {}
     for gate in "ifgo" if lstm else "rzn":
-        own = _OURS[gate]
-        parts[f"i{gate}/kernel"] = part(f"W_x{own}")
-        parts[f"h{gate}/kernel"] = part(f"W_h{own}")
-        parts[f"h{gate}/bias" if lstm else f"i{gate}/bias"] = part(f"b_{own}")
+        ours = _OURS[gate]
+        parts[f"i{gate}/kernel"] = part(f"W_x{ours}")
+        parts[f"h{gate}/kernel"] = part(f"W_h{ours}")
+        parts[f"h{gate}/bias" if lstm else f"i{gate}/bias"] = part(f"b_{ours}")
     return parts if lstm else {**parts, "hn/bias": part("b_hn")}
 
 
-def _nnx(cell: Any, optimized: bool) -> dict[str, Part]:
+def _nnx(cell: NamedCell, optimized: bool) -> dict[str, Part]:
     lstm = isinstance(cell, cells.LSTM)
     if lstm and not optimized:
-        return {name.replace("if/", "if_/"): own for name, own in _linen(cell).items()}
+        return {name.replace("if/", "if_/"): array for name, array in _linen(cell).items()}
     order = "ifco" if lstm else "rzh" if isinstance(cell, cells.GRU) else "h"
     return {
         "dense_i/kernel": part(*(f"W_x{gate}" for gate in order)),
@@ -128,73 +135,65 @@ def _nnx(cell: Any, optimized: bool) -> dict[str, Part]:
     }
 
 
-def _layout(of_cell: Any, *options: bool) -> blocks.Layout:
-    def of(place: Place) -> dict[str, Part]:
-        start = _start(place.level, place.direction)
-        return {f"{start}{name}": own for name, own in of_cell(place.cell, *options).items()}
+def _layout(parts_of_cell: Callable[[NamedCell], dict[str, Part]]) -> blocks.Layout:
+    def parts_of(place: Place) -> dict[str, Part]:
+        prefix = _prefix(place.level, place.direction)
+        return {f"{prefix}{name}": array for name, array in parts_of_cell(place.cell).items()}
 
-    return of
+    return parts_of
 
 
-def _start(level: int, direction: int) -> str:
+def _prefix(level: int, direction: int) -> str:
     return f"level {level}, {('forward', 'backward')[direction]}: "
 
 
 # ---- trees -------------------------------------------------------------------------------------
 
 
-def _listed(layer: Any, trees: Any) -> dict[str, Any]:
-    """Leaves by level, direction and place in the cell's tree."""
+def _leaves_by_place(layer: Cell | Layer, trees: PyTree) -> dict[str, object]:
+    """Return all leaves, named by level, direction and path in the cell's tree."""
     layer = as_layer(layer)
     levels = layer.layers if isinstance(layer, Stack) else (layer,)
     trees = _sequence(trees, len(levels), "a stack") if isinstance(layer, Stack) else (trees,)
-    leaves: dict[str, Any] = {}
-    for level, (inner, own) in enumerate(zip(levels, trees, strict=True)):
+    leaves: dict[str, object] = {}
+    for level, (inner, of_level) in enumerate(zip(levels, trees, strict=True)):
         both = isinstance(inner, Bidirectional)
-        sides = _sequence(own, 2, "a bidirectional layer") if both else (own,)
+        sides = _sequence(of_level, 2, "a bidirectional layer") if both else (of_level,)
         for direction, tree in enumerate(sides):
             if not isinstance(tree, Mapping):
                 raise ValueError(f"a cell's tree must be a mapping, got {type(tree).__name__}")
-            leaves |= _leaves(tree, _start(level, direction))
+            leaves |= _leaves(tree, _prefix(level, direction))
     return leaves
 
 
-def _sequence(trees: Any, count: int, what: str) -> Any:
+def _sequence(trees: PyTree, count: int, whole: str) -> Sequence[PyTree]:
     if not isinstance(trees, tuple | list):
         raise ValueError(
-            f"trees of {what} must be a sequence of {count}, got {type(trees).__name__}"
+            f"trees of {whole} must be a sequence of {count}, got {type(trees).__name__}"
         )
     if len(trees) != count:
-        raise ValueError(f"trees of {what} must be {count}, got {len(trees)}")
+        raise ValueError(f"trees of {whole} must be {count}, got {len(trees)}")
     return trees
 
 
-def _leaves(tree: Mapping[Any, Any], start: str) -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
+def _leaves(tree: Mapping[PyTree, object], prefix: str) -> dict[str, object]:
+    leaves: dict[str, object] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            leaves |= _leaves(value, f"{start}{name}/")
+            leaves |= _leaves(value, f"{prefix}{name}/")
         else:
-            leaves[f"{start}{name}"] = value
+            leaves[f"{prefix}{name}"] = value
     return leaves
 
 
-def _trees(layer: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    layer = as_layer(layer)
-    levels = layer.layers if isinstance(layer, Stack) else (layer,)
-
-    def tree(level: int, direction: int) -> dict[str, dict[str, np.ndarray]]:
-        start, made = _start(level, direction), {}
+def _trees(layer: Cell | Layer, arrays: Mapping[str, np.ndarray]) -> PyTree:
+    def tree(place: Place) -> dict[str, dict[str, np.ndarray]]:
+        prefix = _prefix(place.level, place.direction)
+        modules: dict[str, dict[str, np.ndarray]] = {}
         for name, array in arrays.items():
-            if name.startswith(start):
-                module, leaf = name.removeprefix(start).split("/")
-                made.setdefault(module, {})[leaf] = array
-        return made
+            if name.startswith(prefix):
+                module, leaf = name.removeprefix(prefix).split("/")
+                modules.setdefault(module, {})[leaf] = array
+        return modules
 
-    made = [
-        BothWays(tree(level, 0), tree(level, 1))
-        if isinstance(inner, Bidirectional)
-        else tree(level, 0)
-        for level, inner in enumerate(levels)
-    ]
-    return tuple(made) if isinstance(layer, Stack) else made[0]
+    return blocks.nested(layer, map(tree, blocks.places(layer, "Flax")))

@@ -14,10 +14,10 @@ A layer's variables; kernels lie (in, out), as ours do; H units, G gates, D inpu
     LSTM       i f c o -> i f c o
     GRU        z r h -> z r h; z keeps the past on both sides; ``reset_after`` as ours
 
-Of the two rows b_z and b_r are added up on reading (in float64, rounded once); writing puts them
-into the first and zeros into the second. All else comes back bit for bit. A Bidirectional has the
-variables of its forward layer, then those of its backward layer; its ``merge_mode`` "concat",
-"sum", "ave", "mul" is our "concat", "sum", "mean", "product", and like the activations
+Reading adds the two rows of b_z and b_r (in float64, rounded once); writing puts them into the
+first row and zeros into the second. All other arrays come back bit for bit. A Bidirectional has the
+variables of its forward layer, then those of its backward layer. Its ``merge_mode`` "concat",
+"sum", "ave", "mul" is our "concat", "sum", "mean", "product"; like the activations
 (``recurrent_activation`` must be "sigmoid") it leaves no trace in the weights.
 
 Source: keras/src/layers/rnn/{simple_rnn,lstm,gru,bidirectional}.py, ``build`` and ``call``.
@@ -31,27 +31,31 @@ import numpy as np
 from rnnlab.interop import blocks
 from rnnlab.interop.blocks import Part, Place, part
 from rnnlab.nn import cells
+from rnnlab.nn.cells import Cell
+from rnnlab.nn.layers import Layer
 
+PyTree = Any
 ORDER = {cells.RNN: "h", cells.LSTM: "ifco", cells.GRU: "zrh"}
 VARIABLES = ("kernel", "recurrent_kernel", "bias")
 
 
 def from_arrays(
-    arrays: Mapping[str, Any], layer: Any, *, prefix: str = "", bias: bool = True
-) -> Any:
-    """Parameters of a layer from Keras' variables by their paths.
+    arrays: Mapping[str, object], layer: Cell | Layer, *, prefix: str = "", bias: bool = True
+) -> PyTree:
+    """Return the parameters of a layer from Keras' variables by their paths.
 
-    Layers are told apart by their paths, "lstm/lstm_cell/kernel", and lie in the order in which
-    they come: that of ``model.weights``.
+    Layers are distinguished by their paths, "lstm/lstm_cell/kernel", and taken in the order given:
+    that of ``model.weights``.
 
     Args:
         arrays: path -> array: ``{w.path: w.numpy() for w in model.weights}``.
         layer: a cell, a layer, a bidirectional layer or a stack of these.
-        prefix: of the paths to read, "sequential/lstm" for instance; others are passed over.
+        prefix: of the paths to read, "sequential/lstm" for instance; others are ignored.
         bias: Keras' ``use_bias``.
     Raises:
-        ValueError: every array that is missing, too many or of another shape, by path; a direction
-            that should be the other; options that Keras does not have. TypeError: another cell.
+        ValueError: lists every array that is missing, extra or of another shape, by path; the
+            directions in the wrong order; options that Keras does not have.
+        TypeError: another kind of cell.
 
     >>> from rnnlab import LSTM
     >>> cell = LSTM(4)
@@ -61,32 +65,33 @@ def from_arrays(
     >>> from_arrays(arrays, cell).W_xi.shape
     (3, 4)
     """
-    own = {name: array for name, array in arrays.items() if name.startswith(prefix)}
-    homes: dict[str, None] = {}  # an ordered set
-    for path in own:
-        home, _, variable = path.rpartition("/")
+    chosen = {name: array for name, array in arrays.items() if name.startswith(prefix)}
+    parents: dict[str, None] = {}  # an ordered set
+    for path in chosen:
+        parent, _, variable = path.rpartition("/")
         if variable in VARIABLES:
-            homes[home] = None
-    # a Dense has a kernel as well, but no recurrent one
-    recurrent = [home for home in homes if f"{home}/recurrent_kernel" in own] or list(homes)
+            parents[parent] = None
+    # a Dense layer has a kernel as well, but no recurrent one
+    recurrent = [p for p in parents if f"{p}/recurrent_kernel" in chosen] or list(parents)
     every = _places(layer)
     names = dict(zip(((p.level, p.direction) for p in every), recurrent, strict=False))
     both = {place.level for place in every if place.direction}
-    for (level, direction), home in names.items():
+    for (level, direction), path in names.items():
         side = ("forward", "backward")[direction]
-        said = {word.split("_")[0] for word in home.split("/")} & {"forward", "backward"}
-        if level in both and said and side not in said:
-            raise ValueError(f"level {level}: the {side} direction expected, got {home}")
-    return blocks.read(layer, own, _layout(names, bias), "Keras")
+        sides = {word.split("_")[0] for word in path.split("/")} & {"forward", "backward"}
+        if level in both and sides and side not in sides:
+            raise ValueError(f"level {level}: the {side} direction expected, got {path}")
+    return blocks.read(layer, chosen, _layout(names, bias), "Keras")
 
 
-def to_arrays(params: Any, layer: Any, *, bias: bool = True) -> dict[str, np.ndarray]:
-    """Keras' variables of a layer's parameters, in the order of ``get_weights()``.
+def to_arrays(params: PyTree, layer: Cell | Layer, *, bias: bool = True) -> dict[str, np.ndarray]:
+    """Return Keras' variables of a layer's parameters, in the order of ``get_weights()``.
 
     ``model.set_weights(list(arrays.values()))`` takes them.
 
     Args:
-        params: of ``layer``. layer: as :func:`from_arrays`.
+        params: of ``layer``.
+        layer: as :func:`from_arrays`.
         bias: Keras' ``use_bias``; False: biases that are not zero are refused.
     Returns:
         "layer_0/kernel", or "layer_0/forward/kernel", -> array, and so on.
@@ -103,7 +108,7 @@ def to_arrays(params: Any, layer: Any, *, bias: bool = True) -> dict[str, np.nda
     return blocks.write(layer, params, _layout(names, bias), "Keras")
 
 
-def _places(layer: Any) -> list[Place]:
+def _places(layer: Cell | Layer) -> list[Place]:
     every = blocks.places(layer, "Keras")
     for place in every:
         blocks.check_no_projection(place, "Keras")
@@ -111,19 +116,20 @@ def _places(layer: Any) -> list[Place]:
 
 
 def _layout(names: Mapping[tuple[int, int], str], bias: bool) -> blocks.Layout:
-    def of(place: Place) -> dict[str, Part]:
-        order, two = ORDER[type(place.cell)], getattr(place.cell, "reset_after", False)
+    def parts_of(place: Place) -> dict[str, Part]:
+        order = ORDER[type(place.cell)]
+        two_rows = isinstance(place.cell, cells.GRU) and place.cell.reset_after
         b = tuple(f"b_{gate}" for gate in order)
         parts = {
             "kernel": part(*(f"W_x{gate}" for gate in order)),
             "recurrent_kernel": part(*(f"W_h{gate}" for gate in order)),
         }
         if bias:
-            parts["bias"] = Part((b, (*b[:-1], "b_hn"))) if two else part(*b)
-        # a layer that is not there is named by its place, so that it is missed by name
+            parts["bias"] = Part((b, (*b[:-1], "b_hn"))) if two_rows else part(*b)
+        # a missing layer gets a name by its place, for the message
         side = ("forward", "backward")[place.direction]
         missing = f"(layer {place.level + 1}, {side})"
-        home = names.get((place.level, place.direction), missing)
-        return {f"{home}/{name}" if home else name: own for name, own in parts.items()}
+        path = names.get((place.level, place.direction), missing)
+        return {f"{path}/{name}" if path else name: array for name, array in parts.items()}
 
-    return of
+    return parts_of

@@ -1,13 +1,13 @@
-"""What the gradient experiments share: one member drawn, read out and measured.
+"""Members of the gradient experiments: one network drawn, read out and measured.
 
 A member is a cell with drawn parameters, a batch of sequences, and the loss of a classifier that
-reads the last step: L = −Σ_B log softmax(W_hy h_T + b_y)[label]. The label belongs to the start
-of the sequence, so that the gradient has the whole way to go. Results are ordered by lag k: how
-many steps before the read-out, index t = T−1−k.
+reads the last step: L = −Σ_B log softmax(W_hy h_T + b_y)[label]. The label belongs to the start of
+the sequence, so that the gradient has to travel all the way. Results are ordered by lag k: steps
+before the read-out, index t = T−1−k.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,13 +17,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rnnlab import theory
-from rnnlab.core.errors import unknown
+from rnnlab.core.validate import choice
 from rnnlab.data import sequences
 from rnnlab.gradients import adjoint, lyapunov
 from rnnlab.nn import cells, equations, layers, unroll
 from rnnlab.nn.initializers import InitScheme, make
 
 Array = jax.Array
+PyTree = Any
+Config = Any  # a ConfigDict; its values have no static types
 
 
 class Readout(NamedTuple):
@@ -33,23 +35,23 @@ class Readout(NamedTuple):
     b_y: Array  # (O,)
 
 
-class Probe(NamedTuple):
-    """One member, drawn."""
+class GradientMember(NamedTuple):
+    """One drawn member."""
 
-    layer: Any
-    params: Any
+    layer: layers.Layer  # a layer of one cell, or a bidirectional one; inits stripped
+    params: PyTree
     readout: Readout
     xs: Array  # (B, T, D)
     labels: Array  # (B,)
 
     @property
-    def cell(self) -> Any:
+    def cell(self) -> cells.Cell:
         """The cell (of the forward direction), its init stripped."""
-        inner = self.layer.forward if self.both_ways else self.layer
-        return cells.without_init(inner.cell)
+        layer = self.layer
+        return layers.cell_of(layer.forward if isinstance(layer, layers.Bidirectional) else layer)
 
     @property
-    def cell_params(self) -> Any:
+    def cell_params(self) -> PyTree:
         """The parameters of :attr:`cell`."""
         return self.params.forward if self.both_ways else self.params
 
@@ -100,15 +102,14 @@ def config(
     return made.lock()
 
 
-def check(config: Any) -> None:
-    """Raise ValueError where the config names what does not exist."""
+def check(config: Config) -> None:
+    """Raise ValueError where the config has an unknown cell, scheme or task."""
     layers.by_name(config.cell.name, config.cell.hidden_size, InitScheme.from_config(config.init))
-    if config.task.name not in sequences.SOURCES:
-        raise ValueError(unknown("task", config.task.name, sequences.SOURCES))
+    choice("task", config.task.name, sequences.SOURCES)
 
 
-def draw(config: Any, key: Array) -> Probe:
-    """Sequences, parameters and read-out of the member that ``config`` describes.
+def draw(config: Config, key: Array) -> GradientMember:
+    """Draw sequences, parameters and read-out of the member that ``config`` describes.
 
     Args:
         config: with the groups task (name, length, batch_size, path), cell (name, hidden_size)
@@ -124,14 +125,16 @@ def draw(config: Any, key: Array) -> Probe:
     W_hy = make(init.w_y, config.cell.hidden_size)(key_readout, shape)
     readout = Readout(W_hy, jnp.zeros(data.classes))
     xs, labels = jnp.asarray(data.xs), jnp.asarray(data.labels)
-    return Probe(cells.without_init(layer), params, readout, xs, labels)
+    return GradientMember(cells.without_init(layer), params, readout, xs, labels)
 
 
-def last_step_loss(readout: Readout, labels: Array, both_ways: bool, hidden_size: int) -> Any:
-    """ys (B, T, H) ↦ the summed cross-entropy of the last step.
+def last_step_loss(
+    readout: Readout, labels: Array, both_ways: bool, hidden_size: int
+) -> Callable[[Array], Array]:
+    """Return the loss ys (B, T, H) ↦ the summed cross-entropy of the last step.
 
-    Summed, not averaged: each example's gradient is then its own, whatever the batch. Both ways:
-    the forward half of step T and the backward half of step 1, each direction's last.
+    Summed, not averaged, so that an example's gradient does not depend on the batch. Both ways: the
+    forward half of step T and the backward half of step 1, each direction's last.
     """
 
     def loss(ys: Array) -> Array:
@@ -147,56 +150,56 @@ def last_step_loss(readout: Readout, labels: Array, both_ways: bool, hidden_size
 
 @partial(jax.jit, static_argnames=("layer", "both_ways", "hidden_size"))
 def _adjoints(
-    layer: Any,
-    params: Any,
+    layer: layers.Layer,
+    params: PyTree,
     readout: Readout,
     xs: Array,
     labels: Array,
     both_ways: bool,
     hidden_size: int,
-) -> Any:
+) -> adjoint.AdjointCurve | layers.BothWays:
     loss = last_step_loss(readout, labels, both_ways, hidden_size)
     return adjoint.adjoint_norms(layer, params, xs, loss)
 
 
-def adjoints(probe: Probe) -> tuple[dict[str, np.ndarray], int]:
-    """log10 ‖∂L/∂h_{T−k}‖ (B, T) by lag k, for every part of the state.
+def adjoints(member: GradientMember) -> tuple[dict[str, np.ndarray], int]:
+    """Measure log10 ‖∂L/∂h_{T−k}‖ (B, T) by lag k, for every part of the state.
 
     Returns:
-        {"h": …, "C": … for an LSTM, "h_back": … for the backward direction}, and how many
-        examples overflowed in the forward pass.
+        {"h": …, "C": … for an LSTM, "h_back": … for the backward direction}, and the number of
+        examples that overflowed in the forward pass.
     """
     curves = _adjoints(
-        probe.layer,
-        probe.params,
-        probe.readout,
-        probe.xs,
-        probe.labels,
-        probe.both_ways,
-        probe.cell.hidden_size,
+        member.layer,
+        member.params,
+        member.readout,
+        member.xs,
+        member.labels,
+        member.both_ways,
+        member.cell.hidden_size,
     )
-    forward = curves.forward if probe.both_ways else curves
+    forward = curves.forward if isinstance(curves, layers.BothWays) else curves
     # the forward direction is read at T − 1, the backward one at 0
-    found = {part: np.asarray(norm)[:, ::-1] for part, norm in forward.norms.items()}
+    norms = {part: np.asarray(norm)[:, ::-1] for part, norm in forward.norms.items()}
     overflowed = np.asarray(forward.overflow_at) >= 0
-    if probe.both_ways:
-        found |= {f"{part}_back": np.asarray(n) for part, n in curves.backward.norms.items()}
+    if isinstance(curves, layers.BothWays):
+        norms |= {f"{part}_back": np.asarray(n) for part, n in curves.backward.norms.items()}
         overflowed |= np.asarray(curves.backward.overflow_at) >= 0
-    return found, int(overflowed.sum())
+    return norms, int(overflowed.sum())
 
 
-def last_adjoint(probe: Probe) -> np.ndarray:
+def last_adjoint(member: GradientMember) -> np.ndarray:
     """Return ∂L/∂h_T (B, H) in float64, from the read-out alone."""
-    ys, _ = unroll.unroll(probe.cell, probe.cell_params, probe.xs)
-    loss = last_step_loss(probe.readout, probe.labels, False, probe.cell.hidden_size)
+    ys, _ = unroll.unroll(member.cell, member.cell_params, member.xs)
+    loss = last_step_loss(member.readout, member.labels, False, member.cell.hidden_size)
     return np.asarray(jax.grad(loss)(ys)[:, -1], np.float64)
 
 
 def relative(log10_norms: np.ndarray) -> np.ndarray:
-    """log10 (‖∂L/∂h_{T−k}‖ / ‖∂L/∂h_T‖), (B, T): what is left of the gradient k steps back.
+    """Return log10 (‖∂L/∂h_{T−k}‖ / ‖∂L/∂h_T‖), (B, T): the gradient left k steps back.
 
-    NaN for an example without any gradient at lag 0: its state had grown so far that the softmax
-    is exactly right in float32, and there is nothing to follow back.
+    NaN for an example without any gradient at lag 0: its state has grown so large that the softmax
+    is exactly right in float32, and no gradient is left to follow.
     """
     start = log10_norms[:, :1]
     silent = np.isneginf(start)
@@ -204,7 +207,7 @@ def relative(log10_norms: np.ndarray) -> np.ndarray:
 
 
 def median_over_batch(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(median over the finite examples (T,), share of examples exactly zero (T,)).
+    """Return (median over the finite examples (T,), share of examples exactly zero (T,)).
 
     NaN where no example is finite. Exact zeros (−inf) are counted, never averaged.
     """
@@ -218,56 +221,59 @@ def median_over_batch(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @partial(jax.jit, static_argnames=("cell", "taps"))
-def _taps(cell: Any, params: Any, xs: Array, taps: tuple[str, ...]) -> dict[str, Array]:
+def _taps(cell: cells.Cell, params: PyTree, xs: Array, taps: tuple[str, ...]) -> dict[str, Array]:
     return unroll.unroll(cell, params, xs, taps=taps)[2]
 
 
-def gate_path(probe: Probe) -> np.ndarray | None:
-    """∏ of the gate that keeps the state (f of an LSTM, z of a GRU) over the last k steps.
+def gate_path(member: GradientMember) -> np.ndarray | None:
+    """Return ∏ of the gate that keeps the state (f of an LSTM, z of a GRU) over the last k steps.
 
-    The direct way of ∂C_T/∂C_{T−k}: what the gates alone would let through.
+    The direct path of ∂C_T/∂C_{T−k}: the share of it that passes through the gates alone.
 
     Returns:
         log10 ∏_{s=T−k+1}^{T} f_s, (B, T, H) by lag k = 0 … T−1; None for a simple RNN.
     """
-    gate = {"LSTM": "f", "GRU": "z"}.get(type(probe.cell).__name__)
+    gate = {"LSTM": "f", "GRU": "z"}.get(type(member.cell).__name__)
     if gate is None:
         return None
-    values = _taps(probe.cell, probe.cell_params, probe.xs, (gate,))[gate]
+    values = _taps(member.cell, member.cell_params, member.xs, (gate,))[gate]
     logs = np.log10(np.maximum(np.asarray(values, np.float64), np.finfo(np.float64).tiny))
     backwards = np.cumsum(logs[:, ::-1], axis=1)
     return np.concatenate([np.zeros_like(logs[:, :1]), backwards[:, :-1]], axis=1)
 
 
 @partial(jax.jit, static_argnames=("cell", "sequences"))
-def _lyapunov(cell: Any, params: Any, xs: Array, sequences: int) -> Array:
+def _lyapunov(cell: cells.Cell, params: PyTree, xs: Array, sequences: int) -> Array:
     return lyapunov.lyapunov_exponents(cell, params, xs[:sequences], 1)[..., 0].mean()
 
 
-def top_lyapunov(probe: Probe, sequences: int = 4) -> float:
-    """λ_1 in nats a step, the mean over the first few sequences."""
-    return float(_lyapunov(probe.cell, probe.cell_params, probe.xs, sequences))
+def top_lyapunov(member: GradientMember, sequences: int = 4) -> float:
+    """Measure λ_1 in nats per step, the mean over the first few sequences."""
+    return float(_lyapunov(member.cell, member.cell_params, member.xs, sequences))
 
 
-def input_variance(probe: Probe) -> float:
-    """Second moment of one entry of W_xh x_t + b over units and data: the field's input term."""
-    p = probe.cell_params
-    return float(jnp.mean((probe.xs @ p.W_xh + p.b_h) ** 2))
+def input_variance(member: GradientMember) -> float:
+    """Return the second moment of an entry of W_xh x_t + b over units and data.
+
+    This is the input term of mean-field theory.
+    """
+    p = member.cell_params
+    return float(jnp.mean((member.xs @ p.W_xh + p.b_h) ** 2))
 
 
 def effective_sigma_w(W_hh: np.ndarray) -> float:
-    """σ_w of the Gaussian ensemble with the same size: ‖W‖_F / √H."""
+    """Return σ_w of the Gaussian ensemble with the same norm: ‖W‖_F / √H."""
     return float(np.linalg.norm(W_hh) / math.sqrt(W_hh.shape[0]))
 
 
 def theory_curves(
-    cell: str, probe: Probe, log10_norms: np.ndarray
+    cell: str, member: GradientMember, log10_norms: np.ndarray
 ) -> dict[str, float | np.ndarray]:
     """Return what theory says of a member's gradient, in decades relative to lag 0.
 
     Args:
         cell: its name, "rnn-tanh".
-        probe: the member.
+        member: the member.
         log10_norms: (B, T) of h by lag, as :func:`adjoints` gives them.
     Returns:
         {"theory": (T,) …}. A linear RNN: the powers of its own W_hh, and "theory_error", the
@@ -277,17 +283,17 @@ def theory_curves(
     """
     lags = np.arange(log10_norms.shape[1])
     if cell == "rnn-identity":
-        g = last_adjoint(probe)
-        exact = relative(theory.linear_adjoint_log10(probe.W_hh, g, lags))
+        g = last_adjoint(member)
+        exact = relative(theory.linear_adjoint_log10(member.W_hh, g, lags))
         # NaN: an example without any gradient
         error = np.nanmax(np.abs(exact - relative(log10_norms)))
         return {"theory": np.median(exact, axis=0), "theory_error": float(error)}
-    path = gate_path(probe)
+    path = gate_path(member)
     if path is not None:
         retained = 10.0**path
         rms = np.log10(np.sqrt(np.mean(retained**2, axis=(0, 2))))
         return {"theory": rms, "log10_retention": np.log10(retained.mean(axis=(0, 2)))}
-    sigma_w, variance = effective_sigma_w(probe.W_hh), input_variance(probe)
+    sigma_w, variance = effective_sigma_w(member.W_hh), input_variance(member)
     line = theory.mean_field_adjoint_log10(
         sigma_w, lags, input_variance=variance, activation=cell.rpartition("-")[2]
     )

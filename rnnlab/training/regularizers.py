@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from rnnlab.core import validate
 from rnnlab.nn import cells, layers, models, unroll
-from rnnlab.nn.engines.fused import SLOPES
+from rnnlab.nn.engines.fused_cells import SLOPES
 
 Array = jax.Array
 PyTree = Any  # parameters and states

@@ -4,7 +4,6 @@ Then the arithmetic itself: scales that float32 and float64 cannot hold, zeros, 
 checkpoints, and what it is under jit and vmap.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,89 +16,12 @@ from rnnlab import gradients
 from rnnlab.gradients import wide_exponent
 from rnnlab.nn import cells, layers, unroll
 from rnnlab.nn.initializers import InitScheme
+from tests.gradients.hand_adjoints import BACK
 from tests.helpers import oracles
 
 D, H, B, T = 3, 5, 4, 17
 NAMES = tuple(cells.CELLS)
 LENGTHS = np.array([T, 6, 1, 0])
-
-# ---- the oracle --------------------------------------------------------------------------------
-# One step back: from the adjoints of (h_t, C_t) to those of (h_{t−1}, C_{t−1}), the totals at t
-# and the step's share of every recurrent kernel. Kernels are the library's, (in, out).
-
-
-class Back(NamedTuple):
-    earlier: dict[str, np.ndarray]
-    totals: dict[str, np.ndarray]
-    shares: dict[str, np.ndarray]
-
-
-def _slope(a):
-    """σ'(a), without the cancellation of σ(1 − σ)."""
-    e = np.exp(-np.abs(a))
-    return e / (1 + e) ** 2
-
-
-def _tanh_slope(a):
-    return 4 * _slope(2 * a)
-
-
-def _pre(p, gate, h, x):
-    return h @ getattr(p, f"W_h{gate}") + x @ getattr(p, f"W_x{gate}") + getattr(p, f"b_{gate}")
-
-
-def _rnn_back(p, before, x, d, slope):
-    a = before["h"] @ p.W_hh + x @ p.W_xh + p.b_h
-    da = d["h"] * slope(a)
-    return Back({"h": p.W_hh @ da}, d, {"W_hh": np.outer(before["h"], da)})
-
-
-def _lstm_back(p, before, x, d):
-    h, C = before["h"], before["C"]
-    a = {gate: _pre(p, gate, h, x) for gate in "fico"}
-    f, i, o = (oracles.sigmoid(a[gate]) for gate in "fio")
-    C_tilde = np.tanh(a["c"])
-    new = f * C + i * C_tilde
-    dh = d["h"]
-    dC = d["C"] + dh * o * _tanh_slope(new)  # C_t reaches the loss through h_t as well
-    da = {
-        "f": dC * C * _slope(a["f"]),
-        "i": dC * C_tilde * _slope(a["i"]),
-        "c": dC * i * _tanh_slope(a["c"]),
-        "o": dh * np.tanh(new) * _slope(a["o"]),
-    }
-    earlier = {"h": sum(getattr(p, f"W_h{g}") @ v for g, v in da.items()), "C": dC * f}
-    return Back(earlier, {"h": dh, "C": dC}, {f"W_h{g}": np.outer(h, v) for g, v in da.items()})
-
-
-def _gru_back(p, before, x, d, reset_after):
-    h, dh = before["h"], d["h"]
-    a_z, a_r = _pre(p, "z", h, x), _pre(p, "r", h, x)
-    z, r = oracles.sigmoid(a_z), oracles.sigmoid(a_r)
-    past = h @ p.W_hh + p.b_hn if reset_after else None
-    a = x @ p.W_xh + p.b_h + (r * past if reset_after else (r * h) @ p.W_hh)
-    da = dh * (1 - z) * _tanh_slope(a)
-    da_z = dh * (h - np.tanh(a)) * _slope(a_z)
-    if reset_after:
-        da_r, share = da * past * _slope(a_r), np.outer(h, da * r)
-        through = p.W_hh @ (da * r)
-    else:
-        da_r, share = (p.W_hh @ da) * h * _slope(a_r), np.outer(r * h, da)
-        through = (p.W_hh @ da) * r
-    earlier = {"h": dh * z + through + p.W_hz @ da_z + p.W_hr @ da_r}
-    shares = {"W_hh": share, "W_hz": np.outer(h, da_z), "W_hr": np.outer(h, da_r)}
-    return Back(earlier, d, shares)
-
-
-BACK = {
-    "rnn-tanh": partial(_rnn_back, slope=_tanh_slope),
-    "rnn-relu": partial(_rnn_back, slope=lambda a: (a > 0) * 1.0),  # relu'(0) = 0
-    "rnn-identity": partial(_rnn_back, slope=np.ones_like),
-    "rnn-sigmoid": partial(_rnn_back, slope=_slope),
-    "lstm": _lstm_back,
-    "gru": partial(_gru_back, reset_after=False),
-    "gru-reset-after": partial(_gru_back, reset_after=True),
-}
 
 
 def _log10(vectors):
@@ -191,35 +113,49 @@ def _agree(got, want, atol=1e-5):
     np.testing.assert_allclose(got[finite], want[finite], rtol=0, atol=atol)
 
 
+def _check_along(name, options, chunk, losses):
+    """Compare adjoints along the library's own trajectory; return the last loss and the oracle."""
+    cell, params, xs, start = _case(name)
+    run = _run(cell, params, xs, start, **options)
+    for w in losses:
+        g = _loss_gradient(run.ys, w)
+        want = _expected(name, params, xs, start, run, g, **options)
+        curve = gradients.adjoint_norms(
+            cell, params, xs, _loss(w), initial_state=start, chunk=chunk, **options
+        )
+        assert set(curve.norms) == set(want.norms) == set(cell.state_parts)
+        assert (curve.overflow_at == -1).all()
+        for part, norms in want.norms.items():
+            _agree(getattr(curve, part), norms)
+        shares = gradients.weight_contributions(
+            cell, params, xs, _loss(w), initial_state=start, chunk=chunk, **options
+        )
+        _agree(shares, _share_norms(want))
+        yield w, want, curve
+
+
+MASKED = {"lengths": LENGTHS, "reverse": True}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_along_the_same_trajectory(name):
-    """Adjoints and each step's share of the weight gradient."""
+    """Adjoints and each step's share of the weight gradient; padded, in reverse and in chunks."""
+    padded = np.arange(T) >= LENGTHS[:, None]  # the last example is nothing else
+    for _, _, curve in _check_along(name, MASKED, 7, [_weights(), _weights(2, 5)]):
+        assert np.isneginf(np.asarray(curve.h)[padded]).all()
+
+
+@pytest.mark.parametrize("name", ["rnn-tanh", "lstm", "gru", "gru-reset-after"])
+def test_the_shares_add_up_to_the_gradient(name):
+    """Whole sequences; losses at every step, at the last, at two."""
     cell, params, xs, start = _case(name)
-    masked = {"lengths": LENGTHS, "reverse": True}
-    for options, chunk, losses in (
-        ({}, None, [_weights(), _weights(T - 1), _weights(3, T - 1)]),
-        (masked, 7, [_weights(), _weights(2, 5)]),
-    ):
-        run = _run(cell, params, xs, start, **options)
-        for w in losses:
-            g = _loss_gradient(run.ys, w)
-            want = _expected(name, params, xs, start, run, g, **options)
-            arguments = (cell, params, xs, _loss(w))
-            probing = {**options, "initial_state": start, "chunk": chunk}
-            curve = gradients.adjoint_norms(*arguments, **probing)
-            assert set(curve.norms) == set(want.norms) == set(cell.state_parts)
-            assert (curve.overflow_at == -1).all()
-            for part, norms in want.norms.items():
-                _agree(getattr(curve, part), norms)
-            if options:  # the padding; the last example is nothing else
-                padded = np.arange(T) >= LENGTHS[:, None]
-                assert np.isneginf(np.asarray(curve.h)[padded]).all()
-            _agree(gradients.weight_contributions(*arguments, **probing), _share_norms(want))
+    losses = [_weights(T - 1), _weights(3, T - 1), _weights()]
+    *_, (w, want, _) = _check_along(name, {}, None, losses)
 
-    def total(params):  # the shares whose norms these are add up to the gradient
-        return _loss(w)(unroll.unroll(cell, params, xs, initial_state=start, **masked)[0])
+    def total(params):
+        return _loss(w)(unroll.unroll(cell, params, xs, initial_state=start)[0])
 
-    grads = jax.grad(total)(params)
+    grads = jax.jit(jax.grad(total))(params)
     for kernel, share in want.shares.items():
         oracles.assert_close(getattr(grads, kernel), share.sum(axis=(0, 1)), 1e-5)
 
@@ -503,14 +439,14 @@ def test_the_curve_of_an_overflowing_example_is_nan(power):
 # ---- padding -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chunk", [None, 7])
-def test_padding_changes_no_bit(chunk):
+@pytest.mark.parametrize(("chunk", "reverse"), [(None, False), (7, True)], ids=["", "chunks"])
+def test_padding_changes_no_bit(chunk, reverse):
     """Neither garbage in it nor more of it; and nothing is made there."""
     cell, params, xs, start = _case("lstm")
     w = _weights()
     padded = np.arange(T) >= LENGTHS[:, None]
 
-    def norms(xs, reverse):
+    def norms(xs):
         curve = gradients.adjoint_norms(
             cell,
             params,
@@ -523,16 +459,15 @@ def test_padding_changes_no_bit(chunk):
         )
         return np.stack([curve.h, curve.C])
 
-    for reverse in (False, True):
-        clean = norms(xs, reverse)
-        np.testing.assert_array_equal(np.isneginf(clean), np.stack([padded, padded]))
-        for garbage in (jnp.nan, -jnp.inf, 1e30):
-            dirty = jnp.where(padded[..., None], garbage, xs)
-            np.testing.assert_array_equal(norms(dirty, reverse), clean)
-        more = jnp.concatenate([xs, jnp.full((B, 4, D), jnp.nan)], axis=1)
-        longer = norms(more, reverse)
-        np.testing.assert_array_equal(longer[..., :T], clean)
-        assert np.isneginf(longer[..., T:]).all()
+    clean = norms(xs)
+    np.testing.assert_array_equal(np.isneginf(clean), np.stack([padded, padded]))
+    for garbage in (jnp.nan, -jnp.inf, 1e30):
+        dirty = jnp.where(padded[..., None], garbage, xs)
+        np.testing.assert_array_equal(norms(dirty), clean)
+    more = jnp.concatenate([xs, jnp.full((B, 4, D), jnp.nan)], axis=1)
+    longer = norms(more)
+    np.testing.assert_array_equal(longer[..., :T], clean)
+    assert np.isneginf(longer[..., T:]).all()
 
 
 def test_garbage_in_the_padding_reaches_no_weight():

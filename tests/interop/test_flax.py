@@ -1,4 +1,4 @@
-"""convert/flax.py against linen's and nnx's own outputs."""
+"""Flax's weights against linen's and nnx's own outputs."""
 
 import jax
 import jax.numpy as jnp
@@ -123,14 +123,14 @@ def tuple_or_same(tree):
     return tree if isinstance(tree, dict) else tuple(tree)
 
 
-def test_refused():
+def test_refusals():
     key = jax.random.key(0)
     params = RESET_AFTER(4).init_params(key, 3)
     full = params._replace(b_hn=jnp.ones(4))
     flax.to_nnx(params, RESET_AFTER(4))
     with pytest.raises(ValueError, match="nnx has no place for b_hn, which is not zero"):
         flax.to_nnx(full, RESET_AFTER(4))
-    with pytest.raises(ValueError, match=r"linen resets after .* take gru\(4, reset_after=True\)"):
+    with pytest.raises(ValueError, match=r"linen resets after .* use GRU\(4, reset_after=True\)"):
         flax.from_linen({}, GRU(4))
     with pytest.raises(ValueError, match="no place for projection=2"):
         flax.from_linen({}, LSTM(4, projection=2))

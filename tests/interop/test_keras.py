@@ -1,4 +1,4 @@
-"""convert/keras.py against Keras' own outputs, on the JAX backend."""
+"""Keras' weights against Keras' own outputs, on the JAX backend."""
 
 import os
 import tempfile
@@ -57,7 +57,7 @@ def outputs(net, params, xs):
         return net.apply(params, jnp.asarray(xs), engine="scan")[0]
 
 
-def said(model, xs):
+def their_outputs(model, xs):
     with jax.disable_jit(), jax.default_matmul_precision("highest"):
         return np.asarray(model(xs))
 
@@ -88,19 +88,19 @@ def _lenient():
         }
     )
 )
-def test_outputs_and_both_ways(of):
+def test_outputs_are_equal_and_params_come_back(of):
     model, net = model_of(**of)
     xs = draw_inputs(of["D"])
     params = keras.from_arrays(arrays_of(model), net, bias=of["bias"])
-    expected = said(model, xs)
+    expected = their_outputs(model, xs)
     assert_close(outputs(net, params, xs), expected, EXACT)
-    # written: Keras reads them, and says the same; ours come back bit for bit
+    # written: Keras reads them, with the same outputs; ours come back bit for bit
     arrays = keras.to_arrays(params, net, bias=of["bias"])
     model.set_weights(list(arrays.values()))
-    assert_close(said(model, xs), expected, EXACT)
+    assert_close(their_outputs(model, xs), expected, EXACT)
     back = keras.from_arrays(arrays, net, bias=of["bias"])
     jax.tree.map(np.testing.assert_array_equal, params, back)
-    # what Keras holds now comes back bit for bit
+    # the arrays that Keras holds now come back bit for bit
     jax.tree.map(np.testing.assert_array_equal, list(arrays.values()), model.get_weights())
 
 
@@ -109,7 +109,7 @@ def test_each_kind_both_ways(kind):
     model, net = model_of(kind, 3, 4, 1, True, "concat", True, 0)
     xs = draw_inputs(3)
     params = keras.from_arrays(arrays_of(model), net)
-    assert_close(outputs(net, params, xs), said(model, xs), EXACT)
+    assert_close(outputs(net, params, xs), their_outputs(model, xs), EXACT)
     arrays = keras.to_arrays(params, net)
     assert next(iter(arrays)) == "layer_0/forward/kernel"
     if kind != "GRU":  # of whose two rows the sum is kept

@@ -1,4 +1,4 @@
-"""convert/torch.py and cudnn.py against PyTorch's own outputs, and what is refused."""
+"""PyTorch's and cuDNN's weights against PyTorch's own outputs, and refusals."""
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,7 @@ def draw_inputs(D, seed=1):
     return np.random.default_rng(seed).standard_normal((B, T, D)).astype(np.float32)
 
 
-def said(module, xs):
+def their_outputs(module, xs):
     with oracle.no_grad():
         return module(oracle.tensor(xs))[0].numpy()
 
@@ -79,19 +79,19 @@ sizes = st.fixed_dictionaries(
 
 @settings(max_examples=12)
 @given(sizes)
-def test_outputs_and_both_ways(of):
+def test_outputs_are_equal_and_params_come_back(of):
     kind, D, H, levels, both, bias = (of[k] for k in ("kind", "D", "H", "levels", "both", "bias"))
     module = module_of(kind, D, H, levels, both, of["seed"], bias=bias)
     net, xs = net_of(KINDS[kind][1](H), levels, both), draw_inputs(D)
     params = torch.from_arrays(module.state_dict(), net, bias=bias)
-    expected = said(module, xs)
+    expected = their_outputs(module, xs)
     assert np.abs(outputs(net, params, xs) - expected).max() <= EXACT * np.abs(expected).max()
 
-    # written: PyTorch reads them, and says the same
+    # written: PyTorch reads them, with the same outputs
     arrays = torch.to_arrays(params, net, bias=bias)
     assert list(arrays) == list(module.state_dict())
     module.load_state_dict({name: oracle.tensor(array) for name, array in arrays.items()})
-    assert np.abs(said(module, xs) - expected).max() <= EXACT * np.abs(expected).max()
+    assert np.abs(their_outputs(module, xs) - expected).max() <= EXACT * np.abs(expected).max()
     # and ours come back bit for bit
     jax.tree.map(np.testing.assert_array_equal, params, torch.from_arrays(arrays, net, bias=bias))
 
@@ -122,7 +122,7 @@ def test_projections(levels, both):
     module = module_of("lstm", 3, 5, levels, both, proj_size=2)
     net, xs = net_of(LSTM(5, projection=2), levels, both), draw_inputs(3)
     params = torch.from_arrays(module.state_dict(), net)
-    assert_close(outputs(net, params, xs), said(module, xs), EXACT)
+    assert_close(outputs(net, params, xs), their_outputs(module, xs), EXACT)
     arrays = torch.to_arrays(params, net)
     assert list(arrays) == list(module.state_dict())
     jax.tree.map(np.testing.assert_array_equal, params, torch.from_arrays(arrays, net))
@@ -167,10 +167,10 @@ def test_files_and_prefixes(tmp_path):
     model = {f"encoder.rnn.{name}": array for name, array in module.state_dict().items()}
     save_file({**model, "encoder.embedding.weight": oracle.ones(2, 3)}, tmp_path / "a.safetensors")
     params = torch.load(tmp_path / "a.safetensors", net, prefix="encoder.rnn.")
-    assert_close(outputs(net, params, xs), said(module, xs), EXACT)
+    assert_close(outputs(net, params, xs), their_outputs(module, xs), EXACT)
     torch.save(tmp_path / "b.safetensors", params, net)
     module.load_state_dict(load_file(tmp_path / "b.safetensors"))
-    assert_close(outputs(net, params, xs), said(module, xs), EXACT)
+    assert_close(outputs(net, params, xs), their_outputs(module, xs), EXACT)
     with pytest.raises(ValueError, match=r"extra: encoder.embedding.weight \(2, 3\)"):
         torch.load(tmp_path / "a.safetensors", net)
     with pytest.raises(UserError, match="would have to be unpickled"):
@@ -232,7 +232,7 @@ def test_arrays_that_do_not_fit(arrays, cell, message):
         (RNN(4, "identity"), ValueError, "tanh and of relu, got activation='identity'"),
         (LSTM(4, norm="layer"), ValueError, "no place for norm='layer' of the LSTM"),
         (LSTM(4, peephole=True), ValueError, "no place for peephole=True"),
-        (Zoneout(LSTM(4), 0.1), TypeError, "no Zoneout.*give the cell inside, LSTM"),
+        (Zoneout(LSTM(4), 0.1), TypeError, "no Zoneout.*convert the cell inside, LSTM"),
         (Stack([LSTM(4), LSTM(3)]), ValueError, "one hidden_size in all levels.*3, 4"),
         (Stack([LSTM(4), RNN(4)]), ValueError, "one kind of cell.*LSTM, RNN"),
         (Stack([RNN(4), RNN(4, "relu")]), ValueError, "one activation.*relu, tanh"),
@@ -241,7 +241,7 @@ def test_arrays_that_do_not_fit(arrays, cell, message):
         (Stack([Stack([LSTM(4)])]), ValueError, "no Stack inside a Stack"),
     ],
 )
-def test_layers_that_pytorch_has_not(net, error, message):
+def test_layers_that_pytorch_does_not_have(net, error, message):
     with pytest.raises(error, match=message):
         torch.from_arrays(lstm_arrays(), net)
     with pytest.raises(error, match=message.replace("PyTorch", "cuDNN")):
@@ -253,17 +253,17 @@ def test_params_that_do_not_fit():
     params = net.init(key, 3)
     for wrong, error, message in [
         (params[0], ValueError, "stack of 2 must be a tuple, got LSTMParams"),
-        (params[:1], ValueError, "stack of 2 must be as many, got 1"),
+        (params[:1], ValueError, "stack of 2 layers must have 2 parts, got 1"),
         (
             (params[1], RNN(4).init_params(key, 4)),
             TypeError,
-            r"LSTMParams, got RNNParams \(level 1, forwards",
+            r"LSTMParams, got RNNParams \(level 1, forward",
         ),
         ((params[0], params[0]), ValueError, r"W_xf must be \(4, 4\), got \(3, 4\) \(level 1"),
         (
             (params[0], LSTM(4, peephole=True).init_params(key, 4)),
             ValueError,
-            "hold a peepholes, the LSTM has no one",
+            "params have peepholes, which this LSTM does not have",
         ),
         (
             (params[0]._replace(W_hc=jnp.ones((4, 3))), params[1]),
@@ -277,12 +277,13 @@ def test_params_that_do_not_fit():
         torch.to_arrays(params[0], Bidirectional(LSTM(4)))
     with pytest.raises(ValueError, match=r"no place for b_f, which is not zero \(level 0"):
         torch.to_arrays(params, net, bias=False)  # b_f = 1
-    with pytest.raises(ValueError, match="needs one"):
+    with pytest.raises(ValueError, match="params lack b_hn, which this GRU needs"):
         torch.to_arrays(GRU(4).init_params(key, 3), GRU(4, reset_after=True))
 
 
 def test_packed_weights_of_another_size():
     with pytest.raises(ValueError, match=r"must be \(144,\) for 4 arrays.*got \(100,\)"):
         cudnn.from_packed(np.zeros(100), LSTM(4), 3)
-    with pytest.raises(ValueError, match="input_size must be a whole number"):
+    with pytest.raises(ValueError, match="input_size must be a whole number of at least 1, got 0"):
         cudnn.from_packed(np.zeros(144), LSTM(4), 0)
+    assert cudnn.from_packed(np.zeros(144, np.float32), LSTM(4), np.int64(3)).W_xi.shape == (3, 4)

@@ -1,4 +1,4 @@
-"""What the gradient experiments share, against NumPy."""
+"""Members of the gradient experiments, against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +6,10 @@ import ml_collections
 import numpy as np
 import pytest
 
+from rnnlab import gradients
 from rnnlab.lab import gradient_member
 from rnnlab.nn.initializers import InitScheme
+from rnnlab.nn.unroll import unroll
 
 
 def _config(cell="rnn-tanh", **init):
@@ -25,59 +27,57 @@ def _draw(cell="rnn-tanh", **init):
     return gradient_member.draw(_config(cell, **init), jax.random.key(3))
 
 
-def _softmax_gradient(probe, last):
-    logits = last @ np.asarray(probe.readout.W_hy, np.float64)
+def _softmax_gradient(member, last):
+    logits = last @ np.asarray(member.readout.W_hy, np.float64)
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
-    p[np.arange(len(p)), np.asarray(probe.labels)] -= 1
-    return p @ np.asarray(probe.readout.W_hy, np.float64).T
+    p[np.arange(len(p)), np.asarray(member.labels)] -= 1
+    return p @ np.asarray(member.readout.W_hy, np.float64).T
 
 
 def test_adjoints_by_lag_of_the_classifier_s_loss():
-    probe = _draw()
-    p = [np.asarray(a, np.float64) for a in probe.params]
-    xs = np.asarray(probe.xs, np.float64)
+    member = _draw()
+    p = [np.asarray(a, np.float64) for a in member.params]
+    xs = np.asarray(member.xs, np.float64)
     states = [np.zeros((4, 6))]
     for t in range(30):
         states.append(np.tanh(states[-1] @ p[1] + xs[:, t] @ p[0] + p[2]))
-    adjoint = _softmax_gradient(probe, states[-1])
+    adjoint = _softmax_gradient(member, states[-1])
     expected = []
     for h in states[:0:-1]:  # lag 0 first
         expected.append(np.log10(np.linalg.norm(adjoint, axis=1)))
         adjoint = (adjoint * (1 - h**2)) @ p[1].T
-    curves, overflowed = gradient_member.adjoints(probe)
+    curves, overflowed = gradient_member.adjoints(member)
     assert overflowed == 0
     np.testing.assert_allclose(curves["h"], np.stack(expected, axis=1), atol=1e-4)
 
 
 def test_both_directions_are_read_at_their_own_end():
-    probe = _draw("bi-rnn-tanh")
-    curves, _ = gradient_member.adjoints(probe)
+    member = _draw("bi-rnn-tanh")
+    curves, _ = gradient_member.adjoints(member)
     last = []
-    for p, xs in ((probe.params.forward, probe.xs), (probe.params.backward, probe.xs[:, ::-1])):
+    for p, xs in ((member.params.forward, member.xs), (member.params.backward, member.xs[:, ::-1])):
         h = np.zeros((4, 6))
         for t in range(30):
             h = np.tanh(h @ np.asarray(p.W_hh) + np.asarray(xs)[:, t] @ np.asarray(p.W_xh) + p.b_h)
         last.append(h)
-    g = _softmax_gradient(probe, np.concatenate(last, axis=1))
+    g = _softmax_gradient(member, np.concatenate(last, axis=1))
     for part, own in (("h", g[:, :6]), ("h_back", g[:, 6:])):
         lag_0 = np.log10(np.linalg.norm(own, axis=1))
         np.testing.assert_allclose(curves[part][:, 0], lag_0, atol=1e-4)
 
 
 def test_gate_path_is_the_product_of_the_last_k_forget_gates():
-    probe = _draw("lstm", forget_bias="1.0")
-    from rnnlab.nn.unroll import unroll
-
-    f = np.asarray(unroll(probe.cell, probe.params, probe.xs, taps=("f",))[2]["f"], np.float64)
-    path = gradient_member.gate_path(probe)
+    member = _draw("lstm", forget_bias="1.0")
+    f = np.asarray(unroll(member.cell, member.params, member.xs, taps=("f",))[2]["f"], np.float64)
+    path = gradient_member.gate_path(member)
     assert path is not None
     assert (path[:, 0] == 0).all()
     np.testing.assert_allclose(path[:, 7], np.log10(f[:, -7:].prod(axis=1)), atol=1e-6)
     assert gradient_member.gate_path(_draw()) is None
 
 
-def test_relative_and_median_keep_zeros_and_silence_apart():
+def test_relative_and_median_separate_zeros_from_missing_gradients():
     curves = np.array([[1.0, -2.0], [3.0, -np.inf], [-np.inf, -np.inf], [2.0, 1.0]])
     left = gradient_member.relative(curves)
     np.testing.assert_array_equal(left, [[0, -3], [0, -np.inf], [np.nan, np.nan], [0, -1]])
@@ -86,20 +86,18 @@ def test_relative_and_median_keep_zeros_and_silence_apart():
     assert zero.tolist() == [0.0, 0.25]
 
 
-def test_scales_that_theory_is_fed_with():
-    probe = _draw()
-    W_xh, W_hh, b = (np.asarray(a, np.float64) for a in probe.params[:3])
-    drive = np.asarray(probe.xs, np.float64) @ W_xh + b
-    assert gradient_member.input_variance(probe) == pytest.approx((drive**2).mean(), rel=1e-5)
+def test_input_variance_and_sigma_w_by_hand():
+    member = _draw()
+    W_xh, W_hh, b = (np.asarray(a, np.float64) for a in member.params[:3])
+    drive = np.asarray(member.xs, np.float64) @ W_xh + b
+    assert gradient_member.input_variance(member) == pytest.approx((drive**2).mean(), rel=1e-5)
     assert gradient_member.effective_sigma_w(W_hh) == pytest.approx(np.sqrt((W_hh**2).sum() / 6))
 
 
 def test_lyapunov_is_the_mean_over_the_first_sequences():
-    from rnnlab import gradients
-
-    probe = _draw()
-    one = gradients.lyapunov_exponents(probe.cell, probe.params, probe.xs[:2], 1)
-    assert gradient_member.top_lyapunov(probe, 2) == pytest.approx(float(jnp.mean(one)), rel=1e-5)
+    member = _draw()
+    one = gradients.lyapunov_exponents(member.cell, member.params, member.xs[:2], 1)
+    assert gradient_member.top_lyapunov(member, 2) == pytest.approx(float(jnp.mean(one)), rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
-"""The fused engine against the definition: values, gradients, their gradients, transformations."""
+"""The fused engine against the definition: values, gradients, their gradients, transformations.
+
+Most call :func:`outcome` with the same shapes, so that they share compiled programs.
+"""
 
 import re
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +17,15 @@ from jax.sharding import PartitionSpec as P
 
 from rnnlab import GRU, LSTM, RNN, unroll
 from rnnlab.nn import activations, cells
-from rnnlab.nn.engines.fused import Fused, fused, supports
+from rnnlab.nn.engines.fused import SMALL_BATCH, Fused, fused, supports
 from rnnlab.nn.engines.scan import scan
 from rnnlab.nn.unroll import ENGINES
 from tests.helpers import oracles
 
-T, B, H = 9, 4, 5
-LENGTHS = np.array([9, 4, 0, 1])
+T, B, D, H = 9, SMALL_BATCH, 3, 5
+LENGTHS = np.array([9, 4, 0, 1, 7, 2, 9, 5])
+MASK = np.arange(T)[:, None] < LENGTHS
+RECOMPUTE = Fused(recompute=True)
 
 CELLS = {
     "rnn-tanh": RNN(H),
@@ -30,20 +36,13 @@ CELLS = {
     "gru": GRU(H),
     "gru-reset-after": GRU(H, reset_after=True),
 }
-ONE_OF_A_KIND = ["rnn-tanh", "lstm", "gru", "gru-reset-after"]
+KINDS = ["rnn-tanh", "lstm", "gru", "gru-reset-after"]
 
 each_cell = pytest.mark.parametrize("name", CELLS)
-two_kinds = pytest.mark.parametrize("name", ["lstm", "gru"])
-each_kind = pytest.mark.parametrize("name", ONE_OF_A_KIND)
-both_orders = pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
-both_lengths = pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "ragged"])
+each_kind = pytest.mark.parametrize("name", KINDS)
 
 
-def mask_of(lengths):
-    return None if lengths is None else jnp.arange(T)[:, None] < jnp.asarray(lengths)
-
-
-def draw(cell, input_size=3, batch=(B,), steps=T, seed=0):
+def draw(cell, input_size=D, batch=(B,), steps=T, seed=0):
     """(params, xs, s_0): random, no entry zero."""
     params = cell.init_params(jax.random.key(0), input_size)
     state = cell.initial_state(params, batch)
@@ -52,66 +51,92 @@ def draw(cell, input_size=3, batch=(B,), steps=T, seed=0):
 
 
 @partial(jax.jit, static_argnames=("engine", "cell", "reverse"))
-def outcome(
-    engine, cell, params, xs, state, mask=None, reverse=False, cotangents=None, resets=None
-):
-    """(ys, final state) and the gradients of params, xs and s_0 by random cotangents of both."""
-
+def _outcome(engine, cell, args, cotangents, mask, resets, reverse):
     def run(params, xs, state):
         options = {} if resets is None else {"resets": resets}
         return engine(cell, params, xs, state, mask=mask, reverse=reverse, **options)[:2]
 
-    results, pull = jax.vjp(run, params, xs, state)
-    return results, pull(oracles.random_like(results, 7) if cotangents is None else cotangents)
+    results, pull = jax.vjp(run, *args)
+    return results, pull(cotangents)
 
 
-def check(cell, args, bound, engine=fused, **options):
-    got, expected = (outcome(e, cell, *args, **options) for e in (engine, scan))
-    assert jax.tree.structure(got) == jax.tree.structure(expected)
-    oracles.assert_close(got, expected, bound)
+def outcome(engine, cell, args, *, mask=None, resets=None, reverse=False, cotangents=None):
+    """(ys, final state) and the gradients of params, xs and s_0 by random cotangents of both."""
+    _, xs, state = args
+    if cotangents is None:
+        like = jnp.zeros((*xs.shape[:-1], cell.hidden_size), state.h.dtype), state
+        cotangents = oracles.random_like(like, 7)
+    return _outcome(engine, cell, args, cotangents, mask, resets, reverse)
 
 
 # ---- the definition ----------------------------------------------------------------------------
 
 
-@both_orders
-@both_lengths
+class Case(NamedTuple):
+    """A run: its shapes, and whether it has a mask, resets and reverse order."""
+
+    steps: int
+    batch: tuple[int, ...]
+    masked: bool
+    resets: bool
+    reverse: bool
+
+    def options(self):
+        rng, shape = np.random.default_rng(3), (self.steps, *self.batch)
+        mask = MASK if shape == MASK.shape else rng.random(shape) < 0.7
+        resets = rng.random(shape) < 0.3
+        by_example = resets.reshape(self.steps, -1)
+        by_example[-1] = False  # so that s_0 counts in reverse,
+        by_example[:3, -1] = False  # and forward in the last example,
+        by_example[0, 0] = True  # but not in the first
+        return {
+            "mask": jnp.asarray(mask) if self.masked else None,
+            "resets": jnp.asarray(resets) if self.resets else None,
+            "reverse": self.reverse,
+        }
+
+
+# B examples are overwritten in place, fewer are not; chunks of √T divide 9, leave a rest of 17
+CASES = {
+    "plain": Case(T, (B,), masked=False, resets=False, reverse=False),
+    "padded and reverse": Case(T, (B,), masked=True, resets=False, reverse=True),
+    "episodes, two batch axes": Case(17, (2, 3), masked=True, resets=True, reverse=False),
+    "episodes of one sequence": Case(17, (), masked=False, resets=True, reverse=True),
+}
+PADDED, EPISODES, SINGLE = list(CASES.values())[1:]
+
+
+@pytest.mark.parametrize("case", CASES)
 @each_kind
-def test_equals_scan(name, lengths, reverse, x64):
-    cell = CELLS[name]
-    check(cell, draw(cell), 1e-10, mask=mask_of(lengths), reverse=reverse)
+def test_equals_scan(name, case, x64):
+    """Recomputed and not."""
+    cell, options = CELLS[name], CASES[case].options()
+    args = draw(cell, batch=CASES[case].batch, steps=CASES[case].steps)
+    expected = outcome(scan, cell, args, **options)
+    for engine in (fused, RECOMPUTE):
+        got = outcome(engine, cell, args, **options)
+        assert jax.tree.structure(got) == jax.tree.structure(expected)
+        oracles.assert_close(got, expected, 1e-10)
 
 
-@both_lengths
 @each_cell
-def test_equals_scan_in_float32(name, lengths):
+def test_equals_scan_in_float32(name):
     """With one input feature, where a product with W_xh has an axis of length one."""
-    cell = CELLS[name]
-    check(cell, draw(cell, 1), 1e-5, mask=mask_of(lengths), reverse=lengths is not None)
+    args, options = draw(CELLS[name], 1), PADDED.options()
+    got, expected = (outcome(engine, CELLS[name], args, **options) for engine in (fused, scan))
+    oracles.assert_close(got, expected, 1e-5)
 
 
-@pytest.mark.parametrize("batch", [(), (1,), (2, 3)], ids=str)
-@each_kind
-def test_any_batch_axes(name, batch, x64):
-    cell = CELLS[name]
-    mask = jnp.asarray(np.random.default_rng(3).random((T, *batch)) < 0.7)
-    check(cell, draw(cell, batch=batch), 1e-10, mask=mask)
-
-
-@both_lengths
 @each_cell
-def test_equals_differences_of_the_equations_in_numpy(name, lengths, x64):
+def test_equals_differences_of_the_equations_in_numpy(name, x64):
     """A third oracle: loops in NumPy, each leaf moved a little along a direction of its own."""
-    cell, reverse = CELLS[name], lengths is not None
-    args = draw(cell)
-    real = np.ones((T, B)) if lengths is None else np.asarray(mask_of(lengths))
+    cell, args = CELLS[name], draw(CELLS[name])
     rng = np.random.default_rng(5)
-    to_ys = rng.standard_normal((T, B, H)) * real[..., None]
-    to_final = {part: rng.standard_normal((B, H)) for part in args[2]._fields}
+    to_ys = rng.standard_normal((T, B, H)) * MASK[..., None]
+    to_final = type(args[2])(*(rng.standard_normal((B, H)) for _ in args[2]))
 
-    def loss(args):
-        ys, final, _ = fused(cell, *args, mask=mask_of(lengths), reverse=reverse)
-        return (ys * to_ys).sum() + sum((final._asdict()[k] * v).sum() for k, v in to_final.items())
+    def total(ys, final):
+        return (ys * to_ys).sum() + sum((s * v).sum() for s, v in zip(final, to_final, strict=True))
 
     def by_hand(leaves):
         params, xs, state = jax.tree.unflatten(jax.tree.structure(args), leaves)
@@ -120,15 +145,16 @@ def test_equals_differences_of_the_equations_in_numpy(name, lengths, x64):
             params,
             np.moveaxis(xs, 0, 1),
             state._asdict(),
-            lengths=lengths,
-            reverse=reverse,
+            lengths=LENGTHS,
+            reverse=True,
         )
-        ys = np.moveaxis(run.ys, 1, 0)
-        return (ys * to_ys).sum() + sum((run.state[k] * v).sum() for k, v in to_final.items())
+        return total(np.moveaxis(run.ys, 1, 0), [run.state[part] for part in state._fields])
 
-    value, gradients = jax.jit(jax.value_and_grad(loss))(args)
+    cotangents = jax.tree.map(jnp.asarray, (to_ys, to_final))
+    results, gradients = outcome(fused, cell, args, cotangents=cotangents, **PADDED.options())
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(args)]
-    assert abs(value - by_hand(leaves)) < 1e-10 * abs(value)
+    value = by_hand(leaves)
+    assert abs(total(*results) - value) < 1e-10 * abs(value)
     for place, gradient in enumerate(jax.tree.leaves(gradients)):
         direction = rng.standard_normal(gradient.shape)
         ahead, back = list(leaves), list(leaves)
@@ -138,39 +164,37 @@ def test_equals_differences_of_the_equations_in_numpy(name, lengths, x64):
         assert abs(difference - parts.sum()) < 1e-7 * np.abs(parts).sum()
 
 
-@pytest.mark.parametrize("steps", [0, 1])
-@each_kind
-def test_few_steps(name, steps, x64):
-    cell, reverse = CELLS[name], steps == 0
-    args = draw(cell, steps=steps)
-    got, expected = (outcome(engine, cell, *args, reverse=reverse) for engine in (fused, scan))
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-        assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
-
-
-@both_orders
-@each_kind
-def test_no_real_step(name, reverse):
-    """The state stands still, its adjoint too, and nothing reaches params or inputs."""
+@pytest.mark.parametrize(
+    ("name", "steps"), [("gru-reset-after", 0), ("rnn-tanh", 1), ("lstm", 1)], ids=str
+)
+def test_no_step_and_one_step(name, steps, x64):
     cell = CELLS[name]
-    params, xs, state = draw(cell)
-    d_final = oracles.random_like(state, 4)
+    args = draw(cell, batch=(2,), steps=steps)
+    expected = outcome(scan, cell, args, reverse=True)
+    for engine in (fused, RECOMPUTE):
+        got = outcome(engine, cell, args, reverse=True)
+        for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@each_kind
+def test_padding_alone_changes_nothing(name, x64):
+    """The state does not change, nor its adjoint, and nothing reaches params or inputs."""
+    cell, args = CELLS[name], draw(CELLS[name])
+    d_final = oracles.random_like(args[2], 4)
     (_, final), (d_params, d_xs, d_state) = outcome(
         fused,
         cell,
-        params,
-        xs,
-        state,
-        mask_of(np.zeros(B, int)),
-        reverse,
+        args,
+        mask=jnp.zeros((T, B), bool),
+        reverse=True,
         cotangents=(jnp.zeros((T, B, H)), d_final),
     )
-    for got, expected in ((final, state), (d_state, d_final)):
+    for got, expected in ((final, args[2]), (d_state, d_final)):
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_array_equal(a, b)
-    for leaf in jax.tree.leaves((d_params, d_xs)):
-        np.testing.assert_array_equal(leaf, 0)
+    assert not any(leaf.any() for leaf in jax.tree.leaves((d_params, d_xs)))
 
 
 def test_small_gates_keep_their_digits():
@@ -186,61 +210,32 @@ def test_small_gates_keep_their_digits():
     assert oracles.relative_error(got, expected) < 1e-5
 
 
-# ---- episodes ----------------------------------------------------------------------------------
-
-RESETS = jnp.asarray(np.random.default_rng(6).random((T, B)) < 0.3).at[0, 0].set(True)
-
-
-@both_orders
-@both_lengths
+@pytest.mark.parametrize("case", [EPISODES, SINGLE], ids=["forward", "reverse"])
 @each_kind
-def test_resets(name, lengths, reverse, x64):
-    cell = CELLS[name]
-    check(cell, draw(cell), 1e-10, mask=mask_of(lengths), resets=RESETS, reverse=reverse)
-
-
-@both_orders
-@each_kind
-def test_nothing_crosses_a_reset(name, reverse, x64):
+def test_nothing_crosses_a_reset(name, case, x64):
     """A loss on the later episode leaves the earlier one's inputs and s_0 exactly nothing."""
     cell, at = CELLS[name], 4
-    resets = jnp.zeros((T, B), bool).at[at].set(True)
-    args = draw(cell)
-
-    def loss(xs, state):
-        ys, _, _ = fused(cell, args[0], xs, state, resets=resets, reverse=reverse)
-        return jnp.sin(ys[:at] if reverse else ys[at:]).sum()
-
-    d_xs, d_state = jax.grad(loss, (0, 1))(*args[1:])
-    own = d_xs[: at + 1] if reverse else d_xs[at:]  # in reverse step at itself starts afresh
-    other = d_xs[at + 1 :] if reverse else d_xs[:at]
-    assert (jnp.abs(own).max(axis=(1, 2)) > 0).all()
-    np.testing.assert_array_equal(other, 0)
-    for leaf in jax.tree.leaves(d_state):
-        np.testing.assert_array_equal(leaf, 0)
-
-
-# ---- recomputed --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("steps", [0, 1, 7, 9, 23])
-@each_kind
-def test_recomputed(name, steps, x64):
-    """Stretches that divide T and such that leave a rest; lengths and resets cut as xs are."""
-    cell = CELLS[name]
-    resets = jnp.asarray(np.random.default_rng(6).random((steps, B)) < 0.3)
-    mask = jnp.arange(steps)[:, None] < jnp.asarray([steps, steps // 2, 0, 1])
-    args = draw(cell, steps=steps)
-    got, expected = (
-        outcome(engine, cell, *args, mask=mask, resets=resets, reverse=steps % 2 == 0)
-        for engine in (Fused(recompute=True), scan)
-    )
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    args = draw(cell, batch=case.batch, steps=case.steps)
+    shape = (case.steps, *case.batch)
+    later = slice(at) if case.reverse else slice(at, None)
+    d_ys = jnp.zeros((*shape, H)).at[later].set(1.0)
+    options = {
+        "mask": jnp.ones(shape, bool) if case.masked else None,
+        "resets": jnp.zeros(shape, bool).at[at].set(True),
+        "reverse": case.reverse,
+        "cotangents": (d_ys, jax.tree.map(jnp.zeros_like, args[2])),
+    }
+    _, (_, d_xs, d_state) = outcome(fused, cell, args, **options)
+    steps = np.arange(case.steps)
+    reached = steps <= at if case.reverse else steps >= at  # step `at` starts afresh
+    sizes = np.abs(np.asarray(d_xs)).reshape(case.steps, -1).max(axis=1)
+    assert (sizes[reached] > 0).all()
+    np.testing.assert_array_equal(sizes[~reached], 0)
+    assert not any(leaf.any() for leaf in d_state)
 
 
-def test_recomputing_keeps_a_fraction():
-    """Bytes set aside by the compiled gradient at T = 4,096: less than a fifth."""
+def test_recomputing_needs_a_fraction_of_the_memory():
+    """Bytes that the compiled gradient needs at T = 4,096: less than a fifth."""
     cell, steps = LSTM(32), 4096
     args = draw(cell, 1, (2,), steps)
 
@@ -251,64 +246,39 @@ def test_recomputing_keeps_a_fraction():
         compiled = jax.jit(jax.grad(loss)).lower(args[0]).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    assert memory(Fused(recompute=True)) < memory(fused) / 5
-
-
-@two_kinds
-def test_gradient_of_gradient_recomputed(name, x64):
-    cell = CELLS[name]
-    args = draw(cell)
-
-    @partial(jax.jit, static_argnums=0)
-    def second(engine):
-        return jax.grad(partial(penalty, engine, cell, mask_of(LENGTHS), False))(args)
-
-    oracles.assert_close(second(Fused(recompute=True)), second(scan), 1e-10)
+    assert memory(RECOMPUTE) < memory(fused) / 5
 
 
 # ---- second derivatives ------------------------------------------------------------------------
 
 
-def penalty(engine, cell, mask, reverse, args):
-    """|∂L/∂(params, xs, s_0)|², L of every output and of the final state."""
-
-    def loss(args):
-        ys, final, _ = engine(cell, *args, mask=mask, reverse=reverse)
-        return (jnp.sin(3 * ys)).sum() + sum((part**2).sum() for part in final)
-
-    return sum((leaf**2).sum() for leaf in jax.tree.leaves(jax.grad(loss)(args)))
-
-
-@pytest.mark.parametrize("name", ["rnn-sigmoid", *ONE_OF_A_KIND])
-def test_gradient_of_gradient(name, x64):
-    cell, lengths, reverse = CELLS[name], LENGTHS, True
-    args = draw(cell)
+@pytest.mark.parametrize(
+    ("name", "engine", "case"),
+    [
+        ("lstm", fused, Case(4, (3,), masked=True, resets=False, reverse=True)),
+        ("gru-reset-after", fused, Case(4, (3,), masked=False, resets=False, reverse=False)),
+        ("rnn-sigmoid", RECOMPUTE, Case(5, (3,), masked=True, resets=True, reverse=False)),
+    ],
+    ids=["reverse", "", "recomputed"],
+)
+def test_second_derivatives(name, engine, case, x64):
+    """Reverse over reverse, of |∂L/∂(params, xs, s_0)|², and forward over reverse."""
+    cell, options = CELLS[name], case.options()
+    args = draw(cell, batch=case.batch, steps=case.steps)
+    directions = oracles.random_like(args, 8)
 
     @partial(jax.jit, static_argnums=0)
     def second(engine):
-        of_args = partial(penalty, engine, cell, mask_of(lengths), reverse)
-        return jax.grad(of_args)(args)
-
-    oracles.assert_close(second(fused), second(scan), 1e-10)
-
-
-@both_lengths
-@each_kind
-def test_forward_over_reverse(name, lengths, x64):
-    """The product of the Hessian with a direction."""
-    cell, reverse = CELLS[name], lengths is not None
-    args = draw(cell)
-    directions = oracles.random_like(args, 8)
-
-    def product(engine):
         def loss(args):
-            ys, final, _ = engine(cell, *args, mask=mask_of(lengths), reverse=reverse)
-            return jnp.sin(ys).sum() + sum((part**2).sum() for part in final)
+            ys, final, _ = engine(cell, *args, **options)
+            return jnp.sin(3 * ys).sum() + sum((part**2).sum() for part in final)
 
-        return jax.jvp(jax.grad(loss), (args,), (directions,))[1]
+        def penalty(args):
+            return sum((leaf**2).sum() for leaf in jax.tree.leaves(jax.grad(loss)(args)))
 
-    got, expected = (jax.jit(product, static_argnums=0)(engine) for engine in (fused, scan))
-    oracles.assert_close(got, expected, 1e-10)
+        return jax.grad(penalty)(args), jax.jvp(jax.grad(loss), (args,), (directions,))[1]
+
+    oracles.assert_close(second(engine), second(scan), 1e-10)
 
 
 @each_kind
@@ -322,21 +292,21 @@ def test_forward_mode_is_refused(name):
 # ---- transformations ---------------------------------------------------------------------------
 
 
-def on_its_own(tree, mapped, place):
-    """What member ``place`` is given: its own of what is mapped, the common one of the rest."""
+def member(args, mapped, place):
+    """Return the arguments of member ``place``: its own of those mapped, else the common one."""
     return tuple(
-        jax.tree.map(lambda leaf: leaf[place], part) if own else part
-        for part, own in zip(tree, mapped, strict=True)
+        jax.tree.map(lambda leaf: leaf[place], part) if is_mapped else part
+        for part, is_mapped in zip(args, mapped, strict=True)
     )
 
 
 def several(cell, mapped, count):
-    """(params, xs, s_0), a leading axis of members on what is mapped."""
+    """(params, xs, s_0), a leading axis of members on those mapped."""
     members = [draw(cell, seed=seed) for seed in range(count)]
-    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
     return tuple(
-        part if own else common
-        for part, common, own in zip(together, members[0], mapped, strict=True)
+        part if is_mapped else common
+        for part, common, is_mapped in zip(stacked, members[0], mapped, strict=True)
     )
 
 
@@ -344,73 +314,83 @@ PARAMS, XS, ALL = (True, False, False), (False, True, False), (True, True, True)
 
 
 @pytest.mark.parametrize(
-    ("mapping", "mapped"),
-    [("vmap", PARAMS), ("vmap", XS), ("vmap", ALL), ("map", ALL)],
+    ("name", "mapping", "mapped"),
+    [("lstm", "vmap", PARAMS), ("gru", "vmap", XS), ("lstm", "vmap", ALL), ("gru", "map", ALL)],
     ids=["vmap-params", "vmap-xs", "vmap-all", "map-all"],
 )
-@two_kinds
-def test_members(name, mapping, mapped, x64):
-    """Mapped over parameters, inputs, all: each member as alone."""
-    cell, mask = CELLS[name], mask_of(LENGTHS)
+def test_members_equal_single_runs(name, mapping, mapped, x64):
+    """Mapped over parameters, inputs, all."""
+    cell, options = CELLS[name], PADDED.options()
     args = several(cell, mapped, 3)
 
-    def one(*member):
-        return outcome(fused, cell, *member, mask=mask)
+    def one(*args):
+        return outcome(fused, cell, args, **options)
 
     if mapping == "vmap":
         got = jax.vmap(one, in_axes=tuple(0 if own else None for own in mapped))(*args)
     else:
         got = jax.lax.map(lambda member: one(*member), args)
     for n in range(3):
-        expected = outcome(scan, cell, *on_its_own(args, mapped, n), mask=mask)
+        expected = outcome(scan, cell, member(args, mapped, n), **options)
         oracles.assert_close(jax.tree.map(lambda leaf, n=n: leaf[n], got), expected, 1e-10)
 
 
-@pytest.mark.parametrize("mapped", [PARAMS, XS, ALL], ids=["params", "xs", "all"])
-@two_kinds
+@pytest.mark.parametrize(
+    ("name", "mapped"),
+    [("lstm", PARAMS), ("gru", XS), ("rnn-tanh", ALL)],
+    ids=["params", "xs", "all"],
+)
 def test_inside_shard_map(name, mapped, x64):
     """With shard_map's types checked, whichever of the arguments vary over two devices."""
-    cell, mask = CELLS[name], None if mapped == ALL else mask_of(LENGTHS)
+    cell, options = CELLS[name], PADDED.options()
     args = several(cell, mapped, 2)
     mesh = Mesh(np.array(jax.devices()[:2]), ("members",))
-    specs = tuple(P("members") if own else P() for own in mapped)
+    specs = tuple(P("members") if is_mapped else P() for is_mapped in mapped)
 
-    def loss(engine, *member):
-        ys, final, _ = engine(cell, *member, mask=mask)
-        return jnp.sin(ys).sum() + final.h.sum()
+    cotangents = oracles.random_like((jnp.zeros((T, B, H)), draw(cell)[2]), 7)
+    of_both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), cotangents)
 
-    def total(*args):
-        def one(*args):
-            return loss(fused, *on_its_own(args, mapped, 0))[None]
+    def one(cotangents, *args):
+        cotangents = jax.tree.map(lambda leaf: leaf[0], cotangents)
+        results = outcome(fused, cell, member(args, mapped, 0), cotangents=cotangents, **options)
+        return jax.tree.map(lambda leaf: leaf[None], results)
 
-        return jax.shard_map(one, mesh=mesh, in_specs=specs, out_specs=P("members"))(*args).sum()
+    every = P("members")
+    sharded = jax.shard_map(one, mesh=mesh, in_specs=(every, *specs), out_specs=every)
+    got = jax.jit(sharded)(of_both, *args)
+    for n in range(2):
+        expected = outcome(scan, cell, member(args, mapped, n), **options)
+        # of what is common to both devices, shard_map adds up the gradients of both
+        if not all(mapped):
+            other = outcome(scan, cell, member(args, mapped, 1 - n), **options)
+            gradients = tuple(
+                own if is_mapped else jax.tree.map(jnp.add, own, of_other)
+                for own, of_other, is_mapped in zip(expected[1], other[1], mapped, strict=True)
+            )
+            expected = expected[0], gradients
+        oracles.assert_close(jax.tree.map(lambda leaf, n=n: leaf[n], got), expected, 1e-10)
 
-    def plain(*args):
-        return sum(loss(scan, *on_its_own(args, mapped, n)) for n in range(2))
 
-    got, expected = (jax.jit(jax.grad(f, argnums=(0, 1, 2)))(*args) for f in (total, plain))
-    oracles.assert_close(got, expected, 1e-10)
-
-
-@each_kind
+@pytest.mark.parametrize("name", ["rnn-tanh", "gru-reset-after"])
 def test_gradient_inside_shard_map(name, x64):
     """The batch over two devices, the parameters on both: their gradients are summed over them."""
-    cell, mask = CELLS[name], mask_of(LENGTHS)
-    args = draw(cell)
+    cell, args = CELLS[name], draw(CELLS[name])
+    cotangents = oracles.random_like((jnp.zeros((T, B, H)), args[2]), 7)
 
-    def gradient(engine, params, xs, state, mask):
-        def loss(*args):
-            return jnp.sin(engine(cell, *args, mask=mask)[0]).sum()
-
-        return jax.grad(loss, (0, 1, 2))(params, xs, state)
+    def gradients(params, xs, state, mask, cotangents):
+        options = {"mask": mask, "reverse": True, "cotangents": cotangents}
+        return outcome(fused, cell, (params, xs, state), **options)[1]
 
     mesh = Mesh(np.array(jax.devices()[:2]), ("batch",))
-    specs = (P(), P(None, "batch"), P("batch"))
+    of_args, over_time = (P(), P(None, "batch"), P("batch")), P(None, "batch")
     sharded = jax.shard_map(
-        partial(gradient, fused), mesh=mesh, in_specs=(*specs, P(None, "batch")), out_specs=specs
+        gradients,
+        mesh=mesh,
+        in_specs=(*of_args, over_time, (over_time, P("batch"))),
+        out_specs=of_args,
     )
-    got = jax.jit(sharded)(*args, mask)
-    oracles.assert_close(got, gradient(scan, *args, mask), 1e-10)
+    got = jax.jit(sharded)(*args, jnp.asarray(MASK), cotangents)
+    oracles.assert_close(got, outcome(scan, cell, args, **PADDED.options())[1], 1e-10)
 
 
 def test_equal_cells_compile_once(monkeypatch):
@@ -455,15 +435,16 @@ def test_no_weight_gradient_is_added_up_in_a_loop(name):
     cell = CELLS[name]
     args = draw(cell)
     jaxpr = jax.make_jaxpr(jax.grad(lambda args: fused(cell, *args)[0].sum()))(args)
-    found = list(loops(jaxpr.jaxpr))
-    assert len(found) == 2
-    for eqn in found:
+    both = list(loops(jaxpr.jaxpr))
+    assert len(both) == 2
+    for eqn in both:
         carried = [out.aval.shape for out in eqn.outvars]
         assert all(shape in ((), (B, H)) or shape[:2] == (T, B) for shape in carried), carried
 
 
-@pytest.mark.parametrize("batch", [1, 2, 32])
-@each_kind
+@pytest.mark.parametrize(
+    ("name", "batch"), [*((name, batch) for name in KINDS for batch in (1, 32)), ("lstm", 2)]
+)
 def test_no_array_over_time_is_copied_in_a_step(name, batch):
     """Else the time grows with T²: seen in what XLA compiles, whatever the machine is doing."""
     cell, steps = CELLS[name], 97
@@ -489,26 +470,25 @@ class Leaky(cells.RNN):
     """A subclass may step in another way."""
 
 
+class OwnLSTM(cells.LSTM):
+    """As may this one."""
+
+
 @pytest.mark.parametrize(
     ("cell", "taps", "word"),
     [
         (RNN(H, jnp.tanh), (), "RNN"),
         (RNN(H, "softmax"), (), "softmax"),
         (Leaky(H), (), "Leaky"),
+        (OwnLSTM(H), (), "OwnLSTM"),
         (LSTM(H), ("f",), r"'f'"),
     ],
-    ids=["callable", "not elementwise", "subclass", "taps"],
+    ids=["callable", "not elementwise", "subclass of RNN", "subclass of LSTM", "taps"],
 )
 def test_what_is_left_to_scan(cell, taps, word):
     assert not supports(cell, taps)
     with pytest.raises(ValueError, match=rf"engine 'fused' runs.*{word}.*use engine 'scan'"):
         fused(cell, *draw(cell), taps=taps)
-
-
-@each_cell
-def test_what_is_supported(name):
-    assert supports(CELLS[name])
-    assert supports(CELLS[name], (), jax.random.key(0))
 
 
 @pytest.mark.parametrize("reset_after", [False, True])
@@ -526,7 +506,8 @@ def test_narrow_inputs():
     with pytest.raises(ValueError, match=r"(?i)promotion"):
         fused(cell, params, narrow, state)
     with jax.numpy_dtype_promotion("standard"):
-        got, expected = (outcome(engine, cell, params, narrow, state) for engine in (fused, scan))
+        args = params, narrow, state
+        got, expected = (outcome(engine, cell, args) for engine in (fused, scan))
     assert [a.dtype for a in jax.tree.leaves(got)] == [a.dtype for a in jax.tree.leaves(expected)]
     oracles.assert_close(got[0], expected[0], 1e-5)
     oracles.assert_close(got[1], expected[1], 1e-2)
@@ -535,47 +516,47 @@ def test_narrow_inputs():
 # ---- through unroll ----------------------------------------------------------------------------
 
 
-class OwnLSTM(cells.LSTM):
-    """An LSTM of a user's, whose step may be another."""
-
-
 @pytest.fixture
-def ran(monkeypatch):
-    """The names of the engines that ran."""
+def chosen(monkeypatch):
+    """The names of the engines that were to run; none does."""
     names = []
-    for name, engine in ENGINES.items():
+    for name in ENGINES:
 
-        def spied(*args, name=name, engine=engine, **options):
+        def record(cell, params, xs, state, *, name=name, taps=(), **options):
             names.append(name)
-            return engine(*args, **options)
+            ys = jnp.zeros((*xs.shape[:-1], cell.hidden_size))
+            return ys, state, dict.fromkeys(taps, ys)
 
-        monkeypatch.setitem(ENGINES, name, spied)
+        monkeypatch.setitem(ENGINES, name, record)
     return names
 
 
 @each_cell
-def test_auto_picks_it(name, ran):
+def test_auto_picks_fused(name, chosen):
+    assert supports(CELLS[name], (), jax.random.key(0))
     params, xs, _ = draw(CELLS[name])
     unroll(CELLS[name], params, xs)
     unroll(CELLS[name], params, xs, lengths=np.full(T, 2), reverse=True)
-    assert ran == ["fused", "fused"]
+    assert chosen == ["fused", "fused"]
 
 
 @pytest.mark.parametrize(
     ("cell", "taps"),
-    [(LSTM(H), ("f",)), (OwnLSTM(H), ()), (Leaky(H), ()), (RNN(H, jnp.sin), ())],
-    ids=["taps", "subclass of LSTM", "subclass of RNN", "callable"],
+    [(LSTM(H), ("f",)), (OwnLSTM(H), ()), (RNN(H, jnp.sin), ())],
+    ids=["taps", "subclass", "callable"],
 )
-def test_auto_leaves_the_rest_to_scan(cell, taps, ran):
+def test_auto_leaves_the_rest_to_scan(cell, taps, chosen, monkeypatch):
     params, xs, _ = draw(cell)
     unroll(cell, params, xs, taps=taps)
-    assert ran == ["scan"]
+    assert chosen == ["scan"]
+    monkeypatch.undo()
     with pytest.raises(ValueError, match=r"engine 'fused' runs .* use engine 'scan'"):
         unroll(cell, params, xs, taps=taps, engine="fused")
 
 
-@pytest.mark.parametrize("batch", [(), (2, 2)], ids=str)
-@each_kind
+@pytest.mark.parametrize(
+    ("name", "batch"), [("lstm", ()), ("gru-reset-after", (2, 2))], ids=["one sequence", "axes"]
+)
 def test_unroll_is_the_same_by_either_engine(name, batch, x64):
     """Lengths, NaN in the padding, a random s_0: values and all gradients."""
     cell, reverse = CELLS[name], batch != ()
@@ -588,15 +569,8 @@ def test_unroll_is_the_same_by_either_engine(name, batch, x64):
     @partial(jax.jit, static_argnums=0)
     def both(engine):
         def run(params, xs, state):
-            return unroll(
-                cell,
-                params,
-                xs,
-                lengths=lengths,
-                initial_state=state,
-                reverse=reverse,
-                engine=engine,
-            )
+            options = {"lengths": lengths, "initial_state": state, "reverse": reverse}
+            return unroll(cell, params, xs, engine=engine, **options)
 
         results, pull = jax.vjp(run, params, xs, state)
         return results, pull(oracles.random_like(results, 7))

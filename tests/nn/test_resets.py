@@ -1,6 +1,7 @@
 """``resets``: episodes packed into one row give what each gives alone."""
 
 import itertools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ RESETS = np.array(
     ],
     bool,
 )
+FULL = np.full(B, T)
 RAGGED = np.array([6, 7, 4])  # row 0: the reset at step 6 is padding
 
 CELLS = {
@@ -49,41 +51,63 @@ def episodes(resets, length):
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
-def apart(cell, params, xs, start, resets, length, reverse=False):
-    """(ys (T, O), final state) of one row, each episode run on its own."""
-    ys, state = np.zeros((xs.shape[0], cell.output_size)), start
-    pieces = episodes(resets, length)
-    for a, b in reversed(pieces) if reverse else pieces:
-        given = b == length if reverse else a == 0 and not resets[0]
-        y, state = unroll(
-            cell, params, xs[a:b], initial_state=start if given else None, reverse=reverse
+class Pieces(NamedTuple):
+    """The episodes of packed rows, each as a row of its own, padded to T steps."""
+
+    places: list[tuple[int, int, int]]  # (row, first step, past the last)
+    xs: jax.Array  # (episodes, T, D)
+    lengths: np.ndarray
+
+    def starts(self, given, own, rows):
+        """s_0 of every episode: the row's where ``rows`` says so, else the cell's own."""
+        return jax.tree.map(
+            lambda g, o: jnp.stack(
+                [g[n] if row else o for (n, _, _), row in zip(self.places, rows, strict=True)]
+            ),
+            given,
+            own,
         )
-        ys[a:b] = y
-    return ys, state
+
+    def first(self):
+        """Whether each episode goes on from the row's s_0, read forwards."""
+        return [a == 0 and not RESETS[n, 0] for n, a, _ in self.places]
+
+    def last(self, lengths):
+        """The same, read in reverse."""
+        return [b == lengths[n] for n, _, b in self.places]
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
-@pytest.mark.parametrize("lengths", [None, RAGGED], ids=["full", "ragged"])
+def apart(xs, lengths):
+    places = [(n, a, b) for n in range(B) for a, b in episodes(RESETS[n], lengths[n])]
+    pieces = [jnp.pad(xs[n, a:b], ((0, T - b + a), (0, 0))) for n, a, b in places]
+    return Pieces(places, jnp.stack(pieces), np.array([b - a for _, a, b in places]))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "reverse"), [(FULL, False), (RAGGED, True)], ids=["full", "ragged, reverse"]
+)
 @pytest.mark.parametrize("name", CELLS)
 def test_episodes_in_a_row_are_episodes_apart(name, lengths, reverse, x64):
     cell = CELLS[name]
     params, start = draw(as_layer(cell))
     xs = random(B, T, D)
-    ys, state = unroll(
-        cell,
-        params,
-        xs,
-        resets=jnp.asarray(RESETS),
-        lengths=lengths,
-        initial_state=start,
-        reverse=reverse,
+    options = {"resets": jnp.asarray(RESETS), "initial_state": start, "reverse": reverse}
+    if lengths is RAGGED:
+        options["lengths"] = lengths
+    ys, state = unroll(cell, params, xs, **options)
+    pieces = apart(xs, lengths)
+    given = pieces.last(lengths) if reverse else pieces.first()
+    starts = pieces.starts(start, cell.initial_state(params, ()), given)
+    expected, finals = unroll(
+        cell, params, pieces.xs, lengths=pieces.lengths, initial_state=starts, reverse=reverse
     )
+    for k, (n, a, b) in enumerate(pieces.places):
+        oracles.assert_close(ys[n, a:b], expected[k, : b - a], 1e-12)
+        if (a == 0) if reverse else (b == lengths[n]):
+            for got, final in zip(state, finals, strict=True):
+                oracles.assert_close(got[n], final[k], 1e-12)
     for n in range(B):
-        length = T if lengths is None else lengths[n]
-        one = jax.tree.map(lambda leaf, n=n: leaf[n], start)
-        expected, final = apart(cell, params, xs[n], one, RESETS[n], length, reverse)
-        oracles.assert_close(ys[n], expected, 1e-12)
-        oracles.assert_close(jax.tree.map(lambda leaf, n=n: leaf[n], state), final, 1e-12)
+        np.testing.assert_array_equal(ys[n, lengths[n] :], 0)
 
 
 @given(st.data())
@@ -136,7 +160,8 @@ def test_no_gradient_crosses_a_reset(reverse, x64):
     assert all(float(abs(leaf).min()) > 0 for leaf in jax.tree.leaves(entered))
 
 
-def test_gradients_are_those_of_the_episodes_apart(x64):
+def test_gradients_are_those_of_the_equations_in_numpy(x64):
+    """Each parameter moved a little along a direction of its own, episodes run one by one."""
     cell, weights = CELLS["gru"], random(B, T, H, seed=8)
     params, start = draw(as_layer(cell))
     xs = random(B, T, D)
@@ -145,17 +170,27 @@ def test_gradients_are_those_of_the_episodes_apart(x64):
         ys, _ = unroll(cell, params, xs, resets=RESETS, lengths=RAGGED, initial_state=start)
         return (ys * weights).sum()
 
-    def alone(params):
-        total = 0.0
+    def alone(leaves):
+        p, total = jax.tree.unflatten(jax.tree.structure(params), leaves), 0.0
         for n in range(B):
             for a, b in episodes(RESETS[n], RAGGED[n]):
-                given = a == 0 and not RESETS[n, 0]
-                one = jax.tree.map(lambda leaf, n=n: leaf[n], start) if given else None
-                ys, _ = unroll(cell, params, xs[n, a:b], initial_state=one)
-                total += (ys * weights[n, a:b]).sum()
+                h = np.asarray(start.h[n]) if a == 0 and not RESETS[n, 0] else np.zeros(H)
+                for t in range(a, b):
+                    h = oracles.gru_step(p, {"h": h}, np.asarray(xs[n, t]))[0]["h"]
+                    total += (h * np.asarray(weights[n, t])).sum()
         return total
 
-    oracles.assert_close(jax.grad(packed)(params), jax.grad(alone)(params), 1e-10)
+    value, gradients = jax.value_and_grad(packed)(params)
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
+    assert value == pytest.approx(alone(leaves), rel=1e-10)
+    rng = np.random.default_rng(0)
+    for place, gradient in enumerate(jax.tree.leaves(gradients)):
+        direction = rng.standard_normal(gradient.shape)
+        ahead, back = list(leaves), list(leaves)
+        ahead[place], back[place] = (leaves[place] + e * direction for e in (1e-5, -1e-5))
+        parts = np.asarray(gradient) * direction
+        difference = (alone(ahead) - alone(back)) / 2e-5
+        assert abs(difference - parts.sum()) < 1e-7 * np.abs(parts).sum()
 
 
 def test_nothing_of_another_episode_is_seen():
@@ -169,26 +204,23 @@ def test_nothing_of_another_episode_is_seen():
     np.testing.assert_array_equal(clean[:, 4:], got[:, 4:])
 
 
-@pytest.mark.parametrize("merge", ["concat", "sum"])
-def test_layers_pass_them_on(merge, x64):
-    net = Stack([Bidirectional(CELLS["gru"], merge=merge), LSTM(H), Bidirectional(LSTM(3))])
+def test_layers_pass_resets_on(x64):
+    net = Stack([Bidirectional(CELLS["gru"], merge="sum"), LSTM(H), Bidirectional(LSTM(3))])
     params, start = draw(net)
     xs = random(B, T, D)
     ys, _ = net.apply(params, xs, resets=RESETS, lengths=RAGGED, initial_state=start)
-    for n in range(B):
-        for a, b in episodes(RESETS[n], RAGGED[n]):
-            # what a direction starts from is given at the ends of the row, else its own
-            own = jax.tree.map(lambda leaf, n=n: leaf[n], start)
-            none = net.initial_state(params, ())
-            ahead = own if a == 0 and not RESETS[n, 0] else none
-            back = own if b == RAGGED[n] else none
-            mixed = (
-                layers.BothWays(ahead[0].forward, back[0].backward),
-                ahead[1],
-                layers.BothWays(ahead[2].forward, back[2].backward),
-            )
-            expected, _ = net.apply(params, xs[n, a:b], initial_state=mixed)
-            oracles.assert_close(ys[n, a:b], expected, 1e-12)
+    pieces, own = apart(xs, RAGGED), net.initial_state(params, ())
+    # a direction starts from the s_0 given only at its end of the row
+    ahead = pieces.starts(start, own, pieces.first())
+    back = pieces.starts(start, own, pieces.last(RAGGED))
+    mixed = (
+        layers.BothWays(ahead[0].forward, back[0].backward),
+        ahead[1],
+        layers.BothWays(ahead[2].forward, back[2].backward),
+    )
+    expected, _ = net.apply(params, pieces.xs, lengths=pieces.lengths, initial_state=mixed)
+    for k, (n, a, b) in enumerate(pieces.places):
+        oracles.assert_close(ys[n, a:b], expected[k, : b - a], 1e-12)
 
 
 def test_the_first_step_s_reset_wins_over_the_initial_state(x64):

@@ -1,28 +1,55 @@
 """The definition of a recurrence: ``lax.scan`` over a cell's step, gradients by autodiff.
 
-Every other engine equals this one to rounding. Engines run time-major and know cells only;
+Every other engine equals this one to rounding. Engines run time-major and know only cells;
 lengths reach them as a mask.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
+from rnnlab.nn.cells import Cell, Masks
+
 Array = jax.Array
+PyTree = Any
 
 
-def select(keep: Array, new: Any, old: Any) -> Any:
-    """``new`` where ``keep`` (batch axes, no feature axis) is true, leaf by leaf."""
+class RunOptions(TypedDict, total=False):
+    """Keywords that every engine takes; :func:`scan` documents them."""
+
+    mask: Array | None
+    key: Array | None
+    reverse: bool
+    taps: tuple[str, ...]
+
+
+class ResetOptions(RunOptions, total=False):
+    """Keywords of the engines that can reset the state within a sequence."""
+
+    resets: Array | None
+
+
+@runtime_checkable
+class DrawsMasks(Protocol):
+    """A cell that draws masks once per sequence, as VariationalDropout does."""
+
+    def draw_masks(
+        self, key: Array, params: PyTree, batch_shape: tuple[int, ...], input_size: int
+    ) -> Masks | None: ...
+
+
+def select(keep: Array, new: PyTree, old: PyTree) -> PyTree:
+    """Return ``new`` where ``keep`` (batch axes, no feature axis) is true, else ``old``."""
     return jax.tree.map(lambda n, o: jnp.where(keep[..., None], n, o), new, old)
 
 
-def varying_alike(tree: Any) -> Any:
-    """The same values, each made to vary over every mesh axis that any of them varies over.
+def varying_alike(tree: PyTree) -> PyTree:
+    """Return the same values, each varying over every mesh axis that any of them varies over.
 
-    shard_map wants the cotangents of a hand-written derivative to vary just as its arguments do,
-    and all of them depend on all of these. The sum of no elements varies as its array does; XLA
+    shard_map requires the cotangents of a hand-written derivative to vary as its arguments do, and
+    every cotangent depends on every argument. The sum of no elements varies as its array does; XLA
     removes it. Booleans stay as they are.
     """
     leaves = jax.tree.leaves(tree)
@@ -30,32 +57,39 @@ def varying_alike(tree: Any) -> Any:
     return jax.tree.map(lambda a: a if a.dtype == jnp.bool_ else a + nothing, tree)
 
 
-def sequence_masks(cell: Any, params: Any, xs: Array, key: Array | None) -> dict[str, Any]:
-    """The keyword ``masks`` of the cell's steps over xs (T, ..., D), or nothing.
+def sequence_masks(cell: Cell, params: PyTree, xs: Array, key: Array | None) -> dict[str, Masks]:
+    """Return the keyword ``masks`` of the cell's steps over xs (T, ..., D), or no keyword.
 
-    Drawn once a sequence, by a key that no step has.
+    Masks are drawn once per sequence, from a key that no step uses.
     """
-    draw = getattr(cell, "draw_masks", None)
-    if key is None or draw is None:
+    if key is None or not isinstance(cell, DrawsMasks):
         return {}
-    masks = draw(jax.random.fold_in(key, 2**32 - 1), params, xs.shape[1:-1], xs.shape[-1])
+    key = jax.random.fold_in(key, 2**32 - 1)
+    masks = cell.draw_masks(key, params, xs.shape[1:-1], xs.shape[-1])
     return {} if masks is None else {"masks": masks}
+
+
+class _StepInputs(NamedTuple):
+    t: Array
+    x: Array
+    keep: Array | None
+    reset: Array | None
 
 
 # compiled on its own: a scan called outside jit would be compiled anew at every call
 @partial(jax.jit, static_argnames=("cell", "reverse", "taps"))
 def scan(
-    cell: Any,
-    params: Any,
+    cell: Cell,
+    params: PyTree,
     xs: Array,
-    state: Any,
+    state: PyTree,
     *,
     mask: Array | None = None,
     resets: Array | None = None,
     key: Array | None = None,
     reverse: bool = False,
     taps: tuple[str, ...] = (),
-) -> tuple[Array, Any, dict[str, Array]]:
+) -> tuple[Array, PyTree, dict[str, Array]]:
     """Run ``cell`` along the first axis.
 
     s_t, y_t = step(s_{t−1}, x_t), and s_t = s_{t−1} where the mask is false.
@@ -64,20 +98,27 @@ def scan(
         cell: any cell; static, so hashable and best without its init.
         xs: (T, ..., D).
         state: s_0, leaves (..., H).
-        mask: (T, ...) true where a step is real; a state stands still elsewhere.
+        mask: (T, ...) true where a step is real; elsewhere the state does not change.
         resets: (T, ...) true where the state before step t is set to the cell's own s_0; without
             effect where the mask is false.
-        key: step t draws from ``fold_in(key, t)``, so that engines and chunks draw alike; what a
-            cell draws once a sequence comes from :func:`sequence_masks`.
-        reverse: from the last step to the first; outputs keep the order of ``xs``.
-        taps: names of states or gates to hand out.
+        key: step t draws from ``fold_in(key, t)``, so that engines and chunks draw alike; a cell's
+            draws per sequence come from :func:`sequence_masks`.
+        reverse: run from the last step to the first; outputs keep the order of ``xs``.
+        taps: names of states or gates to return.
     Returns:
         (ys (T, ..., H), zero where the mask is false; the final state; {tap: (T, ..., H)}).
+
+    >>> from rnnlab import GRU
+    >>> cell = GRU(4)
+    >>> params = cell.init_params(jax.random.key(0), 3)
+    >>> ys, state, _ = scan(cell, params, jnp.ones((5, 2, 3)), cell.initial_state(params, (2,)))
+    >>> ys.shape, state.h.shape
+    ((5, 2, 4), (2, 4))
     """
     masks = sequence_masks(cell, params, xs, key)
     start = None if resets is None else cell.initial_state(params, xs.shape[1:-1])
 
-    def body(state: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+    def body(state: PyTree, inputs: _StepInputs) -> tuple[PyTree, PyTree]:
         t, x, keep, reset = inputs
         step_key = None if key is None else jax.random.fold_in(key, t)
         before = state if reset is None else select(reset, start, state)
@@ -87,6 +128,6 @@ def scan(
         values = {**gates._asdict(), **new._asdict()}
         return new, (y, {tap: values[tap] for tap in taps})
 
-    steps = jnp.arange(xs.shape[0])
-    state, (ys, tapped) = jax.lax.scan(body, state, (steps, xs, mask, resets), reverse=reverse)
+    steps = _StepInputs(jnp.arange(xs.shape[0]), xs, mask, resets)
+    state, (ys, tapped) = jax.lax.scan(body, state, steps, reverse=reverse)
     return ys, state, tapped
