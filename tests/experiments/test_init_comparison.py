@@ -38,7 +38,7 @@ def losses(config):
         at = 0.4 + 0.1 * size
     for block, scheme in (("w_x", "he_normal"), ("w_y", "he_normal")):
         at += 0.01 * (init[block] == scheme)
-    at -= {"": 0, "0.0": 0, "1.0": 0.1, "3.0": 0.2}[init["forget_bias"]]
+    at -= {"": 0, "0.0": 0, "normal(std=0.01)": 0, "1.0": 0.1, "3.0": 0.2}[init["forget_bias"]]
     return at
 
 
