@@ -133,7 +133,8 @@ def get_sweep(config: Config) -> Sweep:
             "task.name": (name,),
             **options,
             "cell.name": (cell,),
-            **({"init.forget_bias": (ZERO[cell],)} if ZERO[cell] else {}),
+            # the scheme of b draws the forget bias as well
+            **({"init.forget_bias": block.get("init.b", (ZERO[cell],))} if ZERO[cell] else {}),
             **block,
             "seed": seeds(config),
         }
@@ -196,7 +197,7 @@ def _picked(by_scheme: Mapping[str, float], *schemes: str) -> list[float]:
 def _only(table: Table, block: str) -> Table:
     """Select the members whose other blocks have the schemes of the default config."""
     usual = {name: InitScheme.config()[name] for name in ("w_x", "w_h", "w_y", "b")}
-    usual["forget_bias"] = tuple(set(ZERO.values()))
+    usual["forget_bias"] = (*ZERO.values(), *(BIAS if block == "b" else ()))
     return table.select({f"init.{name}": usual[name] for name in usual if name != block})
 
 
@@ -258,7 +259,9 @@ def _schemes(table: Table) -> tuple[Figure, str]:
         (block, scheme)
         for block in BLOCKS
         for scheme in table.values(f"init.{block}")
-        if block == "w_h" or scheme not in (InitScheme.config()[block], *ZERO.values())
+        if block == "w_h"
+        or scheme
+        not in (InitScheme.config()[block], *ZERO.values(), *(() if block == "b" else BIAS))
     ]
     tasks, cells = table.values("task.name"), table.values("cell.name")
     figure, axes = plots.new_figure(

@@ -63,7 +63,7 @@ def verdicts(orthogonal_at=50, others_at=100, **spoilt):
 
 def test_claims_can_come_out_the_other_way():
     assert verdicts() == "++-+++++++"
-    assert verdicts(**{"001": (0.75, 0.7)}) == "----++++++"
+    assert verdicts(**{"0.001": (0.75, 0.7)}) == "----++++++"
     assert verdicts(orthogonal=(0.4, 0.4)) == "+++-++++++"
     assert verdicts(orthogonal_at=100) == "++-+-+++++"
     assert verdicts(orthogonal_at=3000, others_at=3000) == "++-+-+++++"

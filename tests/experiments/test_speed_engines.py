@@ -34,7 +34,9 @@ def test_a_small_run(module):
         assert result[f"{which}_loss"] == medians["fused"] / medians[best]  # what auto takes here
 
 
-def test_newton_is_for_small_states(module):
+def test_newton_is_for_small_states(module, monkeypatch):
+    monkeypatch.setattr(module, "ENGINES", ("scan", "newton"))
+    monkeypatch.setattr(module, "choose", lambda cell: "scan")
     config = sweep.apply(
         module.get_config(), {"cell.name": "lstm", "task.size": "1x3x2x9", "run.repeats": 5}
     )
@@ -75,6 +77,7 @@ def test_the_figure_and_claims_that_can_fail(module):
 
 
 def test_what_auto_takes_is_what_the_claims_judge(module, monkeypatch):
+    monkeypatch.setattr(module, "ENGINES", ("scan",))
     monkeypatch.setattr(module, "choose", lambda cell: "scan")
     config = sweep.apply(module.get_config(), {"task.size": "1x3x2x4", "run.repeats": 5})
     assert module.run(config, jax.random.key(0), lambda **record: None)["auto"] == "scan"

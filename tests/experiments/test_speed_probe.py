@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab.gradients import adjoint
+from rnnlab import gradients
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.results.table import Member, Table
@@ -38,13 +38,13 @@ def test_a_small_run_times_both_ways():
 
 @pytest.mark.parametrize("name", ["adjoint_norms", "value_grad_and_norms"])
 def test_norms_that_are_off_are_not_timed(monkeypatch, name):
-    real = getattr(adjoint, name)
+    real = getattr(gradients, name)
 
     def off(*args, **options):
         found = real(*args, **options)
         return jax.tree.map(lambda a: 1.01 * a if a.dtype == "float32" else a, found)
 
-    monkeypatch.setattr(adjoint, name, off)
+    monkeypatch.setattr(gradients, name, off)
     with pytest.raises(AssertionError, match=r"differ by .* decades"):
         run()
 
