@@ -9,8 +9,8 @@ import numpy as np
 from rnnlab.core import validate
 from rnnlab.data import series_files
 from rnnlab.data.files import checked, packaged
-from rnnlab.data.splits import split_by_class
 from rnnlab.data.series_files import Labeled, values_of
+from rnnlab.data.splits import split_by_class
 from rnnlab.tasks.checks import check_test_path
 from rnnlab.tasks.classification import Classification, Sequences
 

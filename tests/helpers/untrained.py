@@ -33,9 +33,7 @@ def table(loaded: Experiment, describe: Describe, **run: object) -> Table:
     return Table(members)
 
 
-def measured(
-    loaded: Experiment, describe: Callable[[int, Values], Values]
-) -> Table:
+def measured(loaded: Experiment, describe: Callable[[int, Values], Values]) -> Table:
     """Return every member of the default sweep of an experiment that measures and does not train.
 
     Args:
