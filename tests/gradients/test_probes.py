@@ -322,7 +322,7 @@ def test_saturation(name):
 def test_refusals():
     cell, params, xs, *_ = _case("gru")
     net = layers.Stack([cell, cell])
-    with pytest.raises(TypeError, match="takes a cell or layer"):
+    with pytest.raises(TypeError, match="takes a cell or a layer of one cell"):
         gradients.adjoint_norms(net, net.init(jax.random.key(0), D), xs, lambda ys: ys.sum())
     with pytest.raises(ValueError, match="at least one step"):
         gradients.adjoint_norms(cell, params, xs[:, :0], lambda ys: ys.sum())
