@@ -44,7 +44,8 @@ from rnnlab.plotting import learning_curves, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.tasks.base import RaggedBatch
-from rnnlab.tasks.series_classes import Padded, SeriesClasses
+from rnnlab.tasks.classification import Sequences
+from rnnlab.tasks.series_classes import SeriesClasses
 from rnnlab.training import runner
 
 REPRODUCE = False  # the set of `rnnlab reproduce` is full
@@ -177,7 +178,7 @@ def means(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return rows.sum(axis=1) / lengths[:, None]
 
 
-def nearest(data: Padded) -> np.ndarray:
+def nearest(data: Sequences) -> np.ndarray:
     """Return the labels (M,) of the training series that are nearest to those held out."""
     labels = []
     for i in range(0, len(data.test), 32):  # as many as the memory holds

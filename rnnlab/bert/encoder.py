@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnlab.bert.params import Attention, Dense, Embeddings, EncoderParams, FeedForward, Layer, Norm
 from rnnlab.core import validate
 from rnnlab.core.errors import unknown
 from rnnlab.nn.initializers import Scheme, float_dtype, make
@@ -42,67 +43,6 @@ SIZES = {
 # fields of a Config that follow from the size and from the task's vocabulary and length
 _DERIVED = ("vocab_size", "hidden_size", "layers", "heads", "feed_forward_size", "max_length")
 DTYPES = ("float32", "bfloat16", "float64")
-
-
-# ---- parameters --------------------------------------------------------------------------------
-
-
-class Dense(NamedTuple):
-    """x ↦ W x + b."""
-
-    W: Array  # (in, out)
-    b: Array  # (out,)
-
-
-class Norm(NamedTuple):
-    """Parameters of :func:`layer_norm`."""
-
-    gamma: Array  # (H,)
-    beta: Array  # (H,)
-
-
-class Embeddings(NamedTuple):
-    """Parameters of :func:`embed`."""
-
-    word: Array  # (V, H)
-    position: Array  # (max_length, H)
-    segment: Array  # (segments, H)
-    norm: Norm
-
-
-class Attention(NamedTuple):
-    """Parameters of :func:`multi_head_attention`; each (H, H), the heads side by side."""
-
-    query: Dense
-    key: Dense
-    value: Dense
-    output: Dense
-
-
-class FeedForward(NamedTuple):
-    """Parameters of :func:`feed_forward`."""
-
-    inner: Dense  # (H, F)
-    outer: Dense  # (F, H)
-
-
-class Layer(NamedTuple):
-    """Parameters of :func:`encoder_layer`."""
-
-    attention: Attention
-    attention_norm: Norm
-    feed_forward: FeedForward
-    norm: Norm
-
-
-class EncoderParams(NamedTuple):
-    """Parameters of the encoder, without a pooler or any other head."""
-
-    embeddings: Embeddings
-    layers: tuple[Layer, ...]
-
-
-# ---- the equations -----------------------------------------------------------------------------
 
 
 def _sum_dtype(dtype: "DTypeLike") -> "DTypeLike":

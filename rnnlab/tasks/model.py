@@ -2,7 +2,7 @@
 
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.nn.layers import Layer
+from rnnlab.nn.layers import Layer, as_layer
 from rnnlab.nn.models import LanguageModel, ManyToMany, ManyToOne, Model
 from rnnlab.tasks.base import Task
 
@@ -21,6 +21,7 @@ def model_for_task(
         init: only its ``w_y`` is used; the layer has its own scheme.
         embedding_size: E, for a task of symbols; 0: one-hot inputs.
     """
+    layer = as_layer(layer)
     if task.symbols and not task.many_to_one and task.input_size == task.output_size:
         return LanguageModel(layer, task.input_size, embedding_size, w_y=init.w_y)
     kind = ManyToOne if task.many_to_one else ManyToMany

@@ -27,8 +27,8 @@ PyTree = Any  # parameters and states
 BOUND = 1e-20  # of ‖δ‖²; a smaller gradient counts as zero
 
 
-def check_omega(layer: object) -> None:
-    """Refuse a layer for which Ω is not defined.
+def check_omega(layer: object) -> cells.RNN:
+    """Return the simple RNN of a layer, for which Ω is defined; refuse any other layer.
 
     Raises:
         ValueError: anything but one simple RNN, one way, with a named activation.
@@ -38,6 +38,7 @@ def check_omega(layer: object) -> None:
     if type(cell) is not cells.RNN or cell.norm:
         raise ValueError(f"regularizer='omega' is defined for one simple RNN, got {layer}")
     validate.choice("activation for regularizer='omega':", cell.activation, SLOPES)
+    return cell
 
 
 def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
@@ -82,7 +83,8 @@ def omega_gradient(
     """
     if model.symbols:
         raise ValueError(f"regularizer='omega' reads features, not symbols; got {model}")
-    cell, recurrent = model.layer.cell, params["params"]["recurrent"]
+    recurrent = params["params"]["recurrent"]
+    cell = cells.without_init(check_omega(model.layer))
     W_hh = recurrent.W_hh
     H = W_hh.shape[0]
     wide = recurrent._replace(W_xh=jnp.concatenate([recurrent.W_xh, jnp.eye(H, dtype=W_hh.dtype)]))
