@@ -62,7 +62,7 @@ class Html(str):
 
 
 def to_html(docstring: str) -> Html:
-    """A docstring as HTML: paragraphs, named sections, examples, tables as they stand."""
+    """Return a docstring as HTML: paragraphs, named sections, examples, tables unchanged."""
     parts, first = [], True
     for block in _blocks(docstring):
         section = _SECTION.match(block[0])
@@ -173,13 +173,13 @@ def _dedent(lines: list[str]) -> str:
 
 
 def modules() -> list[str]:
-    """The modules that the reference has: all of rnnlab but those that are run."""
+    """Return the modules of the reference: all of rnnlab but those that are run."""
     found = pkgutil.walk_packages(rnnlab.__path__, "rnnlab.")
     return ["rnnlab", *sorted(m.name for m in found if not m.name.endswith("__main__"))]
 
 
 def _own(module: pdoc.doc.Module) -> pdoc.doc.Module:
-    """The module without private names, and without what other projects define (jax.Array)."""
+    """Return the module without private names and names of other projects (jax.Array)."""
     for name, member in list(module.members.items()):
         foreign = member.kind in ("class", "function") and not _ours(member.taken_from[0])
         if name.startswith("_") or foreign:

@@ -105,7 +105,7 @@ for lag, values in zip((1, 10, 50, 100, 199), spectrum, strict=True):
 
 # %%
 members = {
-    "RNN, N(0, .01)": (rnnlab.RNN(64, init=InitScheme(w_h="normal(std=0.01)")), "h"),
+    "RNN, N(0, 0.01)": (rnnlab.RNN(64, init=InitScheme(w_h="normal(std=0.01)")), "h"),
     "RNN, Xavier": (rnnlab.RNN(64, init=InitScheme(w_h="xavier_uniform")), "h"),
     "RNN, orthogonal": (rnnlab.RNN(64, init=InitScheme(w_h="orthogonal")), "h"),
     "LSTM, b_f = 0": (rnnlab.LSTM(64, init=InitScheme(forget_bias=0.0)), "C"),

@@ -24,6 +24,7 @@ HEAVY = (
     "sklearn",
     "tensorflow",
     "keras",
+    "pandas",
 )
 
 
