@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from rnnlab.core.validate import choice, number, share
 from rnnlab.sparse import top_k
 from rnnlab.sparse.inverted_index import InvertedIndex, postings
-from rnnlab.sparse.top_k import Postings, Queries, Ranking
+from rnnlab.sparse.postings import Postings, Queries, Ranking
 from rnnlab.text.strings import Documents
 from rnnlab.text.tokenizers import Tokenizer, Words, tokenize
 

@@ -9,36 +9,16 @@ share the queries.
 
 import importlib.util
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from rnnlab.core.host import cores
 from rnnlab.core.validate import whole
+from rnnlab.sparse.postings import Postings, Queries, Ranking
 from rnnlab.text.strings import parallel
 
 FREQUENT = 0.25  # weights of terms in at least this share of the documents are tabulated
 BLOCK = 64  # queries per thread at a time
-
-
-class Ranking(NamedTuple):
-    """The best documents of each query, best first."""
-
-    documents: np.ndarray  # (Q, k) int32, their numbers
-    scores: np.ndarray  # (Q, k) float32
-
-
-class Postings(NamedTuple):
-    """Weighted postings of terms, and their bounds."""
-
-    offsets: np.ndarray  # (V+1,) int64
-    documents: np.ndarray  # (P,) int32
-    weights: np.ndarray  # (P,) float32, contribution of a posting to its document's score
-    low: np.ndarray  # (V,) float32, smallest weight of each term, 0 without postings
-    high: np.ndarray  # (V,) float32, largest weight of each term, 0 without postings
-    # a copy of the weights of the F most frequent terms, dense, for fast look-ups; F may be 0
-    rows: np.ndarray  # (V,) int32, row of the term in the table, −1: none
-    table: np.ndarray  # (F, N) float32
 
 
 def tabulated(
@@ -57,15 +37,6 @@ def tabulated(
         of_term = slice(offsets[term], offsets[term + 1])
         row[documents[of_term]] = weights[of_term]
     return rows, table
-
-
-class Queries(NamedTuple):
-    """Q queries as terms in the order in which their weights are added up."""
-
-    offsets: np.ndarray  # (Q+1,) int64
-    terms: np.ndarray  # (M,) int64, places in the postings' offsets
-    times: np.ndarray  # (M,) float32, occurrences of the term in the query
-    base: np.ndarray  # (Q,) float32, score of a document that has none of the terms
 
 
 def ordered(

@@ -9,13 +9,10 @@ terms cannot be among the best: the remaining terms are looked up for the candid
 are bit-identical to those without skipping.
 """
 
-from typing import TYPE_CHECKING
-
 import numba
 import numpy as np
 
-if TYPE_CHECKING:
-    from rnnlab.sparse.top_k import Postings, Queries
+from rnnlab.sparse.postings import Postings, Queries
 
 # bounds are summed in another order than the scores: a margin for rounding
 ROOM = 1.0 + 1e-5
@@ -28,7 +25,7 @@ WIDTH = 64  # documents of a block that are compared together
 
 
 def pruned(
-    postings: "Postings", queries: "Queries", num_documents: int, k: int, low: int, high: int
+    postings: Postings, queries: Queries, num_documents: int, k: int, low: int, high: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the ranking of :func:`rnnlab.sparse.top_k.dense`, from the same arguments."""
     documents = np.empty((high - low, k), np.int32)
