@@ -1,5 +1,12 @@
 """Strict settings for every test: no silent dtype promotion, typed keys, repeatable examples."""
 
+import os
+
+# XLA's costly optimizations take a third of the tests' time and change nothing that a test holds;
+# .ci/smoke runs tests/nn and tests/gradients with them. Before JAX is imported, here and in the
+# processes that tests start.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 import jax
 import pytest
 from hypothesis import settings
