@@ -233,6 +233,8 @@ def build(folder: Path) -> list[Path]:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # a TypedDict keeps no trace of which of its bases a key is from
+        warnings.filterwarnings("ignore", message="Cannot determine where .* is taken from")
         # not pdoc.pdoc, which leaves out what a package's __all__ does not name
         found = {name: _own(pdoc.doc.Module.from_name(name)) for name in modules()}
         pages = {
