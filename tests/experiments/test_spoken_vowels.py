@@ -128,5 +128,5 @@ def test_a_tiny_run_draws_its_figures(tmp_path):
 
 
 def test_unknown_arguments_are_refused():
-    with pytest.raises(ValueError, match="takes no argument or :full, got 'big'"):
+    with pytest.raises(ValueError, match="unknown scale 'big'"):
         MODULE.get_config("big")

@@ -182,7 +182,7 @@ def test_bad_configs_are_refused():
         ({"task.limit": 10**6}, "task.limit must be a whole number from 0 to 6824"),
         ({"vectors.unlabeled": 10**6}, "vectors.unlabeled must be a whole number from 0 to 24904"),
         ({"task.source": "imdb"}, "vectors.unlabeled must be 0 for imdb"),
-        ({"vectors.size": 0}, "size must be at least 1"),
+        ({"vectors.size": 0}, "size must be a whole number of at least 1"),
         ({"training.epochs": 0}, "training.epochs must be a whole number of at least 1"),
     ):
         with pytest.raises(ValueError, match=message):
