@@ -47,3 +47,14 @@ def x64():
     """float64 for one test; never globally, for float32 is what users run."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def optimized():
+    """XLA's optimizations as users have them: for bits that are equal only with them."""
+    jax.clear_caches()
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+    jax.clear_caches()

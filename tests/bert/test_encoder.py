@@ -354,6 +354,7 @@ def test_what_is_masked_changes_nothing_that_is_not():
     assert (encode(SMALL, params, shown).last != a)[2].any()
 
 
+@pytest.mark.usefixtures("optimized")
 def test_remat_is_the_same_function():
     tokens, params = pairs(37, T=9), drawn()
 

@@ -439,6 +439,7 @@ def test_the_curve_of_an_overflowing_example_is_nan(power):
 # ---- padding -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize(("chunk", "reverse"), [(None, False), (7, True)], ids=["", "chunks"])
 def test_padding_changes_no_bit(chunk, reverse):
     """Neither garbage in it nor more of it; and nothing is made there."""
