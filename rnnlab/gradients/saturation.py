@@ -63,8 +63,8 @@ def saturation(
         )
     h = values.pop(unit)
     results = {"h": jnp.mean(h > 0 if activation == "relu" else 1 - jnp.abs(h), axis=-1)}
-    for name, z in values.items():
-        results[name] = jnp.mean(jnp.minimum(z, 1 - z), axis=-1)
+    for gate in gates:
+        results[gate] = jnp.mean(jnp.minimum(values[gate], 1 - values[gate]), axis=-1)
     mask = unroll.length_mask(lengths, xs.shape[:-2], xs.shape[-2])
     if mask is None:
         return results

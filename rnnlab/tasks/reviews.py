@@ -49,6 +49,7 @@ class MovieReviews(Classification):
     Raises:
         ValueError: an option out of its range.
 
+    >>> import jax
     >>> task = MovieReviews(max_length=30)
     >>> data = task.load()
     >>> task.batch(data, jax.random.key(0), 0, batch_size=4).inputs.shape

@@ -78,6 +78,7 @@ class SeriesClasses(Classification):
     Raises:
         ValueError: an option out of its range.
 
+    >>> import jax
     >>> task = SeriesClasses()
     >>> data = task.load()
     >>> task.batch(data, jax.random.key(0), 0, batch_size=4).inputs.shape

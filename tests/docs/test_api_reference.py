@@ -118,8 +118,9 @@ def test_every_module_is_on_the_first_page(pages):
 
 def test_a_docstring_is_written_as_it_is_meant(site):
     """An equation with its indices, arguments by name, an example; no sign of Markdown's."""
-    start = site["rnnlab/cells.html"].index('<section id="gru_hidden">')
-    shown = site["rnnlab/cells.html"][start : site["rnnlab/cells.html"].index("</section>", start)]
+    equations = site["rnnlab/nn/equations.html"]
+    start = equations.index('<section id="gru_hidden">')
+    shown = equations[start : equations.index("</section>", start)]
     for part in (
         '<p class="equation">h<sub>t</sub> = z<sub>t</sub>*h<sub>t−1</sub> + '
         "(1−z<sub>t</sub>)*h̃<sub>t</sub>.</p>",
@@ -129,8 +130,8 @@ def test_a_docstring_is_written_as_it_is_meant(site):
         '<span class="gp">&gt;&gt;&gt; </span>',
     ):
         assert part in shown
-    assert "What goes <em>around</em> a cell lies in" in site["rnnlab/cells.html"]
-    assert '<a href="wrappers.html">rnnlab.nn.wrappers</a>' in site["rnnlab/cells.html"]
+    assert "Wrappers <em>around</em> a cell are in" in equations
+    assert '<a href="wrappers.html">rnnlab.nn.wrappers</a>' in equations
     assert "Lv &amp; Zhai 2011 (BM25+, BM25L).</p>" in site["rnnlab/sparse/bm25.html"]
     assert not any("Alias for field number" in text for text in site.values())
     assert "jaxlib" not in shown
