@@ -3,8 +3,8 @@
 import os
 
 # XLA's costly optimizations take a third of the tests' time and change nothing that a test holds;
-# .ci/smoke runs tests/nn and tests/gradients with them. Before JAX is imported, here and in the
-# processes that tests start.
+# .ci/run runs engines and adjoints with them as well. Set before JAX is imported, for the processes
+# that tests start too.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax
