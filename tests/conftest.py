@@ -3,7 +3,7 @@
 import os
 
 # XLA's costly optimizations take a third of the tests' time and change nothing that a test holds;
-# .ci/run runs engines and adjoints with them as well. Set before JAX is imported, for the processes
+# .ci/run runs the engines with them as well. Set before JAX is imported, for the processes
 # that tests start too.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 

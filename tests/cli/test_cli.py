@@ -427,7 +427,9 @@ def test_the_real_command_from_config_to_report():
 def test_the_real_command_fails_in_one_line():
     done = start("run", "--config=fakee")
     assert done.returncode == 2
-    assert done.stderr.startswith("rnnlab: no file fakee.py: unknown experiment 'fakee'; did you mean")
+    assert done.stderr.startswith(
+        "rnnlab: no file fakee.py: unknown experiment 'fakee'; did you mean"
+    )
     assert done.stderr.count("\n") == 1
 
 
