@@ -107,7 +107,7 @@ class Noise(NamedTuple):
 
 
 class Options(TypedDict, total=False):
-    """What every model is called with besides its inputs."""
+    """Arguments of every model besides its inputs."""
 
     lengths: Array | None  # (B,) int32, for ids without a mask
     initial_state: object  # None

@@ -407,7 +407,7 @@ def unigram(data: Corpus) -> float:
 
 
 class _Source(NamedTuple):
-    """What the pieces and the documents depend on."""
+    """The settings that pieces and documents depend on."""
 
     corpus: str
     limit: int

@@ -55,9 +55,9 @@ def test_row(equation, function, test, file):
 
 
 def test_every_scheme_is_listed():
-    told = README[README.index("## Initialization") : README.index("## Experiments")]
+    section = README[README.index("## Initialization") : README.index("## Experiments")]
     for name in initializers.SCHEMES:
-        assert f"`{name}" in told, name
+        assert f"`{name}" in section, name
 
 
 @pytest.mark.parametrize("text", [README, CHINESE], ids=["English", "Chinese"])
