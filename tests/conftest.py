@@ -1,11 +1,25 @@
 """Strict settings for every test: no silent dtype promotion, typed keys, repeatable examples."""
 
+import functools
+import importlib.metadata
 import os
+import subprocess
+import sys
+from pathlib import Path
 
-# XLA's costly optimizations take a third of the tests' time and change nothing that a test holds;
-# .ci/run runs the engines with them as well. Set before JAX is imported, for the processes
-# that tests start too.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Compiling takes most of the tests' time, so it is made cheap: without XLA's costly optimizations
+# and with its older, faster emitters, where this JAX has them. Tests of exact bits are marked
+# `compiled_for_users` and do without; .ci/run also runs the engines without. Set before JAX is
+# imported, and for the processes that tests start.
+ROOT = Path(__file__).parents[1]
+OLD_JAX = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11)
+CHEAP = {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false" if OLD_JAX else "",
+}
+FOR_USERS = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
+for name, value in CHEAP.items():
+    os.environ.setdefault(name, value)
 
 import jax
 import pytest
@@ -21,6 +35,42 @@ settings.register_profile("rnnlab", deadline=None, derandomize=True, max_example
 settings.load_profile("rnnlab")
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "compiled_for_users: a process of its own, with XLA as users have it"
+    )
+
+
+def _for_users(item) -> bool:
+    """Whether the test runs in another process, and not in this one."""
+    here = os.environ | FOR_USERS == os.environ
+    return not here and item.get_closest_marker("compiled_for_users") is not None
+
+
+def pytest_collection_modifyitems(items):
+    for item in filter(_for_users, items):
+        item.fixturenames = []  # they are set up over there
+
+
+@functools.cache
+def _report_for_users(session, path) -> str:
+    """Run the marked tests of a file in one process; return what pytest says."""
+    marked = [item.nodeid for item in session.items if item.path == path and _for_users(item)]
+    command = [sys.executable, "-m", "pytest", "-n0", "-rA", "-p", "no:cacheprovider", *marked]
+    env = os.environ | FOR_USERS
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True).stdout
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if not _for_users(pyfuncitem):
+        return None
+    report = _report_for_users(pyfuncitem.session, pyfuncitem.path)
+    if f"PASSED {pyfuncitem.nodeid}" not in report.splitlines():
+        pytest.fail(report, pytrace=False)
+    return True
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _strict():
     with jax.numpy_dtype_promotion("strict"), jax.legacy_prng_key("error"):
@@ -29,11 +79,13 @@ def _strict():
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs():
-    """Let go of what a module compiled: each program maps memory of its own, and Linux allows a
-    process 65,530 mappings; a worker that passes them dies in some later test.
+    """Let go of what was compiled before there is too much of it: each program maps memory of its
+    own, and Linux allows a process 65,530 mappings; one that passes them dies in some later test.
     """
     yield
-    jax.clear_caches()
+    maps = Path("/proc/self/maps")
+    if not maps.exists() or len(maps.read_bytes().splitlines()) > 30_000:
+        jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +99,3 @@ def x64():
     """float64 for one test; never globally, for float32 is what users run."""
     with jax.enable_x64(True):
         yield
-
-
-@pytest.fixture
-def optimized():
-    """XLA's optimizations as users have them: for bits that are equal only with them."""
-    jax.clear_caches()
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-    jax.clear_caches()

@@ -1,4 +1,4 @@
-"""What the layout promises: light imports, one direction, no private names, docstrings."""
+"""The rules of the layout: light imports, one direction, no private names, docstrings."""
 
 import ast
 import importlib

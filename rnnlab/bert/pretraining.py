@@ -4,6 +4,7 @@ Shapes: B batch, T tokens, M tokens of a segment, S segments, P places to predic
 Source: Devlin et al. 2019 (arXiv 1810.04805), §3.1 and appendix A.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -153,10 +154,13 @@ def segments(tokenizer: wordpiece.Tokenizer, documents: Sequence[str], size: int
     rows: list[list[int]] = []
     first, count, followed = [], [], []
     used = 0
-    for document in documents:
+    cut = [sentences(document) for document in documents]
+    # one call for all: the tokenizer spreads them over the cores
+    pieces = iter(wordpiece.piece_ids(tokenizer, list(itertools.chain.from_iterable(cut))))
+    for document in cut:
         start = len(rows)
         row: list[int] = []
-        for ids in wordpiece.piece_ids(tokenizer, sentences(document)):
+        for ids in itertools.islice(pieces, len(document)):
             while ids:
                 room = size - len(row)
                 if row and len(ids) > room:

@@ -1,5 +1,6 @@
 """Sequence to sequence: spellings to sounds, or the pairs of a file."""
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -395,10 +396,11 @@ def _read(reading: _Reading) -> _Read:
     def padded(
         rows: Sequence[tuple[str, ...]], words: Vocabulary, unknown: int, T: int
     ) -> tuple[np.ndarray, np.ndarray]:
+        lengths = np.array([len(tokens) for tokens in rows], np.int32)
         ids = np.zeros((len(rows), T), np.int32)
-        for row, tokens in zip(ids, rows, strict=True):
-            row[: len(tokens)] = words.encode_words(list(tokens), unknown=unknown)
-        return ids, np.array([len(tokens) for tokens in rows], np.int32)
+        tokens = list(itertools.chain.from_iterable(rows))
+        ids[np.arange(T) < lengths[:, None]] = words.encode_words(tokens, unknown=unknown)
+        return ids, lengths
 
     sources, targets = vocabulary(0, (UNKNOWN,)), vocabulary(1, ENDS)
     arrays: list[np.ndarray] = []

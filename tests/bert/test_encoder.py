@@ -354,7 +354,6 @@ def test_what_is_masked_changes_nothing_that_is_not():
     assert (encode(SMALL, params, shown).last != a)[2].any()
 
 
-@pytest.mark.usefixtures("optimized")
 def test_remat_is_the_same_function():
     tokens, params = pairs(37, T=9), drawn()
 
@@ -367,8 +366,10 @@ def test_remat_is_the_same_function():
 
         return jax.jit(jax.value_and_grad(total))(params)
 
-    for a, b in zip(*map(jax.tree.leaves, map(value_and_grad, (False, True))), strict=True):
-        close(a, b, 1e-4)  # rounding where a difference of large terms is left
+    plain, remat = (jax.tree.leaves(value_and_grad(remat)) for remat in (False, True))
+    largest = max(jnp.abs(leaf).max() for leaf in plain)
+    for a, b in zip(plain, remat, strict=True):
+        assert jnp.abs(a - b).max() <= 1e-6 * largest  # a small sum of large terms is rounding
     jaxpr = str(jax.make_jaxpr(lambda: value_and_grad(True))())
     assert "remat" in jaxpr or "checkpoint" in jaxpr
 

@@ -138,7 +138,7 @@ def test_a_tagger_is_trained_as_any_other(columns):
 
 
 def test_a_tagger_speaks_of_words(columns):
-    """Of outputs at all pieces those at first ones count, whatever the others say."""
+    """Only the outputs at the first pieces of words count."""
     task = tagger(columns, max_length=40)
     words = ["the", "annlee", "bobson", "sees", "mr", "carlo"]
     (sentence,) = [entities.Sentence(tuple(words), ("O",) * 6)]
@@ -157,7 +157,7 @@ def test_a_tagger_speaks_of_words(columns):
 
 
 def test_lengths_are_a_mask():
-    """What a model is given of a ragged batch: padding never matters."""
+    """Padding tokens of a ragged batch change no output."""
     config = config_of({"name": "review_pieces", "max_length": 60, "limit": 40, "vocab_size": 300})
     member = training.member(config, jax.random.key(0))
     batch = member.setup.task.test(member.setup.task.load(), jax.random.key(0), 20)

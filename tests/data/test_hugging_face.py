@@ -132,25 +132,25 @@ def unreachable(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["ag_news", "someone/some", "someone/some:big"])
-@pytest.mark.parametrize("told", [False, True], ids=["no network", "HF_HUB_OFFLINE"])
-def test_out_of_reach_says_so_at_once(monkeypatch, unreachable, tmp_path, name, told):
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", told)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", told)
+@pytest.mark.parametrize("offline", [False, True], ids=["no network", "HF_HUB_OFFLINE"])
+def test_out_of_reach_says_so_at_once(monkeypatch, unreachable, tmp_path, name, offline):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
     words = f"no file '{name}', and the hub cannot be reached .* give a local file"
     with pytest.raises(ConnectionError, match=words) as caught:
         hugging_face.load_table(name, cache=str(tmp_path))
     assert "\n" not in str(caught.value)
     assert caught.value.__suppress_context__
-    assert datasets.config.HF_HUB_OFFLINE == huggingface_hub.constants.HF_HUB_OFFLINE == told
+    assert datasets.config.HF_HUB_OFFLINE == huggingface_hub.constants.HF_HUB_OFFLINE == offline
 
 
-def test_what_is_no_name_is_told_without_the_network(unreachable, tmp_path):
+def test_an_invalid_name_is_refused_without_the_network(unreachable, tmp_path):
     with pytest.raises(ValueError, match="'no name!', split 'train' cannot be loaded: Repo id"):
         hugging_face.load_table("no name!", cache=str(tmp_path))
 
 
 def test_out_of_reach_the_cache_is_read(unreachable, tmp_path):
-    """What load_dataset leaves behind online, left behind here by its reader of files."""
+    """The cache that load_dataset writes online, written here from files."""
     folder = tmp_path / "someone___some" / "default" / "0.0.0" / ("0" * 40)
     folder.mkdir(parents=True)
     table = datasets.Dataset.from_dict(ROWS)

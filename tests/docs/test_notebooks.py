@@ -29,9 +29,6 @@ def test_runs(path, monkeypatch):
     nbclient = pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONWARNINGS", "error::RuntimeWarning")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FOLDER.parent)]))
-    # most of the time goes into compiling small programs, and this halves it
-    fast = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
-    monkeypatch.setenv("XLA_FLAGS", fast)
     notebook = _read(path)
     # of a cell; far above what one takes, for a loaded machine is no failure
     nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3").execute()

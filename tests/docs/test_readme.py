@@ -73,7 +73,7 @@ def _commands(text):
 
 
 def _names(text):
-    """What stands in `code` in the text, without the blocks; "," and "、" part names alike."""
+    """The names in `code` in the text, without the blocks."""
     prose = re.sub(r"```.*?```", "", text, flags=re.S)
     return sorted(re.findall(r"`([^`\n]+)`", prose))
 

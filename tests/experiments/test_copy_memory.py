@@ -76,7 +76,7 @@ def test_a_claim_turns_when_its_members_do(words):
 
 def test_the_loss_at_the_end_is_the_mean_of_the_last_looks():
     falling = untrained.table(
-        LOADED, lambda flat: describe()(flat) | {"told": lambda step: {"loss": 1 / step}}, seeds=1
+        LOADED, lambda flat: describe()(flat) | {"logged": lambda step: {"loss": 1 / step}}, seeds=1
     )
     own = falling[0].config["training"]
     looks = np.arange(own["eval_every"], own["steps"] + 1, own["eval_every"])[-MODULE.END :]

@@ -113,7 +113,7 @@ def test_surprise_equals_a_loop_over_steps(temperature, top_k):
 
 
 def test_another_temperature_is_seen():
-    """What is drawn at 1 and asked for at 1.3 is many standard errors off."""
+    """Text drawn at temperature 1 and tested for 1.3 is many standard errors off."""
     module = load_experiment(FILE).module
     model, params = model_of(7, seed=1)
     prompts = np.zeros((40, 1), np.int32)

@@ -87,7 +87,7 @@ def test_adjoints_equal_float64_for_losses_at_every_step(name, options):
     ids=["rnn-tanh", "lstm, reverse", "gru, lengths"],
 )
 def test_norms_beside_the_gradient(name, options):
-    """Of one pass by the fused engine: the probe's norms, autodiff's value and gradient."""
+    """One pass by the fused engine gives the probe's norms, autodiff's value and gradient."""
     cell, params, xs, start, weights = _case(name)
     options = {**options, "initial_state": start}
 

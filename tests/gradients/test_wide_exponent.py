@@ -36,7 +36,7 @@ class Expected(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What the library itself went through, in float32."""
+    """The trajectory of the library's own forward pass, in float32."""
 
     ys: np.ndarray
     states: dict[str, np.ndarray]
@@ -89,7 +89,7 @@ def _case(name, seed=0):
 
 
 def _weights(*steps):
-    """Of the loss at each step and unit: random at ``steps`` (none: at all), zero elsewhere."""
+    """∂L/∂y per step and unit: random at ``steps`` (None: everywhere), zero elsewhere."""
     w = np.random.default_rng(7).standard_normal((B, T, H)).astype(np.float32)
     return w * np.isin(np.arange(T), steps)[:, None] if steps else w
 
@@ -439,7 +439,7 @@ def test_the_curve_of_an_overflowing_example_is_nan(power):
 # ---- padding -----------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("optimized")
+@pytest.mark.compiled_for_users
 @pytest.mark.parametrize(("chunk", "reverse"), [(None, False), (7, True)], ids=["", "chunks"])
 def test_padding_changes_no_bit(chunk, reverse):
     """Neither garbage in it nor more of it; and nothing is made there."""

@@ -19,7 +19,7 @@ def table(loaded: Experiment, describe: Describe, **run: object) -> Table:
 
     Args:
         loaded: the experiment.
-        describe: the member's config by dotted key ↦ results. "told" among them is a function
+        describe: the member's config by dotted key ↦ results. "logged" among them is a function
             step ↦ the scores logged at that step; without it the results are logged.
         run: other values in the config's group run.
     """
@@ -49,7 +49,7 @@ def measured(loaded: Experiment, describe: Callable[[int, Values], Values]) -> T
 
 
 def _member(index: int, overrides: Values, nested: Values, result: Values) -> Member:
-    scores_at = result.pop("told", lambda step: result)
+    scores_at = result.pop("logged", lambda step: result)
     training = nested["training"]
     status = result.setdefault("status", "finished")
     for at, name in (("solved_at", "solved"), ("diverged_at", "diverged")):

@@ -79,10 +79,10 @@ def test_a_broken_file_is_refused_in_one_line(write, what):
 def test_the_command_line_says_it_and_leaves_nothing_behind(write, what, capsys):
     write(BROKEN[what][0])
     assert cli.main(["run", "--config=experiments/own.py", "--workdir=out"]) == 2
-    told = capsys.readouterr().err.strip()
-    assert "experiments/own.py" in told
-    assert "Traceback" not in told
-    assert len(told.splitlines()) == 1
+    message = capsys.readouterr().err.strip()
+    assert "experiments/own.py" in message
+    assert "Traceback" not in message
+    assert len(message.splitlines()) == 1
     assert not Path("out").exists()
 
 

@@ -72,7 +72,7 @@ def every_step(net, p, xs, backwards=False):
 
 
 def final(net, p, xs, backwards=False):
-    """What each direction ends on, merged."""
+    """The last output of each direction, merged."""
     if isinstance(net, CellLayer):
         return run_cell(net.cell, p, xs, backwards)[0 if backwards else -1]
     if isinstance(net, Bidirectional):

@@ -19,7 +19,7 @@ B, T, D, H = 3, 7, 4, 5
 RESETS = np.array(
     [
         [1, 0, 0, 1, 0, 0, 1],  # from the first step on; the last episode is one step
-        [0, 0, 1, 1, 0, 1, 0],  # goes on from initial_state; an episode of one step
+        [0, 0, 1, 1, 0, 1, 0],  # continues from initial_state; an episode of one step
         [0, 0, 0, 0, 0, 0, 0],
     ],
     bool,
@@ -69,7 +69,7 @@ class Pieces(NamedTuple):
         )
 
     def first(self):
-        """Whether each episode goes on from the row's s_0, read forwards."""
+        """Whether each episode continues from the row's s_0, read forwards."""
         return [a == 0 and not RESETS[n, 0] for n, a, _ in self.places]
 
     def last(self, lengths):

@@ -159,8 +159,8 @@ def test_zoneout_under_the_probes(name, x64):
         else:
             assert 10 ** float(curve.norms[part][0, t]) == pytest.approx(norm, rel=1e-6)
     assert np.isfinite(gradients.jacobian_spectrum(cell, params, xs, [1, T])).all()
-    told = gradients.saturation(cell, params, xs)
-    assert {"h", *cell.gates} - set(told) <= {"c", "h"}
+    shares = gradients.saturation(cell, params, xs)
+    assert {"h", *cell.gates} - set(shares) <= {"c", "h"}
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_residual_under_the_probes(x64):
 
 
 def masked(step, carries):
-    """The oracle's step whose gates see masked x and h; ``carries``: h itself goes on unmasked."""
+    """The oracle's step whose gates see masked x and h; ``carries``: h itself is kept unmasked."""
 
     def run(p, state, x, m_x, m_h):
         seen = {**state, "h": m_h * state["h"]}

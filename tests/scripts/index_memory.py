@@ -41,13 +41,13 @@ def peak():
 
 def main(documents, folder):
     """Build, search, tell."""
-    told = {"documents": documents, "start": peak()}
+    report = {"documents": documents, "start": peak()}
     start = time.perf_counter()
     index = external_index.write(Path(folder) / "index", chunks(documents))
-    told |= {"build_s": time.perf_counter() - start, "built": peak()}
-    told |= {"postings": len(index.documents)}
+    report |= {"build_s": time.perf_counter() - start, "built": peak()}
+    report |= {"postings": len(index.documents)}
     BM25("lucene").use(index).search(["w5000 w70000 w900"], threads=1)
-    print(json.dumps(told | {"searched": peak()}))
+    print(json.dumps(report | {"searched": peak()}))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def main():
         same_terms = ours.get_feature_names_out().tolist() == (
             theirs.get_feature_names_out().tolist()
         )
-        told = {
+        report = {
             "options": name,
             "documents": len(texts),
             "features": got.shape[1],
@@ -78,9 +78,9 @@ def main():
             "weights": weights_apart(got),
             "seconds": round(time.perf_counter() - begun, 1),
         }
-        print(json.dumps(told), flush=True)
-        largest = max(largest, told["weights"])
-        if not (same_terms and got.nnz == expected.nnz and told["counts"] == 0):
+        print(json.dumps(report), flush=True)
+        largest = max(largest, report["weights"])
+        if not (same_terms and got.nnz == expected.nnz and report["counts"] == 0):
             failed.append(name)
     print(
         f"{len(args.only)} sets, largest difference of weights {largest:.1e}, not equal: {failed}"

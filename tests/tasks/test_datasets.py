@@ -171,7 +171,7 @@ def test_the_digits_baseline_knows_the_last_pixel_only():
 
 
 def test_the_digits_baseline_is_the_loss_of_that_answer():
-    """Of the shares of the classes at each level of the last pixel, counted on the images."""
+    """Entropy of the classes at each level of the last pixel, counted on the images."""
     task = PixelDigits(permuted=True, permutation_seed=4)  # ends with a pixel that tells
     data = task.load()
     level = [x * 16 // 17 for x in data.train[:, -1].tolist()]
@@ -565,7 +565,7 @@ def test_forecasting_baselines_and_units(tmp_path):
 
 
 def test_the_forecasting_baseline_is_the_loss_of_that_answer():
-    """Of the best line, on windows; of repeating the last value, likewise."""
+    """Errors on windows of the best line and of repeating the last value."""
     task = Forecasting(points=3000, horizon=4)
     data = task.load()
     slope, offset = np.polyfit(data.train[:-4], data.train[4:], 1)

@@ -1,4 +1,4 @@
-"""What is repeated, against searches written out as loops."""
+"""Repeated passages, against searches written out as loops."""
 
 import re
 

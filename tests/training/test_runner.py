@@ -15,6 +15,8 @@ from rnnlab.training.vectorized import Program
 from tests.helpers import trained
 from tests.helpers.trained import Recorder
 
+pytestmark = pytest.mark.compiled_for_users
+
 DEVICES = jax.devices()[:2]
 
 
@@ -116,11 +118,11 @@ def test_a_probe_is_of_the_state_before_the_step(whole):
 
 
 def test_one_member_by_itself_is_the_same(whole, tmp_path):
-    job, told = jobs(probes=(0, 20))[3], []
-    result = runner.run(job.spec.config, job.key, lambda **record: told.append(record))
+    job, records = jobs(probes=(0, 20))[3], []
+    result = runner.run(job.spec.config, job.key, lambda **record: records.append(record))
     assert result["ms_per_step"] > 0
     assert {k: v for k, v in result.items() if k != "ms_per_step"} == whole.results[3]
-    assert repr(told) == repr(whole.by_member()[3])
+    assert repr(records) == repr(whole.by_member()[3])
 
 
 # ---- whatever stops it -------------------------------------------------------------------------
@@ -200,12 +202,12 @@ def test_the_other_processes_hear_of_a_signal_before_it_is_obeyed(tmp_path, monk
     def handler(*_):
         raise Asked
 
-    told = []
+    flags = []
 
     def exchange(value):
         if isinstance(value, tuple):  # not the memory
-            told.append(value[1])
-            if len(told) == 2:
+            flags.append(value[1])
+            if len(flags) == 2:
                 os.kill(os.getpid(), signal.SIGTERM)
         return [value]
 
@@ -216,7 +218,7 @@ def test_the_other_processes_hear_of_a_signal_before_it_is_obeyed(tmp_path, monk
             runner.train(jobs(), set(), tmp_path, "run", Recorder())
     finally:
         signal.signal(signal.SIGTERM, old)
-    assert told == [False, False, True]
+    assert flags == [False, False, True]
 
 
 def test_a_second_signal_is_not_put_off():

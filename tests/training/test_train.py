@@ -166,8 +166,8 @@ def test_chunks_one_by_one_are_the_whole():
     whole, progress = jax.jit(train)(m.key, m.hyper, m.params)
     state, advance = train.start(m.key, m.params), jax.jit(train.advance)
     for chunk in range(3):
-        state, told = advance(state, m.hyper, ())
-        assert np.isclose(told.train_loss, progress.train_loss[chunk], rtol=1e-6)
+        state, alone = advance(state, m.hyper, ())
+        assert np.isclose(alone.train_loss, progress.train_loss[chunk], rtol=1e-6)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(state), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
     assert int(state.status) == FINISHED

@@ -34,11 +34,11 @@ def run(members, devices=DEVICES, mapping="auto"):
     """(final states, progress of each of the four chunks), host arrays."""
     made = trained.program(members[0].setup, len(members), devices, mapping)
     states, hypers = made.start(members)
-    told = []
+    history = []
     for _ in range(4):
         states, progress = made.advance(states, hypers, range(len(members)))
-        told.append(jax.tree.map(lambda a: np.asarray(a)[: len(members)], progress))
-    return jax.tree.map(np.asarray, states), told
+        history.append(jax.tree.map(lambda a: np.asarray(a)[: len(members)], progress))
+    return jax.tree.map(np.asarray, states), history
 
 
 def digests(states, count):
@@ -55,6 +55,7 @@ def test_there_are_two_devices_to_test_with():
     assert len(DEVICES) == 2
 
 
+@pytest.mark.compiled_for_users
 def test_bits_are_the_same_alone_in_pairs_and_on_any_devices():
     members = group()
     whole = bits(members)
@@ -65,6 +66,7 @@ def test_bits_are_the_same_alone_in_pairs_and_on_any_devices():
     assert bits(members[::-1]) == whole[::-1]
 
 
+@pytest.mark.compiled_for_users
 @pytest.mark.parametrize(
     "options",
     [
@@ -111,10 +113,10 @@ def test_one_that_diverges_leaves_the_others_alone(mapping):
     members = group()
     rate = members[1].hyper._replace(learning_rate=jnp.float32(1e30))
     mixed = [members[0], members[1]._replace(hyper=rate), *members[2:]]
-    states, told = run(mixed, mapping=mapping)
+    states, history = run(mixed, mapping=mapping)
     assert states.status.tolist()[:5] == [FINISHED, DIVERGED, *[FINISHED] * 3]
     assert 0 < states.step[1] < 10
-    assert [progress.step[1] for progress in told] == [states.step[1]] * 4
+    assert [progress.step[1] for progress in history] == [states.step[1]] * 4
     found, whole = digests(states, 5), bits(members, mapping=mapping)
     assert found[0] == whole[0]
     assert found[2:] == whole[2:]
