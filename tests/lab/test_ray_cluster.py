@@ -1,6 +1,5 @@
 """Groups as jobs of a Ray cluster of two nodes, one of which is killed, give the same results."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -18,19 +17,22 @@ from rnnlab.lab import ray_cluster
 from rnnlab.lab.ray_cluster import Cluster
 from rnnlab.training.checkpoints import Checkpoints
 from tests.helpers import swept
+from tests.scripts import kill
 
 # an address of this machine alone; Ray replaces 127.0.0.1 by one that others can reach
 HOST = "127.0.0.2"
 
 
 @pytest.fixture(scope="module")
-def nodes():
+def nodes(tmp_path_factory):
     """The head of a cluster, and a function that adds a node to it; one CPU per node."""
     if sys.platform != "linux":
         pytest.skip(f"{HOST} is there without being set up on Linux alone")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        for name, value in kill.compile_cache(tmp_path_factory.mktemp("ray")).items():
+            patch.setenv(name, value)
         from ray.cluster_utils import Cluster
 
         options = {

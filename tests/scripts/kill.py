@@ -81,14 +81,21 @@ def command(out: Path | str, arg: str = "") -> list[str]:
     return [sys.executable, "-m", "rnnlab", "run", config, f"--workdir={out}"]
 
 
+def compile_cache(folder: Path) -> dict[str, str]:
+    """Return the environment in which processes share what they compile."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
 def environment(folder: Path, devices: int) -> dict[str, str]:
     """Return the environment of a command: its CPU devices, and a shared compilation cache."""
     return {
         **os.environ,
         "JAX_NUM_CPU_DEVICES": str(devices),
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        **compile_cache(folder),
     }
 
 

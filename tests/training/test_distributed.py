@@ -14,6 +14,7 @@ from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.training import distributed
 from tests.helpers import swept
+from tests.scripts import kill
 
 
 def free_port():
@@ -24,7 +25,8 @@ def free_port():
 
 def start(file, run_dir, *flags, second=()):
     """Start two processes of one device each; the second has no run directory."""
-    port, env = free_port(), os.environ | {"JAX_NUM_CPU_DEVICES": "1"}
+    port = free_port()
+    env = os.environ | {"JAX_NUM_CPU_DEVICES": "1"} | kill.compile_cache(file.parent)
     processes = []
     for process_id, folder in enumerate((run_dir, run_dir.with_name("nowhere"))):
         options = [
