@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from rnnlab.core import validate
 from rnnlab.lab import benchmark
-from rnnlab.lab.config import Config
+from rnnlab.lab.config import Config, no_scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.engines.auto import choose
@@ -51,8 +51,7 @@ BOUND, SHARE = 1.1, 0.9
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config, of one scale."""
-    if arg not in (None, ""):
-        raise ValueError(f"speed_engines.py takes no argument, got {arg!r}")
+    no_scale(arg)
     return benchmark.layer_config(SIZES[0], repeats=31, seconds=3.0, seconds_per_member=9.0)
 
 

@@ -33,7 +33,7 @@ from ml_collections import ConfigDict
 from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import benchmark
-from rnnlab.lab.config import Config
+from rnnlab.lab.config import Config, no_scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.plotting import plots
@@ -52,8 +52,7 @@ SAME = 1e-5  # max|a − b| / max|b| of an array
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config, of one scale."""
-    if arg not in (None, ""):
-        raise ValueError(f"speed_long.py takes no argument, got {arg!r}")
+    no_scale(arg)
     config = ConfigDict(
         {
             "seed": 0,

@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 from rnnlab import gradients
 from rnnlab.lab import benchmark
-from rnnlab.lab.config import Config
+from rnnlab.lab.config import Config, no_scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells, layers, unroll
 from rnnlab.plotting import plots
@@ -42,8 +42,7 @@ WORDS = {
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config, of one scale."""
-    if arg not in (None, ""):
-        raise ValueError(f"speed_probe.py takes no argument, got {arg!r}")
+    no_scale(arg)
     config = ConfigDict(
         {
             "seed": 0,

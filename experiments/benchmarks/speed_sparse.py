@@ -27,6 +27,7 @@ from ml_collections import ConfigDict
 
 from rnnlab.core import host
 from rnnlab.core.validate import choice, whole
+from rnnlab.lab.config import no_scale
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
@@ -64,8 +65,7 @@ class Contest:
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config, which has one scale only."""
-    if arg not in (None, ""):
-        raise ValueError(f"speed_sparse.py takes no argument, got {arg!r}")
+    no_scale(arg)
     return ConfigDict(
         {
             "seed": 0,  # of the choice of sentences

@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 
 from rnnlab import training
 from rnnlab.core import validate
-from rnnlab.lab.config import Config
+from rnnlab.lab.config import Config, no_scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.initializers import InitScheme
@@ -47,8 +47,7 @@ EPS = 1e-4
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config, of one scale."""
-    if arg not in (None, ""):
-        raise ValueError(f"speed_sweep.py takes no argument, got {arg!r}")
+    no_scale(arg)
     repeats, updates = 11, 5
     config = ConfigDict(
         {

@@ -35,7 +35,7 @@ from rnnlab import gradients
 from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.gradients.newton_forecast import iterations_for_exponent
-from rnnlab.lab.config import Config, seeds
+from rnnlab.lab.config import Config, no_scale, seeds
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.engines.newton import Newton, trajectory
@@ -53,8 +53,7 @@ DISCARD = 200  # steps before λ is measured
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config, of one scale."""
-    if arg not in (None, ""):
-        raise ValueError(f"newton_iterations.py takes no argument, got {arg!r}")
+    no_scale(arg)
     config = ConfigDict(
         {
             "seed": 0,

@@ -27,6 +27,20 @@ def scale(arg: str | None, *names: str) -> str:
     return arg
 
 
+def no_scale(arg: str | None) -> None:
+    """Refuse an argument of ``get_config``, for an experiment of one scale.
+
+    Raises:
+        ValueError: there is one.
+
+    >>> no_scale("full")
+    Traceback (most recent call last):
+    ValueError: the experiment has one scale and takes no argument, got 'full'
+    """
+    if arg not in (None, ""):
+        raise ValueError(f"the experiment has one scale and takes no argument, got {arg!r}")
+
+
 def seeds(config: Config) -> tuple[int, ...]:
     """Return the seeds of a sweep, 0 … ``config.run.seeds`` − 1, of a ConfigDict.
 

@@ -52,6 +52,14 @@ def test_values_follow_an_equals_sign_or_a_space():
     assert read()["out"] == "o.html"
 
 
+def test_help_shows_a_value_after_an_equals_sign_and_a_switch_alone():
+    lines = {line.split()[0]: line.split() for line in parser().format_help().splitlines() if line}
+    assert lines["--out=FILE"][1:] == ["a", "file", "[o.html]"]
+    assert lines["--steps=N"][1:] == ["how", "many"]
+    assert lines["--dry_run"][1:] == ["print", "only"]
+    assert not any(first.startswith("--nodry") for first in lines)
+
+
 def test_flags_and_directories_mix():
     assert read("a", "--out=x", "b", "--", "--c")["dirs"] == ["a", "b", "--c"]
     assert read("a", "--dry_run", "b")["dirs"] == ["a", "b"]

@@ -3,15 +3,13 @@
 import json
 import math
 import os
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rnnlab.core import json_files, run_files
-from rnnlab.core.errors import Undecided, UserError
-from rnnlab.results.table import Member, Table, read_table
+from rnnlab.core.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -125,96 +123,6 @@ def test_read_json_names_the_broken_file(tmp_path):
         json_files.read_json(tmp_path / "config.json")
     with pytest.raises(UserError, match="no run directory"):
         run_files.read_config(tmp_path / "elsewhere")
-
-
-# ---------------------------------------------------------------------------------------- table
-
-
-def member(index: int, cell: str, seed: int, **result: object) -> Member:
-    config = {"cell": {"name": cell}, "task": {"lags": (1, 2)}, "seed": seed}
-    return Member(index, {"cell.name": cell, "seed": seed}, config, 0.1, dict(result))
-
-
-@pytest.fixture
-def table() -> Table:
-    cells = [(c, s) for c in ("rnn", "lstm", "gru") for s in range(2)]
-    return Table(
-        member(i, c, s, norm=float(i), curve=[i, -math.inf]) for i, (c, s) in enumerate(cells)
-    )
-
-
-def test_select_matches_the_whole_config(table):
-    chosen = table.select(**{"cell.name": ("rnn", "gru")}, seed=1)
-    assert [m.index for m in chosen] == [1, 5]
-    assert [m.index for m in table.select({"cell.name": {"lstm"}})] == [2, 3]
-    assert len(table.select(seed=range(2))) == 6
-    assert len(table.select({"task.lags": (1, 2)})) == 6  # the tuple itself
-    assert len(table.select({"task.lags": [(1, 2), (3,)]})) == 6  # one of these tuples
-    assert len(table.select({"task.lags": (2, 1)})) == 0
-
-
-def test_select_refuses_a_key_that_no_member_has(table):
-    with pytest.raises(KeyError, match=r"unknown config key 'cell\.nam'.*'cell\.name'") as info:
-        table.select({"cell.nam": "rnn"})
-    assert str(info.value).startswith("unknown")  # not the repr that a KeyError prints
-    with pytest.raises(KeyError):  # an empty selection still knows the keys
-        table.select(seed=9).select(sed=1)
-
-
-def test_stack_of_nothing_is_undecided_and_says_what_was_selected(table):
-    with pytest.raises(Undecided, match=r"no member with cell\.name=rnn, seed=9") as info:
-        table.select({"cell.name": "rnn"}).select(seed=9).stack("norm")
-    assert info.value.criteria == {"cell.name": "rnn", "seed": 9}
-    with pytest.raises(Undecided, match="no members"):
-        Table([]).stack("norm")
-
-
-def test_stack(table):
-    assert table.stack("norm").tolist() == [0, 1, 2, 3, 4, 5]
-    curves = table.stack("curve")
-    assert curves.shape == (6, 2)
-    assert np.isneginf(curves[:, 1]).all()
-    with pytest.raises(KeyError, match=r"member 0 .*unknown result 'nrom'.*'norm'"):
-        table.stack("nrom")
-    odd = Table([*table, member(6, "rnn", 2, norm=0.0, curve=[1])])
-    with pytest.raises(ValueError, match=r"'curve' differs in shape.*\(1,\) in member 6"):
-        odd.stack("curve")
-    ragged = Table([member(0, "rnn", 0, curve=[[1], [1, 2]])])
-    with pytest.raises(ValueError, match="member 0, result 'curve'"):
-        ragged.stack("curve")
-
-
-def test_values_and_groups_keep_the_order(table):
-    assert table.values("cell.name") == ["rnn", "lstm", "gru"]
-    groups = table.group_by("cell.name")
-    assert list(groups) == ["rnn", "lstm", "gru"]
-    assert [m.index for m in groups["lstm"]] == [2, 3]
-    assert groups["lstm"].criteria == {"cell.name": "lstm"}
-    assert table[1].index == 1
-    assert [m.index for m in table[4:]] == [4, 5]
-    assert table.select(seed=9).values("cell.name") == []
-    with pytest.raises(KeyError):
-        table.group_by("cell")
-
-
-def test_read_table(tmp_path: Path):
-    config = {"cell": {"name": "rnn"}, "task": {"lags": (1, 2)}, "seed": 0}
-    json_files.write_json(tmp_path / run_files.CONFIG, {"config": config})
-    for i in (1, 0):  # finished in another order
-        line = {
-            "overrides": {"seed": i, "task.lags": [i]},
-            "seconds": 0.5,
-            "result": {"n": -np.inf},
-        }
-        json_files.append_jsonl(tmp_path / run_files.METRICS, {"member": i, "loss": math.nan})
-        json_files.append_jsonl(tmp_path / run_files.MEMBERS, {"member": i, **line})
-    json_files.append_jsonl(tmp_path / run_files.METRICS, {"member": 2, "loss": 1.0})  # unfinished
-    table = read_table(tmp_path)
-    assert [m.index for m in table] == [0, 1]
-    assert table[1].config == {"cell": {"name": "rnn"}, "task": {"lags": (1,)}, "seed": 1}
-    assert table[1].result == {"n": -math.inf}
-    assert len(table[1].metrics) == 1
-    assert math.isnan(table[1].metrics[0]["loss"])
 
 
 def test_a_durable_record_is_on_the_disk(tmp_path, monkeypatch):

@@ -41,6 +41,31 @@ def test_measurements_of_probes_are_no_points_of_a_curve():
     assert np.array_equal(plain, same)
 
 
+def test_the_share_that_is_left_to_learn():
+    """Of an answer without memory's loss: 0 after a member solved its task, 1 after it diverged."""
+
+    def learner(index, losses, solved_at=math.inf, diverged_at=math.inf):
+        records = tuple(
+            {"step": 10 * (n + 1), "train_loss": 0.0, "loss": loss} for n, loss in enumerate(losses)
+        )
+        config = {"training": {"steps": 40, "eval_every": 10}, "seed": index}
+        result = {"baseline": 0.5, "solved_at": solved_at, "diverged_at": diverged_at}
+        return Member(index, {}, config, 0.0, result, records)
+
+    table = Table(
+        [
+            learner(0, [0.6, 0.4, 0.2, 0.1]),  # worse than the baseline at first
+            learner(1, [0.4, 0.05], solved_at=20),
+            learner(2, [0.3, math.nan], diverged_at=20),
+        ]
+    )
+    steps, share = learning_curves.share_left(table)
+    assert steps.tolist() == [10, 20, 30, 40]
+    expected = [[1, 0.8, 0.4, 0.2], [0.8, 0.1, 0, 0], [0.6, 1, 1, 1]]
+    np.testing.assert_allclose(share, expected)
+    np.testing.assert_allclose(learning_curves.mean_left(table), np.mean(expected, axis=1))
+
+
 def test_members_evaluated_at_different_steps_are_refused():
     with pytest.raises(ValueError, match="eval_every"):
         learning_curves.learning_curves(Table([member(0, 50), member(1, 50, every=25)]))

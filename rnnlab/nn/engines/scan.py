@@ -5,12 +5,14 @@ lengths reach them as a mask.
 """
 
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
+from typing import Any, NamedTuple, TypedDict
 
 import jax
 import jax.numpy as jnp
 
-from rnnlab.nn.cells import Cell, Masks
+from rnnlab.nn.cells import Cell
+from rnnlab.nn.params import Masks
+from rnnlab.nn.protocols import DrawsMasks
 
 Array = jax.Array
 PyTree = Any
@@ -29,15 +31,6 @@ class ResetOptions(RunOptions, total=False):
     """Keywords of the engines that can reset the state within a sequence."""
 
     resets: Array | None
-
-
-@runtime_checkable
-class DrawsMasks(Protocol):
-    """A cell that draws masks once per sequence, as VariationalDropout does."""
-
-    def draw_masks(
-        self, key: Array, params: PyTree, batch_shape: tuple[int, ...], input_size: int
-    ) -> Masks | None: ...
 
 
 def select(keep: Array, new: PyTree, old: PyTree) -> PyTree:
