@@ -49,19 +49,24 @@ def test_the_share_that_is_left_to_learn():
             {"step": 10 * (n + 1), "train_loss": 0.0, "loss": loss} for n, loss in enumerate(losses)
         )
         config = {"training": {"steps": 40, "eval_every": 10}, "seed": index}
-        result = {"baseline": 0.5, "solved_at": solved_at, "diverged_at": diverged_at}
+        result = {
+            "loss": losses[-1],
+            "baseline": 0.5,
+            "solved_at": solved_at,
+            "diverged_at": diverged_at,
+        }
         return Member(index, {}, config, 0.0, result, records)
 
     table = Table(
         [
             learner(0, [0.6, 0.4, 0.2, 0.1]),  # worse than the baseline at first
             learner(1, [0.4, 0.05], solved_at=20),
-            learner(2, [0.3, math.nan], diverged_at=20),
+            learner(2, [math.nan, 0.3], diverged_at=20),
         ]
     )
     steps, share = learning_curves.share_left(table)
     assert steps.tolist() == [10, 20, 30, 40]
-    expected = [[1, 0.8, 0.4, 0.2], [0.8, 0.1, 0, 0], [0.6, 1, 1, 1]]
+    expected = [[1, 0.8, 0.4, 0.2], [0.8, 0.1, 0, 0], [1, 0.6, 1, 1]]
     np.testing.assert_allclose(share, expected)
     np.testing.assert_allclose(learning_curves.mean_left(table), np.mean(expected, axis=1))
 
