@@ -58,7 +58,8 @@ def _report_for_users(session, path) -> str:
     marked = [item.nodeid for item in session.items if item.path == path and _for_users(item)]
     command = [sys.executable, "-m", "pytest", "-n0", "-rA", "-p", "no:cacheprovider", *marked]
     env = os.environ | FOR_USERS
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True).stdout
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    return done.stdout + done.stderr
 
 
 @pytest.hookimpl(tryfirst=True)

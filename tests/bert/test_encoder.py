@@ -354,6 +354,7 @@ def test_what_is_masked_changes_nothing_that_is_not():
     assert (encode(SMALL, params, shown).last != a)[2].any()
 
 
+@pytest.mark.compiled_for_users
 def test_remat_is_the_same_function():
     tokens, params = pairs(37, T=9), drawn()
 
@@ -366,10 +367,8 @@ def test_remat_is_the_same_function():
 
         return jax.jit(jax.value_and_grad(total))(params)
 
-    plain, remat = (jax.tree.leaves(value_and_grad(remat)) for remat in (False, True))
-    largest = max(jnp.abs(leaf).max() for leaf in plain)
-    for a, b in zip(plain, remat, strict=True):
-        assert jnp.abs(a - b).max() <= 1e-6 * largest  # a small sum of large terms is rounding
+    for a, b in zip(*map(jax.tree.leaves, map(value_and_grad, (False, True))), strict=True):
+        close(a, b, 1e-4)  # rounding where a difference of large terms is left
     jaxpr = str(jax.make_jaxpr(lambda: value_and_grad(True))())
     assert "remat" in jaxpr or "checkpoint" in jaxpr
 

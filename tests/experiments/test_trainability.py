@@ -117,9 +117,7 @@ def test_claims_turn_where_the_prediction_fails():
 
 
 def test_balanced_accuracy_is_what_a_guess_of_the_majority_does_not_have():
-    def most_train(
-        prediction, delay, seed
-    ):  # in truth, all but the six cells farthest off in order
+    def most_train(prediction, delay, seed):  # all but the six cells farthest off in order
         return prediction["chaotic"] or delay < 3.9 * prediction["predicted_length"]
 
     cells = MODULE.Cells(table(most_train))

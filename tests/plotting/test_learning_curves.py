@@ -42,7 +42,7 @@ def test_measurements_of_probes_are_no_points_of_a_curve():
 
 
 def test_the_share_that_is_left_to_learn():
-    """Of an answer without memory's loss: 0 after a member solved its task, 1 after it diverged."""
+    """Loss over the baseline's, at most 1; then 0 for a member that solved, 1 if it diverged."""
 
     def learner(index, losses, solved_at=math.inf, diverged_at=math.inf):
         records = tuple(
