@@ -1,23 +1,16 @@
 """Strict settings for every test: no silent dtype promotion, typed keys, repeatable examples."""
 
 import functools
-import importlib.metadata
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-# Compiling takes most of the tests' time, so it is made cheap: without XLA's costly optimizations
-# and with its older, faster emitters, where this JAX has them. Tests of exact bits are marked
-# `compiled_for_users` and do without; .ci/run also runs the engines without. Set before JAX is
-# imported, and for the processes that tests start.
+from tests.helpers.compiling import CHEAP, FOR_USERS
+
 ROOT = Path(__file__).parents[1]
-OLD_JAX = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11)
-CHEAP = {
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false" if OLD_JAX else "",
-}
-FOR_USERS = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
+# Tests of exact bits are marked `compiled_for_users`, or start processes so compiled; .ci/run also
+# runs the engines' tests so.
 for name, value in CHEAP.items():
     os.environ.setdefault(name, value)
 

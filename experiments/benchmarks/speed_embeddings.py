@@ -329,9 +329,8 @@ AGAINST = {"skipgram": "gensim", "cbow": "gensim", "fasttext": "the C++ fastText
     holds_if="words per second, median over rounds, ratio at least {bound:g}",
     expected="holds",
 )
-def faster(table: Table, method: str, bound: float, against: str) -> tuple[bool, str]:
+def faster(table: Table, method: str, bound: float) -> tuple[bool, str]:
     """Compare the speed of a method with that of the other side."""
-    del against
     chosen = table.select({"method": method})
     ratio = float(np.median(chosen.stack("ratio")))
     one = float(np.median(chosen.stack("ratio_one_thread")))
@@ -347,9 +346,8 @@ def faster(table: Table, method: str, bound: float, against: str) -> tuple[bool,
     seeds=SEEDS,
     margin=0.01,
 )
-def as_good(table: Table, method: str, seeds: int, margin: float) -> tuple[bool, str]:
+def as_good(table: Table, method: str, margin: float) -> tuple[bool, str]:
     """Compare Spearman's ρ of a method with that of gensim."""
-    del seeds
     table.select({"method": method}).stack("ratio")  # undecided if there is none
     results = _by_method(table)[method]
     rho = {side: spearman(results, side) for side in results[0]["quality"]}

@@ -146,7 +146,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
 
 def _near(statement: str, expected: str) -> Callable[..., Claim]:
     def check(table: Table, which: str, times: float, share: float) -> tuple[bool, str]:
-        losses = table.stack(f"{which}_loss")
+        losses = table.each(f"{which}_loss")
         worst = table[int(np.argmax(losses))]
         words = (
             f"{(losses <= times).sum()} of {len(losses)} cells; most in "

@@ -173,7 +173,7 @@ def _panels(table: Table, quantity: str, label: str) -> Figure:
             lengths = np.array([m.config["task"]["length"] for m in members])
             order = np.argsort(lengths)
             for index, (engine, words) in enumerate(ENGINES.items()):
-                values = np.maximum(members.stack(f"{engine}_{quantity}"), 1e-3)
+                values = np.maximum(members.each(f"{engine}_{quantity}"), 1e-3)
                 ax.plot(
                     lengths[order],
                     values[order],
@@ -214,7 +214,7 @@ def _long(table: Table, least: int, size: int | None = None) -> Table:
     most=SAME,
 )
 def _exact(table: Table, most: float) -> tuple[bool, str]:
-    worst = max(table.stack(f"newton_{name}_difference").max() for name in PASSES)
+    worst = max(table.each(f"newton_{name}_difference").max() for name in PASSES)
     return bool(worst <= most), f"largest difference {worst:.1e} over {len(table)} members"
 
 
@@ -222,7 +222,7 @@ def _newton_faster(expected: str) -> Callable[..., Claim]:
     def check(table: Table, size: int, least: int, ratio: float) -> tuple[bool, str]:
         lowest, words = [], []
         for name, title in PASSES.items():
-            ratios = _long(table, least, size).stack(f"newton_{name}_ratio")
+            ratios = _long(table, least, size).each(f"newton_{name}_ratio")
             lowest.append(ratios.min())
             words.append(f"{title}: {ratios.min():.3g} to {ratios.max():.3g}x")
         return bool(min(lowest) > ratio), "; ".join(words)
@@ -247,7 +247,7 @@ def _newton_faster(expected: str) -> Callable[..., Claim]:
     ratio=1,
 )
 def _fused_faster(table: Table, least: int, ratio: float) -> tuple[bool, str]:
-    ratios = _long(table, least).stack("fused_both_ratio")
+    ratios = _long(table, least).each("fused_both_ratio")
     return bool(ratios.min() > ratio), f"{ratios.min():.2f} to {ratios.max():.2f}x scan"
 
 

@@ -171,7 +171,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
 
 def _cheap(statement: str, holds_if: str, side: str) -> Callable[..., Claim]:
     def check(table: Table, times: float) -> tuple[bool, str]:
-        ratios = table.stack(f"{side}_ratio")
+        ratios = table.each(f"{side}_ratio")
         names = [member.config["cell"]["name"] for member in table]
         words = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in zip(names, ratios, strict=True))
         return bool(ratios.max() <= times), words

@@ -400,7 +400,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
             ax, y = axes[row, column], 0.0
             ticks, longest = (
                 [],
-                max(float(chosen.stack(f"{s}_{which}_ms").max()) for s in shown(name, which)),
+                max(float(chosen.each(f"{s}_{which}_ms").max()) for s in shown(name, which)),
             )
             for size in sizes:
                 result = chosen.select({"task.size": size})[0].result

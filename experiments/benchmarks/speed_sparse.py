@@ -294,7 +294,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
         ax.set_yticks(range(len(names)), names)
         ax.set(ylim=(-0.6, len(names) - 0.2))
     ratios.set_yticklabels([])
-    slowest = max(float(table.stack(side).max()) for side in ("theirs_s", "ours_s"))
+    slowest = max(float(table.each(side).max()) for side in ("theirs_s", "ours_s"))
     times.set(xlabel="seconds", xlim=(0, 1.5 * slowest))
     ratios.set(xlabel="their time / ours", xlim=(0, None))
     plots.title(times, "Median time of a turn")
@@ -321,7 +321,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
 def faster(table: Table, name: str, contest: str, against: str, bound: float) -> tuple[bool, str]:
     """Measure the ratio of times in a contest."""
     chosen = table.select({"task.contest": contest})
-    ratio = float(chosen.stack("ratio").min())
+    ratio = float(chosen.each("ratio").min())
     result = chosen[0].result
     return ratio >= bound, (
         f"{ratio:.1f}x ({result['ratio_low']:.1f} to {result['ratio_high']:.1f}): "

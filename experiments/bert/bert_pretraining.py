@@ -23,6 +23,7 @@ import math
 from typing import TYPE_CHECKING
 
 import ml_collections
+import numpy as np
 
 from rnnlab import training
 from rnnlab.bert import encoder, pretraining
@@ -64,7 +65,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "training": pretrained_sweep.pretraining_settings(
                 full,
                 steps=20_000 if full else 1000,
-                eval_batch_size=4000 if full else 2000,
+                eval_sample=4000 if full else 2000,
             ),
             "run": runner.config(
                 seconds_per_member=20_000.0 if full else 100.0,
@@ -89,8 +90,7 @@ def predict(config: Config) -> dict[str, float]:
     task = training.task_of(config)
     assert isinstance(task, SentencePairs)
     data = task.load()
-    pairs = min(config.training.eval_batch_size, len(data.test.followed))
-    return {"unigram": pretraining.unigram(data), "pairs": pairs}
+    return {"unigram": pretraining.unigram(data), "pairs": training.scored(config, task, data)}
 
 
 def figures(table: Table) -> "dict[str, tuple[Figure, str]]":
@@ -136,7 +136,7 @@ NOTES = "the notes, claim 9; Devlin et al. 2019, §3.1"
 )
 def below_unigram(table: Table) -> tuple[bool, str]:
     """Compare the loss on masked words with that of frequencies."""
-    losses, bound = table.stack("word_loss"), table.stack("unigram")
+    losses, bound = table.each("word_loss"), table.each("unigram")
     return bool((losses < bound).all()), (
         f"{losses.max():.2f} nats or less, frequencies {bound[0]:.2f} nats "
         f"({len(table)} models, {table[0].config['training']['steps']} updates)"
@@ -153,7 +153,7 @@ def below_unigram(table: Table) -> tuple[bool, str]:
 )
 def above_chance(table: Table, errors: float) -> tuple[bool, str]:
     """Compare the accuracy on next sentences with chance."""
-    shares, pairs = table.stack("next_accuracy"), table.stack("pairs")
+    shares, pairs = table.each("next_accuracy"), table.each("pairs")
     error = 0.5 / math.sqrt(pairs[0])
     return bool((shares > 0.5 + errors * error).all()), (
         f"{100 * shares.min():.1f}% or more of {pairs[0]:.0f} pairs, standard error "
@@ -169,7 +169,7 @@ def above_chance(table: Table, errors: float) -> tuple[bool, str]:
 )
 def below_baseline(table: Table) -> tuple[bool, str]:
     """Compare the loss with that of frequencies and a guess."""
-    losses, bounds = table.stack("loss"), table.stack("baseline")
+    losses, bounds = table.each("loss"), table.each("baseline")
     return bool((losses < bounds).all()), (
         f"{losses.max():.2f} nats or less, frequencies and a guess {bounds[0]:.2f}"
     )
@@ -184,7 +184,7 @@ def below_baseline(table: Table) -> tuple[bool, str]:
 def sooner(table: Table) -> tuple[bool, str]:
     """Compare the losses on next sentences of both initializations."""
     losses = {
-        SCHEMES[scheme]: members.stack("next_loss").max()
+        SCHEMES[scheme]: float(np.median(members.stack("next_loss")))
         for scheme, members in table.group_by("init.attention").items()
         if scheme in SCHEMES
     }

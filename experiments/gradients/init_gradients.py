@@ -22,6 +22,7 @@ from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import gradient_member
 from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.lines import cell_in_words
 from rnnlab.lab.sweep import Sweep
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim, claim
@@ -50,8 +51,8 @@ RECURRENT = (
 INPUT = ("xavier_uniform", "he_normal", "lecun_normal", "standard_normal", "normal(std=0.01)")
 BIAS = ("zeros", "normal(std=0.01)", "uniform(bound=0.01)")
 FORGET = ("0.0", "1.0", "3.0", "chrono(t_max=100)")
-# the blocks that a part of the sweep does not change; the forget bias is the cell's own
-BASE = {"init.w_x": "xavier_uniform", "init.b": "zeros", "init.forget_bias": ""}
+# the blocks that a part of the sweep may change, beside W_hh
+BLOCKS = ("init.w_x", "init.b", "init.forget_bias")
 LAGS = (10, 50, 100)
 BOUND = 2.0  # decades at lag 100
 
@@ -73,11 +74,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def get_sweep(config: Config) -> Sweep:
-    """Return schemes of W_hh, of W_xh, of b; the IRNN; the LSTM's forget bias."""
+    """Return schemes of W_hh, of W_xh, of b for the config's cell; the IRNN; the LSTM's bias."""
+    cell = {"cell.name": (config.cell.name,)}
     return [
-        {"init.w_h": RECURRENT, "seed": seeds(config)},
-        {"init.w_x": INPUT, "seed": seeds(config)},
-        {"init.b": BIAS, "seed": seeds(config)},
+        {**cell, "init.w_h": RECURRENT, "seed": seeds(config)},
+        {**cell, "init.w_x": INPUT, "seed": seeds(config)},
+        {**cell, "init.b": BIAS, "seed": seeds(config)},
         {"cell.name": ("rnn-relu",), "init.w_h": ("identity",), "seed": seeds(config)},
         {"cell.name": ("lstm",), "init.forget_bias": FORGET, "seed": seeds(config)},
     ]
@@ -139,15 +141,24 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
 def _by_w_h(table: Table) -> Table:
     """Select members that differ in W_hh alone, of the cell that most members have."""
     names = [member.config["cell"]["name"] for member in table]
-    cell = max(set(names), key=names.count)
-    return table.select(BASE | {"cell.name": cell})
+    cell = max(dict.fromkeys(names), key=names.count)
+    return table.select({key: _base(table, key) for key in BLOCKS} | {"cell.name": cell})
+
+
+def _base(table: Table, key: str) -> str:
+    """Return the config's value of a block: of the members whose sweep does not change it."""
+    unchanged = [member for member in table if key not in member.overrides] or list(table)
+    group, name = key.split(".")
+    return unchanged[0].config[group][name]
 
 
 def _scheme_table(table: Table) -> tuple[Figure, str]:
     """Draw rows of schemes, medians over seeds, a bar for the gradient at lag 100."""
+    usual = _by_w_h(table).criteria["cell.name"]  # named where it is another cell
     rows: dict[str, list[Member]] = {}
     for member in table:
-        rows.setdefault(_label(member.overrides), []).append(member)
+        shown = {k: v for k, v in member.overrides.items() if (k, v) != ("cell.name", usual)}
+        rows.setdefault(_label(shown), []).append(member)
     figure, axes = plots.new_figure(
         1, 2, size=(12, 0.27 * len(rows) + 1.2), share_y=True, widths=(1.35, 1)
     )
@@ -191,8 +202,9 @@ def _scheme_table(table: Table) -> tuple[Figure, str]:
     bars.set(xlabel="log10 of the gradient left at lag 100 (gray: kept)")
     bars.tick_params(left=False, labelleft=False)
     return figure, (
-        "Every scheme side by side, medians over seeds; gradients in decades relative to lag 0 "
-        "(∂L/∂C for an LSTM). −∞: exactly zero. The fraction: members with that verdict."
+        f"Every scheme of {cell_in_words(usual)} side by side, medians over seeds; gradients in "
+        "decades relative to lag 0 (∂L/∂C for an LSTM). −∞: exactly zero. The fraction: members "
+        "with that verdict."
     )
 
 
@@ -227,7 +239,7 @@ def _slopes(table: Table) -> tuple[Figure, str]:
     curves.set(xlabel="lag k", ylabel="log10 of the gradient left")
     plots.title(curves, "Gradient against lag")
     plots.direct_labels(curves, ends)
-    x, y = chosen.stack("lyapunov_log10"), chosen.stack("slope_log10")
+    x, y = chosen.each("lyapunov_log10"), chosen.each("slope_log10")
     known = np.isfinite(x) & np.isfinite(y)
     edge = [min(x[known].min(), y[known].min()), max(x[known].max(), y[known].max())]
     scatter.plot(edge, edge, color="#777777", linewidth=0.8)
@@ -242,6 +254,12 @@ def _slopes(table: Table) -> tuple[Figure, str]:
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
+
+
+def _usual(table: Table, cell: str) -> dict[str, object]:
+    """Return the config's values of all blocks, of a cell."""
+    values: dict[str, object] = {key: _base(table, key) for key in (*BLOCKS, "init.w_h")}
+    return values | {"cell.name": cell}
 
 
 def _at_100(table: Table, **criteria: object) -> float:
@@ -264,7 +282,7 @@ def _radii(by_w_h: Table, most: float) -> tuple[bool, str]:
 
 
 @claim(
-    "The gradient of a tanh RNN is below σ_max^k where the largest singular value σ_max < 1",
+    "The gradient of {name} is below σ_max^k where the largest singular value σ_max < 1",
     source="closed form; Pascanu, Mikolov & Bengio 2013",
     holds_if="every example at lag {lag}, to {most:g} decades",
     expected="holds",
@@ -275,11 +293,11 @@ def _radii(by_w_h: Table, most: float) -> tuple[bool, str]:
 def _bounded(by_w_h: Table, cell: str, lag: int, most: float) -> tuple[bool, str]:
     if not cell.startswith("rnn-"):
         raise Undecided(f"the bound is of the simple RNN, these are {cell}")
-    sizes = by_w_h.stack("largest_singular_value")
+    sizes = by_w_h.each("largest_singular_value")
     small = (sizes < 1) & (sizes > 0)
     if not small.any():
         raise Undecided("no member with a largest singular value below 1")
-    worst = by_w_h.stack(f"worst_log10_at_{lag}")[small] - lag * np.log10(sizes[small])
+    worst = by_w_h.each(f"worst_log10_at_{lag}")[small] - lag * np.log10(sizes[small])
     return bool(worst.max() <= most), (
         f"{small.sum()} members; nearest to the bound: {-worst.max():.2f} decades below it"
     )
@@ -312,7 +330,7 @@ def _circular(by_w_h: Table, most: float) -> tuple[bool, str]:
     share=0.9,
 )
 def _slope(by_w_h: Table, absolute: float, relative: float, share: float) -> tuple[bool, str]:
-    slopes, exponents = by_w_h.stack("slope_log10"), by_w_h.stack("lyapunov_log10")
+    slopes, exponents = by_w_h.each("slope_log10"), by_w_h.each("lyapunov_log10")
     known = np.isfinite(slopes) & np.isfinite(exponents)
     error = np.abs(slopes - exponents)[known]
     near = error <= absolute + relative * np.abs(exponents[known])
@@ -347,7 +365,7 @@ def _recommended(by_w_h: Table, more: float) -> tuple[bool, str]:
     expected="holds",
 )
 def _input_matters_less(table: Table, by_w_h: Table, cell: str) -> tuple[bool, str]:
-    usual = BASE | {"cell.name": cell, "init.w_h": "orthogonal"}
+    usual = _usual(table, cell)
     by_x = [_at_100(table, **(usual | {"init.w_x": scheme})) for scheme in INPUT]
     by_h = [_at_100(by_w_h, **{"init.w_h": scheme}) for scheme in RECURRENT if scheme != "zeros"]
     ranges = np.ptp(by_x), np.ptp(by_h)
@@ -365,7 +383,7 @@ def _input_matters_less(table: Table, by_w_h: Table, cell: str) -> tuple[bool, s
     most=1,
 )
 def _bias_matters_little(table: Table, cell: str, most: float) -> tuple[bool, str]:
-    usual = BASE | {"cell.name": cell, "init.w_h": "orthogonal"}
+    usual = _usual(table, cell)
     medians = [_at_100(table, **(usual | {"init.b": scheme})) for scheme in BIAS]
     return bool(np.ptp(medians) < most), f"range of the medians {np.ptp(medians):.2f} decades"
 
@@ -373,7 +391,7 @@ def _bias_matters_little(table: Table, cell: str, most: float) -> tuple[bool, st
 # "refuted" was expected at first, from what 200 steps do to the gradient; over 100 it is kept, if
 # barely
 @claim(
-    "With orthogonal or Xavier W_hh the gradient of a tanh RNN is kept over 100 steps",
+    "With orthogonal or Xavier W_hh the gradient of {name} is kept over 100 steps",
     source="the notes, claim 16",
     holds_if='verdict "keeps" for at least {share:.0%} of the members',
     expected="holds",
@@ -433,14 +451,15 @@ def claims(table: Table) -> list[Claim]:
     """List exact properties, published predictions, and the notes' claims 15, 16, 17."""
     by_w_h = _by_w_h(table)
     cell = by_w_h.criteria["cell.name"]
+    name = cell_in_words(cell)
     return [
         _radii(by_w_h),
-        _bounded(by_w_h, cell=cell),
+        _bounded(by_w_h, cell=cell, name=name),
         _circular(by_w_h),
         _slope(by_w_h),
         _recommended(by_w_h),
         _input_matters_less(table, by_w_h=by_w_h, cell=cell),
         _bias_matters_little(table, cell=cell),
-        _keeps(by_w_h),
+        _keeps(by_w_h, name=name),
         *(_within(*words)(table, criteria=criteria) for *words, criteria in SINGLE),
     ]

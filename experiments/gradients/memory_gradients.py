@@ -119,7 +119,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     fine = np.linspace(lams.min(), lams.max(), 300)
     for index, (part, (words, exact)) in enumerate(PARTS.items(), start=1):
         line = np.array([exact(lam) for lam in fine])
-        moments = table.stack(f"{part}_second_moment")
+        moments = table.each(f"{part}_second_moment")
         for ax, x, x_fine in (
             (against_lam, lams, fine),
             (against_memory, 1 / (1 - lams), 1 / (1 - fine)),
@@ -157,8 +157,8 @@ SOURCE = "closed form; after Zucchet & Orvieto 2024 (arXiv 2405.21064), Fig. 1"
 
 def _agrees(part: str, statement: str) -> Callable[..., Claim]:
     def check(table: Table, errors: float) -> tuple[bool, str]:
-        relative = np.abs(table.stack(f"{part}_relative_error"))
-        off = np.abs(table.stack(f"{part}_standard_errors_off"))
+        relative = np.abs(table.each(f"{part}_relative_error"))
+        off = np.abs(table.each(f"{part}_standard_errors_off"))
         return bool(off.max() <= errors), (
             f"{np.sum(off <= errors)} of {off.size} means; largest error "
             f"{100 * relative.max():.1f}%, {off.max():.1f} standard errors"

@@ -156,12 +156,12 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
         members = table.select({"cell.name": name})
         if not len(members):
             continue
-        exponents = members.stack("exponent")
+        exponents = members.each("exponent")
         order = np.argsort(exponents)
         fine = np.linspace(max(exponents.min(), -1.2), exponents.max(), 120)
         for index, T in enumerate(lengths):
             look = plots.look(index + 1)
-            counts = members.stack("counted")[:, index]
+            counts = members.each("counted")[:, index]
             ax.plot(exponents[order], counts[order], "o", color=look["color"], markersize=3.5)
             line = [min(iterations_for_exponent(float(x), T), most) for x in fine]
             plots.theory_line(ax, fine, np.array(line), look["color"])
@@ -197,8 +197,8 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
 
 def _pairs(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (predicted, counted, whether contracting), one for each member and length."""
-    predicted, counted = table.stack("predicted"), table.stack("counted")
-    contracting = np.broadcast_to(table.stack("exponent")[:, None] < 0, counted.shape)
+    predicted, counted = table.each("predicted"), table.each("counted")
+    contracting = np.broadcast_to(table.each("exponent")[:, None] < 0, counted.shape)
     return predicted.ravel(), counted.ravel(), contracting.ravel()
 
 
@@ -260,8 +260,8 @@ def _within_a_factor(table: Table, share: float) -> tuple[bool, str]:
 )
 def _whatever_the_length(table: Table, exponent: float, more: int) -> tuple[bool, str]:
     _require_whole(table)
-    inside = table.stack("exponent") <= exponent
-    grown = (table.stack("counted")[:, -1] - table.stack("counted")[:, 0])[inside]
+    inside = table.each("exponent") <= exponent
+    grown = (table.each("counted")[:, -1] - table.each("counted")[:, 0])[inside]
     lengths = table[0].config["task"]["lengths"]
     return bool(grown.max() <= more), (
         f"{np.sum(grown <= more)} of {grown.size} cells; the largest growth from T = "
@@ -279,8 +279,8 @@ def _whatever_the_length(table: Table, exponent: float, more: int) -> tuple[bool
 )
 def _in_proportion(table: Table, share: float) -> tuple[bool, str]:
     _require_whole(table)
-    chaotic = table.stack("exponent") > 0
-    counts = table.stack("counted")[chaotic]
+    chaotic = table.each("exponent") > 0
+    counts = table.each("counted")[chaotic]
     ratio = counts[:, 1] / counts[:, 0]
     first, second = table[0].config["task"]["lengths"][:2]
     needed = share * (second / first)
@@ -298,8 +298,8 @@ def _in_proportion(table: Table, share: float) -> tuple[bool, str]:
     most=1e-5,
 )
 def _exact(table: Table, most: float) -> tuple[bool, str]:
-    stable = table.stack("exponent") <= 0
-    worst = table.stack("error")[stable].max()
+    stable = table.each("exponent") <= 0
+    worst = table.each("error")[stable].max()
     return bool(worst <= most), f"largest {worst:.1e} of {stable.sum()} cells with λ ≤ 0"
 
 

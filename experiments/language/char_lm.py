@@ -56,6 +56,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 get_sweep = character_model.axes
+check = character_model.check
 run = training.run
 
 
@@ -151,7 +152,8 @@ def _bits(table: Table) -> tuple[Figure, str]:
     )
     for order, level in zip(ORDERS, levels, strict=True):
         learning_curves.baseline(ax, level, f"{order}-gram {level:.2f}")
-    plots.title(ax, "State of the Union, character by character")
+    path = table[0].config["task"]["path"]
+    plots.title(ax, f"{path or 'State of the Union'}, character by character")
     plots.direct_labels(ax, ends)
     return figure, (
         "Bits per character of the held-out text against updates: median and range over seeds. "
@@ -203,13 +205,18 @@ def bits(table: Table, cell: str) -> float:
     return float(np.median(table.select({"cell.name": cell}).stack("bits_per_character")))
 
 
+def words_of(limit: int) -> str:
+    """Return the number of characters of the text in words; 0: all of it."""
+    return f"{limit / 1e6:.1f}M characters" if limit else "the whole text"
+
+
 def beats_ngram(table: Table, order: int) -> tuple[bool, str]:
     """Compare the LSTM with the n-gram of an order."""
     ngram = table.select({"cell.name": "lstm"}).stack(f"ngram_{order}")[0]
     config = table[0].config
     return bool(bits(table, "lstm") < ngram), (
         f"LSTM {bits(table, 'lstm'):.2f}, {order}-gram {ngram:.2f} bits per character ("
-        f"{config['task']['limit'] / 1e6:.1f}M characters, H = "
+        f"{words_of(config['task']['limit'])}, H = "
         f"{config['cell']['hidden_size']}, {config['training']['steps']} updates)"
     )
 
@@ -259,8 +266,8 @@ def gru_equals_lstm(table: Table, margin: float) -> tuple[bool, str]:
 )
 def length_adds_no_parameters(table: Table) -> tuple[bool, str]:
     """Compare the counts at every length with the closed form and with what was trained."""
-    counts, predicted = table.stack("params_by_length"), table.stack("params_predicted")
-    trained = table.stack("params")
+    counts, predicted = table.each("params_by_length"), table.each("params_predicted")
+    trained = table.each("params")
     same = (counts == predicted[:, None]).all() and (trained == predicted).all()
     words = ", ".join(
         f"{CELLS[cell]} {sorted(set(members.stack('params_by_length').ravel().tolist()))}"
@@ -278,10 +285,9 @@ def length_adds_no_parameters(table: Table) -> tuple[bool, str]:
     closed_form=True,
     rounding=ROUNDING,
 )
-def generation_is_the_forward_pass(table: Table, rounding: float) -> tuple[bool, str]:
+def generation_is_the_forward_pass(table: Table) -> tuple[bool, str]:
     """Check that the whole pass repeats every character; :func:`measure` applies the rounding."""
-    del rounding
-    shares, sample = table.stack("fed_back"), table[0].config["run"]["sample"]
+    shares, sample = table.each("fed_back"), table[0].config["run"]["sample"]
     return bool((shares == 1).all()), (
         f"{100 * shares.min():.1f}% or more of {sample} characters, {shares.size} models"
     )

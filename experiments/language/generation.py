@@ -81,6 +81,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 get_sweep = character_model.axes
+check = character_model.check
 run = training.run
 
 
@@ -426,7 +427,7 @@ def samples_have_the_entropy(table: Table, errors: float) -> tuple[bool, str]:
 )
 def cold_is_greedy(table: Table, cold: float) -> tuple[bool, str]:
     """Compare samples next to τ = 0 and at k = 1 with greedy ones."""
-    shares, one = table.stack("cold"), table.stack("one")
+    shares, one = table.each("cold"), table.each("one")
     return bool((shares == 1).all() and (one == 1).all()), (
         f"the same characters in {100 * shares.min():.2f}% (τ = {cold:g}) and "
         f"{100 * one.min():.2f}% (k = 1) or more"

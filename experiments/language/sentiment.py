@@ -34,7 +34,8 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from rnnlab import training
-from rnnlab.core.errors import Undecided
+from rnnlab.core.errors import Undecided, install
+from rnnlab.data.splits import permuted
 from rnnlab.lab.config import scale, seeds
 from rnnlab.lab.lines import Lines
 from rnnlab.lab.sweep import Sweep
@@ -54,7 +55,7 @@ from rnnlab.training import runner
 REPRODUCE = False  # `rnnlab reproduce` would take more than half an hour with it
 
 CELLS = {"RNN": "rnn-tanh", "LSTM": "lstm", "GRU": "gru"}
-FEW = "1,000 labels"
+FEW = "few labels"  # as many as run.few_labels
 
 
 def _line(
@@ -153,16 +154,16 @@ def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, 
     """Return the accuracy, also by length and of permuted texts, and the answers in real time."""
     task = cast(Sentiment, setup.task)
     data = task.load()
-    batch = task.test(data, jax.random.key(0), len(data.test))
-    mixed = permuted(data.test, data.test_lengths)
-    right = _classes(setup.model, params, batch.inputs, batch.lengths) == data.test_labels
-    right_mixed = _classes(setup.model, params, mixed, batch.lengths) == data.test_labels
-    lengths = np.array([len(tokens) for tokens in tokens_of(task, task.split().test_texts)])
+    count = training.scored(config, task, data)
+    batch = task.test(data, jax.random.key(0), count)
+    right = _classes(setup.model, params, batch.inputs, batch.lengths) == data.test_labels[:count]
+    mixed = permuted(data.test, data.test_lengths)[:count]
+    mixed = _classes(setup.model, params, mixed, batch.lengths) == data.test_labels[:count]
+    lengths = np.array([*map(len, tokens_of(task, task.split().test_texts[:count]))])
     edges = np.quantile(lengths, [0.25, 0.5, 0.75])
     quarter = np.searchsorted(edges, lengths)
     results = {
-        "accuracy": float(right.mean()),
-        "permuted": float(right_mixed.mean()),
+        "permuted": float(mixed.mean()),
         "edges": edges,
         "by_length": [
             float(right[quarter == k].mean()) if (quarter == k).any() else np.nan for k in range(4)
@@ -176,13 +177,6 @@ def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, 
     if results["streams"] and config.seed == 0:
         results["shown"] = shown(setup, params)  # [] if no text has a fitting length
     return results
-
-
-def permuted(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return rows (N, T) with their first ``lengths`` (N,) symbols in random order."""
-    rng = np.random.default_rng(0)
-    keys = np.where(np.arange(rows.shape[1]) < lengths[:, None], rng.random(rows.shape), 2.0)
-    return np.take_along_axis(rows, np.argsort(keys, axis=1, kind="stable"), axis=1)
 
 
 def tokens_of(task: Sentiment, texts: list[str]) -> list[list[str]]:
@@ -322,6 +316,11 @@ def regressions(table: Table) -> dict[str, float]:
     return next((m.result["counted"] for m in table if "counted" in m.result), {})
 
 
+def few_labels(table: Table) -> str:
+    """Return the number of labels of the members with few, in words."""
+    return f"{table[0].config['run']['few_labels']:,} labels"
+
+
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Draw every line's accuracy, also by updates and by length, and texts as they are read."""
     drawn = {"accuracy": _accuracy(table), "curves": _curves(table), "length": _length(table)}
@@ -339,11 +338,11 @@ def _accuracy(table: Table) -> tuple[Figure, str]:
     for y, name in enumerate(order):
         color = plots.COLORS[2 if FEW in name else 1 if name in LINES else 0]
         ax.plot(100 * rows[name], np.full(rows[name].size, y), "o", color=color, markersize=5)
-    ax.set_yticks(np.arange(len(order)), order)
+    ax.set_yticks(np.arange(len(order)), [name.replace(FEW, few_labels(table)) for name in order])
     ax.set(xlabel="accuracy, %, held-out texts", ylim=(-0.6, len(order) - 0.4))
     deviation = 50 / np.sqrt(table[0].result["tested"])
     return figure, (
-        "Accuracy of every line, one point per seed: networks blue (with few labels orange), "
+        f"Accuracy of every line, one point per seed: networks blue ({few_labels(table)}: orange), "
         f"logistic regressions on whole texts black. A point is known to ±{deviation:.1f} (one "
         "standard deviation at most)."
     )
@@ -418,16 +417,9 @@ def _reading(table: Table) -> tuple[Figure, str]:
             ends.append(plots.End(n - 1, float(p[-1]), line, plots.COLORS[index]))
         ax.axhline(0.5, color="#777777", linewidth=0.8)
         if family:
-            ax.set_xticks(
-                np.arange(n),
-                text["tokens"],
-                family=family,
-                **(
-                    {"fontsize": 8, "rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-                    if gap
-                    else {"fontsize": 10}
-                ),
-            )
+            turned = {"fontsize": 8, "rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+            style = turned if gap else {"fontsize": 10}
+            ax.set_xticks(np.arange(n), text["tokens"], family=family, **style)
         else:
             ax.set_xticks(np.arange(0, n, 5), np.arange(1, n + 1, 5))
         ax.set(xlim=(-0.3, n - 0.7), ylim=(0, 1))
@@ -449,9 +441,10 @@ def claims(table: Table) -> list[Claim]:
     pooling = "Maini et al. 2020 (arXiv 2005.00159)"
     gates, both_ways, vectors = (f"the notes, claim {number}" for number in (17, 20, 6))
     last = "Gates help: {line} against a simple RNN, read at the last step"
-    few = f"Skip-gram vectors help with {FEW}"
+    unit = table[0].config["task"]["tokenizer_name"]
+    few = f"Skip-gram vectors help with {few_labels(table)}"
     return [
-        network_learns(table),
+        network_learns(table, unit=unit),
         higher(last, gates, margin=0.01)(table, line="LSTM", base="RNN"),
         higher(last, gates, margin=0.01)(table, line="GRU", base="RNN"),
         gates_help_on_long_texts(table),
@@ -471,16 +464,17 @@ def claims(table: Table) -> list[Claim]:
             table, line="GRU, Skip-gram", base="GRU"
         ),
         higher(few, vectors, margin=0.02)(table, line=f"GRU, Skip-gram, {FEW}", base=f"GRU, {FEW}"),
-        beats_characters(table, name="counts of characters"),
-        beats_words(table, name="TF-IDF of 1- and 2-grams, words"),
-        order_counts(table),
+        beats_characters(table, name="counts of characters", unit=unit),
+        beats_words(table, name="TF-IDF of 1- and 2-grams, words", unit=unit),
+        order_counts(table, unit=unit),
         streams_the_prefix(table),
     ]
 
 
 def percent(table: Table, *lines: str) -> str:
     """Return the median accuracy of lines in words."""
-    return ", ".join(f"{line} {100 * LINES.median(table, line, 'accuracy'):.1f}%" for line in lines)
+    scores = (f"{line} {100 * LINES.median(table, line, 'accuracy'):.1f}%" for line in lines)
+    return ", ".join(scores).replace(FEW, few_labels(table))
 
 
 def higher(
@@ -503,7 +497,7 @@ def higher(
 
 
 @claim(
-    "A recurrent network learns an opinion from characters",
+    "A recurrent network learns an opinion from {unit}",
     source="the notes, claim 22",
     holds_if="median accuracy of the GRU at least {least:g}",
     expected="holds",
@@ -538,7 +532,7 @@ def gates_help_on_long_texts(table: Table, margin: float) -> tuple[bool, str]:
 def beats_regression(table: Table, name: str, margin: float = 0.0) -> tuple[bool, str]:
     """Compare the best one-way cell with a regression."""
     if name not in regressions(table):
-        raise Undecided(f"no regression on {name}: see rnnlab[chinese]")
+        raise Undecided(f"no regression on {name}: {install('chinese')}")
     best = max(CELLS, key=lambda line: LINES.median(table, line, "accuracy"))
     level = regressions(table)[name]
     return LINES.median(table, best, "accuracy") - level >= margin, (
@@ -547,14 +541,14 @@ def beats_regression(table: Table, name: str, margin: float = 0.0) -> tuple[bool
 
 
 beats_characters = claim(
-    "A network beats a bag of the same characters",
+    "A network of {unit} beats a bag of characters",
     source="the notes, claim 1",
     holds_if="the best one-way cell, read at the last step, ahead by at least {margin:g}",
     expected="holds",
     margin=0.02,
 )(beats_regression)
 beats_words = claim(
-    "A network of characters beats TF-IDF of words and pairs of words",
+    "A network of {unit} beats TF-IDF of words and pairs of words",
     source="the notes, claim 22",
     holds_if="the best one-way cell, read at the last step, ahead",
     expected="refuted",
@@ -564,8 +558,8 @@ beats_words = claim(
 @claim(
     "Order counts",
     source="the notes, claim 1 and 22",
-    holds_if="the GRU loses at least {least:g} of accuracy when the characters of the held-out "
-    "texts are permuted",
+    holds_if="the GRU loses at least {least:g} of accuracy when the {unit} of the held-out texts "
+    "are permuted",
     expected="holds",
     least=0.02,
 )

@@ -20,8 +20,9 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from rnnlab import theory, training
-from rnnlab.core.errors import Undecided
+from rnnlab.core.errors import Pooled, Undecided
 from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.lines import cell_in_words
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme, parse
@@ -131,10 +132,13 @@ def by_bias(chosen: Table, bias: str) -> Table:
 
     Raises:
         Undecided: no such member.
+        Pooled: members with several biases of this kind.
     """
     biases = [b for b in chosen.values(KEY) if kind(b) == bias]
     if not biases:
         raise Undecided(f"no member with forget bias {bias}")
+    if len(biases) > 1:
+        raise Pooled({KEY: biases})
     return chosen.select({KEY: biases})
 
 
@@ -142,6 +146,16 @@ def by_bias(chosen: Table, bias: str) -> Table:
 
 ORDER = ("0", "1", "chrono")
 LABELS = {"0": "b_f = 0", "1": "b_f = 1", "chrono": "chrono"}
+
+
+def cell_of(groups: Spans) -> str:
+    """Return the name of the members' cell."""
+    return next(iter(groups.values()))[0].config["cell"]["name"]
+
+
+def label(groups: Spans, bias: str) -> str:
+    """Return the label of a forget bias: b_z of a GRU, b_f of other cells."""
+    return LABELS[bias].replace("b_f", "b_z" if "gru" in cell_of(groups) else "b_f")
 
 
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:
@@ -167,7 +181,7 @@ def _by_span(groups: Spans) -> tuple[Figure, str]:
         at = np.stack([m.stack("solved_at")[:count] for m in members], axis=1)
         at = learning_curves.drawable(at, budget)
         for ax, y in ((left, shares), (solved, at)):
-            ends[ax].append(learning_curves.band_with_points(ax, x, y, LABELS[bias], index))
+            ends[ax].append(learning_curves.band_with_points(ax, x, y, label(groups, bias), index))
     left.set(ylim=(0, 1.05), ylabel="test loss at the end / memoryless")
     plots.title(left, "What is left to be learned")
     learning_curves.updates_axis(solved, budget)
@@ -176,9 +190,10 @@ def _by_span(groups: Spans) -> tuple[Figure, str]:
         learning_curves.length_axis(ax, values, "steps to be bridged")
         plots.direct_labels(ax, ends[ax])
     return figure, (
-        "LSTM by forget bias, median and 10–90% band over seeds, after Tallec & Ollivier 2018, "
-        "Figs 1–4. Left: the test loss at the end as a share of the memoryless answer's. Right: "
-        "updates until the task counts as solved; the dashed line is the budget."
+        f"{cell_in_words(cell_of(groups)).split(' ', 1)[-1]} by forget bias, median and 10–90% "
+        "band over seeds, after Tallec & Ollivier 2018, Figs 1–4. Left: the test loss at the end "
+        "as a share of the memoryless answer's. Right: updates until the task counts as solved; "
+        "the dashed line is the budget."
     )
 
 
@@ -190,7 +205,7 @@ def _by_update(groups: Spans) -> tuple[Figure, str]:
         for index, bias in enumerate(ORDER):
             if bias in map(kind, groups[value].values(KEY)):
                 steps, shares = learning_curves.share_left(by_bias(groups[value], bias))
-                ends.append(plots.band(ax, steps, shares, LABELS[bias], index))
+                ends.append(plots.band(ax, steps, shares, label(groups, bias), index))
         last = groups[value][0].config["training"]["steps"]
         ax.set(xlabel="updates", xlim=(0, last), ylim=(0, 1.05))
         learning_curves.baseline(ax, 1.0, "")
@@ -218,17 +233,16 @@ def _mean_left(groups: Spans, span: int, bias: str) -> float:
 
 
 @claim(
-    "An LSTM learns sooner with forget bias 1 than with 0: {task} over {span} steps",
+    "{cell} learns sooner with forget bias 1 than with 0: {task} over {span} steps",
     source="Jozefowicz, Zaremba & Sutskever 2015; Gers, Schmidhuber & Cummins 2000",
     holds_if=MEAN_LOSS + ": at least {lower:g} lower",
     expected="holds",
     lower=PAR,
 )
-def _sooner(groups: Spans, task: str, span: int, lower: float) -> tuple[bool, str]:
-    del task
+def _sooner(groups: Spans, span: int, lower: float) -> tuple[bool, str]:
     left = {bias: _mean_left(groups, span, bias) for bias in ("1", "0")}
     words = (
-        f"{LABELS[bias]} {loss:.3f} ({learning_curves.solved(by_bias(groups[span], bias))})"
+        f"{label(groups, bias)} {loss:.3f} ({learning_curves.solved(by_bias(groups[span], bias))})"
         for bias, loss in left.items()
     )
     return left["1"] <= left["0"] - lower, "; ".join(words)
@@ -243,11 +257,10 @@ def _sooner(groups: Spans, task: str, span: int, lower: float) -> tuple[bool, st
     expected="holds",
     share=0.5,
 )
-def _twice_as_fast(groups: Spans, task: str, span: int, share: float) -> tuple[bool, str]:
-    del task
+def _twice_as_fast(groups: Spans, span: int, share: float) -> tuple[bool, str]:
     members = {bias: by_bias(groups[span], bias) for bias in ("chrono", "1")}
     at = {bias: float(np.median(m.stack("solved_at"))) for bias, m in members.items()}
-    words = (f"{LABELS[bias]}: {learning_curves.solved(m)}" for bias, m in members.items())
+    words = (f"{label(groups, bias)}: {learning_curves.solved(m)}" for bias, m in members.items())
     holds = np.isfinite(at["chrono"]) and at["chrono"] <= share * at["1"]
     return bool(holds), "; ".join(words)
 
@@ -259,8 +272,7 @@ def _twice_as_fast(groups: Spans, task: str, span: int, share: float) -> tuple[b
     expected="holds",
     higher=PAR,
 )
-def _nowhere_worse(groups: Spans, task: str, higher: float) -> tuple[bool, str]:
-    del task
+def _nowhere_worse(groups: Spans, higher: float) -> tuple[bool, str]:
     pairs = {
         span: (_mean_left(groups, span, "chrono"), _mean_left(groups, span, "1"))
         for span in sorted(groups)
@@ -274,9 +286,9 @@ def claims(table: Table) -> list[Claim]:
     """List what Jozefowicz et al. and Tallec & Ollivier report, for each task."""
     listed = []
     for task, groups in by_task(table).items():
-        words = task.replace("_", " ")
+        words, name = task.replace("_", " "), cell_in_words(cell_of(groups))
         listed += [
-            _sooner(groups, task=words, span=min(groups)),
+            _sooner(groups, cell=f"{name[0].upper()}{name[1:]}", task=words, span=min(groups)),
             _twice_as_fast(groups, task=words, span=max(groups)),
             _nowhere_worse(groups, task=words),
         ]

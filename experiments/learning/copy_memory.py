@@ -30,16 +30,18 @@ from rnnlab.results.table import Table
 from rnnlab.tasks.copy_memory import CopyMemory
 from rnnlab.training import runner
 
-# the gated ones of about as many parameters; "linear": h_t = W_hh h_{t−1} + W_xh x_t + b_h,
-# the linear transition of Henaff et al. (a function of one-hot inputs is a table as W_xh is)
+# the gated ones have half the units, which is about as many parameters; "linear":
+# h_t = W_hh h_{t−1} + W_xh x_t + b_h, the linear transition of Henaff et al. (a function of one-hot
+# inputs is a table as W_xh is)
 MODELS = {
     "linear, orthogonal": {"cell.name": "rnn-identity", "init.w_h": "orthogonal"},
     "linear, identity": {"cell.name": "rnn-identity", "init.w_h": "identity"},
     "tanh RNN": {"cell.name": "rnn-tanh", "init.w_h": "xavier_normal"},
     "tanh, orthogonal": {"cell.name": "rnn-tanh", "init.w_h": "orthogonal"},
-    "LSTM": {"cell.name": "lstm", "init.forget_bias": "1.0", "cell.hidden_size": 40},
-    "GRU": {"cell.name": "gru", "cell.hidden_size": 40},
+    "LSTM": {"cell.name": "lstm", "init.forget_bias": "1.0"},
+    "GRU": {"cell.name": "gru"},
 }
+GATED = ("lstm", "gru")
 END = 5  # looks that the loss at the end is the mean of
 
 run = training.run
@@ -81,9 +83,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def get_sweep(config: Config) -> Sweep:
-    """Return six models x delays x seeds."""
+    """Return six models x delays x seeds; gated ones have half the units."""
     shared = {"task.delay": config.run.delays, "seed": seeds(config)}
-    return [{**{k: (v,) for k, v in m.items()}, **shared} for m in MODELS.values()]
+    half = {"cell.hidden_size": (max(1, config.cell.hidden_size // 2),)}
+    return [
+        {k: (v,) for k, v in m.items()} | (half if m["cell.name"] in GATED else {}) | shared
+        for m in MODELS.values()
+    ]
 
 
 # ---- what is read from the members -------------------------------------------------------------
@@ -115,15 +121,29 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
         "loss": (
             _curves(table, "loss", "cross-entropy (nats per step)"),
             "Test loss against updates, after Arjovsky, Shah & Bengio 2016, Fig. 1. Dotted: "
-            "10 ln 8/(T + 20), the loss of an answer that remembers nothing. Median and 10–90% "
-            "band over seeds; one that leaves the panel is of a member whose loss jumped and fell "
-            "back.",
+            f"{_closed_form(table)}, the loss of an answer that remembers nothing. Median and "
+            "10–90% band over seeds; one that leaves the panel is of a member whose loss jumped "
+            "and fell back.",
         ),
         "recall": (
             _curves(table, "recall", "share of symbols recalled"),
-            "The share of the ten symbols that is named correctly; dotted: a guess, 1/8.",
+            f"The share of the {_items(table)} symbols that is named correctly; dotted: a guess, "
+            f"1/{_alphabet(table)}.",
         ),
     }
+
+
+def _items(table: Table) -> int:
+    return table[0].config["task"]["items"]
+
+
+def _alphabet(table: Table) -> int:
+    return table[0].config["task"]["alphabet"]
+
+
+def _closed_form(table: Table) -> str:
+    """Return the memoryless loss in letters, as "10 ln 8/(T + 20)"."""
+    return f"{_items(table)} ln {_alphabet(table)}/(T + {2 * _items(table)})"
 
 
 def _curves(table: Table, name: str, label: str) -> Figure:
@@ -141,7 +161,8 @@ def _curves(table: Table, name: str, label: str) -> Figure:
         level, top, words = 1 / task["alphabet"], 1.02, "a guess"
         if name == "loss":
             level = theory.copy_memory_baseline(delay, task["alphabet"], task["items"])
-            top, words = 1.6 * level, f"10 ln 8/{delay + 2 * task['items']}"
+            items, symbols = task["items"], task["alphabet"]
+            top, words = 1.6 * level, f"{items} ln {symbols}/{delay + 2 * items}"
         ax.set(xlabel="updates", ylabel=label, xlim=(0, last), ylim=(0, top))
         learning_curves.baseline(ax, level, "")
         ends.append(plots.End(last, level, words, "#000000"))
@@ -159,7 +180,7 @@ AT_END = f"median over seeds of the loss at the end (mean of the last {END} look
 
 
 @claim(
-    "To remember nothing costs 10 ln 8/(T + 20), T = {delay}",
+    "To remember nothing costs {formula}, T = {delay}",
     source=f"closed form; {ARJOVSKY}",
     holds_if="entropy of the targets given the step alone, 5000 sequences drawn for each member: "
     "within {most:.0%}",
@@ -169,7 +190,7 @@ AT_END = f"median over seeds of the loss at the end (mean of the last {END} look
 )
 def _memoryless(table: Table, delay: int, most: float) -> tuple[bool, str]:
     members = table.select({"task.delay": delay})
-    drawn, exact = members.stack("memoryless"), members.stack("baseline")
+    drawn, exact = members.each("memoryless"), members.each("baseline")
     return bool(np.abs(drawn / exact - 1).max() <= most), (
         f"from {drawn.min():.5f} to {drawn.max():.5f}, closed form {exact[0]:.5f}"
     )
@@ -244,7 +265,7 @@ def claims(table: Table) -> list[Claim]:
         one
         for delay in table.values("task.delay")
         for one in (
-            _memoryless(table, delay=delay),
+            _memoryless(table, delay=delay, formula=_closed_form(table)),
             _tanh(table, delay=delay),
             _linear_orthogonal(table, delay=delay, model="linear, orthogonal"),
             _tanh_orthogonal(table, delay=delay, model="tanh, orthogonal"),

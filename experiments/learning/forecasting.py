@@ -5,8 +5,8 @@
 
 The Mackey–Glass series (1977; delay 17), 5,000 values, the last fifth held out: the value 1 and 20
 steps ahead at every step of windows of 50, H = 32, 1,000 updates, two seeds. A CSV column of your
-own: --config.task.source=csv --config.task.path=FILE --config.task.column=NAME. ":full" has 20,000
-values, H = 128 and 20,000 updates.
+own: --config.task.path=FILE --config.task.column=NAME; empty cells are refused by line, or
+--config.task.gaps=interpolate (or drop). ":full" has 20,000 values, H = 128 and 20,000 updates.
 
 The naive answer is that nothing changes; the linear ones are fitted to the part before: a + b x_t,
 and an autoregression on the last 20 values. All are judged on the same held-out steps, from the
@@ -31,6 +31,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from rnnlab import training
+from rnnlab.core import validate
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
@@ -59,9 +60,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
             "seed": 0,
             "task": {
                 "name": "forecasting",
-                "source": "mackey_glass",  # or "csv"
-                "path": "",
-                "column": "",
+                "source": "mackey_glass",
+                "path": "",  # a table of your own, in place of source
+                "column": "",  # of the table, where it has several of numbers
+                "gaps": "refuse",  # empty cells: refuse, drop (the row), interpolate
                 "points": 20_000 if full else 5000,
                 "window": 50,
                 "horizon": NEAR,
@@ -102,6 +104,11 @@ def get_sweep(config: Config) -> Sweep:
 run = training.run
 
 
+def check(config: Config) -> None:
+    """Refuse a cell that the comparison does not name."""
+    validate.choice("cell.name", config.cell.name, CELLS)
+
+
 def measure(config: Config, setup: training.Setup, params: object) -> dict[str, object]:
     """Return root mean squared errors of the network and the other answers, and some forecasts."""
     task = setup.task
@@ -109,7 +116,7 @@ def measure(config: Config, setup: training.Setup, params: object) -> dict[str, 
     data = task.load()
     if task.window <= LAGS:
         raise ValueError(f"task.window must be above the {LAGS} lags, got {task.window}")
-    batch = task.test(data, jax.random.key(0), config.training.eval_batch_size)
+    batch = task.test(data, jax.random.key(0), training.scored(config, task, data))
     predicted, _ = setup.model.apply(params, batch.inputs)
     late = slice(LAGS - 1, None)
     xs, truth = np.asarray(batch.inputs[..., 0]), np.asarray(batch.targets[:, late, 0])
@@ -172,7 +179,7 @@ def _horizons(
 def _errors(table: Table) -> tuple[Figure, str]:
     figure, panels = _horizons(table, (5.2, 2.8))
     for ax, members in panels:
-        rows = {text: members.stack(f"rmse_{name}")[:1] for name, text in ANSWERS.items()}
+        rows = {text: members.each(f"rmse_{name}")[:1] for name, text in ANSWERS.items()}
         for cell, group in members.group_by("cell.name").items():
             rows[CELLS[cell]] = group.stack("rmse_network")
         for y, (name, values) in enumerate(rows.items()):
@@ -241,7 +248,7 @@ def _of(table: Table, cell: str, ahead: int) -> float:
 
 def _other(table: Table, answer: str, ahead: int) -> float:
     """Return the error of an answer without a network, equal for every member."""
-    return float(table.select({"task.horizon": ahead}).stack(f"rmse_{answer}")[0])
+    return float(table.select({"task.horizon": ahead}).each(f"rmse_{answer}")[0])
 
 
 def _words(table: Table, ahead: int, *answers: str) -> str:

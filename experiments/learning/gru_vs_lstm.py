@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from rnnlab import training
+from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import sweep
 from rnnlab.lab.config import Config, scale, seeds
@@ -81,6 +82,11 @@ def get_sweep(config: Config) -> Sweep:
     return [
         {"cell.name": (cell,), "init.forget_bias": (bias,), **axes} for cell, bias in FORGET.items()
     ]
+
+
+def check(config: Config) -> None:
+    """Refuse a cell that the comparison does not name."""
+    validate.choice("cell.name", config.cell.name, CELLS)
 
 
 def predict(config: Config) -> dict[str, object]:
@@ -157,9 +163,14 @@ def _curves(table: Table) -> tuple[Figure, str]:
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("test loss / memoryless answer's")
     return figure, (
-        "Learning curves of the adding problem by length: median and 10–90% band over seeds. A "
-        "member that has solved it stops, with nothing left to learn. Dotted: always answering 1."
+        f"Learning curves of {_task(table)} by length: median and 10–90% band over seeds. A member "
+        "that has solved it stops, with nothing left to learn. Dotted: the best answer that "
+        "remembers nothing."
     )
+
+
+def _task(table: Table) -> str:
+    return table[0].config["task"]["name"].replace("_", " ")
 
 
 def _lengths(table: Table) -> tuple[Figure, str]:
@@ -184,9 +195,9 @@ def _lengths(table: Table) -> tuple[Figure, str]:
         learning_curves.length_axis(ax, lengths, "sequence length T")
         plots.direct_labels(ax, ends[ax])
     return figure, (
-        "Adding problem, median and 10–90% band over seeds. Left: the mean test loss over the "
-        "budget as a share of the memoryless answer's. Right: updates until the mean squared "
-        "error is at most 0.01; the dashed line is the budget."
+        f"{_task(table)}, median and 10–90% band over seeds. Left: the mean test loss over the "
+        "budget as a share of the memoryless answer's. Right: updates until the task is solved "
+        f"(task.solved_at={table[0].config['task']['solved_at']:g}); the dashed line is the budget."
     )
 
 
@@ -221,9 +232,9 @@ def _step_time(table: Table) -> tuple[Figure, str]:
     times, ratios = axes[0]
     ends: dict[Axes, list[plots.End | None]] = {times: [], ratios: []}
     for index, cell in enumerate(CELLS):
-        ms = members.stack(f"ms_{cell}")[None]
+        ms = members.each(f"ms_{cell}")[None]
         ends[times].append(plots.band(times, lengths, ms, TITLES[cell], index))
-        ratio = ms / members.stack("ms_lstm")
+        ratio = ms / members.each("ms_lstm")
         ends[ratios].append(plots.band(ratios, lengths, ratio, TITLES[cell], index))
     ratios.set(ylim=(0, 1.4), ylabel="time / LSTM's")
     times.set(ylim=(0, None), ylabel="ms for a loss and its gradient")
@@ -254,9 +265,9 @@ MEAN_LOSS = (
     closed_form=True,
 )
 def _parameter_ratio(table: Table) -> tuple[bool, str]:
-    counted, predicted = (table.stack(f"recurrent_params{end}") for end in ("", "_predicted"))
+    counted, predicted = (table.each(f"recurrent_params{end}") for end in ("", "_predicted"))
     simple, gru, lstm = (
-        int(table.select({"cell.name": cell}).stack("recurrent_params")[0]) for cell in CELLS
+        int(table.select({"cell.name": cell}).each("recurrent_params")[0]) for cell in CELLS
     )
     exact = bool((counted == predicted).all())
     return exact and 4 * gru == 3 * lstm and lstm == 4 * simple, (
@@ -267,7 +278,7 @@ def _parameter_ratio(table: Table) -> tuple[bool, str]:
 def _faster(statement: str, source: str, cell: str, than: str) -> Callable[..., Claim]:
     def check(table: Table, most: float) -> tuple[bool, str]:
         members = _timed(table)
-        ratios = members.stack(f"ms_{cell}") / members.stack(f"ms_{than}")
+        ratios = members.each(f"ms_{cell}") / members.each(f"ms_{than}")
         lengths = [member.config["task"]["length"] for member in members]
         words = ", ".join(f"{r:.2f} at T = {T}" for T, r in zip(lengths, ratios, strict=True))
         return bool(ratios.max() < most), words

@@ -26,6 +26,7 @@ from ml_collections import ConfigDict
 from scipy.stats import rankdata
 
 from rnnlab import training
+from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.sweep import Sweep
@@ -90,6 +91,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 batch_size=32 if full else 16,
                 eval_every=200 if full else 50,
                 eval_batch_size=1000 if full else 200,
+                eval_sample=1000 if full else 200,  # of the digits; the other tasks draw as many
             ),
             "probes": {"at": (0,)},  # the gradient before the first update
             "run": runner.config(
@@ -142,6 +144,11 @@ def get_sweep(config: Config) -> Sweep:
         for cells, block in blocks
         for cell in cells
     ]
+
+
+def check(config: Config) -> None:
+    """Refuse a cell that the comparison does not name."""
+    validate.choice("cell.name", config.cell.name, CELLS)
 
 
 # ---- outcomes of members ------------------------------------------------------------------------
@@ -321,7 +328,7 @@ def _start_and_end(chosen: Table) -> tuple[Figure, str]:
         ):
             ax.plot(
                 np.maximum(_kept(members), WORST),
-                mean_left(members),
+                mean_left(members.over("init.w_h")),  # a point per member
                 "osD^"[index % 4],
                 color=plots.look(index)["color"],
                 markersize=5,
@@ -452,7 +459,7 @@ def _predicts(which: str) -> Callable[..., Claim]:
         won, words = 0, []
         for task in TASKS[:tasks]:
             members = _members(_only(table, "w_h"), **{"task.name": task, "cell.name": cell})
-            lost, end = np.abs(_kept(members)), mean_left(members)
+            lost, end = np.abs(_kept(members)), mean_left(members.over("init.w_h"))
             if np.ptp(rankdata(lost)) == 0 or np.ptp(end) == 0:
                 raise Undecided(f"{task}: one value only, no ranks to compare")
             rho = float(np.corrcoef(rankdata(lost), rankdata(end))[0, 1])

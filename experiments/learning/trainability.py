@@ -25,6 +25,7 @@ does, exactly. q*, χ and ξ are the same for both.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,6 +151,7 @@ def critical_sigma(config: Config) -> float:
     return theory.critical_sigma_w(input_variance=input_variance(config))
 
 
+@lru_cache(maxsize=512)  # a plan asks for the same sweep several times
 def sigma_at(length: float, critical: float, v: float, chaotic: bool) -> float:
     """Return the σ_w whose predicted length this is, above or below the critical one."""
     from scipy.optimize import brentq
@@ -375,10 +377,7 @@ class Map(NamedTuple):
     near=0.5,
     success=SUCCESS,
 )
-def _predicted(
-    grid: Map, share: float, balanced: float, near: float, success: float
-) -> tuple[bool, str]:
-    del success
+def _predicted(grid: Map, share: float, balanced: float, near: float) -> tuple[bool, str]:
     cells = grid.require_whole()
     right, mean, close = cells.right.mean(), cells.balanced(), cells.near.mean()
     return bool(right >= share and mean >= balanced and close >= near), (
@@ -397,8 +396,7 @@ def _predicted(
     share=0.9,
     success=SUCCESS,
 )
-def _side(grid: Map, side: str, share: float, success: float) -> tuple[bool, str]:
-    del success
+def _side(grid: Map, side: str, share: float) -> tuple[bool, str]:
     cells = grid.require_whole()
     right = cells.right[cells.chaotic == (side == "chaotic")]
     return bool(right.mean() >= share), f"{right.sum()} of {right.size} cells right"
@@ -412,8 +410,7 @@ def _side(grid: Map, side: str, share: float, success: float) -> tuple[bool, str
     times=2**1.2,
     success=SUCCESS,
 )
-def _critical(grid: Map, times: float, success: float) -> tuple[bool, str]:
-    del success
+def _critical(grid: Map, times: float) -> tuple[bool, str]:
     cells = grid.require_whole()
     trained = cells.trained[cells.ratio <= 1 / times]
     return bool(trained.all()), f"{trained.sum()} of {trained.size} cells trained"

@@ -281,12 +281,12 @@ def _curves(table: Table) -> "tuple[Figure, str]":
         "loss": "GloVe's loss per pair",
     }
     for ax, (name, title) in zip(axes[0], titles.items(), strict=True):
-        for index, member in enumerate(table):
-            records = [record for record in member.metrics if name in record]
-            if records:
+        for index, (variant, members) in enumerate(table.group_by("variant").items()):
+            curves = [[r for r in member.metrics if name in r] for member in members]
+            for place, records in enumerate(filter(None, curves)):  # one per seed
                 x = [record["words"] / 1e6 for record in records]
                 y = [record[name] for record in records]
-                ax.plot(x, y, **plots.look(index), label=member.config["variant"])
+                ax.plot(x, y, **plots.look(index), label=None if place else variant)
         ax.set_xlabel("million words read")
         plots.title(ax, title)
     axes[0, 0].legend(fontsize=8, frameon=False)
@@ -379,9 +379,8 @@ LEAST_ABOVE_NOISE = 2 / 3
     related=RELATED,
     least=0.75,
 )
-def related_together(table: Table, related: float, least: float) -> tuple[bool, str]:
+def related_together(table: Table, least: float) -> tuple[bool, str]:
     """Compare related pairs with random ones, for all variants of Word2Vec."""
-    del related
     variants = ("skipgram", "skipgram-hs", "cbow", "cbow-hs")
     return _at_least(table, "nearer", variants, least)
 
@@ -454,7 +453,7 @@ def skipgram_predicts(table: Table, least: float) -> tuple[bool, str]:
 
 
 def _of_variants(table: Table, name: str, variants: tuple[str, ...]) -> dict[str, float]:
-    return {v: float(table.select({"variant": v}).stack(name)[0]) for v in variants}
+    return {v: float(np.median(table.select({"variant": v}).stack(name))) for v in variants}
 
 
 def _at_least(table: Table, name: str, variants: tuple[str, ...], least: float) -> tuple[bool, str]:

@@ -4,6 +4,7 @@ Shapes: N sentences, T tokens, H hidden.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 
 from rnnlab.bert import wordpiece
 from rnnlab.bert.encoder import Config, EncoderParams, Tokens, encode
+from rnnlab.core.validate import whole
 
 _AT_ONCE = 64  # sentences
 
@@ -28,20 +30,72 @@ class Place(NamedTuple):
 def find(text: str, word: str, occurrence: int = 0) -> Place:
     """Find a whole word, ignoring case.
 
+    A word ends where no letter, digit or underscore follows, or where either neighbor is of a
+    script without spaces between words: Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan and
+    others. No character is separated from its combining marks.
+
     Args:
         occurrence: 0 for the first.
     Raises:
-        ValueError: too few occurrences.
+        ValueError: an empty word, or too few occurrences.
 
     >>> find("Banks lend; a bank lends.", "bank")
     Place(start=14, end=18)
+    >>> find("我在银行工作", "银行")
+    Place(start=2, end=4)
     """
-    matches = list(re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE))
+    if not word:
+        raise ValueError("the word to find is empty")
+    pattern = re.compile(re.escape(word), re.IGNORECASE)
+    matches: list[Place] = []
+    place = 0
+    while match := pattern.search(text, place):
+        whole = _ends(text, match.start()) and _ends(text, match.end())
+        place = match.end() if whole else match.start() + 1
+        matches += [Place(*match.span())] * whole
     if not 0 <= occurrence < len(matches):
         raise ValueError(
             f"occurrence {occurrence} of {word!r} expected, there are {len(matches)} in {text!r}"
         )
-    return Place(*matches[occurrence].span())
+    return matches[occurrence]
+
+
+# how the names of characters of scripts without spaces begin
+_UNSPACED = (
+    "CJK",
+    "IDEOGRAPHIC",
+    "HIRAGANA",
+    "KATAKANA",
+    "HALFWIDTH KATAKANA",
+    "BOPOMOFO",
+    "YI ",
+    "THAI",
+    "LAO",
+    "KHMER",
+    "MYANMAR",
+    "TIBETAN",
+    "TAI ",
+    "NEW TAI",
+    "JAVANESE",
+    "BALINESE",
+)
+
+
+def _ends(text: str, place: int) -> bool:
+    """Whether a word may begin or end before the character at ``place``."""
+    after = text[place : place + 1]
+    if after and unicodedata.category(after).startswith("M"):  # a mark of the character before
+        return False
+    base = place - 1
+    while base > 0 and unicodedata.category(text[base]).startswith("M"):
+        base -= 1
+    before = text[base] if place else ""
+    sides = [side for side in (before, after) if side and (side.isalnum() or side == "_")]
+    return len(sides) < 2 or any(_unspaced(side) for side in sides)
+
+
+def _unspaced(character: str) -> bool:
+    return unicodedata.name(character, "").startswith(_UNSPACED)
 
 
 def pieces(
@@ -50,7 +104,7 @@ def pieces(
     """Return the positions, 1 … T − 2, of a word's tokens in [CLS] text [SEP].
 
     Raises:
-        ValueError: as :func:`find`.
+        ValueError: as :func:`find`; or a word without a token.
 
     >>> pieces(wordpiece.train(["low lower lowest"] * 9, 30), "low, the lowest", "lowest")[-1] > 2
     True
@@ -58,9 +112,12 @@ def pieces(
     start, end = find(text, word, occurrence)
     encoding = tokenizer.encode(text)
     special = encoding.special_tokens_mask
-    return tuple(
+    own = tuple(
         k for k, (a, b) in enumerate(encoding.offsets) if not special[k] and a < end and b > start
     )
+    if not own:
+        raise ValueError(f"{word!r} has no token in {text!r}: the tokenizer leaves it out")
+    return own
 
 
 def word_vectors(
@@ -82,14 +139,15 @@ def word_vectors(
         others: a token id that replaces all tokens except the word's, [CLS] and [SEP]: with [MASK]
             only the sentence's length and the word's position remain. None: no replacement.
     Raises:
-        ValueError: a text without its word, or longer than the encoder reads; an unknown layer;
-            not one word per text.
+        ValueError: a text without its word, or longer than the encoder reads; a token that the
+            encoder does not have, whose vector would be NaN (the tokenizer of another model); an
+            unknown layer; not one word per text.
     Source: Devlin et al. 2019, §5.3 (features of a layer); Ethayarajh 2019 (arXiv 1909.00512).
     """
     words = [word] * len(texts) if isinstance(word, str) else list(word)
     if len(words) != len(texts):
         raise ValueError(f"{len(texts)} texts need as many words, got {len(words)}")
-    if not -config.layers - 1 <= layer <= config.layers:
+    if not -config.layers - 1 <= whole("layer", layer, None) <= config.layers:
         raise ValueError(
             f"layer must be 0 to {config.layers}, or counted from the end, got {layer}"
         )
@@ -98,6 +156,13 @@ def word_vectors(
     N, T = ids.shape
     if config.max_length < T:
         raise ValueError(f"a text of {T} tokens, but max_length={config.max_length}")
+    if others is not None:
+        others = whole("others", others, 0, config.vocab_size - 1)
+    if ids.max(initial=0) >= config.vocab_size:
+        raise ValueError(
+            f"the tokenizer gives token {ids.max()}, the encoder has {config.vocab_size}: they "
+            "belong to different models"
+        )
     weights = np.zeros((N, T), np.float32)
     for row, columns in enumerate(positions):
         weights[row, list(columns)] = 1 / len(columns)

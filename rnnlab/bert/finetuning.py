@@ -7,6 +7,8 @@ WordPieces. A config has the groups ``encoder``, ``init`` and ``start``
 Shapes: N texts, T tokens, P words, V pieces.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import ClassVar, NamedTuple, Protocol, TypeVar, cast
@@ -18,9 +20,12 @@ import numpy as np
 from rnnlab.bert import encoder, heads, pretrained, wordpiece
 from rnnlab.bert.encoder import ConfigGroup, HostOrDevice, Tokens
 from rnnlab.core import validate
+from rnnlab.core.notices import left_out
 from rnnlab.data.splits import shuffled_indices
 from rnnlab.tasks.base import Batch
+from rnnlab.tasks.checks import say_limit
 from rnnlab.tasks.reviews import Encoded, MovieReviews
+from rnnlab.tasks.stored import Record
 from rnnlab.tasks.tagging import Tagging
 from rnnlab.text import entities
 
@@ -59,6 +64,8 @@ class _TaskInPieces(Protocol):
     def output_size(self) -> int: ...
     @property
     def tokenizer(self) -> wordpiece.Tokenizer: ...
+    @property
+    def kept(self) -> str: ...
 
 
 Model = TypeVar("Model", heads.Classifier, heads.Tagger)
@@ -73,7 +80,8 @@ def make_model(kind: type[Model], task: _TaskInPieces, config: ConfigGroup) -> M
         ValueError, UserError: as :meth:`rnnlab.bert.pretrained.Start.check`; unknown keys.
     """
     sizes = encoder.from_config(config.encoder, task.input_size, task.length)
-    start = pretrained.Start.from_config(config.start)
+    # a restored task's member has weights of its own, and its start may be gone
+    start = None if task.kept else pretrained.Start.from_config(config.start)
     if start is not None:
         start.check(sizes)
     init = encoder.Init.from_config(config.init)
@@ -126,6 +134,8 @@ class ReviewPieces(MovieReviews):
     @property
     def tokenizer(self) -> wordpiece.Tokenizer:
         """The pieces."""
+        if self.kept:
+            return wordpiece.from_text(self.memory["pieces"])
         if self.pieces:
             return pretrained.tokenizer(self.pieces)
         # members that differ in anything else share the pieces
@@ -136,6 +146,10 @@ class ReviewPieces(MovieReviews):
             held_out=self.held_out,
         )
         return _learned(defaults, self.vocab_size)
+
+    def stored(self) -> Record:
+        """Return the pieces, as a tokenizer.json's text."""
+        return {"pieces": self.tokenizer.to_str()}
 
     @property
     def streams(self) -> bool:
@@ -150,13 +164,16 @@ class ReviewPieces(MovieReviews):
         """Return the reviews in pieces.
 
         Raises:
-            ValueError: they are not installed, or fewer than ``limit``.
+            ValueError: they are not installed, or fewer than ``limit``; data that have changed
+                since a run stored the task.
         """
+        self.check_same()
         available = len(self.split().texts)
         if self.limit > available:
             raise ValueError(
                 f"limit must be at most {available}, the reviews to learn from, got {self.limit}"
             )
+        say_limit(self.limit, available, "reviews to learn from")
         reviews = _reviews(replace(self, limit=0))
         learned = slice(self.limit or None)
         return reviews._replace(
@@ -166,14 +183,37 @@ class ReviewPieces(MovieReviews):
         )
 
     def tokens(self, text: str) -> list[str]:
-        """Cut a text into [CLS], pieces, [SEP], T tokens at most; [] if it has no piece."""
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
-        pieces = encoding.tokens[: self.max_length - 2]
-        return [wordpiece.CLS, *pieces, wordpiece.SEP] if pieces else []
+        """Cut a text into pieces, however many; [] if it has none."""
+        return self.tokenizer.encode(text, add_special_tokens=False).tokens
 
     def encode(self, tokens: list[str]) -> np.ndarray:
-        """Return ids (T,) int32."""
-        return np.array([self.tokenizer.token_to_id(t) for t in tokens], np.int32)
+        """Return the ids (T,) int32 of [CLS], pieces, [SEP].
+
+        Raises:
+            ValueError: more pieces than the model reads at once.
+        """
+        _check_room(len(tokens), self.max_length)
+        pieces = [wordpiece.CLS, *tokens, wordpiece.SEP]
+        return np.array([self.tokenizer.token_to_id(piece) for piece in pieces], np.int32)
+
+    def inputs(self, tokens: list[str]) -> list[np.ndarray]:
+        """Return the pieces in parts of at most T − 2, one after the other."""
+        room = self.max_length - 2
+        return [self.encode(tokens[i : i + room]) for i in range(0, len(tokens), room)]
+
+    def answer(self, tokens: list[str], outputs: list[Array]) -> str:
+        """Return the class and its probability: p = Σ_i n_i p_i / Σ_i n_i over the parts.
+
+        Part i has n_i pieces and the probabilities p_i. A text that the model reads at once has
+        one part.
+        """
+        sizes = np.array([len(ids) - 2 for ids in self.inputs(tokens)], np.float32)
+        p = np.stack([jax.nn.softmax(output) for output in outputs])
+        return self.label(jnp.log(sizes / sizes.sum() @ p))
+
+    def unknown(self, tokens: list[str]) -> list[str]:
+        """Return each [UNK], which stands for characters that no piece has."""
+        return [token for token in tokens if token == wordpiece.UNKNOWN]
 
 
 @lru_cache(maxsize=4)
@@ -224,7 +264,13 @@ class TagPieces(Tagging):
     @property
     def tokenizer(self) -> wordpiece.Tokenizer:
         """The pieces."""
+        if self.kept:
+            return wordpiece.from_text(self.memory["pieces"])
         return _learned_of_words(self) if not self.pieces else pretrained.tokenizer(self.pieces)
+
+    def stored(self) -> Record:
+        """Return what a recurrent tagger stores, and the pieces as a tokenizer.json's text."""
+        return super().stored() | {"pieces": self.tokenizer.to_str()}
 
     @property
     def streams(self) -> bool:
@@ -239,8 +285,10 @@ class TagPieces(Tagging):
         """Return the sentences in pieces.
 
         Raises:
-            FileNotFoundError, ValueError: no such file, no sentences, or fewer than ``limit``.
+            FileNotFoundError, ValueError: no such file, no sentences, or fewer than ``limit``;
+                data that have changed since a run stored the task.
         """
+        self.check_same()
         return _tagged(self)
 
     def baseline(self, data: TaggedPieces) -> float:  # type: ignore[override]
@@ -252,7 +300,7 @@ class TagPieces(Tagging):
     def lookup(self, data: object = None) -> float:
         """Return the F1 of each word's most frequent label, as for recurrent taggers."""
         del data
-        recurrent = Tagging(**{f.name: getattr(self, f.name) for f in fields(Tagging)})
+        recurrent = Tagging(**{f.name: getattr(self, f.name) for f in fields(Tagging) if f.init})
         return recurrent.lookup(recurrent.load())
 
     def batch(  # type: ignore[override]
@@ -262,24 +310,113 @@ class TagPieces(Tagging):
         rows = shuffled_indices(key, len(data.train.ids), index, batch_size)
         return _batch(Pieced(*(jnp.asarray(part)[rows] for part in data.train)))
 
+    def test_size(self, data: TaggedPieces) -> int:  # type: ignore[override]
+        """Return the number of held-out sentences."""
+        return len(data.test.ids)
+
     def test(self, data: TaggedPieces, key: Array, batch_size: int) -> Batch:  # type: ignore[override]
         """Return the first ``batch_size`` sentences held out, or all if there are fewer."""
         return _batch(Pieced(*(jnp.asarray(part[:batch_size]) for part in data.test)))
 
     def encode(self, tokens: list[str]) -> np.ndarray:
-        """Return the ids (T,) int32 of words: [CLS], their pieces, [SEP]."""
-        sentence = self._pieced(tokens)
-        return np.asarray(sentence.ids[0, : sentence.lengths[0]])
+        """Return the ids (T,) int32 of words: [CLS], their pieces, [SEP].
+
+        Raises:
+            ValueError: more pieces than the model reads at once.
+        """
+        return self._encoded(self._pieces_of(tokens))
 
     def say(self, tokens: list[str], outputs: Array) -> str:
         """Mark entities as :meth:`rnnlab.tasks.tagging.Tagging.say`, from outputs (T, K)."""
-        sentence = self._pieced(tokens)
-        n = int(sentence.words[0])
-        return super().say(tokens[:n], outputs[sentence.places[0, :n]])
+        firsts = _firsts(self._pieces_of(tokens))
+        return super().say(tokens, jnp.asarray(np.asarray(outputs)[firsts]))
 
-    def _pieced(self, tokens: list[str]) -> Pieced:
-        sentence = entities.Sentence(tuple(tokens), ("O",) * len(tokens))
-        return pieced(self.tokenizer, [sentence], {"O": 0}, self.max_length)
+    def inputs(self, tokens: list[str]) -> list[np.ndarray]:
+        """Return overlapping windows of words: see :func:`windows`.
+
+        Of a word with more than T − 2 pieces the first T − 2 are read; its label is that of the
+        first.
+        """
+        pieces = self._pieces_of(tokens)
+        parts = windows([len(ids) for ids in pieces], self.max_length - 2)
+        return [self._encoded(pieces[part.first : part.end]) for part in parts]
+
+    def answer(self, tokens: list[str], outputs: list[Array]) -> str:
+        """Mark entities; a word's label is from the window with the most words around it."""
+        pieces = self._pieces_of(tokens)
+        parts = windows([len(ids) for ids in pieces], self.max_length - 2)
+        kept = [
+            np.asarray(output)[_firsts(pieces[part.first : part.end])][part.kept]
+            for part, output in zip(parts, outputs, strict=True)
+        ]
+        return super().say(tokens, jnp.asarray(np.concatenate(kept)))
+
+    def unknown(self, tokens: list[str]) -> list[str]:
+        """Return the words with a piece [UNK]."""
+        (number,) = wordpiece.special_ids(self.tokenizer, wordpiece.UNKNOWN)
+        pieces = self._pieces_of(tokens)
+        return [word for word, ids in zip(tokens, pieces, strict=True) if number in ids]
+
+    def _pieces_of(self, tokens: list[str]) -> list[list[int]]:
+        pieces = _pieces(self.tokenizer, set(tokens))
+        return [pieces[word][: self.max_length - 2] for word in tokens]
+
+    def _encoded(self, pieces: list[list[int]]) -> np.ndarray:
+        _check_room(sum(map(len, pieces)), self.max_length)
+        cls, sep = wordpiece.special_ids(self.tokenizer, wordpiece.CLS, wordpiece.SEP)
+        return np.array([cls, *itertools.chain.from_iterable(pieces), sep], np.int32)
+
+
+def _check_room(pieces: int, max_length: int) -> None:
+    if pieces > max_length - 2:
+        raise ValueError(
+            f"at most {max_length - 2} pieces are read at once (task.max_length={max_length} with "
+            f"[CLS] and [SEP]), got {pieces}"
+        )
+
+
+def _firsts(pieces: list[list[int]]) -> np.ndarray:
+    """Return the place of each word's first piece after [CLS]."""
+    return np.cumsum([1, *map(len, pieces)])[:-1]
+
+
+class Window(NamedTuple):
+    """Words that are read at once: first … end − 1."""
+
+    first: int
+    end: int
+    kept: slice  # of the window, the words whose labels count
+
+
+def windows(sizes: Sequence[int], room: int) -> list[Window]:
+    """Cut words into windows that overlap by half, each word kept in one of them.
+
+    A window holds as many words as fit. Of the words that two windows share, the first half is
+    kept in the earlier one and the second in the later, where more words lie around them.
+
+    Args:
+        sizes: of each word, at most ``room``.
+        room: the most that a window holds.
+
+    >>> [(w.first, w.end, w.kept) for w in windows([1] * 7, 4)]
+    [(0, 4, slice(0, 3, None)), (2, 6, slice(1, 3, None)), (4, 7, slice(1, 3, None))]
+    """
+    bounds: list[tuple[int, int]] = []
+    first, end, used = 0, 0, 0
+    while end < len(sizes) or not bounds:
+        while end < len(sizes) and used + sizes[end] <= room:
+            used += sizes[end]
+            end += 1
+        bounds.append((first, end))
+        if end < len(sizes):
+            while used > min(room // 2, room - sizes[end]):
+                used -= sizes[first]
+                first += 1
+    cuts = [0, *((left + right) // 2 for (_, right), (left, _) in itertools.pairwise(bounds))]
+    return [
+        Window(first, end, slice(start - first, stop - first))
+        for (first, end), start, stop in zip(bounds, cuts, [*cuts[1:], len(sizes)], strict=True)
+    ]
 
 
 def pieced(
@@ -344,6 +481,13 @@ def _learned_of_words(task: TagPieces) -> wordpiece.Tokenizer:
 @lru_cache(maxsize=4)
 def _tagged(task: TagPieces) -> TaggedPieces:
     names = {label: i for i, label in enumerate(task.labels)}
-    return TaggedPieces(
-        *(pieced(task.tokenizer, list(part), names, task.max_length) for part in task.sentences())
-    )
+    read = []
+    for part, name in zip(task.sentences(), ("to learn from", "held out"), strict=True):
+        read.append(pieced(task.tokenizer, list(part), names, task.max_length))
+        words, kept = sum(len(sentence.tokens) for sentence in part), int(np.sum(read[-1].words))
+        if kept < words:
+            left_out(
+                f"{words - kept} of {words} words of the sentences {name} are left out, past the "
+                f"{task.max_length} pieces of task.max_length"
+            )
+    return TaggedPieces(*read)

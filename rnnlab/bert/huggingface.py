@@ -8,13 +8,17 @@ Each weight's layout follows from its name, so a file may mix layouts:
     bert/encoder/layer_._0/attention/self/query/kernel:0 TensorFlow 2
     bert.encoder.layer.0.attention.self.query.kernel     Flax
 
-Files: ``.safetensors`` and ``.npz``. Nothing is unpickled; other kinds of file are refused.
+Files: ``.safetensors``, in one or several (``model.safetensors.index.json``), and ``.npz``. Nothing
+is unpickled; other kinds of file are refused, as are other models than BERT: a RoBERTa counts its
+positions from 2, so that its weights fit and its numbers do not.
 """
 
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +31,7 @@ from rnnlab.bert.encoder import Config, Value
 from rnnlab.bert.heads import Classifier, Pretraining
 from rnnlab.core import validate
 from rnnlab.core.errors import UserError, unknown
+from rnnlab.data import files
 from rnnlab.interop.array_files import read_arrays, write_arrays
 
 PyTree = Any
@@ -34,12 +39,15 @@ PyTree = Any
 PARTS = ("encoder", "pooler", "masked_words", "next_sentence")
 CONFIGS = ("config.json", "bert_config.json")
 TOKENIZERS = ("tokenizer.json", "vocab.txt")
-WEIGHTS = ("model.safetensors", "model.npz")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model.npz")
 
 # our name of g: its names in config.json, the first of which is written
 _ACTIVATIONS = {
-    "gelu": ("gelu", "gelu_python"),
-    "gelu_tanh": ("gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_tanh"),
+    "gelu": ("gelu", "gelu_python"),  # by erf
+    "gelu_tanh": (
+        *("gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_tanh"),
+        *("gelu_python_tanh", "gelu_accurate"),
+    ),
     "relu": ("relu",),
 }
 _SIZES = {  # our name of a size or rate: that in config.json
@@ -54,6 +62,16 @@ _SIZES = {  # our name of a size or rate: that in config.json
     "attention_dropout": "attention_probs_dropout_prob",
 }
 _OPTIONAL = {"layer_norm_eps": "norm_eps"}  # missing in Google's files: 1e-12
+# what else changes a BERT's numbers, with the value that is computed here; it may be missing
+_ONLY = {
+    "model_type": "bert",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "pruned_heads": {},
+    "quantization_config": None,
+}
+_ARCHITECTURE = re.compile(r"(TF|Flax)?Bert(?!Generation)")
 
 # our path in the tree of parameters -> PyTorch's name of the module; the first match wins
 _LAYER, _THEIRS = r"encoder\.layers\.(\d+)\.", r"bert.encoder.layer.\1."
@@ -75,6 +93,8 @@ _MODULES = [
     (r"masked_words\.b$", "cls.predictions.bias"),
     (r"classifier", "classifier"),
 ]
+_HEADS = ("bert", "cls", "classifier", "qa_outputs")  # first parts of a name
+_HEADLESS = ("embeddings", "encoder", "pooler")  # the same of a BERT without heads
 _ENDINGS = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}
 
 # the names of PyTorch's weight and bias in other layouts
@@ -86,10 +106,12 @@ _NO_WEIGHT = re.compile(
     r"|(beta[12]|beta_[12])_power)$"
 )
 # the same weight under a second name
+_DECODER = "cls.predictions.decoder.weight"
 _TIED = {
-    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    _DECODER: "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
+_QUESTIONS = "qa_outputs.weight"
 
 
 class Checkpoint(NamedTuple):
@@ -106,21 +128,38 @@ def load(
     path: str | os.PathLike[str],
     parts: Sequence[str] = PARTS,
     config: Config | None = None,
+    *,
+    optional: Sequence[str] = (),
 ) -> Checkpoint:
     """Read a checkpoint.
 
     Args:
-        path: a ``.safetensors`` or ``.npz`` file, or a folder with one of :data:`WEIGHTS`.
+        path: a ``.safetensors`` or ``.npz`` file, an index of shards, or a folder with one of
+            :data:`WEIGHTS`.
         parts: those to read, of :data:`PARTS` and "classifier"; ``("encoder",)`` suffices for
-            contextual vectors. The file may have other parts.
+            contextual vectors. The file may have other parts, which are left out. "classifier" is
+            the read-out of a classifier or tagger, or of a model that answers questions
+            (``qa_outputs``: start and end logits, those of a :class:`~rnnlab.bert.heads.Tagger`
+            with two outputs).
         config: the sizes; None: those of config.json (bert_config.json) beside the weights.
+        optional: parts that are read as well if the file has them.
     Raises:
         UserError: no such files, another kind of file, or a config of another model.
-        ValueError: missing or unknown weights or weights of another shape, each by name.
+        ValueError: missing or unknown weights or weights of another shape, each by name; a
+            ``config`` that computes something else than config.json says.
+    Warns:
+        of weights beside the encoder that belong to no part, by name: they are left out.
     """
     file = _weights_file(Path(path).expanduser())
-    config = read_config(file.parent) if config is None else config
-    return Checkpoint(config, from_arrays(read_arrays(file), config, parts))
+    beside = _first_file(file.parent, CONFIGS)
+    if config is None:
+        config = read_config(beside or file.parent)
+    elif beside:
+        _check_same(config, _described(beside), beside)
+    arrays = read_arrays(file)
+    if beside and "masked_words" in (*parts, *optional):
+        _check_tied(arrays, _described(beside), beside)
+    return Checkpoint(config, from_arrays(arrays, config, parts, optional=optional))
 
 
 def read_config(path: str | os.PathLike[str], **changes: Value) -> Config:
@@ -130,7 +169,9 @@ def read_config(path: str | os.PathLike[str], **changes: Value) -> Config:
         path: the file, or its folder.
         changes: fields to set to other values, ``dtype="bfloat16"`` for instance.
     Raises:
-        UserError: no such file, or one that describes no BERT.
+        UserError: no such file, or one that describes no BERT, or a BERT that is computed in
+            another way (as a decoder, with relative positions, another activation, pruned heads or
+            quantized weights).
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -139,37 +180,90 @@ def read_config(path: str | os.PathLike[str], **changes: Value) -> Config:
             raise UserError(
                 f"no config.json in {path.parent}: give the sizes as config=Config(...)"
             )
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    described = _described(path)
     missing = [key for key in (*_SIZES.values(), "hidden_act") if key not in described]
     if missing:
         raise UserError(f"{path} describes no BERT: it lacks {', '.join(missing)}")
-    positions = described.get("position_embedding_type", "absolute")
-    if positions != "absolute":
-        raise UserError(f"{path}: positions are {positions!r}, not absolute")
-    activation = described["hidden_act"]
-    names = {theirs: ours for ours, all_ in _ACTIVATIONS.items() for theirs in all_}
-    if activation not in names:
-        raise UserError(f"{path}: {unknown('hidden_act', activation, names)}")
     fields: dict[str, Value] = {ours: described[theirs] for ours, theirs in _SIZES.items()}
     fields |= {ours: described[theirs] for theirs, ours in _OPTIONAL.items() if theirs in described}
+    fields["activation"] = _activation(path, described["hidden_act"])
     try:
-        return Config(**{**fields, "activation": names[activation], **changes})
+        return Config(**{**fields, **changes})
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _described(path: Path) -> dict[str, Value]:
+    """Read a config.json; refuse all but a BERT by the keys that change its numbers."""
+    try:
+        described = json.loads(files.decoded(path.read_bytes(), path))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(described, dict):
+        raise UserError(f"{path} describes no BERT: {{...}} expected, got {described!r:.60}")
+    for key, only in _ONLY.items():
+        value = described.get(key)
+        if value is not None and value != only:
+            raise UserError(f"{path}: {key} is {value!r}, only {only!r} is computed here")
+    if described.get("model_type") is None:  # Google's files
+        for name in described.get("architectures") or ():
+            if not _ARCHITECTURE.match(str(name)):
+                raise UserError(f"{path} describes a {name}, which is no BERT")
+    return described
+
+
+def _activation(path: Path, theirs: object) -> str:
+    """Return our name of an activation."""
+    names = {name: ours for ours, all_ in _ACTIVATIONS.items() for name in all_}
+    if not isinstance(theirs, str) or theirs not in names:
+        raise UserError(f"{path}: {unknown('hidden_act', theirs, names)}")
+    return names[theirs]
+
+
+def _check_same(given: Config, described: Mapping[str, Value], path: Path) -> None:
+    """Refuse a config that gives other numbers than the file says, where shapes do not tell."""
+    said = {
+        "heads": described.get("num_attention_heads", given.heads),
+        "norm_eps": described.get("layer_norm_eps", given.norm_eps),
+    }
+    if "hidden_act" in described:
+        said["activation"] = _activation(path, described["hidden_act"])
+    wrong = [
+        f"{name}={getattr(given, name)!r}, there {value!r}"
+        for name, value in said.items()
+        if getattr(given, name) != value
+    ]
+    if wrong:
+        raise ValueError(f"config is not that of {path}: {'; '.join(wrong)}")
+
+
+def _check_tied(
+    arrays: Mapping[str, np.ndarray], described: Mapping[str, Value], path: Path
+) -> None:
+    """Refuse a head with output weights of its own that are not in the file."""
+    untied = described.get("tie_word_embeddings") is False
+    if untied and all(pytorch_name(name)[0] != _DECODER for name in arrays):
+        raise ValueError(
+            f"missing: {_DECODER}, which is not the word embedding (tie_word_embeddings is false "
+            f"in {path})"
+        )
 
 
 def load_tokenizer(path: str | os.PathLike[str]) -> wordpiece.Tokenizer:
     """Read the tokenizer of a checkpoint: a tokenizer.json or a vocab.txt.
 
+    A tokenizer_config.json beside it says whether texts are put in lower case (``do_lower_case``),
+    lose their accents (``strip_accents``; null: as do_lower_case) and have every Chinese character
+    as a word (``tokenize_chinese_chars``); a tokenizer.json keeps its own settings for keys that
+    are missing there. Special tokens in a text are kept whole, as in Hugging Face's BertTokenizer:
+    BERT's, and the ``additional_special_tokens`` of that file or of a special_tokens_map.json.
+
     Args:
-        path: the file, or its folder, in which tokenizer.json has precedence. A vocab.txt is in
-            lower case if ``do_lower_case`` of a tokenizer_config.json beside it says so; without
-            that file, unless the folder's name says "cased".
+        path: the file, or its folder, in which tokenizer.json has precedence. Without
+            ``do_lower_case``, a vocab.txt is in lower case unless the folder's name says "cased".
     Raises:
-        UserError: no such file, or one without a WordPiece that has BERT's special tokens.
+        UserError: no such file, one without a WordPiece that has BERT's special tokens, or a
+            setting of another type.
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -177,11 +271,20 @@ def load_tokenizer(path: str | os.PathLike[str]) -> wordpiece.Tokenizer:
         if file is None:
             raise UserError(f"neither {' nor '.join(TOKENIZERS)} in {path}")
         path = file
+    settings = _settings(path.with_name("tokenizer_config.json"))
     try:
+        text = files.decoded(path.read_bytes(), path)
         if path.suffix != ".json":
-            pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-            return wordpiece.of_vocabulary(pieces, _lowercase(path))
-        tokenizer = wordpiece.tokenizers_package().Tokenizer.from_file(str(path))
+            lowercase = settings.get("lowercase")
+            tokenizer = wordpiece.of_vocabulary(
+                files.split_lines(text),
+                _lowercase(path) if lowercase is None else lowercase,
+                settings.get("strip_accents"),
+                settings.get("handle_chinese_chars", True) is not False,
+            )
+        else:
+            tokenizer = wordpiece.tokenizers_package().Tokenizer.from_str(text)
+            _normalize(tokenizer, settings)
     except UserError:
         raise
     except Exception as error:  # the library raises exceptions of no particular class
@@ -189,17 +292,69 @@ def load_tokenizer(path: str | os.PathLike[str]) -> wordpiece.Tokenizer:
     missing = [token for token in wordpiece.SPECIALS if tokenizer.token_to_id(token) is None]
     if missing:
         raise UserError(f"{path} holds no BERT's tokens: it lacks {', '.join(missing)}")
+    whole = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    tokenizer.add_special_tokens(
+        [token for token in (*wordpiece.SPECIALS, *_additional(path)) if token not in whole]
+    )
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
 
 
+# settings of a tokenizer_config.json: their names in BERT's normalizer
+_NORMALIZER = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
+
+
+def _beside(file: Path) -> dict[str, Any]:
+    """Return the content of a JSON file of settings; {} without the file."""
+    if not file.is_file():
+        return {}
+    try:
+        described = json.loads(files.decoded(file.read_bytes(), file))
+    except ValueError as error:
+        raise UserError(f"{file} cannot be read: {error}") from None
+    if not isinstance(described, dict):
+        raise UserError(f"{file} cannot be read: expected {{...}}, got {described!r:.40}")
+    return described
+
+
+def _settings(file: Path) -> dict[str, bool | None]:
+    """Return the normalizer's settings that a tokenizer_config.json names."""
+    described = _beside(file)
+    settings = {}
+    for theirs, ours in _NORMALIZER.items():
+        value = described.get(theirs)
+        if not isinstance(value, bool | None):
+            raise UserError(f"{file}: {theirs} must be true, false or null, got {value!r}")
+        if value is not None or (theirs in described and theirs == "strip_accents"):
+            settings[ours] = value
+    return settings
+
+
+def _normalize(tokenizer: wordpiece.Tokenizer, settings: dict[str, bool | None]) -> None:
+    """Change the settings of a tokenizer's normalizer, where it is BERT's."""
+    normalizer = json.loads(tokenizer.to_str())["normalizer"]
+    if settings and normalizer and normalizer["type"] == "BertNormalizer":
+        del normalizer["type"]
+        tokenizer.normalizer = wordpiece.tokenizers_package().normalizers.BertNormalizer(
+            **{**normalizer, **settings}
+        )
+
+
+def _additional(path: Path) -> list[str]:
+    """Return the special tokens besides BERT's that the files beside a vocabulary name."""
+    tokens: list[str] = []
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        named = _beside(path.with_name(name)).get("additional_special_tokens") or []
+        tokens += [token["content"] if isinstance(token, dict) else token for token in named]
+    return list(dict.fromkeys(tokens))
+
+
 def _lowercase(vocab: Path) -> bool:
-    config = vocab.with_name("tokenizer_config.json")
-    if config.is_file():
-        described = json.loads(config.read_text(encoding="utf-8"))
-        if "do_lower_case" in described:
-            return bool(described["do_lower_case"])
     name = vocab.absolute().parent.name.lower()
     return "uncased" in name or "cased" not in name
 
@@ -235,11 +390,13 @@ def pytorch_name(name: str) -> tuple[str, bool]:
     """
     name = re.sub(r"layer_(?:\._)?(\d+)", r"layer.\1", name.removesuffix(":0"))
     path = re.split(r"[./]", name.replace("nsp___", "").replace("mlm___", ""))
-    starts = [k for k, word in enumerate(path) if word in ("bert", "cls", "classifier")]
+    starts = [k for k, word in enumerate(path) if word in _HEADS]
     if starts:
         path = path[starts[0] :]
-    else:  # of a BERT without heads
-        path = ["bert", *(path[1:] if path[0] in ("params", "model") else path)]
+    else:
+        path = path[1:] if path[0] in ("params", "model") and len(path) > 1 else path
+        if path[0] in _HEADLESS:  # of a BERT without heads
+            path = ["bert", *path]
     last = path[-1]
     if last.endswith("_embeddings"):
         path.append("weight")
@@ -262,57 +419,66 @@ def _name_of(path: tuple[object, ...]) -> tuple[str, bool]:
     raise ValueError(f"params hold {ours!r}, which is no part of a BERT")
 
 
-def _template(config: Config, parts: Sequence[str], outputs: int) -> dict[str, PyTree]:
-    """Return the shapes of these parts' parameters."""
-    for part in parts:
-        validate.choice("part", part, (*PARTS, "classifier"))
+@lru_cache(maxsize=8)  # a trace of both models
+def _template(config: Config, outputs: int) -> Mapping[str, PyTree]:
+    """Return the shapes of every part's parameters."""
     key, ids = jax.random.key(0), jnp.zeros((1, 1), jnp.int32)
     whole = jax.eval_shape(Pretraining(config).init, key, ids)["params"]
     whole |= jax.eval_shape(Classifier(config, outputs=outputs).init, key, ids)["params"]
-    return {part: whole[part] for part in parts}
+    return {part: whole[part] for part in (*PARTS, "classifier")}
 
 
 # ---- trees and arrays --------------------------------------------------------------------------
 
 
 def from_arrays(
-    arrays: Mapping[str, np.ndarray], config: Config, parts: Sequence[str] = PARTS
+    arrays: Mapping[str, np.ndarray],
+    config: Config,
+    parts: Sequence[str] = PARTS,
+    *,
+    optional: Sequence[str] = (),
 ) -> dict[str, PyTree]:
     """Make a model's parameters from named arrays in any layout.
 
     Args:
         arrays: from :func:`rnnlab.interop.array_files.read_arrays`. config: the sizes.
-        parts: see :func:`load`.
+        parts, optional: see :func:`load`.
     Returns:
         {"params": {part: …}}, values unchanged, kernels transposed to (in, out).
     Raises:
-        ValueError: names every weight that is missing, unknown, of another shape, given twice, or
-            different from the weight it is tied to.
+        ValueError: names every weight that is missing, unknown, of another shape or type, given
+            twice, or different from the weight it is tied to.
+    Warns:
+        as :func:`load`.
     """
-    given: dict[str, np.ndarray] = {}
-    origin: dict[str, str] = {}
-    wrong = []
-    for name, array in arrays.items():
-        if _NO_WEIGHT.search(name):
-            continue
-        standard, as_pytorch = pytorch_name(name)
-        array = np.asarray(array)
-        if array.ndim == 2 and not as_pytorch:
-            array = array.T
-        if standard in given:
-            wrong.append(f"twice: {name} and {origin[standard]}")
-        given[standard], origin[standard] = array, name
+    given, wrong = _standard(arrays)
+    if _QUESTIONS in given and "classifier.weight" in given and "classifier" in parts:
+        wrong.append(f"two read-outs: {_QUESTIONS} and classifier.weight")
+    elif "classifier.weight" not in given:  # a head that answers questions is a tagger's
+        for end in ("weight", "bias"):
+            if head := given.pop(f"qa_outputs.{end}", None):
+                given[f"classifier.{end}"] = head
+    decodes = "masked_words" in (*parts, *optional)
     for second, first in _TIED.items():
-        array = given.pop(second, None)
-        if array is None:
+        head = given.pop(second, None)
+        if head is None:
             continue
         if first not in given:
-            given[first], origin[first] = array, origin[second]
-        elif not np.array_equal(array, given[first]):
-            wrong.append(f"not tied: {origin[second]} differs from {origin[first]}")
+            given[first] = head
+        elif decodes and not np.array_equal(head.array, given[first].array):
+            wrong.append(f"not tied: {head.name} differs from {given[first].name}")
 
-    outputs = given["classifier.weight"].shape[0] if "classifier.weight" in given else 2
-    template = _template(config, parts, outputs)
+    readout = given.get("classifier.weight")
+    outputs = readout.array.shape[0] if readout and readout.array.ndim else 2
+    everything = _template(config, outputs)
+    names = {
+        part: {_name_of(path)[0] for path, _ in jax.tree_util.tree_leaves_with_path({part: leaf})}
+        for part, leaf in everything.items()
+    }
+    for part in (*parts, *optional):
+        validate.choice("part", part, names)
+    held = [part for part in optional if part not in parts and names[part] & given.keys()]
+    read_parts = [*parts, *held]
     used = set()
 
     def read(path: tuple[object, ...], like: jax.ShapeDtypeStruct) -> jax.Array | None:
@@ -322,18 +488,66 @@ def from_arrays(
             wrong.append(f"missing: {name} {expected}")
             return None
         used.add(name)
-        array = given[name].T if kernel else given[name]
-        if array.shape != like.shape:
-            wrong.append(f"of shape {given[name].shape}, expected {expected}: {origin[name]}")
-        return jnp.asarray(array)
+        theirs, array = given[name]
+        if array.shape != expected:
+            wrong.append(f"of shape {array.shape}, expected {expected}: {theirs}")
+        if not jnp.issubdtype(array.dtype, jnp.floating) or array.dtype.itemsize < 2:
+            wrong.append(f"of type {array.dtype}, expected a float: {theirs}")
+            return None
+        return jnp.asarray(array.T if kernel else array)
 
-    params = jax.tree_util.tree_map_with_path(read, template)
-    everything = _template(config, (*PARTS, "classifier"), outputs)
-    known = {_name_of(path)[0] for path, _ in jax.tree_util.tree_leaves_with_path(everything)}
-    wrong += [f"extra: {origin[name]}" for name in given if name not in used | known]
+    params = jax.tree_util.tree_map_with_path(read, {part: everything[part] for part in read_parts})
+    others = sorted(given.keys() - used - set().union(*names.values()))
+    # a weight that is part of the encoder would change its numbers
+    wrong += [f"extra: {given[name].name}" for name in others if name.startswith("bert.")]
+    beside = [given[name].name for name in others if not name.startswith("bert.")]
     if wrong:
-        raise ValueError(f"{len(wrong)} weights do not fit:\n  " + "\n  ".join(sorted(wrong)))
+        raise ValueError(
+            f"{len(wrong)} weights do not fit{_complete(given, names, read_parts)}:\n  "
+            + "\n  ".join(sorted(wrong))
+        )
+    if beside:
+        warnings.warn(
+            f"weights beside the encoder that belong to no part are left out: {', '.join(beside)}",
+            stacklevel=3,
+        )
     return {"params": params}
+
+
+class _Weight(NamedTuple):
+    """A weight of a file, in PyTorch's layout."""
+
+    name: str  # in the file
+    array: np.ndarray
+
+
+def _standard(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, _Weight], list[str]]:
+    """Return the weights by PyTorch's names, and a line per name that occurs twice."""
+    given: dict[str, _Weight] = {}
+    wrong = []
+    for name, array in arrays.items():
+        if _NO_WEIGHT.search(name):
+            continue
+        standard, as_pytorch = pytorch_name(name)
+        array = np.asarray(array)
+        if array.ndim == 2 and not as_pytorch:
+            array = array.T
+        if standard in given:
+            wrong.append(f"twice: {name} and {given[standard].name}")
+        given[standard] = _Weight(name, array)
+    return given, wrong
+
+
+def _complete(
+    given: Mapping[str, _Weight], names: Mapping[str, set[str]], parts: Sequence[str]
+) -> str:
+    """Return the part of a message that says which parts a file has."""
+    held = [part for part, of_part in names.items() if of_part <= given.keys()]
+    if "encoder" in held:
+        lacking = [part for part in parts if part not in held]
+        return f" (the file has parts={tuple(held)!r})" if lacking else ""
+    starts = sorted({re.split(r"[./]", weight.name)[0] for weight in given.values()})
+    return f" (no BERT's encoder among {', '.join(starts[:5])})"
 
 
 def to_arrays(params: Mapping[str, PyTree]) -> dict[str, np.ndarray]:

@@ -141,7 +141,7 @@ def _read(path: str, member: int) -> tuple[Config, dict[str, PyTree]]:
 
 def _checkpoint(path: str) -> huggingface.Checkpoint:
     try:
-        return huggingface.load(path, ("encoder", *_OPTIONAL))
+        return huggingface.load(path, ("encoder",), optional=_OPTIONAL)
     except UserError as error:
         if not Path(path).expanduser().exists():
             raise UserError(
@@ -150,10 +150,7 @@ def _checkpoint(path: str) -> huggingface.Checkpoint:
             ) from None
         raise UserError(f"start.path={path!r}: {error}") from None
     except ValueError as error:
-        wrong = [line for line in str(error).split("\n")[1:] if "missing: bert.pooler" not in line]
-        if wrong:
-            raise ValueError(f"start.path={path!r}: {error}") from None
-        return huggingface.load(path, ("encoder",))
+        raise ValueError(f"start.path={path!r}: {error}") from None
 
 
 def is_run(path: str) -> bool:

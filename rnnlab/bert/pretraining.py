@@ -20,9 +20,12 @@ from rnnlab.bert import encoder, heads, masking, wordpiece
 from rnnlab.bert.encoder import ConfigGroup, Tokens
 from rnnlab.core import validate
 from rnnlab.core.errors import unknown
+from rnnlab.core.notices import left_out
 from rnnlab.data import files
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
+from rnnlab.tasks.checks import say_limit
+from rnnlab.tasks.stored import Record, Stored
 from rnnlab.text import corpora, entities
 
 if TYPE_CHECKING:
@@ -179,6 +182,8 @@ def segments(tokenizer: wordpiece.Tokenizer, documents: Sequence[str], size: int
             f"{used} documents of at most {max(count, default=0)} segments give no "
             "pairs: two documents are needed, and one of two segments"
         )
+    if used < len(documents):
+        left_out(f"{len(documents) - used} of {len(documents)} documents have no token: left out")
     lengths = np.array([len(row) for row in rows], np.int32)
     packed = np.full((len(rows), size), _PAD, np.int32)
     packed[np.arange(size) < lengths[:, None]] = np.concatenate(rows)
@@ -228,7 +233,7 @@ def pair(
 
 
 @dataclass(frozen=True)
-class SentencePairs:
+class SentencePairs(Stored):
     """Pairs of segments: the second follows the first, or is of another document.
 
     In expectation half of every epoch's pairs are real. Which are, the partners of the others and
@@ -325,10 +330,22 @@ class SentencePairs:
     @property
     def tokenizer(self) -> wordpiece.Tokenizer:
         """The pieces, learned from the training documents."""
+        if self.kept:
+            return wordpiece.from_text(self.memory["pieces"])
         return _learned(self._source)[0]
 
+    def stored(self) -> Record:
+        """Return the pieces, as a tokenizer.json's text."""
+        return {"pieces": self.tokenizer.to_str()}
+
     def load(self) -> Corpus:
-        """Return the segments of both parts."""
+        """Return the segments of both parts.
+
+        Raises:
+            ValueError, FileNotFoundError: as :func:`documents`; data that have changed since a
+                run stored the task.
+        """
+        self.check_same()
         return _segmented(self._source, self.segment_size)
 
     def baseline(self, data: Corpus) -> float:
@@ -351,6 +368,10 @@ class SentencePairs:
         key_order = jax.random.fold_in(key_order, index // batches)
         rows = masking.shuffled(key_order, len(followed), places)
         return self._batch(data, data.train, followed[rows], jax.random.fold_in(key_draw, index))
+
+    def test_size(self, data: Corpus) -> int:
+        """Return the number of held-out pairs."""
+        return len(data.test.followed)
 
     def test(self, data: Corpus, key: Array, batch_size: int) -> Batch:
         """Return ``batch_size`` pairs held out, or all if there are fewer; always the same."""
@@ -438,7 +459,7 @@ def documents(corpus: str) -> list[str]:
         return entities.people_daily_texts()
     if "/" not in corpus and "." not in corpus:
         raise ValueError(unknown("task.corpus", corpus, CORPORA))
-    text = files.existing(corpus).read_text(encoding="utf-8")
+    text = files.read_text(str(files.existing(corpus)))
     return [part for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
@@ -448,6 +469,7 @@ def _learned(source: _Source) -> tuple[wordpiece.Tokenizer, list[str], list[str]
     texts = documents(source.corpus)
     if source.limit > len(texts):
         raise ValueError(f"limit={source.limit} is more than the {len(texts)} documents there are")
+    say_limit(source.limit, len(texts), "documents")
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(texts))[: source.limit or None]
     held = math.ceil(source.test_share * len(order))
     train, test = ([texts[i] for i in sorted(part)] for part in (order[held:], order[:held]))

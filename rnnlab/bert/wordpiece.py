@@ -4,8 +4,10 @@ The `tokenizers` library does the work. This module sets it up as BERT does, wit
 tokens and normalization, and returns pieces as arrays.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,8 @@ import numpy as np
 
 from rnnlab.bert.encoder import Tokens
 from rnnlab.core import validate
-from rnnlab.core.errors import UserError
+from rnnlab.core.errors import UserError, install
+from rnnlab.core.notices import left_out
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -21,6 +24,8 @@ else:
     Tokenizer = object
 
 PAD, UNKNOWN, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+_SPECIAL = re.compile("|".join(map(re.escape, SPECIALS)))
 
 CONTINUES = "##"  # prefix of a piece that continues a word
 
@@ -34,7 +39,7 @@ def tokenizers_package() -> ModuleType:
     try:
         import tokenizers
     except ImportError:
-        raise UserError("BERT's tokens need tokenizers: pip install 'rnnlab[bert]'") from None
+        raise UserError(f"BERT's tokens need tokenizers: {install('bert')}") from None
     return tokenizers
 
 
@@ -42,6 +47,8 @@ def train(
     texts: Iterable[str], vocab_size: int = 8192, lowercase: bool = True, min_count: int = 2
 ) -> Tokenizer:
     """Learn pieces from texts.
+
+    Special tokens in the texts are no part of what is learned from.
 
     Args:
         texts: read once.
@@ -62,7 +69,7 @@ def train(
         )
     tokenizers = tokenizers_package()
     tokenizer = _empty(tokenizers, {token: i for i, token in enumerate(SPECIALS)}, lowercase)
-    texts = list(texts)
+    texts = [_SPECIAL.sub(" ", text) for text in texts]
     # BERT's normalization works character by character, so those of the texts suffice
     characters = set[str]().union(*texts)
     normalized = set("".join(tokenizer.normalizer.normalize_str(c) for c in characters))
@@ -93,9 +100,20 @@ def _is_split_off(character: str) -> bool:
     )
 
 
-def of_vocabulary(pieces: Sequence[str], lowercase: bool = True) -> Tokenizer:
+def of_vocabulary(
+    pieces: Sequence[str],
+    lowercase: bool = True,
+    strip_accents: bool | None = None,
+    split_ideographs: bool = True,
+) -> Tokenizer:
     """Make a tokenizer of these pieces, the lines of a vocab.txt; a piece's id is its index.
 
+    A special token in a text is that token, as in Hugging Face's BertTokenizer.
+
+    Args:
+        lowercase: whether texts are put in lower case.
+        strip_accents: whether accents are removed; None: as ``lowercase``.
+        split_ideographs: whether each Chinese character is a word.
     Raises:
         ValueError: a missing special token, or a repeated piece.
     """
@@ -106,20 +124,35 @@ def of_vocabulary(pieces: Sequence[str], lowercase: bool = True) -> Tokenizer:
     missing = [token for token in SPECIALS if token not in vocab]
     if missing:
         raise ValueError(f"the vocabulary lacks {', '.join(missing)}")
-    return _empty(tokenizers_package(), vocab, lowercase)
+    return _empty(tokenizers_package(), vocab, lowercase, strip_accents, split_ideographs)
 
 
-def _empty(tokenizers: ModuleType, vocab: dict[str, int], lowercase: bool) -> Tokenizer:
+@lru_cache(maxsize=4)  # a task asks for its tokenizer often
+def from_text(text: str) -> Tokenizer:
+    """Return the tokenizer of a tokenizer.json's text, as ``Tokenizer.to_str()`` writes it."""
+    return tokenizers_package().Tokenizer.from_str(text)
+
+
+def _empty(
+    tokenizers: ModuleType,
+    vocab: dict[str, int],
+    lowercase: bool,
+    strip_accents: bool | None = None,
+    split_ideographs: bool = True,
+) -> Tokenizer:
     model = tokenizers.models.WordPiece(
         vocab=vocab, unk_token=UNKNOWN, continuing_subword_prefix=CONTINUES
     )
     tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(
+        lowercase=lowercase, strip_accents=strip_accents, handle_chinese_chars=split_ideographs
+    )
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = tokenizers.decoders.WordPiece(prefix=CONTINUES)
     tokenizer.post_processor = tokenizers.processors.BertProcessing(
         (SEP, vocab[SEP]), (CLS, vocab[CLS])
     )
+    tokenizer.add_special_tokens(list(SPECIALS))  # which a text's words are not
     return tokenizer
 
 
@@ -180,7 +213,8 @@ def tokens(
 
     Args:
         texts: B of them. pairs: the second sentences.
-        length: T; None: that of the longest text. Longer texts are truncated at the end.
+        length: T; None: that of the longest text. Longer texts are truncated at the end,
+            and their number is said.
     Returns:
         ids, segments and mask, (B, T) NumPy arrays.
     Raises:
@@ -207,6 +241,11 @@ def tokens(
         encodings = tokenizer.encode_batch_fast(inputs)
     finally:
         tokenizer.no_truncation()
+    cut = sum(bool(encoding.overflowing) for encoding in encodings)
+    if cut:
+        left_out(
+            f"{cut} of {len(inputs)} texts are cut to {length} tokens: their ends are left out"
+        )
     T = length or max(len(encoding.ids) for encoding in encodings)
     (pad,) = special_ids(tokenizer, PAD)
     ids = np.full((len(encodings), T), pad, np.int32)

@@ -7,6 +7,8 @@
 
 import argparse
 import contextlib
+import math
+import os
 import re
 import shutil
 import sys
@@ -39,7 +41,7 @@ def whole(text: str) -> int:
 
 
 def real(text: str) -> float:
-    """Return the number of a flag's value.
+    """Return the finite number of a flag's value.
 
     Raises:
         argparse.ArgumentTypeError: any other text.
@@ -47,7 +49,73 @@ def real(text: str) -> float:
     >>> real("0.5")
     0.5
     """
-    return _read(float, text, "a number")
+    number = _read(float, text, "a number")
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
+    return number
+
+
+def count(text: str) -> int:
+    """Return the whole number of a flag's value, 0 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text.
+
+    >>> count("8")
+    8
+    """
+    number = whole(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return number
+
+
+def positive(text: str) -> int:
+    """Return the whole number of a flag's value, 1 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text.
+
+    >>> positive("8")
+    8
+    """
+    number = whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return number
+
+
+def seed(text: str) -> int:
+    """Return the seed of a flag's value: see :func:`rnnlab.core.validate.seed`.
+
+    Raises:
+        argparse.ArgumentTypeError: any other text, or a number out of range.
+
+    >>> seed("8")
+    8
+    """
+    from rnnlab.core import validate  # it imports NumPy, which --help does without
+
+    try:
+        return validate.seed("a seed", whole(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def path(text: str) -> str:
+    """Return the path of a flag's value, with "~" as the home directory.
+
+    A shell leaves the "~" of ``--workdir=~/runs`` as it is.
+
+    Raises:
+        argparse.ArgumentTypeError: an empty path.
+
+    >>> path("runs/mine")
+    'runs/mine'
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a path, got an empty one")
+    return os.path.expanduser(text)
 
 
 def _read(convert: Callable[[str], Value], text: str, kind: str) -> Value:
@@ -125,6 +193,7 @@ class Parser(argparse.ArgumentParser):
         default: object = None,
         type: Callable[[str], object] = str,
         once: bool = False,
+        repeated: bool = False,
     ) -> None:
         """Add a flag with a value, of which the last one given counts.
 
@@ -135,9 +204,11 @@ class Parser(argparse.ArgumentParser):
             default: the value where the flag is not given.
             type: reads the value.
             once: whether to refuse the flag when it is given again.
+            repeated: whether all values given are collected in a list.
         """
+        action = "append" if repeated else "store"
         self._group.add_argument(
-            f"--{flag}", metavar=metavar, help=help, default=default, type=type
+            f"--{flag}", metavar=metavar, help=help, default=default, type=type, action=action
         )
         self._values[flag] = metavar
         if once:
@@ -149,7 +220,7 @@ class Parser(argparse.ArgumentParser):
 
     def positionals(self, dest: str, metavar: str, help: str) -> None:
         """Take arguments that are no flags, any number of them."""
-        self._arguments.add_argument(dest, nargs="*", metavar=metavar, help=help)
+        self._arguments.add_argument(dest, nargs="*", metavar=metavar, help=help, type=path)
         self._takes_positionals = True
 
     def read(self, args: Sequence[str]) -> argparse.Namespace:
@@ -292,7 +363,8 @@ def refusing_in_one_line() -> Iterator[None]:
 
 def complain(message: str) -> None:
     """Print a message on stderr, in one line that says where it comes from."""
-    print(f"rnnlab: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody reads it: the exit status says it too
+        print(f"rnnlab: {message}", file=sys.stderr)
 
 
 def check_text_or_file(command: str, options: argparse.Namespace) -> None:

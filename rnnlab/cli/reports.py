@@ -3,9 +3,9 @@
 import argparse
 import shlex
 
-from rnnlab.cli.parsing import Commands
+from rnnlab.cli.parsing import Commands, path
 from rnnlab.cli.run import print_claims
-from rnnlab.core.errors import UserError
+from rnnlab.core.errors import UserError, install
 
 
 def add(commands: Commands) -> None:
@@ -16,9 +16,16 @@ def add(commands: Commands) -> None:
         usage="DIR",
         summary="write the report of a finished run again",
         description="""\
-Write figures, claims and report.html of a finished run again, from its saved results.""",
+Write figures, claims and report.html of a finished run again, from its saved results. The
+experiment's file is executed for it if it is the one that made the run; otherwise figures and
+claims stay as they are.""",
     )
     parser.positionals("dirs", "DIR", "a run directory")
+    parser.switch(
+        "trust",
+        "execute the copies in DIR/used where the files themselves are gone or have changed; only "
+        "for a directory whose maker you trust",
+    )
     parser = commands.add(
         "compare",
         _compare,
@@ -29,18 +36,20 @@ Show several runs side by side on one self-contained page: where their configs d
 learning curves in one panel, figures.""",
     )
     parser.positionals("dirs", "DIR", "a run directory; two or more")
-    parser.value("out", "FILE", "the page to write [%(default)s]", default="compare.html")
+    parser.value(
+        "out", "FILE", "the page to write [%(default)s]", default="compare.html", type=path
+    )
     parser = commands.add(
         "tensorboard",
         _tensorboard,
         usage="DIR [--out=FOLDER]",
         summary="write a run's metrics for TensorBoard",
-        description="""\
+        description=f"""\
 Write event files of all that a run has logged so far, one TensorBoard run per member; the run may
-still be at work. Needs rnnlab[tensorboard].""",
+still be at work. Needs tensorboardX: {install("tensorboard")}.""",
     )
     parser.positionals("dirs", "DIR", "a run directory")
-    parser.value("out", "FOLDER", "the folder to write to [DIR/tensorboard]")
+    parser.value("out", "FOLDER", "the folder to write to [DIR/tensorboard]", type=path)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -48,7 +57,7 @@ def _report(options: argparse.Namespace) -> int:
 
     from rnnlab.lab.run import rewrite
 
-    print_claims(rewrite(run_dir))
+    print_claims(rewrite(run_dir, trust=options.trust))
     return 0
 
 

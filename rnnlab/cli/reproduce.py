@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnnlab.cli.parsing import Commands, names
+from rnnlab.cli.parsing import Commands, names, path
 from rnnlab.cli.run import use_all_cores
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ cores. The same command resumes a set that was interrupted.""",
     )
     parser.switch("all", "run the long ones too (word vectors, BERT, ...)")
     parser.value("only", "NAME,NAME,...", "run these experiments only", type=names, default=[])
-    parser.value("workdir", "DIR", "for the runs and reproduce.html [runs/reproduce]")
+    parser.value("workdir", "DIR", "for the runs and reproduce.html [runs/reproduce]", type=path)
+    parser.switch("rerun", "delete the runs of these experiments first, and run them again")
     parser.switch("dry_run", "print experiments, members and minutes; run and write nothing")
     parser.switch(
         "strict",
@@ -45,7 +46,7 @@ def _reproduce(options: argparse.Namespace) -> int:
             print(f"{part.name:<20}  {_describe(part)}")
         print(_left_out(options.only, parts), end="")
         return 0
-    results = reproduce.run(parts, options.workdir or reproduce.WORKDIR)
+    results = reproduce.run(parts, options.workdir or reproduce.WORKDIR, rerun=options.rerun)
     for name, verdicts in results.verdicts.items():
         print(f"{name} ({results.seconds[name] / 60:.1f} minutes)")
         print(format_short(verdicts))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnnlab.cli.parsing import Commands, complain, whole
+from rnnlab.cli.parsing import Commands, complain, count, path, positive
 from rnnlab.core import host
 from rnnlab.core.errors import UserError, unknown
 
@@ -34,8 +34,9 @@ def add(commands: Commands) -> None:
         summary="run an experiment, or resume it, and print its claims",
         description="""\
 Run every member of an experiment's sweep and write a run directory: figures, claims and
-report.html. The same command resumes a run that was interrupted, and prints the claims of a
-finished one.""",
+report.html. The same command resumes a run that was interrupted, repairs one that was damaged, and
+prints the claims of a finished one. A run belongs to one config and to the files that it executed:
+if one of them has changed since, the command is refused; give another --workdir, or --rerun.""",
         epilog="With --config=FILE, --help also lists the keys of that config and the axes of its "
         "sweep.",
         dotted=True,
@@ -55,7 +56,21 @@ finished one.""",
     parser.shown(
         "sweep.KEY", "V1,V2,...", "set other values on an axis of its sweep, or add an axis"
     )
-    parser.value("workdir", "DIR", "the run directory [runs/<experiment>-<hash of the config>]")
+    parser.value(
+        "use",
+        "FILE",
+        "a Python file to execute first, so that the schemes, cells and tasks that it registers "
+        "can be named in the config; may be given several times",
+        type=path,
+        repeated=True,
+    )
+    parser.value(
+        "workdir",
+        "DIR",
+        "the run directory [runs/<experiment>-<hash of the config and the files' paths>]",
+        type=path,
+    )
+    parser.switch("rerun", "delete everything in the run directory first, and run again")
     parser.switch("dry_run", "print members, groups and minutes; run and write nothing")
     parser.switch("strict", "exit with status 1 when a verdict is not the expected one")
     parser.section("options beyond one machine, for experiments that train; results stay the same")
@@ -72,17 +87,18 @@ finished one.""",
         "the head of the cluster [auto: $RAY_ADDRESS, or the cluster on this machine]",
     )
     parser.value(
-        "ray_cpus", "N", "CPUs per job [0: the cluster's CPUs, divided by the groups]", type=whole
+        "ray_cpus", "N", "CPUs per job [0: the cluster's CPUs, divided by the groups]", type=count
     )
-    parser.value("ray_gpus", "N", "GPUs per job [0]", type=whole)
+    parser.value("ray_gpus", "N", "GPUs per job [0]", type=count)
     parser.value(
         "coordinator",
         "HOST:PORT",
         "run in several processes, each started with the same command: where process 0 listens, "
-        "which alone writes the run directory; auto: JAX finds it (Slurm, Open MPI, TPU)",
+        "at that address alone, and which alone writes the run directory; auto: JAX finds it "
+        "(Slurm, Open MPI, TPU), and process 0 listens at all addresses",
     )
-    parser.value("num_processes", "N", "how many processes there are", type=whole)
-    parser.value("process_id", "I", "the number of this process, from 0", type=whole)
+    parser.value("num_processes", "N", "how many processes there are", type=positive)
+    parser.value("process_id", "I", "the number of this process, from 0", type=count)
     commands.add(
         "list",
         _list,
@@ -104,7 +120,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if not options.config:
         raise UserError("run needs --config=FILE; `rnnlab list` shows the experiments")
-    experiment = load_experiment(options.config)
+    experiment = load_experiment(options.config, use=options.use or ())
     config, axes = _config_and_sweep(experiment, options.dotted)
     cluster = _cluster(options)
     if options.dry_run:
@@ -120,7 +136,7 @@ def _run(options: argparse.Namespace) -> int:
         if not distributed.leads():
             follow(plan)
             return 0
-        run = run_plan(plan, options.workdir, cluster=cluster)
+        run = run_plan(plan, options.workdir, cluster=cluster, rerun=options.rerun)
     print_claims(run)
     return int(options.strict and not all(v.verdict == v.expected for v in run.claims))
 
@@ -187,7 +203,7 @@ def _config_and_sweep(
     from ml_collections import config_flags
 
     from rnnlab.lab import sweep
-    from rnnlab.lab.plan import check_no_axis
+    from rnnlab.lab.plan import check_effect
 
     config = experiment.get_config()
     flat = sweep.flat_config(config)
@@ -215,8 +231,7 @@ def _config_and_sweep(
         axes[key] = sweep.parse_values(config, key, texts[0])
     config = sweep.apply(experiment.get_config(), sweep.flat_config(config))  # checks tuples too
     whole_sweep = sweep.replace_axes(config, experiment.get_sweep(config), axes)
-    flat = sweep.flat_config(config)
-    check_no_axis({key: flat[key] for key in config_keys}, config, whole_sweep)
+    check_effect(experiment, config_keys, config, axes)
     return config, whole_sweep
 
 
@@ -259,17 +274,21 @@ def _type_at(config: "ConfigDict", key: str) -> type:
 
 def keys(args: Sequence[str]) -> str:
     """Return the config keys and axes of the experiment that --config names, for --help."""
-    target = ""
+    target, use = "", []
     for arg, following in itertools.pairwise([*args, ""]):
-        if match := re.fullmatch(r"--?config(?:=(.*))?", arg):
-            target = following if match[1] is None else match[1]
+        if match := re.fullmatch(r"--?(config|use)(?:=(.*))?", arg):
+            value = following if match[2] is None else match[2]
+            if match[1] == "use":
+                use.append(value)
+            else:
+                target = value
     if not target:
         return ""
 
     from rnnlab.lab import sweep
     from rnnlab.lab.load import load_experiment
 
-    experiment = load_experiment(target)
+    experiment = load_experiment(target, use=use)
     config = experiment.get_config()
     lines = [f"  --config.{key}={value!r}" for key, value in sweep.flat_config(config).items()]
     for part in sweep.as_json(sweep.parts(config, experiment.get_sweep(config))):
@@ -310,6 +329,7 @@ def _describe(plan: "Plan", workdir: str | None) -> str:
             f"groups     {plan.groups}",
             f"estimate   {minutes}",
             f"directory  {workdir or plan.run_dir}",
+            *(f"note       {note}" for note in plan.notes),
         ]
     )
 

@@ -2,7 +2,14 @@
 
 import argparse
 
-from rnnlab.cli.parsing import Commands, check_text_or_file, refusing_in_one_line, whole
+from rnnlab.cli.parsing import (
+    Commands,
+    check_text_or_file,
+    count,
+    path,
+    positive,
+    refusing_in_one_line,
+)
 from rnnlab.core.errors import UserError
 
 
@@ -19,7 +26,7 @@ each line against the other lines. Each output line has the file, or the line's 
 words.""",
     )
     parser.positionals("files", "FILE", "a UTF-8 text")
-    parser.value("top", "N", "words per file or line [%(default)s]", type=whole, default=10)
+    parser.value("top", "N", "words per file or line [%(default)s]", type=positive, default=10)
     parser.value(
         "tokenizer",
         "NAME",
@@ -44,23 +51,24 @@ is fewest keystrokes away among those with the nearest FastText vectors.""",
     parser.positionals(
         "files",
         "FILE",
-        "vectors with sub-words, saved by rnnlab (.safetensors) or fastText (.bin); or a UTF-8 "
+        "vectors with sub-words, saved by rnnlab (.safetensors) or fastText (.bin, .bin.gz; a .vec "
+        "file has none); or a UTF-8 "
         "text to learn them from",
     )
     parser.value("text", "TEXT", "the text")
-    parser.value("file", "TEXTS", "a UTF-8 file with one text per line")
+    parser.value("file", "TEXTS", "a UTF-8 file with one text per line", type=path)
     parser.value(
         "furthest",
         "N",
         "keystrokes at most; words further away stay unchanged [%(default)s]",
-        type=whole,
+        type=count,
         default=2,
     )
     parser.value(
         "suggest",
         "N",
         "print N suggestions for each unknown word instead [%(default)s]",
-        type=whole,
+        type=count,
         default=0,
     )
 
@@ -77,7 +85,8 @@ def _keywords(options: argparse.Namespace) -> int:
         labels = list(options.files)
         texts = [files.read_text(str(files.existing(path))) for path in labels]
         if len(texts) == 1:  # its lines, each by its number
-            lines = [(str(n), line) for n, line in enumerate(texts[0].splitlines(), 1) if line]
+            lines = [(str(n), line) for n, line in enumerate(files.split_lines(texts[0]), 1)]
+            lines = [(n, line) for n, line in lines if line.strip()]
             labels, texts = [n for n, _ in lines], [line for _, line in lines]
         # "words" leaves out words of one character, which say little except in Chinese
         tokenizer = None if options.tokenizer == "words" else tokenizers.by_name(options.tokenizer)
@@ -99,7 +108,7 @@ def _spell(options: argparse.Namespace) -> int:
     with refusing_in_one_line():
         texts = [options.text]
         if options.file is not None:
-            texts = files.read_text(str(files.existing(options.file))).splitlines()
+            texts = files.read_lines(options.file)
         vectors = spelling.read(str(files.existing(options.files[0])))
         for text in texts:
             if not options.suggest:

@@ -6,12 +6,13 @@ file grows by appending and may be truncated anywhere: a half-written last line 
 reading.
 """
 
+import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -88,21 +89,55 @@ def decode_config(value: Json) -> Json:
 # ---------------------------------------------------------------------------------------- files
 
 
-@contextmanager
+@contextlib.contextmanager
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path to write to, which replaces the file atomically if no error is raised.
 
-    A reader, also after a crash, sees either the old content or the new, complete.
+    A reader, also after a crash, sees either the old content or the new, complete. A symbolic link
+    stays one, and what is no file, such as /dev/null, is written to and not replaced.
+
+    Raises:
+        UserError: the path is a folder, or its folder is not there.
     """
-    path = Path(path)
+    path = Path(path).resolve()
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give a file in it")
+    if not path.parent.is_dir():
+        raise UserError(f"no folder {path.parent} to write {path.name} in: make it first")
+    if path.exists() and not path.is_file():
+        yield path
+        return
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield part
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
+        _sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_parts(folder: str | os.PathLike[str], *, below: bool = True) -> None:
+    """Remove what :func:`replaced` left in a folder in processes that were killed.
+
+    Args:
+        folder: no other process writes there.
+        below: whether to look into its folders too.
+    """
+    for path in Path(folder).glob("**/.*.tmp" if below else ".*.tmp"):
+        if re.fullmatch(r"\..+\.\d+\.tmp", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can tell."""
+    with contextlib.suppress(OSError):  # Windows opens no folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -113,8 +148,13 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:
     """Write a JSON file atomically, encoded by :func:`encode` and indented."""
+    write_bytes(path, to_text(value))
+
+
+def to_text(value: object) -> bytes:
+    """Return the content of a file that :func:`write_json` writes."""
     text = json.dumps(encode(value), indent=1, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, f"{text}\n".encode())
+    return f"{text}\n".encode()
 
 
 def read_json(path: str | os.PathLike[str]) -> Json:
@@ -125,7 +165,7 @@ def read_json(path: str | os.PathLike[str]) -> Json:
     """
     try:
         return json.loads(Path(path).read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {error}") from None
 
 
@@ -137,28 +177,66 @@ def append_jsonl(
     Args:
         durable: wait until they are on disk, so that they survive a power failure.
     """
-    lines = [json.dumps(encode(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
+    append_lines(path, *map(to_line, records), durable=durable)
+
+
+def to_line(record: Mapping[str, object]) -> bytes:
+    """Return a record as a line of a JSON-lines file, without the newline."""
+    return json.dumps(encode(record), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sync(path: str | os.PathLike[str]) -> None:
+    """Wait until a file, if there is one, is on the disk."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def append_lines(path: str | os.PathLike[str], *lines: bytes, durable: bool = False) -> None:
+    """Append lines that :func:`to_line` made: see :func:`append_jsonl`."""
+    new = durable and not Path(path).exists()
     with open(path, "ab") as file:
-        file.write("".join(lines).encode())
+        file.write(b"".join(line + b"\n" for line in lines))
         if durable:
             file.flush()
             os.fsync(file.fileno())
+    if new:
+        _sync_folder(Path(path).parent)
 
 
-def _lines(path: Path) -> Iterable[tuple[bytes, Record]]:
+class Line(NamedTuple):
+    """A line of a JSON-lines file, as :func:`scan_jsonl` finds it."""
+
+    number: int  # from 1
+    text: bytes  # without the newline
+    record: Record | None  # None: it is no record
+    problem: str  # why it is none
+    written: bool  # false: the last line, in the middle of which its writer was stopped
+
+
+def scan_jsonl(path: str | os.PathLike[str]) -> Iterator[Line]:
+    """Yield every line of a JSON-lines file, broken ones too; none if there is no such file."""
+    path = Path(path)
     if not path.exists():
         return
     *complete, last = path.read_bytes().split(b"\n")
-    for number, line in enumerate([*complete, last] if last else complete, 1):
+    for number, text in enumerate([*complete, last] if last else complete, 1):
+        record, problem = None, ""
         try:
-            record = json.loads(line)
+            record = json.loads(text)
             if not isinstance(record, dict):
-                raise ValueError(f"expected a record {{...}}, got {record!r:.40}")
-        except ValueError as error:
-            if number > len(complete):  # no newline yet: the writer was stopped here
-                return
-            raise UserError(f"{path}, line {number}, is not a JSON record: {error}") from None
-        yield line, record
+                problem = f"expected a record {{...}}, got {record!r:.40}"
+        except (ValueError, RecursionError) as error:
+            problem = str(error)
+        written = not problem or number <= len(complete)  # else: no newline yet
+        yield Line(number, text, None if problem else record, problem, written)
+
+
+def _lines(path: Path) -> Iterable[tuple[bytes, Record]]:
+    for line in scan_jsonl(path):
+        if line.record is not None:
+            yield line.text, line.record
+        elif line.written:
+            raise UserError(f"{path}, line {line.number}, is not a JSON record: {line.problem}")
 
 
 def read_jsonl(path: str | os.PathLike[str]) -> list[Record]:

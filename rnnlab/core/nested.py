@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rnnlab.core.errors import UserError
+
 Nested = Mapping[str, Any]  # values are of any type, or nested mappings
 
 
@@ -32,3 +34,23 @@ def with_overrides(nested: Nested, overrides: Nested) -> dict[str, Any]:
         key, _, rest = dotted.partition(".")
         changed[key] = with_overrides(changed[key], {rest: value}) if rest else value
     return changed
+
+
+def joined(*records: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one record of several, whose names all differ.
+
+    Raises:
+        UserError: a name that two of them have; one value would replace the other.
+
+    >>> joined({"step": 1}, {"loss": 0.5})
+    {'step': 1, 'loss': 0.5}
+    """
+    whole: dict[str, Any] = {}
+    for record in records:
+        for name in record:
+            if name in whole:
+                raise UserError(
+                    f"{name!r} is set by the run: give your score, metric or result another name"
+                )
+        whole |= record
+    return whole

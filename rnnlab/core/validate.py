@@ -13,7 +13,7 @@ from typing import Protocol, SupportsIndex, TypeGuard, TypeVar, runtime_checkabl
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rnnlab.core.errors import unknown
+from rnnlab.core.errors import UnknownName, unknown
 
 T = TypeVar("T")
 
@@ -107,7 +107,8 @@ def real(value: object) -> TypeGuard[float]:
         return True
     if not isinstance(value, _HasDtype) or value.shape != ():
         return False
-    return np.issubdtype(value.dtype, np.integer) or np.issubdtype(value.dtype, np.floating)
+    # bfloat16 is a float that NumPy does not know
+    return np.issubdtype(value.dtype, np.integer) or "float" in value.dtype.name
 
 
 def rate(name: str, value: object) -> float:
@@ -138,6 +139,21 @@ def share(name: str, value: object) -> float:
     return float(value)
 
 
+def seed(name: str, value: object) -> int:
+    """Return a seed, in [0, 2**32).
+
+    JAX's keys are made of 32 bits of a seed (without float64), so that 0 and 2**32 would draw the
+    same numbers.
+
+    Raises:
+        ValueError: no whole number in that range.
+
+    >>> seed("seed", 0)
+    0
+    """
+    return whole(name, value, 0, 2**32 - 1)
+
+
 def flag(name: str, value: object) -> bool:
     """Return a bool.
 
@@ -147,7 +163,8 @@ def flag(name: str, value: object) -> bool:
     >>> flag("peephole", True)
     True
     """
-    if not isinstance(value, bool | np.bool_):
+    scalar = isinstance(value, _HasDtype) and value.shape == () and value.dtype == np.bool_
+    if not isinstance(value, bool) and not scalar:
         raise ValueError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
@@ -163,7 +180,7 @@ def choice(name: str, value: T, allowed: Iterable[T]) -> T:
     """
     allowed = list(allowed)
     if value not in allowed:
-        raise ValueError(unknown(name, value, map(str, allowed)))
+        raise UnknownName(unknown(name, value, map(str, allowed)))
     return value
 
 

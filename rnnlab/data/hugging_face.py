@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnlab.data.tables import filled, scale_of
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
+_Options = dict[str, str | bool | list[str]]
+# a cell "NA" is a text, not a missing one; the mark of UTF-8 belongs to no name
+_AS_WRITTEN: _Options = {"keep_default_na": False, "na_values": [""], "encoding": "utf-8-sig"}
 # suffix of a table: (reader of datasets.Dataset, its options)
-_READERS: dict[str, tuple[str, dict[str, str]]] = {
-    ".csv": ("from_csv", {}),
-    ".tsv": ("from_csv", {"sep": "\t"}),
+_READERS: dict[str, tuple[str, _Options]] = {
+    ".csv": ("from_csv", _AS_WRITTEN),
+    ".tsv": ("from_csv", {**_AS_WRITTEN, "sep": "\t"}),
     ".json": ("from_json", {}),
     ".jsonl": ("from_json", {}),
     ".parquet": ("from_parquet", {}),
@@ -69,35 +74,49 @@ def load_table(path_or_name: str, split: str = "train", cache: str = "") -> "Dat
     return _load(path_or_name, split, cache, other="")
 
 
-def load_column(path_or_name: str, column: str, split: str = "train") -> np.ndarray:
-    """Load one column of a table, in the order of its rows.
+def load_column(
+    path_or_name: str, column: str, split: str = "train", gaps: str = "refuse"
+) -> np.ndarray:
+    """Load one column of numbers of a table, in the order of its rows.
 
     Args:
         path_or_name, split: as in :func:`load_text`.
-        column: its name; may be empty if there is only one.
+        column: its name; may be empty if there is one column of numbers only.
+        gaps: what to do about rows without a value, see :func:`rnnlab.data.tables.filled`.
     Returns:
         (N,) float64.
     Raises:
         FileNotFoundError, ConnectionError, ValueError: as :func:`load_table`; ValueError also for
-            no such column, or a value in it that is not a finite number.
+            no such column, one that does not vary, a value in it that is not a finite number, or
+            gaps that are refused.
     """
     table = load_table(path_or_name, split)
     names = table.column_names
-    if not column and len(names) == 1:
-        column = names[0]
+    if not column:
+        numbers = [name for name in names if _is_of_numbers(table, name)]
+        column = numbers[0] if len(numbers) == 1 else ""
     if column not in names:
         raise ValueError(f"{path_or_name!r}: task.column must name one of {names}, got {column!r}")
+    rows = table[column]
     try:
-        values = np.array(table[column], np.float64)
+        values = np.array([np.nan if value is None else value for value in rows], np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{path_or_name!r}: column {column!r} is not all numbers") from None
-    infinite = np.flatnonzero(~np.isfinite(values))
+    infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         raise ValueError(
             f"{path_or_name!r}: column {column!r} must be finite, row {infinite[0]} is "
             f"{values[infinite[0]]}"
         )
-    return values
+    lines = np.arange(len(values))
+    values = filled(path_or_name, (column,), values[:, None], lines, gaps, unit="row")
+    scale_of(values, (column,), path_or_name)  # refuses one that does not vary
+    return values[:, 0]
+
+
+def _is_of_numbers(table: "Dataset", name: str) -> bool:
+    dtype = getattr(table.features[name], "dtype", "")
+    return str(dtype).startswith(("int", "uint", "float", "decimal"))
 
 
 def _load(name: str, split: str, cache: str, other: str) -> "Dataset":
@@ -120,7 +139,7 @@ def _load(name: str, split: str, cache: str, other: str) -> "Dataset":
 def _local(file: Path, split: str, cache: str, other: str) -> "Dataset":
     if split != "train":
         raise ValueError(f"{str(file)!r}: a local file has the one split 'train', got {split!r}")
-    reader, options = _READERS.get(file.suffix, (other, {}))
+    reader, options = _READERS.get(file.suffix, (other, {"encoding": "utf-8-sig"}))
     if not reader:
         raise ValueError(f"{str(file)!r}: a table must be one of {', '.join(_READERS)}")
     if not file.stat().st_size:

@@ -5,12 +5,14 @@ the *start* of the sequence, so that a loss on the last step has to reach all th
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnlab.core.validate import choice, whole
-from rnnlab.data.files import encoded, read_table
+from rnnlab.data.files import encoded
+from rnnlab.data.tables import read_table, scale_of
 
 
 class Sequences(NamedTuple):
@@ -59,24 +61,34 @@ def text(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
     return Sequences(xs, windows[:, 0].astype(np.int32), len(alphabet))
 
 
-def table(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
-    """Return rows of a CSV file as time steps, columns standardized, in windows at random places.
+def table(
+    seed: int, batch_size: int, length: int, path: str = "", gaps: str = "refuse"
+) -> Sequences:
+    """Return rows of a table as time steps, columns standardized, in windows at random places.
 
-    The label says whether the first column starts above its mean.
+    The label says whether the first column that varies starts above its mean.
 
     Args:
-        path: a CSV file with a header line; every cell of every row a number.
+        path: a CSV file, or another that :mod:`rnnlab.data.tables` reads: its columns of numbers
+            are used, others (of dates, for example) set aside; one that does not vary is 0.
+        gaps: what to do about empty cells: "refuse", "drop" or "interpolate".
+    Raises:
+        ValueError: no table, no column of numbers that varies, or fewer rows than ``length``.
     """
     if not path:
-        raise ValueError("task.name='csv' needs task.path, a CSV file with a header line")
-    _, values = read_table(path)
+        raise ValueError("task.name='csv' needs task.path, a CSV file")
+    names, values = _read(path, gaps)
     if len(values) <= length:
         raise ValueError(f"{path} has {len(values)} rows, too few for length {length}")
-    spread = values.std(axis=0)
-    values = (values - values.mean(axis=0)) / np.where(spread == 0, 1, spread)
+    mean, spread = scale_of(values, names, path)
+    values = (values - mean) / spread
     starts = np.random.default_rng(seed).integers(len(values) - length, size=batch_size)
     xs = values[starts[:, None] + np.arange(length)].astype(np.float32)
-    return Sequences(xs, (xs[:, 0, 0] > 0).astype(np.int32), 2)
+    first = int((values != 0).any(axis=0).argmax())
+    return Sequences(xs, (xs[:, 0, first] > 0).astype(np.int32), 2)
+
+
+_read = lru_cache(maxsize=2)(read_table)  # a sweep's members read the same file
 
 
 def noise(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
@@ -94,9 +106,13 @@ SOURCES: dict[str, Callable[[int, int, int, str], Sequences]] = {
 }
 
 
-def by_name(name: str, seed: int, batch_size: int, length: int, path: str = "") -> Sequences:
+def by_name(
+    name: str, seed: int, batch_size: int, length: int, path: str = "", gaps: str = "refuse"
+) -> Sequences:
     """Return a batch from the source with a name of :data:`SOURCES`.
 
+    Args:
+        path: the file of "text" or "csv". gaps: of "csv", see :func:`table`.
     Raises:
         ValueError: an unknown name, sizes below 1, or data that do not fit.
         FileNotFoundError: no file at ``path``.
@@ -106,6 +122,10 @@ def by_name(name: str, seed: int, batch_size: int, length: int, path: str = "") 
     """
     choice("task", name, SOURCES)
     batch_size, length = whole("batch_size", batch_size), whole("length", length)
+    if name == "csv":
+        return table(seed, batch_size, length, path, gaps)
+    if gaps != "refuse":
+        raise ValueError(f"task.name={name!r} reads no table, got task.gaps={gaps!r}")
     return SOURCES[name](seed, batch_size, length, path)
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnlab.data.files import existing
+from rnnlab.data.files import decoded, existing, split_lines
 
 
 class Labeled(NamedTuple):
@@ -48,11 +48,8 @@ def read(path: str | Path, content: bytes | None = None) -> Labeled:
             without classes; a line that does not fit the header or the line before; a value that
             is missing or not finite. The message names the line.
     """
-    try:
-        text = (existing(str(path)).read_bytes() if content is None else content).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8: {error}") from None
-    lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
+    text = decoded(existing(str(path)).read_bytes() if content is None else content, path)
+    lines = [(n, line.strip()) for n, line in enumerate(split_lines(text), 1)]
     lines = [(n, line) for n, line in lines if line and line[0] not in "#%"]
     header, rows = {}, []
     for place, (number, line) in enumerate(lines):

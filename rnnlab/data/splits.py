@@ -87,3 +87,10 @@ class Shuffled:
     def indices(self, position: int | jax.Array, batch_size: int) -> jax.Array:
         """Return the examples (batch_size,) int32 of batch ``position``."""
         return shuffled_indices(jax.random.key(self.seed), self.n, position, batch_size)
+
+
+def permuted(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return rows (N, T) with their first ``lengths`` (N,) symbols in random order."""
+    rng = np.random.default_rng(0)
+    keys = np.where(np.arange(rows.shape[1]) < lengths[:, None], rng.random(rows.shape), 2.0)
+    return np.take_along_axis(rows, np.argsort(keys, axis=1, kind="stable"), axis=1)

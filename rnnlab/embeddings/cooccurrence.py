@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from rnnlab.core import validate
+from rnnlab.core import signals, validate
 from rnnlab.embeddings.corpus import Corpus
 
 # an entry of a shard: X_ij of a pair that occurs
@@ -120,6 +120,7 @@ def _count(
     weights = 1 / np.arange(1, window + 1) if weighted else np.ones(window)
     runs = _Runs(folder, memory)
     for pairs in _pairs(corpus, V, window, symmetric, memory // _PAIR_BYTES):
+        signals.check()
         runs.add(_summed(pairs // window, weights[pairs % window]))
     return Cooccurrences(V, *_sharded(runs.merged(), V, symmetric, folder, memory, seed))
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from rnnlab.data import hugging_face
+from rnnlab.embeddings.vector_files import looks_like_vectors
 from rnnlab.text import corpora
 from rnnlab.text.corpora import Ids
 from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
@@ -96,8 +98,12 @@ def of_file(
         cache: file for the ids, 4 bytes per token; None: a temporary one, removed with the corpus.
         column: of a table, the one with the text.
     Raises:
-        FileNotFoundError, ValueError: no such file, not UTF-8, too few words.
+        FileNotFoundError, ValueError: no such file, not UTF-8, too few words, or a file of word
+            vectors, whose numbers are no text.
     """
+    is_text = os.path.isfile(path) and not hugging_face.is_table(path)
+    if is_text and looks_like_vectors(path):
+        raise ValueError(f"{path} is a file of word vectors: a text to learn them from expected")
     vocabulary = corpora.build_vocabulary(
         corpora.documents(path, column), tokenizer, min_count, max_size, min_size=2
     )

@@ -13,7 +13,8 @@ import numpy as np
 from rnnlab.core import validate
 from rnnlab.core.errors import unknown
 from rnnlab.data import files
-from rnnlab.embeddings.vectors import Vectors, unit
+from rnnlab.embeddings import similarity_sets
+from rnnlab.embeddings.vectors import METHODS, Vectors, unit
 
 # the data sets that gensim 4.4.0 ships: (file in the package, its SHA-256)
 SIMILARITY = {
@@ -57,29 +58,18 @@ class Question(NamedTuple):
 
 
 def pairs(source: str | os.PathLike[str]) -> list[Pair]:
-    """Read the pairs of a word similarity data set.
+    """Read the pairs of a word similarity data set, in any of its usual layouts.
 
     Args:
         source: "wordsim353" (Finkelstein et al. 2002) or "simlex999" (Hill et al. 2015), which
-            come with gensim; or a UTF-8 file with lines "word<TAB>word<TAB>number", "#" comments.
+            come with gensim; or a UTF-8 file with a pair per line: see
+            :mod:`rnnlab.embeddings.similarity_sets`.
     Raises:
         FileNotFoundError: no such data set or file. ValueError: gensim is not installed; a
             malformed line.
     """
-    result = []
-    for number, line in _lines(source, SIMILARITY):
-        if line.startswith("#"):
-            continue
-        cells = [cell.strip() for cell in line.split("\t")]
-        try:
-            a, b, similarity = cells
-            result.append(Pair(a, b, float(similarity)))
-        except ValueError:
-            raise ValueError(
-                f"{source}, line {number}: word, word and number expected, separated "
-                f"by tabs, got {line!r}"
-            ) from None
-    return result
+    rows = similarity_sets.rows(str(source), _lines(source, SIMILARITY))
+    return [Pair(*row) for row in rows]
 
 
 def questions(source: str | os.PathLike[str] = "questions-words") -> dict[str, list[Question]]:
@@ -87,7 +77,8 @@ def questions(source: str | os.PathLike[str] = "questions-words") -> dict[str, l
 
     Args:
         source: "questions-words" (Mikolov et al. 2013), which comes with gensim; or a UTF-8 file
-            with lines ": section" and lines of four words.
+            with lines ": section" and lines of four words; lines that begin with "#" or "//" are
+            comments.
     Raises:
         FileNotFoundError: no such data set or file. ValueError: gensim is not installed; a
             malformed line.
@@ -96,6 +87,8 @@ def questions(source: str | os.PathLike[str] = "questions-words") -> dict[str, l
     current: list[Question] | None = None
     for number, line in _lines(source, ANALOGIES):
         words = line.split()
+        if line.startswith(("#", "//")):
+            continue
         if line.startswith(":"):
             current = sections.setdefault(line[1:].strip(), [])
         elif current is None or len(words) != 4:
@@ -117,10 +110,7 @@ def _lines(
         data = Path(source).expanduser().read_bytes()
     else:
         raise FileNotFoundError(f"no file {str(source)!r}, and " + unknown("set", source, named))
-    try:
-        lines = data.decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{source} is not UTF-8: {error}") from None
+    lines = files.split_lines(files.decoded(data, source))
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -159,8 +149,8 @@ def word_similarity(
         fold_case: whether "King" equals "king"; the most frequent spelling is taken.
         restrict: use the first ``restrict`` words only; None: all.
     Raises:
-        ValueError: fewer than two pairs can be scored; an unknown ``unseen``; or as
-            :func:`pairs`.
+        ValueError: fewer than two pairs can be scored; cosines or judgments that are all the same,
+            which have no correlation; an unknown ``unseen``; restrict below 1; or as :func:`pairs`.
     """
     from scipy import stats
 
@@ -191,6 +181,12 @@ def word_similarity(
             f"{source}: {len(judged)} of {len(all_pairs)} pairs can be scored, "
             "at least 2 are needed"
         )
+    for name, values in (("judgments", judged), ("cosines", cosines)):
+        if min(values) == max(values):
+            raise ValueError(
+                f"{source}: the {name} of the {len(values)} pairs are all {values[0]:g}, so that "
+                "there is no correlation"
+            )
     spearman = float(stats.spearmanr(judged, cosines).statistic)  # pyright: ignore
     pearson = float(stats.pearsonr(judged, cosines).statistic)  # pyright: ignore
     return WordSimilarity(spearman, pearson, len(judged), missing, len(all_pairs))
@@ -251,8 +247,9 @@ def analogies(
             spelling of a, b or c is an answer.
         restrict: use the first ``restrict`` words only, in questions and answers; None: all.
     Raises:
-        ValueError: an unknown method; or as :func:`questions`.
+        ValueError: an unknown method; restrict below 1; or as :func:`questions`.
     """
+    validate.choice("method", method, METHODS)
     fold = _fold(fold_case)
     rows = _first_rows(vectors, fold, restrict)
     spellings: dict[str, list[int]] = {}
@@ -288,6 +285,8 @@ def _fold(fold_case: bool) -> Callable[[str], str]:
 def _first_rows(
     vectors: Vectors, fold: Callable[[str], str], restrict: int | None
 ) -> dict[str, int]:
+    if restrict is not None:
+        validate.whole("restrict", restrict)
     rows: dict[str, int] = {}
     for row, word in enumerate(vectors.words[:restrict]):
         rows.setdefault(fold(word), row)

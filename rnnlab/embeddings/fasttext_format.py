@@ -2,19 +2,20 @@
 
 A .bin file has a magic number, a version, 13 arguments, the dictionary, the input matrix (one row
 per word, then one per bucket of n-grams) and the output matrix, all little-endian. Quantized models
-(.ftz) hold codes instead of rows and are refused.
+(.ftz) hold codes instead of rows and are refused. Both may be compressed (.gz), as published.
 """
 
 import os
 import struct
-from pathlib import Path
-from typing import BinaryIO
+from typing import NoReturn
 
 import numpy as np
 
+from rnnlab.core.read_only import sealed
 from rnnlab.embeddings import subwords as sub
 from rnnlab.embeddings import word2vec_format
 from rnnlab.embeddings.subwords import Subwords
+from rnnlab.embeddings.vector_files import Opened, first_of_each, opened
 from rnnlab.embeddings.vectors import Vectors
 
 MAGIC, VERSIONS = 793712314, (11, 12)
@@ -25,6 +26,7 @@ ARGUMENTS: tuple[str, ...] = (
 )
 _SUPERVISED = 3  # a value of "model"
 _WORD = 0  # type of an entry; 1: a label
+_AT_ONCE = 2**24  # bytes read at a time
 
 
 def read_vec(
@@ -48,14 +50,13 @@ def read_bin(path: str | os.PathLike[str], *, errors: str = "strict") -> Vectors
 
     Args:
         errors: handling of words that are not UTF-8, as for ``bytes.decode``;
-            "surrogateescape" preserves their bytes, and so their n-grams.
+            "surrogateescape" preserves their bytes, and so their n-grams. Of words that are the
+            same after "replace" or "ignore" the first is kept, with one warning.
     Raises:
         FileNotFoundError: no such file. ValueError: not a fastText model; a quantized or pruned
             one; a truncated file or one with bytes left over; a word that is not UTF-8.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}")
-    with open(path, "rb") as file:
+    with opened(path) as file:
         reader = _Reader(file, path)
         arguments = _arguments(reader)
         words, counts = _dictionary(reader)
@@ -65,7 +66,7 @@ def read_bin(path: str | os.PathLike[str], *, errors: str = "strict") -> Vectors
                 "read the .bin file that it was made from"
             )
         K, D = arguments["bucket"], arguments["dim"]
-        rows = reader.matrix("input", (len(words) + K, D))
+        rows = sealed(reader.matrix("input", (len(words) + K, D)))
         if reader.take("?", "whether its output is quantized")[0]:
             raise ValueError(f"{path} is a quantized model: its output holds codes")
         reader.skip_matrix("output", D)
@@ -76,7 +77,14 @@ def read_bin(path: str | os.PathLike[str], *, errors: str = "strict") -> Vectors
         subwords = subwords._replace(maxn=0)
     matrix = sub.compose(words, subwords)
     decoded = [_decoded(path, word, errors) for word in words]
-    return Vectors(decoded, matrix, counts, subwords if subwords.maxn else None)
+    kept = first_of_each(path, decoded, "word")
+    if len(kept) < len(decoded):
+        decoded, matrix, counts = [decoded[row] for row in kept], matrix[kept], counts[kept]
+        subwords = subwords._replace(word_rows=subwords.word_rows[kept])
+    try:
+        return Vectors(decoded, sealed(matrix), counts, subwords if subwords.maxn else None)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _decoded(path: object, word: bytes, errors: str) -> str:
@@ -138,9 +146,9 @@ def _dictionary(reader: "_Reader") -> tuple[list[bytes], np.ndarray]:
 class _Reader:
     """A file that is read from its start; errors name the missing part."""
 
-    def __init__(self, file: BinaryIO, path: object):
-        self.file, self.path = file, path
-        self.size = os.fstat(file.fileno()).st_size
+    def __init__(self, file: Opened, path: object):
+        self.file, self.path = file.stream, path
+        self.size, self.exact = file.most, file.exact
 
     def take(self, form: str, what: str) -> tuple[int, ...]:
         """Read numbers of a ``struct`` format; its only float, t, is not used."""
@@ -165,7 +173,13 @@ class _Reader:
             raise ValueError(
                 f"{self.path} is malformed: the {what} matrix is {got}, expected {shape}"
             )
-        values = np.fromfile(self.file, "<f4", got[0] * got[1])
+        values = np.empty(got[0] * got[1], "<f4")
+        rest = values.view(np.uint8).data
+        while size := len(rest):
+            read = self.file.readinto(rest[:_AT_ONCE])
+            if not read:
+                self._cut_off(f"the {what} matrix {got}", values.nbytes, values.nbytes - size)
+            rest = rest[read:]
         return values.astype(np.float32, copy=False).reshape(got)
 
     def skip_matrix(self, what: str, columns: int) -> None:
@@ -175,14 +189,18 @@ class _Reader:
             raise ValueError(
                 f"{self.path} is malformed: the {what} matrix has {got} columns, expected {columns}"
             )
-        self.file.seek(4 * rows * got, os.SEEK_CUR)
+        last = 4 * rows * got - 1  # a byte that is read: a seek may end beyond a file
+        self.file.seek(max(last, 0), os.SEEK_CUR)
+        if last > 0 and not self.file.read(1):
+            self._cut_off(f"the {what} matrix {(rows, got)}", last + 1, 0)
 
     def end(self) -> None:
         """Refuse a file that continues."""
-        if self.file.tell() != self.size:
-            raise ValueError(
-                f"{self.path}: {self.size - self.file.tell()} bytes are left after the model"
-            )
+        left = 0
+        while more := self.file.read(_AT_ONCE):
+            left += len(more)
+        if left:
+            raise ValueError(f"{self.path}: {left} bytes are left after the model")
 
     def _shape(self, what: str) -> tuple[int, int]:
         rows, columns = self.take("<2q", f"the size of the {what} matrix")
@@ -193,5 +211,5 @@ class _Reader:
             self._cut_off(f"the {what} matrix {(rows, columns)}", 4 * rows * columns, left)
         return rows, columns
 
-    def _cut_off(self, what: str, expected: int, got: int) -> None:
+    def _cut_off(self, what: str, expected: int, got: int) -> NoReturn:
         raise ValueError(f"{self.path} is cut off: {expected} bytes expected for {what}, got {got}")

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.core import validate
+from rnnlab.core import signals, validate
 from rnnlab.embeddings import cooccurrence
 from rnnlab.embeddings.cooccurrence import RECORD, Cooccurrences
 from rnnlab.embeddings.corpus import Corpus
@@ -185,6 +185,7 @@ def train(
         total = jnp.zeros(())
         rng = np.random.default_rng((seed, epoch))
         for rows, columns, X in _blocks(counts, settings.block, rng):
+            signals.check()
             state, J = step_blocks(
                 state, rows, columns, X, settings.learning_rate, settings.x_max, settings.alpha
             )

@@ -10,6 +10,7 @@ from rnnlab.core import validate
 from rnnlab.embeddings import corpus, fasttext, fasttext_format
 from rnnlab.embeddings import vectors as saved
 from rnnlab.embeddings.trainer import Settings
+from rnnlab.embeddings.vector_files import looks_like_vectors
 from rnnlab.embeddings.vectors import Vectors
 
 
@@ -42,8 +43,8 @@ def suggestions(
 
     Args:
         known: vectors with sub-words (FastText's).
-        top: number of suggestions.
-        candidates: number of nearest vectors that are considered.
+        top: number of suggestions; fewer, if there are not as many candidates.
+        candidates: number of nearest vectors that are considered; all, if there are fewer.
     Returns:
         suggestions by keystrokes, then by cosine; for a known word, only itself.
     Raises:
@@ -55,7 +56,7 @@ def suggestions(
             "spelling needs vectors with sub-words (FastText's): Word2Vec has no vector of an "
             "unknown word"
         )
-    top = validate.whole("top", top)
+    top, candidates = validate.whole("top", top), validate.whole("candidates", candidates)
     if word in known:
         return [(word, 0, 1.0)]
     nearest = known.neighbors(word, candidates)
@@ -71,8 +72,10 @@ def repair(known: Vectors, text: str, furthest: int = 2, candidates: int = 5000)
             or of one character are unchanged.
         candidates: as for :func:`suggestions`.
     Raises:
-        ValueError: as :func:`suggestions`.
+        ValueError: furthest below 0; or as :func:`suggestions`.
     """
+    furthest = validate.whole("furthest", furthest, 0)
+    candidates = validate.whole("candidates", candidates)
 
     def repaired(match: re.Match[str]) -> str:
         word = match[0]
@@ -92,16 +95,22 @@ def repair(known: Vectors, text: str, furthest: int = 2, candidates: int = 5000)
 
 
 def read(path: str) -> Vectors:
-    """Read vectors (.safetensors, fastText's .bin), or train FastText on a text.
+    """Read vectors (.safetensors, fastText's .bin or .bin.gz), or train FastText on a text.
 
     Trained vectors are small: only the form of words matters here.
 
     Raises:
-        ValueError: a broken file, or a text without words.
+        ValueError: a broken file, a file of word vectors that has no sub-words (.vec), or a text
+            without words.
     """
     if path.endswith(".safetensors"):
         return saved.load(path)
-    if path.endswith(".bin"):
+    if path.endswith((".bin", ".bin.gz", ".ftz")):
         return fasttext_format.read_bin(path)
+    if looks_like_vectors(path):
+        raise ValueError(
+            f"{path} is a file of word vectors, which has no sub-words to compare a misspelled "
+            "word by: give the .bin file of the same model, or a text to learn from"
+        )
     text = corpus.of_file(path, min_count=2)
     return Vectors.of(fasttext.train(text, Settings(size=50, epochs=3, buckets=200_000)))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnlab.core import validate
+from rnnlab.core.errors import UnknownKey, shown
 
 _BASIS, _PRIME = 2166136261, 16777619  # of FNV-1a, 32 bits
 _CHUNK = 100_000  # words hashed at a time: bounds the memory, not the result
@@ -111,8 +112,8 @@ def vector(word: str | bytes, subwords: Subwords, row: int | None = None) -> np.
     """
     ids = buckets(word, subwords.minn, subwords.maxn, max(len(subwords.rows), 1))
     if row is None and not len(ids):
-        raise KeyError(
-            f"no vector for {word!r}: not in the vocabulary, and without an n-gram of "
+        raise UnknownKey(
+            f"no vector for {shown(word)}: not in the vocabulary, and without an n-gram of "
             f"{subwords.minn} to {subwords.maxn} characters"
         )
     total = subwords.rows[ids].sum(axis=0)

@@ -19,7 +19,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from rnnlab.core import validate
+from rnnlab.core import signals, validate
+from rnnlab.core.errors import install
 from rnnlab.embeddings import devices, huffman, kernels, plans, subwords
 from rnnlab.embeddings.corpus import Corpus
 from rnnlab.embeddings.plans import Plan
@@ -343,11 +344,11 @@ def engine_of(settings: Settings) -> str:
         on_cpu = kernels.available() and devices.default_backend() == "cpu"
         name = "numba" if on_cpu else "jax"
     if name == "numba" and not kernels.available():
-        raise ValueError("engine='numba' needs numba: pip install 'rnnlab[fast]'")
+        raise ValueError(f"engine='numba' needs numba: {install('fast')}")
     if name == "jax" and settings.threads != 1:
         raise ValueError(
-            f"threads={settings.threads} is for engine='numba' (pip install "
-            "'rnnlab[fast]'); XLA has threads of its own"
+            f"threads={settings.threads} is for engine='numba' ({install('fast')}); XLA has "
+            "threads of its own"
         )
     return name
 
@@ -411,6 +412,7 @@ def train(
                 item = next(work, None)
             if item is None:
                 return
+            signals.check()
             job, plan = item
             done = job.done + job.stop - job.start
             engine.train(plan(), planner.rate(job.done), planner.rate(done))

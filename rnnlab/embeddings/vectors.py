@@ -3,9 +3,8 @@
 Shapes: V vocabulary, D dimension, N queries.
 """
 
-import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +13,9 @@ from types import ModuleType
 import numpy as np
 
 from rnnlab.core import validate
-from rnnlab.core.errors import UnknownKey
+from rnnlab.core.errors import UnknownKey, did_you_mean, install, one_edit_away, shown
 from rnnlab.core.json_files import replaced
+from rnnlab.core.read_only import frozen, sealed
 from rnnlab.embeddings import subwords as sub
 from rnnlab.embeddings.subwords import Subwords
 from rnnlab.embeddings.trained import Trained
@@ -33,6 +33,8 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         a: (N, D). b: (V, D).
     Returns:
         (N, V) float32.
+    Raises:
+        ValueError: a number that is not finite.
 
     >>> cosine(np.array([[2.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 3.0], [-1.0, 0.0]])).tolist()
     [[1.0, 0.0, -1.0]]
@@ -43,12 +45,28 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def unit(rows: np.ndarray) -> np.ndarray:
     """Return x / ‖x‖ of each row, (N, D) float32; a row of zeros is unchanged.
 
+    Raises:
+        ValueError: a number that is not finite.
+
     >>> unit(np.array([[0.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.0, 1.0], [0.0, 0.0]]
     """
     rows = np.asarray(rows, np.float32)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    validate.shape("vectors", rows, ("N", "D"))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    # squares of numbers beyond 1e±19 leave the range of float32; a norm of NaN fails here as well
+    usual = (norms > 1e-15) & (norms < 1e18)
+    out = np.divide(rows, norms, out=np.zeros_like(rows), where=usual)
+    other = np.flatnonzero(~usual[:, 0])
+    if len(other):
+        wide = rows[other].astype(np.float64)
+        finite = np.isfinite(wide).all(axis=1)
+        if not finite.all():
+            raise ValueError(f"a vector must be finite, row {other[~finite][0]} is not")
+        norms = np.linalg.norm(wide, axis=1, keepdims=True)
+        out[other] = np.divide(wide, norms, out=wide, where=norms > 0)
+    return out
 
 
 def three_cos_add(cos_a: np.ndarray, cos_b: np.ndarray, cos_c: np.ndarray) -> np.ndarray:
@@ -71,11 +89,14 @@ def three_cos_mul(
 
     Args:
         cos_a, cos_b, cos_c: (N, V), as in :func:`three_cos_add`.
-        epsilon: keeps the quotient finite; 0.001 in the paper, 1e-6 in gensim.
+        epsilon: keeps the quotient finite, above 0; 0.001 in the paper, 1e-6 in gensim.
     Returns:
         (N, V).
+    Raises:
+        ValueError: an epsilon that is not above 0.
     Source: Levy & Goldberg 2014, eq. 5 and footnote 7.
     """
+    epsilon = validate.number("epsilon", epsilon, above=0)
     return (cos_b + 1) / 2 * ((cos_c + 1) / 2) / ((cos_a + 1) / 2 + epsilon)
 
 
@@ -88,6 +109,9 @@ METHODS = {"3cosadd": three_cos_add, "3cosmul": three_cos_mul}
 @dataclass(frozen=True, eq=False)
 class Vectors:
     """A vector for each word of a vocabulary; with sub-words, for any word.
+
+    Arrays are copied, so that later changes to them have no effect; read-only ones are not (see
+    :func:`rnnlab.core.read_only.frozen`).
 
     Args:
         words: (V,), the most frequent first, for the use of ``restrict``.
@@ -110,8 +134,7 @@ class Vectors:
     subwords: Subwords | None = None
 
     def __post_init__(self) -> None:
-        words, matrix = tuple(self.words), np.asarray(self.matrix, np.float32).view()
-        matrix.flags.writeable = False  # unit_rows is cached
+        words, matrix = tuple(self.words), frozen(self.matrix, np.float32)
         if not words:
             raise ValueError("vectors of no words")
         if matrix.ndim != 2 or len(matrix) != len(words):
@@ -127,12 +150,14 @@ class Vectors:
             repeated = next(w for row, w in enumerate(words) if self.index[w] != row)
             raise ValueError(f"the word {repeated!r} occurs more than once")
         if self.counts is not None:
-            counts = np.asarray(self.counts, np.int64)
+            counts = frozen(self.counts, np.int64)
             if counts.shape != (len(words),):
                 raise ValueError(f"{len(words)} words need as many counts, got {counts.shape}")
             object.__setattr__(self, "counts", counts)
         if self.subwords is not None:
-            word_rows, rows = self.subwords.word_rows, self.subwords.rows
+            word_rows, rows = frozen(self.subwords.word_rows), frozen(self.subwords.rows)
+            subwords = self.subwords._replace(word_rows=word_rows, rows=rows)
+            object.__setattr__(self, "subwords", subwords)
             D = matrix.shape[1]
             if word_rows.shape != matrix.shape or rows.ndim != 2 or rows.shape[1] != D:
                 raise ValueError(
@@ -153,7 +178,7 @@ class Vectors:
     @cached_property
     def unit_rows(self) -> np.ndarray:
         """The rows (V, D), each divided by its length."""
-        return unit(self.matrix)
+        return sealed(unit(self.matrix))
 
     @property
     def dimension(self) -> int:
@@ -180,9 +205,12 @@ class Vectors:
         if row is not None:
             return self.matrix[row]
         if self.subwords is None:
-            similar = difflib.get_close_matches(word, self.words[:50_000], 1)
-            hint = f"; did you mean {similar[0]!r}?" if similar else ""
-            raise UnknownKey(f"no vector for {word!r}: not among the {len(self)} words{hint}")
+            near = one_edit_away(str(word), self.index)
+            nearest = min(near, key=self.index.__getitem__, default=None)  # the most frequent
+            raise UnknownKey(
+                f"no vector for {shown(word)}: not among the {len(self)} words"
+                f"{did_you_mean(nearest)}"
+            )
         return sub.vector(word, self.subwords)
 
     def has(self, word: str) -> bool:
@@ -249,17 +277,23 @@ class Vectors:
 
         Args:
             query: a word, which is not among its neighbors; or a vector (D,).
-            top: number of neighbors.
+            top: number of neighbors; all, if there are fewer.
             restrict: search the first ``restrict`` words only; None: all.
         Raises:
-            KeyError: see :meth:`__getitem__`. ValueError: a vector of another size; top below 1.
+            KeyError: see :meth:`__getitem__`. ValueError: a vector of another size, or one that is
+                zero or not finite; top or restrict below 1.
         """
+        top, restrict = validate.whole("top", top), self._restricted(restrict)
         if isinstance(query, str):
-            vector, excluded = self[query], [query]
+            vector, excluded, named = self[query], [query], f"the vector of {shown(query)}"
         else:
-            vector, excluded = np.asarray(query, np.float32), []
+            vector, excluded, named = np.asarray(query, np.float32), [], "the query"
         if vector.shape != (self.dimension,):
             raise ValueError(f"a vector must be ({self.dimension},), got {vector.shape}")
+        if not np.isfinite(vector).all():
+            raise ValueError(f"{named} must be finite, got NaN or infinity")
+        if not vector.any():
+            raise ValueError(f"{named} is zero: it has no direction, and so no neighbors")
         scores = unit(vector[None]) @ self.unit_rows[:restrict].T
         return self._best(scores[0], top, excluded)
 
@@ -280,8 +314,10 @@ class Vectors:
             method: "3cosadd" (:func:`three_cos_add`) or "3cosmul" (:func:`three_cos_mul`).
             top, restrict: as for :meth:`neighbors`.
         Raises:
-            KeyError: see :meth:`__getitem__`. ValueError: an unknown method; top below 1.
+            KeyError: see :meth:`__getitem__`. ValueError: an unknown method; top or restrict
+                below 1.
         """
+        top = validate.whole("top", top)
         scores = self.analogy_scores(self.rows([a, b, c])[:, None], method, restrict)
         return self._best(scores[0], top, [a, b, c])
 
@@ -293,15 +329,21 @@ class Vectors:
         Args:
             abc: (3, N, D), the vectors of a, b and c.
             method, restrict: as for :meth:`analogy`.
+        Raises:
+            ValueError: an unknown method; another shape, or a number that is not finite; restrict
+                below 1.
         """
         combine = METHODS[validate.choice("method", method, METHODS)]
-        words = self.unit_rows[:restrict].T
+        validate.shape("abc", abc, (3, "N", self.dimension))
+        words = self.unit_rows[: self._restricted(restrict)].T
         return combine(*(unit(rows) @ words for rows in abc))
+
+    def _restricted(self, restrict: int | None) -> int | None:
+        return None if restrict is None else validate.whole("restrict", restrict)
 
     def _best(
         self, scores: np.ndarray, top: int, excluded: Sequence[str]
     ) -> list[tuple[str, float]]:
-        top = validate.whole("top", top)
         rows = {row for word in excluded if (row := self.index.get(word)) is not None}
         excluded_rows = [row for row in rows if row < len(scores)]
         scores = scores.copy()
@@ -351,7 +393,7 @@ def load(path: str | os.PathLike[str]) -> Vectors:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: sealed(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is not a complete safetensors file: {error}") from None
     if metadata.get("format") != FORMAT:
@@ -359,6 +401,15 @@ def load(path: str | os.PathLike[str]) -> Vectors:
             f"{path}: format {FORMAT!r} expected, got {metadata.get('format')!r} "
             f"with the tensors {sorted(tensors)}"
         )
+    try:
+        return _of_tensors(tensors, metadata)
+    except KeyError as error:
+        raise ValueError(f"{path} is malformed: it lacks {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is malformed: {error}") from None
+
+
+def _of_tensors(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Vectors:
     blob, ends = tensors["words"].tobytes(), tensors["word_ends"].tolist()
     words = [
         blob[start:end].decode("utf-8", "surrogateescape")
@@ -380,7 +431,5 @@ def _safetensors() -> ModuleType:
         import safetensors
         import safetensors.numpy
     except ImportError:
-        raise ImportError(
-            "saved vectors are safetensors files: pip install 'rnnlab[vectors]'"
-        ) from None
+        raise ImportError(f"saved vectors are safetensors files: {install('vectors')}") from None
     return safetensors

@@ -3,6 +3,7 @@
 Shapes: B batch (any leading axes), T time, D input, H hidden.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +14,11 @@ import jax.numpy as jnp
 
 from rnnlab.core.validate import whole
 from rnnlab.gradients import wide_exponent
-from rnnlab.nn import layers, unroll
+from rnnlab.nn import contract, layers, unroll
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.engines.fused import fused
 from rnnlab.nn.layers import Layer, cell_of
+from rnnlab.nn.norms import wide
 
 Array = jax.Array
 PyTree = Any
@@ -29,7 +31,8 @@ class AdjointCurve:
     """Result of :func:`adjoint_norms`.
 
     ``curve.h``, and ``curve.C`` for an LSTM (any part the cell's state has), is log10 ‖∂L/∂h_t‖ at
-    index t, (B, T). −inf: exactly zero. It may be NaN where the forward pass overflowed.
+    index t, (B, T); ``curve.norms["inner.h"]`` of a nested state. −inf: exactly zero. It may be NaN
+    where the forward pass overflowed.
     """
 
     norms: dict[str, Array]
@@ -82,7 +85,7 @@ def adjoint_norms(
         are −inf: nothing is computed there.
     Raises:
         TypeError: a stack of layers; probe one of its cells, the others inside ``loss``.
-        ValueError: no steps, a chunk below 1.
+        ValueError: no steps, a chunk below 1; a cell whose step does not take ``perturb``.
     Source: the recursion is Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 3–5.
 
     >>> import jax
@@ -102,6 +105,7 @@ def adjoint_norms(
     }
     if isinstance(cell, layers.Bidirectional):
         return _both_ways(cell, params, xs, loss, options)
+    contract.check_perturb(cell_of(cell), "adjoint_norms")
     run = _ForwardPass(cell, params, xs, loss, **options)
     return AdjointCurve(run.backward(weights=False), run.overflow_at)
 
@@ -122,10 +126,12 @@ def weight_contributions(
     ∂L/∂W_hh = Σ_t δ_t ∂⁺s_t/∂W_hh, ∂⁺ the immediate derivative, h_{t−1} held fixed. With the loss
     on the last step, the term at index t is the contribution of lag T−1−t.
 
-    Args, errors: as :func:`adjoint_norms`, one cell only.
+    Args: as :func:`adjoint_norms`, one cell only; its step need not take ``perturb``.
     Returns:
         (B, T), the Frobenius norm over all recurrent kernels ("W_h…") together; −inf where the
         share is exactly zero.
+    Raises:
+        TypeError, ValueError: as :func:`adjoint_norms`; parameters none of which is called "W_h…".
     Source: Pascanu, Mikolov & Bengio 2013, eqs 4–5.
 
     >>> from rnnlab import GRU
@@ -133,6 +139,7 @@ def weight_contributions(
     >>> weight_contributions(GRU(4), params, xs, lambda ys: ys[:, -1].sum()).shape
     (2, 5)
     """
+    wide_exponent.recurrent_kernels(params)  # refuses parameters without any
     run = _ForwardPass(
         cell,
         params,
@@ -159,9 +166,8 @@ def value_grad_and_norms(
     """Return the loss, ∂L/∂params and :func:`adjoint_norms` from one backward pass, for training.
 
     The fused engine computes ∂L/∂s_t at every step anyway; its norm costs next to nothing. The
-    range is that of the parameters' dtype: below 1e-45 (float32; digits are lost from 1e-23 on, for
-    norms are made of squares) a norm is 0 and its logarithm −inf. ``adjoint_norms`` has no such
-    bounds, and takes any cell.
+    range is that of the parameters' dtype: below 1e-38 (float32; not its square, 1e-19) a norm is 0
+    and its logarithm −inf. ``adjoint_norms`` has no such bounds, and takes any cell.
 
     Args: as :func:`adjoint_norms`.
     Returns:
@@ -177,15 +183,16 @@ def value_grad_and_norms(
     ((4, 4), (2, 5), (2, 5))
     """
     inner: Cell = cell_of(cell)
-    xs, mask, state, _ = _checked_inputs(inner, params, xs, lengths, initial_state)
+    _, xs, state, mask = unroll.checked(inner, params, xs, lengths, initial_state)
     T = xs.shape[-2]
     time_major_mask = None if mask is None else jnp.moveaxis(mask, -1, 0)
-    zero_norms = jax.tree.map(lambda s: jnp.zeros((T, *s.shape[:-1]), s.dtype), state)
+    # the logs of half precision are in float32
+    zero_norms = jax.tree.map(lambda s: jnp.zeros((T, *s.shape[:-1]), wide(s).dtype), state)
 
     def loss_and_outputs(params: PyTree, norms: PyTree) -> tuple[Array, Array]:
         ys, _, _ = fused(
             inner,
-            params,
+            unroll.promoted(params, xs)[0],
             jnp.moveaxis(xs, -2, 0),
             state,
             mask=time_major_mask,
@@ -201,20 +208,6 @@ def value_grad_and_norms(
     return value, grads, AdjointCurve(logs, wide_exponent.first_overflow(ys, reverse=reverse))
 
 
-def _checked_inputs(
-    cell: Cell, params: PyTree, xs: Array, lengths: Array | None, initial_state: PyTree
-) -> tuple[Array, Array | None, PyTree, tuple[int, ...]]:
-    """Return xs (padding zero), the mask of real steps, s_0 and the batch axes, all checked."""
-    xs = unroll.check_inputs(xs)
-    *batch, T, _ = xs.shape
-    unroll.check_params(cell, params, xs)
-    mask = unroll.length_mask(lengths, tuple(batch), T)
-    state = unroll.start_state(cell, params, tuple(batch), initial_state)
-    if mask is not None:
-        xs = jnp.where(mask[..., None], xs, 0)
-    return xs, mask, state, tuple(batch)
-
-
 class _ForwardPass:
     """A forward pass of one cell, ready for a backward one; batch axes flattened to B."""
 
@@ -228,15 +221,21 @@ class _ForwardPass:
     ) -> None:
         inner: Cell = cell_of(cell)
         reverse, chunk = options.get("reverse", False), options.get("chunk")
-        xs, mask, state, batch = _checked_inputs(
-            inner, params, xs, options.get("lengths"), options.get("initial_state")
+        params, xs, state, mask = unroll.checked(
+            inner,
+            params,
+            xs,
+            options.get("lengths"),
+            options.get("initial_state"),
+            measured=True,
         )
-        T = xs.shape[-2]
+        *batch, T, _ = xs.shape
+        contract.check_batched(inner, state, tuple(batch), "a probe needs")
         if T < 1:
             raise ValueError("a probe needs at least one step, got xs with T = 0")
 
         def flat(x: Array) -> Array:
-            return x.reshape(-1, *x.shape[len(batch) :])
+            return x.reshape(math.prod(batch), *x.shape[len(batch) :])
 
         xs, state = flat(xs), jax.tree.map(flat, state)
         mask = None if mask is None else flat(mask)
@@ -266,7 +265,7 @@ class _ForwardPass:
                 self.cell, self.params, self.xs, self.mask, self.g, self.kept, self.chunk, weights
             )
         flip = partial(jnp.flip, axis=1) if self.reverse else lambda n: n
-        return {name: flip(n).reshape(*self.batch, -1) for name, n in norms.items()}
+        return {name: flip(n).reshape(*self.batch, n.shape[-1]) for name, n in norms.items()}
 
 
 def _both_ways(
@@ -277,6 +276,7 @@ def _both_ways(
     options: _Sequences,
 ) -> layers.BothWays:
     """Return each direction's curve, the other direction's outputs held fixed."""
+    params, xs = unroll.promoted(params, unroll.check_inputs(xs), measured=True)
     start_f, start_b = options.get("initial_state") or (None, None)
     merge = layers.MERGES[layer.merge]
     lengths, reverse = options.get("lengths"), options.get("reverse", False)

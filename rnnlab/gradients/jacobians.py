@@ -1,6 +1,7 @@
 """Jacobians of the state from step to step, the spectrum of their product, spectral radius."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from rnnlab.core.errors import unknown
 from rnnlab.core.validate import whole
 from rnnlab.gradients import log_svd
-from rnnlab.nn import unroll
+from rnnlab.nn import contract, unroll
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.layers import Layer, cell_of
 
@@ -26,15 +27,31 @@ PyTree = Any
 @partial(jax.jit, static_argnames=("cell",))
 def _step_jacobians(cell: Cell, params: PyTree, xs: Array, state: PyTree) -> Array:
     """Return ∂s_t/∂s_{t−1}, (T, n, n), rows the new state, along one sequence xs (T, D)."""
-    start, restore = ravel_pytree(state)
 
-    def step(flat: Array, x: Array) -> Array:
-        return ravel_pytree(cell.step(params, restore(flat), x)[0])[0]
+    def body(state: PyTree, x: Array) -> tuple[PyTree, Array]:
+        flat, step = flat_step(cell, params, state, x)
+        return step(flat)[1], jax.jacfwd(step, has_aux=True)(flat)[0]
 
-    def body(flat: Array, x: Array) -> tuple[Array, Array]:
-        return step(flat, x), jax.jacfwd(step)(flat, x)
+    return jax.lax.scan(body, state, xs)[1]
 
-    return jax.lax.scan(body, start, xs)[1]
+
+def flat_step(
+    cell: Cell, params: PyTree, state: PyTree, x: Array
+) -> tuple[Array, Callable[[Array], tuple[Array, PyTree]]]:
+    """Return a step as a function of the state's floats side by side, (n,).
+
+    Args:
+        state, x: of one example.
+    Returns:
+        (the state's floats, flat ↦ (those of the new state, the new state itself)).
+    """
+    flat, restore = ravel_pytree(contract.floats(state))
+
+    def step(flat: Array) -> tuple[Array, PyTree]:
+        new = cell.step(params, contract.with_floats(state, restore(flat)), x)[0]
+        return ravel_pytree(contract.floats(new))[0], new
+
+    return flat, step
 
 
 def step_jacobians(
@@ -57,9 +74,10 @@ def step_jacobians(
     (2, 5, 8, 8)
     """
     inner: Cell = cell_of(cell)
-    xs = unroll.check_inputs(xs)
-    unroll.check_params(inner, params, xs)
-    state = unroll.start_state(inner, params, xs.shape[:-2], initial_state)
+    params, xs, state, _ = unroll.checked(
+        inner, params, xs, initial_state=initial_state, measured=True
+    )
+    contract.check_batched(inner, state, xs.shape[:-2], "a probe needs")
     measure = partial(_step_jacobians, inner, params)
     for _ in xs.shape[:-2]:
         measure = jax.vmap(measure)
@@ -87,8 +105,8 @@ def jacobian_spectrum(
         params: its parameters.
         xs: (B, T, D), or (T, D) for one sequence.
         lags: the k, whole numbers from 1 to T.
-        part: "h" or "C": only that part's block, ∂h_T/∂h_{T−k}, other parts of s_{T−k} fixed;
-            None: the whole state.
+        part: "h" or "C" ("inner.h" of a nested state): only that part's block, ∂h_T/∂h_{T−k},
+            other parts of s_{T−k} fixed; None: the whole state.
         initial_state: s_0; None: the cell's own.
     Returns:
         (B, len(lags), n), float64, largest first; −inf: exactly zero; NaN: overflow.
@@ -111,24 +129,22 @@ def jacobian_spectrum(
     jacobians = np.asarray(jacobians, np.float64)
     n = jacobians.shape[-1]
     block = _block(inner, params, part, n)
-    flat = jacobians.reshape(-1, T, n, n)
-    values = np.stack([_spectra(J[T - max(lags) :], lags, block) for J in flat])
-    return values.reshape(*xs.shape[:-2], len(lags), -1)
+    flat = jacobians.reshape(math.prod(xs.shape[:-2]), T, n, n)
+    values = [_spectra(J[T - max(lags) :], lags, block) for J in flat]
+    return np.reshape(values, (*xs.shape[:-2], len(lags), block.shape[1]))
 
 
 def _block(cell: Cell, params: PyTree, part: str | None, n: int) -> np.ndarray:
     """Return the (n, m) columns of the identity that pick ``part`` out of the flat state."""
     if part is None:
         return np.eye(n)
-    state = jax.eval_shape(lambda p: cell.initial_state(p, ()), params)
-    if part not in state._fields:
-        raise ValueError(unknown("state part", part, state._fields))
-    before = 0
-    for name, leaf in state._asdict().items():
-        if name == part:
-            return np.eye(n)[:, before : before + leaf.size]
-        before += leaf.size
-    raise AssertionError("unreachable: part is one of the fields")
+    state = jax.eval_shape(lambda p: contract.first_state(cell, p, ()), params)
+    sizes = [math.prod(leaf.shape) for leaf in contract.floats(state)]
+    names = contract.float_names(state)
+    if part not in names:
+        raise ValueError(unknown("state part", part, names))
+    before = sum(sizes[: names.index(part)])
+    return np.eye(n)[:, before : before + sizes[names.index(part)]]
 
 
 def _spectra(jacobians: np.ndarray, lags: list[int], block: np.ndarray) -> np.ndarray:

@@ -20,7 +20,9 @@ def _graded_qr(A: np.ndarray, log_d: np.ndarray) -> tuple[np.ndarray, np.ndarray
     factored and d enters afterwards as ratios.
     """
     with np.errstate(divide="ignore"):  # log 0 = −inf is intended
-        size = np.log(np.linalg.norm(A, axis=0)) + log_d
+        largest = np.abs(A).max(axis=0, initial=0)  # its square may leave the floats
+        scaled = A / np.where(largest > 0, largest, 1)
+        size = np.log(np.linalg.norm(scaled, axis=0)) + np.log(largest) + log_d
         order = np.argsort(-size, kind="stable")
         Q, R = np.linalg.qr(A[:, order])
         graded = np.log(np.abs(R)) + log_d[order]

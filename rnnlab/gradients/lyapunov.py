@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from rnnlab.core.validate import whole
-from rnnlab.nn import unroll
+from rnnlab.gradients.jacobians import flat_step
+from rnnlab.nn import contract, unroll
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.layers import Layer, cell_of
 
@@ -20,19 +20,14 @@ PyTree = Any
 def _lyapunov(
     cell: Cell, params: PyTree, xs: Array, state: PyTree, Q: Array, discard: int
 ) -> Array:
-    start, restore = ravel_pytree(state)
-
-    def body(carry: tuple[Array, Array], x: Array) -> tuple[tuple[Array, Array], Array]:
-        flat, Q = carry
-
-        def step(flat: Array) -> Array:
-            return ravel_pytree(cell.step(params, restore(flat), x)[0])[0]
-
-        new, push = jax.linearize(step, flat)
+    def body(carry: tuple[PyTree, Array], x: Array) -> tuple[tuple[PyTree, Array], Array]:
+        state, Q = carry
+        flat, step = flat_step(cell, params, state, x)
+        _, push, new = jax.linearize(step, flat, has_aux=True)
         Q, R = jnp.linalg.qr(jax.vmap(push, in_axes=1, out_axes=1)(Q))
         return (new, Q), jnp.log(jnp.abs(jnp.diagonal(R)))
 
-    logs = jax.lax.scan(body, (start, Q), xs)[1]
+    logs = jax.lax.scan(body, (state, Q), xs)[1]
     return jnp.mean(logs[discard:], axis=0)
 
 
@@ -70,11 +65,12 @@ def lyapunov_exponents(
     0.69
     """
     inner: Cell = cell_of(cell)
-    xs = unroll.check_inputs(xs)
-    T = xs.shape[-2]
-    unroll.check_params(inner, params, xs)
-    state = unroll.start_state(inner, params, xs.shape[:-2], initial_state)
-    n = sum(leaf.shape[-1] for leaf in jax.tree.leaves(state))
+    params, xs, state, _ = unroll.checked(
+        inner, params, xs, initial_state=initial_state, measured=True
+    )
+    *batch, T, _ = xs.shape
+    contract.check_batched(inner, state, tuple(batch), "a probe needs")
+    n = sum(contract.features(leaf, len(batch)) for leaf in contract.floats(state))
     count = n if count is None else whole("count", count, 1, n)
     discard = whole("discard", discard, 0, T - 1)
     # a random frame: a coordinate frame can lie in an invariant subspace of a structured kernel

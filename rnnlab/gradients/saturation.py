@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnlab.nn import unroll
+from rnnlab.nn import contract, unroll
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.layers import Layer, cell_of
 
@@ -25,7 +25,8 @@ def saturation(
 ) -> dict[str, Array]:
     """Measure how far units and gates are from the flat ends of their functions, step by step.
 
-    tanh units: mean over units of 1 − |h| (|m| of an LSTM whose h is projected). Gates: mean of
+    tanh units: mean over units of 1 − |h| (|m| of an LSTM whose h is projected, |y| of a cell
+    whose state has no h). Gates, those that the step returns as f, i, o, z, r: mean of
     min(z, 1 − z). ReLU units: share with h > 0. In each, 0 means saturated: no gradient passes
     through the function.
 
@@ -53,14 +54,17 @@ def saturation(
         raise ValueError(
             f"saturation is defined for tanh and relu units, got activation {activation!r}"
         )
-    xs = unroll.check_inputs(xs)
-    gates = [gate for gate in _SIGMOID_GATES if gate in getattr(inner, "gates", ())]
+    params, xs, state, _ = unroll.checked(inner, params, xs, lengths, initial_state, measured=True)
+    known = contract.check_step(inner, params, state, xs[..., 0, :]).gates
+    gates = [gate for gate in _SIGMOID_GATES if gate in known]
     # h of a projection is no tanh unit; m = o*tanh(C) is
     unit = "m" if getattr(inner, "projection", None) else "h"
+    taps = (unit, *gates) if unit in (*state._fields, *known) else tuple(gates)
     with jax.default_matmul_precision("highest"):
-        _, _, values = unroll.unroll(
-            inner, params, xs, lengths=lengths, initial_state=initial_state, taps=(unit, *gates)
+        ys, _, *tapped = unroll.unroll(
+            inner, params, xs, lengths=lengths, initial_state=initial_state, taps=taps
         )
+    values = {unit: ys, **(tapped[0] if tapped else {})}
     h = values.pop(unit)
     results = {"h": jnp.mean(h > 0 if activation == "relu" else 1 - jnp.abs(h), axis=-1)}
     for gate in gates:

@@ -16,8 +16,11 @@ from typing import Any, NamedTuple, overload
 import jax
 import jax.numpy as jnp
 
+from rnnlab.nn import norms
 from rnnlab.nn.cells import Cell
-from rnnlab.nn.engines.scan import select
+from rnnlab.nn.contract import check_step, float_names, floats, part_name, with_floats
+from rnnlab.nn.engines.scan import over_features, select
+from rnnlab.nn.meshes import varying_alike
 
 Array = jax.Array
 PyTree = Any
@@ -30,6 +33,11 @@ _STORE_LIMIT = 256 * 2**20  # bytes of states kept before checkpointing starts
 # ---- vectors with an exponent each: x·2^e, x (B, n), e (B,) ------------------------------------
 
 
+def _flat(x: Array) -> Array:
+    """Return the entries of each example side by side, (B, n)."""
+    return x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
 def _exponent(x: Array) -> Array:
     """Return e with max|x| in [2^(e−1), 2^e); _ZERO where x is all zero."""
     largest = jnp.max(jnp.abs(x), axis=-1)
@@ -37,21 +45,19 @@ def _exponent(x: Array) -> Array:
 
 
 def _shift(x: Array, e: Array) -> Array:
-    """Return x·2^e, multiplied in two halves: 2^e alone leaves the floats where x is tiny."""
-    e = jnp.clip(e, -2000, 2000)
-    one = jnp.ones((), x.dtype)
-    return x * jnp.ldexp(one, e // 2)[..., None] * jnp.ldexp(one, e - e // 2)[..., None]
+    """Return x·2^e of each example."""
+    return norms.shift(x, over_features(e, x))
 
 
 def _log10_norm(x: Array, e: Array) -> Array:
     """Return log10(‖x‖·2^e); −inf where x is all zero."""
-    largest = jnp.where(_exponent(x) == _ZERO, 0, _exponent(x))
+    largest = norms.exponent(jnp.max(jnp.abs(x), axis=-1))
     squared = jnp.sum(_shift(x, -largest) ** 2, axis=-1)  # of order 1: no under- or overflow
     return jnp.log10(squared) / 2 + (e + largest).astype(x.dtype) * _LOG10_2
 
 
-def _joint_exponent(state: PyTree) -> Array:
-    return jnp.max(jnp.stack([_exponent(leaf) for leaf in jax.tree.leaves(state)]), axis=0)
+def _joint_exponent(parts: list[Array]) -> Array:
+    return jnp.max(jnp.stack([_exponent(_flat(part)) for part in parts]), axis=0)
 
 
 # ---- forward -----------------------------------------------------------------------------------
@@ -104,13 +110,14 @@ def forward(
     Args:
         xs: (B, T, D).
         mask: (B, T) or None.
-        state: s_0, leaves (B, H).
+        state: s_0, leaves (B, …).
         chunk: T keeps the state before every step; less, the state before every chunk.
     Returns:
         ys (B, T, H); the states kept, leaves (T or ⌈T/chunk⌉, B, H); overflow_at (B,), the first
         step whose output is not finite, −1 where all are.
     """
     B, T = xs.shape[:2]
+    state, _ = varying_alike((state, (params, xs, mask)))
     if chunk >= T:
         _, ys, before = _run(cell, params, _slice(xs, 0, T), _slice(mask, 0, T), state)
         ys = jnp.moveaxis(ys, 0, 1)
@@ -125,7 +132,9 @@ def forward(
         return (after, ys), state
 
     full, rest = divmod(T, chunk)
-    carry = (state, jnp.zeros((B, T, cell.output_size), xs.dtype))
+    output = check_step(cell, params, state, xs[:, 0]).output
+    carry = (state, jnp.zeros((B, T, cell.output_size), output.dtype))
+    carry, _ = varying_alike((carry, (params, xs, mask)))
     carry, kept = jax.lax.scan(lambda c, i: run_chunk(c, i * chunk, chunk), carry, jnp.arange(full))
     if rest:
         carry, last = run_chunk(carry, full * chunk, rest)
@@ -152,32 +161,59 @@ def first_overflow(ys: Array, reverse: bool = False) -> Array:
 # ---- backward ----------------------------------------------------------------------------------
 
 
+# an adjoint has a part for each leaf of the state that is made of floats; a step counter has none
+
+
 def _state_vjp(
     cell: Cell, params: PyTree, before: PyTree, x: Array, cotangents: PyTree
-) -> tuple[PyTree, dict[str, Array]]:
-    """Return (adjoint of the state before, total derivatives by state part)."""
+) -> tuple[list[Array], dict[str, Array]]:
+    """Return (adjoint of the state before, total derivatives by state part, each (B, n))."""
     nothing = jax.tree.map(jnp.zeros_like, before)
-    _, pull = jax.vjp(lambda s, n: cell.step(params, s, x, perturb=n)[:2], before, nothing)
+
+    def step(parts: list[Array], added: list[Array]) -> tuple[list[Array], Array]:
+        perturb = with_floats(nothing, added)
+        new, y, _ = cell.step(params, with_floats(before, parts), x, perturb=perturb)
+        return floats(new), y
+
+    _, pull = jax.vjp(step, floats(before), floats(nothing))
     earlier, totals = pull(cotangents)
-    return earlier, totals._asdict()
+    return earlier, dict(zip(float_names(before), map(_flat, totals), strict=True))
+
+
+def recurrent_kernels(params: PyTree) -> list[Array]:
+    """Return the recurrent kernels among the parameters, those called "W_h…".
+
+    Raises:
+        ValueError: there is none.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    named = {part_name(path): leaf for path, leaf in leaves}
+    kernels = [leaf for name, leaf in named.items() if name.rpartition(".")[2].startswith("W_h")]
+    if not kernels:
+        raise ValueError(
+            f"weight_contributions needs recurrent kernels, parameters called W_h…: "
+            f"there are {', '.join(named) or 'none'}"
+        )
+    return kernels
 
 
 def _weight_vjp(
     cell: Cell, params: PyTree, before: PyTree, x: Array, cotangents: PyTree
-) -> tuple[PyTree, dict[str, Array]]:
+) -> tuple[list[Array], dict[str, Array]]:
     """Return (adjoint of the state before, norm of the step's share of ∂L/∂W_h· per example)."""
 
     def one_example(
         before: PyTree, x: Array, cotangents: PyTree
-    ) -> tuple[PyTree, dict[str, Array]]:
-        _, pull = jax.vjp(lambda p, s: cell.step(p, s, x)[:2], params, before)
+    ) -> tuple[list[Array], dict[str, Array]]:
+        def step(params: PyTree, parts: list[Array]) -> tuple[list[Array], Array]:
+            new, y, _ = cell.step(params, with_floats(before, parts), x)
+            return floats(new), y
+
+        _, pull = jax.vjp(step, params, floats(before))
         d_params, earlier = pull(cotangents)
-        blocks = [b.ravel() for name, b in d_params._asdict().items() if name.startswith("W_h")]
-        block = jnp.concatenate(blocks)
+        block = jnp.concatenate([kernel.ravel() for kernel in recurrent_kernels(d_params)])
         # reduced to one number at once: H² per step and example would be the peak of memory
-        largest = jnp.max(jnp.abs(block))
-        safe = jnp.where(largest == 0, 1, largest)
-        return earlier, {"W_h": safe * jnp.linalg.norm(block / safe)[None]}
+        return earlier, {"W_h": norms.norm(block)[None]}
 
     return jax.vmap(one_example)(before, x, cotangents)
 
@@ -223,7 +259,7 @@ def backward(
         before, x, keep, g, g_exponent = inputs
         # the adjoint from later steps and this step's own loss term, brought to one scale
         scale = jnp.maximum(exponent, g_exponent)
-        adjoint = jax.tree.map(lambda a: _shift(a, shift + (exponent - scale)), adjoint)
+        adjoint = [_shift(part, shift + (exponent - scale)) for part in adjoint]
         g = _shift(g, g_exponent - scale)
         earlier, totals = vjp(cell, params, before, x, (adjoint, g))
         if keep is not None:  # nothing is computed at a padded step
@@ -250,9 +286,9 @@ def backward(
         before = _run(cell, params, x, keep, state)[2]
         return steps_back(carry, start, size, before)
 
-    nothing = jax.tree.map(lambda k: jnp.zeros_like(k[0]), kept)
+    nothing = [jnp.zeros_like(part[0]) for part in floats(kept)]
     zero = _joint_exponent(nothing)
-    carry = (nothing, zero, zero * 0)
+    carry, _ = varying_alike(((nothing, zero, zero * 0), (params, xs, mask, g, kept)))
     if chunk >= T:
         norms = steps_back(carry, 0, T, kept)[1]
         return jax.tree.map(jnp.transpose, norms)
@@ -267,5 +303,5 @@ def backward(
     _, heads = jax.lax.scan(
         lambda c, inputs: chunk_back(c, inputs[0], chunk, inputs[1]), carry, starts, reverse=True
     )
-    heads = jax.tree.map(lambda n: n.reshape(full * chunk, -1), heads)
+    heads = jax.tree.map(lambda n: n.reshape(full * chunk, n.shape[-1]), heads)
     return jax.tree.map(lambda *parts: jnp.concatenate(parts).T, heads, *tails)

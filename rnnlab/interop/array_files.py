@@ -7,7 +7,10 @@ from types import ModuleType
 
 import numpy as np
 
-from rnnlab.core.errors import UserError
+from rnnlab.core.errors import UserError, install
+from rnnlab.core.json_files import read_json
+
+INDEX = ".safetensors.index.json"  # the end of the name of an index of shards
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -15,10 +18,16 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     float16 and bfloat16 are widened to float32.
 
+    Args:
+        path: the file; or, of arrays shared out over several ``.safetensors`` files (shards), their
+            ``.safetensors.index.json``.
     Raises:
-        UserError: another kind of file, or one that cannot be read.
+        UserError: another kind of file, or one that cannot be read; an index that does not fit its
+            shards.
     """
     path = Path(path)
+    if path.name.endswith(INDEX):
+        return _sharded(path)
     if path.suffix not in (".safetensors", ".npz"):
         raise UserError(
             f"{path}: weights are read from .safetensors and .npz files; others would "
@@ -40,6 +49,34 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     }
 
 
+def _sharded(index: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of all shards, each from the shard that the index names."""
+    described = read_json(index)
+    shards = described.get("weight_map") if isinstance(described, dict) else None
+    if not isinstance(shards, dict) or not shards or not all(map(_is_name, shards.values())):
+        raise UserError(
+            f"{index}: a 'weight_map' of names of weights and of files beside it expected"
+        )
+    arrays: dict[str, np.ndarray] = {}
+    wrong = []
+    for file in sorted(set(shards.values())):
+        path = index.with_name(file)
+        if not path.is_file():
+            raise UserError(f"{index} names the shard {file}, which is not beside it")
+        held = read_arrays(path)
+        expected = {name for name, shard in shards.items() if shard == file}
+        wrong += [f"{file} lacks {name}" for name in sorted(expected - held.keys())]
+        wrong += [f"{file} has {name}, unnamed there" for name in sorted(held.keys() - expected)]
+        arrays |= held
+    if wrong:
+        raise UserError(f"{index} does not fit its {len(set(shards.values()))} shards: {wrong[0]}")
+    return arrays
+
+
+def _is_name(file: object) -> bool:
+    return isinstance(file, str) and Path(file).name == file and file.endswith(".safetensors")
+
+
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
     """Write a ``.safetensors`` file that PyTorch's tools read as well.
 
@@ -55,7 +92,5 @@ def _safetensors() -> ModuleType:
     try:
         import safetensors.numpy
     except ImportError:
-        raise UserError(
-            ".safetensors files need safetensors: pip install 'rnnlab[vectors]'"
-        ) from None
+        raise UserError(f".safetensors files need safetensors: {install('vectors')}") from None
     return safetensors.numpy

@@ -61,7 +61,10 @@ def turns(
 
 
 def ratio(ms: Mapping[str, list[float]], side: str, over: str) -> tuple[float, float, float]:
-    """Return the ratio of two calls' median times, with the 10% and 90% quantiles over turns.
+    """Return the median of the turns' ratios of two calls' times, with their 10% and 90% quantiles.
+
+    A turn's ratio compares what ran back to back, so that a machine that slows down for a while
+    changes both of its times.
 
     Args:
         ms: as :func:`turns` returns it.
@@ -69,10 +72,10 @@ def ratio(ms: Mapping[str, list[float]], side: str, over: str) -> tuple[float, f
         over: the name of the denominator.
 
     >>> ratio({"a": [2.0, 4.0, 3.0], "b": [1.0, 2.0, 1.0]}, "a", "b")[0]
-    3.0
+    2.0
     """
-    low, high = np.quantile(np.array(ms[side]) / np.array(ms[over]), (0.1, 0.9))
-    return float(np.median(ms[side]) / np.median(ms[over])), float(low), float(high)
+    low, middle, high = np.quantile(np.array(ms[side]) / np.array(ms[over]), (0.1, 0.5, 0.9))
+    return float(middle), float(low), float(high)
 
 
 def parse_size(size: str) -> tuple[int, int, int, int]:

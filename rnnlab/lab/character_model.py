@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from ml_collections import ConfigDict
 
 from rnnlab import training
+from rnnlab.core import validate
 from rnnlab.lab.config import seeds
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.initializers import InitScheme
@@ -63,6 +64,11 @@ def axes(config: Config) -> Sweep:
         {"cell.name": ("rnn-tanh", "gru"), "seed": seeds(config)},
         {"cell.name": ("lstm",), "init.forget_bias": ("1.0",), "seed": seeds(config)},
     ]
+
+
+def check(config: Config) -> None:
+    """Refuse a cell that the experiments do not compare."""
+    validate.choice("cell.name", config.cell.name, CELLS)
 
 
 def draw_sample(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rnnlab.core import validate
 from rnnlab.core.errors import unknown
 
 Config = Any  # an ml_collections.ConfigDict, whose keys a type checker does not know
@@ -48,4 +49,4 @@ def seeds(config: Config) -> tuple[int, ...]:
     >>> seeds(ConfigDict({"run": {"seeds": 3}}))
     (0, 1, 2)
     """
-    return tuple(range(config.run.seeds))
+    return tuple(range(validate.whole("run.seeds", config.run.seeds)))

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from rnnlab import theory
 from rnnlab.core.validate import choice
 from rnnlab.data import sequences
+from rnnlab.data.tables import GAPS
 from rnnlab.gradients import adjoint, lyapunov
 from rnnlab.nn import cells, equations, layers, unroll
 from rnnlab.nn.initializers import InitScheme, make
@@ -92,6 +93,7 @@ def config(
                 "length": length,
                 "batch_size": batch_size,
                 "path": "",  # the file of csv, or of a text that is not the default one
+                "gaps": "refuse",  # empty cells of csv: refuse, drop (the row), interpolate
             },
             "cell": {"name": "rnn-tanh", "hidden_size": hidden_size},
             "init": InitScheme.config(),
@@ -103,21 +105,37 @@ def config(
 
 
 def check(config: Config) -> None:
-    """Raise ValueError where the config has an unknown cell, scheme or task."""
+    """Refuse an unknown cell, scheme or task, and a file that cannot be read.
+
+    Raises:
+        ValueError, FileNotFoundError: one of these.
+    """
     layers.by_name(config.cell.name, config.cell.hidden_size, InitScheme.from_config(config.init))
     choice("task", config.task.name, sequences.SOURCES)
+    task = config.task
+    choice("task.gaps", _gaps(task), GAPS)
+    if task.path or task.name == "csv":  # before anything runs
+        sequences.by_name(task.name, config.seed, 1, task.length, task.path, _gaps(task))
+
+
+def _gaps(task: Config) -> str:
+    """Return task.gaps; an experiment that reads no table need not have the key."""
+    return task.get("gaps", GAPS[0])
 
 
 def draw(config: Config, key: Array) -> GradientMember:
     """Draw sequences, parameters and read-out of the member that ``config`` describes.
 
     Args:
-        config: with the groups task (name, length, batch_size, path), cell (name, hidden_size)
-            and init (:meth:`InitScheme.config`), and a seed, which draws the sequences.
+        config: with the groups task (name, length, batch_size, path, gaps), cell (name,
+            hidden_size) and init (:meth:`InitScheme.config`), and a seed, which draws the
+            sequences.
         key: draws the parameters.
     """
     task, init = config.task, InitScheme.from_config(config.init)
-    data = sequences.by_name(task.name, config.seed, task.batch_size, task.length, task.path)
+    data = sequences.by_name(
+        task.name, config.seed, task.batch_size, task.length, task.path, _gaps(task)
+    )
     layer = layers.by_name(config.cell.name, config.cell.hidden_size, init)
     key_cell, key_readout = jax.random.split(key)
     params = layer.init(key_cell, data.xs.shape[-1])
@@ -263,7 +281,8 @@ def input_variance(member: GradientMember) -> float:
 
 def effective_sigma_w(W_hh: np.ndarray) -> float:
     """Return σ_w of the Gaussian ensemble with the same norm: ‖W‖_F / √H."""
-    return float(np.linalg.norm(W_hh) / math.sqrt(W_hh.shape[0]))
+    # in float64: squares of float32 do not leave it
+    return float(np.linalg.norm(np.asarray(W_hh, np.float64)) / math.sqrt(W_hh.shape[0]))
 
 
 def theory_curves(
@@ -290,9 +309,13 @@ def theory_curves(
         return {"theory": np.median(exact, axis=0), "theory_error": float(error)}
     path = gate_path(member)
     if path is not None:
-        retained = 10.0**path
-        rms = np.log10(np.sqrt(np.mean(retained**2, axis=(0, 2))))
-        return {"theory": rms, "log10_retention": np.log10(retained.mean(axis=(0, 2)))}
+        most = path.max(axis=(0, 2), keepdims=True)  # relative to it, no square underflows
+        most = np.where(np.isfinite(most), most, 0)
+        retained = 10.0 ** (path - most)
+        with np.errstate(divide="ignore"):  # log 0 = −inf: nothing is retained
+            rms = np.log10(np.mean(retained**2, axis=(0, 2))) / 2
+            mean = np.log10(retained.mean(axis=(0, 2)))
+        return {"theory": most[0, :, 0] + rms, "log10_retention": most[0, :, 0] + mean}
     sigma_w, variance = effective_sigma_w(member.W_hh), input_variance(member)
     line = theory.mean_field_adjoint_log10(
         sigma_w, lags, input_variance=variance, activation=cell.rpartition("-")[2]

@@ -8,6 +8,20 @@ import numpy as np
 from rnnlab.core.errors import Undecided
 from rnnlab.results.table import Table
 
+_CELLS = {"rnn-tanh": "a tanh RNN", "rnn-relu": "a ReLU RNN", "rnn-identity": "a linear RNN"}
+_CELLS |= {"lstm": "an LSTM", "gru": "a GRU"}
+
+
+def cell_in_words(name: str) -> str:
+    """Return a cell's name with its article, for a sentence; an unknown one's as it is.
+
+    >>> cell_in_words("lstm"), cell_in_words("bi-gru"), cell_in_words("mgu")
+    ('an LSTM', 'a Bi-GRU', 'mgu')
+    """
+    if name.startswith("bi-"):
+        return f"a Bi-{cell_in_words(name[3:]).removeprefix('an ').removeprefix('a ')}"
+    return _CELLS.get(name, name)
+
 
 class Lines(dict[str, Mapping[str, object]]):
     """Settings by the name of their line: {"LSTM": {"cell.name": "lstm"}, …}.

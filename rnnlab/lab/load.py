@@ -6,11 +6,11 @@ An experiment is a Python file with the functions of :class:`Functions`.
 from __future__ import annotations
 
 import ast
-import hashlib
 import inspect
 import os
+import re
 import sys
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import ConfigDict
 
 from rnnlab.core.errors import UserError, unknown
+from rnnlab.lab import ranges, sources
 from rnnlab.lab import sweep as sweeps
+from rnnlab.lab.sources import Code
 
 if TYPE_CHECKING:
     import jax
@@ -40,8 +42,8 @@ class Functions:
     Args:
         get_config: (arg) -> the base config; arg is optional, for a file with several scales.
         get_sweep: (config) -> the axes of the sweep.
-        run: (config, key, log) -> one member's results; ``log(**record)`` logs metrics. A file
-            that trains says ``run = rnnlab.training.runner.run``.
+        run: (config, key, log) -> one member's results; ``log(step, loss=0.5)`` logs metrics, and
+            the step may be left out. A file that trains says ``run = rnnlab.training.runner.run``.
         figures: (table) -> {name: (Figure, caption)}.
         claims: (table) -> the claims.
         check: (config); raises ValueError for a member that cannot run. Optional, as are the rest.
@@ -65,28 +67,55 @@ class Functions:
         """Take the functions of a file that has been executed.
 
         Raises:
-            UserError: one is missing, or not callable.
+            UserError: one is missing, not a function, or takes other arguments.
         """
         functions = {
             f.name: getattr(module, f.name) for f in fields(cls) if hasattr(module, f.name)
         }
-        missing = [name for name in _ARGUMENTS if not callable(functions.get(name))]
+        missing = [name for name in _REQUIRED if name not in functions]
         if missing:
-            calls = ", ".join(f"{name}({_ARGUMENTS[name]})" for name in missing)
-            raise UserError(f"missing {calls}")
+            raise UserError(f"missing {', '.join(map(_call, missing))}")
         for name, function in functions.items():
             if not callable(function):
-                raise UserError(f"{name} must be a function, got {function!r:.80}")
+                raise UserError(f"{name} must be a function, {_call(name)}, got {_brief(function)}")
+            _check_arguments(name, function)
         return cls(**functions)
 
 
-_ARGUMENTS = {  # of the required functions
-    "get_config": "arg=None",
-    "get_sweep": "config",
-    "run": "config, key, log",
-    "figures": "table",
-    "claims": "table",
+_ARGUMENTS = {  # get_config may also take none, in a file of one scale
+    "get_config": ("arg=None",),
+    "get_sweep": ("config",),
+    "run": ("config", "key", "log"),
+    "figures": ("table",),
+    "claims": ("table",),
+    "check": ("config",),
+    "group": ("config",),
+    "predict": ("config",),
+    "measure": ("config", "setup", "params"),
 }
+_REQUIRED = ("get_config", "get_sweep", "run", "figures", "claims")
+
+
+def _call(name: str) -> str:
+    return f"{name}({', '.join(_ARGUMENTS[name])})"
+
+
+def _check_arguments(name: str, function: Callable[..., object]) -> None:
+    """Refuse a function that cannot be called as the run will call it."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # one written in C may have no signature
+        return
+    given = () if name == "get_config" else _ARGUMENTS[name]
+    try:
+        signature.bind(*given)
+    except TypeError:
+        raise UserError(f"{name} is called as {_call(name)}, got {name}{signature}") from None
+
+
+def _brief(value: object) -> str:
+    """Return a value as a message shows it: what it is, and how it begins."""
+    return f"{value!r:.80} ({type(value).__name__})"
 
 
 @dataclass(frozen=True)
@@ -100,6 +129,8 @@ class Experiment:
         arg: the scale after the colon, "full" for instance, or "".
         module: the file as a module.
         functions: the module's functions.
+        code: the text that was executed, with that of the modules beside the file.
+        used: the files that were executed before it.
     """
 
     name: str
@@ -108,6 +139,8 @@ class Experiment:
     arg: str
     module: ModuleType
     functions: Functions
+    code: Code
+    used: tuple[Code, ...] = ()
 
     @property
     def description(self) -> str:
@@ -116,8 +149,13 @@ class Experiment:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the file as it is now, by which a change is noticed."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        """The SHA-256 of the file as it was loaded, by which a change is noticed."""
+        return self.code.main.digest
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """Everything that was executed, in order: the files that it uses, then its own."""
+        return *self.used, self.code
 
     @property
     def trains(self) -> bool:
@@ -143,20 +181,128 @@ class Experiment:
         except ValueError as error:
             raise UserError(f"{self.file}: {error}") from error
         if not isinstance(config, ConfigDict):
-            raise UserError(f"{self.file}: get_config must return a ConfigDict, got {config!r:.80}")
-        for key, value in sweeps.flat_config(config).items():
-            if not _plain(value):
-                raise UserError(
-                    f"{self.file}: {key} is {value!r:.80}: a config holds bool, int, float, str, "
-                    "None and tuples of these"
-                )
-        if type(config.get("seed")) is not int:
-            raise UserError(f"{self.file}: a config needs an int `seed` at its top level")
+            raise self.wrong("get_config", "a ConfigDict", config)
+        _check_config(self.file, config)
         return config.lock()
 
+    def check_numbers(self, config: ConfigDict) -> None:
+        """Refuse a number of the config that is out of its range: see :mod:`rnnlab.lab.ranges`.
+
+        Raises:
+            UserError: the number, and its range.
+        """
+        default = sweeps.flat_config(self.get_config())
+        try:
+            ranges.check_numbers(sweeps.flat_config(config), default)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+
     def get_sweep(self, config: ConfigDict) -> sweeps.Sweep:
-        """Return the file's axes for this config."""
-        return self.functions.get_sweep(config)
+        """Return the file's axes for this config.
+
+        Raises:
+            UserError: a number of the config out of its range; get_sweep returns something else,
+                or a wrong axis.
+        """
+        self.check_numbers(config)
+        try:
+            axes = self.functions.get_sweep(config)
+            sweeps.parts(config, axes)
+        except ValueError as error:
+            raise UserError(f"{self.file}: get_sweep: {error}") from error
+        return axes
+
+    def get_group(self, config: ConfigDict) -> Hashable:
+        """Return the key of the group whose estimated time a member shares.
+
+        Raises:
+            UserError: group returns what cannot be a key.
+        """
+        key = None if self.functions.group is None else self.functions.group(config)
+        try:
+            hash(key)
+        except TypeError:
+            allowed = "a key, such as a string or a tuple"
+            raise self.wrong("group", allowed, key) from None
+        return key
+
+    def get_figures(self, table: Table) -> dict[str, tuple[Figure, str]]:
+        """Return the figures with their captions, by name.
+
+        Raises:
+            UserError: figures returns something else, or a name that is no file's.
+        """
+        from matplotlib.figure import Figure  # slow to import
+
+        figures = self.functions.figures(table)
+        allowed = "a dict of (matplotlib Figure, caption) by name"
+        if not isinstance(figures, Mapping):
+            raise self.wrong("figures", allowed, figures)
+        for name, drawn in figures.items():
+            if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+                raise UserError(
+                    f"{self.file}: a figure's name is a file's, of letters, digits, - and _; "
+                    f"got {name!r:.80}"
+                )
+            match drawn:
+                case (Figure(), str()):
+                    continue
+            raise self.wrong("figures", f"(matplotlib Figure, caption) for {name!r}", drawn)
+        return dict(figures)
+
+    def get_claims(self, table: Table) -> list[Claim]:
+        """Return the claims.
+
+        Raises:
+            UserError: claims returns something else.
+        """
+        from rnnlab.results.claims import Claim
+
+        claims = self.functions.claims(table)
+        allowed = "a list of claims, each made by a function under @rnnlab.results.claims.claim"
+        if not isinstance(claims, Iterable) or isinstance(claims, str | Mapping):
+            raise self.wrong("claims", allowed, claims)
+        claims = list(claims)
+        for claim in claims:
+            if not isinstance(claim, Claim):
+                raise self.wrong("claims", allowed, claim)
+        return claims
+
+    def wrong(self, name: str, allowed: str, got: object) -> UserError:
+        """Return the error for what a function of the file returned."""
+        return UserError(f"{self.file}: {_call(name)} must return {allowed}, got {_brief(got)}")
+
+
+def _check_config(file: str, config: ConfigDict) -> None:
+    """Refuse a config that flags, sweeps and config.json could not name or hold."""
+    try:
+        odd = [key for key in _keys(config) if not _is_name(key)]
+    except TypeError:  # ConfigDict sorts its keys, which fails for strings beside numbers
+        odd = ["a number"]
+    if odd:
+        raise UserError(
+            f"{file}: a key of the config must be a name, as in --config.task.length, "
+            f"got {odd[0]!r:.80}"
+        )
+    for key, value in sweeps.flat_config(config).items():
+        if not _plain(value):
+            raise UserError(
+                f"{file}: {key} is {value!r:.80}: a config holds bool, int, float, str, "
+                "None and tuples of these"
+            )
+    if type(config.get("seed")) is not int:
+        raise UserError(f"{file}: a config needs an int `seed` at its top level")
+
+
+def _is_name(key: object) -> bool:
+    return isinstance(key, str) and key.isidentifier()
+
+
+def _keys(config: Mapping[Any, object] | ConfigDict) -> Iterator[object]:
+    for key, value in config.items():
+        yield key
+        if isinstance(value, Mapping | ConfigDict):
+            yield from _keys(value)
 
 
 def _plain(value: object) -> bool:
@@ -192,6 +338,11 @@ def _shared_dirs() -> list[Path]:
     return dirs
 
 
+def is_shipped(path: Path) -> bool:
+    """Whether a file is one of the experiments that come with rnnlab."""
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in _shared_dirs())
+
+
 def find() -> list[Found]:
     """List the experiments in ./experiments, then those of rnnlab; the first of a name counts.
 
@@ -213,7 +364,7 @@ def _find(folders: Iterable[Path]) -> list[Found]:
             try:
                 tree = ast.parse(path.read_bytes())
             except SyntaxError as error:
-                description = f"({_not_python(error)})"
+                description = f"({sources.not_python(error)})"
             else:
                 functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
                 if "get_config" not in functions:
@@ -236,13 +387,8 @@ def _shown(path: Path, folder: Path) -> str:
     return (Path("experiments") / path.relative_to(folder)).as_posix()
 
 
-def _not_python(error: SyntaxError) -> str:
-    line = f", line {error.lineno}" if error.lineno else ""
-    return f"not Python: {error.msg}{line}"
-
-
-def _locate(text: str) -> tuple[Path, str]:
-    """Return (the file, the path as it is printed) for a path or a bare name.
+def locate(text: str) -> tuple[Path, str]:
+    """Return (the file, the path as it is printed) of an experiment's path or bare name.
 
     Raises:
         UserError: no such file, or a name that two files of one folder share.
@@ -267,17 +413,12 @@ def _locate(text: str) -> tuple[Path, str]:
     raise UserError(f"no file {given.as_posix()}: {unknown('experiment', given.stem, names)}")
 
 
-def execute(source: bytes, path: Path) -> ModuleType:
-    """Execute an experiment's source and return the module; the file need not be here."""
-    # Compiled here, not by importlib, which would leave a __pycache__ beside the user's file.
-    module = ModuleType(f"rnnlab_experiment_{path.stem}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses and pickle look it up
-    exec(compile(source, str(path), "exec"), module.__dict__)
-    return module
-
-
-def load_experiment(path_or_name: str | os.PathLike[str], arg: str | None = None) -> Experiment:
+def load_experiment(
+    path_or_name: str | os.PathLike[str],
+    arg: str | None = None,
+    *,
+    use: Sequence[str | os.PathLike[str]] = (),
+) -> Experiment:
     """Load an experiment's file.
 
     Args:
@@ -285,24 +426,55 @@ def load_experiment(path_or_name: str | os.PathLike[str], arg: str | None = None
             of one that comes with rnnlab ("x"; "learning/x" where a name is not enough). ":full"
             after either is the ``arg``.
         arg: the scale, in place of what follows the colon.
+        use: Python files that are executed before it, in order, so that what they register has a
+            name in its config.
 
     Raises:
         UserError: no such file, a file that is not Python, a failed import, or a missing function.
     """
-    text, colon, after = os.fspath(path_or_name).partition(".py:")
+    text, colon, after = os.path.expanduser(path_or_name).partition(".py:")
     if colon:
         text += ".py"
     elif not text.endswith(".py"):
         text, _, after = text.partition(":")
-    path, shown = _locate(text)
-    try:
-        module = execute(path.read_bytes(), path)
-    except SyntaxError as error:
-        raise UserError(f"{shown} is {_not_python(error)}") from error
-    except ImportError as error:
-        raise UserError(f"{shown} cannot be loaded: {error}") from error
+    used = [_read_used(os.fspath(file)) for file in use]
+    path, shown = locate(text)
+    code = sources.read(path, shown)
+    return load_code([*used, code], after if arg is None else arg)
+
+
+def _read_used(file: str) -> Code:
+    path = Path(file).expanduser()
+    if not path.is_file() or path.suffix != ".py":
+        raise UserError(f"--use={file}: there is no such Python file")
+    return sources.read(path, path.as_posix(), sources.USE)
+
+
+def load_code(codes: Sequence[Code], arg: str) -> Experiment:
+    """Execute files that were read, of which the last is the experiment's.
+
+    Raises:
+        UserError: one that is not Python, a failed import, or a missing function.
+    """
+    module = [execute(code) for code in codes][-1]
+    code = codes[-1]
     try:
         functions = Functions.of(module)
     except UserError as error:
-        raise UserError(f"{shown}: {error}") from None
-    return Experiment(path.stem, shown, path, after if arg is None else arg, module, functions)
+        raise UserError(f"{code.file}: {error}") from None
+    used = tuple(codes[:-1])
+    return Experiment(code.path.stem, code.file, code.path, arg, module, functions, code, used)
+
+
+def execute(code: Code) -> ModuleType:
+    """Execute a file that was read.
+
+    Raises:
+        UserError: it is not Python, or an import in it fails.
+    """
+    try:
+        return code.execute()
+    except SyntaxError as error:
+        raise UserError(f"{code.file} is {sources.not_python(error)}") from error
+    except ImportError as error:
+        raise UserError(f"{code.file} cannot be loaded: {error}") from error

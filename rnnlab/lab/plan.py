@@ -6,7 +6,7 @@ Each member's config is parsed once; the plan holds the result and hands it on.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,9 @@ from ml_collections import ConfigDict
 from rnnlab.core import json_files
 from rnnlab.core.errors import UserError
 from rnnlab.lab import sweep as sweeps
-from rnnlab.lab.load import Experiment, load_experiment
+from rnnlab.lab.load import Experiment, is_shipped, load_experiment
+from rnnlab.lab.ranges import check_numbers
+from rnnlab.lab.sources import Code
 
 if TYPE_CHECKING:
     from rnnlab.training.settings import MemberSpec
@@ -46,7 +48,16 @@ class Plan:
 
     @property
     def identity(self) -> dict[str, object]:
-        """The identity of the run: experiment, arg, config and sweep, as JSON."""
+        """The identity of the run, as JSON: experiment, arg, config, sweep, digests of the code.
+
+        The digests are those of what was loaded: the files of ``--use`` and the experiment's, each
+        with the modules beside it.
+        """
+        return self._asked | {"code": [code.digests for code in self.experiment.codes]}
+
+    @property
+    def _asked(self) -> dict[str, object]:
+        """The identity without the code."""
         axes = sweeps.as_json(self.parts)
         return {
             "experiment": self.experiment.name,
@@ -58,12 +69,40 @@ class Plan:
     @property
     def hash(self) -> str:
         """The SHA-256 of the identity."""
-        return hashlib.sha256(json.dumps(self.identity).encode()).hexdigest()
+        return _sha256(self.identity)
 
     @property
     def run_dir(self) -> Path:
-        """The default run directory: runs/<experiment>-<hash>."""
-        return Path("runs") / f"{self.experiment.name}-{self.hash[:8]}"
+        """The default run directory: runs/<experiment>-<hash of the config and the files' paths>.
+
+        It stays the same when a file is edited, so that the change is noticed there.
+        """
+        places = [_place(code) for code in self.experiment.codes]
+        return Path("runs") / f"{self.experiment.name}-{_sha256([self._asked, places])[:8]}"
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """What differs from the file's defaults, as JSON.
+
+        {"config": the default of each key that has another value, "sweep": whether the sweep is
+        not the file's own}.
+        """
+        try:
+            own = sweeps.parts(self.config, self.experiment.get_sweep(self.config))
+        except ValueError:  # the file has no sweep for this config, and another was given
+            own = None
+        return {"config": json_files.encode(self._defaults), "sweep": own != self.parts}
+
+    @property
+    def _defaults(self) -> dict[str, sweeps.Value]:
+        given = sweeps.flat_config(self.config)
+        default = sweeps.flat_config(self.experiment.get_config())
+        return {key: value for key, value in default.items() if given[key] != value}
+
+    @property
+    def notes(self) -> list[str]:
+        """Values of the config that reach a part of the members only, in words."""
+        return partial_effects(self._defaults, self.config, self.members)
 
     @property
     def seconds(self) -> float | None:
@@ -73,6 +112,18 @@ class Plan:
             return None
         members = sum(config.run.seconds_per_member for config in self.configs)
         return members + self.groups * flat["run.seconds_per_group"]
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _place(code: Code) -> str:
+    """Return where a file lies, however its path was written; not where rnnlab is installed."""
+    if is_shipped(code.path):
+        return code.file
+    path, here = code.path.resolve(), Path.cwd().resolve()
+    return f"./{path.relative_to(here).as_posix()}" if path.is_relative_to(here) else str(path)
 
 
 def make_plan(
@@ -101,28 +152,33 @@ def make_plan(
         sweeps.check_key(default, key)
     changed = {key: value for key, value in given.items() if value != default[key]}
     config = sweeps.apply(base, changed)
+    experiment.check_numbers(config)
     if sweep is None:
         sweep = experiment.get_sweep(config)
-        check_no_axis(changed, config, sweep)
+        check_effect(experiment, changed, config, {})
     parts = sweeps.parts(config, sweep)
     members = sweeps.expand(config, sweep)
     configs = [sweeps.apply(config, overrides) for overrides in members]
-    specs = _checked(experiment, members, configs)
-    group = experiment.functions.group
+    specs = _checked(experiment, config, members, configs)
     if specs:
         groups = len({spec.group_key for spec in specs})
     else:
-        groups = len({group(member) for member in configs}) if group else 1
+        groups = len({experiment.get_group(member) for member in configs})
     return Plan(experiment, config, parts, members, configs, specs, groups)
 
 
 def _checked(
-    experiment: Experiment, members: list[dict[str, object]], configs: list[ConfigDict]
+    experiment: Experiment,
+    base: ConfigDict,
+    members: list[dict[str, object]],
+    configs: list[ConfigDict],
 ) -> "list[MemberSpec]":
     """Check every member; return the parsed configs of those that train."""
     specs = []
+    default = sweeps.flat_config(base)
     for index, (overrides, config) in enumerate(zip(members, configs, strict=True)):
         try:
+            check_numbers(overrides, default)
             if experiment.functions.check is not None:
                 experiment.functions.check(config)
             if experiment.trains:
@@ -131,24 +187,76 @@ def _checked(
                 spec = MemberSpec.from_config(config)
                 spec.check_data()
                 specs.append(spec)
+        except MemoryError as error:
+            raise UserError(
+                f"member {index} ({words(overrides)}): its data do not fit into memory: {error}"
+            ) from error
         except (ValueError, FileNotFoundError, ConnectionError) as error:
             raise UserError(f"member {index} ({words(overrides)}): {error}") from error
     return specs
 
 
-def check_no_axis(keys: Mapping[str, object], config: ConfigDict, axes: sweeps.Sweep) -> None:
-    """Refuse a value for a key that the sweep sets: it would have no effect.
+def check_effect(
+    experiment: Experiment,
+    keys: Iterable[str],
+    config: ConfigDict,
+    axes: Mapping[str, Sequence[sweeps.Value]],
+) -> None:
+    """Refuse a value of the config that no member has and that changes none: it has no effect.
 
+    Args:
+        experiment: the file, whose sweep may be made from the config.
+        keys: that were given a value.
+        config: with these values.
+        axes: of the sweep that were replaced.
     Raises:
         UserError: with the flag to use instead.
     """
-    swept = {key for part in sweeps.parts(config, axes) for names in part for key in names}
-    for key, value in keys.items():
-        if key in swept:
+    base, flat = experiment.get_config(), sweeps.flat_config(config)
+
+    def parts(config: ConfigDict) -> list[sweeps.Part]:
+        return sweeps.replace_axes(config, experiment.get_sweep(config), axes)
+
+    def members(config: ConfigDict) -> list[sweeps.Flat]:
+        flat, listed = sweeps.flat_config(config), parts(config)
+        own = {key for part in listed for names in part for key in names}
+        return [
+            {key: value for key, value in (flat | overrides).items() if key in own}
+            for overrides in sweeps.expand(config, listed)
+        ]
+
+    # a part that does not set the key has the config's value
+    by_part = [{key for names in part for key in names} for part in parts(config)]
+    for key in keys:
+        if all(key in own for own in by_part) and not sweeps.changed_by(base, config, key, members):
+            value = flat[key]
             raise UserError(
                 f"{key}={value} has no effect: {key} is swept; use --sweep.{key}={value} "
                 "(or give the sweep)"
             )
+
+
+def partial_effects(
+    keys: Iterable[str], config: ConfigDict, members: Sequence[Mapping[str, object]]
+) -> list[str]:
+    """Say which values of the config reach a part of the members only.
+
+    Args:
+        keys: that were given a value.
+        config: with these values.
+        members: the overrides of each member.
+    """
+    flat, lines = sweeps.flat_config(config), []
+    for key in keys:
+        values = [member.get(key, flat[key]) for member in members]
+        others = list(dict.fromkeys(str(value) for value in values if value != flat[key]))
+        if others:
+            reached = sum(value == flat[key] for value in values)
+            lines.append(
+                f"{key}={flat[key]} reaches {reached} of {len(values)} members; the sweep gives "
+                f"the others {', '.join(others)}"
+            )
+    return lines
 
 
 def words(overrides: Mapping[str, object]) -> str:

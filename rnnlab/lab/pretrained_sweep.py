@@ -41,8 +41,12 @@ def pretraining_task(full: bool) -> dict[str, object]:
     }
 
 
-def pretraining_settings(full: bool, *, steps: int, eval_batch_size: int) -> dict[str, object]:
-    """Return a pre-training's ``training`` group, at the small or large scale."""
+def pretraining_settings(full: bool, *, steps: int, eval_sample: int) -> dict[str, object]:
+    """Return a pre-training's ``training`` group, at the small or large scale.
+
+    Args:
+        eval_sample: held-out pairs that are scored, all at once.
+    """
     return training.config(
         optimizer="adamw",
         learning_rate=5e-4 if full else 1e-3,
@@ -53,7 +57,8 @@ def pretraining_settings(full: bool, *, steps: int, eval_batch_size: int) -> dic
         batch_size=256 if full else 32,
         steps=steps,
         eval_every=1000 if full else 100,
-        eval_batch_size=eval_batch_size,
+        eval_batch_size=eval_sample,
+        eval_sample=eval_sample,
         stop_when_solved=False,
     )
 
@@ -62,6 +67,7 @@ def config(
     *,
     task: Mapping[str, object],
     training_changes: Mapping[str, object],
+    few_labels: int,
     few_steps: int,
     seconds_per_member: float,
     full: bool,
@@ -71,6 +77,7 @@ def config(
     Args:
         task: the ``task`` group; its ``limit`` is the number of labels, 0 for all.
         training_changes: the rate, steps and sizes of :func:`rnnlab.training.config`.
+        few_labels: labels of the half of the members that has few.
         few_steps: updates of the members with few labels.
         seconds_per_member: for the estimate of ``--dry_run``.
         full: whether this is the large scale: BERT-Small instead of BERT-Tiny, three seeds.
@@ -94,6 +101,7 @@ def config(
             ),
             "run": runner.config(
                 seeds=3 if full else 2,
+                few_labels=few_labels,
                 few_steps=few_steps,
                 seconds_per_member=seconds_per_member,
                 seconds_per_group=20.0,
@@ -103,22 +111,21 @@ def config(
     return config.lock()
 
 
-def axes(config: Config, few: int) -> Sweep:
+def axes(config: Config) -> Sweep:
     """Return a sweep over first weights, numbers of labels and seeds.
 
     All members read the same pieces.
 
     Args:
         config: as of :func:`config`. ``pretrained``, if given, is the alternative to random
-            weights; ``task.limit`` and ``training.steps`` are for all labels, ``run.few_steps``
-            is for few.
-        few: labels of the other half of the members.
+            weights; ``task.limit`` and ``training.steps`` are for all labels, ``run.few_labels``
+            and ``run.few_steps`` for few.
     """
     path = config.pretrained
     return {
         ("start.path", "task.pieces"): [(start, path) for start in dict.fromkeys(("", path))],
         ("task.limit", "training.steps"): [
-            (few, config.run.few_steps),
+            (config.run.few_labels, config.run.few_steps),
             (config.task.limit, config.training.steps),
         ],
         "seed": seeds(config),
@@ -146,22 +153,30 @@ def label_counts(table: Table) -> tuple[int, int]:
     return min(limits, key=lambda n: n or math.inf), max(limits, key=lambda n: n or math.inf)
 
 
-def comparisons(few: int) -> list[dict[str, Any]]:
+def in_words(limit: int) -> str:
+    """Return a ``task.limit`` in words.
+
+    >>> in_words(0), in_words(12_000)
+    ('all labels', '12,000 labels')
+    """
+    return f"{limit:,} labels" if limit else "all labels"
+
+
+def comparisons(table: Table) -> list[dict[str, Any]]:
     """Return the arguments of a claim that pre-trained weights are better, by number of labels.
 
-    Args:
-        few: labels of the members with few.
     Returns:
         for few and for all labels: ``statement``; ``labels`` in words; ``which`` of the counts
         that :func:`label_counts` returns.
     """
+    few, most = (in_words(limit) for limit in label_counts(table))
     return [
         {
-            "statement": "With few labels, a pre-trained start is better than one at random",
-            "labels": f"{few} labels",
+            "statement": f"With {few}, a pre-trained start is better than one at random",
+            "labels": few,
             "which": 0,
         },
-        {"statement": "… with all labels, too", "labels": "all labels", "which": 1},
+        {"statement": f"… with {most}, too", "labels": most, "which": 1},
     ]
 
 
@@ -211,6 +226,6 @@ def figure(
         first = next(iter(members_by_start.values()))[0]
         ax.set(xlabel="updates", xlim=(0, first.config["training"]["steps"]))
         finish(ax, first.result)
-        plots.title(ax, f"{limit or 'All'} labeled {examples}")
+        plots.title(ax, f"{f'{limit:,}' if limit else 'All'} labeled {examples}")
         plots.direct_labels(ax, ends)
     return figure, panels[0, 0]

@@ -6,8 +6,9 @@ driver repeats to the sink of the run in the same order. So the run directory, w
 driver writes, is at every moment one that a local run might have left, checkpoints included. A job
 that is lost is started again from its last checkpoint, as a local run would be.
 
-The nodes need the same rnnlab with its dependencies, and the data of the task; the experiment's
-file is sent to them.
+The nodes need the same rnnlab with its dependencies, and the data of the task; the text of the
+experiment's file, of the modules beside it and of the files of ``--use`` is sent to them as it was
+loaded here.
 """
 
 import contextlib
@@ -19,7 +20,6 @@ import os
 import queue
 import re
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -35,20 +35,22 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from rnnlab.core import validate
-from rnnlab.core.errors import UserError
-from rnnlab.core.signals import deferred
+from rnnlab.core import json_files, run_files, signals, validate
+from rnnlab.core.errors import UserError, install
 from rnnlab.core.version import __version__
-from rnnlab.lab import load
+from rnnlab.lab import load, records
 from rnnlab.lab.load import Experiment, Functions
+from rnnlab.lab.sources import Code
 from rnnlab.training import distributed, runner
 from rnnlab.training.checkpoints import Checkpoints, Packed
-from rnnlab.training.params import params_file, write_params
+from rnnlab.training.params import write_params
 from rnnlab.training.runner import Job, Record, Sink, Tally
 from rnnlab.training.settings import MemberSpec
 
 _TRIES = 4  # of a job, as long as none of its members finishes
 _SECONDS_TO_ANSWER = 5.0  # for the cluster's address
+_SECONDS_TO_SAY = 3.0  # before a line says what is waited for
+_SECONDS_TO_JOIN = 60.0
 _SECONDS_TO_WAIT = 0.5  # for events, between two checks of signals
 
 
@@ -77,6 +79,12 @@ class Rewound(NamedTuple):
     steps: dict[int, int]
 
 
+class Resumed(NamedTuple):
+    """See :meth:`rnnlab.training.runner.Sink.resumed`."""
+
+    logged: Mapping[str, str]
+
+
 class Saved(NamedTuple):
     """A new checkpoint of the batch ``name``."""
 
@@ -98,7 +106,7 @@ class Failed(NamedTuple):
 
 
 Stream = Any  # of lists of events: a Ray ObjectRefGenerator, and Ray is imported lazily
-Event = Logged | Finished | Rewound | Saved | Tallied | Failed
+Event = Logged | Finished | Resumed | Rewound | Saved | Tallied | Failed
 
 
 # ---- the cluster -------------------------------------------------------------------------------
@@ -139,7 +147,7 @@ class Cluster:
         try:
             import ray
         except ImportError:
-            raise UserError("--launcher=ray needs Ray: pip install 'rnnlab[cluster]'") from None
+            raise UserError(f"--launcher=ray needs Ray: {install('cluster')}") from None
         if ray.is_initialized():
             return
         address = self.address
@@ -147,12 +155,38 @@ class Cluster:
             address = os.environ.get("RAY_ADDRESS", address)
         if address != "auto":
             _knock(address)
-        with _own_sigterm():
+        failed: list[Exception] = []
+
+        def join() -> None:
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                reason = " ".join(f"{error}".split())
-                raise UserError(f"cannot join the Ray cluster at {address}: {reason}") from None
+            except Exception as error:
+                failed.append(error)
+
+        # in a thread: it cannot be interrupted, and in this one it would take SIGTERM from Python
+        thread = threading.Thread(target=join, daemon=True)
+        thread.start()
+        thread.join(_SECONDS_TO_SAY)
+        if thread.is_alive():
+            print(
+                f"rnnlab: waiting for the Ray cluster at {address}, at most "
+                f"{_SECONDS_TO_JOIN:.0f} seconds",
+                file=sys.stderr,
+            )
+        end = time.monotonic() + _SECONDS_TO_JOIN
+        while thread.is_alive() and time.monotonic() < end:
+            thread.join(0.1)
+        if thread.is_alive():
+            raise UserError(
+                f"the Ray cluster at {address} did not let this process join within "
+                f"{_SECONDS_TO_JOIN:.0f} seconds: `ray status` shows whether it runs, and this "
+                "machine must be one of its nodes"
+            )
+        if failed:
+            if not isinstance(failed[0], ConnectionError | RuntimeError | ValueError):
+                raise failed[0]
+            reason = " ".join(f"{failed[0]}".split())
+            raise UserError(f"cannot join the Ray cluster at {address}: {reason}") from None
 
     def train(
         self,
@@ -174,9 +208,9 @@ class Cluster:
         self.connect()
         groups = [g for g in runner.groups(jobs) if not all(job.index in done for job in g)]
         cpus = self._share(len(groups))
-        order = _Order(experiment.path.read_bytes(), experiment.path, identity, cpus, self.gpus)
+        order = _Order(experiment.codes, identity, cpus, self.gpus)
         _Run(groups, jobs, set(done), run_dir, sink, order).run()
-        shutil.rmtree(run_dir / runner.CHECKPOINTS, ignore_errors=True)
+        shutil.rmtree(run_dir / run_files.CHECKPOINTS, ignore_errors=True)
 
     def _share(self, groups: int) -> int:
         """Return the CPUs per job."""
@@ -203,19 +237,6 @@ def _knock(address: str) -> None:
         ).close()
     except OSError as error:
         raise UserError(f"no Ray cluster at {address}: {error}") from None
-
-
-@contextlib.contextmanager
-def _own_sigterm() -> Iterator[None]:
-    """Keep this process's handler of SIGTERM, which Ray replaces."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 # ---- the driver --------------------------------------------------------------------------------
@@ -247,7 +268,7 @@ class _Run:
         """Run until every group is finished."""
         import ray
 
-        with deferred() as signals:
+        with signals.watched(), signals.deferred():
             try:
                 for group in range(len(self.groups)):
                     self._submit(group)
@@ -287,7 +308,7 @@ class _Run:
     def _checkpoints(self, indices: set[int]) -> dict[str, Packed]:
         """Return these members' checkpoints by the batch's name, which holds its first and last."""
         packed = {}
-        for folder in (self.run_dir / runner.CHECKPOINTS).glob("*"):
+        for folder in (self.run_dir / run_files.CHECKPOINTS).glob("*"):
             if {int(number) for number in re.findall(r"\d+", folder.name)} <= indices:
                 packed[folder.name] = self._checkpoints_of(folder.name).pack(self.keep)
         return packed
@@ -323,6 +344,8 @@ class _Run:
                 self.sink.finish(index, seconds, result)
                 self.done.add(index)
                 self.lost[group] = 0
+            case Resumed(logged):
+                self.sink.resumed(logged)
             case Rewound(steps):
                 self.sink.rewind(steps)
             case Saved(name, packed):
@@ -423,8 +446,7 @@ def _versions() -> dict[str, str]:
 class _Order:
     """Everything that a node needs for a job."""
 
-    source: bytes  # of the experiment's file
-    path: Path
+    codes: Sequence[Code]  # the files to execute; the last is the experiment's
     identity: str
     cpus: int
     gpus: int
@@ -442,12 +464,22 @@ class _Mail(Sink):
         self.run_dir, self._functions = run_dir, functions
         self.batches: queue.SimpleQueue[list[Event] | None] = queue.SimpleQueue()
         self.events: list[Event] = []
+        self._logged: dict[str, str] = {}
 
     def log(self, index: int, record: Record) -> None:
+        line = json_files.to_line({"member": index, **record})
+        self._logged[str(index)] = run_files.chained(self._logged.get(str(index), ""), line)
         self.events.append(Logged(index, record))
 
+    def logged(self, members: Sequence[int]) -> dict[str, str]:
+        return {str(index): self._logged.get(str(index), "") for index in members}
+
+    def resumed(self, logged: Mapping[str, str]) -> None:
+        self._logged = dict(logged)
+        self.events.append(Resumed(logged))
+
     def finish(self, index: int, seconds: float, result: Record) -> None:
-        params = params_file(self.run_dir, index).read_bytes()
+        params = run_files.params_file(self.run_dir, index).read_bytes()
         self.events.append(Finished(index, seconds, result, params))
 
     def rewind(self, steps: dict[int, int]) -> None:
@@ -458,8 +490,7 @@ class _Mail(Sink):
         self.send()
 
     def measure(self, spec: MemberSpec, params: object) -> Mapping[str, object]:
-        measure = self._functions.measure
-        return {} if measure is None else measure(spec.config, spec.setup, params)
+        return records.measured(self._functions, spec, params)
 
     def say(self, tally: Tally) -> None:
         self.events.append(Tallied(dataclasses.replace(tally, counts=dict(tally.counts))))
@@ -485,7 +516,7 @@ def _job(order: _Order) -> Iterator[list[Event]]:
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", order.cpus)  # before the first use of JAX
     with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder:
-        module = load.execute(order.source, order.path)
+        module = [load.execute(code) for code in order.codes][-1]
         mail = _Mail(Path(folder), Functions.of(module))
         failed: list[BaseException] = []
 

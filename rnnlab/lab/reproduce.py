@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnlab.core import json_files, run_files
+from rnnlab.core import json_files, run_files, validate
 from rnnlab.core.errors import UserError, unknown
 from rnnlab.lab import load
 from rnnlab.lab.plan import Plan, make_plan
@@ -100,6 +100,7 @@ def run(
     workdir: str | os.PathLike[str] = WORKDIR,
     *,
     progress: bool = True,
+    rerun: bool = False,
 ) -> Reproduction:
     """Run the planned experiments, each in a directory of its own, and write the page.
 
@@ -107,11 +108,12 @@ def run(
         parts: as :func:`plan` returns them.
         workdir: the folder for the runs and the page, reproduce.html.
         progress: whether to show progress on stderr.
+        rerun: whether to throw away what the experiments' directories have, and run again.
     """
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     record = workdir / _RECORD
-    seconds = json_files.read_json(record) if record.exists() else {}
+    seconds = _read_seconds(record)
     missing = {part.name: part.reason for part in parts if part.plan is None}
     done: list[str] = []
     for part in parts:
@@ -119,10 +121,12 @@ def run(
             continue
         if progress:
             print(f"rnnlab: {part.name}", file=sys.stderr)
-        finished_before = (workdir / part.name / run_files.REPORT).is_file()
+        if rerun:
+            seconds.pop(part.name, None)
+        finished_before = not rerun and run_files.is_finished(workdir / part.name)
         start = time.perf_counter()
         try:
-            run_plan(part.plan, workdir / part.name, progress=progress)
+            run_plan(part.plan, workdir / part.name, progress=progress, rerun=rerun)
             done.append(part.name)
         except UserError as error:
             missing[part.name] = str(error)
@@ -139,5 +143,20 @@ def run(
         # after every experiment, so that an interrupted set has a page of what is finished
         report.reproduction_report(workdir, done, seconds, missing)
     page = report.reproduction_report(workdir, done, seconds, missing)
+    json_files.remove_parts(workdir, below=False)
     verdicts = {name: load_run(workdir / name).claims for name in done}
     return Reproduction(page, verdicts, {name: seconds.get(name, 0.0) for name in done}, missing)
+
+
+def _read_seconds(record: Path) -> dict[str, float]:
+    """Return the recorded time of each experiment; those of a damaged file are lost."""
+    if not record.exists():
+        return {}
+    try:
+        seconds = json_files.read_json(record)
+    except UserError:
+        seconds = None
+    if not isinstance(seconds, dict) or not all(map(validate.real, seconds.values())):
+        print(f"rnnlab: {record} is damaged: the times before now are lost", file=sys.stderr)
+        return {}
+    return seconds

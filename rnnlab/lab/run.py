@@ -8,27 +8,25 @@ is finished once its line in members.jsonl is complete.
 
 import contextlib
 import dataclasses
-import datetime
-import importlib.metadata
+import functools
 import os
-import platform
-import re
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from rnnlab.core import host, json_files, progress, run_files
+from rnnlab.core import json_files, progress, run_files, signals
+from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.core.errors import Undecided, UserError
-from rnnlab.core.nested import flatten
 from rnnlab.core.version import __version__
+from rnnlab.lab import facets, identity, recorded, records, repair
 from rnnlab.lab import sweep as sweeps
-from rnnlab.lab.load import Experiment, load_experiment
+from rnnlab.lab.load import Experiment
 from rnnlab.lab.plan import Plan, make_plan, words
-from rnnlab.results.claims import decide
 from rnnlab.results.run_dir import Run, load_run
 from rnnlab.results.table import Table, read_table
 
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]  # of JSON, or results that become JSON
 
+_SECONDS_TO_LOG = 5.0  # for which a signal waits until a member logs or ends
+
 
 def run(
     experiment: Experiment | str | os.PathLike[str],
@@ -50,6 +50,7 @@ def run(
     workdir: str | os.PathLike[str] | None = None,
     progress: bool = True,
     cluster: "Cluster | None" = None,
+    rerun: bool = False,
 ) -> Table:
     """Run an experiment, resume it, or read its table if it is finished.
 
@@ -61,15 +62,17 @@ def run(
         progress: whether to show progress on stderr.
         cluster: a :class:`rnnlab.lab.ray_cluster.Cluster` whose nodes train the members; None:
             they run on this machine.
+        rerun: whether to throw away what the run directory has, and run again.
 
     Returns:
         the table of finished members; ``rnnlab.load_run`` also gives claims and figures.
 
     Raises:
-        UserError: an error in the config, the sweep or the directory, before anything runs.
+        UserError: an error in the config, the sweep or the directory, before anything runs; a
+            directory that belongs to another config, other code or another rnnlab.
     """
     planned = make_plan(experiment, config, sweep=sweep)
-    return run_plan(planned, workdir, progress=progress, cluster=cluster).table
+    return run_plan(planned, workdir, progress=progress, cluster=cluster, rerun=rerun).table
 
 
 def run_plan(
@@ -78,24 +81,30 @@ def run_plan(
     *,
     progress: bool = True,
     cluster: "Cluster | None" = None,
+    rerun: bool = False,
 ) -> Run:
     """Run a plan: see :func:`run`."""
     from rnnlab.training import distributed  # it loads JAX, which reading a run does not need
 
     run_dir = plan.run_dir if workdir is None else Path(workdir)
-    if cluster is not None and not (run_dir / run_files.REPORT).is_file():
+    if cluster is not None and (rerun or not run_files.is_finished(run_dir)):
         if not plan.experiment.trains:
             raise UserError(
                 f"--launcher=ray takes groups of members that train; those of "
                 f"{plan.experiment.file} run here, one by one"
             )
         cluster.connect()
-    with distributed.followers() as call, _owned(run_dir):
-        _begin(plan, run_dir)
-        _predict(plan, run_dir)
-        if not (run_dir / run_files.REPORT).is_file():
+    for note in plan.notes:
+        _say(note)
+    with signals.watched(), distributed.followers() as call, _owned(run_dir):
+        if rerun:
+            identity.throw_away(run_dir)
+        info = identity.begin(plan, run_dir, _say)
+        identity.restore_predictions(plan, run_dir, info, _say)
+        if not repair.repair(run_dir, info, _say):
             _run_members(plan, run_dir, progress, cluster, call)
             finish(plan.experiment, run_dir)
+        _tidy(run_dir)
     return load_run(run_dir)
 
 
@@ -119,44 +128,53 @@ def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
 
     run_dir = Path(run_dir)
     table = read_table(run_dir)
+    axes = facets.added_axes(experiment, run_files.read_config(run_dir), table)
+    if axes:
+        _say(f"{experiment.file} does not name {', '.join(axes)}: figures have a panel per value")
     try:
-        figures = experiment.functions.figures(table)
+        figures = facets.draw(experiment.get_figures, table, axes)
     except Undecided as reason:  # a narrowed sweep lacks members that a figure shows
         _say(f"no figures: {experiment.file} cannot draw them: {reason}")
         figures = {}
-    _save_figures(experiment, figures, run_dir)
-    verdicts = decide(experiment.functions.claims(table))
+    verdicts = facets.verdicts(experiment.get_claims, table, axes)
+    (run_dir / run_files.DIGESTS).unlink(missing_ok=True)  # until all files are the new ones
+    _save_figures(figures, run_dir)
     json_files.write_json(run_dir / run_files.CLAIMS, [dataclasses.asdict(v) for v in verdicts])
+    _tidy(run_dir)  # before the report, which marks a finished run
     page.write_report(run_dir)
 
 
-def rewrite(run_dir: str | os.PathLike[str]) -> Run:
+def rewrite(run_dir: str | os.PathLike[str], *, trust: bool = False) -> Run:
     """Write the report of a run again, with new figures and claims from the saved results.
 
-    If the experiment's file is gone, the saved figures and claims stay.
+    If the experiment's file is gone or has changed since the run began, the saved figures and
+    claims stay.
 
+    Args:
+        run_dir: the run directory.
+        trust: whether the copies of the files in the directory may be executed: see
+            :func:`rnnlab.lab.recorded.load_recorded`.
     Raises:
-        UserError: members that are not finished; a report marks a finished run.
+        UserError: members that are not finished; a damaged file.
     """
     from rnnlab.report import page
 
     run_dir = Path(run_dir)
     info = run_files.read_config(run_dir)
-    done = len(json_files.read_jsonl(run_dir / run_files.MEMBERS))
+    done = len(read_table(run_dir))
     if done < info["members"]:
-        raise UserError(
-            f"{run_dir} has {done} of {info['members']} members: finish it with the command "
-            "that began it"
-        )
+        raise UserError(f"{run_dir} has {done} of {info['members']} members: {run_files.AGAIN}")
+    run_files.check_kept(run_dir)
     try:
-        experiment = load_experiment(info["file"], info["arg"])
+        experiment = recorded.load_recorded(run_dir, trust=trust)
     except UserError as error:
-        if not (run_dir / run_files.CLAIMS).exists():
-            raise
+        run_files.check_drawn(run_dir, but=run_files.REPORT)
         _say(f"figures and claims stay as they are: {error}")
         page.write_report(run_dir)
     else:
-        _note_change(experiment, info)
+        before = info["environment"]["rnnlab"]
+        if before != __version__:
+            _say(f"the run was made by rnnlab {before}; figures and claims are by {__version__}")
         finish(experiment, run_dir)
     return load_run(run_dir)
 
@@ -193,108 +211,43 @@ def _owned(run_dir: Path) -> Iterator[None]:
             os.close(handle)
 
 
-def _begin(plan: Plan, run_dir: Path) -> None:
-    """Write config.json, or check that the directory holds this run."""
-    if not (run_dir / run_files.CONFIG).exists():
-        # .…tmp: the remains of a write that was killed
-        if [path for path in run_dir.iterdir() if path.suffix != ".tmp"]:
-            raise UserError(f"{run_dir} is not empty and is no run directory: choose another")
-        json_files.write_json(run_dir / run_files.CONFIG, _info(plan))
-        return
-    info = run_files.read_config(run_dir)
-    if info["hash"] != plan.hash:
-        lines = "\n".join(f"  {line}" for line in _differences(info, plan.identity))
-        raise UserError(
-            f"{run_dir} holds a run with another config (there -> now); "
-            f"choose another --workdir\n{lines}"
-        )
-    if not (run_dir / run_files.REPORT).is_file():
-        _note_change(plan.experiment, info)
-
-
-def _note_change(experiment: Experiment, info: Record) -> None:
-    if info["file_sha256"] != experiment.digest:
-        _say(f"{experiment.file} has changed since this run began")
-
-
-def _info(plan: Plan) -> Record:
-    return {
-        **plan.identity,
-        "file": plan.experiment.file,
-        "file_sha256": plan.experiment.digest,
-        "description": plan.experiment.description,
-        "hash": plan.hash,
-        "members": len(plan.members),
-        "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "environment": environment(),
-    }
-
-
-def environment() -> dict[str, str | int]:
-    """Return versions, device and cores: results depend on them besides the config."""
-    import jax
-
-    return {
-        "rnnlab": __version__,
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "numpy")},
-        "platform": platform.platform(),
-        "device": jax.devices()[0].device_kind,
-        "devices": len(jax.devices()),
-        "cores": host.cores(),
-    }
-
-
-def _differences(old: Record, new: Record) -> list[str]:
-    """Return the keys in which two identities differ, as "cell.name: lstm -> gru"."""
-
-    def flat(identity: Record) -> Record:
-        axes = identity["sweep"]
-        named = {str(i): a for i, a in enumerate(axes)} if isinstance(axes, list) else axes
-        heads = {name: identity[name] for name in ("experiment", "arg")}
-        return heads | flatten(identity["config"]) | flatten(named, "sweep.")
-
-    before, now = flat(old), flat(new)
-    return [
-        f"{key}: {before.get(key, '(none)')} -> {now.get(key, '(none)')}"
-        for key in dict.fromkeys([*before, *now])
-        if before.get(key, "(none)") != now.get(key, "(none)")
-    ] or ["the axes of the sweep stand in another order"]
-
-
-def _predict(plan: Plan, run_dir: Path) -> None:
-    """Record the experiment's predictions for each member, before any of them runs."""
-    predict = plan.experiment.functions.predict
-    path = run_dir / run_files.PREDICTIONS
-    if predict is not None and not path.exists():
-        json_files.write_json(path, [_encoded(predict(config)) for config in plan.configs])
+def _tidy(run_dir: Path) -> None:
+    """Remove what killed processes left in a run whose members are finished."""
+    json_files.remove_parts(run_dir)
+    shutil.rmtree(run_dir / run_files.CHECKPOINTS, ignore_errors=True)
 
 
 class _Output:
     """The files of members' metrics and results; a line of results marks a finished member."""
 
-    def __init__(self, plan: Plan, run_dir: Path) -> None:
-        self.plan = plan
-        self.members, self.metrics = run_dir / run_files.MEMBERS, run_dir / run_files.METRICS
+    def __init__(self, plan: Plan, run_dir: Path, info: Record) -> None:
+        self.plan, self.run_dir = plan, run_dir
+        members = run_dir / run_files.MEMBERS
         predictions = run_dir / run_files.PREDICTIONS
-        self.predicted = json_files.read_json(predictions) if predictions.exists() else None
-        self.done = {record["member"] for record in json_files.read_jsonl(self.members)}
-        json_files.keep_jsonl(self.members, lambda record: True)  # cut off a half-written line
+        predicts = plan.experiment.functions.predict is not None
+        self.predicted = json_files.read_json(predictions) if predicts else None
+        self.done = {record["member"] for record in run_files.scan_members(run_dir, info)[0]}
+        json_files.keep_jsonl(members, lambda record: True)  # cut off a half-written line
+        self.metrics = repair.Metrics(run_dir)
 
     def log(self, index: int, record: Mapping[str, object]) -> None:
-        if "member" in record:
-            raise ValueError("a record's `member` is set by the run: log another name")
-        json_files.append_jsonl(self.metrics, {"member": index, **record})
+        self.metrics.append(index, record)
 
     def finish(self, index: int, seconds: float, result: Mapping[str, object]) -> None:
         predicted = self.predicted[index] if self.predicted else {}
+        self.metrics.sync()
         line = {
             "member": index,
             "overrides": self.plan.members[index],
             "seconds": round(seconds, 6),
-            "result": predicted | _encoded(result),
+            "result": predicted
+            | records.results_record(f"{self.plan.experiment.file}: run", result, predicted),
+            "logged": self.metrics.digest(index),
         }
-        json_files.append_jsonl(self.members, line, durable=True)
+        params = run_files.params_file(self.run_dir, index)
+        if self.plan.experiment.trains and params.is_file():
+            line["params"] = run_files.digest_of(params)
+        run_files.append_member(self.run_dir, self.plan.hash, line)
         self.done.add(index)
 
 
@@ -305,7 +258,7 @@ def _run_members(
     cluster: "Cluster | None",
     call: Callable[[object], None],
 ) -> None:
-    output = _Output(plan, run_dir)
+    output = _Output(plan, run_dir, run_files.read_config(run_dir))
     if len(output.done) == len(plan.members):
         return
     if show:
@@ -320,18 +273,18 @@ def _run_members(
 def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -> None:
     """Run members one by one, by the experiment's own ``run``."""
     # drop the metrics of an interrupted member
-    json_files.keep_jsonl(output.metrics, lambda record: record["member"] in output.done)
+    output.metrics.keep(lambda record: record["member"] in output.done)
+    compiled = CompiledPrograms()
     for index, config in enumerate(plan.configs):
         if index in output.done:
             continue
-
-        def log(index: int = index, /, **record: object) -> None:
-            output.log(index, record)
-
+        compiled.let_go()
+        log = records.make_log(functools.partial(output.log, index))
         start = time.perf_counter()
         try:
-            result = plan.experiment.functions.run(config, _key(config), log)
-            output.finish(index, time.perf_counter() - start, result)
+            with signals.deferred(_SECONDS_TO_LOG):
+                result = plan.experiment.functions.run(config, _key(config), log)
+                output.finish(index, time.perf_counter() - start, result)
         except Exception as error:
             error.add_note(
                 f"in member {index} ({words(plan.members[index])}); the members before it "
@@ -353,8 +306,6 @@ def _train(
     from rnnlab.training import runner
     from rnnlab.training.settings import MemberSpec
 
-    measure = plan.experiment.functions.measure
-
     class Sink(runner.Sink):
         def log(self, index: int, record: Record) -> None:
             output.log(index, record)
@@ -367,21 +318,46 @@ def _train(
                 step = steps.get(record["member"])
                 return step is None or (step > 0 and record["step"] <= step)
 
-            json_files.keep_jsonl(output.metrics, valid)
+            output.metrics.keep(valid)
+
+        def logged(self, members: Sequence[int]) -> dict[str, str]:
+            output.metrics.sync()  # a checkpoint must not be newer than the metrics on the disk
+            return {str(index): output.metrics.digest(index) for index in members}
+
+        def resumed(self, logged: Mapping[str, str]) -> None:
+            digests = {int(index): digest for index, digest in logged.items()}
+            output.metrics.cut({i: digest for i, digest in digests.items() if i not in output.done})
 
         def measure(self, spec: MemberSpec, params: object) -> Mapping[str, object]:
-            return {} if measure is None else measure(spec.config, spec.setup, params)
+            return records.measured(plan.experiment.functions, spec, params)
 
         def say(self, tally: runner.Tally) -> None:
             step(len(output.done), str(tally))
 
     jobs = _jobs(plan)
+    _drop_unfit_checkpoints(plan, run_dir, output)
     if cluster is None:
         call({"hash": plan.hash, "done": sorted(output.done)})
         _check_same(plan, plan.hash)
         runner.train(jobs, set(output.done), run_dir, plan.hash, Sink())
     else:
         cluster.train(plan.experiment, jobs, set(output.done), run_dir, plan.hash, Sink())
+
+
+def _drop_unfit_checkpoints(plan: Plan, run_dir: Path, output: _Output) -> None:
+    """Remove checkpoints that go with metrics which are not there any more."""
+    from rnnlab.training import runner
+
+    def fits(extra: Record) -> bool:
+        return output.metrics.begins_with(extra.get("logged", {}), output.done)
+
+    for folder in sorted((run_dir / run_files.CHECKPOINTS).glob("*")):
+        checkpoints = runner.checkpoints_of(run_dir, folder.name, plan.hash, 1)
+        for number in checkpoints.drop_unless(fits):
+            _say(
+                f"{folder / str(number)} goes with metrics that {run_files.METRICS} has lost: it "
+                "is not resumed from"
+            )
 
 
 def _key(config: ConfigDict) -> "jax.Array":
@@ -406,35 +382,13 @@ def _check_same(plan: Plan, leader: str) -> None:
         )
 
 
-def _encoded(result: object) -> Record:
-    if not isinstance(result, Mapping):
-        raise TypeError(f"run must return a dict of results, got {result!r:.80}")
-    encoded = {}
-    for name, value in result.items():
-        try:
-            encoded[name] = json_files.encode(value)
-        except TypeError as error:
-            raise TypeError(f"result {name!r}: {error}") from error
-    return encoded
-
-
-def _save_figures(
-    experiment: Experiment, figures: "Mapping[str, tuple[Figure, str]]", run_dir: Path
-) -> None:
-    from matplotlib.figure import Figure  # slow to import
-
+def _save_figures(figures: "Mapping[str, tuple[Figure, str]]", run_dir: Path) -> None:
     from rnnlab.plotting import plots
 
     captions = {}
     (run_dir / "figures").mkdir(exist_ok=True)
-    for name, drawn in figures.items():
-        if not re.fullmatch(r"[\w-]+", name):
-            raise ValueError(f"{experiment.file}: a figure's name is a file's, got {name!r}")
-        match drawn:
-            case (Figure() as figure, str() as caption):
-                captions[name] = {"caption": caption}
-            case _:
-                raise TypeError(f"{experiment.file}: figure {name!r} must be (Figure, caption)")
+    for name, (figure, caption) in figures.items():
+        captions[name] = {"caption": caption}
         json_files.write_bytes(run_dir / "figures" / f"{name}.png", plots.png(figure))
         figure.clear()
         if "matplotlib.pyplot" in sys.modules:  # pyplot keeps the figures that it made

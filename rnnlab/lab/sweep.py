@@ -10,7 +10,7 @@ tuples of values, one value per key:
 
 import ast
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,8 @@ def _axis(flat: Flat, key: Key, values: object) -> tuple[tuple[str, ...], list[t
     for dotted in keys:
         check_key(flat, dotted, "sweep key")
     name = ",".join(keys)
+    if len(set(keys)) < len(keys):
+        raise UserError(f"sweep axis {name} names a key twice: one value would hide the other")
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise UserError(f"sweep axis {name}: expected a list of values, got {values!r}")
     rows = []
@@ -188,12 +190,12 @@ def as_json(listed: Sequence[Part]) -> list[dict[str, list[Value]]]:
 def replace_axes(
     config: ConfigDict, sweep: Sweep, axes: Mapping[str, Sequence[Value]]
 ) -> list[Part]:
-    """Return the sweep with other values on some axes.
+    """Return the sweep with other values on some axes: every member has one of the values given.
 
     Each part of a union keeps those of the given values that its own axis lists, and takes those
     that no part lists; a part without values is dropped. So ``cell.name=lstm`` runs the members
-    that are LSTMs, and no LSTM in a part that is made for another cell. An axis that no part has
-    is added to every part, as its last axis.
+    that are LSTMs, and no LSTM in a part that is made for another cell. A part that does not have
+    the axis, whose members would keep the base config's value, gets it as its last one.
 
     Raises:
         UserError: a key that is zipped with others: replacing it would unpair them.
@@ -209,19 +211,46 @@ def replace_axes(
                     )
         rows = [(value,) for value in values]
         known = [row for part in listed for row in part.get((key,), ())]
-        if not any((key,) in part for part in listed):
-            listed = [part | {(key,): rows} for part in listed]
-            continue
         narrowed = []
         for part in listed:
-            if (key,) in part:
-                kept = [row for row in rows if row in part[(key,)] or row not in known]
-                if not kept:
-                    continue
-                part[(key,)] = kept
-            narrowed.append(part)
+            own = part.get((key,))
+            kept = rows if own is None else [r for r in rows if r in own or r not in known]
+            if kept:
+                narrowed.append(part | {(key,): kept})
         listed = narrowed
     return listed
+
+
+def changed_by(
+    base: ConfigDict, config: ConfigDict, key: str, members: Callable[[ConfigDict], list[Flat]]
+) -> bool:
+    """Return whether a key of the config has an effect on any member of a sweep.
+
+    Args:
+        base: the config with its default values.
+        config: the config with other values, at the key among others.
+        key: the key.
+        members: lists the members of a config, each by dotted key.
+    """
+    value, default = flat_config(config)[key], flat_config(base)[key]
+    if value == default:  # then compare with a value that nobody gave
+        default = _other(value)
+        if default is None:
+            return all(member[key] == value for member in members(config))
+    try:
+        others = members(apply(config, {key: default}))
+    except ValueError:  # the sweep depends on it
+        return True
+    return others != members(config)
+
+
+def _other(value: Value) -> Value:
+    """Return another value of the same type; None for a tuple or None."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return f"{value}?"
+    return value + 1 if isinstance(value, int | float) else None
 
 
 def parse_values(config: ConfigDict, key: str, text: str) -> list[Value]:

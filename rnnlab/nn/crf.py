@@ -10,9 +10,11 @@ Source: Lafferty, McCallum & Pereira 2001; Lample et al. 2016 (arXiv 1603.01360)
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from rnnlab.nn import losses
+from rnnlab.nn.meshes import automatic, batch_spec, varying_alike
 
 Array = jax.Array
 
@@ -38,6 +40,8 @@ def edges(emissions: Array, transitions: Array) -> Array:
             f"{emissions.shape} and {transitions.shape}"
         )
     steps = emissions.shape[1]
+    if not steps:
+        raise ValueError(f"edges: at least one step is needed, got emissions {emissions.shape}")
     first = jnp.broadcast_to(transitions[K:], (1, K, K))
     later = jnp.broadcast_to(transitions[:K], (steps - 1, K, K))
     return emissions[:, :, None, :] + jnp.concatenate([first, later])
@@ -56,7 +60,11 @@ def path_score(scores: Array, labels: ArrayLike, mask: ArrayLike | None = None) 
         ValueError: shapes that do not fit.
     """
     mask = _check(scores, mask, labels)
-    labels = jnp.asarray(labels)
+    args = scores, jnp.asarray(labels), mask
+    return automatic(_path_score, *args, out=lambda: P(*batch_spec(scores)))
+
+
+def _path_score(scores: Array, labels: Array, mask: Array) -> Array:
     before = jnp.concatenate([labels[:, :1], labels[:, :-1]], axis=1)
     chosen = jnp.take_along_axis(scores, before[..., None, None], axis=2)
     each = jnp.take_along_axis(chosen, labels[..., None, None], axis=3)[..., 0, 0]
@@ -76,6 +84,11 @@ def log_partition(scores: Array, mask: ArrayLike | None = None) -> Array:
         ValueError: shapes that do not fit.
     """
     mask = _check(scores, mask)
+    return automatic(_log_partition, scores, mask, out=lambda: P(*batch_spec(scores)))
+
+
+def _log_partition(scores: Array, mask: Array) -> Array:
+    scores, mask = varying_alike((scores, mask))
     scores = jnp.where(mask[..., None, None], scores, 0)  # keeps a NaN in padding out of gradients
 
     def body(alpha: Array, step: tuple[Array, Array]) -> tuple[Array, None]:
@@ -112,7 +125,8 @@ def negative_log_likelihood(
     mask = _check(scores, mask, targets)
     per_sequence = log_partition(scores, mask) - path_score(scores, targets, mask)
     # reduce() takes losses per step: a sequence's whole loss stands at its first one
-    per_step = jnp.zeros(mask.shape, per_sequence.dtype).at[:, 0].set(per_sequence)
+    first = jnp.arange(mask.shape[1]) == 0
+    per_step = jnp.where(first, per_sequence[:, None], 0)
     return losses.reduce(per_step, mask, reduction)
 
 
@@ -127,6 +141,11 @@ def viterbi(scores: Array, mask: ArrayLike | None = None) -> Array:
         ValueError: shapes that do not fit.
     """
     mask = _check(scores, mask)
+    return automatic(_viterbi, scores, mask, out=lambda: P(*batch_spec(scores)))
+
+
+def _viterbi(scores: Array, mask: Array) -> Array:
+    scores, mask = varying_alike((scores, mask))
     scores = jnp.where(mask[..., None, None], scores, 0)
     K = scores.shape[-1]
     same = jnp.broadcast_to(jnp.arange(K), (len(scores), K))

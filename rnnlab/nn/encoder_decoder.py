@@ -24,11 +24,13 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.sharding import PartitionSpec as P
 
 from rnnlab.core import validate
-from rnnlab.nn import cells, equations, layers, models
+from rnnlab.nn import cells, contract, equations, layers, models, unroll
 from rnnlab.nn.initializers import Scheme, make
 from rnnlab.nn.layers import Layer
+from rnnlab.nn.meshes import automatic, batch_spec, take_rows, varying_alike
 from rnnlab.nn.params import PyTree
 
 Array = jax.Array
@@ -173,16 +175,13 @@ class EncoderDecoder(nn.Module):
         options = {"deterministic": deterministic, "engine": engine}
         keys = (None, None) if key is None else jax.random.split(key)
         h, ends = self._encoded(jnp.asarray(source), lengths, key=keys[0], **options)
-        mask = None
-        if lengths is not None:
-            steps = jnp.arange(h.shape[1], dtype=jnp.int32)
-            mask = steps < jnp.asarray(lengths, jnp.int32)[:, None]
+        mask = unroll.length_mask(lengths, h.shape[:1], h.shape[1])
         p = self._decoder_params(ends, h.shape[-1])
         start = self._first_state(p, ends)
         greedy = self._greedy(p, start, h, mask)
         if not isinstance(inputs, Pair):
             return greedy, ()
-        xs = jnp.take(p["target_embedding"], inputs.given, axis=0, mode="clip")
+        xs = take_rows(p["target_embedding"], inputs.given)
         s, _ = self.decoder.apply(p["decoder"], xs, initial_state=start, key=keys[1], **options)
         logits, weights = self._read_out(p, s, h, mask)
         if weights is not None:
@@ -215,9 +214,9 @@ class EncoderDecoder(nn.Module):
         recurrent = self.param("recurrent", layer.init, self.embedding_size)
         shape = (self.symbols, self.embedding_size)
         embedding = self.param("embedding", make(self.w_e, self.layer.output_size), shape)
-        xs = jnp.take(embedding, source, axis=0, mode="clip")
+        xs = take_rows(embedding, source)
         h, _ = layer.apply(recurrent, xs, lengths=lengths, **options)
-        last = None if lengths is None else jnp.maximum(jnp.asarray(lengths, jnp.int32) - 1, 0)
+        last = None if lengths is None else models.last_step(lengths, h)
         return h, models.ends(layer, h, last)
 
     def _decoder_params(self, ends: Array, H_e: int) -> dict[str, PyTree]:
@@ -230,9 +229,10 @@ class EncoderDecoder(nn.Module):
             "W_hy": (self.w_y, (H, K)),
             "b_y": (self.b_y, (K,)),
         }
-        for place, part in enumerate(jax.tree.leaves(empty)):
-            shapes[f"W_b{place}"] = (self.w_a, (ends.shape[-1], part.shape[-1]))
-            shapes[f"b_b{place}"] = ("zeros", (part.shape[-1],))
+        for place, part in enumerate(contract.floats(empty)):
+            n = contract.features(part, 1)
+            shapes[f"W_b{place}"] = (self.w_a, (ends.shape[-1], n))
+            shapes[f"b_b{place}"] = ("zeros", (n,))
         if self.attention != "none":
             shapes |= {
                 "W_a": (self.w_a, (H, H_e)),
@@ -245,11 +245,16 @@ class EncoderDecoder(nn.Module):
         }
 
     def _first_state(self, p: dict[str, PyTree], ends: Array) -> PyTree:
-        """s_0, with a separate W_b and b_b for each part of the state (h, and C of an LSTM)."""
+        """s_0, with a separate W_b and b_b for each part of the state (h, and C of an LSTM).
+
+        Parts that are no floats, such as a step counter, are the decoder's own.
+        """
         empty = self.decoder.initial_state(p["decoder"], (len(ends),))
-        leaves, structure = jax.tree.flatten(empty)
-        bridged = [jnp.tanh(ends @ p[f"W_b{k}"] + p[f"b_b{k}"]) for k in range(len(leaves))]
-        return jax.tree.unflatten(structure, bridged)
+        bridged = [
+            jnp.tanh(ends @ p[f"W_b{k}"] + p[f"b_b{k}"]).reshape(part.shape)
+            for k, part in enumerate(contract.floats(empty))
+        ]
+        return contract.with_floats(empty, bridged)
 
     def _read_out(
         self, p: dict[str, PyTree], s: Array, h: Array, mask: Array | None
@@ -263,19 +268,27 @@ class EncoderDecoder(nn.Module):
 
     def _greedy(self, p: dict[str, PyTree], start: PyTree, h: Array, mask: Array | None) -> Array:
         """Predict the most probable token step by step, feeding it back; END after the first."""
+        batch = batch_spec(h)
+        return automatic(self._greedily, p, start, h, mask, out=lambda: P(*batch))
+
+    def _greedily(self, p: dict[str, PyTree], start: PyTree, h: Array, mask: Array | None) -> Array:
         assert isinstance(self.decoder, layers.CellLayer)  # checked by __post_init__
         cell, B = self.decoder.cell, len(h)
+        decoder, _ = unroll.promoted(p["decoder"], p["target_embedding"])
+        x = jax.ShapeDtypeStruct((B, self.embedding_size), p["target_embedding"].dtype)
+        contract.check_step(cell, decoder, start, x)
 
         def step(
             carry: tuple[PyTree, Array, Array], _: None
         ) -> tuple[tuple[PyTree, Array, Array], Array]:
             state, token, ended = carry
             x = jnp.take(p["target_embedding"], token, axis=0, mode="clip")
-            state, s, _ = cell.step(p["decoder"], state, x)
+            state, s, _ = cell.step(decoder, state, x)
             y = self._read_out(p, s[:, None], h, mask)[0]
             token = jnp.where(ended, END, y[:, 0].argmax(axis=-1).astype(jnp.int32))
             return (state, token, ended | (token == END)), token
 
-        first = jnp.full(B, self.outputs, jnp.int32)
-        _, tokens = jax.lax.scan(step, (start, first, jnp.zeros(B, bool)), None, length=self.steps)
+        carry = (start, jnp.full(B, self.outputs, jnp.int32), jnp.zeros(B, bool))
+        carry, _ = varying_alike((carry, (p, h, mask)))
+        _, tokens = jax.lax.scan(step, carry, None, length=self.steps)
         return tokens.T

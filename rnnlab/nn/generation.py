@@ -16,10 +16,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from rnnlab.core import validate
 from rnnlab.nn import layers, models, unroll
+from rnnlab.nn.meshes import automatic, batch_spec, varying_alike
 from rnnlab.nn.params import PyTree
 
 Array = jax.Array
@@ -65,7 +67,9 @@ def stream(model: models.Model) -> Stream:
             raise ValueError(f"x must be one step, {axes}, got shape {jnp.shape(x)}")
         if model.symbols:
             models.check_symbols(x[:, None], model.symbols)
-        return _step(model, params, state, x)
+        batch = batch_spec(x)
+        specs = P(*batch), jax.tree.map(lambda part: P(*batch[: jnp.ndim(part)]), state)
+        return automatic(partial(_step, model), params, state, x, out=lambda: specs)
 
     if isinstance(model, models.ManyToOne) and model.pooling == "mean":
         return _averaged(model, step)
@@ -144,16 +148,17 @@ def generate(
         )
     top_k = validate.whole("top_k", top_k, 0, V)
     greedy = temperature == 0
+    prompt = jnp.asarray(prompt)
     if not greedy and key is None:
         raise ValueError(f"temperature={temperature} draws at random: give a key, or temperature=0")
-    return _generate(
-        model,
+    heat = None if greedy else jnp.float32(temperature)
+    return automatic(
+        lambda *args: _generate(model, *args, steps, 0 if greedy else top_k),
         params,
-        jnp.asarray(prompt),
-        steps,
+        prompt,
         None if greedy else key,
-        None if greedy else jnp.float32(temperature),
-        0 if greedy else top_k,
+        heat,
+        out=lambda: P(*batch_spec(prompt)),
     )
 
 
@@ -191,7 +196,12 @@ def rollout(model: models.Model, params: PyTree, prompt: ArrayLike, steps: int) 
             "rollout feeds outputs back: the model must give as many as it reads, "
             f"got {model.outputs} outputs, {xs.shape[-1]} features"
         )
-    return _rollout(model, params, xs, steps)
+    return automatic(
+        lambda params, xs: _rollout(model, params, xs, steps),
+        params,
+        xs,
+        out=lambda: P(*batch_spec(xs)),
+    )
 
 
 # ---- checks ------------------------------------------------------------------------------------
@@ -219,7 +229,7 @@ def _check_forward_only(layer: layers.Layer) -> None:
 
 def _check_prompt(prompt: ArrayLike, axes: str, rank: int) -> None:
     shape = jnp.shape(prompt)
-    if len(shape) != rank or 0 in shape:
+    if len(shape) != rank or 0 in shape[1:]:
         raise ValueError(f"prompt must be {axes} with at least one step, got shape {shape}")
 
 
@@ -245,9 +255,9 @@ def _generate(
     model: Recurrent,
     params: PyTree,
     prompt: Array,
-    steps: int,
     key: Array | None,
     temperature: Array | None,
+    steps: int,
     top_k: int,
 ) -> Array:
     def choose(t: Array | int, logits: Array) -> Array:
@@ -270,6 +280,7 @@ def _generate(
         symbol = choose(t, logits)
         return (state, symbol), symbol
 
+    params, prompt, key, temperature = varying_alike((params, prompt, key, temperature))
     logits, state = _advance(model, params, None, prompt)
     first = choose(0, logits)
     _, rest = jax.lax.scan(body, (state, first), jnp.arange(1, steps))
@@ -283,6 +294,7 @@ def _rollout(model: Recurrent, params: PyTree, prompt: Array, steps: int) -> Arr
         y, state = _advance(model, params, state, y[:, None])
         return (state, y), y
 
+    params, prompt = varying_alike((params, prompt))
     first, state = _advance(model, params, None, prompt)
     _, rest = jax.lax.scan(body, (state, first), length=steps - 1)
     return jnp.concatenate([first[:, None], jnp.moveaxis(rest, 0, 1)], axis=1)

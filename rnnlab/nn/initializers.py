@@ -24,6 +24,7 @@ from jax.typing import DTypeLike
 from rnnlab import theory
 from rnnlab.core import validate
 from rnnlab.core.errors import unknown
+from rnnlab.nn import norms
 
 Initializer = Callable[..., jax.Array]
 Scheme = str | float | Initializer
@@ -61,6 +62,15 @@ def _check_matrix(scheme: str, shape: tuple[int, ...], *, square: bool = False) 
     if len(shape) != 2 or (square and shape[0] != shape[1]):
         kind = "a square matrix" if square else "a matrix"
         raise ValueError(f"scheme {scheme!r} draws {kind}, got shape {tuple(shape)}")
+
+
+def _in_float32(
+    init: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike | None
+) -> jax.Array:
+    """Draw half precision in float32 and cast: factorizations need the digits."""
+    dtype = jnp.dtype(dtype or float_dtype())
+    half = jnp.finfo(dtype).bits < 32
+    return init(key, shape, jnp.float32 if half else dtype).astype(dtype)
 
 
 # ---- biases ------------------------------------------------------------------------------------
@@ -262,7 +272,7 @@ def orthogonal(gain: float = 1.0) -> Initializer:
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike | None = None) -> jax.Array:
         _check_matrix("orthogonal", shape)
-        return inner(key, shape, dtype or float_dtype())
+        return _in_float32(inner, key, shape, dtype)
 
     return init
 
@@ -290,11 +300,12 @@ def log_spectral_radius(W: jax.Array, squarings: int = 24) -> jax.Array:
     TPUs lack; the error is of the order of 1e-6 in float32.
 
     Args:
-        W: (H, H).
+        W: (H, H); half precision is computed in float32.
     """
+    W = norms.wide(W)
     log_norm = jnp.zeros((), W.dtype)
     for level in range(squarings + 1):
-        norm = jnp.linalg.norm(W)
+        norm = norms.norm(W)
         log_norm = log_norm + jnp.log(norm) / 2.0**level
         W = W / norm
         if level < squarings:
@@ -317,6 +328,9 @@ def sparse(nonzeros: int = 15, spectral_radius: float = 0.95) -> Initializer:
     spectral_radius = validate.number("sparse: spectral_radius", spectral_radius, above=0)
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike | None = None) -> jax.Array:
+        return _in_float32(draw, key, shape, dtype)
+
+    def draw(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:
         _check_matrix("sparse", shape, square=True)
         if shape[0] < nonzeros:
             raise ValueError(
@@ -325,7 +339,7 @@ def sparse(nonzeros: int = 15, spectral_radius: float = 0.95) -> Initializer:
         key_place, key_value = jax.random.split(key)
         place = jax.random.uniform(key_place, shape)
         kept = place <= jnp.sort(place, axis=0)[nonzeros - 1]
-        W = jnp.where(kept, jax.random.normal(key_value, shape, dtype or float_dtype()), 0)
+        W = jnp.where(kept, jax.random.normal(key_value, shape, dtype), 0)
         return W * (spectral_radius * jnp.exp(-log_spectral_radius(W)))
 
     return init

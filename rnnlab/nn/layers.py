@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from rnnlab.core import validate
 from rnnlab.core.errors import unknown
-from rnnlab.nn import cells, wrappers
+from rnnlab.nn import cells, contract, wrappers
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.nn.params import PyTree
 from rnnlab.nn.protocols import Cell
@@ -71,15 +71,17 @@ def as_layer(cell: Cell | Layer) -> Layer:
     """Return the layer of one cell; a layer is returned as it is.
 
     Raises:
-        TypeError: neither a cell nor a layer.
+        TypeError: neither a cell nor a layer. ValueError: a cell that breaks the contract
+            (:mod:`rnnlab.nn.contract`).
 
     >>> as_layer(cells.GRU(4)).output_size
     4
     """
     if isinstance(cell, Layer):
         return cell
-    if not isinstance(cell, Cell):
+    if isinstance(cell, type) or not any(hasattr(cell, name) for name in contract.MEMBERS):
         raise TypeError(f"expected a cell or a layer, got {type(cell).__name__}")
+    contract.check_cell(cell)
     return CellLayer(cell)
 
 

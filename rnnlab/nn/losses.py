@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 
 from rnnlab.core import validate
+from rnnlab.nn.meshes import automatic, batch_spec
 
 Array = jax.Array
 
@@ -46,7 +48,12 @@ def cross_entropy(
             f"{logits.shape[:-1]}, got {targets.shape}"
         )
     log_p = jax.nn.log_softmax(_counted(logits, mask))
-    each = -jnp.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]
+
+    def of_targets(log_p: Array, targets: Array) -> Array:
+        return -jnp.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]
+
+    axes = targets.ndim
+    each = automatic(of_targets, log_p, targets, out=lambda: P(*batch_spec(log_p, axes)))
     return reduce(each, mask, reduction)
 
 
@@ -89,12 +96,17 @@ def reduce(each: Array, mask: Array | None, reduction: str = "mean") -> Array:
     """Reduce the losses of all targets, (B,) or (B, T), to a scalar: see :func:`cross_entropy`."""
     validate.choice("reduction", reduction, REDUCTIONS)
     if mask is None:
-        count = each.size
+        count = _at_least_one(each.size)
     else:
         _check_mask(mask, each.shape)
         each = jnp.where(mask, each, 0)
         count = jnp.maximum(mask.sum(dtype=each.dtype), 1)
-    return each.sum() / (each.shape[0] if reduction == "sum_over_time" else count)
+    return each.sum() / (_at_least_one(each.shape[0]) if reduction == "sum_over_time" else count)
+
+
+def _at_least_one(size: int) -> int:
+    """Return the divisor of a sum, which is 0 where there is nothing to sum."""
+    return max(size, 1) if isinstance(size, int) else size  # symbolic sizes are at least 1
 
 
 LOSSES: dict[str, Callable[..., Array]] = {"cross_entropy": cross_entropy, "mse": mse}

@@ -17,12 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax.core import Tracer
+from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from rnnlab.core import validate
 from rnnlab.nn import activations, cells, crf, equations, layers, unroll
 from rnnlab.nn.initializers import Scheme, make
 from rnnlab.nn.layers import Layer
+from rnnlab.nn.meshes import automatic, batch_spec, take_rows
 from rnnlab.nn.params import PyTree
 
 Array = jax.Array
@@ -149,7 +151,7 @@ class ManyToOne(_ReadOut):
     def _answers(self, ys: Array, lengths: ArrayLike | None) -> Array:
         if self.pooling == "mean":
             return _read_out(self, mean_over_time(ys, lengths))
-        last = None if lengths is None else jnp.maximum(jnp.asarray(lengths, jnp.int32) - 1, 0)
+        last = None if lengths is None else last_step(lengths, ys)
         return _read_out(self, ends(self.layer, ys, last))
 
 
@@ -322,7 +324,7 @@ def _run(
     if model.embedding_size:
         shape = (model.symbols, model.embedding_size)
         embedding = _array(model, "embedding", model.w_e, shape)
-        xs = jnp.take(embedding, symbols, axis=0, mode="clip")
+        xs = take_rows(embedding, symbols)
     else:
         dtype = jnp.result_type(*jax.tree.leaves(recurrent))
         xs = jax.nn.one_hot(symbols, model.symbols, dtype=dtype)
@@ -381,17 +383,30 @@ def mean_over_time(ys: Array, lengths: ArrayLike | None = None) -> Array:
 
     Args:
         ys: (B, T, H), zero past each length, as :func:`rnnlab.unroll` returns them.
-        lengths: (B,); None: T.
+        lengths: (B,); None: T. Traced ones count as clipped to 0 … T.
     Returns:
         (B, H).
+    Raises:
+        TypeError, ValueError: lengths that :func:`rnnlab.unroll` refuses.
 
     >>> mean_over_time(jnp.array([[[2.0], [4.0], [0.0]]]), jnp.array([2])).tolist()
     [[3.0]]
     """
     if lengths is None:
         return ys.mean(axis=1)
-    steps = jnp.maximum(jnp.asarray(lengths), 1).astype(ys.dtype)
-    return ys.sum(axis=1) / steps[:, None]
+    steps = jnp.maximum(unroll.real_steps(lengths, ys.shape[:1], ys.shape[1]), 1)
+    return ys.sum(axis=1) / steps.astype(ys.dtype)[:, None]
+
+
+def last_step(lengths: ArrayLike, ys: Array) -> Array:
+    """Return the index of each sequence's last real step, (B,) int32; 0 if it has none.
+
+    Args:
+        lengths: (B,). ys: (B, T, H).
+    Raises:
+        TypeError, ValueError: lengths that :func:`rnnlab.unroll` refuses.
+    """
+    return jnp.maximum(unroll.real_steps(lengths, ys.shape[:1], ys.shape[1]) - 1, 0)
 
 
 def apart(layer: Layer) -> Layer:
@@ -426,7 +441,16 @@ def ends(layer: Layer, ys: Array, last: Array | None, reverse: bool = False) -> 
         return ys[:, 0]
     if last is None:
         return ys[:, -1]
-    return jnp.take_along_axis(ys, last[:, None, None], axis=1)[:, 0]
+    return at_step(ys, last)
+
+
+def at_step(ys: Array, step: Array) -> Array:
+    """Return y of each sequence at one step: (B, T, H), (B,) -> (B, H)."""
+
+    def take(ys: Array, step: Array) -> Array:
+        return jnp.take_along_axis(ys, step[:, None, None], axis=1)[:, 0]
+
+    return automatic(take, ys, step, out=lambda: P(*batch_spec(ys)))
 
 
 # ---- functions of a model ----------------------------------------------------------------------

@@ -21,8 +21,14 @@ class Cell(Protocol):
     it is computed (None: nothing is added). The cotangent of ``perturb`` is the *total* derivative
     with respect to that part: ∂L/∂C_t includes the path through h_t = o_t*tanh(C_t).
 
+    ``initial_state`` returns a NamedTuple of arrays, nested ones allowed. Each has the batch axes
+    in front: ``batch_shape`` of a step counter, (*batch_shape, H) of a vector. ``step`` returns a
+    state of the same structure, shapes and dtypes, an output of floats (..., output_size), and
+    gates: a NamedTuple, a dict by name, or None. It takes ``key``; without ``perturb`` the probes
+    of adjoints raise an error. :mod:`rnnlab.nn.contract` checks all this.
+
     Optional members: :class:`Stochastic`, :class:`DrawsMasks`, :class:`NamesParts`,
-    :class:`HasActivation`, :class:`HasProjection`.
+    :class:`HasActivation`, :class:`HasProjection`, :class:`HasInner`.
     """
 
     @property
@@ -85,3 +91,11 @@ class HasProjection(Protocol):
 
     @property
     def projection(self) -> int | None: ...
+
+
+@runtime_checkable
+class HasInner(Protocol):
+    """A cell around another cell."""
+
+    @property
+    def inner(self) -> Cell: ...

@@ -8,21 +8,24 @@ state alone, keeps a NaN in the padding out of the weight gradients.
 """
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from rnnlab.core import validate
 from rnnlab.core.errors import unknown
-from rnnlab.nn import cells
+from rnnlab.nn import cells, contract
 from rnnlab.nn.engines.auto import choose
 from rnnlab.nn.engines.fused import Fused, fused
 from rnnlab.nn.engines.newton import Newton, newton
-from rnnlab.nn.engines.scan import scan
+from rnnlab.nn.engines.scan import over_features, scan
+from rnnlab.nn.meshes import automatic, batch_spec
 from rnnlab.nn.params import PyTree
 from rnnlab.nn.protocols import Cell, Stochastic
 
@@ -56,8 +59,10 @@ def unroll(
     Args:
         cell: any :class:`rnnlab.nn.protocols.Cell`.
         params: its parameters.
-        xs: (B, T, D), floats. B may be any number of leading axes.
-        lengths: (B,) whole numbers, 0 … T: real steps of each sequence; None: all T.
+        xs: (B, T, D), floats. B may be any number of leading axes. Inputs, and parameters of
+            several float dtypes, are promoted to the widest one; outputs and states have it.
+        lengths: (B,) whole numbers, 0 … T: real steps of each sequence; None: all T. Inside a
+            compiled function, where a value cannot raise an error, they count as clipped to 0 … T.
         resets: (B, T) booleans, true at the first step of each episode where several episodes share
             a row: the state before that step is the cell's own s_0. ``initial_state`` applies to
             the row's first step only. Neither states nor gradients cross a reset. With ``reverse``
@@ -91,37 +96,38 @@ def unroll(
     >>> ys.shape, state.C.shape, values["f"].shape
     ((2, 5, 4), (2, 4), (2, 5, 4))
     """
-    xs = check_inputs(xs)
-    batch_shape, T = xs.shape[:-2], xs.shape[-2]
-    mask = length_mask(lengths, batch_shape, T)
     if not isinstance(engine, Fused | Newton):
         validate.choice("engine", engine, ("auto", *ENGINES))
+    contract.check_cell(cell)
     stochastic = isinstance(cell, Stochastic) and cell.stochastic
     if stochastic and not deterministic and key is None:
         raise ValueError(f"{cell} draws at every step: deterministic=False needs a key")
-    check_params(cell, params, xs)
-    state = start_state(cell, params, batch_shape, initial_state)
+    params, xs, state, mask = checked(cell, params, xs, lengths, initial_state)
     taps = _check_taps(cell, params, state, xs, taps)
-    options = {} if resets is None else {"resets": _resets(resets, mask, xs, reverse)}
+    options: dict[str, Any] = {}
+    if resets is not None:
+        options["resets"] = _resets(resets, mask, xs, reverse)
+        contract.check_batched(cell, state, xs.shape[:-2], "resets need")
     if engine == "auto":
         engine = choose(cell, taps=taps)
     run = ENGINES[engine] if isinstance(engine, str) else engine
     if options and (run is newton or isinstance(run, Newton)):
         raise ValueError("engine 'newton' has no resets: use 'scan' or 'fused'")
+    options["mask"] = None if mask is None else jnp.moveaxis(mask, -1, 0)
+    options["key"] = None if deterministic else key
+    plain = cells.without_init(cell)
 
-    if mask is not None:
-        xs = jnp.where(mask[..., None], xs, 0)
+    def over_time(params: PyTree, xs: Array, state: PyTree, options: dict[str, Any]) -> PyTree:
+        return run(plain, params, xs, state, reverse=reverse, taps=taps, **options)
+
+    def specs() -> PyTree:  # of the results, on a mesh with explicit axes
+        batch = batch_spec(xs, xs.ndim - 2)
+        of_state = jax.tree.map(lambda part: P(*batch[: part.ndim]), state)
+        return P(None, *batch), of_state, P(None, *batch)
+
     try:
-        ys, state, tapped = run(
-            cells.without_init(cell),
-            params,
-            jnp.moveaxis(xs, -2, 0),
-            state,
-            mask=None if mask is None else jnp.moveaxis(mask, -1, 0),
-            key=None if deterministic else key,
-            reverse=reverse,
-            taps=taps,
-            **options,
+        ys, state, tapped = automatic(
+            over_time, params, jnp.moveaxis(xs, -2, 0), state, options, out=specs
         )
     except TypeError as error:  # inside another jit JAX raises its own error, later
         if "forward-mode" not in str(error) or not (run is fused or isinstance(run, Fused)):
@@ -132,11 +138,80 @@ def unroll(
         ) from None
     ys, tapped = jax.tree.map(lambda y: jnp.moveaxis(y, 0, -2), (ys, tapped))
     if mask is not None:
-        ys, tapped = jax.tree.map(lambda y: jnp.where(mask[..., None], y, 0), (ys, tapped))
+        real = partial(over_features, mask)
+        ys, tapped = jax.tree.map(lambda y: jnp.where(real(y), y, 0), (ys, tapped))
     return (ys, state, tapped) if taps else (ys, state)
 
 
 # ---- checks at the boundary, shared with the probes --------------------------------------------
+
+
+class Checked(NamedTuple):
+    """Arguments of :func:`unroll`, checked and of one dtype; padded inputs are zero."""
+
+    params: PyTree
+    xs: Array  # (B…, T, D)
+    state: PyTree  # s_0
+    mask: Array | None  # (B…, T), true at the real steps
+
+
+def checked(
+    cell: Cell,
+    params: PyTree,
+    xs: ArrayLike,
+    lengths: ArrayLike | None = None,
+    initial_state: PyTree = None,
+    *,
+    measured: bool = False,
+) -> Checked:
+    """Check the arguments of a run of a cell over xs, and the cell's contract; promote the dtypes.
+
+    Args:
+        measured: for a probe: half precision is measured in float32.
+    Raises:
+        TypeError, ValueError: as :func:`unroll`.
+    """
+    xs = check_inputs(xs)
+    *batch_shape, T, _ = xs.shape
+    batch_shape = tuple(batch_shape)
+    contract.check_cell(cell)
+    mask = length_mask(lengths, batch_shape, T)
+    check_params(cell, params, xs)
+    params, xs = promoted(params, xs, measured)
+    state = start_state(cell, params, batch_shape, initial_state)
+    contract.check_step(cells.without_init(cell), params, state, _one_step(xs))
+    if mask is not None:
+        contract.check_batched(cell, state, batch_shape, "lengths need")
+        xs = jnp.where(mask[..., None], xs, 0)
+    return Checked(params, xs, state, mask)
+
+
+def _one_step(xs: Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((*xs.shape[:-2], xs.shape[-1]), xs.dtype)
+
+
+def promoted(params: PyTree, xs: Array, measured: bool = False) -> tuple[PyTree, Array]:
+    """Return float parameters and inputs, cast to the widest dtype among the parameters'.
+
+    Args:
+        measured: for a probe: at least float32.
+    """
+    dtype = _float_dtype(params, xs)
+    if measured and jnp.finfo(dtype).bits < 32:
+        dtype = jnp.dtype(jnp.float32)
+
+    def cast(leaf: ArrayLike) -> Array:
+        leaf = jnp.asarray(leaf)
+        return leaf.astype(dtype) if contract.is_float(leaf) else leaf
+
+    return jax.tree.map(cast, params), cast(xs)
+
+
+def _float_dtype(params: PyTree, xs: Array) -> np.dtype:
+    dtypes = {leaf.dtype for leaf in map(jnp.asarray, jax.tree.leaves(params))}
+    floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(*(floats or [xs.dtype]))
 
 
 def check_inputs(xs: ArrayLike) -> Array:
@@ -154,7 +229,7 @@ def check_inputs(xs: ArrayLike) -> Array:
 
 
 def check_params(cell: Cell, params: PyTree, xs: Array) -> None:
-    """Check that ``params`` are this cell's, for inputs xs (..., D), and no narrower than xs.
+    """Check that ``params`` are this cell's, for inputs xs (..., D), and none narrower than xs.
 
     Raises:
         ValueError: another structure or shape. TypeError: xs of a wider dtype.
@@ -162,7 +237,7 @@ def check_params(cell: Cell, params: PyTree, xs: Array) -> None:
     features = xs.shape[-1]
     expected = _params_like(cells.without_init(cell), features)
     if jax.tree.structure(params) != jax.tree.structure(expected):
-        names = expected._fields if is_named_tuple(expected) else ""
+        names = expected._fields if contract.is_named_tuple(expected) else ""
         raise ValueError(
             f"params must be {type(expected).__name__}{names} for this cell, "
             f"got {type(params).__name__}"
@@ -175,14 +250,11 @@ def check_params(cell: Cell, params: PyTree, xs: Array) -> None:
                 f"params{jax.tree_util.keystr(path)} must be {like.shape} for x of "
                 f"{features} features, got {jnp.shape(leaf)}"
             )
-    dtype = jnp.result_type(*jax.tree.leaves(params))
-    if jnp.promote_types(xs.dtype, dtype) != dtype:
+    dtype = _float_dtype(params, xs)
+    with jax.numpy_dtype_promotion("standard"):
+        wider = jnp.promote_types(xs.dtype, dtype)
+    if wider != dtype:
         raise TypeError(f"xs are {xs.dtype}, the parameters {dtype}: cast one of them")
-
-
-def is_named_tuple(value: PyTree) -> bool:
-    """Whether ``value`` is an instance of a NamedTuple class."""
-    return isinstance(value, tuple) and hasattr(value, "_fields")
 
 
 @lru_cache(maxsize=256)
@@ -201,6 +273,18 @@ def length_mask(lengths: ArrayLike | None, batch_shape: tuple[int, ...], T: int)
     """
     if lengths is None:
         return None
+    return jnp.arange(T, dtype=jnp.int32) < real_steps(lengths, batch_shape, T)[..., None]
+
+
+def real_steps(lengths: ArrayLike, batch_shape: tuple[int, ...], T: int) -> Array:
+    """Return the number of real steps of each sequence, (B…) int32 in 0 … T.
+
+    Known lengths outside 0 … T raise an error. Traced ones cannot: they are clipped, so that a mask
+    and a count made of them agree.
+
+    Raises:
+        TypeError, ValueError: as :func:`length_mask`.
+    """
     traced = isinstance(lengths, Tracer)
     if not traced:  # NumPy, for jnp traces even constants inside a compiled function
         lengths = np.asarray(lengths)
@@ -209,9 +293,14 @@ def length_mask(lengths: ArrayLike | None, batch_shape: tuple[int, ...], T: int)
         raise TypeError(f"lengths must be whole numbers, got {lengths.dtype}")
     if lengths.shape != batch_shape:
         raise ValueError(f"lengths must be {batch_shape}, one per sequence, got {lengths.shape}")
-    if not traced and lengths.size and (lengths.min() < 0 or lengths.max() > T):
-        raise ValueError(f"lengths must lie in 0 … {T}, got {lengths.min()} … {lengths.max()}")
-    return jnp.arange(T, dtype=jnp.int32) < jnp.asarray(lengths, jnp.int32)[..., None]
+    if not traced:
+        if lengths.size and (lengths.min() < 0 or lengths.max() > T):
+            raise ValueError(f"lengths must lie in 0 … {T}, got {lengths.min()} … {lengths.max()}")
+        return jnp.asarray(lengths.astype(np.int32))
+    steps = jnp.asarray(lengths)
+    if steps.dtype.itemsize < 4:  # which may not hold T
+        steps = steps.astype(jnp.int32)
+    return jnp.clip(steps, 0, T).astype(jnp.int32)
 
 
 def _resets(resets: ArrayLike, mask: Array | None, xs: Array, reverse: bool) -> Array:
@@ -238,7 +327,7 @@ def start_state(
     Raises:
         ValueError: another structure or shape than the cell's own s_0.
     """
-    default = cell.initial_state(params, batch_shape)
+    default = contract.first_state(cell, params, batch_shape)
     if initial_state is None:
         return default
     if jax.tree.structure(initial_state) != jax.tree.structure(default):
@@ -246,9 +335,14 @@ def start_state(
             f"initial_state must be a {type(default).__name__}{default._fields}, "
             f"got {type(initial_state).__name__}"
         )
-    for name, got, like in zip(default._fields, initial_state, default, strict=True):
+    for (path, like), got in zip(
+        jax.tree_util.tree_leaves_with_path(default), jax.tree.leaves(initial_state), strict=True
+    ):
         if jnp.shape(got) != like.shape:
-            raise ValueError(f"initial_state.{name} must be {like.shape}, got {jnp.shape(got)}")
+            raise ValueError(
+                f"initial_state.{contract.part_name(path)} must be {like.shape}, "
+                f"got {jnp.shape(got)}"
+            )
     return jax.tree.map(lambda got, like: jnp.asarray(got, like.dtype), initial_state, default)
 
 
@@ -260,9 +354,14 @@ def _check_taps(
     taps = tuple(taps)
     if not taps:
         return taps
-    new, _, gates = jax.eval_shape(cell.step, params, state, xs[..., 0, :])
-    known = (*gates._fields, *new._fields)
+    gates = contract.check_step(cells.without_init(cell), params, state, _one_step(xs)).gates
+    known = (*gates, *state._fields)
     for tap in taps:
+        if tap in gates and tap in state._fields:
+            raise ValueError(
+                f"tap {tap!r} is both a gate and a part of the state of {type(cell).__name__}: "
+                "rename the gate"
+            )
         if tap not in known:
             raise ValueError(unknown(f"tap of {type(cell).__name__}", tap, known))
     return taps

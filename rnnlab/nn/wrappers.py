@@ -11,8 +11,9 @@ Shapes: D input, H hidden; ``...`` any leading axes.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ import numpy as np
 
 from rnnlab.core import validate
 from rnnlab.core.errors import unknown
+from rnnlab.nn import contract
 from rnnlab.nn.activations import Activation
 from rnnlab.nn.params import Masks, PyTree
 from rnnlab.nn.protocols import (
@@ -44,6 +46,7 @@ class _Around:
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Cell):
             raise TypeError(f"{type(self).__name__} wraps a cell, got {type(self.inner).__name__}")
+        contract.check_cell(self.inner)
 
     @property
     def hidden_size(self) -> int:
@@ -111,16 +114,37 @@ class _Around:
         masks: Masks | None = None,
     ) -> Stepped:
         """Run one time step of the cell inside; return (new state, output, gate values)."""
-        # a cell whose step does not take masks never gets any
+        new, y, added, gates = self._step(params, state, x, key, perturb, masks)
+        for term in added:
+            y = term + y
+        return new, y, gates
+
+    def _step(
+        self,
+        params: PyTree,
+        state: PyTree,
+        x: Array,
+        key: Array | None,
+        perturb: PyTree,
+        masks: Masks | None,
+    ) -> "_Parts":
+        """Run one time step, with what residual paths add to the output kept apart."""
+        if isinstance(self.inner, _Around):
+            return self.inner._step(params, state, x, key, perturb, masks)
+        # a cell whose step does not take one of these never gets any
         options = {} if masks is None else {"masks": masks}
-        return self.inner.step(params, state, x, key=key, perturb=perturb, **options)
+        options |= {} if perturb is None else {"perturb": perturb}
+        new, y, gates = self.inner.step(params, state, x, key=key, **options)
+        return _Parts(new, y, (), gates)
 
 
-def _output(cell: Cell, state: PyTree, x: Array) -> Array:
-    """y_t of a cell from its new state: h_t, plus x_t over a residual path."""
-    if isinstance(cell, Residual):
-        return x + _output(cell.inner, state, x)
-    return _output(cell.inner, state, x) if isinstance(cell, _Around) else state.h
+class _Parts(NamedTuple):
+    """Result of a step: the output is ``output`` plus the terms ``added``, in this order."""
+
+    state: PyTree
+    output: Array  # of the innermost cell
+    added: tuple[Array, ...]
+    gates: PyTree
 
 
 # ---- zoneout -----------------------------------------------------------------------------------
@@ -132,10 +156,13 @@ class Zoneout(_Around):
 
     s_t = d_t*s_{t−1} + (1 − d_t)*s̃_t, d_t ~ Bernoulli(rate), where s̃_t is the new state of the cell
     inside. Every part of the state draws its own d_t, and h̃_t = o_t*tanh(C̃_t) uses the memory
-    before zoneout, as in the paper. Without a key d_t is its expectation, ``rate``.
+    before zoneout, as in the paper. Without a key d_t is its expectation, ``rate``. A part that is
+    not made of floats, such as a step counter, always takes its new value.
 
     Args:
-        inner: a cell whose output is its state's h (any cell or wrapper of this package).
+        inner: a cell. Where its output is a part of its new state, the very array (as in all cells
+            of this package), the output is that part after zoneout; else it is the cell's own,
+            computed before zoneout.
         rate: one rate for all parts, or a mapping from parts to rates ({"h": 0.05, "C": 0.5} is the
             paper's choice for an LSTM), 0 for the other parts. In [0, 1).
     Raises:
@@ -161,9 +188,8 @@ class Zoneout(_Around):
                     "zoneout: the rate must be a number, or a mapping from parts of "
                     f"the state to numbers, got {self.rate!r}"
                 )
-            for part, _ in pairs:
-                if part not in self.state_parts:
-                    raise ValueError(unknown("state part of zoneout:", part, self.state_parts))
+            if self.state_parts:  # otherwise the first state tells
+                _check_parts(pairs, self.state_parts)
             checked = {
                 part: validate.rate(f"zoneout rate of {part}", share) for part, share in pairs
             }
@@ -175,33 +201,49 @@ class Zoneout(_Around):
     @property
     def stochastic(self) -> bool:
         """Whether a step draws random numbers."""
-        rates = (self._rate(part) for part in self.state_parts or ("h",))
-        return any(rate > 0 for rate in rates) or super().stochastic
+        if isinstance(self.rate, Mapping | tuple):
+            return any(rate > 0 for rate in dict(self.rate).values()) or super().stochastic
+        return self.rate > 0 or super().stochastic
 
-    def step(
+    def initial_state(
+        self, params: PyTree, batch_shape: tuple[int, ...], key: Array | None = None
+    ) -> PyTree:
+        """Return s_0 of the cell inside.
+
+        Raises:
+            ValueError: a rate of a part that the state does not have.
+        """
+        state = super().initial_state(params, batch_shape, key)
+        if isinstance(self.rate, tuple) and contract.is_named_tuple(state):
+            _check_parts(self.rate, state._fields)
+        return state
+
+    def _step(
         self,
         params: PyTree,
         state: PyTree,
         x: Array,
-        *,
-        key: Array | None = None,
-        perturb: PyTree = None,
-        masks: Masks | None = None,
-    ) -> Stepped:
-        """Run one time step; return (new state, output, gate values of the cell inside)."""
+        key: Array | None,
+        perturb: PyTree,
+        masks: Masks | None,
+    ) -> _Parts:
         parts = state._fields
         *keys, key_inner = (
             (None,) * (len(parts) + 1) if key is None else (jax.random.split(key, len(parts) + 1))
         )
-        proposed, _, gates = super().step(params, state, x, key=key_inner, masks=masks)
-        mixed = {
-            part: _mix(getattr(state, part), getattr(proposed, part), self._rate(part), key)
-            for part, key in zip(parts, keys, strict=True)
-        }
+        proposed, y, added, gates = super()._step(params, state, x, key_inner, None, masks)
+        new = type(state)(
+            *(
+                _mix(old, moved, self._rate(part), key)
+                for part, old, moved, key in zip(parts, state, proposed, keys, strict=True)
+            )
+        )
         if perturb is not None:
-            mixed = {part: value + getattr(perturb, part) for part, value in mixed.items()}
-        new = type(state)(**mixed)
-        return new, _output(self.inner, new, x), gates
+            new = jax.tree.map(jnp.add, new, perturb)
+        for before, after in zip(jax.tree.leaves(proposed), jax.tree.leaves(new), strict=True):
+            if y is before:
+                return _Parts(new, after, added, gates)
+        return _Parts(new, y, added, gates)
 
     def _rate(self, part: str) -> float:
         if isinstance(self.rate, Mapping | tuple):
@@ -209,8 +251,25 @@ class Zoneout(_Around):
         return self.rate
 
 
-def _mix(old: Array, new: Array, rate: float, key: Array | None) -> Array:
+def _check_parts(pairs: Iterable[tuple[str, object]], parts: tuple[str, ...]) -> None:
+    for part, _ in pairs:
+        if part not in parts:
+            raise ValueError(unknown("state part of zoneout:", part, parts))
+
+
+def _mix(old: PyTree, new: PyTree, rate: float, key: Array | None) -> PyTree:
+    """Mix one part of the state; the arrays of a nested part draw from keys of their own."""
     if rate == 0:
+        return new
+    leaves, structure = jax.tree.flatten(new)
+    count = len(leaves)
+    keys = [key] * count if key is None or count == 1 else jax.random.split(key, count)
+    mixed = map(_mix_array, jax.tree.leaves(old), leaves, [rate] * count, keys)
+    return structure.unflatten(list(mixed))
+
+
+def _mix_array(old: Array, new: Array, rate: float, key: Array | None) -> Array:
+    if not contract.is_float(new):
         return new
     if key is None:
         return rate * old + (1 - rate) * new
@@ -251,19 +310,17 @@ class Residual(_Around):
             )
         return super().init_params(key, input_size)
 
-    def step(
+    def _step(
         self,
         params: PyTree,
         state: PyTree,
         x: Array,
-        *,
-        key: Array | None = None,
-        perturb: PyTree = None,
-        masks: Masks | None = None,
-    ) -> Stepped:
-        """Run one time step; return (new state, x_t + the output inside, gate values)."""
-        new, y, gates = super().step(params, state, x, key=key, perturb=perturb, masks=masks)
-        return new, x + y, gates
+        key: Array | None,
+        perturb: PyTree,
+        masks: Masks | None,
+    ) -> _Parts:
+        parts = super()._step(params, state, x, key, perturb, masks)
+        return parts._replace(added=(*parts.added, x))
 
 
 # ---- variational dropout -----------------------------------------------------------------------
@@ -329,28 +386,32 @@ class VariationalDropout(_Around):
         self, key: Array, params: PyTree, batch_shape: tuple[int, ...], input_size: int
     ) -> Masks:
         """Draw m_x (*batch_shape, D) and m_h (*batch_shape, H) of one sequence; None at rate 0."""
-        h = jax.eval_shape(lambda p: self.inner.initial_state(p, batch_shape), params).h
         key_x, key_h = jax.random.split(key)
-        return Masks(
-            _mask(key_x, self.input_rate, (*batch_shape, input_size), h.dtype),
-            _mask(key_h, self.recurrent_rate, h.shape, h.dtype),
-        )
+        state = jax.eval_shape(lambda p: self.inner.initial_state(p, batch_shape), params)
+        if self.recurrent_rate and "h" not in state._fields:
+            raise ValueError(
+                f"recurrent_rate needs a state with a part h, got {type(state).__name__}"
+                f"{state._fields}"
+            )
+        dtype = next((part.dtype for part in contract.floats(state)), np.dtype(np.float32))
+        m_x = _mask(key_x, self.input_rate, (*batch_shape, input_size), dtype)
+        if not self.recurrent_rate:
+            return Masks(m_x)
+        return Masks(m_x, _mask(key_h, self.recurrent_rate, state.h.shape, state.h.dtype))
 
-    def step(
+    def _step(
         self,
         params: PyTree,
         state: PyTree,
         x: Array,
-        *,
-        key: Array | None = None,
-        perturb: PyTree = None,
-        masks: Masks | None = None,
-    ) -> Stepped:
-        """Run one time step under ``masks``; return (new state, output, gate values)."""
+        key: Array | None,
+        perturb: PyTree,
+        masks: Masks | None,
+    ) -> _Parts:
         if masks is not None:
             x = x if masks.x is None else x * masks.x.astype(x.dtype)
             masks = None if masks.h is None else Masks(h=masks.h)
-        return super().step(params, state, x, key=key, perturb=perturb, masks=masks)
+        return super()._step(params, state, x, key, perturb, masks)
 
 
 def _mask(key: Array, rate: float, shape: tuple[int, ...], dtype: np.dtype) -> Array | None:

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 
 from rnnlab import theory
 from rnnlab.core.errors import Undecided
+from rnnlab.nn.cells import FORGET_BIAS
+from rnnlab.nn.initializers import parse
 from rnnlab.plotting import plots
 from rnnlab.results.table import Table
 
@@ -39,6 +41,24 @@ def scheme_label(scheme: str) -> str:
     ('He', 'identity')
     """
     return SCHEMES.get(scheme, scheme)
+
+
+def bias_label(bias: str, symbol: str, default: float = 0.0) -> str:
+    """Return the label of a forget bias, a number in words or a scheme.
+
+    Args:
+        bias: as ``init.forget_bias`` has it; "": the cell's own.
+        symbol: of the bias. default: the cell's own.
+
+    >>> bias_label("1.0", "b_f"), bias_label("chrono(t_max=50)", "b_f")
+    ('b_f = 1', 'chrono')
+    """
+    if bias.startswith("chrono"):
+        return "chrono"
+    try:
+        return f"{symbol} = {float(bias or default):g}"
+    except ValueError:
+        return f"{symbol}: {scheme_label(bias)}"
 
 
 def curves(
@@ -103,17 +123,19 @@ def gates_alone(ax: Axes, members: Table) -> None:
 
     Args:
         ax: the panel.
-        members: LSTMs without recurrent weights whose forget bias is 1 or chrono's.
+        members: LSTMs without recurrent weights whose forget bias is a number or chrono's.
     """
     ends = []
     for index, (bias, group) in enumerate(members.group_by("init.forget_bias").items()):
         kept = group.stack("log10_retention")
         lags = np.arange(kept.shape[1])
+        label = bias_label(bias, "b_f", default=FORGET_BIAS)
         if bias.startswith("chrono"):
-            label = f"chrono, T_max = {lags.size}"
-            exact = np.log10(theory.chrono_retention(lags.size, lags))
+            t_max = parse(bias)[1]["t_max"]
+            label = f"chrono, T_max = {t_max:g}"
+            exact = np.log10(theory.chrono_retention(t_max, lags))
         else:
-            label, exact = "b_f = 1", theory.gate_retention_log10(1.0, lags)
+            exact = theory.gate_retention_log10(float(bias or FORGET_BIAS), lags)
         ends.append(plots.band(ax, lags, kept, label, index))
         plots.theory_line(ax, lags, exact, plots.COLORS[2])
     ax.set(xlabel=LAG, ylabel="log10 of the share of C kept")

@@ -1,7 +1,7 @@
 """Learning curves: metrics logged during training, read from a table and drawn.
 
 Every function takes the members of one line: a selection that differs in its seeds only, or in keys
-that the line averages over.
+that the line is meant to pool (:meth:`rnnlab.results.table.Table.over`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnlab.core.errors import Undecided
+from rnnlab.core.errors import Pooled, Undecided
 from rnnlab.plotting import plots
 from rnnlab.results.table import Table, Value
 
@@ -130,7 +130,7 @@ def best(members: Table, key: str = "training.learning_rate", score: str = "loss
     Raises:
         Undecided: no members.
     """
-    members.stack(score)
+    members.over(key).stack(score)
 
     def rank(value: Value) -> tuple[float, float]:
         group = members.select({key: value})
@@ -226,6 +226,8 @@ def figures_with_members(
     for name, make in makers.items():
         try:
             figures[name] = make(table)
+        except Pooled:
+            raise  # the members are there, of several values: a panel each
         except Undecided:
             continue
     return figures

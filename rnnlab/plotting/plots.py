@@ -43,7 +43,7 @@ STYLE: Any = {
     "lines.linewidth": 1.6,
     "figure.facecolor": "white",
 }
-_DPI = 150
+DPI = 150
 
 
 def look(index: int) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def new_figure(
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG, drawn by Agg whatever the backend is."""
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=_DPI)
+    figure.savefig(data, format="png", dpi=DPI)
     return data.getvalue()
 
 

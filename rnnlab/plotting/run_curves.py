@@ -1,16 +1,25 @@
-"""Learning curves of several runs in one panel per metric, as `rnnlab compare` draws them."""
+"""Learning curves of several runs, as `rnnlab compare` draws them: never pooled but over seeds.
 
+A row of panels per value of the axes in which members of one run differ, a panel per metric, a line
+per run.
+"""
+
+import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rnnlab.core.errors import Pooled
+from rnnlab.core.nested import flatten
 from rnnlab.plotting import plots
-from rnnlab.results.table import Record, Table
+from rnnlab.results.table import Record, Table, words
 
 _LOSSES = ("loss", "train_loss")  # shown first, before the tasks' own scores
 _MOST_PANELS = 4
+MOST_ROWS = 24  # of settings; the caption says how many more there are
 _NO_SCORES = ("step", "loss", "train_loss", "grad_norm", "grad_norm_max", "learning_rate")
 _TITLES = {"loss": "test loss", "train_loss": "training loss"}
 
@@ -23,11 +32,15 @@ def curves_of(table: Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
     where at least half of the members have a value.
 
     Args:
-        table: the members of one run.
+        table: the members of one line, which differ in the seed.
         metric: its name in the records of metrics.jsonl.
     Returns:
         (updates (points,), values (members, points)), without members that never logged it.
+    Raises:
+        Pooled: (an Undecided) members that differ in an axis that is not named.
     """
+    if axes := table.unnamed():
+        raise Pooled(axes)
     import pandas as pd
 
     curves = []
@@ -66,30 +79,67 @@ def _metrics_logged(table: Table) -> set[str]:
     return {name for record in records for name in record if _has_point(record, name)}
 
 
-def draw(tables: Mapping[str, Table]) -> Figure | None:
-    """Draw a panel per metric with a line per run: the median of its members and the 10–90% band.
+def settings_of(tables: Mapping[str, Table]) -> dict[str, dict[str, Table]]:
+    """Return the members of every run by setting: the values of the axes that some run has.
 
     Args:
         tables: members by the run's name.
     Returns:
-        the figure; None where no two runs logged the same metric during training.
+        {"cell.name=gru": {"the run's name": its members, …}, …}; one setting "" where members of
+        a run differ in their seeds only.
+    """
+    axes = dict.fromkeys(key for table in tables.values() for key in table.unnamed())
+    settings: dict[str, dict[str, Table]] = {}
+    for name, table in tables.items():
+        chosen = [table]
+        known = [key for key in axes if any(key in flatten(m.config) for m in table)]
+        for key in known:
+            chosen = [group for t in chosen for group in t.group_by(key).values()]
+        for members in chosen:
+            text = words({key: members.criteria[key] for key in known})
+            settings.setdefault(text, {})[name] = members
+    return settings
+
+
+def draw(tables: Mapping[str, Table]) -> tuple[Figure, str] | None:
+    """Draw a panel per setting and metric with a line per run: its median and 10–90% band.
+
+    Args:
+        tables: members by the run's name.
+    Returns:
+        the figure and its caption; None where no two runs logged the same metric during training.
     """
     metrics = metrics_of(tables)
     if not metrics:
         return None
-    figure, axes = plots.new_figure(1, len(metrics), size=(4.2 * len(metrics) + 0.8, 3.4))
-    for ax, metric in zip(axes[0], metrics, strict=True):
-        curves = {name: curves_of(table, metric) for name, table in tables.items()}
-        log_scale = _spans_decades(values for _, values in curves.values())
-        ends = []
-        for index, (name, (updates, values)) in enumerate(curves.items()):
-            if updates.size:
-                shown = np.log10(values) if log_scale else values
-                ends.append(plots.band(ax, updates, shown, name, index))
-        ax.set(xlabel="updates")
-        plots.title(ax, "log10 of " * log_scale + _TITLES.get(metric, metric))
-        plots.direct_labels(ax, ends)
-    return figure
+    settings = settings_of(tables)
+    shown = dict(list(settings.items())[:MOST_ROWS])
+    size = (4.2 * len(metrics) + 0.8, 3.4 * len(shown))
+    figure, axes = plots.new_figure(len(shown), len(metrics), size=size)
+    for row, (setting, by_run) in zip(axes, shown.items(), strict=True):
+        for ax, metric in zip(row, metrics, strict=True):
+            _panel(ax, by_run, metric, list(tables))
+        if setting:
+            row[0].set_ylabel(textwrap.fill(setting.replace(", ", ",\n"), 40), fontsize=8)
+    caption = "Medians over the seeds of each run, with the 10–90% range."
+    if len(settings) > 1:
+        caption += " A row per setting that members of a run differ in"
+        left = len(settings) - len(shown)
+        caption += f"; {left} more of {len(settings)} are not drawn." if left else "."
+    return figure, caption
+
+
+def _panel(ax: Axes, by_run: Mapping[str, Table], metric: str, names: Sequence[str]) -> None:
+    curves = {name: curves_of(table, metric) for name, table in by_run.items()}
+    log_scale = _spans_decades(values for _, values in curves.values())
+    ends = []
+    for name, (updates, values) in curves.items():
+        if updates.size:
+            shown = np.log10(values) if log_scale else values
+            ends.append(plots.band(ax, updates, shown, name, names.index(name)))
+    ax.set(xlabel="updates")
+    plots.title(ax, "log10 of " * log_scale + _TITLES.get(metric, metric))
+    plots.direct_labels(ax, ends)
 
 
 def _spans_decades(curves: Iterable[np.ndarray]) -> bool:

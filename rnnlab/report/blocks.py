@@ -84,6 +84,42 @@ def axes(sweep: Record | Sequence[Record]) -> list[tuple[int, str, str]]:
     ]
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What a run changes of its experiment.
+
+    Args:
+        rows: (key, the default value in words, the run's value in words).
+        sweep: whether its sweep is not the experiment's own.
+    """
+
+    rows: list[tuple[str, str, str]]
+    sweep: bool
+
+
+def changes(info: Record, config: Config) -> Changes | None:
+    """Return what a run changes of its experiment's defaults; None for nothing.
+
+    Args:
+        info: config.json.
+        config: its base config by dotted key.
+    """
+    recorded = info.get("changes", {"config": {}, "sweep": False})
+    rows = [(key, show(value), show(config[key])) for key, value in recorded["config"].items()]
+    return Changes(rows, recorded["sweep"]) if rows or recorded["sweep"] else None
+
+
+def samples(members: Iterable[Record]) -> list[tuple[int, int, str]]:
+    """Return (scored, held out, their unit) where members are scored on a part of the test set."""
+    results = [member["result"] for member in members]
+    found = {
+        (r["scored"], r["held_out"], r["scored_unit"]): None
+        for r in results
+        if r.get("scored", 0) < r.get("held_out", 0)
+    }
+    return list(found)
+
+
 @dataclass
 class ConfigGroup:
     """A top-level group of a config.
@@ -233,7 +269,8 @@ def command(info: Record) -> str:
         info: config.json.
     """
     target = info["file"] + (f":{info['arg']}" if info["arg"] else "")
-    return shlex.join(["rnnlab", "run", f"--config={target}"])
+    use = [f"--use={entry['file']}" for entry in info.get("files", ()) if entry["role"] == "use"]
+    return shlex.join(["rnnlab", "run", *use, f"--config={target}"])
 
 
 def full_command(info: Record, config: Config, swept: set[str]) -> str:

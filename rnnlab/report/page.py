@@ -16,7 +16,7 @@ from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.nested import flatten
 from rnnlab.report import blocks
-from rnnlab.report.saved_run import Picture, SavedRun, embed, load_saved
+from rnnlab.report.saved_run import Picture, SavedRun, embed, load_finished, load_saved
 from rnnlab.results.claims import summary
 from rnnlab.results.table import read_table
 
@@ -25,7 +25,9 @@ _MARKS = {"holds": "✓", "refuted": "✗", "undecided": "?"}
 
 
 def write_report(run_dir: str | os.PathLike[str]) -> Path:
-    """Write report.html of a run from its files; an older one is replaced at once.
+    """Write report.html of a run from its files, then digests.json, which marks a finished run.
+
+    An older page is replaced at once.
 
     Args:
         run_dir: with config.json, members.jsonl, claims.json, figures.json and figures/.
@@ -34,9 +36,11 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
         the path of the page.
 
     Raises:
-        UserError: when one of those files is missing or broken, by its name.
+        UserError: when one of those files is missing or damaged, by its name.
     """
     run = load_saved(run_dir)
+    if (run.dir / run_files.DIGESTS).is_file():
+        run_files.check_drawn(run_dir, but=run_files.REPORT)
     config = flatten(run.info["config"])
     axes = blocks.axes(run.info["sweep"])
     swept = {key for _, keys, _ in axes for key in keys.split(",")}
@@ -46,6 +50,8 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
         title=f"{run.name} · {run.summary}",
         run=run,
         blocks=blocks.paragraphs(run.info["description"]),
+        changes=blocks.changes(run.info, config),
+        samples=blocks.samples(run.members),
         seconds=blocks.duration(run.seconds),
         started=blocks.moment(run.info["started"]),
         columns=members.columns,
@@ -58,6 +64,7 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
     )
     path = run.dir / run_files.REPORT
     json_files.write_bytes(path, page)
+    run_files.write_digests(run_dir)
     return path
 
 
@@ -76,7 +83,7 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
     """
     if len(run_dirs) < 2:
         raise UserError(f"a comparison takes two run directories or more, got {len(run_dirs)}")
-    runs = [load_saved(run_dir) for run_dir in run_dirs]
+    runs = [load_finished(run_dir) for run_dir in run_dirs]
     names = [run.dir.resolve().name for run in runs]
     labels = [
         name if names.count(name) == 1 else str(run_dir)
@@ -115,7 +122,7 @@ def reproduction_report(
     Returns:
         the path of the page, reproduce.html.
     """
-    runs = [load_saved(workdir / name) for name in names]
+    runs = [load_finished(workdir / name) for name in names]
     verdicts = [verdict for run in runs for verdict in run.verdicts]
     page = _render(
         "reproduce",
@@ -123,6 +130,8 @@ def reproduction_report(
         runs=runs,
         names=names,
         summary=summary(verdicts),
+        claims=len(verdicts),
+        undecided=sum(verdict.verdict == "undecided" for verdict in verdicts),
         unexpected=[
             (name, number, run.verdicts[number - 1])
             for name, run in zip(names, runs, strict=True)
@@ -159,10 +168,10 @@ def _curves(runs: Sequence[SavedRun], labels: Sequence[str]) -> Picture | None:
     from rnnlab.plotting import plots, run_curves  # matplotlib, which a report does not need
 
     tables = {label: read_table(run.dir) for label, run in zip(labels, runs, strict=True)}
-    figure = run_curves.draw(tables)
-    if figure is None:
+    drawn = run_curves.draw(tables)
+    if drawn is None:
         return None
-    caption = "Medians over the members of each run, with the 10–90% range."
+    figure, caption = drawn
     return embed("learning_curves", caption, plots.png(figure))
 
 

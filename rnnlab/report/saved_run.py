@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnlab.core import json_files, run_files
+from rnnlab.core import run_files
 from rnnlab.core.errors import UserError
 from rnnlab.results.claims import Verdict, summary
+from rnnlab.results.run_dir import read_verdicts
 from rnnlab.results.table import Record
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -71,6 +72,11 @@ class SavedRun:
         return [number for number, v in enumerate(self.verdicts, 1) if not v.as_expected]
 
     @property
+    def undecided(self) -> int:
+        """Number of claims that this run cannot decide."""
+        return sum(v.verdict == "undecided" for v in self.verdicts)
+
+    @property
     def summary(self) -> str:
         """How many claims hold, are refuted, undecided and unexpected."""
         return summary(self.verdicts)
@@ -85,26 +91,33 @@ def load_saved(run_dir: str | os.PathLike[str]) -> SavedRun:
     """Read the files of a finished run.
 
     Raises:
-        UserError: when one of them is missing or broken, by its name.
+        UserError: when one of them is missing or damaged, by its name.
     """
     run_dir = Path(run_dir)
-    info = run_files.read_config(run_dir)
-    members = json_files.read_jsonl(_existing(run_dir, run_files.MEMBERS))
-    claims = _existing(run_dir, run_files.CLAIMS)
-    try:
-        verdicts = [Verdict(**verdict) for verdict in json_files.read_json(claims)]
-    except TypeError as error:
-        raise UserError(f"{claims} is no list of verdicts: {error}") from None
-    captions = json_files.read_json(_existing(run_dir, run_files.FIGURES))
+    info, members = run_files.read_records(run_dir)
+    _existing(run_dir, run_files.MEMBERS)
     return SavedRun(
         dir=run_dir,
         info=info,
-        members=sorted(members, key=lambda member: member["member"]),
-        verdicts=verdicts,
+        members=members,
+        verdicts=read_verdicts(run_dir),
         figures={
-            name: _read_picture(run_dir, name, entry["caption"]) for name, entry in captions.items()
+            name: _read_picture(run_dir, name, caption)
+            for name, caption in run_files.read_figures(run_dir).items()
         },
     )
+
+
+def load_finished(run_dir: str | os.PathLike[str]) -> SavedRun:
+    """Read the files of a finished run, each compared with its digest.
+
+    Raises:
+        UserError: the run is not finished, or a file of it is missing or damaged, by its name.
+    """
+    saved = load_saved(run_dir)
+    run_files.check_kept(run_dir)
+    run_files.check_drawn(run_dir)
+    return saved
 
 
 def _existing(run_dir: Path, name: str) -> Path:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from rnnlab.core import json_files, run_files
-from rnnlab.core.errors import UserError
-from rnnlab.results.table import Record
+from rnnlab.core.errors import UserError, install
 
 FOLDER = "tensorboard"  # in the run directory
 
@@ -34,14 +33,14 @@ def write(run_dir: str | os.PathLike[str], out: str | os.PathLike[str] | None = 
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
-        raise UserError(
-            "event files need tensorboardX: pip install 'rnnlab[tensorboard]'"
-        ) from None
+        raise UserError(f"event files need tensorboardX: {install('tensorboard')}") from None
     run_dir = Path(run_dir)
     plan = run_files.read_config(run_dir)
-    logged: dict[int, list[Record]] = {}
-    for record in json_files.read_jsonl(run_dir / run_files.METRICS):
-        logged.setdefault(record["member"], []).append(json_files.decode(record))
+    records = run_files.read_records(run_dir)[1]
+    metrics, _, problems = run_files.scan_metrics(run_dir, records)
+    if problems:
+        raise UserError(f"{problems[0]}; {run_files.AGAIN}")
+    logged = {member: list(map(json_files.decode, lines)) for member, lines in metrics.items()}
     if not logged:
         raise UserError(f"{run_dir} has logged nothing, so there is nothing to show")
     folder = run_dir / FOLDER if out is None else Path(out)
@@ -51,7 +50,7 @@ def write(run_dir: str | os.PathLike[str], out: str | os.PathLike[str] | None = 
         with SummaryWriter(str(folder / f"member-{member:0{digits}d}")) as events:
             for place, record in enumerate(records):
                 for name, value in record.items():
-                    if name not in ("member", "step") and _scalar(value):
+                    if name != "step" and _scalar(value):
                         events.add_scalar(name, value, record.get("step", place))
     return folder
 

@@ -4,6 +4,7 @@ A claim fixes its threshold and its expected verdict in the experiment's file, f
 before results are seen. A refuted claim is a finding; an *unexpected* verdict is a surprise.
 """
 
+import inspect
 import shutil
 import string
 import textwrap
@@ -77,8 +78,9 @@ def claim(
     """Turn a function that measures into a claim, with each threshold written once.
 
     The function takes the table, the thresholds and any other arguments of the call, and returns
-    (whether the claim holds, the measurement in words with numbers). The decorated function returns
-    a :class:`Claim` instead, for the list of ``claims(table)``.
+    (whether the claim holds, the measurement in words with numbers); it may leave out arguments
+    that are only shown. The decorated function returns a :class:`Claim` instead, for the list of
+    ``claims(table)``.
 
     Args:
         statement: the claim; ``{name}`` stands for an argument of the call.
@@ -103,20 +105,23 @@ def claim(
     >>> keeps({50: -0.5}, lag=50).threshold
     'median at lag 50 above -2 decades'
     """
-    shown = {name for _, name, _, _ in string.Formatter().parse(holds_if) if name}
+    shown = _fields(holds_if)
     for name in thresholds:
         if name not in shown:
             raise ValueError(f"claim {statement!r}: holds_if does not show the threshold {name!r}")
 
     def decorate(check: Check) -> Callable[..., Claim]:
+        unread = (shown | _fields(statement)) - set(inspect.signature(check).parameters)
+
         def make(table: object, **arguments: object) -> Claim:
             values = thresholds | arguments
+            read = {name: value for name, value in values.items() if name not in unread}
             return Claim(
                 statement.format(**values),
                 source,
                 holds_if.format(**values),
                 expected,
-                lambda: check(table, **values),
+                lambda: check(table, **read),
                 closed_form,
             )
 
@@ -124,6 +129,11 @@ def claim(
         return make
 
     return decorate
+
+
+def _fields(text: str) -> set[str]:
+    """Return the names in the braces of a format string."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,14 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from rnnlab.core.errors import Undecided, UnknownKey, unknown
-from rnnlab.core.json_files import decode, read_jsonl
+from rnnlab.core.errors import Pooled, Undecided, UnknownKey, UserError, unknown
+from rnnlab.core.json_files import decode
 from rnnlab.core.nested import flatten
-from rnnlab.core.run_files import METRICS, read_members
+from rnnlab.core.run_files import AGAIN, member_of, read_records, scan_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +44,14 @@ class Member:
 class Table(Sequence[Member]):
     """The finished members of a sweep, in order, and ways to choose among them.
 
+    A table never pools silently: one result of members that differ in an axis (a config key other
+    than ``seed``) is refused unless the axis is named, by a selection, a group or :meth:`over`.
+
     Args:
         members: the members.
         criteria: the values that they were selected by, for messages.
         keys: config keys that count as known even where no member has them.
+        named: config keys that may be pooled, beside those of ``criteria``.
 
     >>> table = Table([Member(s, {"seed": s}, {"seed": s}, 0.1, {"norm": s / 2}) for s in range(3)])
     >>> table.select(seed=(1, 2)).stack("norm").tolist()
@@ -60,10 +63,12 @@ class Table(Sequence[Member]):
         members: Iterable[Member],
         criteria: Mapping[str, Value] | None = None,
         keys: Iterable[str] = (),
+        named: Iterable[str] = (),
     ):
         self._members = tuple(members)
         self._flat = [flatten(member.config) for member in self._members]
         self.criteria = dict(criteria or {})
+        self._named = frozenset(named)
         # an empty selection still knows the keys of the table that it was made from
         self._keys = dict.fromkeys([*keys, *(key for flat in self._flat for key in flat)])
 
@@ -76,7 +81,7 @@ class Table(Sequence[Member]):
     def __getitem__(self, index: slice) -> "Table": ...
     def __getitem__(self, index: int | slice) -> "Member | Table":
         if isinstance(index, slice):
-            return Table(self._members[index], self.criteria, self._keys)
+            return Table(self._members[index], self.criteria, self._keys, self._named)
         return self._members[index]
 
     def __repr__(self) -> str:
@@ -89,7 +94,7 @@ class Table(Sequence[Member]):
 
     def _where(self, matches: Callable[[Config], bool], criteria: Mapping[str, Value]) -> "Table":
         members = [m for m, flat in zip(self._members, self._flat, strict=True) if matches(flat)]
-        return Table(members, self.criteria | dict(criteria), self._keys)
+        return Table(members, self.criteria | dict(criteria), self._keys, self._named)
 
     def select(self, criteria: Mapping[str, Value] | None = None, /, **more: Value) -> "Table":
         """Return the members whose config has these values, possibly none.
@@ -125,6 +130,42 @@ class Table(Sequence[Member]):
         """
         return {v: self._where(lambda f, v=v: f.get(key) == v, {key: v}) for v in self.values(key)}
 
+    def over(self, *keys: str) -> "Table":
+        """Return the same members as a table that may be pooled over these axes.
+
+        >>> rates = (0.1, 0.1, 0.2)
+        >>> table = Table(Member(i, {}, {"rate": r}, 0.1, {"n": i}) for i, r in enumerate(rates))
+        >>> table.over("rate").stack("n").tolist()
+        [0, 1, 2]
+
+        Raises:
+            UnknownKey: (a KeyError) for a key that no member has, naming the nearest.
+        """
+        for key in keys:
+            self._check(key)
+        return Table(self._members, self.criteria, self._keys, self._named.union(keys))
+
+    def unnamed(self) -> dict[str, list[Value]]:
+        """Return the axes in which the members differ and that are not named, with their values.
+
+        ``seed`` is pooled by nature. A key whose value follows from those of the named ones, as
+        the bias that belongs to a cell, is no axis of its own.
+        """
+        named = [*dict.fromkeys([*self.criteria, *self._named])]
+        places = [tuple(flat.get(key) for key in named) for flat in self._flat]
+        axes = {}
+        for key in self._keys:
+            if key == "seed" or key in named:
+                continue
+            values = [flat.get(key) for flat in self._flat]
+            distinct = list(dict.fromkeys(values))
+            if len(distinct) < 2:
+                continue
+            pairs = set(zip(places, values, strict=True))
+            if len(pairs) > len(set(places)):
+                axes[key] = distinct
+        return axes
+
     def to_frame(self) -> "pd.DataFrame":
         """Return the members as a pandas DataFrame, one row per member.
 
@@ -153,12 +194,28 @@ class Table(Sequence[Member]):
         return pd.DataFrame(rows, index=index, columns=columns)
 
     def stack(self, name: str) -> np.ndarray:
-        """Return one result of every member, stacked along a first axis of members.
+        """Return one result of members that differ in the seed, stacked along a first axis.
+
+        The array is one to take a median of: the members are repetitions of each other. For
+        statements that hold member by member see :meth:`each`.
 
         Raises:
+            Pooled: (an Undecided) when the members differ in an axis that is not named.
             Undecided: when the table is empty, so that a claim about it cannot be decided.
             UnknownKey: (a KeyError) when a member has no such result.
             ValueError: when the shapes differ from member to member.
+        """
+        if axes := self.unnamed():
+            raise Pooled(axes)
+        return self.each(name)
+
+    def each(self, name: str) -> np.ndarray:
+        """Return one result of every member, whatever axes they differ in, along a first axis.
+
+        It is for what holds or is drawn member by member; nothing may be pooled over it.
+
+        Raises:
+            as :meth:`stack`, but for ``Pooled``.
         """
         if not self._members:
             chosen = f"no member with {words(self.criteria)}" if self.criteria else "no members"
@@ -196,12 +253,16 @@ def read_table(run_dir: str | os.PathLike[str]) -> Table:
     """Return the finished members of a run directory, with the metrics that they logged.
 
     Raises:
-        UserError: when the directory is no run directory, or a file in it is broken.
+        UserError: when the directory is no run directory, or a file in it is damaged.
     """
-    members = read_members(run_dir)
-    logged: dict[int, list[Record]] = {}
-    for record in read_jsonl(Path(run_dir) / METRICS):
-        logged.setdefault(record.pop("member"), []).append(decode(record))
+    info, records = read_records(run_dir)
+    logged, _, problems = scan_metrics(run_dir, records)
+    if problems:
+        raise UserError(f"{problems[0]}; {AGAIN}")
     return Table(
-        Member(**member, metrics=tuple(logged.get(member["index"], ()))) for member in members
+        Member(
+            **member_of(run_dir, info, record),
+            metrics=tuple(map(decode, logged.get(record["member"], ()))),
+        )
+        for record in records
     )

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from rnnlab.core.validate import choice, number, share
+from rnnlab.core.validate import choice, number, share, whole
 from rnnlab.sparse import top_k
 from rnnlab.sparse.inverted_index import InvertedIndex, postings
 from rnnlab.sparse.postings import Postings, Queries, Ranking
@@ -240,9 +240,9 @@ class BM25(BaseEstimator):
             query: a text, or a list of tokens.
             document: its number.
         Raises:
-            IndexError: no such document.
+            IndexError: no such document. ValueError: a number that is not whole.
         """
-        index = self._index()
+        index, document = self._index(), whole("document", document, None)
         if not 0 <= document < index.num_documents:
             raise IndexError(f"document must be 0 to {index.num_documents - 1}, got {document}")
         weighted, queries = self._prepare([query])
@@ -275,7 +275,7 @@ class BM25(BaseEstimator):
 
         Args:
             queries: texts, or lists of tokens.
-            k: number of documents per query, at most N.
+            k: number of documents per query; N, if there are fewer.
             threads: that share the queries; None: as many as cores.
             compiled: use numba (``rnnlab[fast]``), bit-identical and faster; None: if installed.
         Returns:

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from rnnlab.core.read_only import frozen, sealed
 from rnnlab.text.tokenizers import Tokens
 
 FORMAT = "rnnlab inverted index"
@@ -31,6 +32,8 @@ ARRAYS = {
 @dataclass(frozen=True, eq=False)
 class InvertedIndex:
     """N documents, V terms and P postings; a posting is a term in a document.
+
+    Arrays are copied, so that later changes to them have no effect; read-only ones are not.
 
     Args:
         terms: (V,), distinct; a term's number is its place.
@@ -55,6 +58,10 @@ class InvertedIndex:
     lengths: np.ndarray
     mapped: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ARRAYS:  # what a query needs is computed from them once
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
     @classmethod
     def build(cls, tokens: Tokens) -> "InvertedIndex":
         """Build the index of tokenized documents.
@@ -66,6 +73,8 @@ class InvertedIndex:
         offsets = np.zeros(len(tokens.terms) + 1, np.int64)
         np.cumsum(np.bincount(term_ids, minlength=len(tokens.terms)), out=offsets[1:])
         lengths = np.diff(tokens.offsets).astype(np.int32)
+        for array in (offsets, documents, counts, lengths):
+            sealed(array)
         return cls(tokens.terms, offsets, documents, counts, lengths)
 
     @property
@@ -150,7 +159,7 @@ def _loaded(path: Path, dtype: np.dtype, mode: Literal["r"] | None) -> np.ndarra
     array = np.load(path, mmap_mode=None if empty else mode, allow_pickle=False)
     if array.dtype != dtype:
         raise ValueError(f"{path}: expected {dtype}, got {array.dtype}")
-    return array
+    return sealed(array)
 
 
 def finish(folder: Path, terms: pa.StringArray, documents: int, postings: int) -> None:

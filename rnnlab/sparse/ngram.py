@@ -6,6 +6,7 @@ Source: the notes, 1.4. The n-gram language model is in language_model.py.
 import numpy as np
 import pyarrow as pa
 
+from rnnlab.core.validate import whole
 from rnnlab.text.strings import compute, string_array, strings
 from rnnlab.text.tokenizers import Characters, Tokens
 
@@ -109,7 +110,7 @@ def check_range(low: int, high: int) -> None:
     Raises:
         ValueError: not 1 ≤ low ≤ high.
     """
-    if not 1 <= low <= high:
+    if not 1 <= whole("low", low, None) <= whole("high", high, None):
         raise ValueError(f"n must run from low to high with 1 ≤ low ≤ high, got {low} to {high}")
 
 

@@ -24,7 +24,8 @@ def ndcg(ranked: Sequence[int] | np.ndarray, gains: Gains, k: int = 10) -> float
     Returns:
         0 … 1; 0 if no document is relevant.
     Raises:
-        ValueError: k below 1, a negative or non-finite gain, a document ranked twice.
+        ValueError: k below 1, a negative or non-finite gain, a document ranked twice or whose
+            number is not whole.
     Source: Järvelin & Kekäläinen 2002.
 
     >>> round(ndcg([7, 3, 5], {3: 2, 9: 1}), 3)
@@ -116,8 +117,10 @@ def evaluate(
     Returns:
         {"ndcg", "average_precision", "recall", "reciprocal_rank": (queries with judgments,)}.
     Raises:
-        ValueError: different numbers of rankings and judgments; no query has a relevant document.
+        ValueError: different numbers of rankings and judgments; no query has a relevant document; k
+            or depth below 1; or as :func:`ndcg`.
     """
+    k, depth = whole("k", k), whole("depth", k if depth is None else depth)
     if len(rankings) != len(judgments):
         raise ValueError(f"{len(rankings)} rankings, but judgments of {len(judgments)} queries")
     judged = [
@@ -130,7 +133,7 @@ def evaluate(
     measures: dict[str, Callable[[np.ndarray, Gains], float]] = {
         "ndcg": lambda ranked, gains: ndcg(ranked, gains, k),
         "average_precision": average_precision,
-        "recall": lambda ranked, gains: recall(ranked, gains, depth or k),
+        "recall": lambda ranked, gains: recall(ranked, gains, depth),
         "reciprocal_rank": reciprocal_rank,
     }
     return {
@@ -144,7 +147,10 @@ def _checked(ranked: Sequence[int] | np.ndarray, gains: Gains, k: int | None) ->
     for document, gain in gains.items():
         if not 0 <= gain < np.inf:
             raise ValueError(f"a gain must be at least 0 and finite, got {gain} of {document}")
-    documents = [int(document) for document in ranked]
+    numbers = np.asarray(ranked)
+    if numbers.size and numbers.dtype.kind not in "iu":
+        raise ValueError(f"documents are ranked by their numbers, got {numbers.dtype}")
+    documents = numbers.tolist()
     if len(set(documents)) != len(documents):
         raise ValueError("a document occurs twice in the ranking")
     return documents[:k]

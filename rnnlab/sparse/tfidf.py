@@ -79,8 +79,8 @@ def term_frequency(
     choice("tf", kind, TFS)
     counts: CsrArray = sp.csr_array(matrix)
     data = counts.data.astype(np.float64)
-    if data.size and not data.min() >= 0:
-        raise ValueError(f"counts must be at least 0, got {data.min()}")
+    if data.size and not (data.min() >= 0 and data.max() < np.inf):  # refuses NaN as well
+        raise ValueError(f"counts must be at least 0 and finite, got {data.min()} to {data.max()}")
     if kind == "log":
         positive = data > 0
         data[positive] = 1 + np.log(data[positive])
@@ -88,9 +88,10 @@ def term_frequency(
         rows = np.repeat(np.arange(counts.shape[0], dtype=np.int32), np.diff(counts.indptr))
         sums = np.bincount(rows, data, counts.shape[0])
         lengths = sums if lengths is None else np.asarray(lengths, np.float64)
-        if lengths.shape != sums.shape or not (lengths >= sums).all():
+        within = lengths.shape == sums.shape and (lengths >= sums) & (lengths < np.inf)
+        if not np.all(within):
             raise ValueError(
-                f"lengths must be {len(sums)} numbers, none below its document's counts"
+                f"lengths must be {len(sums)} numbers, finite and none below its document's counts"
             )
         data /= np.where(lengths > 0, lengths, 1)[rows]
     return _with_data(counts, data)

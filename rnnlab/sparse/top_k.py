@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rnnlab.core.errors import install
 from rnnlab.core.host import cores
 from rnnlab.core.validate import whole
 from rnnlab.sparse.postings import Postings, Queries, Ranking
@@ -78,17 +79,27 @@ def scores(postings: Postings, queries: Queries, query: int, num_documents: int)
 def best(values: np.ndarray, k: int) -> np.ndarray:
     """Return the places of the k largest values, largest first, equal ones in order of place.
 
+    Args:
+        values: (N,).
+        k: number of places; all, if there are fewer.
+    Raises:
+        ValueError: k below 1, or a value that is NaN, which has no place in an order.
+
     >>> best(np.array([1.0, 3.0, 2.0, 3.0, 3.0]), 2).tolist()
     [1, 3]
     """
+    k = whole("k", k)
     if k < len(values):
         # those above the k-th value, and the first of those equal to it
-        least = np.partition(values, len(values) - k)[len(values) - k]
+        largest = np.partition(values, len(values) - k)[len(values) - k :]
+        least = largest[0]
         above = np.flatnonzero(values > least)
         equal = np.flatnonzero(values == least)[: k - len(above)]
         places = np.concatenate([above, equal])
     else:
-        places = np.arange(len(values))
+        largest, places = values, np.arange(len(values))
+    if np.isnan(largest).any():  # NaN is sorted above every number
+        raise ValueError(f"values must be numbers, number {np.isnan(values).argmax()} is NaN")
     return places[np.lexsort((places, -values[places]))]
 
 
@@ -119,7 +130,7 @@ def search(
         postings: of V terms.
         queries: as :func:`ordered` returns them.
         num_documents: N.
-        k: number of documents per query, at most N.
+        k: number of documents per query; N, if there are fewer.
         threads: None: as many as there are cores for this process.
         compiled: use numba; None: if it is installed.
     Raises:
@@ -130,7 +141,7 @@ def search(
     run: Callable[..., tuple[np.ndarray, np.ndarray]] = dense
     installed = importlib.util.find_spec("numba") is not None
     if compiled and not installed:
-        raise ValueError("compiled=True needs numba: pip install 'rnnlab[fast]'")
+        raise ValueError(f"compiled=True needs numba: {install('fast')}")
     if installed and compiled is not False:
         from rnnlab.sparse.top_k_compiled import pruned as run
     Q = len(queries.offsets) - 1

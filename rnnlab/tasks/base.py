@@ -5,12 +5,13 @@ compiled program. Synthetic tasks draw every batch. Data sets pass their arrays 
 once (:meth:`Task.load`), however many members learn from them.
 
 :class:`Task` is what training needs. A task may also be a :class:`HasModel`, which makes its own
-model, and a :class:`Predictable`, whose trained members answer for new texts.
+model, a :class:`Predictable`, whose trained members answer for new texts, and a
+:class:`Restorable`, which learns more from its data than parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 # by name only: reading text and training word vectors on Numba need no JAX, which takes 110 MB
@@ -133,11 +134,87 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class HasTestSet(Protocol):
+    """A task with held-out sequences: :meth:`Task.test` returns the first so many of them."""
+
+    def test_size(self, data: PyTree) -> int:
+        """Return the number of held-out sequences."""
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A task whose held-out text is cut into streams that may be scored in part."""
+
+    def scored_of(self, data: PyTree, batch_size: int) -> tuple[int, int]:
+        """Return (symbols that :meth:`Task.test` scores in so many streams, symbols held out)."""
+        ...
+
+
+class Coverage(NamedTuple):
+    """The part of the test set that is scored."""
+
+    scored: int
+    held_out: int
+    unit: str  # in words, plural
+
+
+def coverage(task: Task, data: PyTree, sample: int, batch_size: int) -> Coverage | None:
+    """Return how much of a task's test set is scored; None where test sequences are drawn.
+
+    Args:
+        task: the task. data: of its ``load``.
+        sample: sequences to score; 0: all that are held out.
+        batch_size: streams of a task that has streams.
+    """
+    if isinstance(task, Streams):
+        return Coverage(*task.scored_of(data, batch_size), "symbols")
+    if isinstance(task, HasTestSet):
+        held_out = task.test_size(data)
+        return Coverage(min(sample or held_out, held_out), held_out, "sequences")
+    return None
+
+
+def sequences_to_score(task: Task, data: PyTree, sample: int, batch_size: int) -> int:
+    """Return the batch size to call :meth:`Task.test` with.
+
+    Args:
+        as :func:`coverage`.
+    """
+    if isinstance(task, HasTestSet):
+        held_out = task.test_size(data)
+        return min(sample or held_out, held_out)
+    return sample or batch_size
+
+
+@runtime_checkable
 class HasModel(Protocol):
     """A task that makes its own model, in place of the one of its cell and read-out."""
 
     def model(self, config: Config) -> nn.Module:
         """Return the model of a member's config, with the schemes of its group ``init``."""
+        ...
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A task that learns more from its data than parameters: a vocabulary, labels, a scale.
+
+    A run stores this when it begins. Whoever loads a trained member later gets the restored task:
+    its sizes, its model and its answers are those of the training, whatever has become of the
+    data. :class:`rnnlab.tasks.stored.Stored` has the part that such tasks share.
+    """
+
+    def stored(self) -> Mapping[str, Any]:
+        """Return what is learned from the data, by name, in values that JSON holds."""
+        ...
+
+    def restored(self, stored: Mapping[str, Any]) -> Task:
+        """Return the task with what :meth:`stored` returned, in place of reading its data.
+
+        Args:
+            stored: as read from JSON: tuples and arrays are lists, keys are strings.
+        """
         ...
 
 
@@ -150,7 +227,12 @@ class Predictable(Protocol):
 
     * a task whose answer is defined after every token sets :attr:`streams` and has :meth:`label`;
     * one whose outputs can be the next inputs sets :attr:`feeds_back` and has :meth:`decode`, as
-      a language model does, whose drawn symbols it reads.
+      a language model does, whose drawn symbols it reads;
+    * one whose model reads a limited number of tokens has :meth:`inputs` and :meth:`answer`, so
+      that every token of a longer text is read;
+    * one that learns a vocabulary, labels or a scale from its data is also a :class:`Restorable`.
+      Of a task that is not, a run records the files that its options name by their digests, and
+      predictions are refused once one of them has changed.
     """
 
     @property
@@ -182,8 +264,28 @@ class Predictable(Protocol):
         """
         ...
 
+    def inputs(self, tokens: list[str]) -> list[np.ndarray]:
+        """Return what the model reads of a text, pass by pass: arrays as of :meth:`encode`.
+
+        Raises:
+            ValueError: as :meth:`encode`.
+        """
+        ...
+
+    def answer(self, tokens: list[str], outputs: list[Array]) -> str:
+        """Return the answer in words.
+
+        Args:
+            outputs: of each of :meth:`inputs`, as of :meth:`say`.
+        """
+        ...
+
+    def unknown(self, tokens: list[str]) -> list[str]:
+        """Return the tokens that the model reads as unknown, because it never learned them."""
+        ...
+
     def texts(self, lines: list[str]) -> list[str]:
-        """Return the texts among a file's non-empty lines, in order."""
+        """Return the texts among a file's lines, in order; a blank one is answered by ""."""
         ...
 
     @property
@@ -207,6 +309,19 @@ class Predictable(Protocol):
 
 class PredictableDefaults:
     """The optional parts of :class:`Predictable`: every line is a text, nothing is streamed."""
+
+    def inputs(self: Predictable, tokens: list[str]) -> list[np.ndarray]:
+        """Return all tokens, encoded, for one pass."""
+        return [self.encode(tokens)]
+
+    def answer(self: Predictable, tokens: list[str], outputs: list[Array]) -> str:
+        """Return what the one pass says."""
+        return self.say(tokens, outputs[0])
+
+    def unknown(self, tokens: list[str]) -> list[str]:
+        """Return none: every token is known, or refused."""
+        del tokens
+        return []
 
     def texts(self, lines: list[str]) -> list[str]:
         """Return every line."""

@@ -13,7 +13,9 @@ from rnnlab.core import validate
 from rnnlab.data import files, hugging_face
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal, PredictableDefaults
+from rnnlab.tasks.checks import say_limit
 from rnnlab.tasks.classification import entropy
+from rnnlab.tasks.stored import Record, Stored
 
 Array = jax.Array
 
@@ -26,7 +28,7 @@ class Text(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Characters(PredictableDefaults):
+class Characters(Stored, PredictableDefaults):
     """A text in parallel streams, each continued from window to window.
 
     A batch is a whole pass over the training text, (B, L); training slices windows of time out
@@ -65,7 +67,13 @@ class Characters(PredictableDefaults):
     @property
     def alphabet(self) -> str:
         """The distinct characters of the whole text, in order: symbol k is its k-th."""
+        if self.kept:
+            return self.memory["alphabet"]
         return "".join(map(chr, _encoded(self.path, self.limit)[0]))
+
+    def stored(self) -> Record:
+        """Return the alphabet and the number of characters to train on."""
+        return {"alphabet": self.alphabet, "train_size": self._train_size()}
 
     @property
     def length(self) -> int:
@@ -75,7 +83,7 @@ class Characters(PredictableDefaults):
     @property
     def input_size(self) -> int:
         """Characters of the alphabet."""
-        return len(_encoded(self.path, self.limit)[0])
+        return len(self.alphabet)
 
     @property
     def output_size(self) -> int:
@@ -103,6 +111,8 @@ class Characters(PredictableDefaults):
         return Goal("bits_per_character", self.solved_at)
 
     def _train_size(self) -> int:
+        if self.kept:
+            return self.memory["train_size"]
         n = len(_encoded(self.path, self.limit)[1])
         return n - round(n * self.test_share)
 
@@ -113,6 +123,7 @@ class Characters(PredictableDefaults):
 
     def load(self) -> Text:
         """Return the text, split in time."""
+        self.check_same()
         codes, n = _encoded(self.path, self.limit)[1], self._train_size()
         return Text(codes[:n], codes[n:])
 
@@ -139,6 +150,12 @@ class Characters(PredictableDefaults):
         steps = self._streams(len(data.test), batch_size, "held-out text")
         whole = self._batch(jnp.asarray(data.test[: batch_size * steps + 1]), batch_size, steps)
         return Batch(*(part[:, : self.test_length] for part in whole))
+
+    def scored_of(self, data: Text, batch_size: int) -> tuple[int, int]:
+        """Return (characters that :meth:`test` scores in so many streams, characters held out)."""
+        steps = self._streams(len(data.test), batch_size, "held-out text")
+        held_out = batch_size * steps  # what does not fill the streams is less than one step
+        return batch_size * min(steps, self.test_length), held_out
 
     def _batch(self, codes: Array, batch_size: int, steps: int) -> Batch:
         codes = codes.astype(jnp.int32)
@@ -207,4 +224,5 @@ def _encoded(path: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
         text = files.read_text(path)
     if limit > len(text):
         raise ValueError(f"limit {limit} is more than the text has, {len(text)} characters")
+    say_limit(limit, len(text), "characters of the text")
     return files.encode(text[: limit or None])

@@ -86,6 +86,10 @@ class Classification(PredictableDefaults):
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 
+    def test_size(self, data: Sequences) -> int:
+        """Return the number of held-out sequences."""
+        return len(data.test)
+
     def test(self, data: Sequences, key: Array, batch_size: int) -> RaggedBatch:
         """Return the first ``batch_size`` held-out sequences, all where there are fewer."""
         return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:]))

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.core import validate
-from rnnlab.data.files import read_column
-from rnnlab.data.hugging_face import load_column
+from rnnlab.data.hugging_face import is_table, load_column
 from rnnlab.data.splits import shuffled_indices
+from rnnlab.data.tables import GAPS, read_column
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal, PredictableDefaults
+from rnnlab.tasks.stored import Record, Stored
 
 Array = jax.Array
 
@@ -31,23 +32,26 @@ class Series(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Forecasting(PredictableDefaults):
+class Forecasting(Stored, PredictableDefaults):
     """x_{t+horizon} from x_1 … x_t, at every step of windows of a series.
 
     The last ``test_share`` of the series is held out; mean and standard deviation are those of
     the part before it. No window contains values of both parts.
 
     Args:
-        source: "mackey_glass" (:func:`mackey_glass`) or "csv", a column of a file.
-        path, column: of "csv": the file, and the column's name where it has several. A table of
-            another kind, or a name on the hub, is read as
-            :func:`rnnlab.data.hugging_face.load_table` does.
+        source: "mackey_glass" (:func:`mackey_glass`), or "csv", a column of the file ``path``.
+        path, column: a file to learn from, in place of ``source``, and the column's name where it
+            has several of numbers (:mod:`rnnlab.data.tables`). A table of another kind, or a name
+            on the hub, is read as :func:`rnnlab.data.hugging_face.load_table` does.
+        gaps: what to do about empty cells of the column: "refuse" them by their lines, "drop"
+            their rows, or "interpolate" them from their neighbors.
         points: values of the Mackey–Glass series.
         window: T. horizon: steps ahead.
         solved_at: the loss, a mean squared error in squared standard deviations, that counts as
             solved.
     Raises:
-        ValueError: an option out of its range, or options that do not go together.
+        ValueError: an option out of its range, or options that do not go together; on first use of
+            the data, a column that does not vary.
 
     >>> task = Forecasting(points=500, window=20)
     >>> batch = task.batch(task.load(), jax.random.key(0), 0, batch_size=4)
@@ -60,6 +64,7 @@ class Forecasting(PredictableDefaults):
     source: str = "mackey_glass"
     path: str = ""
     column: str = ""
+    gaps: str = GAPS[0]
     points: int = 5000
     window: int = 50
     horizon: int = 1
@@ -69,11 +74,12 @@ class Forecasting(PredictableDefaults):
     def __post_init__(self) -> None:
         validate.choice("source", self.source, SOURCES)
         if self.source == "csv" and not self.path:
-            raise ValueError("source 'csv' needs path, a CSV file with a header line")
-        if self.source != "csv" and (self.path or self.column):
+            raise ValueError("source 'csv' needs path, a CSV file")
+        validate.choice("gaps", self.gaps, GAPS)
+        if not self.path and (self.column or self.gaps != GAPS[0]):
             raise ValueError(
-                f"source {self.source!r} reads no file, got path={self.path!r}, "
-                f"column={self.column!r}"
+                f"source {self.source!r} reads no file, got column={self.column!r}, "
+                f"gaps={self.gaps!r}"
             )
         validate.whole("points", self.points)
         validate.whole("window", self.window)
@@ -118,8 +124,8 @@ class Forecasting(PredictableDefaults):
 
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the series, not standardized: (training part, held-out part)."""
-        if self.source == "csv":
-            series = _column(self.path, self.column)
+        if self.path:
+            series = _column(self.path, self.column, self.gaps)
         else:
             series = mackey_glass(self.points)
         n = len(series) - round(len(series) * self.test_share)
@@ -129,25 +135,39 @@ class Forecasting(PredictableDefaults):
                     f"the {part} part has {size} values, too few for a window of "
                     f"{self.window} and horizon {self.horizon}"
                 )
+        if series[:n].min() == series[:n].max():
+            raise ValueError(
+                f"{self.path}: the series does not vary in its first {n} values, the training part"
+            )
         return series[:n], series[n:]
+
+    @property
+    def level(self) -> float:
+        """The value that the model reads as 0, in the units of the series."""
+        return self.memory["level"] if self.kept else float(self._parts()[0].mean())
 
     @property
     def scale(self) -> float:
         """One unit of the outputs, in the units of the series."""
+        if self.kept:
+            return self.memory["scale"]
         spread = float(self._parts()[0].std())
         return spread if spread > 0 else 1.0
+
+    def stored(self) -> Record:
+        """Return :attr:`level` and :attr:`scale`."""
+        return {"level": self.level, "scale": self.scale}
 
     def load(self) -> Series:
         """Return both parts, standardized by the first.
 
         Raises:
-            ValueError: a part shorter than a window and its horizon, or a file that does not fit.
+            ValueError: a part shorter than a window and its horizon, or a file that does not fit;
+                data that have changed since a run stored the task.
             FileNotFoundError: no file at ``path``.
         """
-        train, test = self._parts()
-        return Series(
-            *(((x - train.mean()) / self.scale).astype(np.float32) for x in (train, test))
-        )
+        self.check_same()
+        return Series(*(((x - self.level) / self.scale).astype(np.float32) for x in self._parts()))
 
     def baseline(self, data: Series) -> float:
         """Return the loss of the best a + b x_t for x_{t+horizon}, fitted to the training part."""
@@ -170,12 +190,16 @@ class Forecasting(PredictableDefaults):
         starts = len(data.train) - self.window - self.horizon + 1
         return self._batch(data.train, shuffled_indices(key, starts, index, batch_size))
 
+    def test_size(self, data: Series) -> int:
+        """Return the number of different windows of the held-out part."""
+        return len(data.test) - self.window - self.horizon + 1
+
     def test(self, data: Series, key: Array, batch_size: int) -> Batch:
         """Return windows whose starts are spread evenly over the held-out part.
 
         There are at most as many as there are different ones.
         """
-        starts = len(data.test) - self.window - self.horizon + 1
+        starts = self.test_size(data)
         count = min(batch_size, starts)
         return self._batch(data.test, jnp.asarray(np.arange(count) * starts // count, jnp.int32))
 
@@ -204,18 +228,19 @@ class Forecasting(PredictableDefaults):
                 raise ValueError(f"a series is made of numbers, got {token!r}") from None
             if not math.isfinite(values[-1]):
                 raise ValueError(f"a series is made of finite numbers, got {token!r}")
-        level = self._parts()[0].mean()
-        return ((np.array(values) - level) / self.scale).astype(np.float32)[:, None]
+        return ((np.array(values) - self.level) / self.scale).astype(np.float32)[:, None]
 
     def decode(self, values: np.ndarray) -> str:
         """Return standardized values (N, 1) in the units of the series, each after a blank.
+
+        Six digits, as many as float32 has.
 
         >>> task = Forecasting(points=500, window=20)
         >>> task.decode(task.encode(["1.0", "0.9"]))
         ' 1 0.9'
         """
-        level = self._parts()[0].mean()
-        return "".join(f" {level + self.scale * float(value):.4g}" for value in values[:, 0])
+        level, scale = self.level, self.scale
+        return "".join(f" {level + scale * float(value):.6g}" for value in values[:, 0])
 
     def say(self, tokens: list[str], outputs: Array) -> str:
         """Return the value ``horizon`` steps after the last, from outputs (T, 1)."""
@@ -243,11 +268,12 @@ class Forecasting(PredictableDefaults):
 
 
 @lru_cache(maxsize=4)
-def _column(path: str, column: str) -> np.ndarray:
-    # our own reader for a local .csv: it names the line that does not fit
-    if Path(path).suffix == ".csv" and Path(path).expanduser().is_file():
-        return read_column(path, column)
-    return load_column(path, column)
+def _column(path: str, column: str, gaps: str) -> np.ndarray:
+    # our own reader for a local table in text: it names the line that does not fit
+    text = Path(path).suffix in (".csv", ".tsv") or not is_table(path)
+    if text and Path(path).expanduser().is_file():
+        return read_column(path, column, gaps)
+    return load_column(path, column, gaps=gaps)
 
 
 @lru_cache(maxsize=4)

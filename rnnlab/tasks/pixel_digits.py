@@ -153,6 +153,10 @@ class PixelDigits:
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return self._batch(jnp.asarray(data.train)[rows], jnp.asarray(data.train_labels)[rows])
 
+    def test_size(self, data: Images) -> int:
+        """Return the number of held-out images."""
+        return len(data.test)
+
     def test(self, data: Images, key: Array, batch_size: int) -> Batch:
         """Return the first ``batch_size`` held-out images, all where there are fewer."""
         return self._batch(

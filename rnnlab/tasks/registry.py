@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from rnnlab.core.errors import unknown
+from rnnlab.core.errors import UnknownName, unknown
 from rnnlab.tasks.base import Task
 
 # the name in configs -> "module:class"; packages above this one add theirs with :func:`announce`
@@ -50,10 +50,10 @@ def by_name(name: str, **options: object) -> Task:
     50
     """
     if name not in TASKS:
-        raise ValueError(unknown("task", name, TASKS))
+        raise UnknownName(unknown("task", name, TASKS))
     module, _, cls = TASKS[name].partition(":")
     task = getattr(importlib.import_module(module), cls)
-    known = [f.name for f in fields(task)]
+    known = [f.name for f in fields(task) if f.init]
     for option in options:
         if option not in known:
             raise ValueError(unknown(f"option of task {name!r}:", option, known))

@@ -1,5 +1,6 @@
 """Movie reviews: good or bad, read word by word."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,7 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from rnnlab.core import validate
+from rnnlab.tasks.checks import say_cut
 from rnnlab.tasks.classification import Classification, Sequences
+from rnnlab.tasks.stored import Record, Stored, missing, vocabulary_of, vocabulary_record
 from rnnlab.text import corpora
 from rnnlab.text.tokenizers import Tokenizer, Words
 from rnnlab.text.vocabulary import Vocabulary
@@ -32,7 +35,7 @@ Encoded = Sequences  # the texts as ids of words, cut to T
 
 
 @dataclass(frozen=True)
-class MovieReviews(Classification):
+class MovieReviews(Stored, Classification):
     """Whether a review of a film is good, from its words (``rnnlab[data]``).
 
     Half of the reviews of each source and split are good, to rounding. A word that is not in the
@@ -94,7 +97,11 @@ class MovieReviews(Classification):
     @property
     def vocabulary(self) -> Vocabulary:
         """The words of the reviews to learn from, by falling count; 0: all others."""
-        return _encoded(self)[1]
+        return remembered(self.kept) if self.kept else _encoded(self)[1]
+
+    def stored(self) -> Record:
+        """Return the vocabulary and the names of the classes."""
+        return {"vocabulary": vocabulary_record(self.vocabulary), "classes": self.classes}
 
     @property
     def tokenizer(self) -> Any:  # a subclass may have one of another kind
@@ -120,6 +127,7 @@ class MovieReviews(Classification):
         Raises:
             ValueError: the reviews are not installed, or no word occurs ``min_count`` times.
         """
+        self.check_same()
         return _encoded(self)[0]
 
     # ---- for predictions, see rnnlab.tasks.base.Predictable ----
@@ -131,6 +139,10 @@ class MovieReviews(Classification):
     def encode(self, tokens: list[str]) -> np.ndarray:
         """Return ids (T,) int32; 0: unknown."""
         return self.vocabulary.encode_words(tokens, unknown=0)
+
+    def unknown(self, tokens: list[str]) -> list[str]:
+        """Return the tokens that are not in the vocabulary."""
+        return missing(self.vocabulary, tokens)
 
 
 @lru_cache(maxsize=4)  # every method and member reads the same reviews
@@ -172,6 +184,12 @@ def parted(
 
 
 @lru_cache(maxsize=4)
+def remembered(kept: str) -> Vocabulary:
+    """Return the vocabulary that a run stored."""
+    return vocabulary_of(json.loads(kept)["vocabulary"])
+
+
+@lru_cache(maxsize=4)
 def _encoded(task: MovieReviews) -> tuple[Encoded, Vocabulary]:
     return encoded(task.split(), task.tokenizer, task.min_count, task.max_length)
 
@@ -184,7 +202,11 @@ def encoded(
     vocabulary = Vocabulary.build(tokens, min_count, specials=(UNKNOWN,))
     parts = []
     test_tokens = tokenizer(split.test_texts)
-    for part, labels in ((tokens, split.labels), (test_tokens, split.test_labels)):
+    for part, labels, name in (
+        (tokens, split.labels, "to learn from"),
+        (test_tokens, split.test_labels, "held out"),
+    ):
+        say_cut(np.diff(part.offsets), max_length, f"texts {name}", "tokens")
         parts += [*padded(vocabulary.encode(part, unknown=0), part.offsets, max_length), labels]
     return Encoded(*parts), vocabulary
 

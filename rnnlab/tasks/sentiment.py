@@ -12,8 +12,16 @@ from rnnlab.core import validate
 from rnnlab.nn import layers, models
 from rnnlab.nn.initializers import InitScheme, make
 from rnnlab.tasks.base import Config
-from rnnlab.tasks.checks import check_test_path
-from rnnlab.tasks.reviews import UNKNOWN, Encoded, MovieReviews, Split, encoded, parted
+from rnnlab.tasks.checks import check_test_path, say_limit
+from rnnlab.tasks.reviews import (
+    UNKNOWN,
+    Encoded,
+    MovieReviews,
+    Split,
+    encoded,
+    parted,
+    remembered,
+)
 from rnnlab.text import corpora, tokenizers
 from rnnlab.text.vocabulary import Vocabulary
 
@@ -82,12 +90,14 @@ class Sentiment(MovieReviews):
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes; of a file in their order."""
+        if self.kept:
+            return tuple(self.memory["classes"])
         return _labeled(self.path).names if self.path else super().classes
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The symbols of the texts to learn from, by falling count; 0: all others."""
-        return _encoded(self._reading)[1]
+        return remembered(self.kept) if self.kept else _encoded(self._reading)[1]
 
     def split(self) -> Split:
         """Return the texts themselves, for models that read them in another way.
@@ -101,6 +111,7 @@ class Sentiment(MovieReviews):
                 f"limit must be at most {len(whole.texts)}, the texts to learn from, "
                 f"got {self.limit}"
             )
+        say_limit(self.limit, len(whole.texts), "texts to learn from")
         count = self.limit or None
         return whole._replace(texts=whole.texts[:count], labels=whole.labels[:count])
 
@@ -108,8 +119,10 @@ class Sentiment(MovieReviews):
         """Return the texts as ids of symbols.
 
         Raises:
-            As :meth:`split`; ValueError also where no symbol occurs ``min_count`` times.
+            As :meth:`split`; ValueError also where no symbol occurs ``min_count`` times, or the
+                data have changed since a run stored the task.
         """
+        self.check_same()
         n, whole = len(self.split().texts), _encoded(self._reading)[0]
         return whole._replace(
             train=whole.train[:n], lengths=whole.lengths[:n], labels=whole.labels[:n]

@@ -1,5 +1,6 @@
 """Classes of series: vowels, gestures, outlines; of any length, with any number of channels."""
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
@@ -11,8 +12,10 @@ from rnnlab.data import series_files
 from rnnlab.data.files import checked, packaged
 from rnnlab.data.series_files import Labeled, values_of
 from rnnlab.data.splits import split_by_class
-from rnnlab.tasks.checks import check_test_path
+from rnnlab.data.tables import scale_of
+from rnnlab.tasks.checks import check_test_path, say_cut
 from rnnlab.tasks.classification import Classification, Sequences
+from rnnlab.tasks.stored import Record, Stored
 
 # source: SHA-256 of its two files, the same in sktime 1.2.0 and aeon 1.6.0
 SOURCES = {
@@ -48,15 +51,20 @@ SOURCES = {
 HELD_OUT = ("test", "validation")
 
 
-class _Read(NamedTuple):
-    data: Sequences  # in units of the training steps' standard deviation, per channel
+class _Known(NamedTuple):
     classes: tuple[str, ...]
     mean: np.ndarray  # (D,) of all steps to learn from
     spread: np.ndarray  # (D,), 1 for a channel that never changes
+    length: int  # T
+
+
+class _Read(NamedTuple):
+    data: Sequences  # in units of the training steps' standard deviation, per channel
+    known: _Known
 
 
 @dataclass(frozen=True)
-class SeriesClasses(Classification):
+class SeriesClasses(Stored, Classification):
     """One class per series (T_n, D), read after its last step.
 
     x_d ← (x_d − mean_d) / std_d, over all steps of the series to learn from.
@@ -108,12 +116,12 @@ class SeriesClasses(Classification):
     @property
     def length(self) -> int:
         """T, the longest series or ``max_length``."""
-        return self.load().train.shape[1]
+        return self._known.length
 
     @property
     def input_size(self) -> int:
         """D, channels."""
-        return self.load().train.shape[2]
+        return len(self._known.mean)
 
     @property
     def symbols(self) -> bool:
@@ -123,21 +131,38 @@ class SeriesClasses(Classification):
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the file's header."""
-        return _read(self).classes
+        return self._known.classes
+
+    @property
+    def _known(self) -> _Known:
+        return _remembered(self.kept) if self.kept else _read(self).known
+
+    def stored(self) -> Record:
+        """Return the classes, each channel's mean and standard deviation, and T."""
+        return self._known._asdict()
 
     def load(self) -> Sequences:
         """Return both parts, standardized by the first and padded to T.
 
         Raises:
             ValueError: the source is not installed, a file that does not fit, or two files that do
-                not fit together. FileNotFoundError: no file at a path.
+                not fit together; data that have changed since a run stored the task.
+            FileNotFoundError: no file at a path.
         """
+        self.check_same()
         return _read(self).data
 
     # ---- for predictions, see rnnlab.tasks.base.Predictable ----
 
     def texts(self, lines: list[str]) -> list[str]:
-        """Return the series among the lines of a file, without a .ts file's header."""
+        """Return the series among the lines of a .ts file; of another file all of its lines.
+
+        >>> task = SeriesClasses("ItalyPowerDemand")
+        >>> task.texts(["# a comment", "@data", "1,2:1", "", "3,4:2"]), task.texts(["1,2", "", "3"])
+        (['1,2:1', '3,4:2'], ['1,2', '', '3'])
+        """
+        if not any(line.lstrip().startswith("@") for line in lines):
+            return lines
         return [line for line in lines if line.strip()[:1] not in ("@", "#", "%", "")]
 
     def tokens(self, text: str) -> list[str]:
@@ -160,8 +185,7 @@ class SeriesClasses(Classification):
     def encode(self, tokens: list[str]) -> np.ndarray:
         """Return steps (T, D) float32 as the model reads them, standardized."""
         values = np.array([[float(value) for value in step.split(",")] for step in tokens])
-        read = _read(self)
-        return ((values - read.mean) / read.spread).astype(np.float32)
+        return ((values - self._known.mean) / self._known.spread).astype(np.float32)
 
 
 def _packaged(source: str, part: str, digest: str) -> Labeled:
@@ -213,15 +237,23 @@ def _split(whole: Labeled, share: float) -> tuple[Labeled, Labeled]:
 def _read(task: SeriesClasses) -> _Read:
     parts = _parts(task)
     steps = np.concatenate(parts[0].series)
-    mean, spread = steps.mean(axis=0), steps.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
+    channels = [f"channel {place}" for place in range(1, steps.shape[1] + 1)]
+    mean, spread = scale_of(steps, channels, task.path or task.source)
     longest = max(len(series) for part in parts for series in part.series)
     T = min(longest, task.max_length or longest)
     arrays = []
-    for part in parts:
+    for part, name in zip(parts, ("to learn from", "held out"), strict=True):
+        say_cut(np.array([len(own) for own in part.series]), T, f"series {name}", "steps")
         lengths = np.array([min(len(series), T) for series in part.series], np.int32)
         rows = np.zeros((len(lengths), T, len(mean)), np.float32)
         for row, series, length in zip(rows, part.series, lengths, strict=True):
             row[:length] = ((series - mean) / spread)[:length]
         arrays += [rows, lengths, part.labels]
-    return _Read(Sequences(*arrays), parts[0].classes, mean, spread)
+    return _Read(Sequences(*arrays), _Known(parts[0].classes, mean, spread, T))
+
+
+@lru_cache(maxsize=8)
+def _remembered(kept: str) -> _Known:
+    record = json.loads(kept)
+    mean, spread = (np.array(record[name], np.float64) for name in ("mean", "spread"))
+    return _Known(tuple(record["classes"]), mean, spread, record["length"])

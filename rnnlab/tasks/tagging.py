@@ -1,5 +1,6 @@
 """Tagging, one label per token: entities of the People's Daily, or of CoNLL's columns."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,13 +12,15 @@ import numpy as np
 from flax import linen as nn
 
 from rnnlab.core import validate
+from rnnlab.core.notices import left_out
 from rnnlab.data.splits import shuffled_indices
 from rnnlab.nn import crf, layers, losses, models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.tasks.base import Config, Goal, PredictableDefaults, RaggedBatch
-from rnnlab.tasks.checks import check_corpus, check_test_path
+from rnnlab.tasks.checks import check_corpus, check_test_path, say_cut, say_limit
 from rnnlab.tasks.classification import entropy
 from rnnlab.tasks.reviews import padded
+from rnnlab.tasks.stored import Record, Stored, missing, vocabulary_of, vocabulary_record
 from rnnlab.text import entities
 from rnnlab.text.vocabulary import Vocabulary
 
@@ -38,14 +41,18 @@ class Tagged(NamedTuple):
     test_labels: np.ndarray  # (M, T) int32
 
 
-class _Read(NamedTuple):
-    data: Tagged
+class _Known(NamedTuple):
     vocabulary: Vocabulary
     labels: tuple[str, ...]
 
 
+class _Read(NamedTuple):
+    data: Tagged
+    known: _Known
+
+
 @dataclass(frozen=True)
-class Tagging(PredictableDefaults):
+class Tagging(Stored, PredictableDefaults):
     """Named entities: the tokens that name a person, a place, an organization, and so on.
 
     Labels are in IOB2 (O is 0); a token that is not in the vocabulary is the symbol 0.
@@ -54,7 +61,7 @@ class Tagging(PredictableDefaults):
         path: a file in CoNLL's columns to learn from (IOB1, IOB2 or IOBES); empty: the
             characters of the People's Daily (``rnnlab[data]``).
         test_path: a file of held-out sentences; empty: a share of ``path`` is held out.
-        test_share: that share of the sentences, drawn with a fixed seed.
+        test_share: that share of the sentences, each taken once, drawn with a fixed seed.
         limit: sentences to learn from; 0: all.
         max_length: T; longer sentences are cut off.
         min_count: least number of occurrences of a token among the sentences to learn from.
@@ -132,12 +139,20 @@ class Tagging(PredictableDefaults):
     @property
     def vocabulary(self) -> Vocabulary:
         """The tokens of the sentences to learn from, by falling count; 0: all others."""
-        return _read(_reading(self)).vocabulary
+        return self._known.vocabulary
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The names of the labels, O the first; then B- and I- of each kind."""
-        return _read(_reading(self)).labels
+        return self._known.labels
+
+    @property
+    def _known(self) -> _Known:
+        return _remembered(self.kept) if self.kept else _read(_reading(self)).known
+
+    def stored(self) -> Record:
+        """Return the vocabulary and the labels."""
+        return {"vocabulary": vocabulary_record(self.vocabulary), "labels": self.labels}
 
     def model(self, config: Config) -> nn.Module:
         """Return an embedding, the layer of ``config.cell``, a read-out at each step, a CRF.
@@ -158,8 +173,10 @@ class Tagging(PredictableDefaults):
         """Return the sentences as ids of tokens and of labels.
 
         Raises:
-            FileNotFoundError, ValueError: no such file, no sentences, or fewer than ``limit``.
+            FileNotFoundError, ValueError: no such file, no sentences, or fewer than ``limit``;
+                data that have changed since a run stored the task.
         """
+        self.check_same()
         return _read(_reading(self)).data
 
     def sentences(self) -> "Parts":
@@ -193,6 +210,10 @@ class Tagging(PredictableDefaults):
         rows = shuffled_indices(key, len(data.train), index, batch_size)
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 
+    def test_size(self, data: Tagged) -> int:
+        """Return the number of held-out sentences."""
+        return len(data.test)
+
     def test(self, data: Tagged, key: Array, batch_size: int) -> RaggedBatch:
         """Return the first ``batch_size`` held-out sentences, all where there are fewer."""
         return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:]))
@@ -204,12 +225,19 @@ class Tagging(PredictableDefaults):
     # ---- for predictions, see rnnlab.tasks.base.Predictable ----
 
     def tokens(self, text: str) -> list[str]:
-        """Return the characters of a text for the People's Daily, else its words by blanks."""
+        """Return the characters of a text for the People's Daily, else its words by blanks.
+
+        White space is no token, and answers have none (between words a blank).
+        """
         return text.split() if self.path else [c for c in text if not c.isspace()]
 
     def encode(self, tokens: list[str]) -> np.ndarray:
         """Return ids (T,) int32; 0: unknown."""
         return self.vocabulary.encode_words(tokens, unknown=0)
+
+    def unknown(self, tokens: list[str]) -> list[str]:
+        """Return the tokens that are not in the vocabulary."""
+        return missing(self.vocabulary, tokens)
 
     def say(self, tokens: list[str], outputs: Array) -> str:
         """Return the text with its entities in brackets, from outputs (T, …).
@@ -217,7 +245,10 @@ class Tagging(PredictableDefaults):
         >>> Tagging(limit=100).say(list("在北京"), jax.nn.one_hot(jnp.array([0, 1, 2]), 7))
         '在[北京 LOC]'
         """
-        ids = self.predict(outputs[None], jnp.ones((1, len(tokens)), bool))[0]
+        if self.crf:
+            ids = self.predict(outputs[None], jnp.ones((1, len(tokens)), bool))[0]
+        else:  # by NumPy: JAX would compile a program for every length
+            ids = np.asarray(outputs).argmax(axis=-1)
         spans = entities.spans([self.labels[int(i)] for i in ids])
         for first, end, kind in reversed(spans):
             name = (" " if self.path else "").join(tokens[first:end])
@@ -316,7 +347,12 @@ def _sentences(of: _Source) -> Parts:
     if of.test_path:
         test = entities.read_columns(of.test_path)
     else:
+        every = len(train)
         train = list(dict.fromkeys(train))  # no sentence on both sides
+        if len(train) < every:
+            left_out(
+                f"{of.path}: left out {every - len(train)} of {every} sentences, repeated ones"
+            )
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(train))
         held = max(1, round(of.test_share * len(train)))
         train, test = ([train[i] for i in rows] for rows in (order[held:], order[:held]))
@@ -324,6 +360,7 @@ def _sentences(of: _Source) -> Parts:
         raise ValueError(
             f"limit must be at most {len(train)}, the sentences to learn from, got {of.limit}"
         )
+    say_limit(of.limit, len(train), "sentences to learn from")
     return train[: of.limit] if of.limit else train, test
 
 
@@ -338,12 +375,19 @@ def _read(reading: _Reading) -> _Read:
     )
     number = {label: i for i, label in enumerate(labels)}
     arrays = []
-    for part in parts:
+    for part, name in zip(parts, ("to learn from", "held out"), strict=True):
         offsets = np.cumsum([0, *(len(s.tokens) for s in part)])
+        say_cut(np.diff(offsets), reading.max_length, f"sentences {name}", "tokens")
         ids = vocabulary.encode_words([t for s in part for t in s.tokens], unknown=0)
         tags = np.array([number[label] for s in part for label in s.labels])
         arrays += [
             *padded(ids, offsets, reading.max_length),
             padded(tags, offsets, reading.max_length)[0],
         ]
-    return _Read(Tagged(*arrays), vocabulary, labels)
+    return _Read(Tagged(*arrays), _Known(vocabulary, labels))
+
+
+@lru_cache(maxsize=4)
+def _remembered(kept: str) -> _Known:
+    record = json.loads(kept)
+    return _Known(vocabulary_of(record["vocabulary"]), tuple(record["labels"]))

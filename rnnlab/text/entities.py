@@ -15,6 +15,7 @@ _DAILY_SHA256 = "987c2b26273ada0118664e0137ebfa71af108adbcda791425f7371d952dc758
 KINDS = {"nr": "PER", "ns": "LOC", "nt": "ORG"}  # by part of speech of the People's Daily
 _ENDS = "。！？；"
 _LABEL = re.compile(r"O|[BIES]-.+")
+_DOCUMENT = "-DOCSTART-"
 
 
 class Sentence(NamedTuple):
@@ -126,21 +127,31 @@ def score(predicted: Iterable[Sequence[str]], labels: Iterable[Sequence[str]]) -
 def read_columns(path: str) -> list[Sentence]:
     """Read a CoNLL file: the token first, its label last, a blank line after each sentence.
 
-    Columns are separated by blanks or tabs; lines of -DOCSTART- are skipped.
+    Columns are separated by single tabs if every line has one (a token may then hold blanks), else
+    by any number of blanks and tabs; a quote is a token. Lines of -DOCSTART- are skipped.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it is not UTF-8, has no sentence, or a line is not a token and a label.
+        ValueError: it is not UTF-8, has no sentence, or a line is not a token and a label, or has
+            another number of columns than the first.
     """
     sentences, tokens, labels = [], [], []
-    lines = files.read_text(str(files.existing(path))).split("\n")
+    lines = ["" if line.startswith(_DOCUMENT) else line for line in files.read_lines(path)]
+    tabs = files.has_tabs(lines)
+    width = 0
     for number, line in enumerate([*lines, ""], 1):
-        columns = line.split()
-        if columns and columns[0] != "-DOCSTART-":
-            if len(columns) < 2 or not _LABEL.fullmatch(columns[-1]):
+        columns = files.columns(line, tabs)
+        if any(columns):
+            if len(columns) < 2 or not columns[0] or not _LABEL.fullmatch(columns[-1]):
                 raise ValueError(
                     f"{path}, line {number}: expected a token and a label such as B-PER or O, "
                     f"got {line!r}"
+                )
+            width = width or len(columns)
+            if len(columns) != width:
+                raise ValueError(
+                    f"{path}, line {number}: expected {width} columns as in the first line of a "
+                    f"token, got {len(columns)}: {line!r}"
                 )
             tokens.append(columns[0])
             labels.append(columns[-1])

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from rnnlab.core.errors import unknown
+from rnnlab.core.errors import install, unknown
 from rnnlab.core.validate import choice, whole
 from rnnlab.text.strings import (
     Documents,
@@ -394,7 +394,7 @@ def _jieba() -> _Cutter:
             warnings.simplefilter("ignore")  # jieba's sources use deprecated idioms
             jieba = importlib.import_module("jieba")
     except ImportError:
-        raise ValueError("Chinese words need jieba: pip install 'rnnlab[chinese]'") from None
+        raise ValueError(f"Chinese words need jieba: {install('chinese')}") from None
     jieba.setLogLevel(logging.ERROR)
     cutter = jieba.Tokenizer()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

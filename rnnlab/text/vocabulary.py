@@ -1,6 +1,5 @@
 """Vocabularies: words with ids, their counts, and probabilities of subsampling."""
 
-import difflib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from rnnlab.core.errors import UnknownKey, did_you_mean, edits, shown
 from rnnlab.core.validate import choice, number, whole
+from rnnlab.data import files
 from rnnlab.text.strings import as_arrow, compute
 from rnnlab.text.tokenizers import Tokens
 
@@ -135,10 +136,17 @@ class Vocabulary:
     def __getitem__(self, word: str) -> int:
         place = self.get(word)
         if place is None:
-            near = difflib.get_close_matches(word, self.words(), 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise KeyError(f"{word!r} is not in the vocabulary of {len(self)} terms{hint}")
+            raise UnknownKey(
+                f"{shown(word)} is not in the vocabulary of {len(self)} terms"
+                f"{did_you_mean(self._nearest(word))}"
+            )
         return place
+
+    def _nearest(self, word: str) -> str | None:
+        # one pass over the terms, as a word that is there takes; the most frequent is the first
+        found = compute("is_in", self.terms, value_set=pa.array(edits(word), pa.string()))
+        place = compute("index", found, value=pa.scalar(True)).as_py()
+        return None if place < 0 else self.terms[place].as_py()
 
     def words(self) -> list[str]:
         """Return the terms as Python strings, by id."""
@@ -178,11 +186,12 @@ class Vocabulary:
         """Write UTF-8 lines, "term, tab, count" by id, below a line with the corpus' tokens.
 
         Raises:
-            ValueError: a term with a tab or a line break, which the format cannot write.
+            ValueError: a term with a tab, a line break or a zero byte, which the format cannot
+                write.
         """
         words = self.words()
         for word in words:
-            if "\t" in word or "\n" in word or "\r" in word:
+            if not {"\t", "\n", "\r", "\0"}.isdisjoint(word):
                 raise ValueError(f"a vocabulary file cannot hold the term {word!r}")
         lines = [f"# tokens\t{self.total}\n"]
         lines += [f"{word}\t{n}\n" for word, n in zip(words, self.counts.tolist(), strict=True)]
@@ -195,13 +204,9 @@ class Vocabulary:
         Raises:
             ValueError: another format; the message names the line.
         """
-        try:
-            content = Path(path).read_bytes().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8: {error}") from None
         words, counts = [], []
-        lines = content.split("\n")
-        for place, line in enumerate(lines[:-1] if lines[-1] == "" else lines, 1):
+        lines = files.split_lines(files.decoded(Path(path).read_bytes(), path))
+        for place, line in enumerate(lines, 1):
             word, _, count = line.rpartition("\t")
             if not count.isdecimal() or (place == 1) != (word == "# tokens" and not words):
                 raise ValueError(f"{path}, line {place}: expected term, tab, count, got {line!r}")

@@ -15,6 +15,7 @@ from rnnlab.training.settings import (
     draw_params,
     hyper_of,
     member,
+    scored,
     setup_of,
     task_of,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "make_train",
     "member",
     "run",
+    "scored",
     "setup_of",
     "task_of",
 ]

@@ -16,7 +16,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +126,23 @@ class Checkpoints:
             except Exception as error:  # whatever orbax raises for a corrupt file
                 self._skip(number, error)
         return None
+
+    def drop_unless(self, fits: Callable[[dict[str, Any]], bool]) -> list[int]:
+        """Remove the checkpoints whose ``extra`` does not fit; return their numbers.
+
+        A corrupt one stays: :meth:`restore` skips it.
+        """
+        dropped = []
+        for number in self._numbers():
+            try:
+                meta = json.loads((self._directory / str(number) / _META).read_bytes())
+                unfit = meta["identity"] == self._identity and not fits(meta["extra"])
+            except (OSError, ValueError, LookupError, TypeError, AttributeError):
+                continue
+            if unfit:
+                shutil.rmtree(self._directory / str(number))
+                dropped.append(number)
+        return dropped
 
     def pack(self, last: int) -> Packed:
         """Return the files of the ``last`` newest, by number and path, to be sent elsewhere."""

@@ -9,6 +9,7 @@ In a run of one process all of this does nothing.
 """
 
 import contextlib
+import ipaddress
 import json
 import os
 import socket
@@ -36,8 +37,8 @@ def initialize(
     """Join the other processes of a run; before the first use of JAX.
 
     Args:
-        coordinator: "HOST:PORT", where process 0 listens; "auto" where JAX detects it (Slurm,
-            Open MPI, TPU, Kubernetes).
+        coordinator: "HOST:PORT", where process 0 listens, on that address alone; "auto" where JAX
+            detects it (Slurm, Open MPI, TPU, Kubernetes), and listens on all addresses.
         num_processes: processes of the run.
         process_id: of this process, from 0 on.
     Raises:
@@ -58,7 +59,11 @@ def initialize(
             "num_processes": num_processes,
             "process_id": process_id,
         }
+        if process_id == 0:
+            options["coordinator_bind_address"] = bind_address(host, port)
         _meet(host, port, process_id)
+    if hasattr(jax.config, "jax_enable_preemption_service"):
+        jax.config.update("jax_enable_preemption_service", False)  # it takes SIGTERM from Python
     failed: list[Exception] = []
 
     def join() -> None:
@@ -104,12 +109,7 @@ def _meet(host: str, port: int, process_id: int) -> None:
         UserError: it cannot, or does not in time.
     """
     if process_id == 0:
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(("", port))
-            except OSError as error:
-                raise UserError(f"process 0 cannot listen on port {port}: {error}") from None
+        _check_free(host, port)
         return
     end = time.monotonic() + _SECONDS_TO_MEET
     while True:
@@ -120,6 +120,55 @@ def _meet(host: str, port: int, process_id: int) -> None:
             if time.monotonic() > end:
                 raise UserError(f"process 0 does not answer at {host}:{port}: {error}") from None
         time.sleep(0.2)
+
+
+def _check_free(host: str, port: int) -> None:
+    listening, number = endpoint("JAX_COORDINATOR_BIND_ADDRESS", bind_address(host, port))
+    family = socket.AF_INET6 if ":" in listening else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((listening, number))
+        except OSError as error:
+            raise UserError(
+                f"process 0 cannot listen at {host}:{port}: {error}; HOST must be an address of "
+                "its machine (JAX_COORDINATOR_BIND_ADDRESS=HOST:PORT sets another to listen at)"
+            ) from None
+    if ipaddress.ip_address(listening).is_loopback and not _is_loopback(host):
+        print(
+            f"rnnlab: {host} is {listening} on this machine, where no other machine can reach it; "
+            "if others take part, give this machine's address",
+            file=sys.stderr,
+        )
+
+
+def bind_address(host: str, port: int) -> str:
+    """Return where process 0 listens: at the address of its host and at no other.
+
+    JAX_COORDINATOR_BIND_ADDRESS sets another one.
+
+    Raises:
+        UserError: a host without an address.
+
+    >>> bind_address("127.0.0.1", 1234), bind_address("::1", 1234)
+    ('127.0.0.1:1234', '[::1]:1234')
+    """
+    if "JAX_COORDINATOR_BIND_ADDRESS" in os.environ:
+        return os.environ["JAX_COORDINATOR_BIND_ADDRESS"]
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise UserError(f"--coordinator: no address of the host {host!r}: {error}") from None
+    family, *_, (address, *_) = found[0]
+    return f"[{address}]:{port}" if family == socket.AF_INET6 else f"{address}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether a host is written as an address, or name, that never leaves the machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def alone() -> bool:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.gradients import adjoint
-from rnnlab.nn import equations, losses, models
+from rnnlab.nn import equations, losses, models, norms
+from rnnlab.nn.contract import part_name
 from rnnlab.tasks.base import lengths_of
 from rnnlab.training.settings import Setup
 from rnnlab.training.train import Train, TrainState
@@ -63,8 +64,7 @@ def gradients(
         elif lengths is None:
             h = ys[:, -1]
         else:
-            last = jnp.maximum(lengths - 1, 0)
-            h = jnp.take_along_axis(ys, last[:, None, None], axis=1)[:, 0]
+            h = models.at_step(ys, models.last_step(lengths, ys))
         return loss(equations.output(h, params["W_hy"], params["b_y"], model.activation))
 
     def whole(params: PyTree) -> Array:
@@ -76,12 +76,17 @@ def gradients(
         model.layer, params["recurrent"], xs, read_out, initial_state=start, lengths=lengths
     )
     grads = jax.grad(whole)(state.params)["params"]
-    blocks = grads.pop("recurrent")._asdict() | grads
-    norms = {  # the blocks of an option lie deeper: norm.f.x
-        jax.tree_util.keystr(place, simple=True, separator="."): jnp.linalg.norm(block)
-        for place, block in jax.tree_util.tree_leaves_with_path(blocks)
-    }
-    return curve.norms, norms
+    recurrent = _by_name(grads.pop("recurrent"))
+    read_out_blocks = _by_name(grads)
+    # a cell of one's own may call a block W_hy too
+    blocks = {f"recurrent.{k}" if k in read_out_blocks else k: v for k, v in recurrent.items()}
+    sizes = {name: norms.norm(block) for name, block in (blocks | read_out_blocks).items()}
+    return curve.norms, sizes
+
+
+def _by_name(tree: PyTree) -> dict[str, Array]:
+    """Return the leaves by name; the blocks of an option lie deeper: norm.f.x."""
+    return {part_name(place): leaf for place, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def _median(log10_norms: np.ndarray) -> np.ndarray:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from rnnlab.core import validate
+from rnnlab.nn import norms
 
 Scalar = jax.Array | float
 
@@ -40,6 +42,9 @@ class Optimizer:
         schedule: "constant", "linear" or "cosine" to zero at ``steps``.
         warmup_steps: of a linear rise from 0 before the schedule.
         steps: updates in all.
+    Rules that sum squares ("rmsprop" and the Adams) take gradients of a global norm above 2^60 as
+    of that norm: with ν = ∞ a parameter would never move again.
+
     Raises:
         ValueError: an unknown name or schedule; a number out of its range.
     Source: the notes' W ← W − α ∂L/∂W is "sgd"; weight decay is decoupled (Loshchilov & Hutter
@@ -72,7 +77,7 @@ class Optimizer:
     def transform(self, hyper: Hyper) -> optax.GradientTransformation:
         """Return the optax transform of one member; ``hyper`` may hold traced values."""
         chain = optax.chain(
-            optax.clip_by_global_norm(hyper.clip_norm),
+            _clip(hyper.clip_norm, self.name in _SQUARES),
             _RULES[self.name](self, self._rate(hyper.learning_rate), hyper.weight_decay),
         )
 
@@ -90,6 +95,16 @@ class Optimizer:
             rise = optax.linear_schedule(0.0, 1.0, self.warmup_steps)
             factor = optax.join_schedules([rise, factor], [self.warmup_steps])
         return lambda count: learning_rate * factor(count)
+
+
+_SQUARES = ("rmsprop", "adam", "adamw", "lamb")  # rules that sum squared gradients
+_LARGEST = 2.0**60  # whose square a sum in float32 can hold
+
+
+def _clip(most: Scalar, squares: bool) -> optax.GradientTransformation:
+    """Bound the global norm, as ``optax.clip_by_global_norm`` does, whose squares may overflow."""
+    bound = jnp.minimum(most, _LARGEST) if squares else most
+    return optax.stateless(lambda updates, _: norms.clip(updates, bound))
 
 
 def _descent(

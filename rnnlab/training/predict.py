@@ -3,6 +3,7 @@
 The member's task must be a :class:`rnnlab.tasks.base.Predictable`.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from ml_collections import ConfigDict
 
 from rnnlab.core.errors import UserError
 from rnnlab.core.run_files import read_members
+from rnnlab.data import files
 from rnnlab.nn import generation, models
 from rnnlab.tasks.base import Predictable
 from rnnlab.training.params import load_params
@@ -66,31 +68,63 @@ def _best(run_dir: str | os.PathLike[str]) -> int:
 
 
 def asked(predictor: Predictor, content: str) -> list[str]:
-    """Return the texts of a file: by default its non-empty lines."""
-    return predictor.task.texts([line for line in content.splitlines() if line.strip()])
+    """Return the texts of a file: by default its lines, one by one, blank ones included."""
+    return predictor.task.texts(files.split_lines(content))
+
+
+def is_blank(predictor: Predictor, text: str) -> bool:
+    """Whether a text is white space without a token: its answer is an empty line."""
+    if text.strip():
+        return False
+    try:
+        return not predictor.task.tokens(text)
+    except ValueError:
+        return True
+
+
+def unknown(predictor: Predictor, texts: Sequence[str]) -> list[str]:
+    """Return the tokens of texts that the member reads as unknown, each as often as it occurs."""
+    task = predictor.task
+    read = [task.tokens(text) for text in texts if not is_blank(predictor, text)]
+    return [token for tokens in read for token in task.unknown(tokens)]
 
 
 def answers(predictor: Predictor, texts: Sequence[str]) -> list[str]:
-    """Return the member's answer for each text, in words.
+    """Return the member's answer for each text, in words; "" for a blank one.
 
     Raises:
-        ValueError: a text without a token, or with one that the model does not know.
+        ValueError: a text without a token that is not blank, or with a token that the model does
+            not know.
     """
-    predictions = []
-    for first in range(0, len(texts), _BATCH_SIZE):
-        tokens = [_tokens(predictor, text) for text in texts[first : first + _BATCH_SIZE]]
-        ids = [predictor.task.encode(words) for words in tokens]
-        lengths = np.array([len(row) for row in ids], np.int32)
-        inputs = np.zeros((len(ids), lengths.max(), *ids[0].shape[1:]), ids[0].dtype)
-        for padded, row in zip(inputs, ids, strict=True):
+    tokens, passes = [], []
+    for number, text in enumerate(texts, 1):
+        try:
+            words = [] if is_blank(predictor, text) else _tokens(predictor, text)
+            passes.append(predictor.task.inputs(words) if words else [])
+        except ValueError as error:
+            raise ValueError(f"text {number}: {error}" if len(texts) > 1 else str(error)) from None
+        tokens.append(words)
+    outputs = _outputs(predictor, list(itertools.chain.from_iterable(passes)))
+    return [
+        predictor.task.answer(words, list(itertools.islice(outputs, len(parts)))) if words else ""
+        for words, parts in zip(tokens, passes, strict=True)
+    ]
+
+
+def _outputs(predictor: Predictor, inputs: Sequence[np.ndarray]) -> Iterator[jax.Array]:
+    """Yield the model's outputs of each array of inputs, without padding."""
+    for first in range(0, len(inputs), _BATCH_SIZE):
+        rows = inputs[first : first + _BATCH_SIZE]
+        lengths = np.array([len(row) for row in rows], np.int32)
+        batch = np.zeros((len(rows), lengths.max(), *rows[0].shape[1:]), rows[0].dtype)
+        for padded, row in zip(batch, rows, strict=True):
             padded[: len(row)] = row
         outputs, _ = predictor.model.apply(
-            predictor.params, jnp.asarray(inputs), lengths=jnp.asarray(lengths)
+            predictor.params, jnp.asarray(batch), lengths=jnp.asarray(lengths)
         )
-        for words, row, output in zip(tokens, ids, outputs, strict=True):
-            unpadded = output if predictor.task.many_to_one else output[: len(row)]
-            predictions.append(predictor.task.say(words, unpadded))
-    return predictions
+        # cut by NumPy: JAX would compile a program for every length
+        for row, output in zip(rows, np.asarray(outputs), strict=True):
+            yield jnp.asarray(output if predictor.task.many_to_one else output[: len(row)])
 
 
 def streamed(predictor: Predictor, text: str) -> Iterator[tuple[str, str]]:

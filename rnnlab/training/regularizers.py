@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.core import validate
-from rnnlab.nn import cells, layers, models, unroll
+from rnnlab.nn import cells, layers, models, norms, unroll
 from rnnlab.nn.engines.fused_cells import SLOPES
 
 Array = jax.Array
@@ -51,9 +51,12 @@ def omega(W_hh: Array, activation: str, hs: Array, deltas: Array) -> Array:
         a scalar, 0 where every gradient is below the bound.
     """
     hs, deltas = jax.lax.stop_gradient((hs[:, :-1], deltas[:, 1:]))
+    # the ratio is the same for δ·2^−e, whose squares do not leave the floats
+    e = norms.exponent(jnp.max(jnp.abs(deltas), axis=-1, keepdims=True))
+    deltas = norms.shift(deltas, -e)
     back = (deltas @ W_hh.T) * SLOPES[activation](hs)  # ‖∂a_{t+1}/∂a_tᵀ δ_{t+1}‖
     whole = jnp.sum(jnp.square(deltas), axis=-1)
-    counts = whole >= BOUND
+    counts = norms.shift(whole, 2 * e[..., 0]) >= BOUND
     ratio = jnp.sum(jnp.square(back), axis=-1) / jnp.where(counts, whole, 1)
     term = jnp.where(counts, jnp.square(ratio - 1), 0)
     share = counts.astype(hs.dtype).mean(axis=0)

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from rnnlab.core.nested import joined
 from rnnlab.nn import models, unroll
+from rnnlab.tasks.base import coverage
 from rnnlab.training.checkpoints import digest
 from rnnlab.training.gradient_log import features
 from rnnlab.training.train import STATUS, Progress, Train, TrainState
@@ -23,26 +25,34 @@ def results(train: Train, state: TrainState, last: Progress, data: PyTree) -> di
     Returns:
         status ("solved", "finished", "diverged"), steps, solved_at and diverged_at (steps; inf:
         never), the last scores, the task's memoryless baseline, the number of parameters and
-        their SHA-256; for a member that diverged also overflow_at_t, the first time step whose
-        state is not finite in the forward pass of the batch on which it diverged (−1: the forward
-        pass is finite, or the model is not one cell, one way, without an embedding).
+        their SHA-256; where a test set is held out also how much of it is "scored", of how much
+        that is "held_out", and the "scored_unit"; for a member that diverged also overflow_at_t,
+        the first time step whose state is not finite in the forward pass of the batch on which it
+        diverged (−1: the forward pass is finite, or the model is not one cell, one way, without an
+        embedding).
     """
     setup, step = train.setup, int(state.step)
     status = STATUS[int(state.status)]
-    values: dict[str, object] = {
+    before = {
         "status": status,
         "steps": step,
         "solved_at": step if status == "solved" else math.inf,
         "diverged_at": step if status == "diverged" else math.inf,
         "train_loss": last.train_loss,
-        **last.score,
+    }
+    after = {
         "baseline": float(setup.task.baseline(data)),
         "params": models.count_params(state.params),
         "sha256": digest(state.params),
     }
+    settings = setup.settings
+    scored = coverage(setup.task, data, settings.eval_sample, settings.eval_batch_size)
+    if scored is not None:
+        after |= {"scored": scored.scored, "held_out": scored.held_out}
+        after |= {"scored_unit": scored.unit}
     if status == "diverged":
-        values["overflow_at_t"] = _overflow_at(train, state, data)
-    return values
+        after["overflow_at_t"] = _overflow_at(train, state, data)
+    return joined(before, last.score, after)
 
 
 def _overflow_at(train: Train, state: TrainState, data: PyTree) -> int:

@@ -6,6 +6,7 @@ it is due, a checkpoint of all that still run. So a run that is killed at any mo
 since the last checkpoint and nothing else, and doing that work again gives the same bits.
 """
 
+import contextlib
 import shutil
 import tempfile
 import time
@@ -17,7 +18,9 @@ from typing import Any
 import jax
 
 from rnnlab.core import host as machine
-from rnnlab.core.signals import Deferred, deferred
+from rnnlab.core import run_files, signals
+from rnnlab.core.compiled import CompiledPrograms
+from rnnlab.core.nested import joined
 from rnnlab.training import distributed, gradient_log, results
 from rnnlab.training.checkpoints import Checkpoints
 from rnnlab.training.params import save_params
@@ -28,7 +31,6 @@ from rnnlab.training.vectorized import Program
 PyTree = Any  # parameters and states
 Record = dict[str, Any]  # metrics, results or config values, by name
 
-CHECKPOINTS = "checkpoints"  # in a run directory
 _SECONDS_PER_CALL = 5.0  # between two pauses for progress, signals and checkpoints
 _MEMORY_SHARE = 0.7  # of the machine's memory that a program may take
 
@@ -91,6 +93,14 @@ class Sink:
     def rewind(self, steps: dict[int, int]) -> None:
         """Drop the metrics that members logged after these steps, from which they resume."""
 
+    def logged(self, members: Sequence[int]) -> dict[str, str]:
+        """Return digests of the metrics that members have logged, for a checkpoint."""
+        del members
+        return {}
+
+    def resumed(self, logged: Mapping[str, str]) -> None:
+        """Cut the metrics to those of a checkpoint, by the digests of :meth:`logged`."""
+
     def saved(self, name: str, checkpoints: Checkpoints) -> None:
         """Take note of a new checkpoint of the batch ``name``."""
 
@@ -122,7 +132,7 @@ def check(config: Config) -> None:
 
 def checkpoints_of(run_dir: Path, name: str, identity: str, keep: int) -> Checkpoints:
     """Return the checkpoints of the batch ``name`` of a run."""
-    return Checkpoints(run_dir / CHECKPOINTS / name, f"{identity} {name}", keep)
+    return Checkpoints(run_dir / run_files.CHECKPOINTS / name, f"{identity} {name}", keep)
 
 
 def train(
@@ -145,21 +155,31 @@ def train(
         memory_share: of the machine's memory, where other jobs train on it too.
     """
     tally = Tally.of(jobs, done)
-    with deferred() as signals:
+    # a process of several stops only where the others hear of it: see _Batch.run
+    deferred = contextlib.nullcontext if distributed.alone() else signals.deferred
+    with signals.watched(), deferred():
+        compiled = CompiledPrograms()
         for members in groups(jobs):
             if all(job.index in done for job in members):
                 continue
-            setup, mapping, members_at_once = members[0].spec.group_key
-            most = members_at_once or len(members)
-            program = Program(setup, min(most, len(members)), mapping=mapping)
-            program = _fitting(program, memory_share)
-            size = min(most, program.capacity)  # the same on any number of devices
+            program, size = _program(members, memory_share)
             for first in range(0, len(members), size):
                 batch = members[first : first + size]
                 if not all(job.index in done for job in batch):
-                    _Batch(program, batch, done, run_dir, identity, sink, tally, signals).run()
+                    _Batch(program, batch, done, run_dir, identity, sink, tally).run()
+            del program
+            compiled.let_go()
     if distributed.leads():
-        shutil.rmtree(run_dir / CHECKPOINTS, ignore_errors=True)
+        shutil.rmtree(run_dir / run_files.CHECKPOINTS, ignore_errors=True)
+
+
+def _program(members: Sequence[Job], memory_share: float) -> tuple[Program, int]:
+    """Return the program of a group, and how many of its members are a batch."""
+    setup, mapping, members_at_once = members[0].spec.group_key
+    most = members_at_once or len(members)
+    program = Program(setup, min(most, len(members)), mapping=mapping)
+    program = _fitting(program, memory_share)
+    return program, min(most, program.capacity)  # the same on any number of devices
 
 
 def _fitting(program: Program, share: float) -> Program:
@@ -194,10 +214,9 @@ class _Batch:
         identity: str,
         sink: Sink,
         tally: Tally,
-        signals: Deferred,
     ) -> None:
-        self.program, self.run_dir, self.sink = program, run_dir, sink
-        self.tally, self.signals = tally, signals
+        self.program, self.run_dir = program, run_dir
+        self.sink, self.tally = sink, tally
         self.jobs = {job.index: job for job in jobs}
         self.options = jobs[0].spec.run
         self.name = f"members-{jobs[0].index}-to-{jobs[-1].index}"
@@ -212,22 +231,26 @@ class _Batch:
     def run(self) -> None:
         """Train until every member has stopped."""
         self._begin()
+        with signals.deferred():
+            self._train()
+        self.checkpoints.clear()
+
+    def _train(self) -> None:
         saved = time.perf_counter()
         while self.running:
             self._call()
             due = time.perf_counter() - saved > self.options.checkpoint_seconds
-            asked_here = self.signals.asked is not None
+            asked_here = signals.asked()
             answers = distributed.exchange((due, asked_here))
             due, asked = answers[0][0], any(asked for _, asked in answers)
             if self.running and (due or asked):
                 self._save()
                 saved = time.perf_counter()
             if asked_here:  # a later signal waits: the other processes must hear of it first
-                self.signals.check()
+                signals.check()
             if asked and not distributed.alone():
                 raise KeyboardInterrupt  # another process has been asked to stop
             self._balance()
-        self.checkpoints.clear()
 
     # ---- from the start, or from a checkpoint ----
 
@@ -244,6 +267,7 @@ class _Batch:
             self.steps = dict(zip(self.jobs, hosted.step.tolist(), strict=True))
             self.seconds = dict(zip(self.jobs, extra["seconds"], strict=True))
             self.tally.left -= sum(self.steps[index] for index in self.running)
+            self.sink.resumed(extra["logged"])
         self.sink.rewind({index: self.steps[index] for index in self.running})
         for place, index in enumerate(self.jobs):
             if index in self.running and not self.steps[index]:
@@ -257,7 +281,9 @@ class _Batch:
     def _save(self) -> None:
         hosted = self._hosted()
         if distributed.leads():
-            self.checkpoints.save(hosted, {"seconds": list(self.seconds.values())})
+            logged = self.sink.logged(self.running)
+            extra = {"seconds": list(self.seconds.values()), "logged": logged}
+            self.checkpoints.save(hosted, extra)
             self.sink.saved(self.name, self.checkpoints)
         distributed.agree(None)  # every process waits until it is written
 
@@ -295,7 +321,7 @@ class _Batch:
             self.seconds[index] += self.pace
             record = chunk._asdict()
             score = record.pop("score")
-            self.sink.log(index, record | score)
+            self.sink.log(index, joined(record, score))
             stopped = status[slot] != RUNNING
             if stopped or step in self.jobs[index].spec.probe_steps:
                 host = host or distributed.gather(self.states)
@@ -313,7 +339,7 @@ class _Batch:
         if distributed.leads():
             result = results.results(train, state, chunk, data)
             result["ms_per_step"] = 1e3 * self.seconds[index] / max(steps, 1)
-            result |= self.sink.measure(job.spec, state.params)
+            result = joined(result, self.sink.measure(job.spec, state.params))
             save_params(self.run_dir, index, state.params)
             self.sink.finish(index, self.seconds[index], result)
         self.running.remove(index)

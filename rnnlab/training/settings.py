@@ -19,7 +19,7 @@ from rnnlab.core.errors import unknown
 from rnnlab.nn import layers, losses, models, unroll
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.tasks.base import Batch, HasModel, Task
+from rnnlab.tasks.base import Batch, HasModel, Task, sequences_to_score
 from rnnlab.tasks.model import model_for_task
 from rnnlab.training.optimizers import Hyper, Optimizer
 from rnnlab.training.regularizers import check_omega
@@ -42,8 +42,10 @@ class Settings:
             the gradient is not; one update per window. 0: the whole sequence.
         reduction: of the loss, "mean" or "sum_over_time".
         regularizer: "none" or "omega" (Pascanu et al. 2013), whose weight is ``Hyper.omega``.
-        eval_every: steps of a chunk; after each chunk the test batch is scored.
-        eval_batch_size: sequences of the test batch.
+        eval_every: steps of a chunk; after each chunk the test set is scored.
+        eval_batch_size: sequences that are scored at a time; of a task that draws its sequences,
+            the number that is scored.
+        eval_sample: held-out sequences that are scored; 0: all of them.
         stop_when_solved: stop at the first score that reaches the task's goal.
         engine: of the recurrence.
     Raises:
@@ -57,6 +59,7 @@ class Settings:
     regularizer: str = "none"
     eval_every: int = 100
     eval_batch_size: int = 500
+    eval_sample: int = 0
     stop_when_solved: bool = True
     engine: str = "auto"
 
@@ -66,6 +69,7 @@ class Settings:
             ("window", 0),
             ("eval_every", 1),
             ("eval_batch_size", 1),
+            ("eval_sample", 0),
         ):
             size = validate.whole(f"training.{key}", getattr(self, key), least)
             object.__setattr__(self, key, size)
@@ -228,7 +232,7 @@ class MemberSpec:
     probe_steps: tuple[int, ...]
 
     @classmethod
-    def from_config(cls, config: Config) -> "MemberSpec":
+    def from_config(cls, config: Config, task: Task | None = None) -> "MemberSpec":
         """Parse a member's config; nothing is drawn.
 
         Args:
@@ -236,13 +240,14 @@ class MemberSpec:
                 :func:`rnnlab.nn.layers.config`; or the groups that the task's own model reads),
                 init and training (as :func:`config`); optionally run (as
                 :func:`rnnlab.training.runner.config`) and probes.
+            task: in place of that of the group task, as a run has stored it.
         Raises:
             ValueError: an unknown key or name, a number out of its range, or values that do not
                 go together.
             FileNotFoundError: data that the model's sizes depend on are not there.
         """
         with _path_named():  # sizes of a model may depend on the data
-            task = task_of(config)
+            task = task_of(config) if task is None else task
             model = _model(config, task)
             setup = Setup(task, models.without_init(model), _settings(config.training))
         group = config.run if "run" in config else {}
@@ -279,13 +284,25 @@ class MemberSpec:
         return Member(self.setup, self.hyper, key_train, params)
 
 
-def setup_of(config: Config) -> Setup:
+def setup_of(config: Config, task: Task | None = None) -> Setup:
     """Return the static part of a member, equal for all members of a group.
 
+    Args:
+        config, task: as of :meth:`MemberSpec.from_config`.
     Raises:
         ValueError: see :meth:`MemberSpec.from_config`.
     """
-    return MemberSpec.from_config(config).setup
+    return MemberSpec.from_config(config, task).setup
+
+
+def scored(config: Config, task: Task, data: PyTree) -> int:
+    """Return the number of sequences that a member is scored on: what ``task.test`` is asked for.
+
+    Args:
+        config: of the member. task: of the config. data: of its ``load``.
+    """
+    group = config.training
+    return sequences_to_score(task, data, group.eval_sample, group.eval_batch_size)
 
 
 def task_of(config: Config) -> Task:

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from rnnlab.nn import losses, models
+from rnnlab.nn import losses, models, norms
 from rnnlab.nn.layers import Layer
-from rnnlab.tasks.base import Batch, lengths_of
+from rnnlab.tasks.base import Batch, RaggedBatch, lengths_of, sequences_to_score
 from rnnlab.training.optimizers import Hyper
 from rnnlab.training.regularizers import omega_gradient
 from rnnlab.training.settings import DYNAMIC, Setup
@@ -45,15 +45,33 @@ class Progress(NamedTuple):
 
     step: Array  # updates done by the end of the chunk
     train_loss: Array  # mean over the chunk's updates, before each
-    grad_norm: Array  # mean global norm of the gradient, before clipping
+    grad_norm: Array  # mean global norm of the gradient, before clipping; inf above 3.4e38
     grad_norm_max: Array
-    score: dict[str, Array]  # of the test batch, by Task.score
+    score: dict[str, Array]  # of the test set, by Task.score
+
+
+class _Sum(NamedTuple):
+    """A sum, and the sum of the terms times :data:`_SMALL`, for where the first overflows."""
+
+    terms: Array
+    small: Array
+
+    def plus(self, term: Array) -> "_Sum":
+        return _Sum(self.terms + term, self.small + term * _SMALL)
+
+    def over(self, count: Array) -> Array:
+        """Return the mean over ``count`` terms: finite where every term is."""
+        mean = self.terms / count
+        return jnp.where(jnp.isfinite(mean), mean, self.small / count / _SMALL)
+
+
+_SMALL = 2.0**-40  # a chunk has fewer updates than 2^40
 
 
 class _Sums(NamedTuple):
     updates: Array
-    loss: Array
-    norm: Array
+    loss: _Sum
+    norm: _Sum
     norm_max: Array
 
 
@@ -104,15 +122,17 @@ class Train:
         )
 
     def advance(self, state: TrainState, hyper: Hyper, data: PyTree) -> tuple[TrainState, Progress]:
-        """Train one chunk: up to ``eval_every`` updates, then score the test batch.
+        """Train one chunk: up to ``eval_every`` updates, then score the test set.
 
-        A member whose loss, gradient or parameters are no longer finite is marked as diverged,
-        keeps its last finite parameters and is frozen.
+        A member with a loss, or an entry of its gradient or parameters, that is no longer finite
+        is marked as diverged, keeps its last finite parameters and is frozen. A finite gradient
+        is never called diverged, however large its norm.
         """
         settings = self.setup.settings
         end = (state.step // settings.eval_every + 1) * settings.eval_every
         zero = jnp.zeros((), jnp.float32)
-        sums = _Sums(jnp.zeros((), jnp.int32), zero, zero, zero)
+        empty = _Sum(zero, zero)
+        sums = _Sums(jnp.zeros((), jnp.int32), empty, empty, zero)
 
         def runs(carry: tuple[TrainState, _Sums]) -> Array:
             return (carry[0].status == RUNNING) & (carry[0].step < end)
@@ -122,8 +142,8 @@ class Train:
             new, loss, norm = self.update(state, hyper, data)
             return new, _Sums(
                 sums.updates + 1,
-                sums.loss + loss,
-                sums.norm + norm,
+                sums.loss.plus(loss),
+                sums.norm.plus(norm),
                 jnp.maximum(sums.norm_max, norm),
             )
 
@@ -137,7 +157,7 @@ class Train:
         )
         count = jnp.maximum(sums.updates, 1).astype(jnp.float32)
         return state, Progress(
-            state.step, sums.loss / count, sums.norm / count, sums.norm_max, score
+            state.step, sums.loss.over(count), sums.norm.over(count), sums.norm_max, score
         )
 
     def update(
@@ -150,12 +170,10 @@ class Train:
         key = jax.random.fold_in(key_noise, state.step) if self._draws else None
         loss, carry, grads = self.gradient(state.params, hyper, batch, start, key)
         optimizer = settings.optimizer.transform(hyper)
-        norm = _global_norm(grads)
+        norm = norms.global_norm(grads)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = jax.tree.map(jnp.add, state.params, updates)
-        finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-        for leaf in jax.tree.leaves(params):
-            finite &= jnp.isfinite(leaf).all()
+        finite = jnp.isfinite(loss) & norms.all_finite((grads, params))
         new = TrainState(state.step + 1, state.status, state.key, params, opt_state, carry)
         stopped = state._replace(status=jnp.full_like(state.status, DIVERGED))
         new = jax.tree.map(lambda n, s: jnp.where(finite, n, s), new, stopped)
@@ -198,14 +216,39 @@ class Train:
         return loss, carry if settings.window else (), grads
 
     def score(self, state: TrainState, data: PyTree) -> dict[str, Array]:
-        """Return the task's scores of the test batch; where it is drawn, anew for each chunk."""
-        settings = self.setup.settings
+        """Return the task's scores of the test set; where it is drawn, anew for each chunk."""
+        settings, task = self.setup.settings, self.setup.task
         key = jax.random.fold_in(self._keys(state)[2], state.step)
-        batch = self.setup.task.test(data, key, settings.eval_batch_size)
-        outputs, _ = self.setup.model.apply(
-            state.params, batch.inputs, lengths=lengths_of(batch), engine=settings.engine
-        )
-        return self.setup.task.score(outputs, batch)
+        count = sequences_to_score(task, data, settings.eval_sample, settings.eval_batch_size)
+        batch = task.test(data, key, count)
+        return task.score(self.answers(state.params, batch), batch)
+
+    def answers(self, params: PyTree, batch: Batch | RaggedBatch) -> PyTree:
+        """Return the model's outputs for a test set, ``eval_batch_size`` sequences at a time.
+
+        All batches have one shape: the last is filled up with copies of the last sequence, whose
+        outputs are dropped. What is kept of a batch is its outputs.
+
+        Args:
+            params: of the model. batch: leaves (B, …).
+        Returns:
+            outputs, leaves (B, …).
+        """
+        settings = self.setup.settings
+
+        def apply(part: Batch | RaggedBatch) -> PyTree:
+            return self.setup.model.apply(
+                params, part.inputs, lengths=lengths_of(part), engine=settings.engine
+            )[0]
+
+        count, size = len(batch.mask), settings.eval_batch_size
+        if count <= size:
+            return apply(batch)
+        batches = -(-count // size)
+        rows = jnp.minimum(jnp.arange(batches * size), count - 1).reshape(batches, size)
+        whole = jax.tree.map(jnp.asarray, batch)
+        outputs = jax.lax.map(lambda rows: apply(jax.tree.map(lambda a: a[rows], whole)), rows)
+        return jax.tree.map(lambda a: a.reshape(batches * size, *a.shape[2:])[:count], outputs)
 
     def _keys(self, state: TrainState) -> tuple[Array, Array, Array]:
         """Return the keys of the batches, of noise inside the model, and of the test batches."""
@@ -258,10 +301,6 @@ def _draws_noise(part: object) -> bool:
         for inner in (getattr(part, name, None) for name in sorted(names))
         if isinstance(inner, tuple | list) or is_dataclass(inner) or isinstance(inner, Layer)
     )
-
-
-def _global_norm(tree: PyTree) -> Array:
-    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)))
 
 
 def make_train(setup: Setup) -> Train:

@@ -50,6 +50,36 @@ def test_places_of_a_word():
         contextual.find(TEXTS[1], "bank", 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "word", "places"),
+    [
+        ("我在银行里，银行在河边", "银行", [(2, 4), (6, 8)]),
+        ("去bank取钱", "bank", [(1, 5)]),  # as in Chinese text
+        ("銀行へ行く。バンク", "銀行", [(0, 2)]),
+        ("ฉันไปธนาคารวันนี้", "ธนาคาร", [(5, 11)]),
+        ("ขา ขาว", "ขา", [(0, 2), (3, 5)]),
+        ("คี ค", "ค", [(3, 4)]),  # not a consonant without its vowel sign
+        ("cafe\u0301 cafe", "cafe", [(6, 10)]),
+        ("bankers bank_ bank", "bank", [(14, 18)]),
+        ("은행에서 은행", "은행", [(5, 7)]),  # Korean has spaces
+        ("人人人", "人人", [(0, 2)]),
+        ("the [MASK] sat", "[MASK]", [(4, 10)]),
+    ],
+)
+def test_words_of_scripts_without_spaces(text, word, places):
+    assert [contextual.find(text, word, k) for k in range(len(places))] == places
+    with pytest.raises(ValueError, match=f"there are {len(places)} in"):
+        contextual.find(text, word, len(places))
+
+
+def test_places_of_a_chinese_word():
+    tokenizer = wordpiece.of_vocabulary([*PIECES[:5], *"我在银行里"])
+    assert contextual.pieces(tokenizer, "我在银行里", "银行") == (3, 4)
+    with pytest.raises(ValueError, match="has no token"):
+        contextual.pieces(tokenizer, "我 \u200b", "\u200b")
+    assert contextual.pieces(TOKENIZER, "the [MASK] bank", "[MASK]") == (2,)
+
+
 @pytest.mark.parametrize("layer", [0, 1, -1])
 def test_vectors_equal_hugging_face(layer):
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
@@ -100,5 +130,13 @@ def test_bad_calls_are_refused():
         contextual.word_vectors(*own, TEXTS, ["bank"])
     with pytest.raises(ValueError, match="layer must be 0 to 2, or counted from the end, got 3"):
         contextual.word_vectors(*own, TEXTS, "bank", layer=3)
+    with pytest.raises(ValueError, match=r"layer must be a whole number, got 0\.5"):
+        contextual.word_vectors(*own, TEXTS, "bank", layer=0.5)
+    for others in (-1, len(PIECES), 0.5):  # the encoder's vector of such a token is NaN
+        with pytest.raises(ValueError, match="others must be a whole number from 0 to 18"):
+            contextual.word_vectors(*own, TEXTS, "bank", others=others)
+    larger = wordpiece.of_vocabulary([*PIECES, "zebra"])
+    with pytest.raises(ValueError, match="the tokenizer gives token 19, the encoder has 19"):
+        contextual.word_vectors(*own[:2], larger, ["zebra bank"], "bank")
     with pytest.raises(ValueError, match="a text of 32 tokens, but max_length=16"):
         contextual.word_vectors(*own, ["the " * 28 + "bank"], "bank")

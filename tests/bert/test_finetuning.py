@@ -1,10 +1,16 @@
 """bert/finetuning.py: pieces against the tokenizer, and taggers and classifiers that learn."""
 
+import json
+import shutil
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rnnlab import tasks, training
 from rnnlab.bert import encoder, finetuning
@@ -56,6 +62,7 @@ def config_of(task, **changes):
                 eval_every=60,
                 batch_size=16,
                 eval_batch_size=40,
+                eval_sample=40,
                 stop_when_solved=False,
                 **changes,
             ),
@@ -77,7 +84,7 @@ def test_reviews_in_pieces_are_the_tokenizers():
             ids = task.tokenizer.encode(texts[k], add_special_tokens=False).ids[:10]
             assert rows[k, : lengths[k]].tolist() == [2, *ids, 3]
             assert not rows[k, lengths[k] :].any()
-            assert task.encode(task.tokens(texts[k])).tolist() == [2, *ids, 3]
+            assert task.inputs(task.tokens(texts[k]))[0].tolist() == [2, *ids, 3]
             assert labels[k] == wanted[k]
     batch = task.batch(data, jax.random.key(0), 0, 4)
     assert (batch.inputs.shape, batch.lengths.shape) == ((4, 12), (4,))
@@ -154,6 +161,107 @@ def test_a_tagger_speaks_of_words(columns):
     asked = predict.Predictor(0, task, None, None)
     with pytest.raises(ValueError, match="can't run in real time"):
         predict.streamed(asked, expected)
+
+
+@given(st.integers(1, 9), st.lists(st.integers(1, 9), max_size=40))
+@example(4, [1] * 9)
+@example(5, [2, 1, 1, 3, 1, 1, 2, 1, 1, 1, 4, 1, 1])
+def test_every_word_is_kept_where_most_words_lie_around_it(room, sizes):
+    sizes = [min(size, room) for size in sizes]
+    parts = finetuning.windows(sizes, room)
+    kept = [list(range(part.first, part.end))[part.kept] for part in parts]
+    assert [word for words in kept for word in words] == list(range(len(sizes)))
+    assert all(sum(sizes[part.first : part.end]) <= room for part in parts)
+
+    def around(part, word):
+        """Words on the side with fewer of them; the text's own ends are no limit."""
+        if not part.first <= word < part.end:
+            return -1
+        before = word - part.first if part.first else len(sizes)
+        after = part.end - 1 - word if part.end < len(sizes) else len(sizes)
+        return min(before, after)
+
+    for part, words in zip(parts, kept, strict=True):
+        for word in words:
+            assert around(part, word) == max(around(other, word) for other in parts)
+
+
+def answering(logits_of):
+    """A model of known logits: (its params, ids (B, T), …) -> (logits, ())."""
+    return SimpleNamespace(apply=lambda params, ids, lengths: (logits_of(ids), ()))
+
+
+def test_no_word_of_a_long_text_is_dropped(columns):
+    """A model that labels a piece by its id alone says the same of a text in windows."""
+    whole, short = tagger(columns, max_length=400), tagger(columns, max_length=9)
+    table = np.random.default_rng(0).normal(size=(whole.input_size, 2)).astype(np.float32)
+    model = answering(lambda ids: table[np.asarray(ids)])
+    texts = ["annlee sees the bobson " * 9 + "carlo", "mr dianna"]
+    expected = predict.answers(predict.Predictor(0, whole, model, None), texts)
+    found = predict.answers(predict.Predictor(0, short, model, None), texts)
+    assert found == expected
+    assert found[0].count("bobson") == 9
+    with pytest.raises(ValueError, match=r"at most 7 pieces are read at once .*, got \d\d"):
+        short.encode(texts[0].split())
+
+
+def test_an_entity_is_whole_where_windows_meet(columns):
+    """Every word is within an entity, as far as the model sees; no window cuts it in two."""
+    task = tagger(columns, max_length=9)
+    assert task.labels == ("O", "B-PER", "I-PER")
+    model = answering(lambda ids: np.broadcast_to(np.float32([0, 0, 1]), (*ids.shape, 3)))
+    text = "mr dog " * 12
+    (said,) = predict.answers(predict.Predictor(0, task, model, None), [text])
+    assert said == f"[{text.strip()} PER]"
+
+
+def test_a_word_longer_than_a_window_keeps_its_place(columns):
+    task = tagger(columns, max_length=5)
+    model = answering(lambda ids: np.zeros((*ids.shape, 2), np.float32))
+    text = "mr annleebobsoncarlodianna dog"
+    assert predict.answers(predict.Predictor(0, task, model, None), [text]) == [text]
+
+
+def test_a_long_review_is_read_to_its_end():
+    """The probabilities of its parts, averaged by their pieces, in NumPy."""
+    task = ReviewPieces(max_length=12, limit=40, vocab_size=300)
+    table = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+
+    def logits_of(ids):
+        return table[np.asarray(ids)[:, 1]]  # by the first piece of a part
+
+    asked = predict.Predictor(0, task, answering(logits_of), None)
+    text = "a film that is good until its very last scene, which is bad"
+    ids = task.tokenizer.encode(text, add_special_tokens=False).ids
+    assert len(ids) > 20
+    mean = np.zeros(2)
+    for first in range(0, len(ids), 10):
+        odds = np.exp(table[ids[first]].astype(float))
+        mean += odds / odds.sum() * len(ids[first : first + 10]) / len(ids)
+    (said,) = predict.answers(asked, [text])
+    assert said == f"{task.classes[mean.argmax()]} {mean.max():.2f}"
+    assert predict.answers(asked, [text, "good"])[0] == said
+
+
+def test_pieces_and_labels_are_restored_without_data_or_start(columns, tmp_path):
+    """A run of a tagger that began with another run's weights, when both sources are gone."""
+    path = tmp_path / "a.conll"
+    shutil.copy(columns, path)
+    group = {"name": "tag_pieces", "path": str(path), "max_length": 22, "vocab_size": 45}
+    config = config_of(group)
+    setup = training.setup_of(config)
+    stored = json.loads(json.dumps(setup.task.stored()))
+    path.unlink()
+    with config.unlocked():
+        config.start = Start.config(path=str(tmp_path / "gone"))
+    restored = tasks.from_config(group).restored(stored)
+    again = training.setup_of(config, restored)
+    assert again.model == setup.model
+    assert again.task.labels == setup.task.labels
+    words = ["the", "annlee", "xq", "mr"]
+    assert again.task.encode(words).tolist() == setup.task.encode(words).tolist()
+    assert again.task.unknown(words) == ["xq"]
+    assert again.task.vocabulary.words() == setup.task.vocabulary.words()
 
 
 def test_lengths_are_a_mask():

@@ -1,5 +1,6 @@
 """convert/huggingface.py: every layout of names, bit for bit; what does not fit is named."""
 
+import dataclasses
 import json
 import re
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnlab.bert import heads, huggingface, wordpiece
-from rnnlab.bert.encoder import Config, Tokens
+from rnnlab.bert.encoder import Config, Tokens, encode
 from rnnlab.core.errors import UserError
 from rnnlab.interop import array_files
 
@@ -223,6 +224,166 @@ def test_hugging_face_reads_what_is_written(arrays, tmp_path):
         assert np.abs(np.asarray(a) - b.numpy()).max() < 1e-5 * np.abs(b.numpy()).max()
 
 
+# ---- what transformers writes ------------------------------------------------------------------
+
+
+SIZES = {
+    "vocab_size": 19,
+    "hidden_size": 6,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 10,
+    "max_position_embeddings": 8,
+    "attn_implementation": "eager",
+}
+IDS = np.array([[2, 5, 7, 1, 0, 18], [3, 3, 9, 11, 4, 2]])
+
+
+def theirs(kind, folder, config="BertConfig", **changes):
+    """A random model of transformers, saved into a folder; its outputs for IDS."""
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    shards = {"max_shard_size": changes.pop("max_shard_size", "5GB")}
+    described = getattr(transformers, config)(initializer_range=0.5, **{**SIZES, **changes})
+    module = getattr(transformers, kind)(described).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():  # biases are drawn as well
+            if parameter.ndim == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+        said = module(torch.tensor(IDS))
+    module.save_pretrained(folder, **shards)
+    return said
+
+
+def near(own, other):
+    other = other.numpy()
+    return np.abs(np.asarray(own) - other).max() < 1e-5 * np.abs(other).max()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"hidden_act": "relu"}, {"hidden_act": "gelu_new"}, {"layer_norm_eps": 0.05}],
+)
+def test_numbers_are_those_of_the_config(changes, tmp_path):
+    said = theirs("BertModel", tmp_path, **changes)
+    config, params = huggingface.load(tmp_path, ("encoder", "pooler"))
+    own = encode(config, params["params"]["encoder"], Tokens(jnp.asarray(IDS)))
+    assert near(own.last, said.last_hidden_state)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "changes", "words"),
+    [
+        ("RobertaModel", "RobertaConfig", {}, "model_type is 'roberta', only 'bert' is computed"),
+        ("ElectraModel", "ElectraConfig", {"embedding_size": 6}, "model_type is 'electra'"),
+        ("BertModel", "BertConfig", {"is_decoder": True}, "is_decoder is True, only False"),
+    ],
+)
+def test_other_models_are_refused_by_name(kind, config, changes, words, tmp_path):
+    """A RoBERTa has the same weights, and counts its positions from 2."""
+    theirs(kind, tmp_path, config, **changes)
+    for given in (None, CONFIG):
+        with pytest.raises(UserError, match=words):
+            huggingface.load(tmp_path, ("encoder",), given)
+    arrays = array_files.read_arrays(tmp_path / "model.safetensors")
+    if kind == "RobertaModel":
+        renamed_ = {f"roberta.{name}": array for name, array in arrays.items()}
+        with pytest.raises(ValueError, match=r"no BERT's encoder among roberta"):
+            huggingface.from_arrays(renamed_, CONFIG, ("encoder",))
+
+
+def test_shards_are_read(tmp_path):
+    said = theirs("BertForPreTraining", tmp_path, max_shard_size="1KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 2
+    config, params = huggingface.load(tmp_path)
+    own, _ = heads.Pretraining(config).apply(params, Tokens(jnp.asarray(IDS)))
+    assert near(own.words, said.prediction_logits)
+    (tmp_path / "model-00002-of-00002.safetensors").unlink(missing_ok=True)
+    next(iter(sorted(tmp_path.glob("model-*.safetensors")))).unlink()
+    with pytest.raises(UserError, match="names the shard model-00001-of-"):
+        huggingface.load(tmp_path)
+
+
+def test_a_head_that_answers_questions(tmp_path):
+    said = theirs("BertForQuestionAnswering", tmp_path)
+    config, params = huggingface.load(tmp_path, ("encoder",))
+    assert set(params["params"]) == {"encoder"}
+    own = encode(config, params["params"]["encoder"], Tokens(jnp.asarray(IDS)))
+    params = huggingface.load(tmp_path, ("encoder", "classifier")).params
+    logits, _ = heads.Tagger(config, outputs=2).apply(params, jnp.asarray(IDS))
+    assert near(logits[..., 0], said.start_logits)
+    assert near(logits[..., 1], said.end_logits)
+    assert own.last.shape == (2, 6, 6)
+    with pytest.raises(ValueError, match=r"parts=\('encoder', 'classifier'\)") as told:
+        huggingface.load(tmp_path)  # its other parts are not there
+    assert "missing: bert.pooler.dense.weight (6, 6)" in str(told.value)
+
+
+def test_other_weights_beside_the_encoder_are_named(arrays):
+    more = arrays | {
+        "crf.transitions": np.ones((3, 3), np.float32),
+        "qa_outputs.weight": np.ones((2, 6), np.float32),
+        "qa_outputs.bias": np.ones(2, np.float32),
+        "classifier.weight": np.ones((2, 6), np.float32),
+        "classifier.bias": np.ones(2, np.float32),
+    }
+    named = "left out: crf.transitions, qa_outputs.bias, qa_outputs.weight"
+    with pytest.warns(UserWarning, match=named):
+        params = huggingface.from_arrays(more, CONFIG, ("encoder",))
+    assert set(params["params"]) == {"encoder"}
+    with pytest.raises(ValueError, match="two read-outs: qa_outputs"):
+        huggingface.from_arrays(more, CONFIG, ("encoder", "classifier"))
+    own = {name.removeprefix("bert."): a for name, a in arrays.items() if name.startswith("bert.")}
+    with pytest.warns(UserWarning, match="left out: linear.weight"):
+        huggingface.from_arrays(own | {"linear.weight": np.ones(3)}, CONFIG, ("encoder", "pooler"))
+
+
+def test_optional_parts_are_read_if_they_are_there(arrays):
+    for part, left in (("pooler", "bert.pooler"), ("next_sentence", "cls.seq_relationship")):
+        without = {name: a for name, a in arrays.items() if not name.startswith(left)}
+        for given, parts in ((arrays, {"encoder", part}), (without, {"encoder"})):
+            params = huggingface.from_arrays(given, CONFIG, ("encoder",), optional=(part,))
+            assert set(params["params"]) == parts
+        half = without | {f"{left}.dense.bias".replace("ship.dense", "ship"): np.ones(6)}
+        with pytest.raises(ValueError, match=f"missing: {left}.*weight"):
+            huggingface.from_arrays(half, CONFIG, ("encoder",), optional=(part,))
+
+
+def test_whole_numbers_are_no_weights(arrays):
+    """Of a quantized checkpoint, whose scales are elsewhere."""
+    name = "bert.encoder.layer.0.output.dense.weight"
+    quantized = arrays | {name: np.ones((6, 10), np.int8)}
+    with pytest.raises(ValueError, match=f"of type int8, expected a float: {name}"):
+        huggingface.from_arrays(quantized, CONFIG)
+    half = {key: jnp.asarray(a, jnp.bfloat16) for key, a in arrays.items()}
+    assert huggingface.from_arrays(half, CONFIG)["params"]["pooler"].W.dtype == jnp.bfloat16
+
+
+def test_output_weights_of_their_own(arrays, tmp_path):
+    """The head for masked words multiplies by the word embeddings; an encoder does not care."""
+    untied = arrays | {"cls.predictions.decoder.weight": np.zeros((19, 6), np.float32)}
+    huggingface.from_arrays(untied, CONFIG, ("encoder",))
+    with pytest.raises(ValueError, match=r"not tied: cls\.predictions\.decoder"):
+        huggingface.from_arrays(untied, CONFIG, ("encoder", "masked_words"))
+    huggingface.save(tmp_path, huggingface.from_arrays(arrays, CONFIG), CONFIG)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"tie_word_embeddings": False}))
+    huggingface.load(tmp_path, ("encoder",))
+    with pytest.raises(ValueError, match=r"missing: cls\.predictions\.decoder\.weight"):
+        huggingface.load(tmp_path)
+
+
+def test_a_given_config_must_compute_what_the_file_says(arrays, tmp_path):
+    huggingface.save(tmp_path, huggingface.from_arrays(arrays, CONFIG), CONFIG)
+    same = dataclasses.replace(CONFIG, dtype="bfloat16", remat=True, dropout=0.0)
+    assert huggingface.load(tmp_path, config=same).config == same
+    for change in ({"heads": 3}, {"activation": "gelu"}, {"norm_eps": 1e-5}):
+        ((name, value),) = change.items()
+        with pytest.raises(ValueError, match=f"config is not that of .*{name}={value!r}, there"):
+            huggingface.load(tmp_path, config=dataclasses.replace(CONFIG, **change))
+
+
 def test_nothing_is_unpickled(tmp_path):
     for name in ("pytorch_model.bin", "model.pt", "tf_model.h5"):
         (tmp_path / name).write_bytes(b"")
@@ -266,6 +427,24 @@ def test_configs(tmp_path):
         read(hidden_act="swish")
     with pytest.raises(UserError, match="relative_key"):
         read(position_embedding_type="relative_key")
+    for changes, words in (
+        ({"model_type": "roberta"}, "model_type is 'roberta', only 'bert' is computed here"),
+        ({"architectures": ["RobertaForMaskedLM"]}, "describes a RobertaForMaskedLM, which is no"),
+        ({"is_decoder": True}, "is_decoder is True"),
+        ({"add_cross_attention": True}, "add_cross_attention is True"),
+        ({"pruned_heads": {"0": [1]}}, "pruned_heads is {'0': "),
+        ({"quantization_config": {"bits": 8}}, "quantization_config is {'bits': 8}"),
+        ({"hidden_act": "gelu_10"}, "unknown hidden_act 'gelu_10'"),
+        ({"hidden_act": ["gelu"]}, "unknown hidden_act"),
+    ):
+        with pytest.raises(UserError, match=words):
+            read(**changes)
+    assert read(model_type="bert", architectures=["MyTagger"], pruned_heads={}, is_decoder=False)
+    assert read(architectures=["TFBertModel"], quantization_config=None)
+    for content in ("[]", "3", '"bert"'):
+        file.write_text(content)
+        with pytest.raises(UserError, match="describes no BERT"):
+            huggingface.read_config(tmp_path)
     with pytest.raises(UserError, match="multiple of heads=3"):
         read(num_attention_heads=3)
     with pytest.raises(UserError, match=r"no config.json in .*give the sizes"):
@@ -275,6 +454,64 @@ def test_configs(tmp_path):
 
 
 PIECES = [*wordpiece.SPECIALS, "the", "bank", "##s", "The"]
+TOKENS = [
+    *wordpiece.SPECIALS,
+    *(
+        "the",
+        "The",
+        "cafe",
+        "café",
+        "Cafe",
+        "Café",
+        "##é",
+        "##e",
+        "銀",
+        "行",
+        "銀行",
+        "[ENT]",
+        "sat",
+    ),
+]
+TEXT = "The [MASK] Café[SEP] 銀行 sat [CLS][ENT] [mask] cafe\u0301"
+
+
+@pytest.mark.parametrize("form", ["vocab.txt", "tokenizer.json"])
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("accents", [True, False, None])
+@pytest.mark.parametrize("chinese", [True, False])
+def test_tokens_equal_hugging_faces(form, lowercase, accents, chinese, tmp_path):
+    """Every combination of settings, with special tokens in the text and a mark in the files."""
+    transformers = pytest.importorskip("transformers")
+    settings = {
+        "do_lower_case": lowercase,
+        "strip_accents": accents,
+        "tokenize_chinese_chars": chinese,
+        "additional_special_tokens": ["[ENT]"],
+    }
+    theirs = transformers.BertTokenizer(
+        vocab={token: i for i, token in enumerate(TOKENS)}, **settings
+    )
+    if form == "vocab.txt":
+        content = "\n".join(TOKENS) + "\n"
+    else:  # of other settings, which those beside it replace
+        content = wordpiece.of_vocabulary(TOKENS, not lowercase, not accents, not chinese).to_str()
+    (tmp_path / form).write_text(content, encoding="utf-8-sig")
+    described = tmp_path / "tokenizer_config.json"
+    described.write_text(json.dumps(settings), encoding="utf-8-sig")
+    ours = huggingface.load_tokenizer(tmp_path).encode(TEXT)
+    assert ours.tokens == theirs.convert_ids_to_tokens(theirs(TEXT)["input_ids"])
+    assert ours.ids == theirs(TEXT)["input_ids"]
+    assert {"[MASK]", "[SEP]", "[CLS]", "[ENT]"} <= set(ours.tokens[1:-1])
+
+
+def test_settings_of_a_tokenizer_are_checked(tmp_path):
+    (tmp_path / "vocab.txt").write_text("\n".join(PIECES))
+    (tmp_path / "tokenizer_config.json").write_text('{"strip_accents": "no"}')
+    with pytest.raises(UserError, match="strip_accents must be true, false or null, got 'no'"):
+        huggingface.load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"tokenizer_config\.json cannot be read: expected {"):
+        huggingface.load_tokenizer(tmp_path)
 
 
 def test_tokenizers(tmp_path):

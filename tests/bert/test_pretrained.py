@@ -1,6 +1,5 @@
 """bert/starts.py: a BERT begins with a run's or a checkpoint's weights, bit for bit."""
 
-import json
 import shutil
 
 import jax
@@ -12,9 +11,10 @@ import pytest
 from rnnlab import training
 from rnnlab.bert import encoder, heads, huggingface, pretrained, wordpiece
 from rnnlab.bert.pretrained import Start
+from rnnlab.core import run_files
 from rnnlab.core.errors import UserError
 from rnnlab.interop import array_files
-from rnnlab.training import runner
+from rnnlab.training import runner, stored
 from rnnlab.training.params import save_params
 
 pytest.importorskip("safetensors")
@@ -73,12 +73,17 @@ def run(tmp_path_factory, small):
         "training": training.config(),
         "run": runner.config(),
     }
-    model = training.setup_of(ml_collections.ConfigDict(config)).model
+    spec = training.MemberSpec.from_config(ml_collections.ConfigDict(config))
+    model, memory = spec.setup.model, stored.collect([spec])
+    memory.write(folder)
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), ONE))
     params = noisy(shapes)
-    (folder / "config.json").write_text(json.dumps({"config": config}).replace("Infinity", '"inf"'))
-    (folder / "members.jsonl").write_text('{"member": 0, "overrides": {}}\n')
+    run_files.write_config(folder, {"config": config, "stored": memory.entries})
+    (folder / "text.txt").unlink()  # nothing is read from it again
     save_params(folder, 0, params)
+    line = {"member": 0, "overrides": {}, "seconds": 1.0, "result": {}}
+    line["params"] = run_files.digest_of(folder / "params/0.npz")
+    run_files.append_member(folder, "", line)
     return str(folder), model.config, params["params"]
 
 

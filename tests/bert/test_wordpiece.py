@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rnnlab.bert import wordpiece
+from rnnlab.core.notices import LeftOut
 
 pytest.importorskip("tokenizers")
 
@@ -66,6 +67,21 @@ def test_tokens_equal_hugging_faces(trained, tmp_path):
         assert (own.mask == np.array(said["attention_mask"])).all()
     shortest = wordpiece.tokens(trained, firsts)
     assert shortest.mask.any(axis=0).all()  # no column of nothing but padding
+
+
+def test_special_tokens_in_a_text_are_kept_whole(trained):
+    read = trained.encode("The [MASK] bank[SEP]lent [UNK] [mask]")
+    assert read.tokens[1:7] == ["the", "[MASK]", "bank", "[SEP]", "lent", "[UNK]"]
+    assert read.ids[2] == 4
+    assert "[MASK]" not in read.tokens[7:]  # only as they are written
+    with_specials = wordpiece.train([f"{text} [MASK] [SEP]" for text in TEXTS], vocab_size=80)
+    assert wordpiece.pieces_of(with_specials) == wordpiece.pieces_of(trained)
+    assert wordpiece.piece_ids(trained, ["[CLS][MASK]"]) == [[2, 4]]
+
+
+def test_texts_that_are_cut_are_said(trained):
+    with pytest.warns(LeftOut, match="1 of 2 texts are cut to 5 tokens"):
+        wordpiece.tokens(trained, ["the bank", "the bank lent to the lowest bank"], length=5)
 
 
 def test_continuing_pieces():

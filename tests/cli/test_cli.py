@@ -11,7 +11,7 @@ import pytest
 
 import rnnlab
 from rnnlab import cli
-from rnnlab.core import json_files
+from rnnlab.core import json_files, run_files
 from rnnlab.lab import load, plan
 from rnnlab.lab.plan import make_plan
 from rnnlab.report import page as report
@@ -26,7 +26,12 @@ def fake(tmp_path, monkeypatch) -> Path:
     Path("experiments").mkdir()
     path = Path("experiments/fake.py")
     path.write_text(SOURCE)
-    monkeypatch.setattr(report, "write_report", lambda d: (Path(d) / "report.html").touch())
+
+    def write_report(run_dir):
+        (Path(run_dir) / "report.html").touch()
+        run_files.write_digests(run_dir)
+
+    monkeypatch.setattr(report, "write_report", write_report)
     return path
 
 
@@ -268,7 +273,11 @@ def test_an_error_in_an_experiment_is_shown_whole(fake):
         ("--stric", "unknown flag 'stric'; did you mean 'strict'?"),
         ("--strict=7", "--strict: expected true or false, got '7'"),
         ("--ray_cpus=x", "--ray_cpus: expected a whole number, got 'x'"),
+        ("--ray_cpus=-1", "--ray_cpus: expected a whole number of at least 0, got '-1'"),
+        ("--num_processes=0", "--num_processes: expected a whole number of at least 1, got '0'"),
         ("--workdir", "--workdir needs a value: --workdir=DIR"),
+        ("--workdir=", "--workdir: expected a path, got an empty one"),
+        ("--workdir= ", "--workdir: expected a path, got an empty one"),
         ("more.py", "unexpected argument 'more.py'"),
         ("--config=fake", "--config is given twice"),
         ("--flagfile=nowhere", "ERROR:: Unable to open flagfile"),
@@ -293,12 +302,29 @@ def test_a_wrong_flag_is_refused_in_one_line(capsys, flag, message):
         (["list", "x"], "unexpected argument 'x'"),
         (["report"], "report takes one run directory, got 0"),
         (["report", "experiments"], "experiments is no run directory: it has no config.json"),
+        (["run", "--config=experiments/x.py"], "no file experiments/x.py: unknown experiment 'x'"),
+        (["predict", "a", "--seed=4294967296"], "--seed: a seed must be a whole number from 0 to"),
+        (["predict", "a", "--steps=-1"], "--steps: expected a whole number of at least 0, got"),
+        (["predict", "a", "--member=-1"], "--member: expected a whole number of at least 0, got"),
+        (["predict", "a", "--temperature=nan"], "--temperature: expected a finite number, got"),
+        (["keywords", "a", "--top=0"], "--top: expected a whole number of at least 1, got '0'"),
+        (["report", ""], "DIR: expected a path, got an empty one"),
+        (["compare", "a", "b", "--out="], "--out: expected a path, got an empty one"),
         (["compare", "a"], "compare takes two run directories or more, got 1"),
         (["compare", "a", "b"], "a is no run directory"),
     ],
 )
 def test_a_wrong_command_is_refused_in_one_line(capsys, args, message):
     assert refused(capsys, *args).startswith(message)
+
+
+def test_a_home_directory_is_expanded(fake, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home/mine").mkdir(parents=True)
+    fake.rename(tmp_path / "home/mine/fake.py")
+    assert cli.main(["run", "--config=~/mine/fake.py", "--workdir=~/out"]) == 0
+    assert (tmp_path / "home/out/config.json").is_file()
+    assert not Path("~").exists()
 
 
 def test_a_value_without_a_type_cannot_come_from_a_flag(fake, capsys):
@@ -354,13 +380,24 @@ def test_list(capsys, monkeypatch, fake):
 def test_report_writes_the_report_again(fake, capsys):
     assert cli.main([*RUN, "--workdir=out"]) == 0
     Path("out/report.html").unlink()
-    fake.write_text(SOURCE.replace('"max below 1"', '"largest below 1"'))
     capsys.readouterr()
     assert cli.main(["report", "out"]) == 0
     out = capsys.readouterr().out
-    assert "holds if  largest below 1" in out
+    assert "holds if  max below 1" in out
     assert out.endswith("report: out/report.html\n")
     assert Path("out/report.html").exists()
+    # a file that has changed since is not executed
+    fake.write_text("raise SystemExit('executed')")
+    Path("out/report.html").unlink()
+    assert cli.main(["report", "out"]) == 0
+    out, err = capsys.readouterr()
+    assert "holds if  max below 1" in out
+    assert err == (
+        "rnnlab: figures and claims stay as they are: experiments/fake.py has changed since the "
+        "run began; --trust executes the copy out/used/fake.py, if you trust who made it\n"
+    )
+    assert cli.main(["report", "out", "--trust"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_compare_gives_the_directories_to_the_report(monkeypatch, capsys):

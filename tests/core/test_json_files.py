@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -117,6 +118,34 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["as_it_was", "claims.json"]
 
 
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
+    json_files.write_bytes("/dev/null", b"page")
+    assert Path("/dev/null").is_char_device()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    json_files.write_bytes(tmp_path / "pipe", b"page")
+    assert os.read(reader, 9) == b"page"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real/page")
+    for content in (b"first", b"second"):
+        json_files.write_bytes(tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "real/page").read_bytes() == content
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["page"]
+
+
+def test_a_folder_is_not_written_over(tmp_path):
+    with pytest.raises(UserError, match="is a folder: give a file in it"):
+        json_files.write_bytes(tmp_path, b"page")
+    with pytest.raises(UserError, match=r"no folder .*/missing to write page in: make it first"):
+        json_files.write_bytes(tmp_path / "missing/page", b"page")
+
+
 def test_read_json_names_the_broken_file(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json is not JSON"):
@@ -132,3 +161,16 @@ def test_a_durable_record_is_on_the_disk(tmp_path, monkeypatch):
     assert seen == []
     json_files.append_jsonl(path, {"member": 1}, durable=True)
     assert [text.count("\n") for text in seen] == [2]
+
+
+def test_halves_of_files_of_killed_processes_are_removed(tmp_path):
+    """Only those that replaced() names so: .NAME.PID.tmp."""
+    (tmp_path / "figures").mkdir()
+    ours = [tmp_path / ".a.json.12.tmp", tmp_path / "figures/.b.png.7.tmp"]
+    others = [tmp_path / name for name in (".a.tmp", "a.json.12.tmp", ".12.tmp", ".a.json.12")]
+    for path in ours + others:
+        path.touch()
+    json_files.remove_parts(tmp_path, below=False)
+    assert [path for path in ours if path.exists()] == ours[1:]
+    json_files.remove_parts(tmp_path)
+    assert [path for path in ours + others if path.exists()] == others

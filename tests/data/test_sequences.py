@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from rnnlab.core.notices import LeftOut
 from rnnlab.data import sequences
 
 
@@ -41,7 +42,8 @@ def test_csv_is_standardized_windows(tmp_path):
     table = np.column_stack([np.arange(50.0), rng.normal(5, 3, 50), np.full(50, 7.0)])
     file = tmp_path / "a.csv"
     file.write_text("t,a,c\n" + "\n".join(",".join(map(repr, r)) for r in table.tolist()))
-    xs, labels, classes = sequences.by_name("csv", 0, 8, 10, str(file))
+    with pytest.warns(LeftOut, match=r"a\.csv: set to 0, since it does not vary: 'c' \(7\)"):
+        xs, labels, classes = sequences.by_name("csv", 0, 8, 10, str(file))
     assert xs.shape == (8, 10, 3)
     assert classes == 2
     t = xs[:, :, 0] * table[:, 0].std() + table[:, 0].mean()
@@ -51,6 +53,33 @@ def test_csv_is_standardized_windows(tmp_path):
     np.testing.assert_allclose(xs[:, :, 1], a[place], atol=1e-5)
     assert (xs[:, :, 2] == 0).all()  # a constant column stays a column
     assert (labels == (xs[:, 0, 0] > 0)).all()
+
+
+def test_columns_of_dates_are_set_aside_and_gaps_are_the_user_s_choice(tmp_path):
+    values = np.random.default_rng(1).normal(size=40).round(3)
+    days = [f"2018-01-{i + 1:02}" for i in range(40)]
+    file = tmp_path / "a.csv"
+    rows = [f"{d},{v}" for d, v in zip(days, values, strict=True)]
+    file.write_text("day,level\n" + "\n".join(rows))
+    with pytest.warns(LeftOut, match="set aside day, not of numbers; used: level"):
+        xs = sequences.by_name("csv", 0, 4, 9, str(file)).xs
+    z = ((values - values.mean()) / values.std()).astype(np.float32)
+    windows = {tuple(z[i : i + 9].tolist()) for i in range(31)}
+    assert all(tuple(x.tolist()) in windows for x in xs[:, :, 0])
+    gap = tmp_path / "gap.csv"
+    gap.write_text("level\n" + "\n".join(str(v) if i != 5 else "" for i, v in enumerate(values)))
+    dropped = np.delete(values, 5)
+    with pytest.warns(LeftOut, match="left out 1 of 40 rows, with empty cells: line 7"):
+        xs = sequences.by_name("csv", 0, 1, 38, str(gap), "drop").xs
+    z = (dropped - dropped.mean()) / dropped.std()
+    np.testing.assert_allclose(xs[0, :, 0], z[:38], atol=1e-6)
+
+
+def test_a_table_that_does_not_vary_is_refused(tmp_path):
+    file = tmp_path / "flat.csv"
+    file.write_text("x\n" + "0.1\n" * 30)  # whose deviation is 1e-17, not 0
+    with pytest.raises(ValueError, match=r"flat\.csv: column 'x' \(0\.1\) does not vary"):
+        sequences.by_name("csv", 0, 2, 5, str(file))
 
 
 def test_noise_is_white():
@@ -81,13 +110,14 @@ def test_bad_arguments_are_refused(tmp_path):
     refused(FileNotFoundError, "no file", "text", 0, 2, 10, str(tmp_path / "none"))
     refused(ValueError, "3 characters is too short for length 10", "text", 0, 2, 10, str(short))
     refused(ValueError, "is not UTF-8", "text", 0, 2, 10, str(latin))
-    refused(ValueError, "line 3: 2 numbers expected", "csv", 0, 2, 1, str(ragged))
-    refused(ValueError, "line 3: 2 numbers expected", "csv", 0, 2, 1, str(words))
-    refused(ValueError, "line 3: every value must be finite", "csv", 0, 2, 1, str(gap))
+    refused(ValueError, "line 3: 2 columns expected, as in line 1", "csv", 0, 2, 1, str(ragged))
+    refused(ValueError, "line 3: a finite number expected", "csv", 0, 2, 1, str(words))
+    refused(ValueError, "column 'a' is empty in line 3; set", "csv", 0, 2, 1, str(gap))
+    refused(ValueError, "task.name='noise' reads no table", "noise", 0, 2, 10, "", "drop")
 
 
 def test_the_default_text_names_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     sequences.encoded.cache_clear()
-    with pytest.raises(ValueError, match=r"pip install 'rnnlab\[data\]'"):
+    with pytest.raises(ValueError, match=r"pip install -e '\.\[data\]'"):
         sequences.by_name("text", 0, 2, 10)

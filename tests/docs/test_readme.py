@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rnnlab
@@ -103,18 +104,36 @@ def test_experiments_are_listed():
         assert f"]({path.relative_to(ROOT).as_posix()})" in README
 
 
+def _python(text):
+    """The Python of a README, block after block."""
+    return re.findall(r"```python\n(.*?)```", text, re.S)
+
+
 def test_python_blocks_run():
-    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
+    """In both languages, which are one program, to the end: the cell in it is trained."""
+    blocks = _python(README)
     assert len(blocks) >= 3
+    programs = {ast.dump(ast.parse("\n".join(_python(text)))) for text in (README, CHINESE)}
+    assert len(programs) == 1
     # smaller, since only the names and shapes are at stake
     code = "\n".join(blocks).replace("(32, 1000, 1)", "(2, 12, 1)")
     code = code.replace(
         "net.init(jax.random.key(0), input_size=1)", "net.init(jax.random.key(0), 1)"
     )
+    keep = r"\1\ntrained.append(dict(globals()))"
+    code, count = re.subn(r"^(state, progress = rnnlab\.make_train.*)$", keep, code, flags=re.M)
+    trained: list[dict] = []
     try:
-        exec(compile(code, "README.md", "exec"), {})
+        exec(compile(code, "README.md", "exec"), {"trained": trained})
     finally:
         initializers.SCHEMES.pop("halves", None)
+    assert len(trained) == count == 2
+    for names in trained:
+        assert names["state"].step == 40
+        assert np.isfinite(names["progress"].train_loss).all()
+    assert type(trained[-1]["setup"].model.layer.cell).__name__ == "Leaky"
+    W = trained[-1]["state"].params["params"]["recurrent"].W_hh
+    assert not np.array_equal(W, trained[-1]["params"]["params"]["recurrent"].W_hh)
 
 
 def test_the_experiment_of_one_file_runs(tmp_path):

@@ -139,7 +139,7 @@ def test_case_can_matter(tmp_path):
     file = tmp_path / "pairs.tsv"
     file.write_text("king\tman\t1\nKing\tman\t2\nKING\tman\t3\n")
     assert evaluation.word_similarity(v, file, unseen="zero", fold_case=False).unseen == 1
-    file.write_text(": one\nKing king King man\n")
+    file.write_text("// of 2013\n: one\n# two\nKing king King man\n")
     assert evaluation.analogies(v, file, fold_case=False).total[1:] == (1, 1, 0)
 
 
@@ -147,7 +147,7 @@ def test_other_files_are_refused(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"'wordsim', .*did you mean 'wordsim353'"):
         evaluation.pairs("wordsim")
     file = tmp_path / "set.txt"
-    for text in ("a\tb\n", "a b 3\n", "a\tb\tx\n"):
+    for text in ("a\tb\n", "a b\n", "a\tb\tx\n"):
         file.write_text("\n" + text)
         with pytest.raises(ValueError, match="line 2: word, word and number expected"):
             evaluation.pairs(file)
@@ -163,6 +163,32 @@ def test_other_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(evaluation.SIMILARITY, "wordsim353", ("wordsim353.tsv", "0"))
     with pytest.raises(ValueError, match=r"is not gensim 4.4.0's: SHA-256 f92a.*, expected 0"):
         evaluation.pairs("wordsim353")
+
+
+@pytest.mark.parametrize("wrong", [-1, 0, 2.5])
+def test_restrict_is_whole_and_at_least_1(wrong, some):
+    v = structured()
+    for ask in (
+        lambda: evaluation.word_similarity(v, restrict=wrong),
+        lambda: evaluation.analogies(v, some, restrict=wrong),
+    ):
+        with pytest.raises(ValueError, match="restrict must be a whole number of at least 1"):
+            ask()
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_without_a_correlation(tmp_path):
+    v = Vectors(["a", "b", "c"], np.array([[1, 0], [0, 1], [-1, 0]]))
+    file = tmp_path / "pairs"
+    file.write_text("a b 1\nb c 2\n")
+    with pytest.raises(ValueError, match="the cosines of the 2 pairs are all 0, so that there"):
+        evaluation.word_similarity(v, file)
+    file.write_text("a b 1\na c 1\n")
+    with pytest.raises(ValueError, match="the judgments of the 2 pairs are all 1"):
+        evaluation.word_similarity(v, file)
+    file.write_text("a b 1\na c nan\n")
+    with pytest.raises(ValueError, match="line 2: word, word and number expected"):
+        evaluation.word_similarity(v, file)
 
 
 def test_a_section_no_question_of_which_is_known_has_no_accuracy():

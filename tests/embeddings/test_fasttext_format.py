@@ -3,6 +3,7 @@
 The models and what the C++ tool says of them were made by fasttext_script.py.
 """
 
+import gzip
 import json
 import struct
 from pathlib import Path
@@ -69,6 +70,35 @@ def test_vec_files_are_read():
     assert len(v) == 1762
     assert v.dimension == 10
     assert v.words[0] == "the"
+
+
+def test_compressed_models_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(fasttext_format, "_AT_ONCE", 1000)  # several reads
+    whole, path = (FOLDER / "skipgram.bin").read_bytes(), tmp_path / "m.bin.gz"
+    path.write_bytes(gzip.compress(whole))
+    ours, plain = fasttext_format.read_bin(path), fasttext_format.read_bin(FOLDER / "skipgram.bin")
+    assert ours.words == plain.words
+    np.testing.assert_array_equal(ours.matrix, plain.matrix)
+    np.testing.assert_array_equal(ours["foxes"], plain["foxes"])
+    packed = path.read_bytes()
+    for content in (packed[: len(packed) // 2], gzip.compress(whole[: len(whole) // 2])):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"m\.bin\.gz is cut off"):
+            fasttext_format.read_bin(path)
+
+
+def test_words_made_equal_by_decoding_are_kept_once(tmp_path):
+    data, path = (FOLDER / "skipgram.bin").read_bytes(), tmp_path / "m.bin"
+    plain = fasttext_format.read_bin(FOLDER / "skipgram.bin")
+    a, b = [word for word in plain.words if len(word) == 3][:2]
+    path.write_bytes(
+        data.replace(a.encode() + b"\0", b"\xe9at\0").replace(b.encode() + b"\0", b"\xe8at\0")
+    )
+    with pytest.warns(UserWarning, match=rf"{path}, word \d+: the word .*at' occurs again"):
+        v = fasttext_format.read_bin(path, errors="replace")
+    assert len(v) == len(plain) - 1 == len(v.counts) == len(v.subwords.word_rows)
+    last = plain.words[-1]
+    np.testing.assert_array_equal(v[last], plain[last])
 
 
 # ---- what is refused ---------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Spelling repair: the distance against recursion, suggestions, and the command."""
 
+import gzip
 from functools import lru_cache
 
 import numpy as np
@@ -58,6 +59,46 @@ def test_vectors_without_subwords_are_refused():
     for ask in (spelling.suggestions, spelling.repair):
         with pytest.raises(ValueError, match="needs vectors with sub-words"):
             ask(plain, "ab")
+
+
+@pytest.mark.parametrize("wrong", [-1, 2.5, "1"])
+def test_numbers_are_whole_and_within_bounds(wrong, vectors):
+    for name, ask in (
+        ("top", lambda: spelling.suggestions(vectors, "goverment", wrong)),
+        ("candidates", lambda: spelling.suggestions(vectors, "goverment", candidates=wrong)),
+        ("candidates", lambda: spelling.repair(vectors, "a", candidates=wrong)),
+        ("furthest", lambda: spelling.repair(vectors, "a", furthest=wrong)),
+    ):
+        with pytest.raises(ValueError, match=rf"{name} must be a whole number of at least"):
+            ask()
+    assert len(spelling.suggestions(vectors, "goverment", 10**9)) == len(WORDS)
+
+
+VECTORS = {  # files of vectors, which are no text to learn words from
+    "v.vec": b"3 2\nking 0.1 0.2\nqueen 0.3 0.4\nking 0.5 0.6\n",
+    "glove.txt": b"king 0.1 0.2 1 2\nqueen 0.3 0.4 1 2\n",
+    "v.vec.gz": gzip.compress(b"2 2\nking 0.1 0.2\nqueen 0.3 0.4\n"),
+    "binary": b"2 2\nking " + bytes(8) + b"queen " + bytes(8),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_numbers_of_vectors_are_not_learned_as_words(name, tmp_path, capsys):
+    path = tmp_path / name
+    path.write_bytes(VECTORS[name])
+    assert cli.main(["spell", str(path), "--text=kng"]) == 2
+    said = capsys.readouterr().err
+    assert f"{path} is a file of word vectors, which has no sub-words" in said
+    assert len(said.splitlines()) == 1
+    with pytest.raises(ValueError, match="a file of word vectors: a text to learn them from"):
+        corpus.of_file(str(path), min_count=1)
+
+
+def test_texts_that_begin_with_numbers_are_texts(tmp_path):
+    path = tmp_path / "text.txt"
+    for text in ("1986 12\nthe year and the year\n", "a b c d e\nf g h i j\n", "1 2\n", "a a b b"):
+        path.write_text(text)
+        assert corpus.of_file(str(path), min_count=1).tokens > 1
 
 
 def test_command(vectors, tmp_path, capsys):

@@ -158,7 +158,7 @@ def test_refusals(text, monkeypatch):
         skipgram.train(text, dataclasses.replace(SMALL, threads=2, engine="jax"))
     monkeypatch.setattr(kernels, "available", lambda: False)
     assert trainer.engine_of(Settings()) == "jax"
-    with pytest.raises(ValueError, match=r"rnnlab\[fast\]"):
+    with pytest.raises(ValueError, match=r"pip install -e '\.\[fast\]'"):
         skipgram.train(text, dataclasses.replace(SMALL, engine="numba"))
 
 

@@ -2,11 +2,13 @@
 
 import json
 import struct
+import timeit
 
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
+from rnnlab.core.read_only import sealed
 from rnnlab.embeddings import subwords, vectors
 from rnnlab.embeddings.vectors import Vectors
 
@@ -153,6 +155,108 @@ def test_what_does_not_fit_is_said():
         v.matrix[0] = 0
 
 
+@pytest.mark.parametrize("view", [False, True])
+def test_later_changes_to_the_given_arrays_have_no_effect(view):
+    """A cached unit row that is stale gives the cosines of other vectors."""
+    matrix, counts = drawn(4, 3), np.arange(4)
+    sub = subwords.Subwords(drawn(4, 3), drawn(9, 3, seed=1), 3, 6)
+    given = matrix[:] if view else matrix
+    v = Vectors(WORDS[:4], given, counts, sub)
+    expected = v.neighbors("the", 3), v["the"].copy(), v["unseen"].copy(), v.counts.copy()
+    for array in (matrix, counts, sub.word_rows, sub.rows):
+        array[:] = array[::-1].copy()
+    for fresh in (v, Vectors(v.words, v.matrix, v.counts, v.subwords)):
+        assert fresh.neighbors("the", 3) == expected[0]
+        for now, then in zip((v["the"], v["unseen"], v.counts), expected[1:], strict=True):
+            np.testing.assert_array_equal(now, then)
+    for array in (v.matrix, v.counts, v.subwords.rows, v.unit_rows):
+        assert not array.flags.writeable
+
+
+def test_read_only_arrays_are_not_copied():
+    matrix = sealed(drawn(5, 3)[:4])
+    assert Vectors(WORDS[:4], matrix).matrix is matrix
+    assert not matrix.base.flags.writeable
+    wide = np.arange(12.0).reshape(4, 3)
+    assert Vectors(WORDS[:4], wide).matrix.dtype == np.float32
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_has_no_neighbors(value, some):
+    query = some["king"].copy()
+    query[2] = value
+    with pytest.raises(ValueError, match="the query must be finite, got NaN or infinity"):
+        some.neighbors(query)
+    with pytest.raises(ValueError, match="a vector must be finite, row 1 is not"):
+        vectors.cosine(np.stack([some["king"], query]), some.matrix)
+    with pytest.raises(ValueError, match="a vector must be finite, row 0 is not"):
+        some.analogy_scores(np.stack([some.matrix[:1], query[None], query[None]]))
+
+
+def test_zero_has_no_neighbors():
+    v = Vectors(["a", "b"], np.array([[1, 0], [0, 0]]))
+    with pytest.raises(ValueError, match="the query is zero: it has no direction"):
+        v.neighbors(np.zeros(2))
+    with pytest.raises(ValueError, match="the vector of 'b' is zero"):
+        v.neighbors("b")
+
+
+@pytest.mark.parametrize("scale", [1e-44, 1e-30, 1e-15, 1e20, 3e38])
+def test_cosines_of_very_small_and_large_numbers(scale):
+    """Their squares underflow to 0 or overflow in float32."""
+    rows = np.array([[1, 0], [1, 1], [0, 1]], np.float32)
+    np.testing.assert_allclose(
+        vectors.cosine(rows * np.float32(scale), rows), vectors.cosine(rows, rows), atol=1e-6
+    )
+
+
+def test_a_zero_row_changes_no_bit_of_the_others(some):
+    padded = np.concatenate([some.matrix, np.zeros((1, 6), np.float32)])
+    expected = some.matrix / np.linalg.norm(some.matrix, axis=1, keepdims=True)
+    assert vectors.unit(padded)[:-1].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("wrong", [-1, 0, 2.5, True, "3"])
+def test_numbers_of_answers_are_whole_and_at_least_1(wrong, some):
+    asks = {
+        "top": [
+            lambda: some.neighbors("king", wrong),
+            lambda: some.analogy("the", "of", "king", wrong),
+        ],
+        "restrict": [
+            lambda: some.neighbors("king", restrict=wrong),
+            lambda: some.analogy("the", "of", "king", restrict=wrong),
+            lambda: some.analogy_scores(drawn(3, 6)[:, None], restrict=wrong),
+        ],
+    }
+    for name, calls in asks.items():
+        for call in calls:
+            with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1"):
+                call()
+
+
+def test_more_answers_than_words_are_all_of_them(some):
+    assert len(some.neighbors("king", np.int64(10**9), restrict=10**9)) == 9
+    assert len(some.analogy("the", "of", "king", 10**9)) == 7
+
+
+def test_an_unseen_word_costs_no_scan_of_the_vocabulary():
+    words = [f"w{n}" for n in range(50_000)]
+    v = Vectors(["king", *words], np.ones((50_001, 1)))
+    few = Vectors(["king"], np.ones((1, 1)))
+
+    def seconds(v):
+        def ask():
+            with pytest.raises(KeyError, match="did you mean 'king'"):
+                v["kingg"]
+
+        return min(timeit.repeat(ask, number=5, repeat=3))
+
+    assert seconds(v) < 10 * seconds(few)  # difflib: 1,000 times
+    with pytest.raises(KeyError, match="no vector for 3"):
+        v[3]
+
+
 # ---- files -------------------------------------------------------------------------------------
 
 
@@ -194,6 +298,6 @@ def test_other_files_are_refused(some, tmp_path):
 
 def test_without_safetensors_one_line_says_what_to_install(some, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
-    with pytest.raises(ImportError, match=r"pip install 'rnnlab\[vectors\]'"):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[vectors\]'"):
         some.save(tmp_path / "v.safetensors")
     assert not list(tmp_path.iterdir())

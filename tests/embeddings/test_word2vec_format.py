@@ -1,5 +1,7 @@
 """word2vec_format.py: files go to gensim and back, and bad ones are refused by name."""
 
+import gzip
+
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
@@ -102,7 +104,89 @@ def test_other_ways_to_write_the_same(tmp_path):
     assert word2vec_format.read_binary(path).words == ("a", "b")
 
 
+def test_a_mark_tabs_and_blank_lines_at_the_end(tmp_path):
+    path = tmp_path / "v"
+    path.write_bytes("\ufeff1 2\na\t1\t2\n\n \n".encode())
+    assert word2vec_format.read_text(path)["a"].tolist() == [1, 2]
+    path.write_bytes(b"a\t1\t2\nb\t3\t4\n\n")
+    assert word2vec_format.read_text(path, header=False)["b"].tolist() == [3, 4]
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["v.gz", "v"])
+def test_compressed_files_are_read_and_written(kind, name, some, tmp_path):
+    """gensim writes and reads them by their name; here their first bytes tell."""
+    path = tmp_path / "theirs.gz"
+    keyed(some).save_word2vec_format(str(path), binary=kind == "binary")
+    path.rename(tmp_path / name)
+    back = READ[kind](tmp_path / name)
+    assert back.words == some.words
+    np.testing.assert_array_equal(back.matrix, some.matrix)
+    assert len(READ[kind](tmp_path / name, limit=2)) == 2
+    WRITE[kind](some, path)
+    assert path.read_bytes()[:2] == b"\x1f\x8b"
+    theirs = KeyedVectors.load_word2vec_format(str(path), binary=kind == "binary")
+    np.testing.assert_array_equal(theirs.vectors, some.matrix)
+
+
+def test_binary_files_longer_than_a_block(some, tmp_path, monkeypatch):
+    monkeypatch.setattr(word2vec_format, "_AT_ONCE", 7)
+    for name in ("v", "v.gz"):
+        WRITE["binary"](some, tmp_path / name)
+        np.testing.assert_array_equal(READ["binary"](tmp_path / name).matrix, some.matrix)
+
+
+@KINDS
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_first_vector_of_a_word_that_occurs_again_is_kept(kind, packed, tmp_path):
+    path = tmp_path / "v"
+    rows = [("king", [1, 2]), ("queen", [3, 4]), ("king", [5, 6]), ("queen", [7, 8])]
+    if kind == "text":
+        body = "".join(f"{word} {a} {b}\n" for word, (a, b) in rows).encode()
+    else:
+        body = b"".join(w.encode() + b" " + np.array(r, "<f4").tobytes() for w, r in rows)
+    path.write_bytes((gzip.compress if packed else bytes)(b"4 2\n" + body))
+    place = "line 4" if kind == "text" else "word 3"
+    said = rf"{path}, {place}: the word 'king' occurs again, .* 2 of 4 vectors are left out"
+    with pytest.warns(UserWarning, match=said) as warned:
+        v = READ[kind](path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert v.words == ("king", "queen")
+    assert v.matrix.tolist() == [[1, 2], [3, 4]]
+
+
 # ---- what is refused ---------------------------------------------------------------------------
+
+
+@KINDS
+@pytest.mark.parametrize("limit", [-1, 0, 1.5])
+def test_a_limit_is_whole_and_at_least_1(kind, limit, some, tmp_path):
+    WRITE[kind](some, tmp_path / "v")
+    with pytest.raises(ValueError, match="limit must be a whole number of at least 1"):
+        READ[kind](tmp_path / "v", limit=limit)
+
+
+@KINDS
+def test_a_compressed_file_that_is_cut_off_or_damaged(kind, some, tmp_path):
+    path = tmp_path / "v.gz"
+    WRITE[kind](some, path)
+    whole = path.read_bytes()
+    for cut in (12, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match=rf"{path} is cut off"):
+            READ[kind](path)
+    damaged = bytearray(whole)
+    damaged[-6] ^= 1  # of the check sum
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=rf"{path} is damaged: CRC"):
+        READ[kind](path)
+    path.write_bytes(gzip.compress(b"1000000000 300\na 1 2\n"))
+    with pytest.raises(ValueError, match="1000000000 words of 300 dimensions need more than"):
+        READ[kind](path)
+    path.write_bytes(b"PK\x03\x04rest")
+    with pytest.raises(ValueError, match=r"is a .zip archive: unpack it first"):
+        READ[kind](path)
 
 
 @KINDS
@@ -131,10 +215,10 @@ def test_sizes_that_the_file_cannot_hold(kind, tmp_path):
         ("a 1 2\nb 1 2 3 x", "line 3: a word and 2 numbers expected, got b'b 1 2 3 x'"),
         ("a 1 2\nb 1 two", "line 3: a word and 2 numbers expected"),
         ("a 1 2\n\nb 1 2", "line 3: a word and 2 numbers expected, got b''"),
-        ("a 1 2\nb 1 nan", r"the vector of 'b' \(row 1\) is not finite"),
-        ("a 1 2\na 1 3", "'a' occurs more than once"),
+        ("a 1 2\nb 1 nan", r"v: the vector of 'b' \(row 1\) is not finite"),
         ("a 1.000 2.000", "is cut off: 2 words expected, got 1"),
         ("a 1 2\nb 1 2\nc 1 2", "line 4: 2 words expected, got more: b'c 1 2'"),
+        ("a 1 2\nb 1 2\n\nc 1 2", "line 4: a word and 2 numbers expected, got b''"),
     ],
 )
 def test_lines_of_another_form(lines, words, tmp_path):

@@ -49,6 +49,7 @@ def test_a_small_run_draws_decides_and_is_asked(pretrained, tmp_path, capsys):
         "training.eval_every": 1,
         "training.warmup_steps": 1,
         "training.eval_batch_size": 20,
+        "training.eval_sample": 20,
     }
     loaded = load_experiment(FILE)
     config = sweep.apply(loaded.get_config(), small)

@@ -36,6 +36,7 @@ def test_a_small_run_draws_and_decides(tmp_path):
         "training.eval_every": 2,
         "training.warmup_steps": 1,
         "training.eval_batch_size": 20,
+        "training.eval_sample": 20,
     }
     config = sweep.apply(load_experiment(FILE).get_config(), small)
     runner.check(config)

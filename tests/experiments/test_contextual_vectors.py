@@ -71,6 +71,7 @@ def test_a_small_run_draws_and_decides(tmp_path):
         "training.eval_every": 1,
         "training.warmup_steps": 1,
         "training.eval_batch_size": 8,
+        "training.eval_sample": 8,
         "word2vec.size": 8,
     }
     config = sweep.apply(LOADED.get_config(), small)

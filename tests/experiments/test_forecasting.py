@@ -20,6 +20,7 @@ SMALL = {
     "training.eval_every": 2,
     "training.batch_size": 4,
     "training.eval_batch_size": 9,
+    "training.eval_sample": 9,
 }
 # cell ↦ root mean squared error, one step ahead and twenty
 GOOD = {"rnn-tanh": (0.05, 0.3), "gru": (0.05, 0.2), "lstm": (0.05, 0.2)}
@@ -70,6 +71,6 @@ def test_a_tiny_run_draws_its_figures(tmp_path):
     table = rnnlab.run(LOADED, config, sweep=axes, workdir=tmp_path / "run", progress=False)
     run = rnnlab.load_run(tmp_path / "run")
     assert set(run.figures) == {"errors", "curves", "series"}
-    naive = table.stack("rmse_naive")
+    naive = table.each("rmse_naive")
     assert naive[0] < naive[1], "one step ahead less has changed than twenty"
-    assert Table(table).stack("rmse_network").shape == (2,)
+    assert Table(table).each("rmse_network").shape == (2,)

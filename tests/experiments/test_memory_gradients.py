@@ -34,7 +34,7 @@ def test_means_and_errors_of_a_small_run(tmp_path):
     run = rnnlab.load_run(tmp_path / "run")
     assert set(run.figures) == {"second_moments"}
     assert [c.verdict for c in run.claims] == ["holds"] * 3
-    assert run.table.stack("steps").tolist() == [20, 20, 1000, 1000]
+    assert run.table.each("steps").tolist() == [20, 20, 1000, 1000]
     for member in run.table:
         r, lam = member.result, member.config["unit"]["lam"]
         # the sums of the closed forms, term by term

@@ -32,8 +32,8 @@ def test_a_small_run_counts_and_draws(tmp_path):
         assert all(ok or n == 12 for ok, n in zip(r["converged"], r["counted"], strict=True))
         assert max(r["error"]) < 1e-4
     tame, wild = run.table.select({"cell.gain": 0.3}), run.table.select({"cell.gain": 3.0})
-    assert tame.stack("exponent").max() < wild.stack("exponent").min()
-    assert tame.stack("counted").max() < wild.stack("counted")[:, 1].max()
+    assert tame.each("exponent").max() < wild.each("exponent").min()
+    assert tame.each("counted").max() < wild.each("counted")[:, 1].max()
     # not the whole map: only what needs no map is decided
     assert [c.verdict for c in run.claims] == ["undecided"] * 4 + ["holds"]
 

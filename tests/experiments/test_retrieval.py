@@ -129,6 +129,22 @@ def test_a_collection_from_a_path(tmp_path):
     assert loaded.module.run(config, None, None)["ndcg"] < 1  # now document 3 is the better one
 
 
+def test_titles_are_searched_in_a_collection_from_a_path(tmp_path):
+    for name, content in {
+        "CISI.ALL": ".I 1\n.T\nred cat\n.W\na b\n.I 2\n.T\nblue dog\n.W\na b\n.I 3\n.W\na\n",
+        "CISI.QRY": ".I 1\n.W\ndog\n.I 2\n.W\nred\n",
+        "CISI.REL": " 1  2\t0\t0.000000\n 2  1\t0\t0.000000\n",
+    }.items():
+        (tmp_path / name).write_text(content)
+    loaded = load_experiment(FILE)
+    changes = {"task.path": str(tmp_path), "task.collection": "smart", "ranker.name": "lucene"}
+    for best_grade in (1, 4):
+        config = sweep.apply(small(**changes), {"task.best_grade": best_grade})
+        result = loaded.module.run(config, None, None)
+        assert (result["documents"], result["queries"]) == (3, 2)
+        assert result["average_precision"] == result["ndcg"] == 1
+
+
 def test_bad_configs_are_refused():
     for changes, words in (
         ({"ranker.name": "bm26"}, "did you mean"),

@@ -54,8 +54,7 @@ def test_a_small_run_times_both_sides_and_draws(ran):
         ms = {record["side"]: np.array(record["ms"]) for record in member.metrics}
         assert all(len(values) == 2 and (values > 0).all() for values in ms.values())
         assert r["torch_ms"] == min(np.median(v) for k, v in ms.items() if k != "rnnlab")
-        assert r["ratio"] == r["torch_ms"] / np.median(ms["rnnlab"])
-        assert r["ratio_low"] <= r["ratio_high"]
+        assert r["ratio_low"] <= r["ratio"] <= r["ratio_high"]
     assert set(ran.figures) == {"speed"}
     assert ran.figures["speed"][0].stat().st_size > 10_000
 

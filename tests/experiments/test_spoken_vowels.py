@@ -117,11 +117,12 @@ def test_a_tiny_run_draws_its_figures(tmp_path):
         own = member.result
         confusion = np.array(own["confusion"])
         assert confusion.sum() == 54
+        assert own["classes"] == [str(speaker) for speaker in range(1, 10)]
         accuracy = confusion.trace() / 54
         assert own["early"][-1] == pytest.approx(accuracy)
         assert own["accuracy"] == pytest.approx(accuracy)
-    assert table.stack("streams").tolist() == [True, False]
-    assert table.stack("recurrent_parameters").tolist() == [
+    assert table.each("streams").tolist() == [True, False]
+    assert table.each("recurrent_parameters").tolist() == [
         3 * (3 * 3 + 12 * 3 + 3),  # three blocks of W_h, W_x, b
         2 * (3 * 3 + 12 * 3 + 3),
     ]

@@ -26,6 +26,7 @@ SMALL = {
     "training.eval_every": 2,
     "training.batch_size": 4,
     "training.eval_batch_size": 20,
+    "training.eval_sample": 20,
     "run.turns": 2,
 }
 GOOD = {

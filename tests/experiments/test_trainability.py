@@ -174,4 +174,4 @@ def test_tiny_run_predicts_first_and_draws(tmp_path):
     drawn = np.concatenate(
         [line.get_ydata() for line in scatter.lines if line.get_marker() in "os"]
     )
-    assert sorted(drawn) == sorted(1 - results.stack("error"))
+    assert sorted(drawn) == sorted(1 - results.each("error"))

@@ -95,7 +95,7 @@ def outcome_of(run_dir):
     """Return a run's results, metrics and parameters, without times."""
     members = json_files.read_jsonl(run_dir / run_files.MEMBERS)
     for member in members:
-        del member["seconds"], member["result"]["ms_per_step"]
+        del member["seconds"], member["result"]["ms_per_step"], member["sha256"]
     metrics = [json.dumps(record) for record in json_files.read_jsonl(run_dir / run_files.METRICS)]
     params = {path.name: path.read_bytes() for path in (run_dir / "params").iterdir()}
     return sorted(members, key=lambda member: member["member"]), sorted(metrics), params

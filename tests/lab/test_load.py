@@ -4,15 +4,20 @@ tests/lab/test_run.py loads sound ones.
 """
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 
+import jax
 import pytest
+from ml_collections import ConfigDict
 
 from rnnlab import cli
+from rnnlab.core import validate
 from rnnlab.core.errors import UserError
 from rnnlab.lab import load
 from rnnlab.lab.load import load_experiment
+from rnnlab.lab.plan import make_plan
 from rnnlab.training import runner
 
 SOURCE = '''"""A least experiment."""
@@ -32,6 +37,8 @@ def run(config, key, log): ...
 def figures(table): ...
 def claims(table): ...
 '''
+
+CONFIG = ConfigDict({"seed": 0})
 
 
 @pytest.fixture
@@ -60,8 +67,27 @@ BROKEN = {
         "",
         r": missing get_config\(arg=None\), get_sweep\(config\), run\(.*\), figures\(table\), ",
     ),
-    "check": (SOURCE + "check = 3\n", r"own\.py: check must be a function, got 3$"),
-    "value": (SOURCE + "run = 3\n", r"own\.py: missing run\(config, key, log\)$"),
+    "check": (
+        SOURCE + "check = 3\n",
+        r"check must be a function, check\(config\), got 3 ",
+    ),
+    "value": (SOURCE + "run = 3\n", r"run must be a function, run\(config, key, log\), got 3"),
+    "list": (
+        SOURCE + "claims = []\n",
+        r"claims must be a function, claims\(table\), got \[\] \(list\)",
+    ),
+    "too few": (
+        SOURCE + "def figures(): ...\n",
+        r"own\.py: figures is called as figures\(table\), got figures\(\)$",
+    ),
+    "too many": (
+        SOURCE + "def measure(config, params, setup, more): ...\n",
+        r"measure is called as measure\(config, setup, params\), got measure\(config, params, ",
+    ),
+    "two arguments": (
+        SOURCE + "def get_config(arg, more): ...\n",
+        r"get_config is called as get_config\(arg=None\), got get_config\(arg, more\)$",
+    ),
 }
 
 
@@ -106,6 +132,91 @@ def test_a_type_error_in_a_config_is_not_taken_for_that(write):
         load_experiment("own").get_config()
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("None", r"get_config\(arg=None\) must return a ConfigDict, got None \(NoneType\)"),
+        ("{'seed': 0}", r"must return a ConfigDict, got {'seed': 0} \(dict\)"),
+        ("ConfigDict({1: 2, 'seed': 0})", "a key .*must be a name, .*, got 'a number'"),
+        (
+            "ConfigDict({'task': {3: 4}, 'seed': 0})",
+            "a key .*must be a name, .*, got 3",
+        ),
+        ("ConfigDict({'a b': 2, 'seed': 0})", "a key of the config must be a name, .*, got 'a b'"),
+        ("ConfigDict({'a': [1], 'seed': 0})", r"a is \[1\]: a config holds bool"),
+    ],
+)
+def test_a_config_that_flags_could_not_name_is_refused(write, config, words):
+    write(SOURCE.replace('ConfigDict({"seed": 0})', config))
+    with pytest.raises(UserError, match=rf"^experiments/own\.py: .*{words}"):
+        load_experiment("own").get_config()
+
+
+@pytest.mark.parametrize(
+    ("name", "returned", "words"),
+    [
+        (
+            "get_sweep",
+            "None",
+            "get_sweep: a sweep is a dict of axes or a list of such dicts, got N",
+        ),
+        ("get_sweep", "{'sed': [1]}", "get_sweep: unknown sweep key 'sed'; did you mean 'seed'"),
+        ("get_sweep", "[1]", "get_sweep: a sweep is a dict of axes or a list of such dicts"),
+        ("group", "[1]", r"group\(config\) must return a key, .* got \[1\] \(list\)"),
+        ("figures", "None", r"figures\(table\) must return a dict of \(matplotlib Figure, capt"),
+        ("figures", "[]", r"figures\(table\) must return a dict .*, got \[\] \(list\)"),
+        (
+            "figures",
+            "{'a': 1}",
+            r".*must return \(matplotlib Figure, caption\) for 'a', got 1 ",
+        ),
+        ("figures", "{1: 1}", "a figure's name is a file's, .*; got 1"),
+        ("figures", "{'../a': 1}", r"a figure's name is a file's, .*; got '\.\./a'"),
+        (
+            "claims",
+            "None",
+            r"claims\(table\) must return a list of claims, .* got None \(NoneType\)",
+        ),
+        ("claims", "[True]", r"claims\(table\) must return a list of claims, .* got True \(bool\)"),
+        ("claims", "{'a': 1}", r"claims\(table\) must return a list of claims, .* \(dict\)"),
+    ],
+)
+def test_what_a_function_returns_is_refused_by_its_name(write, name, returned, words):
+    arguments = {"get_sweep": "config", "group": "config"}.get(name, "table")
+    write(SOURCE + f"def {name}({arguments}): return {returned}\n")
+    with pytest.raises(UserError, match=rf"^experiments/own\.py: {words}") as caught:
+        getattr(load_experiment("own"), f"get_{name.removeprefix('get_')}")(CONFIG)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("seed", -1, "seed must be a whole number in [0, 4294967295], got -1"),
+        ("seed", 2**32, "seed must be a whole number in [0, 4294967295], got 4294967296"),
+        ("seed", 2**64, "seed must be a whole number in [0, 4294967295], got 1844674407370955"),
+        ("run.seeds", 0, "run.seeds must be a whole number in [1, 100000], got 0"),
+        ("run.seconds_per_member", -5.0, "must be a number in [0, 3.4e+38], got -5.0"),
+        ("run.seconds_per_group", float("nan"), "must be a number in [0, 3.4e+38], got nan"),
+    ],
+)
+def test_seeds_and_estimates_have_a_range_before_anything_runs(write, key, value, words):
+    run = "'run': {'seeds': 1, 'seconds_per_member': 1.0, 'seconds_per_group': 1.0}"
+    write(SOURCE.replace('"seed": 0', f'"seed": 0, {run}'))
+    with pytest.raises(UserError, match=re.escape(words)):
+        make_plan("own", sweep={key: [value]})
+
+
+def test_seeds_that_jax_takes_for_the_same_are_not_both_allowed():
+    with pytest.raises(ValueError, match="seed must be a whole number from 0 to 4294967295"):
+        validate.seed("seed", 2**32)
+    keys = {jax.random.key_data(jax.random.key(validate.seed("", s))).tobytes() for s in EDGES}
+    assert len(keys) == len(EDGES)
+
+
+EDGES = (0, 1, 2**31 - 1, 2**31, 2**32 - 1)
+
+
 @pytest.mark.parametrize("seed", ["1.0", "True", "None", "'0'", "(0,)"])
 def test_a_seed_is_a_whole_number(write, seed):
     write(SOURCE.replace('"seed": 0', f'"seed": {seed}'))
@@ -114,14 +225,14 @@ def test_a_seed_is_a_whole_number(write, seed):
 
 
 def test_a_loaded_experiment_has_its_file_s_docstring_and_digest(write):
-    file = write()
+    write()
     own = load_experiment("own")
     assert own.description == "A least experiment."
     assert own.digest == hashlib.sha256(SOURCE.encode()).hexdigest()
     assert not own.trains
     assert list(own.get_sweep(own.get_config())["seed"]) == [0, 1]
     write(SOURCE + "run = runner.run\n")
-    assert own.digest == hashlib.sha256(file.read_bytes()).hexdigest()  # of the file as it is now
+    assert own.digest == hashlib.sha256(SOURCE.encode()).hexdigest()  # of what was loaded
     trained = load_experiment("own")
     assert trained.trains
     assert trained.functions.run is runner.run

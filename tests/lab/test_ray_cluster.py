@@ -1,11 +1,14 @@
 """Groups as jobs of a Ray cluster of two nodes, one of which is killed, give the same results."""
 
+import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
-from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +16,13 @@ import pytest
 from rnnlab import cli
 from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
-from rnnlab.lab import ray_cluster
+from rnnlab.lab import ray_cluster, repair
+from rnnlab.lab.load import load_experiment
 from rnnlab.lab.ray_cluster import Cluster
 from rnnlab.training.checkpoints import Checkpoints
 from tests.helpers import swept
+from tests.helpers.compiling import FOR_USERS
+from tests.lab.test_load import SOURCE
 from tests.scripts import kill
 
 # an address of this machine alone; Ray replaces 127.0.0.1 by one that others can reach
@@ -31,7 +37,8 @@ def nodes(tmp_path_factory):
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        for name, value in kill.compile_cache(tmp_path_factory.mktemp("ray")).items():
+        cache = kill.compile_cache(tmp_path_factory.mktemp("ray"))
+        for name, value in (cache | FOR_USERS).items():  # exact bits are compared
             patch.setenv(name, value)
         from ray.cluster_utils import Cluster
 
@@ -88,7 +95,7 @@ def test_interrupted_and_with_a_node_that_dies_a_run_gives_the_same(nodes, tmp_p
     assert not swept.batches(there)
 
     file.write_text(source)
-    assert cli.main(swept.command(file, here, groups)[3:]) == 0
+    subprocess.run(swept.command(file, here, groups), check=True)
     (members, metrics, params), local = swept.outcome_of(there), swept.outcome_of(here)
     assert len(members) == len(params) == 4
     assert all(member["result"]["norm"] > 0 for member in members)
@@ -131,16 +138,59 @@ def test_checkpoints_travel(tmp_path):
 
 
 def test_a_node_with_other_versions_refuses():
-    order = ray_cluster._Order(b"", Path("x.py"), "run", 1, 0)
+    order = ray_cluster._Order((), "run", 1, 0)
     order.versions["jax"] = "0.1"
     [event] = next(ray_cluster._job(order))
     assert isinstance(event, ray_cluster.Failed)
     assert "(here 0.1): install the same" in event.message
 
 
+def test_nodes_get_the_text_that_was_loaded(monkeypatch, tmp_path):
+    """Not what lies there when the job is sent: of the file, of a module beside it, of --use."""
+    texts = {"mine.py": "import helper\n" + SOURCE, "helper.py": "A = 1\n", "used.py": "B = 2\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    loaded = load_experiment(tmp_path / "mine.py", use=[tmp_path / "used.py"])
+    for name in texts:
+        (tmp_path / name).unlink()
+    orders = []
+
+    class Run:
+        def __init__(self, *args):
+            orders.append(args[-1])
+
+        def run(self):
+            pass
+
+    monkeypatch.setattr(ray_cluster, "_Run", Run)
+    monkeypatch.setattr(Cluster, "connect", lambda self: None)
+    monkeypatch.setattr(Cluster, "_share", lambda self, groups: 1)
+    Cluster().train(loaded, [], set(), tmp_path, "run", ray_cluster.Sink())
+    used, own = pickle.loads(pickle.dumps(orders[0].codes))
+    assert used.execute().B == 2
+    module = own.execute()
+    assert module.helper.A == 1
+    assert module.get_config().seed == 0
+
+
+def test_a_node_and_the_driver_agree_on_what_was_logged(tmp_path):
+    functions: Any = None  # which are called at the end of a member only
+    mail, metrics = ray_cluster._Mail(tmp_path, functions), repair.Metrics(tmp_path)
+    records = [{"step": step, "loss": loss} for step, loss in enumerate((0.1, np.inf, 1 / 3))]
+    for record in records[:2]:
+        mail.log(3, record)
+        metrics.append(3, record)
+    assert mail.logged([3, 4]) == {"3": metrics.digest(3), "4": ""}
+    again = ray_cluster._Mail(tmp_path, functions)  # another job resumes from its checkpoint
+    again.resumed(mail.logged([3]))
+    again.log(3, records[2])
+    metrics.append(3, records[2])
+    assert again.logged([3]) == {"3": metrics.digest(3)}
+
+
 def test_without_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"needs Ray: pip install 'rnnlab\[cluster\]'"):
+    with pytest.raises(UserError, match=r"needs Ray: pip install -e '\.\[cluster\]'"):
         Cluster().connect()
 
 
@@ -160,12 +210,47 @@ def test_an_address_where_nothing_answers(address, message):
     assert time.monotonic() - begun < 60  # Ray is imported within, and would try for minutes
 
 
+def joining(monkeypatch, init):
+    """Let a Ray that joins a cluster by ``init`` stand for Ray; no waiting is said at once."""
+    fake = SimpleNamespace(is_initialized=lambda: False, init=init)
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_cluster, "_SECONDS_TO_SAY", 0.05)
+    return Cluster()
+
+
+def test_a_cluster_that_does_not_let_one_join_is_waited_for_with_a_word(monkeypatch, capsys):
+    """Ray waited 4.6 minutes without a word."""
+    monkeypatch.setattr(ray_cluster, "_SECONDS_TO_JOIN", 0.3)
+    over = threading.Event()
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="auto did not let this process join within 0 seconds: `ra"):
+        joining(monkeypatch, lambda **_: over.wait()).connect()
+    over.set()
+    assert time.monotonic() - begun < 30
+    said = "rnnlab: waiting for the Ray cluster at auto, at most 0 seconds\n"
+    assert capsys.readouterr().err == said
+
+
+def test_joining_leaves_the_handler_of_sigterm_alone_and_its_errors_are_one_line(monkeypatch):
+    before, threads = signal.getsignal(signal.SIGTERM), []
+
+    def init(**_):
+        threads.append(threading.current_thread() is threading.main_thread())
+        raise ConnectionError("nothing\n  there")
+
+    with pytest.raises(UserError, match="cannot join the Ray cluster at auto: nothing there"):
+        joining(monkeypatch, init).connect()
+    assert threads == [False]  # in the main thread Ray installs a handler of its own
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--launcher=slurm"], "unknown launcher 'slurm' (allowed: local, ray)"),
         (["--ray-address=a:1"], "--ray_address has no effect without --launcher=ray"),
-        (["--launcher=ray", "--ray_cpus=-1"], "--ray_cpus must be a whole number of at least 0"),
+        (["--launcher=ray", "--ray_cpus=-1"], "--ray_cpus: expected a whole number of at least 0"),
         (["--launcher=ray", "--ray_address=127.0.0.1:9"], "no Ray cluster at 127.0.0.1:9"),
     ],
 )

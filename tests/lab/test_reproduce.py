@@ -87,11 +87,25 @@ def test_one_command_one_page(shipped, capsys):
     assert set(seconds) == {"good", "bad"}
 
     # again: nothing runs, and the time is that of the run
-    for name in ("good", "bad"):
-        spoil(shipped / f"{name}.py", "hook = lambda config: None", "hook = lambda config: 1 / 0")
+    def times():
+        return {p: p.stat().st_mtime_ns for p in Path("runs/reproduce").glob("*/*")}
+
+    before = times()
     assert cli.main(["reproduce", "--strict"]) == 1
     assert "did not run" not in capsys.readouterr().out
     assert json.loads(Path("runs/reproduce/reproduce.json").read_text()) == seconds
+    assert times() == before
+
+    # a file that has changed is said; --rerun is the way on
+    spoil(shipped / "good.py", "max below 1", "largest below 1")
+    Path("runs/reproduce/reproduce.json").write_text("[]")
+    assert cli.main(["reproduce"]) == 0
+    out, err = capsys.readouterr()
+    assert "good did not run: experiments/good.py has changed since the run" in out
+    assert "reproduce.json is damaged: the times before now are lost" in err
+    assert cli.main(["reproduce", "--only=good", "--rerun"]) == 0
+    assert "did not run" not in capsys.readouterr().out
+    assert "largest below 1" in Path("runs/reproduce/good/claims.json").read_text()
 
 
 def test_dry_run_writes_nothing(shipped, capsys, tmp_path):
@@ -136,7 +150,8 @@ def test_when_nothing_can_run_there_is_a_page_that_says_so(shipped):
 def test_an_interrupted_set_resumes(shipped, capsys):
     spoil(shipped / "good.py", "hook = lambda config: None", "hook = lambda config: stop(config)")
     with (shipped / "good.py").open("a") as file:
-        file.write("\n\ndef stop(config):\n    if config.cell.name == 'lstm':\n")
+        file.write("\n\ndef stop(config):\n    from pathlib import Path\n")
+        file.write("    if config.cell.name == 'lstm' and not Path('again').exists():\n")
         file.write("        raise KeyboardInterrupt\n")
     assert cli.main(["reproduce"]) == 130
     assert "resume with: rnnlab reproduce" in capsys.readouterr().err
@@ -144,7 +159,7 @@ def test_an_interrupted_set_resumes(shipped, capsys):
     assert 'id="bad-1"' in page  # the finished one is on the page
     assert 'id="good-1"' not in page
     spent = json.loads(Path("runs/reproduce/reproduce.json").read_text())["good"]
-    spoil(shipped / "good.py", "raise KeyboardInterrupt", "pass")
+    Path("again").touch()
     assert cli.main(["reproduce"]) == 0
     assert "2 experiments in" in capsys.readouterr().out
     assert json.loads(Path("runs/reproduce/reproduce.json").read_text())["good"] > spent

@@ -60,6 +60,7 @@ def test_values_become_the_config_s_types(config):
         ({"cell.nam": ["rnn"]}, r"unknown sweep key 'cell\.nam'; did you mean 'cell\.name'"),
         ({"cell": ["rnn"]}, r"'cell' is a group; its keys: cell\.gain, cell\.name"),
         ({("seed", "sed"): [(1, 2)]}, "unknown sweep key 'sed'"),
+        ({("seed", "seed"): [(1, 2)]}, "axis seed,seed names a key twice"),
         ({"seed": [0.5]}, "seed: expected int, as 0 is, got 0.5"),
         ({"seed": [True]}, "seed: expected int"),
         ({"cell.peephole": [1]}, "expected bool"),
@@ -150,13 +151,14 @@ def test_parse_values_refuses(config, key, text, message):
         sweep.parse_values(config, key, text)
 
 
-def test_an_axis_is_replaced_in_every_part_that_has_it(config):
+def test_an_axis_is_replaced_in_every_part(config):
     parts = [{"seed": range(5), "cell.name": ["rnn"]}, {"seed": [9]}, {"cell.name": ["gru"]}]
     members = sweep.expand(config, sweep.replace_axes(config, parts, {"seed": [1, 2]}))
     assert members == [
         {"seed": 1, "cell.name": "rnn"},
         {"seed": 2, "cell.name": "rnn"},
-        {"cell.name": "gru"},
+        {"seed": 1, "cell.name": "gru"},  # its base seed would be none of those asked for
+        {"seed": 2, "cell.name": "gru"},
     ]
 
 

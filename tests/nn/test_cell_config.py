@@ -12,7 +12,8 @@ from rnnlab.nn import cells
 from rnnlab.nn import layers as recurrence
 from rnnlab.nn.layers import Stack, from_config
 from rnnlab.training import gradient_log
-from tests.helpers import trained
+from tests.helpers import oracles, trained
+from tests.helpers.sequences import applied, compiled
 
 INIT = InitScheme()
 EVERY = {
@@ -95,35 +96,36 @@ def test_experiments_hold_every_key(experiment):
         assert training.setup_of(config).model.layer.cell.norm == "layer"
 
 
-def member(**options):
-    made = trained.config(cell="lstm", layers=2)
+def setup(layers=2, probes=(), **options):
+    made = trained.config(cell="lstm", layers=2, probes=probes)
     with made.unlocked():
-        made.cell = ConfigDict(recurrence.config("lstm", 6, 2, **options))
-    return training.member(made, jax.random.key(0))
+        made.cell = ConfigDict(recurrence.config("lstm", 6, layers, **options))
+    return training.setup_of(made)
+
+
+def drawn(of):
+    """A batch, and random parameters that are not zero."""
+    batch = of.task.test(of.task.load(), jax.random.key(0), 4)
+    return batch, oracles.drawn(lambda: of.model.init(jax.random.key(0), batch.inputs))
 
 
 def test_every_block_of_a_member_with_everything_learns():
-    one = member(**{**EVERY, "projection": 4})
-    batch = one.setup.task.test(one.setup.task.load(), jax.random.key(0), 4)
+    of = setup(**{**EVERY, "projection": 4})
+    batch, params = drawn(of)
 
-    @jax.jit
-    def gradient(params):
-        def loss(params):
-            outputs, _ = one.setup.model.apply(
-                params, batch.inputs, deterministic=False, key=jax.random.key(1)
-            )
-            return jnp.square(outputs - 1).sum()
+    def loss(params, key):
+        outputs, _ = of.model.apply(params, batch.inputs, deterministic=False, key=key)
+        return jnp.square(outputs - 1).sum()
 
-        return jax.grad(loss)(params)
-
-    for path, slope in jax.tree_util.tree_leaves_with_path(gradient(one.params)):
+    gradient = compiled(jax.grad(loss), params, jax.random.key(1))
+    for path, slope in jax.tree_util.tree_leaves_with_path(gradient):
         assert np.isfinite(slope).all(), jax.tree_util.keystr(path)
         assert np.asarray(slope).any(), jax.tree_util.keystr(path)
 
 
 def test_noise_is_for_training_alone():
-    noisy, plain = member(dropout=0.5), member()
-    train, quiet = (training.make_train(m.setup) for m in (noisy, plain))
+    noisy, plain = setup(dropout=0.5), setup()
+    train, quiet = (training.make_train(of) for of in (noisy, plain))
     assert train._draws
     assert not quiet._draws
     for options in (
@@ -131,23 +133,20 @@ def test_noise_is_for_training_alone():
         {"recurrent_dropout": 0.1},
         {"variational": True, "dropout": 0.1},
     ):
-        assert training.make_train(member(**options).setup)._draws, options
-    assert not training.make_train(member(norm="layer", residual=True).setup)._draws
-    batch = noisy.setup.task.test(noisy.setup.task.load(), jax.random.key(0), 4)
-    outputs = [m.setup.model.apply(noisy.params, batch.inputs)[0] for m in (noisy, plain)]
+        assert training.make_train(setup(**options))._draws, options
+    assert not training.make_train(setup(norm="layer", residual=True))._draws
+    batch, params = drawn(noisy)
+    outputs = [applied(of.model, params, batch.inputs)[0] for of in (noisy, plain)]
     np.testing.assert_array_equal(*outputs)
-    assert jnp.isfinite(outputs[0]).all()
+    assert np.isfinite(outputs[0]).all()
 
 
 def test_probes_of_a_member_name_the_blocks_of_an_option():
-    made = trained.config(cell="lstm", probes=(0,))
-    with made.unlocked():
-        made.cell = ConfigDict(
-            recurrence.config("lstm", 6, norm="layer", projection=3, peephole=True, zoneout_C=0.5)
-        )
-    one = training.member(made, jax.random.key(0))
-    train = training.make_train(one.setup)
-    found = gradient_log.probe(train, train.start(one.key, one.params), one.setup.task.load())
+    options = {"norm": "layer", "projection": 3, "peephole": True, "zoneout_C": 0.5}
+    of = setup(1, (0,), **options)
+    _, params = drawn(of)
+    train = training.make_train(of)
+    found = gradient_log.probe(train, train.start(jax.random.key(0), params), of.task.load())
     assert {"grad_W_mh", "grad_peepholes.o", "grad_norm.f.x", "grad_norm.g_C"} <= set(found)
     assert len(found["adjoint_h"]) == len(found["adjoint_C"]) == 10
     assert all(np.isfinite(value).all() for key, value in found.items() if "grad" in key)

@@ -17,6 +17,7 @@ from rnnlab.nn.layers import as_layer
 from rnnlab.nn.params import LSTMParams, LSTMState
 from rnnlab.training.regularizers import check_omega
 from tests.helpers import oracles
+from tests.helpers.sequences import compiled, unrolled
 
 B, T, D, H, P = 3, 6, 4, 5, 2
 EXACT = 1e-10  # float64
@@ -59,7 +60,7 @@ def draw(name, batch=(B,), seed=0):
 
 
 def random(*shape, seed=5):
-    return jnp.asarray(0.9 * np.random.default_rng(seed).standard_normal(shape))
+    return 0.9 * np.random.default_rng(seed).standard_normal(shape)
 
 
 # ---- one equation at a time --------------------------------------------------------------------
@@ -68,38 +69,43 @@ def random(*shape, seed=5):
 def test_layer_norm(x64):
     a, g, b = random(B, T, H), random(H, seed=1), random(H, seed=2)
     for bias in (None, b):
-        got = affine.layer_norm(a, g, bias)
+        got = compiled(affine.layer_norm, a, g, bias)
         for index in np.ndindex(B, T):
-            expected = oracles.layer_norm(np.asarray(a[index]), g, 0.0 if bias is None else b)
+            expected = oracles.layer_norm(a[index], g, 0.0 if bias is None else b)
             np.testing.assert_allclose(got[index], expected, rtol=1e-12)
         their = torch.nn.functional.layer_norm(
-            *(torch.tensor(np.asarray(v)) if not isinstance(v, tuple) else v for v in (a, (H,), g)),
-            bias=None if bias is None else torch.tensor(np.asarray(bias)),
+            *(torch.tensor(v) if not isinstance(v, tuple) else v for v in (a, (H,), g)),
+            bias=None if bias is None else torch.tensor(bias),
         )
         oracles.assert_close(got, their.numpy(), EXACT)
 
 
 def test_layer_norm_knows_neither_shift_nor_scale(x64):
     a, g = random(B, H), random(H, seed=1)
-    np.testing.assert_allclose(
-        affine.layer_norm(1e3 * a + 7, g), affine.layer_norm(1e4 * a, g), rtol=1e-6
-    )
-    flat = jnp.ones((2, H))  # h_0 = 0 gives such a product
-    np.testing.assert_array_equal(affine.layer_norm(flat, g), 0)
-    assert np.isfinite(jax.grad(lambda a: affine.layer_norm(a, g).sum())(flat)).all()
+    one, other = (compiled(affine.layer_norm, seen, g) for seen in (1e3 * a + 7, 1e4 * a))
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+    flat = np.ones((2, H))  # h_0 = 0 gives such a product
+
+    def norm(a):
+        normalized = affine.layer_norm(a, g)
+        return normalized.sum(), normalized
+
+    slope, zeros = compiled(jax.grad(norm, has_aux=True), flat)
+    np.testing.assert_array_equal(zeros, 0)
+    assert np.isfinite(slope).all()
 
 
 def test_lstm_projection(x64):
     m, W = random(B, H), random(H, P, seed=1)
     expected = [[sum(m[n, k] * W[k, u] for k in range(H)) for u in range(P)] for n in range(B)]
-    np.testing.assert_allclose(equations.lstm_projection(m, W), expected, rtol=1e-12)
+    np.testing.assert_allclose(compiled(equations.lstm_projection, m, W), expected, rtol=1e-12)
     with pytest.raises(ValueError, match=r"lstm_projection: m has shape \(3, 4\).*\(5, 2\)"):
         equations.lstm_projection(m[:, :4], W)
 
 
 def test_wrong_shapes_of_an_option():
-    h, x, W_h, W_x, b = (jnp.ones(s) for s in ((2, H), (2, D), (H, H), (D, H), (H,)))
-    good, bad = jnp.ones(H), jnp.ones(1)
+    h, x, W_h, W_x, b = (np.ones(s) for s in ((2, H), (2, D), (H, H), (D, H), (H,)))
+    good, bad = np.ones(H), np.ones(1)
     for name in (
         "forget_gate",
         "input_gate",
@@ -145,7 +151,7 @@ def test_a_step(name, leading, x64):
     assert y.shape == (*leading, cell.output_size)
     for index in np.ndindex(leading):
         one = {part: np.asarray(value)[index] for part, value in before._asdict().items()}
-        after, values = STEPS[name](p, one, np.asarray(x)[index])
+        after, values = STEPS[name](p, one, x[index])
         assert set(got) == {*values, *after}
         for part, value in {**values, **after}.items():
             np.testing.assert_allclose(got[part][index], value, rtol=1e-10, err_msg=part)
@@ -161,7 +167,7 @@ def test_over_time(name, reverse, x64):
     options = {"lengths": lengths, "reverse": reverse}
     p, s, x = oracles.to_numpy((params, start._asdict(), xs))
     run = oracles.recurrence(STEPS[name], p, x, s, **options)
-    got = unroll(CELLS[name], params, xs, initial_state=start, taps=tuple(run.taps), **options)
+    got = unrolled(CELLS[name], params, xs, initial_state=start, taps=tuple(run.taps), **options)
     ys, state, taps = got
     oracles.assert_close((ys, state._asdict(), taps), run, EXACT)
 
@@ -177,7 +183,7 @@ def test_any_shape_and_lengths(name, shape, data):
     with jax.enable_x64(True):
         params, start = draw(name, (batch,), seed=steps)
         xs = random(batch, steps, D, seed=batch)
-        ys, state = unroll(CELLS[name], params, xs, initial_state=start, lengths=lengths)
+        ys, state = unrolled(CELLS[name], params, xs, initial_state=start, lengths=lengths)
         p, s, x = oracles.to_numpy((params, start._asdict(), xs))
         run = oracles.recurrence(STEPS[name], p, x, s, lengths=lengths)
         np.testing.assert_allclose(ys, run.ys, rtol=1e-9, atol=1e-11)
@@ -190,7 +196,7 @@ def test_all_gradients_by_finite_differences(name, x64):
     # of the NumPy loop, so that the gradient is held against something JAX had no hand in
     cell, eps = CELLS[name], 1e-6
     params, start = draw(name)
-    xs, weights = random(B, T, D), np.asarray(random(B, T, cell.output_size, seed=8))
+    xs, weights = random(B, T, D), random(B, T, cell.output_size, seed=8)
 
     def ours(params, start, xs):
         ys, state = unroll(cell, params, xs, initial_state=start)
@@ -202,7 +208,7 @@ def test_all_gradients_by_finite_differences(name, x64):
         return (run.ys * weights).sum() + sum((leaf**2).sum() for leaf in run.state.values())
 
     at = (params, start, xs)
-    gradient = jax.grad(ours, argnums=(0, 1, 2))(*at)
+    gradient = compiled(jax.grad(ours, argnums=(0, 1, 2)), *at)
     leaves, tree = jax.tree.flatten(at)
     for k, (leaf, slope) in enumerate(zip(leaves, jax.tree.leaves(gradient), strict=True)):
         way = np.random.default_rng(k).standard_normal(leaf.shape)
@@ -221,7 +227,7 @@ def test_the_cotangent_of_perturb_is_the_total_derivative(name, when, x64):
     # a nudge of C shows in h_t through tanh, the norm, the output gate's peephole, the projection
     cell, eps = CELLS[name], 1e-6
     params, start = draw(name, (1,))
-    xs, weights = random(1, 4, D), np.asarray(random(4, cell.output_size, seed=8))
+    xs, weights = random(1, 4, D), random(4, cell.output_size, seed=8)
 
     def ours(nudge):
         state, total = start, 0.0
@@ -259,15 +265,14 @@ def test_a_projection_is_pytorch_s():
         blocks[f"W_h{letter}"] = weights["weight_hh_l0"][rows].T
         blocks[f"b_{letter}"] = weights["bias_ih_l0"][rows] + weights["bias_hh_l0"][rows]
     params = LSTMParams(**blocks, W_mh=weights["weight_hr_l0"].T)
-    params = jax.tree.map(jnp.asarray, params)
-    xs, h, C = (random(*s).astype(jnp.float32) for s in ((B, T, D), (B, P), (B, H)))
-    g = random(B, T, P, seed=9).astype(jnp.float32)
+    xs, h, C = (random(*s).astype(np.float32) for s in ((B, T, D), (B, P), (B, H)))
+    g = random(B, T, P, seed=9).astype(np.float32)
 
-    x, h_0, C_0 = (torch.tensor(np.asarray(a), requires_grad=True) for a in (xs, h[None], C[None]))
+    x, h_0, C_0 = (torch.tensor(a, requires_grad=True) for a in (xs, h[None], C[None]))
     packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, True, enforce_sorted=False)
     out, (h_T, C_T) = their(packed, (h_0, C_0))
     out, _ = torch.nn.utils.rnn.pad_packed_sequence(out, True, total_length=T)
-    ((out * torch.tensor(np.asarray(g))).sum() + (h_T**2).sum() + C_T.sum()).backward()
+    ((out * torch.tensor(g)).sum() + (h_T**2).sum() + C_T.sum()).backward()
 
     def loss(params, xs, start):
         ys, state = unroll(
@@ -280,7 +285,8 @@ def test_a_projection_is_pytorch_s():
         return (ys * g).sum() + (state.h**2).sum() + state.C.sum(), (ys, state)
 
     start = LSTMState(h, C)
-    (_, (ys, state)), grads = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(params, xs, start)
+    run = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)
+    (_, (ys, state)), grads = compiled(run, params, xs, start)
     oracles.assert_close(ys, out.detach().numpy(), 1e-5)
     oracles.assert_close(state, (h_T[0].detach().numpy(), C_T[0].detach().numpy()), 1e-5)
     slopes = {k: v.grad.numpy() for k, v in their.named_parameters()}
@@ -328,10 +334,15 @@ def test_where_the_options_start():
 def test_a_peephole_at_zero_is_an_lstm_without():
     cell, plain = LSTM(H, peephole=True), LSTM(H)
     params, bare = (c.init_params(jax.random.key(0), D) for c in (cell, plain))
-    xs = random(B, T, D).astype(jnp.float32)
-    got, expected = unroll(cell, params, xs)[0], unroll(plain, bare, xs, engine="scan")[0]
+    xs = random(B, T, D).astype(np.float32)
+
+    def ours(params):
+        ys = unroll(cell, params, xs)[0]
+        return ys.sum(), ys
+
+    slopes, got = compiled(jax.grad(ours, has_aux=True), params)
+    slopes, expected = slopes.peepholes, unrolled(plain, bare, xs, engine="scan")[0]
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
-    slopes = jax.grad(lambda p: unroll(cell, p, xs)[0].sum())(params).peepholes
     assert all(float(abs(p).min()) > 0 for p in slopes)  # and it learns from there
 
 
@@ -355,10 +366,12 @@ def test_adjoint_norms(name, x64):
     def loss(ys):
         return (jnp.sin(ys) * weights).sum()
 
-    curve = gradients.adjoint_norms(cell, params, xs, loss, initial_state=start)
-    nothing = [jax.tree.map(jnp.zeros_like, start)] * T
+    def probe(params):
+        return gradients.adjoint_norms(cell, params, xs, loss, initial_state=start)
 
-    @jax.jit
+    curve = compiled(probe, params)
+    nothing = [jax.tree.map(np.zeros_like, start)] * T
+
     def walked(nudges):
         state, ys = start, []
         for t in range(T):
@@ -366,7 +379,7 @@ def test_adjoint_norms(name, x64):
             ys.append(y)
         return loss(jnp.stack(ys, axis=1))
 
-    slopes = jax.grad(walked)(nothing)
+    slopes = compiled(jax.grad(walked), nothing)
     for part in start._fields:
         expected = [np.linalg.norm(getattr(s, part), axis=-1) for s in slopes]
         np.testing.assert_allclose(
@@ -379,7 +392,7 @@ def test_jacobians(name, x64):
     cell, eps = CELLS[name], 1e-6
     params, start = draw(name, (1,))
     xs = random(1, T, D)
-    got = gradients.step_jacobians(cell, params, xs, initial_state=start)[0]
+    got = np.asarray(gradients.step_jacobians(cell, params, xs, initial_state=start))[0]
     p, sizes = oracles.to_numpy(params), [leaf.shape[-1] for leaf in start]
     flat = np.concatenate([np.asarray(leaf)[0] for leaf in start])
 
@@ -408,7 +421,7 @@ def test_saturation_of_a_projection_looks_at_m(x64):
     name = "lstm-projection-peephole"
     params, start = draw(name)
     xs = random(B, T, D)
-    got = gradients.saturation(CELLS[name], params, xs, initial_state=start)
+    got = compiled(lambda p: gradients.saturation(CELLS[name], p, xs, initial_state=start), params)
     p, s, x = oracles.to_numpy((params, start._asdict(), xs))
     taps = oracles.recurrence(oracles.lstm_step, p, x, s).taps
     assert set(got) == {"h", "f", "i", "o"}
@@ -454,18 +467,19 @@ def test_refused(make, message):
     ],
 )
 def test_params_of_other_options(cell, other, message):
-    params = other.init_params(jax.random.key(0), D)
+    params = oracles.drawn(lambda: other.init_params(jax.random.key(0), D))
+    state = oracles.drawn(lambda: other.initial_state(params, ()))
     with pytest.raises(ValueError, match=message):
-        cell.step(params, other.initial_state(params, ()), jnp.ones(D))
+        cell.step(params, state, np.ones(D))
     with pytest.raises(ValueError, match="params must be"):
-        unroll(cell, params, jnp.ones((B, T, D)))
+        unroll(cell, params, np.ones((B, T, D), np.float32))
 
 
 @pytest.mark.parametrize("name", SOME[1:3])
 def test_the_fused_engine_leaves_it_to_scan(name):
     cell = CELLS[name]
-    params = cell.init_params(jax.random.key(0), D)
-    xs = random(B, T, D).astype(jnp.float32)
+    params, _ = draw(name)
+    xs = random(B, T, D).astype(np.float32)
     with pytest.raises(ValueError, match=r"fused.*options.*use engine 'scan'"):
         unroll(cell, params, xs, engine="fused")
     auto, scan = (unroll(cell, params, xs, engine=engine)[0] for engine in ("auto", "scan"))
@@ -492,7 +506,9 @@ def test_normalized_gates_do_not_saturate_at_any_scale_of_x():
     # what the norm is for: inputs a thousand times larger leave the gates where they are
     cell, plain = LSTM(32, norm="layer"), LSTM(32)
     params, bare = (c.init_params(jax.random.key(0), D) for c in (cell, plain))
-    xs = random(B, T, D).astype(jnp.float32)
-    for scale, still in ((1.0, 0.1), (1e3, 0.1)):
-        assert float(gradients.saturation(cell, params, scale * xs)["o"].min()) > still
-    assert float(gradients.saturation(plain, bare, 1e3 * xs)["o"].max()) < 0.05
+    xs = random(B, T, D).astype(np.float32)
+
+    run = jax.jit(gradients.saturation, static_argnums=0)
+    for scale in (1.0, 1e3):
+        assert float(run(cell, params, scale * xs)["o"].min()) > 0.1
+    assert float(run(plain, bare, 1e3 * xs)["o"].max()) < 0.05

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rnnlab.nn import cells, crf, layers, models
+from tests.helpers.sequences import applied, compiled
 
 B, T, K = 3, 4, 3
 LENGTHS = np.array([4, 1, 3])
@@ -34,13 +35,18 @@ def every(b):
 
 @pytest.fixture
 def scores(x64):
-    return crf.edges(jnp.asarray(EMISSIONS), jnp.asarray(TRANSITIONS))
+    return compiled(crf.edges, EMISSIONS, TRANSITIONS)
 
 
 def test_equals_a_sum_over_all_sequences(scores):
-    padded = jnp.where(MASK[..., None, None], scores, jnp.nan)  # what padding holds never matters
+    padded = np.where(MASK[..., None, None], scores, np.nan)  # what padding holds never matters
+
+    @jax.jit
+    def run(given):
+        return crf.log_partition(given, MASK), crf.path_score(given, LABELS, MASK)
+
     for given in (scores, padded):
-        found = crf.log_partition(given, MASK), crf.path_score(given, LABELS, MASK)
+        found = run(given)
         for b in range(B):
             expected = np.log(np.exp(every(b)[1]).sum())
             np.testing.assert_allclose(found[0][b], expected, rtol=1e-12)
@@ -48,12 +54,12 @@ def test_equals_a_sum_over_all_sequences(scores):
 
 
 def test_viterbi_finds_the_best_of_all_sequences(scores):
-    found = np.asarray(jax.jit(crf.viterbi)(scores, MASK))
+    found = compiled(crf.viterbi, scores, MASK)
     for b in range(B):
         paths, of = every(b)
         assert tuple(found[b, : LENGTHS[b]]) == paths[of.argmax()]
         assert not found[b, LENGTHS[b] :].any()
-    alone = np.asarray(crf.viterbi(scores[:1]))
+    alone = compiled(crf.viterbi, scores[:1])
     assert (alone == found[:1]).all()
 
 
@@ -64,7 +70,7 @@ def test_the_loss_and_its_gradient(scores, reduction, count):
     def loss(scores):
         return crf.negative_log_likelihood(scores, LABELS, MASK, reduction)
 
-    value, grad = jax.value_and_grad(loss)(scores)
+    value, grad = compiled(jax.value_and_grad(loss), scores)
     total, expected = 0.0, np.zeros((B, T, K, K))
     for b in range(B):
         paths, of = every(b)
@@ -80,14 +86,19 @@ def test_the_loss_and_its_gradient(scores, reduction, count):
 
 
 def test_the_loss_is_zero_if_no_step_counts():
-    scores = jnp.ones((2, 3, 2, 2))
     none = np.zeros((2, 3), bool)
-    assert crf.negative_log_likelihood(scores, np.zeros((2, 3), int), none) == 0
-    assert not crf.viterbi(scores, none).any()
+
+    def both(scores):
+        loss = crf.negative_log_likelihood(scores, np.zeros((2, 3), int), none)
+        return loss, crf.viterbi(scores, none)
+
+    loss, labels = compiled(both, np.ones((2, 3, 2, 2), np.float32))
+    assert loss == 0
+    assert not labels.any()
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    scores = jnp.zeros((2, 3, 2, 2))
+    scores = np.zeros((2, 3, 2, 2), np.float32)
     with pytest.raises(ValueError, match=r"transitions \(K\+1, K\), got \(2, 3, 2\) and"):
         crf.edges(jnp.zeros((2, 3, 2)), jnp.zeros((2, 2)))
     with pytest.raises(ValueError, match=r"scores must be \(B, T, K, K\) .* got \(2, 3, 2\)"):
@@ -102,15 +113,16 @@ def test_a_tagger_with_a_field():
     """Its emissions are those of the tagger without; the field starts at zero, where it is none."""
     layer = layers.Bidirectional(cells.LSTM(4))
     model = models.ManyToMany(layer, outputs=K, crf=True)
-    xs = jnp.asarray(RNG.normal(size=(B, T, 2)), jnp.float32)
+    xs = RNG.normal(size=(B, T, 2)).astype(np.float32)
     params: Any = model.init(jax.random.key(0), xs)
     assert params["params"]["transitions"].shape == (K + 1, K)
-    outputs, _ = model.apply(params, xs)
+    outputs, _ = applied(model, params, xs)
     plain = {"params": {k: v for k, v in params["params"].items() if k != "transitions"}}
-    emissions, _ = models.ManyToMany(layer, outputs=K).apply(plain, xs)
+    emissions, _ = applied(models.ManyToMany(layer, outputs=K), plain, xs)
     assert (outputs == emissions[:, :, None]).all()
-    assert (crf.viterbi(outputs) == emissions.argmax(-1)).all()
-    drawn = jnp.asarray(TRANSITIONS, jnp.float32)
+    assert (compiled(crf.viterbi, outputs) == emissions.argmax(-1)).all()
+    drawn = TRANSITIONS.astype(np.float32)
     moved = {"params": params["params"] | {"transitions": drawn}}
-    np.testing.assert_array_equal(model.apply(moved, xs)[0], crf.edges(emissions, drawn))
+    expected = compiled(crf.edges, emissions, drawn)
+    np.testing.assert_array_equal(applied(model, moved, xs)[0], expected)
     assert models.without_init(model).crf

@@ -11,6 +11,7 @@ from rnnlab.nn import cells, encoder_decoder, layers
 from rnnlab.nn.encoder_decoder import END, EncoderDecoder, Pair
 from rnnlab.nn.params import LSTMState
 from tests.helpers import oracles
+from tests.helpers.sequences import compiled
 
 B, S, T, V, K, E = 3, 5, 4, 6, 5, 3
 LENGTHS = np.array([5, 2, 3])
@@ -26,7 +27,7 @@ def model(attention="general", layer=None, decoder=None):
 @partial(jax.jit, static_argnums=0)
 def run(of, params, inputs):
     """The model's outputs, compiled once for equal models."""
-    return of.apply(params, inputs, lengths=jnp.asarray(LENGTHS))[0]
+    return of.apply(params, inputs, lengths=LENGTHS)[0]
 
 
 def drawn(of, seed=0):
@@ -34,7 +35,7 @@ def drawn(of, seed=0):
     rng = np.random.default_rng(seed)
     params = oracles.drawn(lambda: of.init(jax.random.key(0), jnp.zeros((1, 1), int)), seed)
     given = np.concatenate([np.full((B, 1), K), rng.integers(0, K, (B, T - 1))], axis=1)
-    return params, Pair(jnp.asarray(rng.integers(0, V, (B, S))), jnp.asarray(given))
+    return jax.device_get(params), Pair(rng.integers(0, V, (B, S)), given)
 
 
 def said_by_loops(params, pair, attention):
@@ -44,7 +45,7 @@ def said_by_loops(params, pair, attention):
     weights = np.zeros((B, T, S))
     for b in range(B):
         n = LENGTHS[b]
-        xs = p["embedding"][np.asarray(pair.source[b, :n])]
+        xs = p["embedding"][pair.source[b, :n]]
         halves = []
         for way, own in zip((1, -1), p["recurrent"], strict=True):
             h, states = np.zeros(2), []
@@ -102,19 +103,19 @@ def test_attention_weights_equal_loops(x64):
     of = model()
     params, pair = drawn(of)
     params = jax.tree.map(lambda a: 3 * a.astype(float), params)
-    said, weights = of.weights(params, pair.source, jnp.asarray(LENGTHS))
-    given = np.concatenate([np.full((B, 1), K), np.asarray(said)[:, :-1]], axis=1)
+    said, weights = compiled(lambda p: of.weights(p, pair.source, LENGTHS), params)
+    given = np.concatenate([np.full((B, 1), K), said[:, :-1]], axis=1)
     expected = said_by_loops(params, Pair(pair.source, given), "general")[1]
     assert oracles.relative_error(weights, expected) < 1e-12
     with pytest.raises(ValueError, match="'none' has no weights"):
-        model("none").weights(params, pair.source, jnp.asarray(LENGTHS))
+        model("none").weights(params, pair.source, LENGTHS)
 
 
 def test_padding_never_matters():
     of = model(layer=cells.GRU(4), decoder=cells.GRU(4))
     params, pair = drawn(of)
     inside = np.arange(S) < LENGTHS[:, None]
-    other = Pair(jnp.where(inside, pair.source, (pair.source + 1) % V), pair.given)
+    other = Pair(np.where(inside, pair.source, (pair.source + 1) % V), pair.given)
     one, two = (run(of, params, p) for p in (pair, other))
     assert (one.logits == two.logits).all()
     assert not (pair.source == other.source).all()
@@ -125,7 +126,7 @@ def test_greedy_decoding_adds_nothing_to_the_gradient():
     params, pair = drawn(of)
 
     def said(params):
-        return of.apply(params, pair, lengths=jnp.asarray(LENGTHS))[0]
+        return of.apply(params, pair, lengths=LENGTHS)[0]
 
     def loss(params):
         return said(params).logits.sum()
@@ -134,7 +135,7 @@ def test_greedy_decoding_adds_nothing_to_the_gradient():
         return jax.jit(of).lower(params).compile().as_text().count(" while(")
 
     assert loops(said) == loops(loss) + 1 > 1  # it is said in one loop, which the loss leaves out
-    grads = jax.jit(jax.grad(loss))(params)["params"]
+    grads = compiled(jax.grad(loss), params)["params"]
     assert all(
         (np.abs(leaf) > 0).any()
         for name in ("W_a", "W_c", "W_b0", "W_b1", "embedding")

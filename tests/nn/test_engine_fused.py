@@ -21,6 +21,7 @@ from rnnlab.nn.engines.fused import SMALL_BATCH, Fused, fused, supports
 from rnnlab.nn.engines.scan import scan
 from rnnlab.nn.unroll import ENGINES
 from tests.helpers import oracles
+from tests.helpers.sequences import arguments_like
 
 T, B, D, H = 9, SMALL_BATCH, 3, 5
 LENGTHS = np.array([9, 4, 0, 1, 7, 2, 9, 5])
@@ -44,10 +45,7 @@ each_kind = pytest.mark.parametrize("name", KINDS)
 
 def draw(cell, input_size=D, batch=(B,), steps=T, seed=0):
     """(params, xs, s_0): random, no entry zero."""
-    params = cell.init_params(jax.random.key(0), input_size)
-    state = cell.initial_state(params, batch)
-    example = (params, jnp.zeros((steps, *batch, input_size), params[0].dtype), state)
-    return oracles.random_like(example, seed)
+    return oracles.random_like(arguments_like(cell, input_size, batch, steps), seed)
 
 
 @partial(jax.jit, static_argnames=("engine", "cell", "reverse"))
@@ -90,8 +88,8 @@ class Case(NamedTuple):
         by_example[:3, -1] = False  # and forward in the last example,
         by_example[0, 0] = True  # but not in the first
         return {
-            "mask": jnp.asarray(mask) if self.masked else None,
-            "resets": jnp.asarray(resets) if self.resets else None,
+            "mask": mask if self.masked else None,
+            "resets": resets if self.resets else None,
             "reverse": self.reverse,
         }
 
@@ -105,21 +103,27 @@ CASES = {
 }
 PADDED, EPISODES, SINGLE = list(CASES.values())[1:]
 
+# what the engine does without a mask, and without a batch axis, is the same for every cell
+DEFINED = [
+    *((name, case) for case in list(CASES)[1:3] for name in KINDS),
+    *((name, "plain") for name in ("rnn-tanh", "lstm")),
+    *((name, "episodes of one sequence") for name in ("lstm", "gru-reset-after")),
+]
 
-@pytest.mark.parametrize("case", CASES)
-@each_kind
+
+@pytest.mark.parametrize(("name", "case"), DEFINED)
 def test_equals_scan(name, case, x64):
-    """Recomputed and not."""
+    """Recomputed, where a mask goes into the chunks as well, and not."""
     cell, options = CELLS[name], CASES[case].options()
     args = draw(cell, batch=CASES[case].batch, steps=CASES[case].steps)
     expected = outcome(scan, cell, args, **options)
-    for engine in (fused, RECOMPUTE):
+    for engine in (fused, RECOMPUTE) if CASES[case].masked else (fused,):
         got = outcome(engine, cell, args, **options)
         assert jax.tree.structure(got) == jax.tree.structure(expected)
         oracles.assert_close(got, expected, 1e-10)
 
 
-@each_cell
+@each_kind
 def test_equals_scan_in_float32(name):
     """With one input feature, where a product with W_xh has an axis of length one."""
     args, options = draw(CELLS[name], 1), PADDED.options()
@@ -140,14 +144,8 @@ def test_equals_differences_of_the_equations_in_numpy(name, x64):
 
     def by_hand(leaves):
         params, xs, state = jax.tree.unflatten(jax.tree.structure(args), leaves)
-        run = oracles.recurrence(
-            oracles.STEPS[name],
-            params,
-            np.moveaxis(xs, 0, 1),
-            state._asdict(),
-            lengths=LENGTHS,
-            reverse=True,
-        )
+        step, xs, start = oracles.STEPS[name], np.moveaxis(xs, 0, 1), state._asdict()
+        run = oracles.recurrence(step, params, xs, start, lengths=LENGTHS, reverse=True)
         return total(np.moveaxis(run.ys, 1, 0), [run.state[part] for part in state._fields])
 
     cotangents = jax.tree.map(jnp.asarray, (to_ys, to_final))
@@ -182,14 +180,9 @@ def test_no_step_and_one_step(name, steps, x64):
 def test_padding_alone_changes_nothing(name, x64):
     """The state does not change, nor its adjoint, and nothing reaches params or inputs."""
     cell, args = CELLS[name], draw(CELLS[name])
-    d_final = oracles.random_like(args[2], 4)
+    nothing, d_final = np.zeros((T, B), bool), oracles.random_like(args[2], 4)
     (_, final), (d_params, d_xs, d_state) = outcome(
-        fused,
-        cell,
-        args,
-        mask=jnp.zeros((T, B), bool),
-        reverse=True,
-        cotangents=(jnp.zeros((T, B, H)), d_final),
+        fused, cell, args, mask=nothing, reverse=True, cotangents=(np.zeros((T, B, H)), d_final)
     )
     for got, expected in ((final, args[2]), (d_state, d_final)):
         for a, b in zip(got, expected, strict=True):
@@ -201,11 +194,12 @@ def test_small_gates_keep_their_digits():
     """i = σ(−14) ≈ 1e-6, as a long chrono initialization has it."""
     cell = LSTM(H)
     params, xs, state = draw(cell)
+    params, xs, state = jax.device_get((params, xs, state))
     params = params._replace(b_i=params.b_i - 14, b_f=params.b_f + 14)
-    state = jax.tree.map(jnp.zeros_like, state)
+    state = jax.tree.map(np.zeros_like, state)
     got = fused(cell, params, xs, state)[1].C
     with jax.enable_x64(True):
-        double = jax.tree.map(lambda a: jnp.asarray(np.asarray(a, np.float64)), (params, xs, state))
+        double = oracles.to_numpy((params, xs, state))
         expected = scan(cell, *double)[1].C
     assert oracles.relative_error(got, expected) < 1e-5
 
@@ -218,12 +212,13 @@ def test_nothing_crosses_a_reset(name, case, x64):
     args = draw(cell, batch=case.batch, steps=case.steps)
     shape = (case.steps, *case.batch)
     later = slice(at) if case.reverse else slice(at, None)
-    d_ys = jnp.zeros((*shape, H)).at[later].set(1.0)
+    d_ys, resets = np.zeros((*shape, H)), np.zeros(shape, bool)
+    d_ys[later], resets[at] = 1.0, True
     options = {
-        "mask": jnp.ones(shape, bool) if case.masked else None,
-        "resets": jnp.zeros(shape, bool).at[at].set(True),
+        "mask": np.ones(shape, bool) if case.masked else None,
+        "resets": resets,
         "reverse": case.reverse,
-        "cotangents": (d_ys, jax.tree.map(jnp.zeros_like, args[2])),
+        "cotangents": (d_ys, jax.tree.map(np.zeros_like, args[2])),
     }
     _, (_, d_xs, d_state) = outcome(fused, cell, args, **options)
     steps = np.arange(case.steps)
@@ -256,7 +251,7 @@ def test_recomputing_needs_a_fraction_of_the_memory():
     ("name", "engine", "case"),
     [
         ("lstm", fused, Case(4, (3,), masked=True, resets=False, reverse=True)),
-        ("gru-reset-after", fused, Case(4, (3,), masked=False, resets=False, reverse=False)),
+        ("rnn-tanh", fused, Case(4, (3,), masked=False, resets=False, reverse=False)),
         ("rnn-sigmoid", RECOMPUTE, Case(5, (3,), masked=True, resets=True, reverse=False)),
     ],
     ids=["reverse", "", "recomputed"],
@@ -303,7 +298,7 @@ def member(args, mapped, place):
 def several(cell, mapped, count):
     """(params, xs, s_0), a leading axis of members on those mapped."""
     members = [draw(cell, seed=seed) for seed in range(count)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
     return tuple(
         part if is_mapped else common
         for part, common, is_mapped in zip(stacked, members[0], mapped, strict=True)
@@ -348,7 +343,7 @@ def test_inside_shard_map(name, mapped, x64):
     specs = tuple(P("members") if is_mapped else P() for is_mapped in mapped)
 
     cotangents = oracles.random_like((jnp.zeros((T, B, H)), draw(cell)[2]), 7)
-    of_both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), cotangents)
+    of_both = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), cotangents)
 
     def one(cotangents, *args):
         cotangents = jax.tree.map(lambda leaf: leaf[0], cotangents)
@@ -453,7 +448,7 @@ def test_no_array_over_time_is_copied_in_a_step(name, batch):
     def loss(args, weights):
         return (fused(cell, *args)[0] * weights).sum()
 
-    weights = jnp.ones((steps, batch, H))
+    weights = np.ones((steps, batch, H), np.float32)
     text = jax.jit(jax.grad(loss)).lower(args, weights).compile().as_text()
     blocks = dict(re.findall(r"^%?([\w.\-]+) \(.*?\{\n(.*?)^\}", text, re.M | re.S))
     bodies = set(re.findall(r"body=%?([\w.\-]+)", text))
@@ -563,8 +558,8 @@ def test_unroll_is_the_same_by_either_engine(name, batch, x64):
     params, xs, state = draw(cell, batch=batch)
     lengths = np.resize([4, 9, 0, 6], batch)
     padded = np.arange(T)[:, None] >= lengths.reshape(-1)
-    xs = jnp.where(padded.reshape(T, *batch)[..., None], jnp.nan, xs)
-    xs = jnp.moveaxis(xs, 0, -2)
+    xs = np.where(padded.reshape(T, *batch)[..., None], np.nan, xs)
+    xs = np.moveaxis(xs, 0, -2)
 
     @partial(jax.jit, static_argnums=0)
     def both(engine):

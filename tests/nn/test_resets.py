@@ -4,7 +4,6 @@ import itertools
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from rnnlab import GRU, LSTM, RNN, Bidirectional, Stack, Zoneout, unroll
 from rnnlab.nn import layers
 from rnnlab.nn.layers import as_layer
 from tests.helpers import oracles
+from tests.helpers.sequences import applied, compiled, unrolled
 
 B, T, D, H = 3, 7, 4, 5
 RESETS = np.array(
@@ -37,12 +37,17 @@ CELLS = {
 
 
 def random(*shape, seed=5):
-    return jnp.asarray(0.9 * np.random.default_rng(seed).standard_normal(shape))
+    return 0.9 * np.random.default_rng(seed).standard_normal(shape)
 
 
 def draw(net, batch=B):
-    params = oracles.random_like(net.init(jax.random.key(0), D), 0)
-    return params, oracles.random_like(net.initial_state(params, (batch,)), 1)
+    params = oracles.drawn(lambda: net.init(jax.random.key(0), D), 0)
+    return params, oracles.drawn(lambda: net.initial_state(params, (batch,)), 1)
+
+
+def own(start):
+    """s_0 of one sequence where none is given: zeros."""
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape[1:]), start)
 
 
 def episodes(resets, length):
@@ -55,13 +60,13 @@ class Pieces(NamedTuple):
     """The episodes of packed rows, each as a row of its own, padded to T steps."""
 
     places: list[tuple[int, int, int]]  # (row, first step, past the last)
-    xs: jax.Array  # (episodes, T, D)
+    xs: np.ndarray  # (episodes, T, D)
     lengths: np.ndarray
 
     def starts(self, given, own, rows):
         """s_0 of every episode: the row's where ``rows`` says so, else the cell's own."""
         return jax.tree.map(
-            lambda g, o: jnp.stack(
+            lambda g, o: np.stack(
                 [g[n] if row else o for (n, _, _), row in zip(self.places, rows, strict=True)]
             ),
             given,
@@ -79,8 +84,8 @@ class Pieces(NamedTuple):
 
 def apart(xs, lengths):
     places = [(n, a, b) for n in range(B) for a, b in episodes(RESETS[n], lengths[n])]
-    pieces = [jnp.pad(xs[n, a:b], ((0, T - b + a), (0, 0))) for n, a, b in places]
-    return Pieces(places, jnp.stack(pieces), np.array([b - a for _, a, b in places]))
+    pieces = [np.pad(xs[n, a:b], ((0, T - b + a), (0, 0))) for n, a, b in places]
+    return Pieces(places, np.stack(pieces), np.array([b - a for _, a, b in places]))
 
 
 @pytest.mark.parametrize(
@@ -91,14 +96,14 @@ def test_episodes_in_a_row_are_episodes_apart(name, lengths, reverse, x64):
     cell = CELLS[name]
     params, start = draw(as_layer(cell))
     xs = random(B, T, D)
-    options = {"resets": jnp.asarray(RESETS), "initial_state": start, "reverse": reverse}
+    options = {"resets": RESETS, "initial_state": start, "reverse": reverse}
     if lengths is RAGGED:
         options["lengths"] = lengths
-    ys, state = unroll(cell, params, xs, **options)
+    ys, state = unrolled(cell, params, xs, **options)
     pieces = apart(xs, lengths)
     given = pieces.last(lengths) if reverse else pieces.first()
-    starts = pieces.starts(start, cell.initial_state(params, ()), given)
-    expected, finals = unroll(
+    starts = pieces.starts(jax.device_get(start), own(start), given)
+    expected, finals = unrolled(
         cell, params, pieces.xs, lengths=pieces.lengths, initial_state=starts, reverse=reverse
     )
     for k, (n, a, b) in enumerate(pieces.places):
@@ -120,7 +125,7 @@ def test_any_resets_and_lengths(data):
     with jax.enable_x64(True):
         params, start = draw(as_layer(cell), 2)
         xs = random(2, 5, D)
-        ys, state = unroll(
+        ys, state = unrolled(
             cell, params, xs, resets=resets, lengths=lengths, initial_state=start, reverse=reverse
         )
         p, s, x = oracles.to_numpy((params, start, xs))
@@ -148,8 +153,11 @@ def test_no_gradient_crosses_a_reset(reverse, x64):
         return (ys[:, steps] ** 2).sum()
 
     first, second = slice(0, 3), slice(3, None)
-    of_first, start_first = jax.grad(loss, (0, 1))(xs, start, first)
-    of_second, start_second = jax.grad(loss, (0, 1))(xs, start, second)
+
+    def both(xs, start):
+        return [jax.grad(loss, (0, 1))(xs, start, steps) for steps in (first, second)]
+
+    (of_first, start_first), (of_second, start_second) = compiled(both, xs, start)
     np.testing.assert_array_equal(of_first[:, second], 0)
     np.testing.assert_array_equal(of_second[:, first], 0)
     assert float(abs(of_first[:, first]).min()) > 0
@@ -164,7 +172,7 @@ def test_gradients_are_those_of_the_equations_in_numpy(x64):
     """Each parameter moved a little along a direction of its own, episodes run one by one."""
     cell, weights = CELLS["gru"], random(B, T, H, seed=8)
     params, start = draw(as_layer(cell))
-    xs = random(B, T, D)
+    xs, s = random(B, T, D), np.asarray(start.h)
 
     def packed(params):
         ys, _ = unroll(cell, params, xs, resets=RESETS, lengths=RAGGED, initial_state=start)
@@ -174,13 +182,13 @@ def test_gradients_are_those_of_the_equations_in_numpy(x64):
         p, total = jax.tree.unflatten(jax.tree.structure(params), leaves), 0.0
         for n in range(B):
             for a, b in episodes(RESETS[n], RAGGED[n]):
-                h = np.asarray(start.h[n]) if a == 0 and not RESETS[n, 0] else np.zeros(H)
+                h = s[n] if a == 0 and not RESETS[n, 0] else np.zeros(H)
                 for t in range(a, b):
-                    h = oracles.gru_step(p, {"h": h}, np.asarray(xs[n, t]))[0]["h"]
-                    total += (h * np.asarray(weights[n, t])).sum()
+                    h = oracles.gru_step(p, {"h": h}, xs[n, t])[0]["h"]
+                    total += (h * weights[n, t]).sum()
         return total
 
-    value, gradients = jax.value_and_grad(packed)(params)
+    value, gradients = compiled(jax.value_and_grad(packed), params)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
     assert value == pytest.approx(alone(leaves), rel=1e-10)
     rng = np.random.default_rng(0)
@@ -195,12 +203,13 @@ def test_gradients_are_those_of_the_equations_in_numpy(x64):
 
 def test_nothing_of_another_episode_is_seen():
     cell = CELLS["gru"]
-    params = cell.init_params(jax.random.key(0), D)
-    xs = random(1, T, D).astype(jnp.float32)
+    params, _ = draw(as_layer(cell))
+    xs = random(1, T, D).astype(np.float32)
     resets = np.zeros((1, T), bool)
     resets[0, 4] = True
-    dirty = xs.at[:, :4].set(jnp.nan)
-    clean, got = (unroll(cell, params, x, resets=resets)[0] for x in (xs, dirty))
+    dirty = xs.copy()
+    dirty[:, :4] = np.nan
+    clean, got = (unrolled(cell, params, x, resets=resets)[0] for x in (xs, dirty))
     np.testing.assert_array_equal(clean[:, 4:], got[:, 4:])
 
 
@@ -208,17 +217,17 @@ def test_layers_pass_resets_on(x64):
     net = Stack([Bidirectional(CELLS["gru"], merge="sum"), LSTM(H), Bidirectional(LSTM(3))])
     params, start = draw(net)
     xs = random(B, T, D)
-    ys, _ = net.apply(params, xs, resets=RESETS, lengths=RAGGED, initial_state=start)
-    pieces, own = apart(xs, RAGGED), net.initial_state(params, ())
+    ys, _ = applied(net, params, xs, resets=RESETS, lengths=RAGGED, initial_state=start)
+    pieces, start = apart(xs, RAGGED), jax.device_get(start)
     # a direction starts from the s_0 given only at its end of the row
-    ahead = pieces.starts(start, own, pieces.first())
-    back = pieces.starts(start, own, pieces.last(RAGGED))
+    ahead = pieces.starts(start, own(start), pieces.first())
+    back = pieces.starts(start, own(start), pieces.last(RAGGED))
     mixed = (
         layers.BothWays(ahead[0].forward, back[0].backward),
         ahead[1],
         layers.BothWays(ahead[2].forward, back[2].backward),
     )
-    expected, _ = net.apply(params, pieces.xs, lengths=pieces.lengths, initial_state=mixed)
+    expected, _ = applied(net, params, pieces.xs, lengths=pieces.lengths, initial_state=mixed)
     for k, (n, a, b) in enumerate(pieces.places):
         oracles.assert_close(ys[n, a:b], expected[k, : b - a], 1e-12)
 
@@ -228,22 +237,22 @@ def test_the_first_step_s_reset_wins_over_the_initial_state(x64):
     params, start = draw(as_layer(cell))
     xs, resets = random(B, T, D), np.zeros((B, T), bool)
     resets[:, 0] = True
-    got = unroll(cell, params, xs, resets=resets, initial_state=start)[0]
-    oracles.assert_close(got, unroll(cell, params, xs, engine="scan")[0], 1e-12)
-    none = unroll(cell, params, xs, resets=resets & False, initial_state=start)[0]
-    oracles.assert_close(none, unroll(cell, params, xs, initial_state=start)[0], 1e-12)
+    got = unrolled(cell, params, xs, resets=resets, initial_state=start)[0]
+    oracles.assert_close(got, unrolled(cell, params, xs, engine="scan")[0], 1e-12)
+    none = unrolled(cell, params, xs, resets=resets & False, initial_state=start)[0]
+    oracles.assert_close(none, unrolled(cell, params, xs, initial_state=start)[0], 1e-12)
 
 
 def test_resets_may_be_traced_and_leading_axes_are_any():
     cell = CELLS["gru"]
-    params = cell.init_params(jax.random.key(0), D)
-    xs = random(2, B, T, D).astype(jnp.float32)
+    params, _ = draw(as_layer(cell))
+    xs = random(2, B, T, D).astype(np.float32)
     resets = np.stack([RESETS, ~RESETS])
-    got = jax.jit(lambda r: unroll(cell, params, xs, resets=r)[0])(resets)
+    got = compiled(lambda r: unroll(cell, params, xs, resets=r)[0], resets)
     for n in range(2):
-        alone = unroll(cell, params, xs[n], resets=resets[n])[0]
+        alone = unrolled(cell, params, xs[n], resets=resets[n])[0]
         np.testing.assert_allclose(got[n], alone, rtol=1e-6, atol=1e-7)
-    single = unroll(cell, params, xs[0, 0], resets=resets[0, 0])[0]
+    single = unroll(cell, params, xs[0, 0], resets=resets[0, 0])[0]  # known resets too
     np.testing.assert_allclose(single, got[0, 0], rtol=1e-6, atol=1e-7)
 
 
@@ -257,6 +266,6 @@ def test_resets_may_be_traced_and_leading_axes_are_any():
     ],
 )
 def test_refused(options, error, message):
-    params = GRU(H).init_params(jax.random.key(0), D)
+    params, _ = draw(as_layer(GRU(H)))
     with pytest.raises(error, match=message):
-        unroll(GRU(H), params, jnp.ones((B, T, D)), **options)
+        unroll(GRU(H), params, np.ones((B, T, D), np.float32), **options)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from rnnlab.core.errors import Undecided
+from rnnlab.core.errors import Pooled, Undecided
 from rnnlab.plotting import learning_curves, plots
 from rnnlab.results.table import Member, Table
 
@@ -72,8 +72,11 @@ def test_the_share_that_is_left_to_learn():
 
 
 def test_members_evaluated_at_different_steps_are_refused():
+    table = Table([member(0, 50), member(1, 50, every=25)])
+    with pytest.raises(Pooled, match=r"training\.eval_every \(10, 25\)"):
+        learning_curves.learning_curves(table)
     with pytest.raises(ValueError, match="eval_every"):
-        learning_curves.learning_curves(Table([member(0, 50), member(1, 50, every=25)]))
+        learning_curves.learning_curves(table.over("training.eval_every"))
 
 
 def test_without_members_a_curve_is_undecided():

@@ -16,7 +16,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from rnnlab import cli
-from rnnlab.core import json_files
+from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
@@ -59,9 +59,9 @@ def png(width: float = 4.0) -> bytes:
 
 
 def make_run(
-    run_dir: Path, *, config=CONFIG, claims=(HOLDS, REFUTED), figures=None, **info
+    run_dir: Path, *, config=CONFIG, claims=(HOLDS, REFUTED), figures=None, metrics=(), **info
 ) -> Path:
-    """A finished run, but for its report."""
+    """A finished run, whose report is an old one."""
     (run_dir / "figures").mkdir(parents=True)
     captions = {"gradient_curves": "Gradient against lag. Dashed: theory."}
     captions = captions if figures is None else figures
@@ -71,8 +71,8 @@ def make_run(
         run_dir / "figures.json", {n: {"caption": c} for n, c in captions.items()}
     )
     json_files.write_json(run_dir / "claims.json", list(claims))
-    json_files.write_json(
-        run_dir / "config.json",
+    run_files.write_config(
+        run_dir,
         {
             "experiment": "vanishing",
             "file": "experiments/vanishing.py",
@@ -96,8 +96,20 @@ def make_run(
         }
         for index, norm in enumerate(NORMS)
     ]
-    json_files.append_jsonl(run_dir / "members.jsonl", *members)
+    for record in metrics:  # of member 0
+        line = json_files.to_line({"member": 0, **record})
+        json_files.append_lines(run_dir / "metrics.jsonl", line)
+        members[0]["logged"] = run_files.chained(members[0].get("logged", ""), line)
+    for member in members:
+        append_member(run_dir, member)
+    (run_dir / "report.html").write_text("an old page")
+    run_files.write_digests(run_dir)
     return run_dir
+
+
+def append_member(run_dir: Path, member: dict) -> None:
+    """Append a line to members.jsonl."""
+    run_files.append_member(run_dir, run_files.read_config(run_dir)["hash"], member)
 
 
 class Page(HTMLParser):
@@ -202,7 +214,7 @@ def test_members_table(tmp_path):
 def test_a_member_shows_the_base_value_of_what_another_overrides(tmp_path):
     run = make_run(tmp_path / "run", members=7)
     extra = {"member": 6, "overrides": {"init.w_h": "zeros"}, "seconds": 1.0, "result": {}}
-    json_files.append_jsonl(run / "members.jsonl", extra)
+    append_member(run, extra)
     page = read(write_report(run))
     assert page.column("init.w_h") == ["normal"] * 6 + ["zeros"]
     assert page.column("cell.name")[-1] == "rnn"
@@ -240,9 +252,10 @@ def test_what_comes_from_a_run_is_escaped(tmp_path):
         arg=evil,
         sweep={"seed": [evil]},
         environment={"device": evil, "cores": 2},
+        members=7,
     )
     extra = {"member": 6, "overrides": {"text": evil}, "seconds": 1.0, "result": {evil: evil}}
-    json_files.append_jsonl(run / "members.jsonl", extra)
+    append_member(run, extra)
     for path in (
         write_report(run),
         compare_report([run, make_run(tmp_path / "b")], tmp_path / "c"),
@@ -262,11 +275,14 @@ def test_a_missing_file_is_named(tmp_path, name):
     (run / name).unlink()
     with pytest.raises(UserError, match=re.escape(name)):
         write_report(run)
-    assert not (run / "report.html").exists()
+    assert (run / "report.html").read_text() == "an old page"
 
 
 def test_a_broken_file_is_named(tmp_path):
     run = make_run(tmp_path / "run")
+    (run / "figures/gradient_curves.png").write_bytes(png(width=5.0))
+    with pytest.raises(UserError, match=r"gradient_curves\.png is not what was written"):
+        write_report(run)
     (run / "figures/gradient_curves.png").write_bytes(b"GIF89a" + bytes(99))
     with pytest.raises(UserError, match=r"gradient_curves\.png is not a PNG"):
         write_report(run)
@@ -279,6 +295,7 @@ def test_the_page_is_replaced_at_once(tmp_path, monkeypatch):
     run = make_run(tmp_path / "run")
     before = write_report(run).read_bytes()
     json_files.write_json(run / "claims.json", [])
+    run_files.write_digests(run)
 
     def full(*paths):
         raise OSError("disk full")
@@ -294,10 +311,63 @@ def test_the_page_is_replaced_at_once(tmp_path, monkeypatch):
 def test_a_run_without_claims_figures_and_sweep(tmp_path):
     run = make_run(tmp_path / "run", claims=[], figures={}, sweep={}, description="")
     (run / "members.jsonl").write_bytes(b"")
+    for name in ("report.html", "digests.json"):  # none of its members is finished
+        (run / name).unlink()
     page = read(write_report(run))
     assert "makes no claims" in page.text
     assert "No figures were drawn" in page.text
     assert "0 of 6" in page.text
+
+
+UNDECIDED = HOLDS | {"verdict": "undecided", "measured": "no members"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ([HOLDS, REFUTED], "Every verdict is the one that the experiment’s file expects."),
+        ([UNDECIDED] * 6, "No claim is decided: the reasons stand beside them."),
+        (
+            [HOLDS, UNDECIDED, REFUTED],
+            "1 of 3 claims is undecided; every other verdict is the one that the experiment’s "
+            "file expects.",
+        ),
+        ([HOLDS, UNDECIDED | {"as_expected": False}], None),
+    ],
+)
+def test_verdicts_count_as_expected_only_where_they_are(tmp_path, claims, said):
+    page = read(write_report(make_run(tmp_path / "run", claims=claims)))
+    sentences = ("Every verdict", "No claim is decided", "every other verdict")
+    assert [s for s in sentences if s in page.text] == [s for s in sentences if s in (said or "")]
+    assert said is None or said in page.text
+
+
+def test_a_description_is_not_told_of_a_run_that_changes_the_config(tmp_path):
+    """Prose on the Mackey–Glass series stood over forecasts of another file."""
+    about = {"description": "The Mackey–Glass series.\n\nMeasured: 0.02."}
+    usual = write_report(make_run(tmp_path / "usual", **about)).read_text("utf-8")
+    assert "The Mackey–Glass series." in usual.partition("<details>")[0]
+    changes = {"config": {"task.noise": 0.5, "task.lags": [3]}, "sweep": True}
+    page = write_report(make_run(tmp_path / "mine", changes=changes, **about)).read_text("utf-8")
+    before, _, details = page.partition("<details>")
+    assert "Mackey" not in before
+    assert "its default config and sweep, not of this run" in details
+    assert "The Mackey–Glass series." in details
+    text = " ".join(read(tmp_path / "mine" / "report.html").text.split())
+    assert "task.noise 1e-05 (default: 0.5)" in text
+    assert "task.lags (1, 2) (default: (3,))" in text
+    assert "The sweep is not the experiment’s own" in text
+
+
+def test_a_sample_of_the_test_set_is_named(tmp_path):
+    assert "a sample" not in read(write_report(make_run(tmp_path / "all"))).text
+    run = make_run(tmp_path / "run", members=len(NORMS) + 3)
+    scored = {"scored": 1000, "held_out": 4628, "scored_unit": "sequences"}
+    whole = scored | {"scored": 4628}
+    for index, result in enumerate((scored, scored, whole)):
+        line = {"member": len(NORMS) + index, "overrides": {}, "seconds": 1.0, "result": result}
+        append_member(run, line)
+    assert "1,000 of 4,628 sequences, a sample" in read(write_report(run)).text
 
 
 EXPERIMENT = '''
@@ -359,10 +429,9 @@ def test_compare_shows_what_differs(tmp_path):
 
 
 def test_compare_lays_learning_curves_over_each_other(tmp_path):
-    a, b, c = (make_run(tmp_path / name) for name in "abc")
-    for run in (a, b):
-        records = [{"member": 0, "step": s, "train_loss": 1 / s, "loss": 2 / s} for s in (1, 2)]
-        json_files.append_jsonl(run / "metrics.jsonl", *records)
+    records = [{"step": s, "train_loss": 1 / s, "loss": 2 / s} for s in (1, 2)]
+    a, b = (make_run(tmp_path / name, metrics=records) for name in "ab")
+    c = make_run(tmp_path / "c")
     page = read(compare_report([a, b], tmp_path / "ab.html"))
     assert "Learning curves" in page.text
     assert len(page.all("img")) == 3
@@ -477,6 +546,7 @@ def wide_run(tmp_path):
         environment={"device": "cpu", "cores": 2, "platform": long},
     )
     (run / "figures/two.png").write_bytes(png(width=12))
+    run_files.write_digests(run)
     return run
 
 

@@ -14,7 +14,7 @@ event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
 
 def make_run(run_dir, *metrics, members=12):
     run_dir.mkdir(parents=True)
-    json_files.write_json(run_dir / run_files.CONFIG, {"members": members, "config": {}})
+    run_files.write_config(run_dir, {"members": members, "config": {}})
     json_files.append_jsonl(run_dir / run_files.METRICS, *metrics)
     return run_dir
 
@@ -74,5 +74,5 @@ def test_what_cannot_be_shown(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"config\.json"):
         tensorboard.write(tmp_path)
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(UserError, match=r"pip install 'rnnlab\[tensorboard\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[tensorboard\]'"):
         tensorboard.write(tmp_path)

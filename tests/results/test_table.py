@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnlab.core import json_files, run_files
-from rnnlab.core.errors import Undecided
+from rnnlab.core.errors import Pooled, Undecided
 from rnnlab.results.table import Member, Table, read_table
 
 
@@ -32,7 +32,7 @@ def test_a_frame_has_a_row_per_member_and_a_column_per_value():
     assert frame["task.lags"].tolist() == [(1, 2)] * 6
     assert frame["curve"].tolist() == [m.result["curve"] for m in TABLE]
     assert frame["seconds"].tolist() == [m.seconds for m in TABLE]
-    assert np.array_equal(frame["norm"].to_numpy(), TABLE.stack("norm"))
+    assert np.array_equal(frame["norm"].to_numpy(), TABLE.each("norm"))
 
 
 def test_groups_of_a_frame_are_the_groups_of_the_table():
@@ -87,18 +87,60 @@ def test_stack_of_nothing_is_undecided_and_says_what_was_selected(table):
 
 
 def test_stack(table):
-    assert table.stack("norm").tolist() == [0, 1, 2, 3, 4, 5]
-    curves = table.stack("curve")
+    assert table.each("norm").tolist() == [0, 1, 2, 3, 4, 5]
+    assert table.select({"cell.name": "gru"}).stack("norm").tolist() == [4, 5]
+    curves = table.each("curve")
     assert curves.shape == (6, 2)
     assert np.isneginf(curves[:, 1]).all()
     with pytest.raises(KeyError, match=r"member 0 .*unknown result 'nrom'.*'norm'"):
-        table.stack("nrom")
+        table.each("nrom")
     odd = Table([*table, member(6, "rnn", 2, norm=0.0, curve=[1])])
     with pytest.raises(ValueError, match=r"'curve' differs in shape.*\(1,\) in member 6"):
-        odd.stack("curve")
+        odd.each("curve")
     ragged = Table([member(0, "rnn", 0, curve=[[1], [1, 2]])])
     with pytest.raises(ValueError, match="member 0, result 'curve'"):
         ragged.stack("curve")
+
+
+RATES = Table(
+    Member(i, {}, {"cell": {"name": c, "bias": b}, "rate": r, "seed": s}, 0.1, {"loss": r + s})
+    for i, (c, b, r, s) in enumerate(
+        (c, b, r, s)
+        for c, b in (("rnn", ""), ("lstm", "1.0"))
+        for r in (0.001, 0.003, 0.01)
+        for s in range(5)
+    )
+)
+
+
+def test_one_number_of_members_of_several_rates_is_refused_and_names_the_rates():
+    lstm = RATES.select({"cell.name": "lstm"})
+    with pytest.raises(
+        Pooled, match=r"rate \(0\.001, 0\.003, 0\.01\).*--sweep\.rate=0\.001"
+    ) as info:
+        lstm.stack("loss")
+    assert info.value.axes == {"rate": [0.001, 0.003, 0.01]}
+    assert isinstance(info.value, Undecided)  # a claim that pools is undecided
+    with pytest.raises(Pooled) as info:
+        RATES.stack("loss")
+    assert list(info.value.axes) == ["cell.name", "cell.bias", "rate"]
+    with pytest.raises(Pooled):  # a slice forgets nothing
+        lstm[:10].stack("loss")
+
+
+def test_what_names_the_axis_may_pool_it_and_seeds_are_pooled_by_nature():
+    expected = [r + s for r in (0.001, 0.003, 0.01) for s in range(5)]
+    lstm = RATES.select({"cell.name": "lstm"})
+    assert lstm.over("rate").stack("loss").tolist() == pytest.approx(expected)
+    assert lstm.select(rate=(0.001, 0.01)).stack("loss").size == 10
+    assert [t.stack("loss").size for t in lstm.group_by("rate").values()] == [5, 5, 5]
+    assert lstm.each("loss").tolist() == pytest.approx(expected)
+    # the bias follows from the cell that is named
+    assert RATES.select({"cell.name": ("rnn", "lstm"), "rate": 0.01}).stack("loss").size == 10
+    with pytest.raises(Pooled, match=r"cell\.name"):  # but the cell is not named by the rate
+        RATES.select(rate=0.01).stack("loss")
+    with pytest.raises(KeyError, match="unknown config key 'rat'"):
+        RATES.over("rat")
 
 
 def test_values_and_groups_keep_the_order(table):
@@ -116,15 +158,17 @@ def test_values_and_groups_keep_the_order(table):
 
 def test_read_table(tmp_path: Path):
     config = {"cell": {"name": "rnn"}, "task": {"lags": (1, 2)}, "seed": 0}
-    json_files.write_json(tmp_path / run_files.CONFIG, {"config": config})
+    run_files.write_config(tmp_path, {"config": config, "hash": "run"})
     for i in (1, 0):  # finished in another order
         line = {
             "overrides": {"seed": i, "task.lags": [i]},
             "seconds": 0.5,
             "result": {"n": -np.inf},
         }
-        json_files.append_jsonl(tmp_path / run_files.METRICS, {"member": i, "loss": math.nan})
-        json_files.append_jsonl(tmp_path / run_files.MEMBERS, {"member": i, **line})
+        logged = json_files.to_line({"member": i, "loss": math.nan})
+        json_files.append_lines(tmp_path / run_files.METRICS, logged)
+        line["logged"] = run_files.chained("", logged)
+        run_files.append_member(tmp_path, "run", {"member": i, **line})
     json_files.append_jsonl(tmp_path / run_files.METRICS, {"member": 2, "loss": 1.0})  # unfinished
     table = read_table(tmp_path)
     assert [m.index for m in table] == [0, 1]

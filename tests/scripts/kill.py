@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnlab.core import json_files, run_files
+from tests.helpers.compiling import FOR_USERS
 
 SOURCE = '''
 """A sweep to be killed: one member diverges, the others go to the end."""
@@ -94,6 +95,7 @@ def environment(folder: Path, devices: int) -> dict[str, str]:
     """Return the environment of a command: its CPU devices, and a shared compilation cache."""
     return {
         **os.environ,
+        **FOR_USERS,  # exact bits are compared
         "JAX_NUM_CPU_DEVICES": str(devices),
         **compile_cache(folder),
     }

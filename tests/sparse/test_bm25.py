@@ -195,7 +195,7 @@ def test_without_numba_the_same_is_found(fitted, monkeypatch):
     monkeypatch.setattr(top_k.importlib.util, "find_spec", lambda name: None)
     found = fitted.search(QUERIES, k=5)
     np.testing.assert_array_equal(found.documents, expected.documents)
-    with pytest.raises(ValueError, match=r"rnnlab\[fast\]"):
+    with pytest.raises(ValueError, match=r"pip install -e '\.\[fast\]'"):
         fitted.search(QUERIES, compiled=True)
 
 
@@ -281,7 +281,13 @@ def test_other_bad_input_is_refused(fitted):
             BM25().fit(empty)
     with pytest.raises(ValueError, match="not fitted"):
         BM25().search(["a"])
-    for k in (0, -1):
+    assert fitted.search(["w1"], k=10**9).documents.shape == (1, N)
+    for document in (0.5, -1.0, "0"):
+        with pytest.raises(ValueError, match="document must be a whole number"):
+            fitted.score(["w1"], document)
+    with pytest.raises(IndexError, match="got -1"):
+        fitted.score(["w1"], -1)
+    for k in (0, -1, 2.5):
         with pytest.raises(ValueError, match="k must be a whole number of at least 1"):
             fitted.search(["w1"], k=k)
     with pytest.raises(ValueError, match="threads must be a whole number of at least 1"):
@@ -292,6 +298,21 @@ def test_other_bad_input_is_refused(fitted):
         bm25.idf([4], 3)
     with pytest.raises(ValueError, match="average_length"):
         bm25.frequency_part(1, 1, 0)
+
+
+def test_later_changes_to_the_arrays_of_an_index_have_no_effect():
+    """Weights are computed once from them."""
+    built = InvertedIndex.build(tokenize(DOCUMENTS))
+    arrays = [np.array(getattr(built, name)) for name in ("offsets", "documents", "counts")]
+    lengths = np.array(built.lengths)
+    model = BM25().use(InvertedIndex(built.terms, *arrays, lengths))
+    before = model.scores("w1 w2")
+    arrays[2][:], lengths[:] = 1, 1
+    model.set_params(k1=0.5).set_params(k1=1.5)
+    np.testing.assert_array_equal(model.scores("w1 w2"), before)
+    np.testing.assert_array_equal(BM25().use(built).scores("w1 w2"), before)
+    with pytest.raises(ValueError, match="read-only"):
+        built.counts[0] = 3
 
 
 def test_documents_of_one_string_are_refused_by_the_tokenizer():

@@ -53,7 +53,7 @@ def test_the_command_prints_keywords_and_refuses_bad_arguments(tmp_path, capsys)
         ([], "keywords takes a file or more"),
         ([str(tmp_path / "none")], "no file"),
         ([*files, "--tokenizer=word"], "did you mean 'words'"),
-        ([*files, "--top=0"], "top must be a whole number of at least 1"),
+        ([*files, "--top=0"], "--top: expected a whole number of at least 1"),
     ):
         assert cli.main(["keywords", *arguments]) == 2
         assert message in capsys.readouterr().err

@@ -73,3 +73,5 @@ def test_bad_ranges_are_refused(low, high):
         ngrams(Whitespace()(["a"]), low, high)
     with pytest.raises(ValueError, match=f"1 ≤ low ≤ high, got {low} to {high}"):
         word_parts(pa.array(["a"]), low, high)
+    with pytest.raises(ValueError, match=r"high must be a whole number, got 1\.5"):
+        ngrams(Whitespace()(["a"]), 1, 1.5)

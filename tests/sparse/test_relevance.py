@@ -1,5 +1,7 @@
 """Measures of rankings against loops written out, and scikit-learn."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, ndcg_score
@@ -80,3 +82,31 @@ def test_nothing_relevant_scores_zero_and_bad_input_is_refused():
             measure([1], {1: -1.0})
         with pytest.raises(ValueError, match="occurs twice"):
             measure([1, 1], {1: 1.0})
+
+
+@pytest.mark.parametrize("wrong", [-1, 0, 2.5])
+def test_numbers_of_ranks_are_whole_and_at_least_1(wrong):
+    ranked, gains = [0, 1, 2], {1: 1.0}
+    asks = [
+        ("k", partial(measure, ranked, gains, wrong))
+        for measure in (
+            relevance.ndcg,
+            relevance.average_precision,
+            relevance.recall,
+            relevance.reciprocal_rank,
+        )
+    ]
+    asks += [
+        ("k", lambda: relevance.evaluate(np.array([ranked]), [gains], wrong)),
+        ("depth", lambda: relevance.evaluate(np.array([ranked]), [gains], 2, wrong)),
+    ]
+    for name, ask in asks:
+        with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1"):
+            ask()
+
+
+def test_documents_that_are_no_numbers_are_not_cut_to_some():
+    for ranked in ([0.5, 1.5], [np.nan, 1.0], ["1", "2"]):
+        with pytest.raises(ValueError, match="documents are ranked by their numbers"):
+            relevance.ndcg(ranked, {1: 1.0})
+    assert relevance.recall([], {1: 1.0}) == 0

@@ -114,9 +114,10 @@ def test_bad_input_is_refused():
         TfIdf().fit(matrix[:0])
     with pytest.raises(ValueError, match="idf must be 2 numbers"):
         tf_idf(matrix, np.ones(3))
-    with pytest.raises(ValueError, match="counts must be at least 0"):
-        term_frequency(sp.csr_array([[-1.0]]))
-    for lengths in ([1], [1, 1]):
+    for count in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="counts must be at least 0 and finite"):
+            term_frequency(sp.csr_array([[count]]))
+    for lengths in ([1], [1, 1], [9, np.nan], [9, np.inf]):
         with pytest.raises(ValueError, match="lengths must be 2 numbers"):
             term_frequency(matrix, lengths=lengths)
     for df in ([-1], [3]):

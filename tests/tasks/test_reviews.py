@@ -69,7 +69,12 @@ def test_the_contract():
 def member():
     model = model_for_task(TASK, cells.GRU(5, init=InitScheme()), InitScheme())
     settings = training.Settings(
-        Optimizer(steps=4), batch_size=6, eval_every=2, eval_batch_size=7, stop_when_solved=False
+        Optimizer(steps=4),
+        batch_size=6,
+        eval_every=2,
+        eval_batch_size=7,
+        eval_sample=7,
+        stop_when_solved=False,
     )
     setup = training.Setup(TASK, models.without_init(model), settings)
     return training.make_train(setup), training.draw_params(model, jax.random.key(1), TASK)

@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from rnnlab import tasks
+from rnnlab.core.notices import LeftOut
 from rnnlab.data import files, series_files
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme
@@ -111,13 +112,30 @@ def test_files_of_your_own(tmp_path):
     assert data.lengths.min() >= 2
     judged = SeriesClasses(path=path, test_path=write(tmp_path / "b.ts", rows[:3]))
     assert len(judged.load().train) == 20
-    flat = write(tmp_path / "c.ts", [([5, 5], "a"), ([5], "b")])
-    assert not SeriesClasses(path=flat, test_path=flat).load().train.any(), "no spread: 0, not NaN"
+    few = write(tmp_path / "c.ts", [([5, 6], "a"), ([5], "b")])
     with pytest.raises(ValueError, match=r"two series or more of class 'a' are needed .* got 1"):
-        SeriesClasses(path=flat).load()
+        SeriesClasses(path=few).load()
     other = write(tmp_path / "d.ts", rows[:3], classes="a b c")
     with pytest.raises(ValueError, match="must have the same channels and classes, got 1 of a, b "):
         SeriesClasses(path=path, test_path=other).load()
+
+
+def test_channels_that_do_not_vary_and_series_that_are_cut_are_said(tmp_path):
+    flat = write(tmp_path / "flat.ts", [([0.1, 0.1], "a"), ([0.1], "b")])
+    with pytest.raises(ValueError, match=r"flat\.ts: column 'channel 1' \(0\.1\) does not vary"):
+        SeriesClasses(path=flat, test_path=flat).load()
+    two = tmp_path / "two.ts"
+    two.write_text("@classLabel true a b\n@data\n0.1,0.1,0.1:1,2,3:a\n0.1:4:b\n")
+    with pytest.warns(LeftOut) as said:
+        data = SeriesClasses(path=str(two), test_path=str(two), max_length=2).load()
+    assert [str(warning.message) for warning in said] == [
+        f"{two}: set to 0, since it does not vary: 'channel 1' (0.1)",
+        "1 of 2 series to learn from are cut to task.max_length=2: 1 of 4 steps are left out",
+        "1 of 2 series held out are cut to task.max_length=2: 1 of 4 steps are left out",
+    ]
+    assert not data.train[..., 0].any()
+    expected = (np.array([[1, 2], [4, 2.5]]) - 2.5) / np.std([1, 2, 3, 4])  # 2.5: padding
+    np.testing.assert_allclose(data.train[..., 1], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

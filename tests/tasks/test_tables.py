@@ -50,10 +50,19 @@ def test_a_text_from_a_table_is_its_rows_joined(write, tmp_path):
     [
         ("b", [1.0, 2.0], r"task\.column must name one of \['a'\], got 'b'"),
         ("a", ["x", "y"], "column 'a' is not all numbers"),
-        ("a", [1.0, None], "column 'a' is not all numbers|row 1 is nan"),
+        ("a", [1.0, None], "column 'a' is empty in row 1; set task.gaps"),
+        ("a", [0.1, 0.1, 0.1], r"column 'a' \(0\.1\) does not vary"),
         ("", [1.0, float("inf")], "column 'a' must be finite, row 1 is inf"),
     ],
 )
 def test_a_column_that_does_not_fit_is_refused(write, column, values, message):
     with pytest.raises(ValueError, match=message):
         load_column(write(a=values), column)
+
+
+def test_the_one_column_of_numbers_is_taken_and_its_gaps_are_the_user_s_choice(write):
+    path = write(day=["a", "b", "c", "d"], value=[1.0, None, 3.0, 7.0])
+    assert load_column(path, "", gaps="drop").tolist() == [1, 3, 7]
+    assert load_column(path, "", gaps="interpolate").tolist() == [1, 2, 3, 7]
+    with pytest.raises(ValueError, match=r"must name one of \['a', 'b'\], got ''"):
+        load_column(write(a=[1, 2], b=[3, 4]), "")

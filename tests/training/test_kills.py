@@ -51,7 +51,9 @@ def test_terminated_and_killed_on_any_devices_it_ends_the_same(folder, whole):
     """SIGTERM on one device, kill -9 on two, the rest on one: results, metrics and parameters."""
     out = folder / "interrupted"
     process = kill_script.begin(folder, out, devices=1)
-    assert kill_script.under_way(process, out)
+    # before the first update there is nothing to save, and it would end at once
+    while not any("train_loss" in r for r in json_files.read_jsonl(out / run_files.METRICS)):
+        assert kill_script.under_way(process, out)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate()
     assert process.returncode == 143
@@ -150,22 +152,22 @@ def test_a_save_without_room_reports_it_once(folder):
         (["--config.training.window=7"], "training.window must divide the sequence's 24 steps"),
         (
             ["--config.training.clip_norm=-1.0"],
-            "training.clip_norm must be a number at least 0, got -1.0",
+            "training.clip_norm must be a number in (0, inf], got -1.0",
         ),
         (
             ["--sweep.training.learning_rate=0.1,-0.1"],
-            "training.learning_rate must be a finite number a",
+            "training.learning_rate must be a number in [0, ",
         ),
-        (["--config.training.batch_size=0"], "training.batch_size must be a whole number of at l"),
+        (["--config.training.batch_size=0"], "training.batch_size must be a whole number in [1, "),
         (["--config.probes.at=(0,31)"], "probes.at must hold multiples of eval_every=30"),
         (["--config.run.mapping=map"], "unknown run.mapping 'map'"),
-        (["--config.run.keep=0"], "run.keep must be a whole number of at least 1, got 0"),
+        (["--config.run.keep=0"], "run.keep must be a whole number in [1, 2147483647], g"),
         (["--config.task.name=copy"], "unknown task 'copy'"),
         (["--config.task.dely=3"], "unknown config key 'task.dely'; did you mean 'task.delay'"),
-        (["--config.task.delay=0"], "delay must be a whole number of at least 1, got 0"),
+        (["--config.task.delay=0"], "task.delay must be a whole number in [1, 2147483647]"),
         (["--config.init.w_h=orthogonl"], "did you mean 'orthogonal'"),
         (["--sweep.cell.name=lsmt"], "did you mean 'lstm'"),
-        (["--config.cell.layers=0"], "cell.layers must be a whole number of at least 1, got 0"),
+        (["--config.cell.layers=0"], "cell.layers must be a whole number in [1, 2147483647]"),
         (["--sweep.training.learnin_rate=1"], "did you mean 'training.learning_rate'"),
     ],
 )
@@ -199,7 +201,8 @@ def test_a_checkpoint_of_another_version_is_one_line_and_stays(folder, whole, mo
     """A run is interrupted, its checkpoint becomes one of a later rnnlab: nothing is removed."""
     out = folder / "version"
     shutil.copytree(folder / "whole", out)
-    (out / "report.html").unlink()
+    for name in ("report.html", "digests.json"):
+        (out / name).unlink()
     lines = (out / "members.jsonl").read_text().splitlines(keepends=True)
     (out / "members.jsonl").write_text("".join(lines[:2]))
     meta = out / "checkpoints/members-0-to-4/3/rnnlab.json"

@@ -1,5 +1,6 @@
 """rnnlab predict on the command line agrees with the models themselves."""
 
+import shutil
 from types import SimpleNamespace
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnlab
-from rnnlab import cli
+from rnnlab import cli, tasks
 from rnnlab.core.errors import UserError
 from rnnlab.lab.load import load_experiment
 from rnnlab.nn import layers
@@ -19,13 +20,22 @@ from rnnlab.tasks.model import model_for_task
 from rnnlab.tasks.tagging import Tagging
 from rnnlab.training import predict
 
+TEXT = "the cat sat on the mat. " * 40
 FILE = '''"""Trains what the tests ask."""
+import dataclasses
 import ml_collections
-from rnnlab import training
+from rnnlab import tasks, training
+from rnnlab.tasks.characters import Characters
 from rnnlab.nn import layers
 from rnnlab.training import runner
 from rnnlab import InitScheme
 REPRODUCE = False
+@dataclasses.dataclass(frozen=True)
+class Underlined(Characters):
+    name = "underlined"
+    def tokens(self, text):
+        return list(text.replace("_", " "))
+tasks.registry.announce("underlined", f"{{__name__}}:Underlined")
 TASKS = {tasks}
 def get_config(arg=None):
     return ml_collections.ConfigDict({{
@@ -55,8 +65,8 @@ def runs(tmp_path_factory):
         "ann B-PER\nlee I-PER\nsaw O\nrome B-LOC\n\nrome B-LOC\nsaw O\nann B-PER\nlee I-PER\n\n"
     )
     (folder / "a.conll").write_text(sentence * 4)
-    (folder / "b.txt").write_text("the cat sat on the mat. " * 40)
-    tasks = {
+    (folder / "b.txt").write_text(TEXT)
+    groups = {
         "tagging": {
             "name": "tagging",
             "path": str(folder / "a.conll"),
@@ -65,17 +75,21 @@ def runs(tmp_path_factory):
             "embedding_size": 4,
             "crf": False,
         },
-        "characters": {"name": "characters", "path": str(folder / "b.txt"), "batch_size": 4},
+        "characters": {"name": "underlined", "path": str(folder / "b.txt"), "batch_size": 4},
     }
     file = folder / "asked.py"
-    file.write_text(FILE.format(tasks=tasks))
+    file.write_text(FILE.format(tasks=groups))
     found = {}
-    for name in tasks:
-        axes = {"cell.name": ("rnn-tanh",)} if name != "tagging" else None
-        found[name] = folder / name
-        loaded = load_experiment(f"{file}:{name}")
-        rnnlab.run(loaded, sweep=axes, workdir=found[name], progress=False)
-    return found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks.registry, "TASKS", dict(tasks.registry.TASKS))
+        for name in groups:
+            axes = {"cell.name": ("rnn-tanh",)} if name != "tagging" else None
+            found[name] = folder / name
+            loaded = load_experiment(f"{file}:{name}")
+            rnnlab.run(loaded, sweep=axes, workdir=found[name], progress=False)
+        for name in ("a.conll", "b.txt"):
+            (folder / name).unlink()  # nothing is read from them again
+        yield found
 
 
 def asked(capsys, *args):
@@ -90,7 +104,74 @@ def test_a_tagger_names_entities(runs, capsys, tmp_path):
     texts = tmp_path / "texts"
     texts.write_text("rome saw ann lee\n\nsaw\n")
     _, said, _ = asked(capsys, runs["tagging"], f"--file={texts}")
-    assert said == "[rome LOC] saw [ann lee PER]\nsaw\n"
+    assert said == "[rome LOC] saw [ann lee PER]\n\nsaw\n"
+
+
+def test_every_line_of_a_file_has_its_place(runs, capsys, tmp_path):
+    file = tmp_path / "texts"
+    file.write_text("\nsaw\u2028rome\n \n\nann", newline="")  # U+2028 ends no line of a file
+    _, said, _ = asked(capsys, runs["tagging"], "--member=1", f"--file={file}")
+    assert said == "\nsaw [rome LOC]\n\n\n[ann PER]\n"
+    _, said, _ = asked(capsys, runs["tagging"], "--member=0", "--stream", f"--file={file}")
+    assert said == "\nsaw\tO\nrome\tB-LOC\n\n\nann\tB-PER\n"
+    file.write_text("the\n\na cat\n")
+    _, said, _ = asked(capsys, runs["characters"], "--steps=2", "--temperature=0", f"--file={file}")
+    first, blank, last = said.splitlines()
+    assert (len(first), blank, len(last)) == (5, "", 7)
+    file.write_text("the\n\n   \nTHE\n")  # three blanks are a text of characters
+    status, said, error = asked(capsys, runs["characters"], f"--file={file}")
+    assert (status, said) == (2, "")
+    assert "text 4: 'EHT' does not occur" in error
+    file.write_text("")
+    assert asked(capsys, runs["characters"], f"--file={file}") == (0, "", "")
+
+
+def test_unknown_tokens_are_named(runs, capsys):
+    status, said, error = asked(capsys, runs["tagging"], "--text=ann met bob met rome")
+    assert (status, said.count("met")) == (0, 2)
+    assert error == (
+        "rnnlab: read as unknown, because the member never learned them: 'met', 'bob' (3 in all)\n"
+    )
+    assert asked(capsys, runs["tagging"], "--text=ann saw rome")[2] == ""
+
+
+def test_a_task_of_the_experiments_own_file(runs, capsys, tmp_path, monkeypatch):
+    """It is registered again by the file that the run began with, and by no other."""
+    file = runs["characters"].parent / "asked.py"
+    expected = asked(capsys, runs["characters"], "--text=the cat")
+    assert expected[0] == 0
+    monkeypatch.setattr(tasks.registry, "TASKS", dict(tasks.registry.TASKS))
+    tasks.registry.TASKS.pop("underlined")
+    assert asked(capsys, runs["characters"], "--text=the_cat") == expected
+    tasks.registry.TASKS.pop("underlined")
+    source = file.read_bytes()
+    file.write_bytes(source + b"# another comment\n")
+    status, said, error = asked(capsys, runs["characters"], "--text=the_cat")
+    assert (status, said, error.count("\n")) == (2, "", 1)
+    assert "unknown task 'underlined'" in error
+    assert f"{file} has changed since the run" in error
+    file.write_bytes(source)
+
+
+def test_the_command_that_began_a_run_stores_again_what_is_missing(runs, capsys, tmp_path):
+    """With the same data; with others a run is neither resumed nor shown."""
+    folder, run_dir = runs["characters"].parent, tmp_path / "run"
+    shutil.copytree(runs["characters"], run_dir)
+    (file,) = (run_dir / "stored").iterdir()
+    before, axes = file.read_bytes(), {"cell.name": ("rnn-tanh",)}
+    loaded = load_experiment(f"{folder}/asked.py:characters")
+    for damage in (file.unlink, lambda: file.write_bytes(before[:-9])):
+        damage()
+        assert asked(capsys, run_dir, "--text=the cat")[0] == 2
+        (folder / "b.txt").write_text(TEXT)
+        rnnlab.run(loaded, sweep=axes, workdir=run_dir, progress=False)
+        (folder / "b.txt").unlink()
+        assert file.read_bytes() == before
+        assert asked(capsys, run_dir, "--text=the cat")[0] == 0
+    (folder / "b.txt").write_text(TEXT + "!")
+    with pytest.raises(UserError, match=r"b\.txt of task 'underlined' changed since .* --workdir"):
+        rnnlab.run(loaded, sweep=axes, workdir=run_dir, progress=False)
+    (folder / "b.txt").unlink()
 
 
 def test_one_way_streams_and_both_ways_are_refused(runs, capsys):
@@ -180,12 +261,20 @@ def test_a_series_is_forecast_in_its_own_units():
         fed.append(ahead(fed)[-1])
     written = predict.written(asked_of, text, 3)
     assert np.allclose([float(v) for v in written.split()], fed[4:], atol=1e-3)
+    assert float(predict.answers(asked_of._replace(model=Echo()), ["0.123456"])[0]) == 0.123456
     for wrong in ("1 two", "1 nan"):
         with pytest.raises(ValueError, match=wrong.split()[1]):
             predict.answers(asked_of, [wrong])
     further = asked_of._replace(task=Forecasting(points=300, window=20, horizon=2))
     with pytest.raises(ValueError, match="--steps needs a language model"):
         predict.written(further, text, 3)
+
+
+class Echo:
+    """A model that forecasts no change."""
+
+    def apply(self, params, inputs, lengths):
+        return inputs, ()
 
 
 def test_a_task_that_reads_no_text_is_refused(monkeypatch, tmp_path):
@@ -209,6 +298,7 @@ def test_a_task_that_reads_no_text_is_refused(monkeypatch, tmp_path):
             "--steps needs a language model or a forecast one step ahead",
         ),
         ("tagging", ["--text=a", "--steps=3", "--stream"], "exclude each other"),
+        ("characters", ["--text=a", "--top_k=3"], "--top_k has no effect here: give --steps=N"),
         ("characters", ["--text=the CAT"], "'ACT' does not occur in the text"),
         ("nowhere", ["--text=a"], "nowhere"),
     ],

@@ -1,7 +1,8 @@
 """Results of a trained member: scores, the step of an overflow, probes, parameters."""
 
-import json
 import math
+import pickle
+import zipfile
 from types import SimpleNamespace
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from rnnlab import gradients, training
-from rnnlab.core import json_files
+from rnnlab.core import run_files
 from rnnlab.core.errors import UserError
 from rnnlab.nn import losses, models
 from rnnlab.training import DIVERGED, FINISHED, SOLVED, gradient_log, results
@@ -182,14 +183,20 @@ def test_only_one_cell_is_probed():
 def run_dir(tmp_path):
     """A run of two members, member 1 an LSTM that is finished."""
     base = trained.config()
-    info = {"config": json_files.encode(base.to_dict())}
-    (tmp_path / "config.json").write_text(json.dumps(info))
-    overrides = {"cell.name": "lstm", "cell.hidden_size": 3}
-    line = {"member": 1, "overrides": overrides, "seconds": 1.0, "result": {}}
-    (tmp_path / "members.jsonl").write_text(json.dumps(line) + "\n")
+    run_files.write_config(tmp_path, {"config": base.to_dict()})
     params = trained.member(cell="lstm", hidden_size=3, seed=5, init=SPREAD).params
     save_params(tmp_path, 1, params)
+    write_line(tmp_path)
     return tmp_path, params
+
+
+def write_line(folder):
+    """Write the line of member 1, with the digest of its parameters."""
+    overrides = {"cell.name": "lstm", "cell.hidden_size": 3}
+    line = {"member": 1, "overrides": overrides, "seconds": 1.0, "result": {}}
+    line["params"] = run_files.digest_of(folder / "params/1.npz")
+    (folder / "members.jsonl").unlink(missing_ok=True)
+    run_files.append_member(folder, "", line)
 
 
 def test_parameters_come_back_with_their_setup(run_dir):
@@ -207,11 +214,44 @@ def test_parameters_that_cannot_be_had_are_named(run_dir, tmp_path):
     with pytest.raises(UserError, match="is no run directory"):
         load_params(folder / "nowhere", 0)
     save_params(folder, 1, trained.member(cell="lstm", hidden_size=4).params)
-    with pytest.raises(UserError, match=r"params/1.npz does not fit member 1: .* must be \("):
+    with pytest.raises(UserError, match=r"params/1.npz is not what was written"):
+        load_params(folder, 1)
+    write_line(folder)
+    with pytest.raises(UserError, match=r"does not fit member 1: .* must be .*, got float32"):
         load_params(folder, 1)
     (folder / "params/1.npz").write_bytes(b"PK\x03\x04 cut off")
+    write_line(folder)
     with pytest.raises(UserError, match=r"params/1\.npz cannot be read"):
         load_params(folder, 1)
     (folder / "params/1.npz").unlink()
     with pytest.raises(UserError, match=r"params/1\.npz is missing"):
+        load_params(folder, 1)
+
+
+def test_a_small_file_cannot_fill_the_memory(run_dir):
+    """An .npz of 4 GB of zeros, packed into a few kilobytes, is refused before it is unpacked."""
+    folder, _ = run_dir
+    path = folder / "params/1.npz"
+    with np.load(path) as packed:
+        arrays = dict(packed)
+    name = next(iter(arrays))
+
+    def write(header, content=b"", method=zipfile.ZIP_STORED):
+        with zipfile.ZipFile(path, "w", method) as packed, packed.open(f"{name}.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            file.write(content)
+        write_line(folder)
+
+    own = {"descr": "<f4", "fortran_order": False, "shape": arrays[name].shape}
+    write(own | {"shape": (2**20, 2**10)}, bytes(2**20), zipfile.ZIP_DEFLATED)
+    with pytest.raises(UserError, match=r"1\.npz cannot be read: .* is compressed"):
+        load_params(folder, 1)
+    write(own | {"shape": (2**20, 2**10)})
+    with pytest.raises(UserError, match=r"must be float32\(.*\), got float32\(1048576, 1024\)"):
+        load_params(folder, 1)
+    write(own)  # the header fits, what it announces is not there
+    with pytest.raises(UserError, match=r"1\.npz cannot be read"):
+        load_params(folder, 1)
+    write(own | {"descr": "|O"}, pickle.dumps([0.0]))
+    with pytest.raises(UserError, match=r"must be float32\(.*\), got object"):
         load_params(folder, 1)

@@ -1,15 +1,17 @@
 """Groups give the same bits, whatever interrupts them and however many members fit in memory."""
 
+import copy
 import os
 import re
 import signal
+import weakref
 from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from rnnlab.core.signals import deferred
+from rnnlab.core import run_files
 from rnnlab.training import gradient_log, runner
 from rnnlab.training.vectorized import Program
 from tests.helpers import trained
@@ -147,7 +149,7 @@ def test_stopped_after_every_call_it_ends_the_same_and_loses_that_call_alone(who
                 assert sum(map(bool, lost.values())) <= len(DEVICES)
     assert attempts > 4
     same(sink, whole)
-    assert not (tmp_path / runner.CHECKPOINTS).exists()
+    assert not (tmp_path / run_files.CHECKPOINTS).exists()
 
 
 def test_a_run_resumes_on_another_number_of_devices(whole, tmp_path, monkeypatch):
@@ -219,34 +221,6 @@ def test_the_other_processes_hear_of_a_signal_before_it_is_obeyed(tmp_path, monk
     finally:
         signal.signal(signal.SIGTERM, old)
     assert flags == [False, False, True]
-
-
-def test_a_second_signal_is_not_put_off():
-    class Asked(Exception):
-        pass
-
-    def handler(*_):
-        raise Asked
-
-    old = signal.signal(signal.SIGTERM, handler)
-    try:
-        with deferred() as found:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert found.asked[0] == signal.SIGTERM
-            with pytest.raises(Asked):
-                os.kill(os.getpid(), signal.SIGTERM)
-        assert signal.getsignal(signal.SIGTERM) is handler
-    finally:
-        signal.signal(signal.SIGTERM, old)
-
-
-def test_a_signal_that_would_end_the_process_is_left_alone():
-    old = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        with deferred():
-            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGTERM, old)
 
 
 def test_a_finished_run_is_not_touched(whole, tmp_path):
@@ -335,6 +309,27 @@ def test_each_group_is_compiled_once(tmp_path, monkeypatch, caplog):
         line for line in logged if re.match(r"Finished XLA compilation of jit\(_loop", line)
     ]
     assert len(compiled) == 2, logged
+
+
+def test_what_a_group_compiled_is_let_go_when_it_is_done(tmp_path, monkeypatch):
+    """After each group, whose program is gone by then; between its batches it is kept."""
+    events, made = [], []
+
+    class Programs:
+        def let_go(self):
+            events.append((len(sink.results), [program() is None for program in made]))
+
+    def program(setup, capacity, mapping="auto"):
+        one = copy.copy(trained.program(setup, capacity, DEVICES, mapping))
+        made.append(weakref.ref(one))
+        return one
+
+    monkeypatch.setattr(runner, "CompiledPrograms", Programs)
+    monkeypatch.setattr(runner, "Program", program)
+    sink = Recorder()
+    members = jobs(4, first=2) + jobs(2, first=6, run={"members_at_once": 1})
+    runner.train(members, set(), tmp_path, "run", sink)
+    assert events == [(4, [True]), (6, [True, True])]
 
 
 def test_solved_members_stop_and_say_when(tmp_path):

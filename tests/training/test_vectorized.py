@@ -81,6 +81,7 @@ def test_bits_are_the_same_for_other_programs(options):
     assert [bits([m], DEVICES[:1])[0] for m in members] == whole
 
 
+@pytest.mark.compiled_for_users
 def test_a_vmapped_program_agrees():
     members = group()
     (a, told_a), (b, told_b) = (run(members, mapping=m) for m in ("lax_map", "vmap"))
@@ -150,7 +151,9 @@ def test_once_compiled_it_serves_all_members():
 
 
 def test_the_data_lie_on_every_device_once():
-    member = trained.member(task={"name": "pixel_digits"}, steps=10, eval_batch_size=20)
+    member = trained.member(
+        task={"name": "pixel_digits"}, steps=10, eval_batch_size=20, eval_sample=20
+    )
     made = Program(member.setup, 4, DEVICES)
     states, hypers = made.start([member] * 4)
     states, progress = made.advance(states, hypers, range(4))

@@ -24,7 +24,9 @@ import jax.numpy as jnp
 from rnnlab.nn import cells
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.engines.fused_cells import SLOPES, NamedCell, equations_of, is_plain
-from rnnlab.nn.engines.scan import ResetOptions, scan, select, varying_alike
+from rnnlab.nn.engines.scan import ResetOptions, scan, select
+from rnnlab.nn.meshes import varying_alike, zeros
+from rnnlab.nn.norms import norm
 
 Array = jax.Array
 PyTree = Any
@@ -159,7 +161,7 @@ def _run_in_chunks(
         return a[: count * length].reshape(count, length, *a.shape[1:])
 
     state, ys = jax.lax.scan(body, start, jax.tree.map(cut, inputs))
-    ys = ys.reshape(-1, *ys.shape[2:])
+    ys = ys.reshape(count * length, *ys.shape[2:])
     if rest:
         remainder = jax.tree.map(lambda a: a[count * length :], inputs)
         ys_rest, state = run(params, state, remainder)
@@ -172,7 +174,7 @@ def _run_in_chunks(
 
 def _start_of_row(array: Array, t: Array) -> tuple[Array, ...]:
     # unsigned: JAX lets a signed index count from the end, which costs a kernel per step
-    return t.astype(jnp.uint32), *(jnp.uint32(0),) * (array.ndim - 1)
+    return jnp.asarray(t, jnp.uint32), *(jnp.uint32(0),) * (array.ndim - 1)
 
 
 def _read(array: Array, t: Array) -> Array:
@@ -185,8 +187,7 @@ def _write(array: Array, value: Array, t: Array) -> Array:
 
 
 def _empty(like: Array, features: int) -> Array:
-    # not jnp.zeros: a constant varies over no mesh axis, and shard_map refuses it in a loop
-    return jnp.broadcast_to(like.ravel()[:0].sum(), (*like.shape[:-1], features))
+    return zeros((*like.shape[:-1], features), like)
 
 
 def _reset(reset: Array, state: PyTree) -> PyTree:
@@ -293,9 +294,7 @@ def _backward(
             d_before = select(keep, d_before, d)
             d_pre, total = jax.tree.map(lambda a: jnp.where(keep[..., None], a, 0), (d_pre, total))
         if norms is not None:
-            norms = jax.tree.map(
-                lambda array, a: _write(array, jnp.linalg.norm(a, axis=-1), t), norms, total
-            )
+            norms = jax.tree.map(lambda array, a: _write(array, norm(a, axis=-1), t), norms, total)
         pre = tuple(_write(array, value, t) for array, value in zip(pre, d_pre, strict=True))
         return d_before, pre, norms
 

@@ -34,7 +34,8 @@ from rnnlab.nn.cells import Cell
 from rnnlab.nn.engines import linear_recurrence
 from rnnlab.nn.engines.fused_cells import SLOPES, NamedCell, is_plain
 from rnnlab.nn.engines.newton_cells import jacobians, join, split, state_of, step
-from rnnlab.nn.engines.scan import RunOptions, scan, varying_alike
+from rnnlab.nn.engines.scan import RunOptions, scan
+from rnnlab.nn.meshes import varying_alike
 
 Array = jax.Array
 PyTree = Any
@@ -302,9 +303,6 @@ def _solve(
     """Find the states s_1 … s_T after start (..., n)."""
     if guess is None:
         guess = jnp.broadcast_to(start * 0, (xs.shape[0], *start.shape))
-    # in a shard_map, the states vary over every axis that one of these varies over
-    leaves = (*jax.tree.leaves((params, xs)), start)
-    nothing = jnp.stack([leaf.ravel()[:0].sum() for leaf in leaves]).sum()
     parts = len(cell.state_parts)
     eps = float(jnp.finfo(guess.dtype).eps)
     tolerance = method.tolerance or (eps ** (2 / 3) if method.squares else 32 * eps)
@@ -326,9 +324,8 @@ def _solve(
         # a NaN error is unfinished
         return (k < method.max_iterations) & ~(log_error <= jnp.log(tolerance))
 
-    far = nothing + jnp.asarray(jnp.inf, guess.dtype)
-    count = (nothing * 0).astype(jnp.int32)
-    carry = (guess + nothing, count, far, far)
+    far, count = jnp.asarray(jnp.inf, guess.dtype), jnp.zeros((), jnp.int32)
+    carry, _ = varying_alike(((guess, count, far, far), (params, xs, start)))
     states, k, log_error, _ = jax.lax.while_loop(unfinished, correct, carry)
     converged = log_error <= jnp.log(tolerance)
 
@@ -395,12 +392,12 @@ def log_size(delta: Array, states: Array, parts: int) -> Array:
     """
 
     def largest(a: Array) -> Array:  # over steps and features: (..., parts)
-        a = jnp.abs(a).reshape(*a.shape[:-1], parts, -1)
+        a = jnp.abs(a).reshape(*a.shape[:-1], parts, a.shape[-1] // parts)
         return a.max(axis=(0, -1))
 
     of_delta, of_states = largest(delta), largest(states)
     logs = jnp.where(of_delta == 0, -jnp.inf, jnp.log(of_delta) - jnp.log(of_states))
-    return logs.max()
+    return logs.max(initial=-jnp.inf)
 
 
 def log_left(size: Array, first: Array, k: Array) -> Array:

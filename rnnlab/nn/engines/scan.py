@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.nn.cells import Cell
+from rnnlab.nn.contract import gate_values
+from rnnlab.nn.meshes import varying_alike
 from rnnlab.nn.params import Masks
 from rnnlab.nn.protocols import DrawsMasks
 
@@ -35,19 +37,12 @@ class ResetOptions(RunOptions, total=False):
 
 def select(keep: Array, new: PyTree, old: PyTree) -> PyTree:
     """Return ``new`` where ``keep`` (batch axes, no feature axis) is true, else ``old``."""
-    return jax.tree.map(lambda n, o: jnp.where(keep[..., None], n, o), new, old)
+    return jax.tree.map(lambda n, o: jnp.where(over_features(keep, n), n, o), new, old)
 
 
-def varying_alike(tree: PyTree) -> PyTree:
-    """Return the same values, each varying over every mesh axis that any of them varies over.
-
-    shard_map requires the cotangents of a hand-written derivative to vary as its arguments do, and
-    every cotangent depends on every argument. The sum of no elements varies as its array does; XLA
-    removes it. Booleans stay as they are.
-    """
-    leaves = jax.tree.leaves(tree)
-    nothing = sum(leaf.ravel()[:0].sum().astype(leaves[0].dtype) for leaf in leaves)
-    return jax.tree.map(lambda a: a if a.dtype == jnp.bool_ else a + nothing, tree)
+def over_features(keep: Array, like: Array) -> Array:
+    """Return ``keep`` with an axis of 1 for each feature axis of ``like``."""
+    return jnp.expand_dims(keep, range(keep.ndim, like.ndim))
 
 
 def sequence_masks(cell: Cell, params: PyTree, xs: Array, key: Array | None) -> dict[str, Masks]:
@@ -108,6 +103,7 @@ def scan(
     >>> ys.shape, state.h.shape
     ((5, 2, 4), (2, 4))
     """
+    xs, state, mask, resets, _ = varying_alike((xs, state, mask, resets, (params, key)))
     masks = sequence_masks(cell, params, xs, key)
     start = None if resets is None else cell.initial_state(params, xs.shape[1:-1])
 
@@ -118,7 +114,7 @@ def scan(
         new, y, gates = cell.step(params, before, x, key=step_key, **masks)
         if keep is not None:
             new, y = select(keep, (new, y), (state, jnp.zeros_like(y)))
-        values = {**gates._asdict(), **new._asdict()}
+        values = gate_values(gates) | new._asdict()
         return new, (y, {tap: values[tap] for tap in taps})
 
     steps = _StepInputs(jnp.arange(xs.shape[0]), xs, mask, resets)

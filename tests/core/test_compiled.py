@@ -1,0 +1,20 @@
+"""Compiled programs are let go once the process has grown by them, and not before."""
+
+import jax
+
+from rnnlab.core import compiled
+
+MB = 2**20
+
+
+def test_they_are_let_go_when_the_process_has_grown(monkeypatch):
+    sizes = iter([300 * MB, 700 * MB, 900 * MB, 350 * MB, 861 * MB, 862 * MB, 350 * MB])
+    dropped = []
+    monkeypatch.setattr(compiled.host, "resident", lambda: next(sizes))
+    monkeypatch.setattr(jax, "clear_caches", lambda: dropped.append(True))
+    programs = compiled.CompiledPrograms()  # at 300 MB
+    assert not programs.let_go()  # at 700 MB: what groups share is not compiled again
+    assert programs.let_go()  # at 900 MB, then at 350
+    assert not programs.let_go()  # at 861 MB
+    assert programs.let_go()
+    assert len(dropped) == 2

@@ -1,0 +1,137 @@
+"""Statements, thresholds and captions say what the config says, not what its defaults are."""
+
+from pathlib import Path
+
+import pytest
+
+from rnnlab.core.nested import with_overrides
+from rnnlab.lab import sweep
+from rnnlab.lab.load import load_experiment
+from rnnlab.results.claims import decide
+from rnnlab.results.table import Member, Table
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+def members(name, **changes):
+    """The planned members of a changed config, without results but a chrono member's span."""
+    loaded = load_experiment(EXPERIMENTS / f"{name}.py")
+    values = {key.replace("__", "."): value for key, value in changes.items()}
+    config = sweep.apply(loaded.get_config(), values)
+    base = config.to_dict()
+    planned = []
+    for index, overrides in enumerate(sweep.expand(config, loaded.get_sweep(config))):
+        member = with_overrides(base, overrides)
+        span = {"span": member["task"]["delay"]} if name == "learning/chrono" else {}
+        planned.append(Member(index, overrides, member, 0.0, span))
+    return loaded, Table(planned)
+
+
+def said(name, **changes):
+    """All statements and thresholds of the claims."""
+    loaded, table = members(name, **changes)
+    return "\n".join(f"{c.statement} | {c.threshold}" for c in loaded.functions.claims(table))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words", "usual"),
+    [
+        ("language/sentiment", {"run__few_labels": 500}, "with 500 labels", "with 1,000 labels"),
+        (
+            "language/sentiment",
+            {"task__tokenizer_name": "words"},
+            "an opinion from words",
+            "an opinion from characters",
+        ),
+        ("bert/bert_tagging", {"run__few_labels": 70}, "With 70 labels,", "With 1,000 labels,"),
+        ("bert/bert_tagging", {"task__limit": 2000}, "with 2,000 labels", "with 12,000 labels"),
+        ("bert/bert_finetuning", {"task__limit": 900}, "900 labels: at", "all labels: at"),
+        (
+            "learning/copy_memory",
+            {"task__alphabet": 4, "task__items": 3},
+            "costs 3 ln 4/(T + 6)",
+            "costs 10 ln 8/(T + 20)",
+        ),
+        (
+            "learning/adding_problem",
+            {"task__solved_at": 0.02},
+            "to an error of 0.02",
+            "to an error of 0.01",
+        ),
+        ("learning/chrono", {"cell__name": "gru"}, "A GRU learns", "An LSTM learns"),
+        (
+            "learning/temporal_order",
+            {"run__linear_rates": (0.1, 0.2, 0.5)},
+            "at rates 0.2 and 0.5",
+            "at rates 0.1 and 0.3",
+        ),
+        ("learning/pixel_digits", {"task__source": "mnist"}, "over 784 steps", "over 64 steps"),
+        (
+            "gradients/init_gradients",
+            {"cell__name": "gru"},
+            "the gradient of a GRU is kept",
+            "the gradient of a tanh RNN is kept",
+        ),
+        (
+            "language/tagging",
+            {"task__path": "a.conll", "task__test_path": "b.conll"},
+            "not in the words",
+            "not in the characters",
+        ),
+        (
+            "language/translation",
+            {"task__path": "a.tsv", "task__limit": 300},
+            "300 words suffice",
+            "20,000 words suffice",
+        ),
+        (
+            "text_features/ngram_lm",
+            {"task__limit": 20_000},
+            "from 20,000 of them",
+            "from 497,780 of them",
+        ),
+        (
+            "text_features/text_classification",
+            {"task__limit": 400},
+            "from 400 reviews",
+            "from all reviews",
+        ),
+    ],
+)
+def test_a_claim_says_what_the_config_says(name, changes, words, usual):
+    assert usual in said(name)
+    changed = said(name, **changes)
+    assert words in changed
+    assert usual not in changed
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "statement"),
+    [
+        ("language/translation", {"task__path": "a.tsv"}, "suffice for the published error"),
+        ("bert/bert_tagging", {"task__path": "a.conll"}, "It does better than what reads one way"),
+        ("learning/spoken_vowels", {"task__source": "GunPoint"}, "as well as regions made by hand"),
+    ],
+)
+def test_a_published_figure_decides_nothing_about_other_data(name, changes, statement):
+    loaded, table = members(name, **changes)
+    (one,) = (c for c in loaded.functions.claims(table) if statement in c.statement)
+    (verdict,) = decide([one])
+    assert verdict.verdict == "undecided"
+    assert "this run" in verdict.measured
+
+
+def test_half_of_the_units_are_gated_at_any_size():
+    loaded = load_experiment(EXPERIMENTS / "learning" / "copy_memory.py")
+    for size in (80, 12):
+        config = sweep.apply(loaded.get_config(), {"cell.hidden_size": size})
+        sizes = {
+            member["cell.name"]: member.get("cell.hidden_size", size)
+            for member in sweep.expand(config, loaded.get_sweep(config))
+        }
+        assert sizes == {
+            "rnn-identity": size,
+            "rnn-tanh": size,
+            "lstm": size // 2,
+            "gru": size // 2,
+        }
