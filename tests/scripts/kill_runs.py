@@ -105,7 +105,7 @@ def left(out: Path) -> dict[str, Any]:
     members, metrics = {}, {}
     for line in json_files.read_jsonl(out / run_files.MEMBERS):
         assert line["member"] not in members, line
-        del line["seconds"]
+        del line["seconds"], line["sha256"]  # the line's digest is of its time too
         line["result"].pop("ms_per_step", None)
         members[line["member"]] = line
     for record in json_files.read_jsonl(out / run_files.METRICS):
