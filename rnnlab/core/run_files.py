@@ -240,8 +240,13 @@ def params_problem(run_dir: str | os.PathLike[str], record: Record) -> str:
     return f"{path} is not what was written: its digest is another"
 
 
+def stored_file(run_dir: str | os.PathLike[str], digest: str) -> Path:
+    """Return the path of what a run stored of a task, by its digest."""
+    return Path(run_dir) / "stored" / f"{digest[:16]}.json"
+
+
 def check_kept(run_dir: str | os.PathLike[str]) -> None:
-    """Check the parameters of finished members, the predictions and the copies of Python files.
+    """Check parameters, predictions, what is stored of tasks, and the copies of Python files.
 
     Raises:
         UserError: one of them is missing or damaged.
@@ -253,6 +258,8 @@ def check_kept(run_dir: str | os.PathLike[str]) -> None:
         for entry in info.get("files", ())
         for source in entry["sources"]
     }
+    digests = [entry["sha256"] for entry in info.get("stored", ()) if entry["sha256"]]
+    kept |= {stored_file(run_dir, digest): digest for digest in digests}
     if not records and not is_finished(run_dir):
         kept = {}  # the run has just begun
     elif predicted := info.get("predictions_sha256", ""):

@@ -19,6 +19,7 @@ from rnnlab.core import json_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.json_files import Record
 from rnnlab.core.nested import flatten
+from rnnlab.core.run_files import stored_file
 from rnnlab.tasks.base import Restorable, Task
 from rnnlab.training.settings import Config, MemberSpec, task_of
 
@@ -40,7 +41,7 @@ class Memory:
     def write(self, run_dir: Path) -> None:
         """Write the contents that are missing or damaged."""
         for digest, content in self.contents.items():
-            path = path_of(run_dir, digest)
+            path = stored_file(run_dir, digest)
             if not path.is_file() or path.read_bytes() != content:
                 path.parent.mkdir(exist_ok=True)
                 json_files.write_bytes(path, content)
@@ -65,11 +66,6 @@ class Memory:
                     f"{what} task {name!r} changed since {run_dir} began: bring back the old "
                     "data, or choose another --workdir"
                 )
-
-
-def path_of(run_dir: Path, digest: str) -> Path:
-    """Return the path of a stored content."""
-    return run_dir / STORED / f"{digest[:16]}.json"
 
 
 def collect(specs: Sequence[MemberSpec]) -> Memory:
@@ -153,7 +149,7 @@ def _group(config: Config) -> Record:
 
 
 def _read(run_dir: Path, digest: str) -> Record:
-    path = path_of(run_dir, digest)
+    path = stored_file(run_dir, digest)
     heal = "give the command that began the run again to store it anew"
     try:
         content = path.read_bytes()

@@ -155,6 +155,16 @@ def test_a_memory_is_checked_by_its_digest(tmp_path, capsys):
         assert message in refused()
 
 
+def test_reports_notice_what_is_stored_and_damaged(tmp_path):
+    path = small_data.write("characters", tmp_path)
+    make_run(tmp_path / "run", config_of("characters", path))
+    run_files.check_kept(tmp_path / "run")
+    (file,) = (tmp_path / "run/stored").iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(UserError, match=f"{file.name} is not what was written"):
+        run_files.check_kept(tmp_path / "run")
+
+
 def test_a_run_with_other_data_is_not_resumed(tmp_path):
     path = small_data.write("forecasting", tmp_path)
     spec = training.MemberSpec.from_config(config_of("forecasting", path))
