@@ -64,10 +64,7 @@ def count(text: str) -> int:
     >>> count("8")
     8
     """
-    number = whole(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
-    return number
+    return _at_least(0, text)
 
 
 def positive(text: str) -> int:
@@ -79,9 +76,15 @@ def positive(text: str) -> int:
     >>> positive("8")
     8
     """
+    return _at_least(1, text)
+
+
+def _at_least(least: int, text: str) -> int:
     number = whole(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    if number < least:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of at least {least}, got {text!r}"
+        )
     return number
 
 

@@ -16,7 +16,7 @@ _BYTES_TO_GROW = 512 * 2**20
 
 
 class CompiledPrograms:
-    """What JAX has compiled in this process from now on."""
+    """The programs that JAX compiles in this process from now on."""
 
     def __init__(self) -> None:
         self._before = host.resident()

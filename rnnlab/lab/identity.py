@@ -1,4 +1,4 @@
-"""What a run directory belongs to: one config, one code, one rnnlab.
+"""The identity of a run directory: one config, one code, one version of rnnlab.
 
 A directory is begun by writing config.json, and used again only for the same. What differs is said
 and refused; another JAX or device is only pointed out, for it changes the last digits at most.

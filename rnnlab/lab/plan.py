@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def changes(self) -> dict[str, object]:
-        """What differs from the file's defaults, as JSON.
+        """The values and the sweep that differ from the file's own, as JSON.
 
         {"config": the default of each key that has another value, "sweep": whether the sweep is
         not the file's own}.
@@ -152,8 +152,9 @@ def make_plan(
         sweeps.check_key(default, key)
     changed = {key: value for key, value in given.items() if value != default[key]}
     config = sweeps.apply(base, changed)
-    experiment.check_numbers(config)
-    if sweep is None:
+    if sweep is not None:
+        experiment.check_numbers(config)  # as get_sweep does
+    else:
         sweep = experiment.get_sweep(config)
         check_effect(experiment, changed, config, {})
     parts = sweeps.parts(config, sweep)

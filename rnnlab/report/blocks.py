@@ -86,7 +86,7 @@ def axes(sweep: Record | Sequence[Record]) -> list[tuple[int, str, str]]:
 
 @dataclass(frozen=True)
 class Changes:
-    """What a run changes of its experiment.
+    """The changes that a run makes to its experiment's defaults.
 
     Args:
         rows: (key, the default value in words, the run's value in words).

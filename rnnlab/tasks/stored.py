@@ -42,7 +42,7 @@ class Stored:
 
     @property
     def memory(self) -> Record:
-        """What a run stored; read it only."""
+        """The record that the run stored; not to be changed."""
         return _parsed(self.kept)
 
     def check_same(self) -> None:
