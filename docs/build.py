@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import pdoc
+
+from rnnlab.core.errors import install
+
+try:
+    import pdoc
+except ImportError:
+    sys.exit(f"the API reference is built by pdoc: {install('docs')}")
 import pdoc.doc
 import pdoc.render
 import pdoc.search

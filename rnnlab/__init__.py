@@ -26,6 +26,8 @@ _HOME = {
     "Residual": "nn.wrappers",
     "VariationalDropout": "nn.wrappers",
     "Zoneout": "nn.wrappers",
+    "describe": "lab.descriptions",
+    "export": "lab.export",
     "load_run": "results.run_dir",
     "run": "lab.run",
     "load_params": "training.params",
@@ -33,7 +35,9 @@ _HOME = {
     "Bidirectional": "nn.layers",
     "Stack": "nn.layers",
     "InitScheme": "nn.initializers",
+    "register_cell": "nn.cells",
     "register_scheme": "nn.initializers",
+    "register_task": "tasks.registry",
     "unroll": "nn.unroll",
 }
 _PACKAGES = [
@@ -74,13 +78,16 @@ if TYPE_CHECKING:
         theory,
         training,
     )
+    from rnnlab.lab.descriptions import describe
+    from rnnlab.lab.export import export
     from rnnlab.lab.run import run
-    from rnnlab.nn.cells import GRU, LSTM, RNN
+    from rnnlab.nn.cells import GRU, LSTM, RNN, register_cell
     from rnnlab.nn.initializers import InitScheme, register_scheme
     from rnnlab.nn.layers import Bidirectional, Stack
     from rnnlab.nn.unroll import unroll
     from rnnlab.nn.wrappers import Residual, VariationalDropout, Zoneout
     from rnnlab.results.run_dir import load_run
+    from rnnlab.tasks.registry import register_task
     from rnnlab.training.params import load_params
     from rnnlab.training.train import make_train
 
@@ -97,7 +104,9 @@ __all__ = [
     "bert",
     "core",
     "data",
+    "describe",
     "embeddings",
+    "export",
     "gradients",
     "interop",
     "lab",
@@ -106,7 +115,9 @@ __all__ = [
     "make_train",
     "nn",
     "plotting",
+    "register_cell",
     "register_scheme",
+    "register_task",
     "report",
     "results",
     "run",

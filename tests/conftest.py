@@ -18,7 +18,8 @@ import jax
 import pytest
 from hypothesis import settings
 
-from rnnlab.nn import initializers
+from rnnlab.nn import cells, initializers
+from rnnlab.tasks import registry
 
 # so that a sweep has something to spread over, on whatever machine
 jax.config.update("jax_num_cpu_devices", 2)
@@ -87,9 +88,11 @@ def _programs():
 
 
 @pytest.fixture(autouse=True)
-def _schemes(monkeypatch):
-    """A scheme that a test's experiment registers is gone after the test."""
+def _names(monkeypatch):
+    """What a test's experiment registers is gone after the test."""
     monkeypatch.setattr(initializers, "SCHEMES", initializers.SCHEMES.copy())
+    monkeypatch.setattr(cells, "CELLS", cells.CELLS.copy())
+    monkeypatch.setattr(registry, "TASKS", registry.TASKS.copy())
 
 
 @pytest.fixture

@@ -73,12 +73,12 @@ def get_config() -> ml_collections.ConfigDict:
         {
             "seed": 0,
             "encoder": encoder.config(dropout=0.0, attention_dropout=0.0),
-            "vocab_size": 30522,
-            "batch_size": 32,
-            "length": 128,
+            "vocab_size": 30522,  # V, pieces of words
+            "batch_size": 32,  # B, sequences of an update
+            "length": 128,  # T, pieces of a sequence
             "run": {
-                "repeats": 9,
-                "threads": 0,  # of PyTorch; 0: as many as there are cores to use
+                "repeats": 9,  # timed turns of each side
+                "threads": 0,  # threads of PyTorch; 0: as many as there are cores to use
                 "seconds_per_member": 90.0,
                 "seconds_per_group": 0.0,
             },

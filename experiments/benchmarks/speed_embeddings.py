@@ -74,24 +74,25 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict(
         {
             "seed": 0,
-            "method": "skipgram",
+            "method": "skipgram",  # the variant that is trained
             "text": {
-                "reviews": 0 if full else 10_000 if quality else 4000,
-                "min_count": 5,
-            },  # 0: all
+                "reviews": 0 if full else 10_000 if quality else 4000,  # film reviews read; 0: all
+                "min_count": 5,  # occurrences that a word needs to have a vector
+            },
             "training": {
-                "size": 100,
-                "window": 5,
-                "negatives": 5,
-                "sample": 1e-4,
-                "epochs": 5 if full else 3 if quality else 1,
-                "learning_rate": 0.05 if quality else 0.025,  # 0.05 needs fewer epochs
-                "buckets": 2_000_000 if full else 200_000,
+                "size": 100,  # dimensions of a vector
+                "window": 5,  # words on either side that are predicted, at most
+                "negatives": 5,  # drawn words per predicted one
+                "sample": 1e-4,  # share of the text above which a word is thinned out; 0: none
+                "epochs": 5 if full else 3 if quality else 1,  # passes over the text
+                # first step size; 0.05 needs fewer epochs
+                "learning_rate": 0.05 if quality else 0.025,
+                "buckets": 2_000_000 if full else 200_000,  # rows that n-grams share
             },
             "run": {
-                # of the other sides; ours is timed with one thread (plus one that draws) as well
+                # threads of the other sides; ours also runs with one (plus one that draws)
                 "workers": 1 if quality else 2,
-                "repeats": 1 if full or quality else 3,
+                "repeats": 1 if full or quality else 3,  # timed trainings of each side
                 "seeds": SEEDS if full or quality else 1,
                 "seconds_per_member": 1200.0 if full else 60.0 if quality else 50.0,
                 "seconds_per_group": 10.0,

@@ -56,12 +56,18 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config = ConfigDict(
         {
             "seed": 0,
-            "cell": {"name": "rnn-tanh", "hidden_size": 16, "gain": 0.9},
-            "task": {"length": 1_000, "features": 4},
-            # timed turns of each engine; fewer where a turn of all takes long, at least 3
+            "cell": {
+                "name": "rnn-tanh",
+                "hidden_size": 16,
+                "gain": 0.9,  # factor of the orthogonal recurrent kernels
+            },
+            "task": {
+                "length": 1_000,  # T, steps of a sequence
+                "features": 4,  # D, inputs per step
+            },
             "run": {
-                "repeats": 15,
-                "seconds": 5.0,
+                "repeats": 15,  # timed turns of each engine; fewer where they take long, at least 3
+                "seconds": 5.0,  # seconds after which no further turn begins
                 "seconds_per_member": 16.0,
                 "seconds_per_group": 0.0,
             },

@@ -46,9 +46,17 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config = ConfigDict(
         {
             "seed": 0,
-            "task": {"length": 200, "batch_size": 32, "input_size": 1},
+            "task": {
+                "length": 200,  # T, steps of a sequence
+                "batch_size": 32,  # B, sequences in the batch
+                "input_size": 1,  # D, inputs per step
+            },
             "cell": {"name": "lstm", "hidden_size": 128},
-            "run": {"repeats": 31, "seconds_per_member": 12.0, "seconds_per_group": 0.0},
+            "run": {
+                "repeats": 31,  # timed turns of each side
+                "seconds_per_member": 12.0,
+                "seconds_per_group": 0.0,
+            },
         }
     )
     return config.lock()

@@ -68,8 +68,11 @@ def get_config(arg: str | None = None) -> ConfigDict:
     no_scale(arg)
     return ConfigDict(
         {
-            "seed": 0,  # of the choice of sentences
-            "task": {"contest": "bag of words", "documents": 100_000},
+            "seed": 0,  # seed of the choice of sentences
+            "task": {
+                "contest": "bag of words",  # what both sides compute
+                "documents": 100_000,  # texts that both sides read
+            },
             "run": {
                 "repeats": 3,  # timed turns of each side, after a first one that is checked
                 "seconds_per_member": 30.0,

@@ -34,6 +34,7 @@ from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.tasks.base import Batch
+from rnnlab.training import named
 from rnnlab.training.vectorized import Program
 
 # cell: (its name in figures, the gates in PyTorch's order, how many times as fast we must be)
@@ -58,14 +59,14 @@ def get_config(arg: str | None = None) -> ConfigDict:
             "init": InitScheme.config(),
             "training": training.config(
                 batch_size=32,
-                eps=EPS,
+                optimizer=f"adam(eps={EPS})",
                 eval_batch_size=32,
                 eval_every=updates,  # of a turn
                 steps=updates * (repeats + 2),
                 stop_when_solved=False,
             ),
             "run": {
-                "members": 32,
+                "members": 32,  # seeds that are trained at once
                 "repeats": repeats,  # timed turns; one before them is checked, one warms up
                 "seconds_per_member": 60.0,
                 "seconds_per_group": 0.0,
@@ -89,7 +90,6 @@ def check(config: Config) -> None:
     if config.cell.layers != 1 or not task.many_to_one or task.loss != "cross_entropy":
         raise ValueError("speed_sweep.py compares one layer on a task of one class a sequence")
     fixed = {
-        "optimizer": "adam",
         "schedule": "constant",
         "warmup_steps": 0,
         "weight_decay": 0.0,
@@ -97,6 +97,12 @@ def check(config: Config) -> None:
         "regularizer": "none",
         "stop_when_solved": False,
     }
+    rule = named.parse_optimizer(settings.optimizer)
+    if rule.name != "adam" or rule.given - {"b1", "b2", "eps"}:
+        raise ValueError(
+            "training.optimizer must be adam, of b1, b2 and eps, as in PyTorch's loop here, "
+            f"got {settings.optimizer!r}"
+        )
     for key, value in fixed.items():
         if settings[key] != value:
             raise ValueError(f"training.{key} must be {value!r}, as in PyTorch's loop here")
@@ -200,11 +206,12 @@ class Theirs:
             start["0.bias_hh_l0"] = torch.zeros_like(start["0.bias_ih_l0"])
             modules.load_state_dict(start)
             recurrent.bias_hh_l0.requires_grad_(False)
+            adam = named.parse_optimizer(settings.optimizer).numbers()
             optimizer = torch.optim.Adam(
                 [p for p in modules.parameters() if p.requires_grad],
                 lr=settings.learning_rate,
-                betas=(settings.b1, settings.b2),
-                eps=settings.eps,
+                betas=(adam["b1"], adam["b2"]),
+                eps=adam["eps"],
                 fused=True,
             )
             batches = [
@@ -237,7 +244,7 @@ class Theirs:
 
 def _first_batches(train: training.Train, member: training.Member) -> list[Batch]:
     """Return the batches of a member's first turn, as NumPy arrays."""
-    data, state = train.setup.task.load(), train.start(member.key, member.params)
+    data, state = train.setup.task.load(), train.start(member.key, member.params, member.hyper)
     window = jax.jit(lambda step: train.window(state._replace(step=step), data)[0])
     updates = train.setup.settings.eval_every
     return [jax.tree.map(np.asarray, window(np.int32(step))) for step in range(updates)]

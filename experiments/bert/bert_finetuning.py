@@ -25,9 +25,10 @@ number was chosen by these results.
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
+import numpy as np
 
 from rnnlab import training
 from rnnlab.lab import pretrained_sweep
@@ -63,7 +64,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "source": "imdb" if full else "rotten_tomatoes",
             "max_length": 128 if full else 40,
             "limit": 0,  # labeled reviews; 0: all
-            "held_out": "test",  # "validation" to choose numbers by
+            "path": "",  # a file of texts and labels instead
+            "test_path": "",
+            "validation_path": "",
+            "validation_share": 0.1,  # of the reviews to learn from
             "pieces": "",  # set by the sweep, like start.path
             "vocab_size": 8192 if full else 4096,
         },
@@ -94,22 +98,27 @@ def predict(config: Config) -> dict[str, float]:
     task = training.task_of(config)
     assert isinstance(task, MovieReviews)
     judged = training.scored(config, task, task.load())
-    accuracy = bag_of_words(task.source, task.test_share, task.held_out, config.task.limit, judged)
-    return {"words_accuracy": accuracy, "judged": judged}
+    names = ("source", "path", "test_path", "validation_path", "limit")
+    shared: Any = {name: getattr(task, name) for name in names}
+    reviews = MovieReviews(
+        test_share=task.test_share, validation_share=task.validation_share, **shared
+    )
+    return {"words_accuracy": bag_of_words(reviews, judged), "judged": judged}
 
 
 @lru_cache(maxsize=4)
-def bag_of_words(source: str, share: float, held_out: str, limit: int, judged: int) -> float:
+def bag_of_words(reviews: MovieReviews, judged: int) -> float:
     """Return the accuracy of a regression on TF-IDF weights, C chosen on a fifth of the labels."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    split = MovieReviews(source=source, test_share=share, held_out=held_out).split()
-    texts, labels = split.texts[: limit or None], split.labels[: limit or None]
+    split = reviews.split()
+    texts, labels = split.texts, split.labels
 
     def fitted(C: float, count: int) -> "Pipeline":
         words = BagOfWords(token_pattern=r"\w+")
-        model = LogisticRegression(C=C, solver="liblinear", tol=1e-3)
+        solver = "liblinear" if len(np.unique(labels)) == 2 else "lbfgs"
+        model = LogisticRegression(C=C, solver=solver, tol=1e-3, max_iter=1000)
         return make_pipeline(words, TfIdf("log", "smooth", "l2"), model).fit(
             texts[:count], labels[:count]
         )

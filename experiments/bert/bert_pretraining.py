@@ -53,7 +53,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         {
             "seed": 0,
             "task": pretrained_sweep.pretraining_task(full)
-            | {"whole_words": False, "test_share": 0.1},
+            | {"whole_words": False, "test_share": 0.1, "validation_share": 0.1},
             "encoder": encoder.config(
                 size="small" if full else "tiny",
                 activation="gelu_tanh",

@@ -58,6 +58,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "name": "tag_pieces",
             "path": "",  # CoNLL columns; empty: the People's Daily
             "test_path": "",
+            "validation_path": "",
+            "validation_share": 0.1,  # of the sentences to learn from
             "limit": 0 if full else 12_000,
             "max_length": 100 if full else 62,  # 60 characters, as in tagging.py
             "min_count": 2,

@@ -193,8 +193,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         {
             "seed": 0,
             "weights": "",  # a run of bert_pretraining, or a checkpoint; empty: pre-train here
-            "member": 0,  # of such a run
-            "layer": -1,  # of the vectors that are compared
+            "member": 0,  # the member of such a run
+            "layer": -1,  # the layer of the vectors that are compared; negative: from the last
             "task": pretrained_sweep.pretraining_task(full),
             "encoder": encoder.config(
                 size="small" if full else "tiny",
@@ -206,7 +206,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "training": pretrained_sweep.pretraining_settings(
                 full, steps=20_000 if full else 700, eval_sample=500
             ),
-            "word2vec": {"size": 64, "epochs": 1},
+            "word2vec": {
+                "size": 64,  # dimensions of its vectors
+                "epochs": 1,  # passes over the text
+            },
             "run": {
                 "seconds_per_member": 20_000.0 if full else 150.0,
                 "seconds_per_group": 0.0,
@@ -291,7 +294,7 @@ def pretrained(config: Config, key: jax.Array, log: Callable[..., None]) -> Mode
     assert isinstance(model, heads.Pretraining)
     train, data = training.make_train(member.setup), task.load()
     arrays = jax.tree.map(jnp.asarray, data)
-    state = train.start(member.key, member.params)
+    state = train.start(member.key, member.params, member.hyper)
     advance = jax.jit(lambda state, arrays: train.advance(state, member.hyper, arrays))
     score: dict[str, float] = {}
     while int(state.status) == training.RUNNING:
@@ -300,8 +303,9 @@ def pretrained(config: Config, key: jax.Array, log: Callable[..., None]) -> Mode
         log(step=int(progress.step), **score)
     if int(state.status) == training.DIVERGED:
         raise UserError(f"pre-training diverged at step {int(state.step)}")
+    params, score = train.chosen(state, score)
     losses = {"word_loss": score["word_loss"], "unigram": pretraining.unigram(data)}
-    trained, start = (p["params"]["encoder"] for p in (state.params, member.params))
+    trained, start = (p["params"]["encoder"] for p in (params, member.params))
     return Model(model.config, trained, start, task.tokenizer, losses)
 
 

@@ -9,12 +9,11 @@ H = 128, T = 784 and 10 seeds (about an hour by --dry_run's estimate).
 Expected: closed forms to 1e-4 decades; after 199 steps a tanh RNN has 10^-215 of its gradient
 left with N(0, 0.01) weights, 10^-43 with PyTorch's uniform ones, 10^-4 with orthogonal ones; an
 LSTM has 10^-13 of ∂L/∂C left after 100 steps with b_f = 0, 10^-2 with b_f = 1 and 10^-0.3 with a
-forget bias that fits the length (chrono). Other sequences: --config.task.name=text, noise, or csv
-with --config.task.path=FILE; any length: --config.task.length=1000.
+forget bias that fits the length (chrono). Other sequences: --config.task.path=FILE (a table or a
+text), or --config.task.name=text or noise; any length: --config.task.length=1000.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import numpy as np
@@ -26,9 +25,8 @@ from rnnlab import gradients, theory
 from rnnlab.core.errors import Pooled, Undecided
 from rnnlab.lab import gradient_member
 from rnnlab.lab.config import Config, scale, seeds
-from rnnlab.lab.sweep import Sweep
-from rnnlab.nn import cells
-from rnnlab.plotting import gradient_figures, learning_curves, plots
+from rnnlab.lab.sweep import Only, Sweep
+from rnnlab.plotting import gradient_figures, learning_curves
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 
@@ -49,11 +47,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
     """Return the default config, or with "full" the paper-sized one."""
     full = scale(arg) == "full"
     return gradient_member.config(
-        length=784 if full else 200,  # T
+        length=784 if full else 200,  # T, steps of a sequence
         batch_size=32 if full else 16,
         hidden_size=128 if full else 64,
-        # seeds whose singular values are measured (slow), and at which lags
-        probes={"spectrum_lags": (10, 100), "spectrum_seeds": 1},
+        probes={
+            "spectrum_lags": (10, 100),  # lags at which singular values are measured (slow)
+            "spectrum_seeds": 1,  # seeds whose singular values are measured
+        },
         run={
             "seeds": 10 if full else 5,
             "seconds_per_member": 6.0 if full else 0.15,
@@ -68,7 +68,7 @@ def get_sweep(config: Config) -> Sweep:
     return [
         *(
             {
-                "cell.name": (cell,),
+                "cell.name": (cell,) if cell == CELLS[0] else Only((cell,)),
                 **ZERO_BIAS.get(cell, {}),
                 "init.w_h": SCHEMES,
                 "seed": seeds(config),
@@ -76,20 +76,20 @@ def get_sweep(config: Config) -> Sweep:
             for cell in CELLS
         ),
         {
-            "cell.name": ("lstm", "gru"),
-            "init.w_h": ("orthogonal",),
+            "cell.name": Only(("lstm", "gru")),
+            "init.w_h": Only(("orthogonal",)),
             "init.forget_bias": biases,
             "seed": seeds(config),
         },
         {
-            "cell.name": ("rnn-tanh",),
+            "cell.name": Only(("rnn-tanh",)),
             "seed": seeds(config),
-            "init.w_h": tuple(MEAN_FIELD.format(sigma) for sigma in SIGMAS),
+            "init.w_h": Only(MEAN_FIELD.format(sigma) for sigma in SIGMAS),
         },
-        {"cell.name": ("rnn-identity",), "init.w_h": LINEAR, "seed": seeds(config)},
+        {"cell.name": Only(("rnn-identity",)), "init.w_h": LINEAR, "seed": seeds(config)},
         # nothing recurrent and no input to f: the forget bias alone decides what C keeps
         {
-            **{key: (value,) for key, value in GATES_ALONE.items()},
+            **{key: Only((value,)) for key, value in GATES_ALONE.items()},
             "init.gates.f.w_x": ("zeros",),
             "init.forget_bias": (biases[0], biases[-1]),
             "seed": seeds(config),
@@ -121,21 +121,23 @@ def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, o
         # the same at a few lags, as numbers for the table of members
         at = {k: -np.inf if zero[k] > 0.5 else round(float(median[k]), 2) for k in LAGS if k < T}
         result |= {f"log10_{part}_at_{k}": value for k, value in at.items()}
-    line = gradient_member.theory_curves(config.cell.name, probe, curves["h"])
+    part = "h" if "h" in curves else gradient_member.main_part(curves)
+    line = gradient_member.theory_curves(probe, curves[part])
     result |= {k: v if isinstance(v, float) else _round(v) for k, v in line.items()}
-    result["spectral_radius"] = gradients.spectral_radius(probe.W_hh)
-    # a linear unit has no flat end
-    if not (isinstance(probe.cell, cells.RNN) and probe.cell.activation == "identity"):
+    if probe.W_hh is not None:
+        result["spectral_radius"] = gradients.spectral_radius(probe.W_hh)
+    if getattr(probe.cell, "activation", "tanh") in ("tanh", "relu"):  # linear: no flat end
         saturated = gradients.saturation(probe.cell, probe.cell_params, probe.xs)
         result |= {f"saturation_{k}": _round(v.mean(axis=0)) for k, v in saturated.items()}
     if config.seed < config.probes.spectrum_seeds and not probe.both_ways:
         lags = [lag for lag in config.probes.spectrum_lags if lag <= T]
         spectra = gradients.jacobian_spectrum(
-            probe.cell, probe.cell_params, probe.xs[0], lags, part="h"
+            probe.cell, probe.cell_params, probe.xs[0], lags, part=part
         )
         result |= {f"spectrum_{lag}": _round(s) for lag, s in zip(lags, spectra, strict=True)}
-        values = np.linalg.eigvals(probe.W_hh)
-        result |= {"eigenvalues_re": _round(values.real), "eigenvalues_im": _round(values.imag)}
+        if probe.W_hh is not None:
+            values = np.linalg.eigvals(probe.W_hh)
+            result |= {"eigenvalues_re": _round(values.real), "eigenvalues_im": _round(values.imag)}
     return result
 
 
@@ -168,57 +170,62 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     return learning_curves.figures_with_members(table, makers)
 
 
+def _cells(table: Table) -> list[str]:
+    """Return the cells that the members of the main comparison have, others after those of CELLS.
+
+    The linear RNN, which has figures of its own, is one only where it is alone.
+    """
+    names = base_members(table).values("cell.name")
+    others = [n for n in names if n not in CELLS and (n != "rnn-identity" or names == [n])]
+    return [*(name for name in CELLS if name in names), *others]
+
+
+def _schemes(members: Table) -> list[str]:
+    """Return the schemes of W_hh that members have, those of SCHEMES first, without σ_w's."""
+    own = {*LINEAR, "zeros", *(MEAN_FIELD.format(sigma) for sigma in SIGMAS)}
+    return [*dict.fromkeys([*SCHEMES, *(n for n in members.values("init.w_h") if n not in own)])]
+
+
+def _title(cell: str, part: str) -> str:
+    title = TITLES.get(cell, f"{cell}: {'forward half' if cell[:3] == 'bi-' else f'∂L/∂{part}'}")
+    return f"{title.partition(':')[0]}: backward half" if part.endswith("_back") else title
+
+
 def _gradients(table: Table) -> tuple[Figure, str]:
     base = base_members(table)
-    names = [name for name in CELLS if len(base.select({"cell.name": name}))]
-    figure, axes = plots.new_figure(2, 3, size=(13, 7.6), share_x=True)
-    panels = [(name, "h" if name != "lstm" else "C", TITLES[name]) for name in names]
-    if "bi-rnn-tanh" in names:
-        panels.append(("bi-rnn-tanh", "h_back", "Bi-RNN: backward half"))
-    for ax, (name, part, title) in zip(axes.flat, panels, strict=False):
-        plots.title(ax, title)
-        ax.set(ylim=(-32, 8), ylabel=gradient_figures.LEFT)
-        members = base.select({"cell.name": name})
-        gradient_figures.by_scheme(ax, members, SCHEMES, partial(gradient_figures.curves, ax, part))
-    for ax in axes.flat[len(panels) :]:
-        ax.set_visible(False)
-    for ax in axes[-1]:
-        ax.set_xlabel(gradient_figures.LAG)
-    return figure, (
+    by_cell = {name: base.select({"cell.name": name}) for name in _cells(table)}
+    panels = [
+        (_title(name, part), part, members)
+        for name, members in by_cell.items()
+        for part in gradient_member.drawn_parts(members[0].result)
+    ]
+    return gradient_figures.by_cell(panels, _schemes(base)), (
         "How much of ‖∂L/∂h_T‖ is left k steps earlier, in decades: median and 10–90% band over "
         "seeds, by scheme of W_hh. A cross: from there on exactly zero. Dotted: theory; for the "
         "RNNs mean field, χ^(k/2) with the measured σ_w and input variance, for LSTM and GRU the "
-        "product of the forget (update) gates alone."
+        "product of the forget (update) gates alone, for a cell of your own of its keep_gate."
     )
 
 
 def _forget_bias(table: Table) -> tuple[Figure, str]:
-    figure, axes = plots.new_figure(1, 2, size=(11, 4.2), share_y=True)
-    panels = (("lstm", "C", "LSTM: ∂L/∂C"), ("gru", "h", "GRU: ∂L/∂h"))
-    for ax, (name, part, title) in zip(axes.flat, panels, strict=True):
-        members = table.select({"cell.name": name, "init.w_h": "orthogonal"})
-        ends = []
-        for index, (bias, group) in enumerate(members.group_by("init.forget_bias").items()):
-            label = gradient_figures.bias_label(bias, "b")
-            ends.append(gradient_figures.curves(ax, part, group, label, index))
-        plots.title(ax, title)
-        ax.set(xlabel=gradient_figures.LAG, ylim=(-32, 4))
-        plots.direct_labels(ax, ends)
-    axes[0, 0].set_ylabel(gradient_figures.LEFT)
-    return figure, (
+    orthogonal = table.select({"init.w_h": "orthogonal"})
+    panels = {
+        title: (part, members)
+        for name, part, title in (("lstm", "C", "LSTM: ∂L/∂C"), ("gru", "h", "GRU: ∂L/∂h"))
+        if len(members := orthogonal.select({"cell.name": name}))
+    }
+    if not panels:
+        raise Undecided("no LSTM and no GRU with orthogonal kernels")
+    return gradient_figures.forget_bias(panels), (
         "The forget bias (b_f of the LSTM, b_z of the GRU) decides: orthogonal kernels, median "
         "and 10–90% band over seeds. Dotted: the product of the gates alone, ∏ f_t."
     )
 
 
 def _critical_line(table: Table) -> tuple[Figure, str]:
-    rows = {
-        sigma: members
-        for sigma in SIGMAS
-        if len(
-            members := table.select({"cell.name": "rnn-tanh", "init.w_h": MEAN_FIELD.format(sigma)})
-        )
-    }
+    tanh = table.select({"cell.name": "rnn-tanh"})
+    rows = {sigma: tanh.select({"init.w_h": MEAN_FIELD.format(sigma)}) for sigma in SIGMAS}
+    rows = {sigma: members for sigma, members in rows.items() if len(members)}
     if len(rows) < 2:
         raise Undecided("no members over σ_w")
     return gradient_figures.critical_line(rows), (
@@ -228,19 +235,9 @@ def _critical_line(table: Table) -> tuple[Figure, str]:
 
 
 def _linear(table: Table) -> tuple[Figure, str]:
-    figure, axes = plots.new_figure(1, 2, size=(11, 4.2))
-    ax, gates = axes[0]
-    ends = []
-    for index, scheme in enumerate(LINEAR):
-        members = table.select({"cell.name": "rnn-identity", "init.w_h": scheme})
-        label = gradient_figures.scheme_label(scheme)
-        ends.append(gradient_figures.curves(ax, "h", members, label, index, floor=-1e9))
-    plots.title(ax, "Linear RNN against the powers of its own W")
-    ax.set(xlabel=gradient_figures.LAG, ylabel=gradient_figures.LEFT)
-    plots.direct_labels(ax, ends)
-    plots.title(gates, "Gates without recurrence: mean of ∏ f_t")
-    gradient_figures.gates_alone(gates, table.select(GATES_ALONE))
-    return figure, (
+    linear = table.select({"cell.name": "rnn-identity"})
+    schemes = [*dict.fromkeys([*LINEAR, *linear.values("init.w_h")])]
+    return gradient_figures.closed_forms(linear, schemes, table.select(GATES_ALONE)), (
         "The closed forms. Left: W^k in float64 (dotted) under the probe's float32 curve, far "
         "below float32's smallest number (1e-45). Right: σ(b_f)^k, and chrono's integral, which "
         "tends to 0.1485 at k = T_max."
@@ -249,24 +246,27 @@ def _linear(table: Table) -> tuple[Figure, str]:
 
 def _with_spectrum(table: Table, *cells: str) -> Table:
     """Select the base members whose spectrum was measured."""
-    members = base_members(table, **{"cell.name": cells, "init.w_h": SCHEMES})
-    if measured := [member for member in members if "eigenvalues_re" in member.result]:
+    base = base_members(table, **{"cell.name": cells})
+    members = base.select({"init.w_h": _schemes(base)})
+    if measured := [m for m in members if any(r.startswith("spectrum_") for r in m.result)]:
         return Table(measured)
     raise Undecided("no member with a spectrum")
 
 
 def _singular_values(table: Table) -> tuple[Figure, str]:
-    members = _with_spectrum(table, "rnn-tanh", "lstm")
+    others = [name for name in _cells(table) if name not in CELLS]
+    members = _with_spectrum(table, "rnn-tanh", "lstm", *others)
     titles = {cell: title.split(",")[0] for cell, title in TITLES.items()}
     return gradient_figures.singular_values(members, titles), (
         f"Singular values of ∂h_T/∂h_{{T−k}}, one sequence, {_seeds(members)}: the directions that "
-        "survive. A "
-        "narrow peak near 0 would keep every direction; each panel has its own scale of decades."
+        "survive. A narrow peak near 0 would keep every direction; each panel has its own scale of "
+        "decades."
     )
 
 
 def _saturation(table: Table) -> tuple[Figure, str]:
-    figure = gradient_figures.saturation(base_members(table), SCHEMES)
+    base = base_members(table, **{"cell.name": _cells(table)})
+    figure = gradient_figures.saturation(base, _schemes(base))
     digits = table.values("task.name") == ["digits"]
     return figure, (
         "How far units and gates are from the flat ends of their functions, where no gradient "

@@ -1,6 +1,6 @@
 """Every initialization scheme for one cell side by side: spectrum, Lyapunov exponent, gradient.
 
-    rnnlab run --config=experiments/gradients/init_gradients.py [--config.cell.name=gru]
+    rnnlab run --config=experiments/gradients/init_gradients.py [--sweep.cell.name=gru]
 
 Digits pixel by pixel, T = 128, H = 64. Half a minute on 2 cores; ":full" has H = 128, T = 512 and
 10 seeds (about 15 minutes by --dry_run's estimate). The verdict, by log10 of the gradient left at
@@ -11,6 +11,7 @@ exponent is the slope of the gradient, the choice of W_hh decides and W_xh and b
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -19,11 +20,12 @@ from ml_collections import ConfigDict
 
 from rnnlab import gradients
 from rnnlab.core import validate
-from rnnlab.core.errors import Undecided
+from rnnlab.core.errors import Pooled, Undecided
 from rnnlab.lab import gradient_member
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.lines import cell_in_words
-from rnnlab.lab.sweep import Sweep
+from rnnlab.lab.sweep import Beside, Only, Sweep
+from rnnlab.nn.cells import CELLS
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Member, Table
@@ -51,6 +53,9 @@ RECURRENT = (
 INPUT = ("xavier_uniform", "he_normal", "lecun_normal", "standard_normal", "normal(std=0.01)")
 BIAS = ("zeros", "normal(std=0.01)", "uniform(bound=0.01)")
 FORGET = ("0.0", "1.0", "3.0", "chrono(t_max=100)")
+GAUSSIAN = ("xavier_normal", "he_normal", "lecun_normal", "standard_normal")
+KEPT = ("orthogonal", "xavier_uniform", "he_normal", "normal(std=0.01)")  # and what they beat
+ORTHOGONAL_OR_XAVIER = ("orthogonal", "xavier_uniform", "xavier_normal")
 # the blocks that a part of the sweep may change, beside W_hh
 BLOCKS = ("init.w_x", "init.b", "init.forget_bias")
 LAGS = (10, 50, 100)
@@ -61,7 +66,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     """Return the default config, or with "full" a larger one."""
     full = scale(arg) == "full"
     return gradient_member.config(
-        length=512 if full else 128,  # T
+        length=512 if full else 128,  # T, steps of a sequence
         batch_size=32 if full else 16,
         hidden_size=128 if full else 64,
         probes={"lyapunov_sequences": 4},  # sequences of the batch averaged over
@@ -80,8 +85,12 @@ def get_sweep(config: Config) -> Sweep:
         {**cell, "init.w_h": RECURRENT, "seed": seeds(config)},
         {**cell, "init.w_x": INPUT, "seed": seeds(config)},
         {**cell, "init.b": BIAS, "seed": seeds(config)},
-        {"cell.name": ("rnn-relu",), "init.w_h": ("identity",), "seed": seeds(config)},
-        {"cell.name": ("lstm",), "init.forget_bias": FORGET, "seed": seeds(config)},
+        {
+            "cell.name": Beside(("rnn-relu",)),
+            "init.w_h": Only(("identity",)),
+            "seed": seeds(config),
+        },
+        {"cell.name": Beside(("lstm",)), "init.forget_bias": FORGET, "seed": seeds(config)},
     ]
 
 
@@ -106,16 +115,21 @@ def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, o
     validate.whole("task.length", config.task.length, max(LAGS) + 1)
     probe = gradient_member.draw(config, key)
     curves, overflowed = gradient_member.adjoints(probe)
-    part = "C" if "C" in curves else "h"
+    part = gradient_member.main_part(curves)
     left = gradient_member.relative(curves[part])
     median, zero = gradient_member.median_over_batch(left)
     at = {lag: -np.inf if zero[lag] > 0.5 else float(median[lag]) for lag in LAGS}
     some = overflowed > 0
     slope = (at[100] - at[10]) / 90 if np.isfinite(at[100] - at[10]) else np.nan
+    kernel = {}
+    if probe.W_hh is not None:
+        kernel = {
+            "spectral_radius": gradients.spectral_radius(probe.W_hh),
+            "largest_singular_value": float(np.linalg.norm(probe.W_hh, 2)),
+            "sigma_w": gradient_member.effective_sigma_w(probe.W_hh),
+        }
     return {
-        "spectral_radius": gradients.spectral_radius(probe.W_hh),
-        "largest_singular_value": float(np.linalg.norm(probe.W_hh, 2)),
-        "sigma_w": gradient_member.effective_sigma_w(probe.W_hh),
+        **kernel,
         "lyapunov_log10": gradient_member.top_lyapunov(probe, config.probes.lyapunov_sequences)
         / np.log(10),
         "slope_log10": float(slope),
@@ -132,16 +146,29 @@ def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, o
 
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Draw the table of schemes, and their gradients beside their Lyapunov exponents."""
-    out = {"schemes": _scheme_table(table)}
-    if len(_by_w_h(table)):
-        out["slopes"] = _slopes(table)
+    cells = _compared(table)
+    if len(cells) > 1:
+        raise Pooled({"cell.name": table.values("cell.name")})  # a panel per cell
+    out = {"schemes": _scheme_table(table, cells[0])}
+    if len(_by_w_h(table, cells[0])):
+        out["slopes"] = _slopes(_by_w_h(table, cells[0]))
     return out
 
 
-def _by_w_h(table: Table) -> Table:
-    """Select members that differ in W_hh alone, of the cell that most members have."""
-    names = [member.config["cell"]["name"] for member in table]
-    cell = max(dict.fromkeys(names), key=names.count)
+def _compared(table: Table) -> list[str]:
+    """Return the cells whose schemes are compared; of no such cell, the one of most members."""
+    blocks = ("init.w_h", "init.w_x", "init.b")
+    by_cell = table.group_by("cell.name")
+    cells = [
+        cell
+        for cell, members in by_cell.items()
+        if any(len(members.values(block)) > 1 for block in blocks)
+    ]
+    return cells or [max(by_cell, key=lambda cell: len(by_cell[cell]))]
+
+
+def _by_w_h(table: Table, cell: str) -> Table:
+    """Select the members of a cell that differ in W_hh alone."""
     return table.select({key: _base(table, key) for key in BLOCKS} | {"cell.name": cell})
 
 
@@ -152,9 +179,9 @@ def _base(table: Table, key: str) -> str:
     return unchanged[0].config[group][name]
 
 
-def _scheme_table(table: Table) -> tuple[Figure, str]:
+def _scheme_table(table: Table, usual: str) -> tuple[Figure, str]:
     """Draw rows of schemes, medians over seeds, a bar for the gradient at lag 100."""
-    usual = _by_w_h(table).criteria["cell.name"]  # named where it is another cell
+    # a cell is named where it is another one
     rows: dict[str, list[Member]] = {}
     for member in table:
         shown = {k: v for k, v in member.overrides.items() if (k, v) != ("cell.name", usual)}
@@ -184,12 +211,13 @@ def _scheme_table(table: Table) -> tuple[Figure, str]:
         "explodes": plots.COLORS[2],
     }
     for y, (name, members) in enumerate(rows.items()):
-        values = [float(np.median([m.result[c] for m in members])) for c in columns]
+        # a cell without a matrix W_hh has no spectral radius
+        values = [float(np.median([m.result.get(c, np.nan) for m in members])) for c in columns]
         verdicts = [m.result["verdict"] for m in members]
         most = max(set(verdicts), key=verdicts.count)
         numbers.text(0, y, name, va="center", fontsize=8, family="monospace")
         for x, value in zip((0.5, 0.62, 0.71, 0.8, 0.89), values, strict=True):
-            words = "−∞" if value == -np.inf else f"{value:.2f}"
+            words = {-np.inf: "−∞"}.get(value, f"{value:.2f}").replace("nan", "–")
             numbers.text(x, y, words, va="center", ha="right", fontsize=8)
         share = f"{verdicts.count(most)}/{len(verdicts)}"
         numbers.text(
@@ -219,12 +247,13 @@ def _label(overrides: Mapping[str, object]) -> str:
     return ", ".join(f"{keys.get(k, k + ' ')}{v}" for k, v in overrides.items() if k != "seed")
 
 
-def _slopes(table: Table) -> tuple[Figure, str]:
-    chosen = _by_w_h(table)
+def _slopes(chosen: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 2, size=(12, 4.6))
     curves, scatter = axes[0]
     ends = []
+    own = [s for s in chosen.values("init.w_h") if s not in RECURRENT]
     picked = (
+        *own,
         "standard_normal",
         "he_normal",
         "identity",
@@ -241,6 +270,8 @@ def _slopes(table: Table) -> tuple[Figure, str]:
     plots.direct_labels(curves, ends)
     x, y = chosen.each("lyapunov_log10"), chosen.each("slope_log10")
     known = np.isfinite(x) & np.isfinite(y)
+    if not known.any():
+        raise Undecided("no member has both a slope and a Lyapunov exponent")
     edge = [min(x[known].min(), y[known].min()), max(x[known].max(), y[known].max())]
     scatter.plot(edge, edge, color="#777777", linewidth=0.8)
     scatter.plot(x[known], y[known], "o", color=plots.COLORS[1], markersize=4, alpha=0.6)
@@ -291,8 +322,7 @@ def _radii(by_w_h: Table, most: float) -> tuple[bool, str]:
     most=0.01,
 )
 def _bounded(by_w_h: Table, cell: str, lag: int, most: float) -> tuple[bool, str]:
-    if not cell.startswith("rnn-"):
-        raise Undecided(f"the bound is of the simple RNN, these are {cell}")
+    del cell
     sizes = by_w_h.each("largest_singular_value")
     small = (sizes < 1) & (sizes > 0)
     if not small.any():
@@ -311,8 +341,7 @@ def _bounded(by_w_h: Table, cell: str, lag: int, most: float) -> tuple[bool, str
     most=0.2,
 )
 def _circular(by_w_h: Table, most: float) -> tuple[bool, str]:
-    gaussian = ("xavier_normal", "he_normal", "lecun_normal", "standard_normal")
-    members = by_w_h.select({"init.w_h": gaussian})
+    members = by_w_h.select({"init.w_h": GAUSSIAN})
     ratio = members.stack("spectral_radius") / members.stack("sigma_w")
     return bool(np.abs(ratio - 1).max() <= most), (
         f"ρ/σ_w from {ratio.min():.2f} to {ratio.max():.2f}"
@@ -332,6 +361,8 @@ def _circular(by_w_h: Table, most: float) -> tuple[bool, str]:
 def _slope(by_w_h: Table, absolute: float, relative: float, share: float) -> tuple[bool, str]:
     slopes, exponents = by_w_h.each("slope_log10"), by_w_h.each("lyapunov_log10")
     known = np.isfinite(slopes) & np.isfinite(exponents)
+    if not known.any():
+        raise Undecided("no member has both a slope and a Lyapunov exponent")
     error = np.abs(slopes - exponents)[known]
     near = error <= absolute + relative * np.abs(exponents[known])
     return bool(near.mean() >= share), (
@@ -348,8 +379,7 @@ def _slope(by_w_h: Table, absolute: float, relative: float, share: float) -> tup
     more=10,
 )
 def _recommended(by_w_h: Table, more: float) -> tuple[bool, str]:
-    schemes = ("orthogonal", "xavier_uniform", "he_normal", "normal(std=0.01)")
-    left = {scheme: _at_100(by_w_h, **{"init.w_h": scheme}) for scheme in schemes}
+    left = {scheme: _at_100(by_w_h, **{"init.w_h": scheme}) for scheme in KEPT}
     small = left.pop("normal(std=0.01)")
     return min(left.values()) > small + more, (
         ", ".join(f"{scheme} {value:.1f}" for scheme, value in left.items())
@@ -398,9 +428,7 @@ def _bias_matters_little(table: Table, cell: str, most: float) -> tuple[bool, st
     share=0.5,
 )
 def _keeps(by_w_h: Table, share: float) -> tuple[bool, str]:
-    members = by_w_h.select({"init.w_h": ("orthogonal", "xavier_uniform", "xavier_normal")})
-    if not len(members):
-        raise Undecided("no member with orthogonal or Xavier weights")
+    members = by_w_h.select({"init.w_h": ORTHOGONAL_OR_XAVIER})
     kept = [member.result["verdict"] == "keeps" for member in members]
     return bool(np.mean(kept) >= share), f"{sum(kept)} of {len(kept)} members keep"
 
@@ -448,18 +476,57 @@ SINGLE = (  # statement, source, expected verdict, members
 
 
 def claims(table: Table) -> list[Claim]:
-    """List exact properties, published predictions, and the notes' claims 15, 16, 17."""
-    by_w_h = _by_w_h(table)
-    cell = by_w_h.criteria["cell.name"]
-    name = cell_in_words(cell)
-    return [
-        _radii(by_w_h),
-        _bounded(by_w_h, cell=cell, name=name),
-        _circular(by_w_h),
-        _slope(by_w_h),
-        _recommended(by_w_h),
-        _input_matters_less(table, by_w_h=by_w_h, cell=cell),
-        _bias_matters_little(table, cell=cell),
-        _keeps(by_w_h, name=name),
-        *(_within(*words)(table, criteria=criteria) for *words, criteria in SINGLE),
+    """List exact properties, published predictions, and the notes' claims 15, 16, 17.
+
+    They are of the cells and schemes that were swept: a claim whose members were not asked for is
+    left out.
+    """
+    made: list[Claim] = []
+    cells = _compared(table)
+    for cell in cells:
+        own = _claims_of(table, cell)
+        if len(cells) > 1:
+            name = cell_in_words(cell)
+            own = [
+                c if name in c.statement else replace(c, statement=f"{c.statement} ({name})")
+                for c in own
+            ]
+        made += own
+    singles = [row for row in SINGLE if len(table.select(row[-1]))]
+    return made + [_within(*words)(table, criteria=criteria) for *words, criteria in singles]
+
+
+def _claims_of(table: Table, cell: str) -> list[Claim]:
+    """Return the claims about the schemes of a cell that have members."""
+    by_w_h = _by_w_h(table, cell)
+    usual = {k: v for k, v in _usual(table, cell).items() if len(table.select({k: v}))}
+    names, name = by_w_h.values("init.w_h"), cell_in_words(cell)
+    kernels = bool(len(by_w_h)) and all("sigma_w" in m.result for m in by_w_h)
+    simple = cell in CELLS and cell.startswith("rnn-") and kernels
+
+    def swept(key: str, schemes: tuple[str, ...]) -> bool:
+        """Whether members that differ in this block alone have all these schemes."""
+        others = {k: v for k, v in usual.items() if k != key}
+        return set(schemes) <= set(table.select(others).values(key))
+
+    all_w_h = swept("init.w_h", RECURRENT)
+    rows: list[tuple[bool, Callable[[], Claim]]] = [
+        (kernels and {"orthogonal", "identity", "sparse"} <= set(names), lambda: _radii(by_w_h)),
+        (simple and _some_small(by_w_h), lambda: _bounded(by_w_h, cell=cell, name=name)),
+        (kernels and set(GAUSSIAN) <= set(names), lambda: _circular(by_w_h)),
+        (len(by_w_h) > 0, lambda: _slope(by_w_h)),
+        (set(KEPT) <= set(names), lambda: _recommended(by_w_h)),
+        (
+            all_w_h and swept("init.w_x", INPUT),
+            lambda: _input_matters_less(table, by_w_h=by_w_h, cell=cell),
+        ),
+        (swept("init.b", BIAS), lambda: _bias_matters_little(table, cell=cell)),
+        (bool(set(ORTHOGONAL_OR_XAVIER) & set(names)), lambda: _keeps(by_w_h, name=name)),
     ]
+    return [make() for there, make in rows if there]
+
+
+def _some_small(by_w_h: Table) -> bool:
+    """Whether a member has a largest singular value between 0 and 1."""
+    sizes = by_w_h.each("largest_singular_value")
+    return bool(((sizes > 0) & (sizes < 1)).any())

@@ -48,8 +48,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config = ConfigDict(
         {
             "seed": 0,
-            "unit": {"lam": 0.9},  # λ
-            "task": {"sequences": 64_000 if full else 4_000},
+            "unit": {"lam": 0.9},  # λ, the share of the state that a step keeps
+            "task": {"sequences": 64_000 if full else 4_000},  # drawn sequences, averaged over
             "run": {
                 "seeds": 3,
                 "seconds_per_member": 4.0 if full else 0.25,

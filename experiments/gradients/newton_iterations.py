@@ -57,10 +57,16 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config = ConfigDict(
         {
             "seed": 0,
-            # W_h ~ N(0, gain²/H), W_x ~ N(0, 0.5²)
-            "cell": {"name": "rnn-tanh", "hidden_size": 16, "gain": 1.0},
-            "task": {"lengths": LENGTHS, "measured_steps": 1000},
-            "newton": {"max_iterations": 128},
+            "cell": {
+                "name": "rnn-tanh",
+                "hidden_size": 16,
+                "gain": 1.0,  # W_h ~ N(0, gain²/H), W_x ~ N(0, 0.5²)
+            },
+            "task": {
+                "lengths": LENGTHS,  # values of T
+                "measured_steps": 1000,  # steps by which the Lyapunov exponent is measured
+            },
+            "newton": {"max_iterations": 128},  # corrections after which it counts as stuck
             "run": {"seeds": 3, "seconds_per_member": 1.5, "seconds_per_group": 0.0},
         }
     )

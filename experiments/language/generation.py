@@ -71,9 +71,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     return character_model.config(
         full,
         run={
-            "prompts": 32,
-            "prompt": 100,  # characters
-            "sample": 400,
+            "prompts": 32,  # held-out texts that are continued
+            "prompt": 100,  # characters of such a text
+            "sample": 400,  # characters that continue it
             "loop": 1000,  # characters of a greedy sample that may end in a loop
             "seconds_per_member": 20_000.0 if full else 25.0,
         },
@@ -81,7 +81,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 get_sweep = character_model.axes
-check = character_model.check
 run = training.run
 
 
@@ -90,8 +89,10 @@ run = training.run
 
 def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, object]:
     """Return samples of every setting, their scores, and those of people's text."""
-    task, model, sizes = cast(Characters, setup.task), setup.model, config.run
-    prompts, follows = pieces(task.load().test, sizes.prompts, sizes.prompt, sizes.sample)
+    task, model, loop = cast(Characters, setup.task), setup.model, config.run.loop
+    held_out = task.load().test
+    sizes = character_model.fitting(len(held_out), config.run)
+    prompts, follows = pieces(held_out, *sizes)
     key = jax.random.key(config.seed)
 
     def draw(temperature: float, top_k: int, steps: int = sizes.sample) -> np.ndarray:
@@ -112,7 +113,7 @@ def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, 
         scores[name] = judged(task, prompts, samples)
         if name != "greedy":
             scores[name] |= surprise(model, params, prompts, samples, *SETTINGS[name])
-    loops = [repetition.loop(row) for row in draw(0.0, 0, sizes.loop)]
+    loops = [repetition.loop(row) for row in draw(0.0, 0, loop)]
     shown = {name: task.decode(samples[0]) for name, samples in drawn.items() if name in READ}
     return {
         "found": scores,

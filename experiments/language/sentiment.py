@@ -23,6 +23,7 @@ Refuted: that gates help more on long texts, and that the mean helps an LSTM by 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import cast
@@ -37,7 +38,7 @@ from rnnlab import training
 from rnnlab.core.errors import Undecided, install
 from rnnlab.data.splits import permuted
 from rnnlab.lab.config import scale, seeds
-from rnnlab.lab.lines import Lines
+from rnnlab.lab.lines import Lines, axes_of_line
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import generation, layers, models
 from rnnlab.nn.initializers import InitScheme
@@ -47,6 +48,7 @@ from rnnlab.results.table import Member, Table
 from rnnlab.sparse.bag_of_words import BagOfWords
 from rnnlab.sparse.tfidf import TfIdf
 from rnnlab.tasks.base import Config, PyTree
+from rnnlab.tasks.checks import few_of
 from rnnlab.tasks.reviews import Encoded, Split
 from rnnlab.tasks.sentiment import Sentiment
 from rnnlab.text import tokenizers
@@ -98,7 +100,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 "path": "",  # a file of texts and labels instead
                 "test_path": "",
                 "tokenizer_name": "characters",
-                "held_out": "test",  # "validation" to choose numbers by
+                "validation_path": "",
+                "validation_share": 0.1,  # of the texts to learn from
                 "limit": 0,
                 "max_length": 250 if full else 80,
                 "min_count": 2,
@@ -120,9 +123,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
             ),
             "run": runner.config(
                 seeds=3 if full else 2,
-                few=False,  # few labels
-                few_labels=1000,
-                few_steps=300,
+                few=False,  # whether only few labels are used; set by the sweep
+                few_labels=1000,  # labeled reviews that count as few
+                few_steps=300,  # updates of the members with few labels
                 seconds_per_member=1000.0 if full else 10.0,
                 seconds_per_group=8.0,
             ),
@@ -134,12 +137,15 @@ def get_config(arg: str | None = None) -> ConfigDict:
 def get_sweep(config: Config) -> Sweep:
     """Return the axes lines x seeds; members with few labels take fewer updates."""
     steps = ("training.steps", "training.eval_every")
-    few = {"task.limit": (config.run.few_labels,), steps: ((config.run.few_steps,) * 2,)}
+    labels = config.run.few_labels
+    if config.task.path:
+        with suppress(ValueError, OSError):  # a file that cannot be read is refused with a member
+            texts = cast(Sentiment, training.task_of(config)).whole().texts
+            labels = few_of(labels, len(texts), "run.few_labels", "texts to learn from")
+    few = {"task.limit": (labels,), steps: ((config.run.few_steps,) * 2,)}
     every = {steps: ((config.training.steps, config.training.eval_every),)}
     return [
-        {key: (value,) for key, value in line.items()}
-        | (few if line["run.few"] else every)
-        | {"seed": seeds(config)}
+        axes_of_line(line) | (few if line["run.few"] else every) | {"seed": seeds(config)}
         for line in LINES.values()
     ]
 
@@ -302,8 +308,10 @@ def regression(train: Texts, test: Texts, split: Split, weighted: bool, largest:
         return float(model.fit(xs, labels).score(ys, expected))
 
     cut, labels = len(train) * 4 // 5, split.labels
-    xs, ys = features(train[:cut], train[cut:])
-    best = max(C, key=lambda c: accuracy(xs, labels[:cut], ys, labels[cut:], c))
+    best = 1.0
+    if len(np.unique(labels[:cut])) > 1:  # else there are too few texts to choose by
+        xs, ys = features(train[:cut], train[cut:])
+        best = max(C, key=lambda c: accuracy(xs, labels[:cut], ys, labels[cut:], c))
     xs, ys = features(train, test)
     return accuracy(xs, labels, ys, split.test_labels, best)
 
@@ -318,7 +326,8 @@ def regressions(table: Table) -> dict[str, float]:
 
 def few_labels(table: Table) -> str:
     """Return the number of labels of the members with few, in words."""
-    return f"{table[0].config['run']['few_labels']:,} labels"
+    few = [m.config["task"]["limit"] for m in table if m.config["run"]["few"]]
+    return f"{few[0]:,} labels" if few else FEW
 
 
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:

@@ -30,7 +30,7 @@ from ml_collections import ConfigDict
 from rnnlab import training
 from rnnlab.lab import benchmark
 from rnnlab.lab.config import scale, seeds
-from rnnlab.lab.lines import Lines
+from rnnlab.lab.lines import Lines, axes_of_line
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import generation, layers, models
 from rnnlab.nn.initializers import InitScheme
@@ -70,6 +70,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 "name": "tagging",
                 "path": "",  # CoNLL columns; empty: the People's Daily
                 "test_path": "",
+                "validation_path": "",
+                "validation_share": 0.1,  # of the sentences to learn from
                 "limit": 0 if full else 12_000,
                 "max_length": 100 if full else 60,
                 "min_count": 2,
@@ -90,7 +92,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
             ),
             "run": runner.config(
                 seeds=3 if full else 2,
-                turns=15,  # of the timing
+                turns=15,  # timed turns of each model
                 seconds_per_member=3000.0 if full else 12.0,
                 seconds_per_group=10.0,
             ),
@@ -101,10 +103,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 def get_sweep(config: Config) -> Sweep:
     """Return the axes lines x seeds."""
-    return [
-        {key: (value,) for key, value in line.items()} | {"seed": seeds(config)}
-        for line in LINES.values()
-    ]
+    return [axes_of_line(line) | {"seed": seeds(config)} for line in LINES.values()]
 
 
 run = training.run

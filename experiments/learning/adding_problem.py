@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from rnnlab import theory, training
 from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.lines import axes_of_line
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme
@@ -58,12 +59,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 seconds_per_member=130.0 if full else 1.3,
                 seconds_per_group=3.0,
                 seeds=4,
-                lengths=(150, 200, 300, 400) if full else (100,),
-                # each model at its best rate, as Le et al. have it; the LSTM is slow to search
+                lengths=(150, 200, 300, 400) if full else (100,),  # values of T
+                # learning rates of the RNNs, each at its best, as Le et al. have it
                 rates=(1e-3, 3e-3),
-                lstm_rates=(1e-2,),
-                # W_xh and W_hy of a ReLU RNN; as small as the paper's they need more updates than
-                # the default has: a pilot was at 1/6 after 2000
+                lstm_rates=(1e-2,),  # learning rates of the LSTM, which is slow to search
+                # scheme of W_xh and W_hy of a ReLU RNN; as small as the paper's they need more
+                # updates than the default has: a pilot was at 1/6 after 2000
                 relu_weights="normal(std=0.001)" if full else "xavier_uniform",
             ),
         }
@@ -82,7 +83,7 @@ def get_sweep(config: Config) -> Sweep:
         (ORTHOGONAL | others, rates),
         (LSTM, config.run.lstm_rates),
     )
-    return [{**{k: (v,) for k, v in m.items()}, key: r, **shared} for m, r in models]
+    return [{**axes_of_line(m), key: r, **shared} for m, r in models]
 
 
 # ---- figures -----------------------------------------------------------------------------------

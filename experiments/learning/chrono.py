@@ -52,13 +52,17 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config = ConfigDict(
         {
             "seed": 0,
-            # a task has a delay or a length; what is None is left to it
-            "task": {"name": "delayed_recall", "delay": None, "length": None, "noise": None},
+            # what is None is left to the task
+            "task": {
+                "name": "delayed_recall",
+                "delay": None,
+                "length": None,  # T of a task that has a length in place of a delay
+                "noise": None,
+            },
             "cell": layers.config("lstm", 128 if full else 32),
             "init": InitScheme.config(),
             "training": training.config(
-                optimizer="rmsprop",
-                decay=0.9,
+                optimizer="rmsprop(decay=0.9)",
                 learning_rate=1e-3,
                 steps=50_000 if full else 2000,
                 batch_size=50 if full else 32,
@@ -66,8 +70,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 eval_batch_size=500 if full else 250,
             ),
             "run": runner.config(
-                tasks=PAPER if full else (RECALL,),
-                noise=0.1,  # of delayed recall
+                tasks=PAPER if full else (RECALL,),  # tasks with the key of T and its values
+                noise=0.1,  # standard deviation of delayed recall's noise
                 seeds=3,
                 seconds_per_member=19_000.0 if full else 7.0,
                 seconds_per_group=20.0 if full else 8.0,

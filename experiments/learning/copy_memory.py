@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 from rnnlab import theory, training
 from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.lines import axes_of_line
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme
@@ -63,7 +64,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
             "cell": layers.config("rnn-identity", 80),
             "init": InitScheme.config(),
             "training": training.config(
-                optimizer="rmsprop",
+                optimizer="rmsprop(decay=0.9)",
                 learning_rate=1e-3,
                 clip_norm=1.0,
                 steps=10_000 if full else 2000,
@@ -75,7 +76,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 seconds_per_member=35.0 if full else 2.8,
                 seconds_per_group=3.0,
                 seeds=3,
-                delays=(100, 200, 300, 500) if full else (100,),
+                delays=(100, 200, 300, 500) if full else (100,),  # values of task.delay
             ),
         }
     )
@@ -87,7 +88,7 @@ def get_sweep(config: Config) -> Sweep:
     shared = {"task.delay": config.run.delays, "seed": seeds(config)}
     half = {"cell.hidden_size": (max(1, config.cell.hidden_size // 2),)}
     return [
-        {k: (v,) for k, v in m.items()} | (half if m["cell.name"] in GATED else {}) | shared
+        axes_of_line(m) | (half if m["cell.name"] in GATED else {}) | shared
         for m in MODELS.values()
     ]
 

@@ -15,6 +15,7 @@ tanh RNN solves T = 20 alone.
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,11 +25,11 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from rnnlab import training
-from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import sweep
 from rnnlab.lab.config import Config, scale, seeds
-from rnnlab.lab.sweep import Sweep
+from rnnlab.lab.lines import Labels
+from rnnlab.lab.sweep import Only, Sweep
 from rnnlab.nn import models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
@@ -40,7 +41,7 @@ CELLS = ("rnn-tanh", "gru", "lstm")
 BLOCKS = {"rnn-tanh": 1, "gru": 3, "lstm": 4}  # kernels over [h, x], one per gate or candidate
 # the notes' table: a positive bias for what keeps the past, b_f and b_z alike
 FORGET = {"rnn-tanh": "", "gru": "1.0", "lstm": "1.0"}
-TITLES = {"rnn-tanh": "RNN, tanh", "gru": "GRU", "lstm": "LSTM"}
+TITLES = Labels({"rnn-tanh": "RNN, tanh", "gru": "GRU", "lstm": "LSTM"})
 TIMED_SEED = 0  # step times are measured beside this seed's LSTM
 PAR = 0.05  # "on par": within this much of the mean test loss over the budget, relative
 
@@ -66,8 +67,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
             ),
             "run": runner.config(
                 seeds=5 if full else 3,
-                lengths=(50, 100, 200, 400, 750) if full else (20, 50, 100, 200),
-                repeats=51,  # of the timing
+                lengths=(50, 100, 200, 400, 750) if full else (20, 50, 100, 200),  # values of T
+                repeats=51,  # timed turns of each cell
                 seconds_per_member=900.0 if full else 1.2,
                 seconds_per_group=12.0 if full else 7.0,
             ),
@@ -80,18 +81,21 @@ def get_sweep(config: Config) -> Sweep:
     """Return cells x lengths x seeds."""
     axes = {"task.length": config.run.lengths, "seed": seeds(config)}
     return [
-        {"cell.name": (cell,), "init.forget_bias": (bias,), **axes} for cell, bias in FORGET.items()
+        # a cell that is not named takes part as the RNN does, with its own forget bias
+        {"cell.name": Only((cell,)) if bias else (cell,), "init.forget_bias": (bias,), **axes}
+        for cell, bias in FORGET.items()
     ]
-
-
-def check(config: Config) -> None:
-    """Refuse a cell that the comparison does not name."""
-    validate.choice("cell.name", config.cell.name, CELLS)
 
 
 def predict(config: Config) -> dict[str, object]:
     """Predict the parameters of the recurrent part: g·H(H + D + 1), g kernels over [h, x]."""
-    H, D = config.cell.hidden_size, training.task_of(config).input_size
+    task = training.task_of(config)
+    H, D = config.cell.hidden_size, task.input_size
+    if config.cell.name not in BLOCKS:  # of a cell of one's own: what it draws
+        model = training.MemberSpec.from_config(config).model
+        draw = partial(training.draw_params, model, task=task)
+        recurrent = jax.eval_shape(draw, jax.random.key(0))["params"]["recurrent"]
+        return {"recurrent_params_predicted": models.count_params(recurrent)}
     return {"recurrent_params_predicted": BLOCKS[config.cell.name] * H * (H + D + 1)}
 
 
@@ -155,7 +159,7 @@ def _curves(table: Table) -> tuple[Figure, str]:
     for ax, length in zip(axes[0], lengths, strict=True):
         ends = []
         for cell, members in table.select({"task.length": length}).group_by("cell.name").items():
-            index = CELLS.index(cell)
+            index = TITLES.place(cell, table)
             ends.append(plots.band(ax, *learning_curves.share_left(members), TITLES[cell], index))
         ax.set(xlabel="updates", xlim=(0, table[0].config["training"]["steps"]), ylim=(0, 1.05))
         learning_curves.baseline(ax, 1, "")
@@ -184,7 +188,7 @@ def _lengths(table: Table) -> tuple[Figure, str]:
         at = np.stack([members.select({"task.length": T}).stack("solved_at") for T in x], axis=1)
         at = learning_curves.drawable(at, budget)
         for ax, values in ((scores, by_length), (solved, at)):
-            index = CELLS.index(cell)
+            index = TITLES.place(cell, table)
             ends[ax].append(learning_curves.band_with_points(ax, x, values, TITLES[cell], index))
     scores.set(ylim=(0, 1.05), ylabel="mean test loss over the budget / memoryless")
     scores.axhline(1, color="#777777", linewidth=0.8, linestyle="--")
@@ -207,7 +211,7 @@ def _parameters(table: Table) -> tuple[Figure, str]:
     for y, (cell, members) in enumerate(table.group_by("cell.name").items()):
         result = members[0].result
         recurrent, rest = result["recurrent_params"], result["params"] - result["recurrent_params"]
-        ax.barh(y, recurrent, color=plots.look(CELLS.index(cell))["color"], height=0.6)
+        ax.barh(y, recurrent, color=plots.look(TITLES.place(cell, table))["color"], height=0.6)
         ax.barh(y, rest, left=recurrent, color="#bbbbbb", height=0.6)
         ax.text(result["params"], y, f"  {recurrent} + {rest}", va="center", fontsize=8)
     names = table.values("cell.name")

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from rnnlab import training
 from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.lines import axes_of_line
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import layers
 from rnnlab.nn.initializers import InitScheme
@@ -65,6 +66,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 "name": "pixel_digits",
                 "source": "mnist" if full else "digits",  # or "fashion"
                 "permuted": False,
+                "validation_share": 0.1,  # of the images to learn from
             },
             "cell": layers.config("lstm", 100 if full else 64),
             "init": InitScheme.config(),
@@ -80,8 +82,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
             ),
             "run": runner.config(
                 seeds=5 if full else 3,
-                rates=(1e-4, 1e-3) if full else (1e-3, 4e-3),
-                gated_rates=(1e-3,) if full else (4e-3,),
+                rates=(1e-4, 1e-3) if full else (1e-3, 4e-3),  # learning rates of the RNNs
+                gated_rates=(1e-3,) if full else (4e-3,),  # learning rates of LSTM and GRU
                 seconds_per_member=3000.0 if full else 2.0,
                 seconds_per_group=8.0,
             ),
@@ -94,7 +96,7 @@ def get_sweep(config: Config) -> Sweep:
     """Return lines x learning rates x orders x seeds."""
     axes = {"task.permuted": tuple(ORDERS), "seed": seeds(config)}
     return [
-        {key: (value,) for key, value in values.items()}
+        axes_of_line(values)
         | {"training.learning_rate": config.run.gated_rates if gated(line) else config.run.rates}
         | axes
         for line, (values, _) in LINES.items()

@@ -72,11 +72,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
             ),
             "run": runner.config(
                 seeds=5 if full else 4,
-                lengths=(20, 50, 100, 150, 200, 250) if full else (10, 20, 30, 50),
-                linear_length=20,  # of the linear model, with its own budget
-                linear_steps=500,
-                linear_eval_every=5,
-                linear_rates=(0.01, 0.03, 0.1, 0.3),  # the last two are the higher ones
+                lengths=(20, 50, 100, 150, 200, 250) if full else (10, 20, 30, 50),  # values of T
+                linear_length=20,  # T of the linear model, which has its own budget
+                linear_steps=500,  # updates of the linear model
+                linear_eval_every=5,  # updates between two scores of the linear model
+                # learning rates of the linear model; the last two are the higher ones
+                linear_rates=(0.01, 0.03, 0.1, 0.3),
                 seconds_per_member=4500.0 if full else 0.6,
                 seconds_per_group=3.0,
             ),

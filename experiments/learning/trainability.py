@@ -82,7 +82,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 eval_every=100,
             ),
             "grid": {
-                "lengths": (*LENGTHS, 192, 272) if full else LENGTHS,
+                "lengths": (*LENGTHS, 192, 272) if full else LENGTHS,  # values of task.delay
+                # log₂ of task.delay over the 6ξ of mean field, by which gains are chosen
                 "ratios": tuple((np.arange(-15, 16, 2) / 8).tolist()) if full else (*NEAR, *OFF),
             },
             "run": runner.config(

@@ -27,6 +27,7 @@ import numpy as np
 
 from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
+from rnnlab.core.notices import left_out
 from rnnlab.embeddings import corpus, evaluation, fasttext, skipgram
 from rnnlab.embeddings.trainer import Settings
 from rnnlab.embeddings.vectors import Vectors, unit
@@ -64,29 +65,30 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict(
         {
             "seed": 0,
-            "method": "fasttext",  # word2vec, fasttext
+            "method": "fasttext",  # the vectors that are trained: word2vec or fasttext
             "corpus": {
-                "name": "reviews" if full else "speeches",  # or the path of a text file
-                "min_count": 5,
+                # the text: "reviews", "speeches" or the path of a file
+                "name": "reviews" if full else "speeches",
+                "min_count": 5,  # occurrences that a word needs to have a vector
             },
             "training": {
-                "size": 100 if full else 48,
-                "window": 5,
-                "negatives": 5,
-                "epochs": 5 if full else 3,
-                "learning_rate": 0.05,  # the C++ fastText's
-                "sample": 1e-3,
-                "minn": 3,
-                "maxn": 6,
-                "buckets": 2_000_000 if full else 200_000,
-                "engine": "auto",
+                "size": 100 if full else 48,  # dimensions of a vector
+                "window": 5,  # words on either side that are predicted, at most
+                "negatives": 5,  # drawn words per predicted one
+                "epochs": 5 if full else 3,  # passes over the text
+                "learning_rate": 0.05,  # first step size, the C++ fastText's
+                "sample": 1e-3,  # share of the text above which a word is thinned out; 0: none
+                "minn": 3,  # letters of the shortest n-grams
+                "maxn": 6,  # letters of the longest n-grams
+                "buckets": 2_000_000 if full else 200_000,  # rows that n-grams share
+                "engine": "auto",  # what trains: "numba", "jax", or the faster one there is
             },
             "probe": {
-                "words": 500,  # that are misspelled
-                "shortest": 5,  # letters
-                "first_rank": 200,  # by frequency: frequent words, but no function words
-                "last_rank": 5000,
-                "rates": (0.0, 0.05, 0.1, 0.2, 0.3),  # of changed letters
+                "words": 500,  # words that are misspelled
+                "shortest": 5,  # letters of the shortest of them
+                "first_rank": 200,  # rank of the most frequent of them; above are function words
+                "last_rank": 5000,  # rank of the rarest of them
+                "rates": (0.0, 0.05, 0.1, 0.2, 0.3),  # shares of letters that are changed
                 "top": 10,  # neighbors that are compared
             },
             "run": {
@@ -251,15 +253,21 @@ def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, o
     vectors = Vectors.of(trained)
     probe = config.probe
     rng = np.random.default_rng(config.seed)
+    first = min(probe.first_rank, len(vectors) // 4)
+    if first < probe.first_rank:
+        left_out(
+            f"{config.corpus.name} has {len(vectors)} words: those from rank {first} on are "
+            f"misspelled, not from {probe.first_rank} (probe.first_rank)"
+        )
     eligible = [
         w
-        for w in vectors.words[probe.first_rank : probe.last_rank]
+        for w in vectors.words[first : probe.last_rank]
         if len(w) >= probe.shortest and w.isalpha()
     ]
     chosen = [eligible[k] for k in rng.permutation(len(eligible))[: probe.words]]
     if not chosen:
         raise ValueError(
-            f"no word of {probe.shortest} letters has a rank from {probe.first_rank} "
+            f"no word of {probe.shortest} letters has a rank from {first} "
             f"to {probe.last_rank} among {len(vectors)}"
         )
     results = [

@@ -32,9 +32,9 @@ from ml_collections import ConfigDict
 from rnnlab import training
 from rnnlab.core.errors import Undecided
 from rnnlab.core.validate import choice, share, whole
+from rnnlab.lab import character_model
 from rnnlab.lab.config import scale
 from rnnlab.nn import models
-from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Member, Table
@@ -65,39 +65,22 @@ TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)  # of perplexity
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the default config, or with "full" that of the whole text."""
     full = scale(arg) == "full"
-    return ConfigDict(
-        {
-            "seed": 0,
-            "task": {  # as char_lm.py's
-                "name": "characters",
-                "path": "",
-                "batch_size": 32,
-                "limit": 12_181_340 if full else 497_780,
-                "test_share": 0.1,
-                "test_length": 2000,
-            },
-            # name: a smoothing, or "network" for the cell below, on characters
-            "model": {"name": BEST, "unit": "characters", "order": 3, "discount": 0.75},
-            "cell": {"name": "lstm", "hidden_size": 512 if full else 128, "layers": 1},
-            "init": InitScheme.config(),
-            "training": training.config(
-                learning_rate=2e-3 if full else 5e-3,
-                schedule="cosine",
-                clip_norm=1.0,
-                batch_size=32,
-                window=100 if full else 50,
-                steps=40_000 if full else 2400,
-                eval_every=500 if full else 200,
-                eval_batch_size=32,
-                stop_when_solved=False,
-            ),
-            "run": runner.config(
-                sample=200,  # characters to draw; of words a fifth
+    config = character_model.config(full, {})
+    with config.unlocked():
+        config.model = {
+            "name": BEST,  # a smoothing, or "network" for the cell below, on characters
+            "unit": "characters",  # the symbols of a text
+            "order": 3,  # n, symbols of an n-gram
+            "discount": 0.75,  # what absolute discounting takes from a count
+        }
+        config.run = ConfigDict(
+            runner.config(
+                sample=200,  # characters to draw; of words a fifth as many
                 seconds_per_member=200.0 if full else 1.2,
                 seconds_per_group=0.0,
-            ),
-        }
-    ).lock()
+            )
+        )
+    return config.lock()
 
 
 def get_sweep(config: Config) -> list[dict[str, tuple]]:
@@ -215,17 +198,17 @@ def drawn(config: Config, model: NgramLanguageModel) -> str:
 def network(config: Config, key: jax.Array, log: Callable[..., object]) -> Results:
     """Measure perplexity, size and cost of a recurrent model."""
     member = training.member(config, key)
-    data = member.setup.task.load()
-    train = jax.jit(training.make_train(member.setup))
-    start = time.perf_counter()
-    state, progress = jax.block_until_ready(train(member.key, member.hyper, member.params, data))
+    train, data = training.make_train(member.setup), member.setup.task.load()
+    arguments, start = (member.key, member.hyper, member.params, data), time.perf_counter()
+    state, progress = jax.block_until_ready(jax.jit(train)(*arguments))
     seconds = time.perf_counter() - start
     bits = np.asarray(progress.score["bits_per_character"])
     for step, value in zip(np.asarray(progress.step).tolist(), bits.tolist(), strict=True):
         log(step=step, bits=value)
     count = models.count_params(state.params)
+    last = jax.tree.map(lambda values: values[-1].item(), progress.score)
     return {
-        "bits": float(bits[-1]),
+        "bits": train.chosen(state, last)[1]["bits_per_character"],
         "numbers": count,
         "mib": 4 * count / 2**20,
         "fit_s": seconds,  # with its compilation

@@ -62,19 +62,24 @@ def get_config(arg: str | None = None) -> ConfigDict:
     full = scale(arg) == "full"
     return ConfigDict(
         {
-            "seed": 0,  # of the reviews and queries
+            "seed": 0,  # seed of the reviews and queries
             "task": {
-                "collection": "known_items",  # known_items, lee, smart
+                "collection": "known_items",  # the documents with their queries
                 "path": "",  # a folder: only its collection is used
-                "documents": 20_000 if full else 5000,  # reviews
-                "queries": 2000 if full else 500,
-                "words": 6,  # of a query
-                "best_grade": 1,  # of the path's judgments: 1 (Cranfield's, 4 the weakest), or 4
+                "documents": 20_000 if full else 5000,  # reviews of known_items
+                "queries": 2000 if full else 500,  # queries of known_items
+                "words": 6,  # words of such a query
+                # the best grade of the path's judgments: 1 (Cranfield's, 4 the weakest), or 4
+                "best_grade": 1,
             },
-            "ranker": {"name": "robertson", "k1": K1, "b": B},
+            "ranker": {
+                "name": "robertson",  # the formula that ranks documents
+                "k1": K1,  # BM25: how slowly more occurrences of a word stop counting
+                "b": B,  # BM25: how much a document's length counts
+            },
             "run": {
-                "k": 10,  # of nDCG
-                "depth": 100,  # of recall
+                "k": 10,  # ranks that nDCG reads
+                "depth": 100,  # ranks that recall reads
                 "seconds_per_member": 8.0 if full else 0.6,
                 "seconds_per_group": 0.0,
             },

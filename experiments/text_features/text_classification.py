@@ -31,6 +31,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from rnnlab import training
@@ -48,8 +49,9 @@ from rnnlab.sparse.analysis import CsrArray
 from rnnlab.sparse.bag_of_words import BagOfWords
 from rnnlab.sparse.hashing import HashedNgrams
 from rnnlab.sparse.tfidf import TfIdf
+from rnnlab.tasks.checks import check_each_class
 from rnnlab.tasks.model import model_for_task
-from rnnlab.tasks.reviews import MovieReviews, Split, padded
+from rnnlab.tasks.reviews import MovieReviews, Split, padded, permuted
 from rnnlab.text import corpora
 from rnnlab.text.tokenizers import Words
 from rnnlab.training.optimizers import Optimizer
@@ -74,30 +76,33 @@ def get_config(arg: str | None = None) -> ConfigDict:
         {
             "seed": 0,
             "task": {
-                "method": "bag of words",
-                "source": "imdb" if full else "rotten_tomatoes",
+                "method": "bag of words",  # the features, and what classifies them
+                "source": "imdb" if full else "rotten_tomatoes",  # the reviews
                 "max_length": 250 if full else 32,  # words of a review that networks read
-                "min_count": 2,
-                "held_out": "test",  # or "validation", to tune hyperparameters
+                "min_count": 2,  # occurrences that a word needs to be known
+                "path": "",  # a file of texts and labels instead of source
+                "test_path": "",  # a file of held-out texts and labels
+                "validation_path": "",  # a file of texts and labels to tune hyperparameters by
+                "validation_share": 0.1,  # of the reviews to learn from: to tune hyperparameters by
                 "limit": 0,  # training reviews; 0: all
             },
             "vectors": {  # of words, by skip-gram with and without n-grams of characters
-                "size": 100,
-                "epochs": 5,
-                "learning_rate": 0.05,
+                "size": 100,  # dimensions of a vector
+                "epochs": 5,  # passes over the text
+                "learning_rate": 0.05,  # first step size
                 "buckets": 2_000_000 if full else 100_000,  # rows of n-grams
-                "unlabeled": 0 if full else 3000,  # reviews of IMDB in their training text
+                "unlabeled": 0 if full else 3000,  # reviews of IMDB beside rotten_tomatoes' texts
             },
-            "cell": {"hidden_size": 32, "embedding_size": 32},
+            "cell": {"hidden_size": 32, "embedding_size": 32},  # features of a word, for networks
             "training": {
-                "epochs": 3 if full else 2,
-                "batch_size": 32,
-                "learning_rate": 3e-3,
-                "clip_norm": 1.0,
+                "epochs": 3 if full else 2,  # passes of a network over the reviews
+                "batch_size": 32,  # reviews per update
+                "learning_rate": 3e-3,  # size of an update
+                "clip_norm": 1.0,  # bound on the gradient's global norm
             },
             "run": {
-                "seeds": 3,  # of networks
-                "permutations_seed": 0,  # of the words of the held-out reviews
+                "seeds": 3,  # seeds of networks
+                "permutations_seed": 0,  # seed that shuffles the words of held-out reviews
                 "seconds_per_member": 600.0 if full else 6.0,
                 "seconds_per_group": 0.0,
             },
@@ -116,21 +121,22 @@ def get_sweep(config: Config) -> list[dict[str, tuple]]:
 def check(config: Config) -> None:
     """Refuse an unknown method, and numbers out of range."""
     choice("task.method", config.task.method, METHODS)
-    whole("task.limit", config.task.limit, 0, len(task_of(config).split().texts))
-    if config.vectors.unlabeled and config.task.source != "rotten_tomatoes":
+    task = task_of(config)
+    check_each_class(task.split().labels, task.classes, task.path or task.source, "texts")
+    more = 0 if task.path else config.vectors.unlabeled
+    if more and config.task.source != "rotten_tomatoes":
         raise ValueError(
             f"vectors.unlabeled must be 0 for {config.task.source}, whose reviews are among those "
-            f"held out; got {config.vectors.unlabeled}"
+            f"held out; got {more}"
         )
-    whole("vectors.unlabeled", config.vectors.unlabeled, 0, len(imdb()))
+    whole("vectors.unlabeled", more, 0, len(imdb()) if more else None)
     vector_settings(config)
     whole("training.epochs", config.training.epochs)
 
 
 def task_of(config: Config) -> MovieReviews:
     """Return the task of a config."""
-    names = ("source", "max_length", "min_count", "held_out")
-    return MovieReviews(**{name: config.task[name] for name in names})
+    return MovieReviews(**{name: value for name, value in config.task.items() if name != "method"})
 
 
 def run(config: Config, key: jax.Array, log: object) -> dict[str, float]:
@@ -138,26 +144,21 @@ def run(config: Config, key: jax.Array, log: object) -> dict[str, float]:
     del log
     task = task_of(config)
     split = task.split()
-    if n := config.task.limit:
-        split = split._replace(texts=split.texts[:n], labels=split.labels[:n])
     shuffled = permuted(split.test_texts, config.run.permutations_seed)
     predict, costs = METHODS[config.task.method](config, task, split, key)
     start = time.perf_counter()
     predicted = predict(split.test_texts)
     seconds = time.perf_counter() - start
     accuracy = float((predicted == split.test_labels).mean())
+    if split.validation_texts:
+        right = predict(split.validation_texts) == split.validation_labels
+        costs["validation_accuracy"] = float(right.mean())
     return costs | {
         "accuracy": accuracy,
         "deviation": float(np.sqrt(accuracy * (1 - accuracy) / len(predicted))),
         "predict_us": 1e6 * seconds / len(predicted),
         "moved": float((predict(shuffled) != predicted).mean()),
     }
-
-
-def permuted(texts: list[str], seed: int) -> list[str]:
-    """Return the texts with their words in random order."""
-    rng = np.random.default_rng(seed)
-    return [" ".join(rng.permutation(words)) if words else "" for words in Words()(texts).lists()]
 
 
 # ---- methods: (config, task, split, key) -> (predict, costs) -----------------------------------
@@ -197,9 +198,9 @@ def counted(*steps: Step, common: bool = False) -> Method:
     return method
 
 
-def regression(C: float) -> LogisticRegression:
-    """Return the logistic regression min ½‖w‖² + C Σ log(1 + exp(−y w·x))."""
-    return LogisticRegression(C=C, solver="liblinear", tol=1e-3)
+def regression(C: float) -> OneVsRestClassifier:
+    """Return the logistic regression min ½‖w‖² + C Σ log(1 + exp(−y w·x)), one per class."""
+    return OneVsRestClassifier(LogisticRegression(C=C, solver="liblinear", tol=1e-3))
 
 
 def choice_of_C(steps: Callable[[], list[Transformer]], split: Split) -> float:
@@ -246,10 +247,11 @@ def averaged(name: str) -> Method:
     """Return the method of mean word vectors and a logistic regression."""
 
     def method(config, task, split, key):
-        del task, key
+        del key
         settings = vector_settings(config)
         start = time.perf_counter()
-        words = corpus.of_documents([*split.texts, *unlabeled(config.vectors.unlabeled)])
+        more = [] if task.path else unlabeled(config.vectors.unlabeled)
+        words = corpus.of_documents([*split.texts, *more])
         vectors = Vectors.of(VECTORS[name](words, settings, seed=config.seed))
         features = mean_vectors(vectors, split.texts)
         seconds = time.perf_counter() - start
@@ -260,7 +262,7 @@ def averaged(name: str) -> Method:
         seconds += time.perf_counter() - start
         rows = len(vectors) + (0 if vectors.subwords is None else len(vectors.subwords.rows))
         parameters = (rows + 1) * vectors.dimension + 1
-        return lambda texts: learned.predict(mean_vectors(vectors, texts)), {
+        return lambda texts: np.asarray(learned.predict(mean_vectors(vectors, texts))), {
             "fit_s": seconds,
             "C": C,
             "dimension": vectors.dimension,
@@ -287,10 +289,8 @@ def network(name: str) -> Method:
     """Return the method of a recurrent network over learned word vectors, read at the end."""
 
     def method(config, task, split, key):
-        data = task.load()
-        n = len(split.texts)
-        data = data._replace(train=data.train[:n], lengths=data.lengths[:n], labels=data.labels[:n])
-        updates = n // config.training.batch_size * config.training.epochs
+        data, size = task.load(), min(config.training.batch_size, len(split.texts))
+        updates = len(split.texts) // size * config.training.epochs
         init = InitScheme(w_h="orthogonal", forget_bias="1.0" if "rnn" not in CELLS[name] else None)
         layer = layers.by_name(CELLS[name], config.cell.hidden_size, init)
         model = model_for_task(task, layer, init, config.cell.embedding_size)

@@ -76,21 +76,24 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict(
         {
             "seed": 0,
-            "variant": "skipgram",
-            "text": {"reviews": 0 if full else 12_000, "min_count": 5},  # 0: all of them
+            "variant": "skipgram",  # the vectors that are trained
+            "text": {
+                "reviews": 0 if full else 12_000,  # film reviews read; 0: all
+                "min_count": 5,  # occurrences that a word needs to have a vector
+            },
             "training": {
-                "size": 100 if full else 64,
-                "window": 5,
-                "sample": 1e-4,
-                "epochs": 5 if full else 3,
-                "learning_rate": 0.05,
-                "buckets": 2_000_000 if full else 100_000,
-                "engine": "auto",
-                "threads": 1,
+                "size": 100 if full else 64,  # dimensions of a vector
+                "window": 5,  # words on either side that are predicted, at most
+                "sample": 1e-4,  # share of the text above which a word is thinned out; 0: none
+                "epochs": 5 if full else 3,  # passes over the text
+                "learning_rate": 0.05,  # first step size
+                "buckets": 2_000_000 if full else 100_000,  # rows that n-grams share
+                "engine": "auto",  # what trains: "numba", "jax", or the faster one there is
+                "threads": 1,  # threads that train; more than one: results differ from run to run
             },
             "run": {
-                "looks": 8,
-                "pairs": 4000,  # held out, scored whenever the training is watched
+                "looks": 8,  # times that the training is watched
+                "pairs": 4000,  # held-out pairs of words, scored whenever it is watched
                 "seconds_per_member": 300.0 if full else 35.0,
                 "seconds_per_group": 10.0,
             },

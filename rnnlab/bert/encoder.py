@@ -20,7 +20,7 @@ import numpy as np
 
 from rnnlab.bert.params import Attention, Dense, Embeddings, EncoderParams, FeedForward, Layer, Norm
 from rnnlab.core import validate
-from rnnlab.core.errors import unknown
+from rnnlab.core.errors import CONFIG_HELP, unknown
 from rnnlab.nn.initializers import Scheme, float_dtype, make
 from rnnlab.nn.models import check_symbols
 
@@ -283,11 +283,11 @@ class Config:
     Args:
         vocab_size: V. hidden_size: H. layers: their number. heads: A, a divisor of H.
         feed_forward_size: F. max_length: number of positions. segments: number of segment ids.
-        activation: g, "gelu", "gelu_tanh" or "relu".
+        activation: g, the function inside the feed-forward layers: "gelu", "gelu_tanh" or "relu".
         dropout: rate on h⁰ and on MHA and FFN. attention_dropout: rate on attention weights.
         norm_eps: ε of layer norm.
-        dtype: of activations: "float32", "bfloat16" (parameters, softmax and layer norm stay
-            float32) or "float64".
+        dtype: the type of activations: "float32", "bfloat16" (parameters, softmax and layer norm
+            stay float32) or "float64".
         remat: recompute each layer in the backward pass instead of storing its activations.
     Raises:
         ValueError: a size, rate or name out of its range.
@@ -373,7 +373,7 @@ class Init:
 
     @staticmethod
     def config(**changes: str) -> dict[str, Value]:
-        """Return the ``init`` group of a config, every key present."""
+        """Return the ``init`` group of a config, every key present; see :class:`Init`."""
         return {f.name: f.default for f in fields(Init)} | changes
 
     @classmethod
@@ -394,6 +394,9 @@ class Init:
 
 def config(**changes: Value) -> dict[str, Value]:
     """Return the ``encoder`` group of a config, every key present; see :class:`Config`.
+
+    Args:
+        size: the published size, which fixes layers, heads and units.
 
     >>> config(size="mini")["size"], config()["dropout"]
     ('mini', 0.1)
@@ -419,7 +422,7 @@ def from_config(group: ConfigGroup, vocab_size: int, max_length: int) -> Config:
 def _checked_keys(group: ConfigGroup, what: str, allowed: Collection[str]) -> dict[str, Value]:
     for key in group:
         if key not in allowed:
-            raise ValueError(unknown(what, key, sorted(allowed)))
+            raise ValueError(unknown(what, key, sorted(allowed), listing=CONFIG_HELP))
     return {key: group[key] for key in group}
 
 

@@ -10,7 +10,6 @@ Shapes: N texts, T tokens, P words, V pieces.
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 from typing import ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 import jax
@@ -20,6 +19,7 @@ import numpy as np
 from rnnlab.bert import encoder, heads, pretrained, wordpiece
 from rnnlab.bert.encoder import ConfigGroup, HostOrDevice, Tokens
 from rnnlab.core import validate
+from rnnlab.core.file_cache import read_once
 from rnnlab.core.notices import left_out
 from rnnlab.data.splits import shuffled_indices
 from rnnlab.tasks.base import Batch
@@ -43,10 +43,11 @@ class Pieced(NamedTuple):
 
 
 class TaggedPieces(NamedTuple):
-    """Data of :class:`TagPieces`, for training and held out."""
+    """Data of :class:`TagPieces`: to learn from, of the test set, and of the validation set."""
 
     train: Pieced
     test: Pieced
+    validation: Pieced
 
 
 class _TaskInPieces(Protocol):
@@ -105,26 +106,26 @@ def _check(task: _TaskInPieces) -> None:
 
 @dataclass(frozen=True)
 class ReviewPieces(MovieReviews):
-    """Whether a review of a film is good: [CLS] review [SEP], read by a BERT.
+    """Whether a review of a film is good, or a text's class: [CLS] text [SEP], read by a BERT.
 
-    Args: those of :class:`rnnlab.tasks.reviews.MovieReviews`, T counting [CLS] and [SEP], and
-        limit: reviews to learn from; 0: all.
+    Options are those of :class:`rnnlab.tasks.reviews.MovieReviews`, T counting [CLS] and [SEP], and
+    these.
+
+    Args:
         pieces: the path of pieces, see :func:`rnnlab.bert.pretrained.tokenizer`; empty: at most
-            ``vocab_size`` pieces are learned from all reviews of the training part.
-        vocab_size: of learned pieces.
+            ``vocab_size`` pieces are learned from all texts to learn from.
+        vocab_size: most pieces that are learned.
     Source: Devlin et al. 2019 (arXiv 1810.04805), §4.1.
     """
 
     name: ClassVar[str] = "review_pieces"
 
-    limit: int = 0
     pieces: str = ""
     vocab_size: int = 4096
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
-        object.__setattr__(self, "limit", validate.whole("limit", self.limit, least=0))
 
     @property
     def input_size(self) -> int:
@@ -139,17 +140,14 @@ class ReviewPieces(MovieReviews):
         if self.pieces:
             return pretrained.tokenizer(self.pieces)
         # members that differ in anything else share the pieces
-        defaults = MovieReviews(
-            source=self.source,
-            min_count=self.min_count,
-            test_share=self.test_share,
-            held_out=self.held_out,
+        shared = ("source", "path", "test_path", "validation_path", "min_count", "test_share")
+        return _learned(
+            MovieReviews(**{name: getattr(self, name) for name in shared}), self.vocab_size
         )
-        return _learned(defaults, self.vocab_size)
 
     def stored(self) -> Record:
-        """Return the pieces, as a tokenizer.json's text."""
-        return {"pieces": self.tokenizer.to_str()}
+        """Return the pieces, as a tokenizer.json's text, and the names of the classes."""
+        return {"pieces": self.tokenizer.to_str(), "classes": self.classes}
 
     @property
     def streams(self) -> bool:
@@ -164,23 +162,13 @@ class ReviewPieces(MovieReviews):
         """Return the reviews in pieces.
 
         Raises:
-            ValueError: they are not installed, or fewer than ``limit``; data that have changed
-                since a run stored the task.
+            FileNotFoundError, ValueError: as :meth:`rnnlab.tasks.reviews.MovieReviews.whole`;
+                data that have changed since a run stored the task.
         """
         self.check_same()
-        available = len(self.split().texts)
-        if self.limit > available:
-            raise ValueError(
-                f"limit must be at most {available}, the reviews to learn from, got {self.limit}"
-            )
-        say_limit(self.limit, available, "reviews to learn from")
-        reviews = _reviews(replace(self, limit=0))
-        learned = slice(self.limit or None)
-        return reviews._replace(
-            train=reviews.train[learned],
-            lengths=reviews.lengths[learned],
-            labels=reviews.labels[learned],
-        )
+        reviews = _reviews(replace(self, limit=0, validation_share=0.0))
+        say_limit(self.limit, len(reviews.labels), "texts to learn from")
+        return reviews.with_validation(self.validation_share, self.limit)
 
     def tokens(self, text: str) -> list[str]:
         """Cut a text into pieces, however many; [] if it has none."""
@@ -196,7 +184,7 @@ class ReviewPieces(MovieReviews):
         pieces = [wordpiece.CLS, *tokens, wordpiece.SEP]
         return np.array([self.tokenizer.token_to_id(piece) for piece in pieces], np.int32)
 
-    def inputs(self, tokens: list[str]) -> list[np.ndarray]:
+    def passes(self, tokens: list[str]) -> list[np.ndarray]:
         """Return the pieces in parts of at most T − 2, one after the other."""
         room = self.max_length - 2
         return [self.encode(tokens[i : i + room]) for i in range(0, len(tokens), room)]
@@ -207,7 +195,7 @@ class ReviewPieces(MovieReviews):
         Part i has n_i pieces and the probabilities p_i. A text that the model reads at once has
         one part.
         """
-        sizes = np.array([len(ids) - 2 for ids in self.inputs(tokens)], np.float32)
+        sizes = np.array([len(ids) - 2 for ids in self.passes(tokens)], np.float32)
         p = np.stack([jax.nn.softmax(output) for output in outputs])
         return self.label(jnp.log(sizes / sizes.sum() @ p))
 
@@ -216,20 +204,25 @@ class ReviewPieces(MovieReviews):
         return [token for token in tokens if token == wordpiece.UNKNOWN]
 
 
-@lru_cache(maxsize=4)
+@read_once(4)
 def _learned(task: MovieReviews, vocab_size: int) -> wordpiece.Tokenizer:
-    return wordpiece.train(task.split().texts, vocab_size, min_count=task.min_count)
+    return wordpiece.train(task.whole().texts, vocab_size, min_count=task.min_count)
 
 
-@lru_cache(maxsize=4)
+@read_once(4)
 def _reviews(task: ReviewPieces) -> Encoded:
-    """Read all reviews; limits are applied to the result."""
-    split = task.split()
-    parts = []
-    for texts, labels in ((split.texts, split.labels), (split.test_texts, split.test_labels)):
+    """Read all texts; limits and the validation share are taken of the result."""
+    whole, parts = task.whole(), []
+    for texts, labels in (
+        (whole.texts, whole.labels),
+        (whole.test_texts, whole.test_labels),
+        (whole.validation_texts, whole.validation_labels),
+    ):
+        if not texts:
+            continue  # no file of validation texts
         tokens = wordpiece.tokens(task.tokenizer, texts, length=task.max_length)
         parts += [tokens.ids, np.asarray(tokens.mask).sum(axis=1, dtype=np.int32), labels]
-    return Encoded(*parts)
+    return Encoded.of(*parts)
 
 
 # ---- tagging -----------------------------------------------------------------------------------
@@ -239,8 +232,10 @@ def _reviews(task: ReviewPieces) -> Encoded:
 class TagPieces(Tagging):
     """Named entities: a BERT reads pieces, and labels each word at its first piece.
 
-    Args: those of :class:`rnnlab.tasks.tagging.Tagging`, T counting pieces, [CLS] and [SEP];
-        ``crf`` and ``embedding_size``, of recurrent taggers only, keep their defaults; and
+    Options are those of :class:`rnnlab.tasks.tagging.Tagging`, T counting pieces, [CLS] and [SEP],
+    and these; ``crf`` and ``embedding_size``, of recurrent taggers only, keep their defaults.
+
+    Args:
         pieces, vocab_size: as of :class:`ReviewPieces`.
     Source: Devlin et al. 2019 (arXiv 1810.04805), §5.3.
     """
@@ -285,8 +280,8 @@ class TagPieces(Tagging):
         """Return the sentences in pieces.
 
         Raises:
-            FileNotFoundError, ValueError: no such file, no sentences, or fewer than ``limit``;
-                data that have changed since a run stored the task.
+            FileNotFoundError, ValueError: no such file, or too few sentences; data that have
+                changed since a run stored the task.
         """
         self.check_same()
         return _tagged(self)
@@ -307,7 +302,8 @@ class TagPieces(Tagging):
         self, data: TaggedPieces, key: Array, index: Array | int, batch_size: int
     ) -> Batch:
         """Return sentences in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
-        rows = shuffled_indices(key, len(data.train.ids), index, batch_size)
+        count = min(batch_size, len(data.train.ids))
+        rows = shuffled_indices(key, len(data.train.ids), index, count)
         return _batch(Pieced(*(jnp.asarray(part)[rows] for part in data.train)))
 
     def test_size(self, data: TaggedPieces) -> int:  # type: ignore[override]
@@ -317,6 +313,16 @@ class TagPieces(Tagging):
     def test(self, data: TaggedPieces, key: Array, batch_size: int) -> Batch:  # type: ignore[override]
         """Return the first ``batch_size`` sentences held out, or all if there are fewer."""
         return _batch(Pieced(*(jnp.asarray(part[:batch_size]) for part in data.test)))
+
+    def validation_size(self, data: TaggedPieces) -> int:  # type: ignore[override]
+        """Return the number of validation sentences."""
+        return len(data.validation.ids)
+
+    def validation(  # type: ignore[override]
+        self, data: TaggedPieces, key: Array, batch_size: int
+    ) -> Batch:
+        """Return the first ``batch_size`` validation sentences, or all if there are fewer."""
+        return _batch(Pieced(*(jnp.asarray(part[:batch_size]) for part in data.validation)))
 
     def encode(self, tokens: list[str]) -> np.ndarray:
         """Return the ids (T,) int32 of words: [CLS], their pieces, [SEP].
@@ -331,7 +337,7 @@ class TagPieces(Tagging):
         firsts = _firsts(self._pieces_of(tokens))
         return super().say(tokens, jnp.asarray(np.asarray(outputs)[firsts]))
 
-    def inputs(self, tokens: list[str]) -> list[np.ndarray]:
+    def passes(self, tokens: list[str]) -> list[np.ndarray]:
         """Return overlapping windows of words: see :func:`windows`.
 
         Of a word with more than T − 2 pieces the first T − 2 are read; its label is that of the
@@ -472,17 +478,18 @@ def _batch(data: Pieced) -> Batch:
     return Batch(inputs, jnp.asarray(data.labels), known)
 
 
-@lru_cache(maxsize=4)
+@read_once(4)
 def _learned_of_words(task: TagPieces) -> wordpiece.Tokenizer:
-    texts = [" ".join(sentence.tokens) for sentence in task.sentences()[0]]
+    texts = [" ".join(sentence.tokens) for sentence in task.sentences().known]
     return wordpiece.train(texts, task.vocab_size, min_count=task.min_count)
 
 
-@lru_cache(maxsize=4)
+@read_once(4)
 def _tagged(task: TagPieces) -> TaggedPieces:
     names = {label: i for i, label in enumerate(task.labels)}
     read = []
-    for part, name in zip(task.sentences(), ("to learn from", "held out"), strict=True):
+    named = ("to learn from", "held out", "of the validation set")
+    for part, name in zip(task.sentences()[:3], named, strict=True):
         read.append(pieced(task.tokenizer, list(part), names, task.max_length))
         words, kept = sum(len(sentence.tokens) for sentence in part), int(np.sum(read[-1].words))
         if kept < words:

@@ -242,7 +242,9 @@ def _check_tied(
 ) -> None:
     """Refuse a head with output weights of its own that are not in the file."""
     untied = described.get("tie_word_embeddings") is False
-    if untied and all(pytorch_name(name)[0] != _DECODER for name in arrays):
+    names = {pytorch_name(name)[0] for name in arrays}
+    head = any(name.startswith("cls.predictions.") for name in names)
+    if untied and head and _DECODER not in names:
         raise ValueError(
             f"missing: {_DECODER}, which is not the word embedding (tie_word_embeddings is false "
             f"in {path})"
@@ -301,14 +303,6 @@ def load_tokenizer(path: str | os.PathLike[str]) -> wordpiece.Tokenizer:
     return tokenizer
 
 
-# settings of a tokenizer_config.json: their names in BERT's normalizer
-_NORMALIZER = {
-    "do_lower_case": "lowercase",
-    "strip_accents": "strip_accents",
-    "tokenize_chinese_chars": "handle_chinese_chars",
-}
-
-
 def _beside(file: Path) -> dict[str, Any]:
     """Return the content of a JSON file of settings; {} without the file."""
     if not file.is_file():
@@ -326,7 +320,7 @@ def _settings(file: Path) -> dict[str, bool | None]:
     """Return the normalizer's settings that a tokenizer_config.json names."""
     described = _beside(file)
     settings = {}
-    for theirs, ours in _NORMALIZER.items():
+    for theirs, ours in wordpiece.NORMALIZER.items():
         value = described.get(theirs)
         if not isinstance(value, bool | None):
             raise UserError(f"{file}: {theirs} must be true, false or null, got {value!r}")
@@ -566,12 +560,18 @@ def to_arrays(params: Mapping[str, PyTree]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def save(path: str | os.PathLike[str], params: Mapping[str, PyTree], config: Config) -> None:
+def save(
+    path: str | os.PathLike[str],
+    params: Mapping[str, PyTree],
+    config: Config,
+    tokenizer: wordpiece.Tokenizer | None = None,
+) -> None:
     """Write model.safetensors and config.json, which this module and Hugging Face's libraries read.
 
     Args:
         path: of the folder; created if missing.
         params: as for :func:`to_arrays`.
+        tokenizer: written as well (:func:`rnnlab.bert.wordpiece.save`); None: the folder has none.
     """
     path = Path(path).expanduser()
     path.mkdir(parents=True, exist_ok=True)
@@ -579,4 +579,22 @@ def save(path: str | os.PathLike[str], params: Mapping[str, PyTree], config: Con
     described = {theirs: getattr(config, ours) for ours, theirs in _SIZES.items()}
     described |= {theirs: getattr(config, ours) for theirs, ours in _OPTIONAL.items()}
     described |= {"hidden_act": _ACTIVATIONS[config.activation][0], "model_type": "bert"}
+    described["architectures"] = [_architecture(params["params"])]
+    if "classifier" in params["params"]:
+        outputs = len(params["params"]["classifier"].b)
+        described["id2label"] = {str(k): f"LABEL_{k}" for k in range(outputs)}
+        described["label2id"] = {f"LABEL_{k}": k for k in range(outputs)}
+    if tokenizer is not None:
+        (described["pad_token_id"],) = wordpiece.special_ids(tokenizer, wordpiece.PAD)
+        wordpiece.save(tokenizer, path, config.max_length)
     (path / CONFIGS[0]).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+
+def _architecture(parts: Mapping[str, PyTree]) -> str:
+    """Return the name of Hugging Face's model with these parts."""
+    if "classifier" in parts:
+        kind = "Sequence" if "pooler" in parts else "Token"
+        return f"BertFor{kind}Classification"
+    if "masked_words" in parts:
+        return "BertForPreTraining" if "next_sentence" in parts else "BertForMaskedLM"
+    return "BertForNextSentencePrediction" if "next_sentence" in parts else "BertModel"

@@ -1,7 +1,6 @@
 """The first weights of a BERT: those of an earlier training, or of a published checkpoint."""
 
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,6 +11,7 @@ from rnnlab.bert import heads, huggingface, wordpiece
 from rnnlab.bert.encoder import Config, ConfigGroup, Value
 from rnnlab.core import validate
 from rnnlab.core.errors import UserError, unknown
+from rnnlab.core.file_cache import read_once
 from rnnlab.core.run_files import MEMBERS
 from rnnlab.training.params import load_params
 
@@ -49,7 +49,7 @@ class Start:
         path: a run directory whose members are BERTs (of bert_pretraining.py, for instance), or a
             folder or file that :func:`rnnlab.bert.huggingface.load` reads; empty: weights are
             drawn by the config's ``init``.
-        member: of the run directory.
+        member: the member of the run directory.
     Raises:
         ValueError: a member that is not a whole number of at least 0.
     """
@@ -63,7 +63,7 @@ class Start:
 
     @staticmethod
     def config(**changes: Value) -> dict[str, Value]:
-        """Return the ``start`` group of a config, every key present.
+        """Return the ``start`` group of a config, every key present; see :class:`Start`.
 
         >>> Start.config(path="runs/pretraining")
         {'path': 'runs/pretraining', 'member': 0}
@@ -120,7 +120,7 @@ class Start:
         return parts
 
 
-@lru_cache(maxsize=4)  # the members of a sweep share their start
+@read_once(4)  # the members of a sweep share their start
 def _read(path: str, member: int) -> tuple[Config, dict[str, PyTree]]:
     """Read the encoder's sizes, and its parts as NumPy arrays."""
     with jax.ensure_compile_time_eval():  # also called while tracing: the arrays must be concrete
@@ -158,7 +158,7 @@ def is_run(path: str) -> bool:
     return (Path(path).expanduser() / MEMBERS).is_file()
 
 
-@lru_cache(maxsize=4)
+@read_once(4)
 def tokenizer(path: str) -> wordpiece.Tokenizer:
     """Return the pieces that a BERT was trained on.
 

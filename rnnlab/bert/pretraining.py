@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 import jax
@@ -20,8 +19,10 @@ from rnnlab.bert import encoder, heads, masking, wordpiece
 from rnnlab.bert.encoder import ConfigGroup, Tokens
 from rnnlab.core import validate
 from rnnlab.core.errors import unknown
+from rnnlab.core.file_cache import read_once
 from rnnlab.core.notices import left_out
 from rnnlab.data import files
+from rnnlab.data.splits import validation_rows
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal
 from rnnlab.tasks.checks import say_limit
@@ -130,10 +131,11 @@ class Segments(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """Data of :class:`SentencePairs`, for training and held out."""
+    """Data of :class:`SentencePairs`: to learn from, of the test set, of the validation set."""
 
     train: Segments
     test: Segments
+    validation: Segments | None  # None: too few documents to hold some out
     continues: np.ndarray  # (V,) bool, whether a piece continues a word
 
 
@@ -250,7 +252,9 @@ class SentencePairs(Stored):
         lowercase: whether pieces are in lower case, without accents.
         whole_words: hide whole words instead of single pieces.
         masked_share: of the tokens, to be chosen.
-        test_share: of the documents, to be held out.
+        test_share: the share of the documents that is held out.
+        validation_share: the share of the other documents that is the validation set; their pieces
+            count for the vocabulary.
         solved_at: the loss that counts as solved, in nats.
     Raises:
         ValueError, FileNotFoundError: an option out of its range; on first use of the data, a text
@@ -267,6 +271,7 @@ class SentencePairs(Stored):
     whole_words: bool = False
     masked_share: float = masking.SHARE
     test_share: float = 0.1
+    validation_share: float = 0.1
     solved_at: float = 1.0
 
     def __post_init__(self) -> None:
@@ -275,6 +280,9 @@ class SentencePairs(Stored):
             checked[name] = validate.whole(name, getattr(self, name), least)
         for name in ("masked_share", "test_share"):
             checked[name] = validate.number(name, getattr(self, name), above=0, below=1)
+        checked["validation_share"] = validate.number(
+            "validation_share", self.validation_share, least=0, below=1
+        )
         checked["solved_at"] = validate.number("solved_at", self.solved_at, above=0)
         for name in ("lowercase", "whole_words"):
             checked[name] = validate.flag(name, getattr(self, name))
@@ -346,7 +354,7 @@ class SentencePairs(Stored):
                 run stored the task.
         """
         self.check_same()
-        return _segmented(self._source, self.segment_size)
+        return _segmented(self._source, self.segment_size, self.validation_share)
 
     def baseline(self, data: Corpus) -> float:
         """Return :func:`unigram` plus ln 2, a guess of the next sentence."""
@@ -355,14 +363,12 @@ class SentencePairs(Stored):
     def batch(self, data: Corpus, key: Array, index: Array | int, batch_size: int) -> Batch:
         """Draw pairs; an epoch has ⌊N / batch_size⌋ batches, and no first segment twice.
 
-        Raises:
-            ValueError: a batch larger than the number of pairs.
+        At most as many pairs as there are.
         """
         key_order, key_draw = jax.random.split(key)
         followed = jnp.asarray(data.train.followed)
+        batch_size = min(batch_size, len(followed))
         batches = len(followed) // batch_size
-        if not batches:
-            raise ValueError(f"batch_size={batch_size}, but there are {len(followed)} pairs")
         index = jnp.asarray(index, jnp.int32)
         places = index % batches * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
         key_order = jax.random.fold_in(key_order, index // batches)
@@ -375,11 +381,23 @@ class SentencePairs(Stored):
 
     def test(self, data: Corpus, key: Array, batch_size: int) -> Batch:
         """Return ``batch_size`` pairs held out, or all if there are fewer; always the same."""
-        followed = jnp.asarray(data.test.followed)
+        return self._held_out(data, data.test, batch_size)
+
+    def validation_size(self, data: Corpus) -> int:
+        """Return the number of validation pairs."""
+        return 0 if data.validation is None else len(data.validation.followed)
+
+    def validation(self, data: Corpus, key: Array, batch_size: int) -> Batch:
+        """Return ``batch_size`` validation pairs, or all if there are fewer; always the same."""
+        assert data.validation is not None  # for validation_size is not 0
+        return self._held_out(data, data.validation, batch_size)
+
+    def _held_out(self, data: Corpus, part: Segments, batch_size: int) -> Batch:
+        followed = jnp.asarray(part.followed)
         chosen = np.random.default_rng(_SPLIT_SEED).permutation(len(followed))[:batch_size]
         # the barrier hides the constant, which the compiler would otherwise fold, slowly
         key = jax.lax.optimization_barrier(jax.random.key_data(jax.random.key(_SPLIT_SEED)))
-        return self._batch(data, data.test, followed[chosen], jax.random.wrap_key_data(key))
+        return self._batch(data, part, followed[chosen], jax.random.wrap_key_data(key))
 
     def _batch(self, data: Corpus, part: Segments, rows: Array, key: Array) -> Batch:
         ids, lengths, first, count = (jnp.asarray(a) for a in part[:4])
@@ -463,12 +481,10 @@ def documents(corpus: str) -> list[str]:
     return [part for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
-@lru_cache(maxsize=4)  # the members of a sweep read the same text
+@read_once(4)  # the members of a sweep read the same text
 def _learned(source: _Source) -> tuple[wordpiece.Tokenizer, list[str], list[str]]:
     """Return the tokenizer, the training documents, and those held out."""
     texts = documents(source.corpus)
-    if source.limit > len(texts):
-        raise ValueError(f"limit={source.limit} is more than the {len(texts)} documents there are")
     say_limit(source.limit, len(texts), "documents")
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(texts))[: source.limit or None]
     held = math.ceil(source.test_share * len(order))
@@ -476,8 +492,15 @@ def _learned(source: _Source) -> tuple[wordpiece.Tokenizer, list[str], list[str]
     return wordpiece.train(train, source.vocab_size, source.lowercase), train, test
 
 
-@lru_cache(maxsize=4)
-def _segmented(source: _Source, size: int) -> Corpus:
-    tokenizer, train, test = _learned(source)
+@read_once(4)
+def _segmented(source: _Source, size: int, validation_share: float) -> Corpus:
+    tokenizer, known, test = _learned(source)
     continues = wordpiece.continues(wordpiece.pieces_of(tokenizer))
-    return Corpus(segments(tokenizer, train, size), segments(tokenizer, test, size), continues)
+    rows, held = validation_rows(np.zeros(len(known)), validation_share)
+    train, chosen = ([known[i] for i in sorted(part)] for part in (rows, held))
+    try:
+        validation = segments(tokenizer, chosen, size)
+    except ValueError:  # too few documents give no pairs: they are learned from
+        train, validation = known, None
+    learn, judge = (segments(tokenizer, part, size) for part in (train, test))
+    return Corpus(learn, judge, validation, continues)

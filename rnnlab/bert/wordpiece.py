@@ -4,10 +4,13 @@ The `tokenizers` library does the work. This module sets it up as BERT does, wit
 tokens and normalization, and returns pieces as arrays.
 """
 
+import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -24,6 +27,14 @@ else:
     Tokenizer = object
 
 PAD, UNKNOWN, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+_KINDS = ("pad", "unk", "cls", "sep", "mask")
+# settings of a tokenizer_config.json: their names in BERT's normalizer
+NORMALIZER = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
 
 _SPECIAL = re.compile("|".join(map(re.escape, SPECIALS)))
 
@@ -163,6 +174,27 @@ def pieces_of(tokenizer: Tokenizer) -> list[str]:
 
 def _in_order(vocab: dict[str, int]) -> list[str]:
     return sorted(vocab, key=vocab.__getitem__)
+
+
+def save(tokenizer: Tokenizer, path: str | os.PathLike[str], max_length: int) -> None:
+    """Write tokenizer.json, vocab.txt and tokenizer_config.json, as Hugging Face's libraries do.
+
+    Args:
+        path: of the folder.
+        max_length: tokens that the model reads.
+    """
+    folder = Path(path)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    lines = "".join(f"{piece}\n" for piece in pieces_of(tokenizer))
+    (folder / "vocab.txt").write_text(lines, encoding="utf-8")
+    normalizer = json.loads(tokenizer.to_str())["normalizer"] or {}
+    settings = {theirs: normalizer.get(ours) for theirs, ours in NORMALIZER.items()}
+    settings |= {f"{kind}_token": token for kind, token in zip(_KINDS, SPECIALS, strict=True)}
+    settings |= {"model_max_length": max_length, "tokenizer_class": "BertTokenizer"}
+    text = json.dumps(settings, indent=2) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
 
 
 def continues(pieces: Sequence[str]) -> np.ndarray:

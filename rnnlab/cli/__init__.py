@@ -1,4 +1,4 @@
-"""The command line: ``rnnlab run | list | predict | keywords | spell | report | …``.
+"""The command line: ``rnnlab run | list | table | predict | export | keywords | report | …``.
 
 A command is a function of the flags that it was given; it reads arguments and prints, and leaves
 the work to the packages below. Nothing heavy is imported before a command needs it, so that
@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from rnnlab.cli import predict, reports, reproduce, run, text
+from rnnlab.cli import check, export, new, predict, reports, reproduce, run, table, text
 from rnnlab.cli.parsing import Commands, complain, wants_help
 from rnnlab.core import signals, streams
 from rnnlab.core.errors import NO_SPACE, UserError, unknown
@@ -69,20 +69,22 @@ def _main(argv: Sequence[str]) -> int:
 def _run(args: list[str]) -> int:
     streams.replace_errors()
     commands = _commands()
-    if not args or args[0] in ("--help", "-h", "-help", "help"):
+    if not args or args[0] in ("--help", "-h", "-help") or args == ["help"]:
         print(commands.parser.format_help(), end="", file=sys.stdout if args else sys.stderr)
         return 0 if args else 2
     if args[0] in ("--version", "-version"):
         print(f"rnnlab {__version__}")
         return 0
+    if args[0] == "help":
+        args = [*args[1:], "--help"]
     name, *rest = args
     if name not in commands.parsers:
-        return _fail(unknown("command", name, commands.parsers))
+        return _fail(unknown("command", name, commands.parsers, listing="rnnlab --help"))
     parser = commands.parsers[name]
     signals.set_farewell(f"rnnlab: {_farewell(args)}")
     rest = _with_flag_files(rest)
     if wants_help(rest):
-        keys = run.keys(rest) if name == "run" else ""
+        keys = run.keys(parser, rest) if name == "run" else ""
         print(parser.format_help() + keys, end="")
         return 0
     options = parser.read(rest)
@@ -98,7 +100,7 @@ def _farewell(args: Sequence[str]) -> str:
 
 def _commands() -> Commands:
     commands = Commands("A laboratory for recurrent networks in JAX.")
-    for module in (run, predict, text, reports, reproduce):
+    for module in (run, new, check, predict, export, text, reports, table, reproduce):
         module.add(commands)
     return commands
 

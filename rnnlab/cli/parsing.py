@@ -2,7 +2,8 @@
 
 ``--dry_run``, ``--dry-run`` and ``-dry_run`` name one flag, a value follows "=" or a space, and
 ``--strict=false`` or ``--nostrict`` turns a switch off. ``run`` passes ``--config.KEY`` and
-``--sweep.KEY`` on to absl's config_flags. Every error is a UserError of one line.
+``--sweep.KEY``, whose dashes are underscores too, on to absl's config_flags. Every error is a
+UserError of one line.
 """
 
 import argparse
@@ -16,10 +17,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from rnnlab.core.errors import UserError, unknown
+from rnnlab.core.errors import UserError, nearest, unknown
 
 _FLAG = re.compile(r"--?([A-Za-z][^=\s]*)(?:=(.*))?", re.DOTALL)
-_DOTTED = re.compile(r"(no)?(config|sweep)\.")
+_DOTTED = re.compile(r"(no_?)?((?:config|sweep)\..*)")
 _SWITCH_VALUES = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 _MOST_COLUMNS = 100
@@ -161,7 +162,8 @@ class Parser(argparse.ArgumentParser):
     """A command's flags and its help.
 
     Args:
-        dotted: whether ``--config.KEY`` and ``--sweep.KEY`` are collected, unread, in ``dotted``.
+        dotted: whether ``--config.KEY`` and ``--sweep.KEY`` are collected, unread, in ``dotted``,
+            and unknown flags, each with the nearest of the command's, in ``unknown``.
         settings: as ``argparse.ArgumentParser`` takes them.
     """
 
@@ -173,7 +175,9 @@ class Parser(argparse.ArgumentParser):
         self._values: dict[str, str] = {}  # flag: metavar
         self._once: list[str] = []
         self._switches: list[str] = []
-        self._takes_positionals = False
+        self._shown: list[str] = []
+        self._most_positionals = 0.0
+        self._unknown: dict[str, list[str]] = {}
 
     def section(self, title: str) -> None:
         """Put the flags that follow under a title of their own."""
@@ -220,11 +224,12 @@ class Parser(argparse.ArgumentParser):
     def shown(self, flag: str, metavar: str, help: str) -> None:
         """Describe flags of a pattern, which something else reads."""
         self._group.add_argument(f"--{flag}", metavar=metavar, help=help)
+        self._shown.append(flag)
 
-    def positionals(self, dest: str, metavar: str, help: str) -> None:
-        """Take arguments that are no flags, any number of them."""
+    def positionals(self, dest: str, metavar: str, help: str, most: float = math.inf) -> None:
+        """Take arguments that are no flags, any number of them or at most so many."""
         self._arguments.add_argument(dest, nargs="*", metavar=metavar, help=help, type=path)
-        self._takes_positionals = True
+        self._most_positionals = most
 
     def read(self, args: Sequence[str]) -> argparse.Namespace:
         """Return the values of the flags; those that were not given have their defaults.
@@ -233,14 +238,36 @@ class Parser(argparse.ArgumentParser):
             UserError: an unknown flag, a value of another type, an argument that is no flag where
                 none is expected.
         """
+        self._unknown = {}
         flags, dotted, positionals = self._sort(args)
-        if positionals and not self._takes_positionals:
-            raise UserError(
-                f"unexpected argument {positionals[0]!r}: a value follows =, as in --config=FILE"
-            )
+        self._check_positionals(positionals)
         options = self.parse_args([*flags, "--", *positionals] if positionals else flags)
         options.dotted = dotted
+        options.unknown = self._unknown
         return options
+
+    @property
+    def flags(self) -> list[str]:
+        """All flags, with their dashes."""
+        return [f"--{flag}" for flag in (*self._values, *self._switches, *self._shown)]
+
+    @property
+    def listing(self) -> str:
+        """The command that lists the flags."""
+        return f"{self.prog} --help"
+
+    def _check_positionals(self, positionals: Sequence[str]) -> None:
+        for text in positionals:
+            name = text.partition("=")[0].replace("-", "_")
+            flag = name in self._switches or ("=" in text and name in self._values)
+            key = self._dotted and _DOTTED.match(text)
+            if (flag or key) and not os.path.exists(text):
+                raise UserError(f"unexpected argument {text!r}; did you mean '--{text}'?")
+        if len(positionals) > self._most_positionals:
+            raise UserError(
+                f"unexpected argument {positionals[int(self._most_positionals)]!r}: a value "
+                "follows =, as in --config=FILE"
+            )
 
     def _sort(self, args: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
         """Return (flags in argparse's spelling, dotted flags with their values, the rest)."""
@@ -258,12 +285,13 @@ class Parser(argparse.ArgumentParser):
                 positionals.append(arg)
                 continue
             name, value = match.groups()
-            if self._dotted and _DOTTED.match(name):
-                dotted.append(arg)
+            flag = name.replace("-", "_")
+            if self._dotted and (key := _DOTTED.fullmatch(flag)):
+                negated = "no" * bool(key[1])
+                dotted.append(f"--{negated}{key[2]}" + ("" if value is None else f"={value}"))
                 if value is None and queue and not _FLAG.fullmatch(queue[0]):
                     dotted.append(queue.popleft())
                 continue
-            flag = name.replace("-", "_")
             if flag in self._values:
                 given = [option.partition("=")[0] for option in flags]
                 if flag in self._once and f"--{flag}" in given:
@@ -271,11 +299,14 @@ class Parser(argparse.ArgumentParser):
                 if value is None and not queue:
                     raise UserError(f"--{flag} needs a value: --{flag}={self._values[flag]}")
                 flags.append(f"--{flag}={queue.popleft() if value is None else value}")
-            else:
-                flags.append(self._switched(flag, value))
+            elif switched := self._switched(flag, value):
+                flags.append(switched)
+            elif value is None and queue and re.match(r"[\d.(\[]", queue[0]):
+                queue.popleft()  # the value of an unknown flag, no experiment
         return flags, dotted, positionals
 
-    def _switched(self, flag: str, value: str | None) -> str:
+    def _switched(self, flag: str, value: str | None) -> str | None:
+        """Return a switch in argparse's spelling; None for an unknown flag that is kept."""
         positive = re.sub(r"^no_?", "", flag)
         if flag in self._switches:
             on = True if value is None else _SWITCH_VALUES.get(value.lower())
@@ -284,7 +315,11 @@ class Parser(argparse.ArgumentParser):
             return f"--{flag}" if on else f"--no{flag}"
         if positive in self._switches and value is None:
             return f"--no{positive}"
-        raise UserError(unknown("flag", flag, [*self._values, *self._switches]))
+        if self._dotted:  # it may mean a key of a config
+            names = [name.removeprefix("--") for name in self.flags]
+            self._unknown[flag] = [f"--{name}" for name in nearest(flag, names)]
+            return None
+        raise UserError(unknown("flag", f"--{flag}", self.flags, listing=self.listing))
 
     def error(self, message: str) -> NoReturn:
         """Raise argparse's message as a UserError."""

@@ -4,7 +4,8 @@ import argparse
 import shlex
 
 from rnnlab.cli.parsing import Commands, path
-from rnnlab.cli.run import print_claims
+from rnnlab.cli.run import print_run
+from rnnlab.cli.table import print_summary, summary_of
 from rnnlab.core.errors import UserError, install
 
 
@@ -26,14 +27,16 @@ claims stay as they are.""",
         "execute the copies in DIR/used where the files themselves are gone or have changed; only "
         "for a directory whose maker you trust",
     )
+    parser.switch("verbose", "print every row of the table, and claims with thresholds and sources")
     parser = commands.add(
         "compare",
         _compare,
         usage="DIR DIR... [--out=compare.html]",
         summary="show several runs side by side on one page",
         description="""\
-Show several runs side by side on one self-contained page: where their configs differ, claims,
-learning curves in one panel, figures.""",
+Print the results of several runs as one table, whose rows are named by what differs, and show the
+runs side by side on one self-contained page: where their configs differ, claims, learning curves in
+one panel, figures.""",
     )
     parser.positionals("dirs", "DIR", "a run directory; two or more")
     parser.value(
@@ -57,7 +60,7 @@ def _report(options: argparse.Namespace) -> int:
 
     from rnnlab.lab.run import rewrite
 
-    print_claims(rewrite(run_dir, trust=options.trust))
+    print_run(rewrite(run_dir, trust=options.trust), verbose=options.verbose)
     return 0
 
 
@@ -67,7 +70,9 @@ def _compare(options: argparse.Namespace) -> int:
 
     from rnnlab.report import page
 
-    print(f"comparison: {page.compare_report(options.dirs, options.out)}")
+    out = page.compare_report(options.dirs, options.out)
+    print_summary(*summary_of(options.dirs), options.dirs)
+    print(f"\ncomparison: {out}")
     return 0
 
 

@@ -36,8 +36,9 @@ cores. The same command resumes a set that was interrupted.""",
 
 
 def _reproduce(options: argparse.Namespace) -> int:
+    from rnnlab.core import terminal
     from rnnlab.lab import reproduce
-    from rnnlab.results.claims import format_short, summary
+    from rnnlab.results.claims import format_lines, summary
 
     use_all_cores()
     parts = reproduce.plan(options.only, everything=options.all)
@@ -49,7 +50,8 @@ def _reproduce(options: argparse.Namespace) -> int:
     results = reproduce.run(parts, options.workdir or reproduce.WORKDIR, rerun=options.rerun)
     for name, verdicts in results.verdicts.items():
         print(f"{name} ({results.seconds[name] / 60:.1f} minutes)")
-        print(format_short(verdicts))
+        if verdicts:
+            print(format_lines(verdicts, paint=terminal.paint()))
     for name, reason in results.missing.items():
         print(f"{name} did not run: {reason}")
     print(_left_out(options.only, parts), end="")

@@ -2,15 +2,25 @@
 
 import argparse
 import contextlib
-import itertools
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnnlab.cli.parsing import Commands, complain, count, path, positive
+from rnnlab.cli.export import write_export
+from rnnlab.cli.parsing import (
+    Commands,
+    Parser,
+    complain,
+    count,
+    names,
+    path,
+    positive,
+    wants_help,
+)
 from rnnlab.core import host
-from rnnlab.core.errors import UserError, unknown
+from rnnlab.core.errors import CONFIG_HELP, UserError, did_you_mean, nearest, unknown
 
 if TYPE_CHECKING:
     from absl import flags
@@ -30,17 +40,19 @@ def add(commands: Commands) -> None:
     parser = commands.add(
         "run",
         _run,
-        usage="--config=FILE[:SCALE] [options]",
+        usage="NAME | --config=FILE[:SCALE] [options]",
         summary="run an experiment, or resume it, and print its claims",
         description="""\
 Run every member of an experiment's sweep and write a run directory: figures, claims and
 report.html. The same command resumes a run that was interrupted, repairs one that was damaged, and
 prints the claims of a finished one. A run belongs to one config and to the files that it executed:
 if one of them has changed since, the command is refused; give another --workdir, or --rerun.""",
-        epilog="With --config=FILE, --help also lists the keys of that config and the axes of its "
-        "sweep.",
+        epilog="""\
+With an experiment, --help also describes every key of its config and lists the axes of its sweep.
+Dashes and underscores in a flag's name are the same.""",
         dotted=True,
     )
+    parser.positionals("experiment", "NAME", "the experiment, in place of --config", most=1)
     parser.value(
         "config",
         "FILE[:SCALE]",
@@ -72,7 +84,22 @@ if one of them has changed since, the command is refused; give another --workdir
     )
     parser.switch("rerun", "delete everything in the run directory first, and run again")
     parser.switch("dry_run", "print members, groups and minutes; run and write nothing")
+    parser.value(
+        "export",
+        "LIBRARY",
+        "export the best member when the run is finished, as `rnnlab export` does, having checked "
+        "before training that every member can be: torch, keras, flax or safetensors",
+    )
     parser.switch("strict", "exit with status 1 when a verdict is not the expected one")
+    parser.switch("verbose", "print every row of the table, and claims with thresholds and sources")
+    parser.value(
+        "log",
+        "NAME,NAME",
+        "log to wandb, mlflow or tensorboard while the run goes: a run of the tracker per member, "
+        "with its config, metrics and results",
+        type=names,
+        default=[],
+    )
     parser.section("options beyond one machine, for experiments that train; results stay the same")
     parser.value(
         "launcher",
@@ -118,13 +145,18 @@ def _run(options: argparse.Namespace) -> int:
     from rnnlab.lab.plan import make_plan
     from rnnlab.lab.run import follow, run_plan
 
-    if not options.config:
+    target = _target(options)
+    experiment = load_experiment(target, use=options.use or ()) if target else None
+    for flag, near in options.unknown.items():
+        raise _unknown_flag(flag, near, experiment)
+    if experiment is None:
         raise UserError("run needs --config=FILE; `rnnlab list` shows the experiments")
-    experiment = load_experiment(options.config, use=options.use or ())
     config, axes = _config_and_sweep(experiment, options.dotted)
     cluster = _cluster(options)
     if options.dry_run:
-        print(_describe(make_plan(experiment, config, sweep=axes), options.workdir))
+        plan = make_plan(experiment, config, sweep=axes)
+        _check_export(options, plan)
+        print(_describe(plan, options.workdir))
         return 0
     use_all_cores()  # before planning, which uses JAX to check the members
     _join_processes(experiment, options)
@@ -133,12 +165,50 @@ def _run(options: argparse.Namespace) -> int:
 
     with distributed.together():
         plan = make_plan(experiment, config, sweep=axes)
+        _check_export(options, plan)
         if not distributed.leads():
             follow(plan)
             return 0
-        run = run_plan(plan, options.workdir, cluster=cluster, rerun=options.rerun)
-    print_claims(run)
+        run = run_plan(plan, options.workdir, cluster=cluster, rerun=options.rerun, log=options.log)
+    print_run(run, verbose=options.verbose)
+    if options.export is not None:
+        write_export(run.dir, options.export)
     return int(options.strict and not all(v.verdict == v.expected for v in run.claims))
+
+
+def _check_export(options: argparse.Namespace, plan: "Plan") -> None:
+    """Check that every member can be exported as --export asks, before it is trained."""
+    if options.export is None:
+        return
+    if not plan.specs:
+        raise UserError(f"--export is for members that train; {plan.experiment.file} has none")
+
+    from rnnlab.lab.export import check
+
+    check(plan.specs, options.export)
+
+
+def _target(options: argparse.Namespace) -> str:
+    """Return the experiment that was named, "" if none was."""
+    if options.experiment and options.config:
+        raise UserError(
+            f"{options.experiment[0]!r} and --config={options.config} both name an experiment"
+        )
+    return options.experiment[0] if options.experiment else options.config or ""
+
+
+def _unknown_flag(flag: str, near: Sequence[str], experiment: "Experiment | None") -> UserError:
+    """Return the error for a flag that is none, with the flags and keys that it may mean."""
+    hints = list(near)
+    if experiment is not None:
+        from rnnlab.lab import sweep
+        from rnnlab.lab.key_names import meant
+
+        keys = list(sweep.flat_config(experiment.get_config()))
+        hints = [f"--config.{key}" for key in meant(flag, keys)] + hints
+        hints = hints or [f"--config.{key}" for key in nearest(flag, keys)]
+    listing = f" (`{CONFIG_HELP}` lists all)"
+    return UserError(f"unknown flag '--{flag}'{did_you_mean(hints) or listing}")
 
 
 def use_all_cores() -> None:
@@ -154,12 +224,30 @@ def use_all_cores() -> None:
         jax.config.update("jax_num_cpu_devices", host.cores())
 
 
-def print_claims(run: "Run") -> None:
-    """Print a run's claims and the path of its report."""
-    from rnnlab.results.claims import format_table
+def print_run(run: "Run", *, verbose: bool = False) -> None:
+    """Print the results of a finished run, its claims and where its files are.
 
-    print(format_table(run.claims))
-    print(f"report: {run.report}")
+    Args:
+        run: the run.
+        verbose: whether to print every row, and claims with thresholds and sources.
+    """
+    from rnnlab.core import run_files, terminal
+    from rnnlab.results.claims import format_lines, format_table, summary
+    from rnnlab.results.text_table import MOST_ROWS, format_summary
+
+    paint = terminal.paint()
+    command = shlex.join(["rnnlab", "table", str(run.dir)])
+    most = None if verbose else MOST_ROWS
+    print(format_summary(run.summary(), run.name, command, paint=paint, most_rows=most))
+    if run.claims:
+        lines = format_table(run.claims) if verbose else format_lines(run.claims, paint=paint)
+        print(f"\n{lines}")
+        if not verbose:
+            print(summary(run.claims))
+    print(f"\nreport: {run.report}")
+    if run.figures:
+        print(f"figures: {run.dir / 'figures'}")
+    print(f"table: {run.dir / run_files.RESULTS}")
 
 
 def _cluster(options: argparse.Namespace) -> "Cluster | None":
@@ -203,13 +291,14 @@ def _config_and_sweep(
     from ml_collections import config_flags
 
     from rnnlab.lab import sweep
+    from rnnlab.lab.key_names import check_key
     from rnnlab.lab.plan import check_effect
 
     config = experiment.get_config()
     flat = sweep.flat_config(config)
     config_keys, sweep_keys = _keys_in(dotted, "config"), _keys_in(dotted, "sweep")
     for key in config_keys:
-        sweep.check_key(flat, key)
+        check_key(flat, key)
         if _type_at(config, key) is type(None):
             raise UserError(
                 f"--config.{key}: its value is None, which has no type: "
@@ -220,7 +309,7 @@ def _config_and_sweep(
         "config", config, flag_values=values, sys_argv=["rnnlab", *dotted]
     )
     for key in sweep_keys:
-        sweep.check_key(flat, key, "sweep key")
+        check_key(flat, key, "sweep key")
         flags.DEFINE_multi_string(f"sweep.{key}", None, "values of an axis", flag_values=values)
     _parse_dotted(values, dotted)
     axes = {}
@@ -272,28 +361,15 @@ def _type_at(config: "ConfigDict", key: str) -> type:
 # ---- words -------------------------------------------------------------------------------------
 
 
-def keys(args: Sequence[str]) -> str:
-    """Return the config keys and axes of the experiment that --config names, for --help."""
-    target, use = "", []
-    for arg, following in itertools.pairwise([*args, ""]):
-        if match := re.fullmatch(r"--?(config|use)(?:=(.*))?", arg):
-            value = following if match[2] is None else match[2]
-            if match[1] == "use":
-                use.append(value)
-            else:
-                target = value
+def keys(parser: Parser, args: Sequence[str]) -> str:
+    """Return the help of the config and the sweep of the experiment that ``args`` name, if any."""
+    options = parser.read([arg for arg in args if not wants_help([arg])])
+    target = _target(options)
     if not target:
         return ""
+    from rnnlab.lab.descriptions import describe
 
-    from rnnlab.lab import sweep
-    from rnnlab.lab.load import load_experiment
-
-    experiment = load_experiment(target, use=use)
-    config = experiment.get_config()
-    lines = [f"  --config.{key}={value!r}" for key, value in sweep.flat_config(config).items()]
-    for part in sweep.as_json(sweep.parts(config, experiment.get_sweep(config))):
-        lines += [f"  --sweep.{key}={','.join(map(str, row))}" for key, row in part.items()]
-    return "\n".join([f"\n{experiment.file} has", *dict.fromkeys(lines)]) + "\n"
+    return f"\n{describe(target, use=options.use or ())}\n"
 
 
 def _describe(plan: "Plan", workdir: str | None) -> str:
@@ -336,9 +412,9 @@ def _describe(plan: "Plan", workdir: str | None) -> str:
 
 def _list(options: argparse.Namespace) -> int:
     del options
-    from rnnlab.lab import load
+    from rnnlab.lab import catalog
 
-    experiments = load.find()
+    experiments = catalog.find()
     if not experiments:
         complain("no experiments in ./experiments, and none came with rnnlab")
         return 1

@@ -169,17 +169,6 @@ def read_json(path: str | os.PathLike[str]) -> Json:
         raise UserError(f"{path} is not JSON: {error}") from None
 
 
-def append_jsonl(
-    path: str | os.PathLike[str], *records: Mapping[str, object], durable: bool = False
-) -> None:
-    """Append records to a JSON-lines file and flush them.
-
-    Args:
-        durable: wait until they are on disk, so that they survive a power failure.
-    """
-    append_lines(path, *map(to_line, records), durable=durable)
-
-
 def to_line(record: Mapping[str, object]) -> bytes:
     """Return a record as a line of a JSON-lines file, without the newline."""
     return json.dumps(encode(record), ensure_ascii=False, allow_nan=False).encode()
@@ -192,7 +181,13 @@ def sync(path: str | os.PathLike[str]) -> None:
 
 
 def append_lines(path: str | os.PathLike[str], *lines: bytes, durable: bool = False) -> None:
-    """Append lines that :func:`to_line` made: see :func:`append_jsonl`."""
+    """Append lines that :func:`to_line` made to a JSON-lines file, and flush them.
+
+    Args:
+        path: the file; it is made if there is none.
+        lines: without their newlines.
+        durable: wait until they are on disk, so that they survive a power failure.
+    """
     new = durable and not Path(path).exists()
     with open(path, "ab") as file:
         file.write(b"".join(line + b"\n" for line in lines))

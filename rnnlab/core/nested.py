@@ -1,11 +1,19 @@
 """Nested dicts by dotted keys."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from rnnlab.core.errors import UserError
 
 Nested = Mapping[str, Any]  # values are of any type, or nested mappings
+
+
+@runtime_checkable
+class HasItems(Protocol):
+    """A mapping, or a ConfigDict, which is no Mapping."""
+
+    def __iter__(self) -> Iterator[str]: ...
+    def items(self) -> Iterable[tuple[str, Any]]: ...
 
 
 def flatten(nested: Nested, prefix: str = "") -> dict[str, Any]:

@@ -20,6 +20,7 @@ from rnnlab.core.nested import with_overrides
 
 CONFIG, MEMBERS, METRICS = "config.json", "members.jsonl", "metrics.jsonl"
 CLAIMS, FIGURES, REPORT = "claims.json", "figures.json", "report.html"
+RESULTS = "results.csv"  # a row per combination of the swept axes
 CHECKPOINTS = "checkpoints"  # a folder, while members train
 PREDICTIONS = "predictions.json"  # written for each member before anything runs
 DIGESTS = "digests.json"  # of a finished run, written last
@@ -319,7 +320,7 @@ def drawn_files(run_dir: str | os.PathLike[str]) -> list[str]:
         UserError: figures.json is missing or damaged.
     """
     names = [f"figures/{name}.png" for name in read_figures(run_dir)]
-    return [CLAIMS, FIGURES, *names, REPORT]
+    return [RESULTS, CLAIMS, FIGURES, *names, REPORT]
 
 
 def read_figures(run_dir: str | os.PathLike[str]) -> dict[str, str]:

@@ -169,18 +169,23 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
-def choice(name: str, value: T, allowed: Iterable[T]) -> T:
+def choice(name: str, value: T, allowed: Iterable[T], *, listing: str = "") -> T:
     """Return one of the allowed values.
 
+    Args:
+        name: the name in the message.
+        value: to check. allowed: what it may be.
+        listing: the command that lists many allowed values.
     Raises:
-        ValueError: another value; the nearest allowed one is suggested.
+        UnknownName: (a ValueError) another value; the nearest allowed ones are suggested.
 
     >>> choice("merge", "sum", ("concat", "sum"))
     'sum'
     """
     allowed = list(allowed)
     if value not in allowed:
-        raise UnknownName(unknown(name, value, map(str, allowed)))
+        names = [str(other) for other in allowed]
+        raise UnknownName(unknown(name, value, names, listing=listing), names)
     return value
 
 

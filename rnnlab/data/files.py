@@ -6,21 +6,24 @@ Every reader of the library reads lines by :func:`read_lines` (or, of a stream,
 
 import codecs
 import csv
+import gzip
 import hashlib
 import importlib.util
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnlab.core.errors import install
+from rnnlab.core.file_cache import read_once
 
 BYTE_ORDER_MARK = "\ufeff"  # which some editors and spreadsheets write at the beginning of UTF-8
 BLANKS = " \t"
+_GZIP = b"\x1f\x8b"
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 # of the speeches in order of their file names, joined by newlines
@@ -37,6 +40,31 @@ def existing(path: str) -> Path:
     if not file.is_file():
         raise FileNotFoundError(f"no file {path!r}")
     return file
+
+
+def read_bytes(path: str) -> bytes:
+    """Return the bytes of a file; one that gzip has compressed (.gz) is unpacked.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a compressed file that is damaged or cut off.
+    """
+    content = existing(path).read_bytes()
+    if not content.startswith(_GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be unpacked: {error}") from None
+
+
+def suffix(path: str) -> str:
+    """Return the ending that tells a file's format, in lower case: without ".gz".
+
+    >>> suffix("a/b.CSV.gz"), suffix("b.txt"), suffix("b")
+    ('.csv', '.txt', '')
+    """
+    return Path(path.lower().removesuffix(".gz")).suffix
 
 
 def packaged(package: str, inner: str, what: str, *others: str) -> Path:
@@ -158,7 +186,7 @@ def split_lines(text: str) -> list[str]:
 
 
 def read_text(path: str) -> str:
-    """Read a UTF-8 file as :func:`decoded` does.
+    """Read a UTF-8 file, which may be compressed (.gz), as :func:`decoded` does.
 
     A byte order mark is left out at the beginning, and at the beginning of a line, where files
     with one have been joined.
@@ -170,7 +198,7 @@ def read_text(path: str) -> str:
         ValueError: not UTF-8; or the speeches are not installed.
     """
     if path:
-        return decoded(existing(path).read_bytes(), path).replace(f"\n{BYTE_ORDER_MARK}", "\n")
+        return decoded(read_bytes(path), path).replace(f"\n{BYTE_ORDER_MARK}", "\n")
     what = "the State of the Union speeches (the text where task.path is empty)"
     return b"\n".join(speeches(what)).decode("utf-8")
 
@@ -221,7 +249,7 @@ def encode(text: str) -> tuple[np.ndarray, np.ndarray]:
     return alphabet, codes.astype(np.min_scalar_type(max(len(alphabet) - 1, 0)))
 
 
-@lru_cache(maxsize=2)  # a sweep's members read the same file
+@read_once(2)  # a sweep's members read the same file
 def encoded(path: str) -> tuple[np.ndarray, np.ndarray]:
     """Read a text and encode it: :func:`encode` of :func:`read_text`."""
     return encode(read_text(path))
@@ -275,7 +303,7 @@ def read_rows(path: str, delimiters: str = ",;\t|") -> Grid:
     Blank lines are skipped; in a single column, a blank line before the last row is an empty cell.
 
     Args:
-        path: the file; of a ``.tsv``, tabs separate.
+        path: the file, which may be compressed (.gz); of a ``.tsv``, tabs separate.
         delimiters: those allowed; the first where none fits; a blank: any number of blanks or tabs.
     Raises:
         FileNotFoundError: no such file.
@@ -287,7 +315,7 @@ def read_rows(path: str, delimiters: str = ",;\t|") -> Grid:
         lines.pop()
     if not lines:
         raise ValueError(f"{path} is empty")
-    delimiter = _delimiter(lines, "\t" if Path(path).suffix == ".tsv" else delimiters)
+    delimiter = _delimiter(lines, "\t" if suffix(path) == ".tsv" else delimiters)
     if delimiter == "\t":
         rows = [Row(n, _unquoted(columns(line, True))) for n, line in enumerate(lines, 1)]
     elif delimiter == " ":
@@ -300,6 +328,11 @@ def read_rows(path: str, delimiters: str = ",;\t|") -> Grid:
         rows = [Row(row.line, row.cells or [""]) for row in rows[first:]]
     else:
         rows = [row for row in rows[first:] if len(row.cells) > 1 or any(row.cells)]
+    if delimiter == "\t":  # empty cells at the end of a row, up to the width of the first
+        ends = ((row, lines[row.line - 1].count("\t") + 1 - len(row.cells)) for row in rows)
+        rows = [
+            Row(line, cells + [""] * min(more, width - len(cells))) for (line, cells), more in ends
+        ]
     for row in rows:
         if len(row.cells) != width:
             raise ValueError(

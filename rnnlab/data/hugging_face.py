@@ -6,13 +6,14 @@ the network.
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnlab.data.tables import filled, scale_of
+from rnnlab.data.files import suffix
+from rnnlab.data.tables import Numbers, filled, named_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,7 +37,7 @@ def is_table(path: str) -> bool:
     >>> is_table("a.parquet"), is_table("a.txt")
     (True, False)
     """
-    return Path(path).suffix in _READERS
+    return suffix(path) in _READERS
 
 
 def load_text(
@@ -74,44 +75,45 @@ def load_table(path_or_name: str, split: str = "train", cache: str = "") -> "Dat
     return _load(path_or_name, split, cache, other="")
 
 
-def load_column(
-    path_or_name: str, column: str, split: str = "train", gaps: str = "refuse"
-) -> np.ndarray:
-    """Load one column of numbers of a table, in the order of its rows.
+def load_columns(
+    path_or_name: str,
+    columns: Sequence[str],
+    split: str = "train",
+    gaps: str = "refuse",
+    option: str = "task.column",
+) -> Numbers:
+    """Load columns of numbers of a table, in the order of its rows.
 
     Args:
         path_or_name, split: as in :func:`load_text`.
-        column: its name; may be empty if there is one column of numbers only.
+        columns, option: as of :func:`rnnlab.data.tables.read_columns`.
         gaps: what to do about rows without a value, see :func:`rnnlab.data.tables.filled`.
-    Returns:
-        (N,) float64.
     Raises:
         FileNotFoundError, ConnectionError, ValueError: as :func:`load_table`; ValueError also for
-            no such column, one that does not vary, a value in it that is not a finite number, or
-            gaps that are refused.
+            no such column, a value in it that is not a finite number, or gaps that are refused.
     """
     table = load_table(path_or_name, split)
     names = table.column_names
-    if not column:
-        numbers = [name for name in names if _is_of_numbers(table, name)]
-        column = numbers[0] if len(numbers) == 1 else ""
-    if column not in names:
-        raise ValueError(f"{path_or_name!r}: task.column must name one of {names}, got {column!r}")
-    rows = table[column]
+    numbers = [name for name in names if _is_of_numbers(table, name)]
+    chosen = named_columns(path_or_name, columns, names, numbers, option)
+    values = np.stack([_values(path_or_name, table, name) for name in chosen], axis=1)
+    lines = np.arange(len(values))
+    return Numbers(chosen, filled(path_or_name, chosen, values, lines, gaps, unit="row"))
+
+
+def _values(path_or_name: str, table: "Dataset", column: str) -> np.ndarray:
     try:
-        values = np.array([np.nan if value is None else value for value in rows], np.float64)
+        cells = [np.nan if value is None else value for value in table[column]]
+        values = np.array(cells, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{path_or_name!r}: column {column!r} is not all numbers") from None
+        raise ValueError(f"{path_or_name}: column {column!r} is not all numbers") from None
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         raise ValueError(
-            f"{path_or_name!r}: column {column!r} must be finite, row {infinite[0]} is "
+            f"{path_or_name}: column {column!r} must be finite, row {infinite[0]} is "
             f"{values[infinite[0]]}"
         )
-    lines = np.arange(len(values))
-    values = filled(path_or_name, (column,), values[:, None], lines, gaps, unit="row")
-    scale_of(values, (column,), path_or_name)  # refuses one that does not vary
-    return values[:, 0]
+    return values
 
 
 def _is_of_numbers(table: "Dataset", name: str) -> bool:
@@ -131,7 +133,7 @@ def _load(name: str, split: str, cache: str, other: str) -> "Dataset":
     if file.is_file():
         return _local(file, split, cache, other)
     # a name that looks like a path is not looked up on the hub: a typo would wait for the network
-    if file.suffix in (".txt", *_READERS) or name[0] in "/.~" or name.count("/") > 1:
+    if suffix(name) in (".txt", *_READERS) or name[0] in "/.~" or name.count("/") > 1:
         raise FileNotFoundError(f"no file {name!r}")
     return _from_hub(name, split, cache)
 
@@ -139,7 +141,7 @@ def _load(name: str, split: str, cache: str, other: str) -> "Dataset":
 def _local(file: Path, split: str, cache: str, other: str) -> "Dataset":
     if split != "train":
         raise ValueError(f"{str(file)!r}: a local file has the one split 'train', got {split!r}")
-    reader, options = _READERS.get(file.suffix, (other, {"encoding": "utf-8-sig"}))
+    reader, options = _READERS.get(suffix(str(file)), (other, {"encoding": "utf-8-sig"}))
     if not reader:
         raise ValueError(f"{str(file)!r}: a table must be one of {', '.join(_READERS)}")
     if not file.stat().st_size:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnlab.data.files import decoded, existing, split_lines
+from rnnlab.data.files import decoded, read_bytes, split_lines
 
 
 class Labeled(NamedTuple):
@@ -40,7 +40,7 @@ def read(path: str | Path, content: bytes | None = None) -> Labeled:
     """Read the labeled series of a .ts file.
 
     Args:
-        path: the file.
+        path: the file, which may be compressed (.gz).
         content: its bytes, if they have been read already.
     Raises:
         FileNotFoundError: no such file.
@@ -48,7 +48,7 @@ def read(path: str | Path, content: bytes | None = None) -> Labeled:
             without classes; a line that does not fit the header or the line before; a value that
             is missing or not finite. The message names the line.
     """
-    text = decoded(existing(str(path)).read_bytes() if content is None else content, path)
+    text = decoded(read_bytes(str(path)) if content is None else content, path)
     lines = [(n, line.strip()) for n, line in enumerate(split_lines(text), 1)]
     lines = [(n, line) for n, line in lines if line and line[0] not in "#%"]
     header, rows = {}, []

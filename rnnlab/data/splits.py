@@ -35,6 +35,38 @@ def split_by_class(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.nda
     return rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
 
 
+def validation_rows(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Take a share of the rows to learn from as validation rows, class by class.
+
+    ⌊share · N + ½⌋ rows, split among the classes in proportion to their sizes (what is left after
+    whole rows goes to the largest remainders); at least one of each class is left to learn from.
+    The same in every run for the same labels.
+
+    Args:
+        labels: (N,); all equal where there are no classes.
+        share: of the rows, 0 to below 1.
+    Returns:
+        (rows to learn from, in order; validation rows, in random order), together 0 … N−1.
+
+    >>> [rows.tolist() for rows in validation_rows(np.array([0, 1, 0, 1, 0, 1]), 0.3)]
+    [[0, 1, 2, 3], [4, 5]]
+    """
+    rng = np.random.default_rng(_SPLIT_SEED)
+    classes, counts = np.unique(labels, return_counts=True)
+    exact = share * counts
+    taken = exact.astype(int)  # below counts, as the share is below 1
+    total = int(share * len(labels) + 0.5)
+    for place in np.argsort(taken - exact, kind="stable"):
+        if taken.sum() < total and taken[place] < counts[place] - 1:
+            taken[place] += 1
+    rows = [
+        rng.permutation(np.flatnonzero(labels == label))[:count]
+        for label, count in zip(classes, taken, strict=True)
+    ]
+    held = rng.permutation(np.concatenate([np.zeros(0, int), *rows]))
+    return np.setdiff1d(np.arange(len(labels)), held), held
+
+
 def shuffled_indices(
     key: jax.Array, n: int, position: int | jax.Array, batch_size: int
 ) -> jax.Array:

@@ -6,16 +6,19 @@ aside. Where commas do not separate cells, a number may have a decimal comma.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnlab.core.errors import unknown
 from rnnlab.core.notices import left_out
 from rnnlab.core.validate import choice
-from rnnlab.data.files import number, read_rows, short
+from rnnlab.data.files import Row, number, read_rows, short
 
 GAPS = ("refuse", "drop", "interpolate")
+# names of a column of classes, where an option names none
+LABEL_NAMES = ("label", "class", "sentiment", "category", "target")
 _EMPTY = {"", "na", "n/a", "nan", "null", "none", "-", "?", "."}  # cells without a value
 _NAMED = 9  # lines in a message
 
@@ -27,20 +30,21 @@ class Numbers(NamedTuple):
     values: np.ndarray  # (N, D) float64, all finite
 
 
+class Cells(NamedTuple):
+    """A table in text: its columns' names, and its rows as they are written."""
+
+    names: tuple[str, ...]  # of the first line; "1", "2", … where it has none
+    rows: list[Row]
+    decimal_comma: bool  # whether "0,5" is 0.5
+    named: bool  # whether the first line has names
+    blank: tuple[bool, ...]  # columns whose name is empty
+
+
 class _Column(NamedTuple):
     name: str
     values: np.ndarray  # (N,) float64, NaN where a cell is empty
     wrong: tuple[int, str] | None  # the first cell that is neither empty nor a number
     numeric: bool
-
-
-class _Table(NamedTuple):
-    columns: list[_Column]
-    lines: np.ndarray  # (N,) the line of each row
-    named: bool  # whether the first line has names
-
-    def of_numbers(self) -> list[_Column]:
-        return [column for column in self.columns if column.numeric]
 
 
 # ---- reading -----------------------------------------------------------------------------------
@@ -58,93 +62,182 @@ def read_table(path: str, gaps: str = "refuse") -> Numbers:
             one that is neither empty nor a number, or gaps that are refused; the message names
             the line.
     """
-    table = _read(path)
-    chosen = table.of_numbers()
-    if not chosen:
-        names = ", ".join(column.name for column in table.columns)
-        raise ValueError(f"{path} has no column of numbers, only {names}")
-    _say_set_aside(path, table)
-    for column in chosen:
-        _check_cells(path, column)
-    names = tuple(column.name for column in chosen)
-    values = np.stack([column.values for column in chosen], axis=1)
-    return Numbers(names, filled(path, names, values, table.lines, gaps))
+    return _numbers(path, read_cells(path), None, gaps)
 
 
-def read_column(path: str, column: str, gaps: str = "refuse") -> np.ndarray:
-    """Read one column of numbers of a table; the others may hold anything.
+def read_columns(
+    path: str, columns: Sequence[str], gaps: str = "refuse", option: str = "task.column"
+) -> Numbers:
+    """Read columns of numbers of a table; the others may hold anything.
 
     Args:
         path: the file.
-        column: its name, or its number where the columns have no names; may be empty if there is
-            one column of numbers only.
+        columns: their names, or their numbers where they have no names; none: the only column of
+            numbers.
         gaps: what to do about empty cells, see :func:`filled`.
-    Returns:
-        (N,) float64.
+        option: the key that names them, for messages.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: as :func:`read_table`; or no such column, none named of several, or one that
-            does not vary.
+        ValueError: as :func:`read_table`; or no such column, or none named of several.
     """
-    table = _read(path)
-    chosen = [c for c in table.columns if c.name == column] if column else table.of_numbers()
-    if len(chosen) != 1:
-        names = "; ".join(_described(c, table.lines) for c in table.of_numbers()) or "none"
-        raise ValueError(
-            f"{path}: task.column must name one of its columns of numbers ({names}), got {column!r}"
-        )
-    if not chosen[0].numeric:
-        names = ", ".join(c.name for c in table.of_numbers()) or "none"
-        line, cell = chosen[0].wrong or (int(table.lines[0]), "")
-        raise ValueError(
-            f"{path}, line {line}: a number expected in column {column!r}, got {short(cell)} "
-            f"(columns of numbers: {names})"
-        )
-    _check_cells(path, chosen[0])
-    if not column:
-        _say_set_aside(path, table)
-    names = (chosen[0].name,)
-    values = filled(path, names, chosen[0].values[:, None], table.lines, gaps)
-    scale_of(values, names, path)  # refuses one that does not vary
-    return values[:, 0]
+    cells = read_cells(path)
+    read = _columns(cells)
+    numeric = [c.name for c in read if c.numeric]
+    described = [_described(c, cells) for c in read if c.numeric]
+    chosen = named_columns(path, columns, cells.names, numeric, option, described)
+    for column in read:
+        if column.name in chosen and not column.numeric:
+            line, cell = column.wrong or (cells.rows[0].line, "")
+            raise ValueError(
+                f"{path}, line {line}: a number expected in column {column.name!r} ({option}), got "
+                f"{short(cell)} (columns of numbers: {', '.join(numeric) or 'none'})"
+            )
+    return _numbers(path, cells, chosen, gaps, quiet=bool(columns))
 
 
-def _read(path: str) -> _Table:
+def named_columns(
+    path: str,
+    asked: Sequence[str],
+    names: Sequence[str],
+    numeric: Sequence[str],
+    option: str,
+    described: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Return the names of the columns that an option asks for.
+
+    Args:
+        asked: what it names; nothing: the only column of numbers.
+        names: of all columns. numeric: of those of numbers.
+        option: the key, for messages. described: ``numeric`` as a message lists them.
+    Raises:
+        ValueError: a name that there is not, twice the same, or none named of several.
+    """
+    listed = "; ".join(described or numeric) or "none"
+    if not asked:
+        if len(numeric) == 1:
+            return tuple(numeric)
+        if not numeric:
+            raise ValueError(f"{path} has no column of numbers, only {', '.join(names)}")
+        raise ValueError(
+            f"{path}: {option} must name one of its columns of numbers ({listed}), or several with "
+            f"commas between, as in --config.{option}={numeric[0]}; got ''"
+        )
+    for name in asked:
+        if names.count(name) > 1:
+            raise ValueError(f"{path} has several columns {name!r}: give them different names")
+        if name not in names:
+            raise ValueError(f"{path}: {unknown(f'column of {option}:', name, names)}")
+    if len(set(asked)) < len(asked):
+        raise ValueError(f"{path}: {option} names a column twice: {', '.join(asked)}")
+    return tuple(asked)
+
+
+def split_names(option: str, known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the names of columns in an option, which commas separate.
+
+    Args:
+        option: the text. known: names of columns, of which one may contain a comma.
+
+    >>> split_names("sales, temperature"), split_names("a,b", ["a,b"]), split_names("")
+    (('sales', 'temperature'), ('a,b',), ())
+    """
+    if option in known:
+        return (option,)
+    return tuple(name.strip() for name in option.split(",")) if option.strip() else ()
+
+
+def names_of(path: str) -> tuple[str, ...]:
+    """Return the names of a table's columns, see :class:`Cells`."""
+    return read_cells(path).names
+
+
+def _numbers(
+    path: str, cells: Cells, chosen: Sequence[str] | None, gaps: str, quiet: bool = False
+) -> Numbers:
+    """Return the chosen columns, or all of numbers, without gaps.
+
+    Args:
+        quiet: whether the columns were named, so that nothing need be said of the others.
+    """
+    read = _columns(cells)
+    kept = [column for column in read if column.numeric]
+    if chosen is not None:
+        by_name = {column.name: column for column in read}
+        kept = [by_name[name] for name in chosen]
+    if not kept:
+        raise ValueError(f"{path} has no column of numbers, only {', '.join(cells.names)}")
+    if not quiet:
+        _say_set_aside(path, cells, read)
+    for column in kept:
+        _check_cells(path, column)
+    names = tuple(column.name for column in kept)
+    values = np.stack([column.values for column in kept], axis=1)
+    lines = np.array([row.line for row in cells.rows])
+    return Numbers(names, filled(path, names, values, lines, gaps))
+
+
+def read_cells(path: str) -> Cells:
+    """Read the cells of a table in text, and find whether its first line has names.
+
+    Without names, the first row has a number or nothing in every column of numbers.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no table (:func:`rnnlab.data.files.read_rows`), or names and no rows.
+    """
     grid = read_rows(path, ",;\t| ")
     rows, comma = grid.rows, grid.delimiter != ","
-    body = [_column("", rows[1:], place, comma) for place in range(len(rows[0].cells))]
     first = [number(cell, comma) for cell in rows[0].cells]
-    # without names, the first row has a number or nothing in every column of numbers
     named = len(rows) == 1 or not any(value is not None for value in first)
     named = named or any(
-        column.numeric and value is None and cell.lower() not in _EMPTY
-        for column, value, cell in zip(body, first, rows[0].cells, strict=True)
+        value is None and cell.lower() not in _EMPTY and _column("", rows[1:], place, comma).numeric
+        for place, (value, cell) in enumerate(zip(first, rows[0].cells, strict=True))
     )
-    if named:
-        names = [name or str(place) for place, name in enumerate(rows[0].cells, 1)]
-        unnamed = [not name for name in rows[0].cells]
-        rows = rows[1:]
-    else:
-        names = [str(place) for place in range(1, len(first) + 1)]
-        unnamed = [False] * len(names)
-    if not rows:
-        raise ValueError(f"{path} has names of columns and no rows: {', '.join(names)}")
+    places = [str(place) for place in range(1, len(first) + 1)]
     if not named:
-        body = [_column("", rows, place, comma) for place in range(len(names))]
-    read = [column._replace(name=name) for column, name in zip(body, names, strict=True)]
-    read = [
-        # the number of the row, which pandas writes in a column without a name
-        column._replace(numeric=False) if skip and (np.diff(column.values) == 1).all() else column
-        for column, skip in zip(read, unnamed, strict=True)
-    ]
-    return _Table(read, np.array([row.line for row in rows]), named)
+        return Cells(tuple(places), rows, comma, False, (False,) * len(places))
+    blank = tuple(not name for name in rows[0].cells)
+    names = tuple(name or place for name, place in zip(rows[0].cells, places, strict=True))
+    if len(rows) == 1:
+        raise ValueError(f"{path} has names of columns and no rows: {', '.join(names)}")
+    return Cells(names, rows[1:], comma, True, blank)
 
 
-def _column(name: str, rows: Sequence[tuple[int, list[str]]], place: int, comma: bool) -> _Column:
+def _columns(cells: Cells) -> list[_Column]:
+    read = []
+    for place, (name, blank) in enumerate(zip(cells.names, cells.blank, strict=True)):
+        column = _column(name, cells.rows, place, cells.decimal_comma)
+        if blank and (np.diff(column.values) == 1).all():
+            # the number of the row, which pandas writes in a column without a name
+            column = column._replace(numeric=False)
+        read.append(column)
+    return read
+
+
+def numeric_names(cells: Cells) -> tuple[str, ...]:
+    """Return the names of a table's columns of numbers."""
+    return tuple(column.name for column in _columns(cells) if column.numeric)
+
+
+def numbers_of(path: str, cells: Cells, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Return columns of numbers of a table, (N,) each, NaN where a cell is empty.
+
+    Args:
+        names: of columns, all different.
+    Raises:
+        ValueError: a cell that is neither empty nor a number.
+    """
+    chosen = [column for column in _columns(cells) if column.name in names]
+    for column in chosen:
+        _check_cells(path, column)
+    return {column.name: column.values for column in chosen}
+
+
+def _column(name: str, rows: Sequence[Row], place: int, comma: bool) -> _Column:
     values, wrong, numbers, words = np.full(len(rows), math.nan), None, 0, 0
     for i, (line, cells) in enumerate(rows):
         cell = cells[place]
-        if cell.lower() in _EMPTY:
+        if is_empty(cell):
             continue
         value = number(cell, comma)
         if value is not None and math.isfinite(value):
@@ -156,6 +249,15 @@ def _column(name: str, rows: Sequence[tuple[int, list[str]]], place: int, comma:
     return _Column(name, values, wrong, numbers > 0 and numbers >= words)
 
 
+def is_empty(cell: str) -> bool:
+    """Return whether a cell holds no value: nothing, or one of the usual words for it.
+
+    >>> is_empty(""), is_empty("NA"), is_empty("0")
+    (True, True, False)
+    """
+    return cell.lower() in _EMPTY
+
+
 def _check_cells(path: str, column: _Column) -> None:
     if column.wrong:
         line, cell = column.wrong
@@ -165,19 +267,19 @@ def _check_cells(path: str, column: _Column) -> None:
         )
 
 
-def _described(column: _Column, lines: np.ndarray) -> str:
-    empty = lines[np.isnan(column.values)]
+def _described(column: _Column, cells: Cells) -> str:
+    empty = np.array([row.line for row in cells.rows])[np.isnan(column.values)]
     if not len(empty):
         return column.name
     return f"{column.name}: empty in {_listed('line', empty)}, see task.gaps"
 
 
-def _say_set_aside(path: str, table: _Table) -> None:
-    aside = [column.name for column in table.columns if not column.numeric]
+def _say_set_aside(path: str, cells: Cells, read: Sequence[_Column]) -> None:
+    aside = [column.name for column in read if not column.numeric]
     if aside:
-        kept = ", ".join(column.name for column in table.of_numbers())
+        kept = ", ".join(column.name for column in read if column.numeric)
         left_out(f"{path}: set aside {', '.join(aside)}, not of numbers; used: {kept}")
-    if not table.named:
+    if not cells.named:
         left_out(f"{path}: line 1 has no names, so its columns are called 1, 2, …")
 
 

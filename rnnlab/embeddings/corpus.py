@@ -17,7 +17,7 @@ from rnnlab.data import hugging_face
 from rnnlab.embeddings.vector_files import looks_like_vectors
 from rnnlab.text import corpora
 from rnnlab.text.corpora import Ids
-from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
+from rnnlab.text.tokenizers import AnyTokenizer, Tokens, tokenize
 from rnnlab.text.vocabulary import Vocabulary
 
 
@@ -61,7 +61,7 @@ class Corpus:
 
 def of_documents(
     documents: Iterable[str] | Iterable[Sequence[str]] | Tokens,
-    tokenizer: Tokenizer | None = None,
+    tokenizer: AnyTokenizer | None = None,
     min_count: int = 5,
     max_size: int | None = None,
 ) -> Corpus:
@@ -83,7 +83,7 @@ def of_documents(
 
 def of_file(
     path: str,
-    tokenizer: Tokenizer | None = None,
+    tokenizer: AnyTokenizer | None = None,
     min_count: int = 5,
     max_size: int | None = None,
     cache: str | os.PathLike[str] | None = None,

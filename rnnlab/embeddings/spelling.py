@@ -8,9 +8,9 @@ import re
 
 from rnnlab.core import validate
 from rnnlab.embeddings import corpus, fasttext, fasttext_format
-from rnnlab.embeddings import vectors as saved
 from rnnlab.embeddings.trainer import Settings
 from rnnlab.embeddings.vector_files import looks_like_vectors
+from rnnlab.embeddings.vector_formats import read_saved
 from rnnlab.embeddings.vectors import Vectors
 
 
@@ -104,7 +104,7 @@ def read(path: str) -> Vectors:
             without words.
     """
     if path.endswith(".safetensors"):
-        return saved.load(path)
+        return read_saved(path)
     if path.endswith((".bin", ".bin.gz", ".ftz")):
         return fasttext_format.read_bin(path)
     if looks_like_vectors(path):

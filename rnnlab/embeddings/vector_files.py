@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnlab.core.errors import install
 from rnnlab.data.files import BYTE_ORDER_MARK
 
 _GZIP, _BOM = b"\x1f\x8b", BYTE_ORDER_MARK.encode()
@@ -105,20 +107,41 @@ def looks_like_vectors(path: str | os.PathLike[str]) -> bool:
     """
     with opened(path) as file:
         first, second = (file.stream.readline(_FIRST).split() for _ in range(2))
-    if len(first) == 2 and all(map(bytes.isdigit, first)):
+    if is_header(b" ".join(first)):
         D = int(first[1])
-        text = len(second) > D and _are_numbers(second[-D:])
+        text = len(second) > D and are_numbers(second[-D:])
         return D > 0 and (text or b"\0" in b" ".join(second))
     D = len(first) - 1
     return (
         D >= _FEWEST
         and len(second) == len(first)
-        and all(_are_numbers(line[1:]) for line in (first, second))
+        and all(are_numbers(line[1:]) for line in (first, second))
     )
 
 
-def _are_numbers(cells: Sequence[bytes]) -> bool:
+def is_header(line: bytes) -> bool:
+    """Whether a line is "V D", the first of word2vec's files."""
+    parts = line.split()
+    return len(parts) == 2 and all(map(bytes.isdigit, parts))
+
+
+def are_numbers(cells: Sequence[bytes]) -> bool:
+    """Whether all cells are finite numbers."""
     try:
         return np.isfinite([float(cell) for cell in cells]).all().item()
     except ValueError:
         return False
+
+
+def safetensors_package() -> ModuleType:
+    """Import safetensors with its part for NumPy.
+
+    Raises:
+        ImportError: it is not installed; the message has the command.
+    """
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError(f"saved vectors are safetensors files: {install('vectors')}") from None
+    return safetensors

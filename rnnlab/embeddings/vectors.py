@@ -3,24 +3,30 @@
 Shapes: V vocabulary, D dimension, N queries.
 """
 
+import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from types import ModuleType
+from typing import cast, overload
 
 import numpy as np
 
 from rnnlab.core import validate
-from rnnlab.core.errors import UnknownKey, did_you_mean, install, one_edit_away, shown
+from rnnlab.core.errors import UnknownKey, one_edit_away, shown
 from rnnlab.core.json_files import replaced
 from rnnlab.core.read_only import frozen, sealed
 from rnnlab.embeddings import subwords as sub
+from rnnlab.embeddings.mean_vectors import DocumentVectors, mean_per_document, odd_one_out
 from rnnlab.embeddings.subwords import Subwords
 from rnnlab.embeddings.trained import Trained
+from rnnlab.embeddings.vector_files import safetensors_package
+from rnnlab.text.strings import Documents
+from rnnlab.text.tokenizers import AnyTokenizer, tokenize
 
 FORMAT = "rnnlab.vectors/1"
+# a word, a vector (D,), or either with its weight, as ("king", 0.5)
+Term = str | np.ndarray | tuple[str | np.ndarray, float]
 
 
 # ---- the equations -----------------------------------------------------------------------------
@@ -110,6 +116,9 @@ METHODS = {"3cosadd": three_cos_add, "3cosmul": three_cos_mul}
 class Vectors:
     """A vector for each word of a vocabulary; with sub-words, for any word.
 
+    ``v["king"]`` is a word's vector, ``v[["king", "queen"]]`` those of several; iteration gives the
+    words. ``words``, ``index`` and ``matrix`` are gensim's index_to_key, key_to_index and vectors.
+
     Arrays are copied, so that later changes to them have no effect; read-only ones are not (see
     :func:`rnnlab.core.read_only.frozen`).
 
@@ -188,30 +197,43 @@ class Vectors:
     def __len__(self) -> int:
         return len(self.words)
 
-    def __contains__(self, word: str) -> bool:
-        return word in self.index
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and word in self.index
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.words)
 
     def __repr__(self) -> str:
         rows = "" if self.subwords is None else f", {len(self.subwords.rows)} sub-word rows"
         return f"Vectors({len(self)} words, {self.dimension} dimensions{rows})"
 
-    def __getitem__(self, word: str) -> np.ndarray:
+    @overload
+    def __getitem__(self, word: str) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, word: Sequence[str] | np.ndarray) -> np.ndarray: ...
+    def __getitem__(self, word: str | Sequence[str] | np.ndarray) -> np.ndarray:
         """Return the word's row (D,) float32, or, if unseen, the mean of its n-grams' rows.
 
+        Args:
+            word: or several, whose rows (N, D) are returned.
         Raises:
             KeyError: an unseen word without sub-words, or too short to have any.
         """
-        row = self.index.get(word)
+        if isinstance(word, list | tuple | np.ndarray):
+            return self.rows(list(word))
+        row = self.index.get(word) if isinstance(word, str) else None
         if row is not None:
             return self.matrix[row]
-        if self.subwords is None:
-            near = one_edit_away(str(word), self.index)
-            nearest = min(near, key=self.index.__getitem__, default=None)  # the most frequent
+        if self.subwords is None or not isinstance(word, str):
             raise UnknownKey(
-                f"no vector for {shown(word)}: not among the {len(self)} words"
-                f"{did_you_mean(nearest)}"
+                f"no vector for {shown(word)}: not among the {len(self)} words{self._near(word)}"
             )
         return sub.vector(word, self.subwords)
+
+    def _near(self, word: object) -> str:
+        """Return the part of a message that suggests up to three words, frequent ones first."""
+        near = sorted(one_edit_away(str(word), self.index), key=self.index.__getitem__)[:3]
+        return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
     def has(self, word: str) -> bool:
         """Whether a word has a vector, its own or one of its n-grams."""
@@ -260,6 +282,67 @@ class Vectors:
         table[known] = self.rows([word for word, k in zip(words, known, strict=True) if k])
         return table
 
+    def document_vector(self, words: Sequence[str], *, normalize: bool = False) -> np.ndarray:
+        """Return the mean vector of the words that have one, (D,) float32; others are skipped.
+
+        ``sum(w in v for w in words)`` counts the known ones; :meth:`document_vectors` counts both
+        kinds for many documents.
+
+        Args:
+            words: of a document; a repeated word counts again.
+            normalize: divide each word's vector by its length first, as gensim's
+                ``get_mean_vector`` does.
+        Raises:
+            ValueError: no words, or none that has a vector. TypeError: a text instead of words.
+
+        >>> v = Vectors(["a", "b"], np.array([[2.0, 0.0], [0.0, 4.0]]))
+        >>> v.document_vector(["a", "b", "unknown"]).tolist()
+        [1.0, 2.0]
+        """
+        if isinstance(words, str):
+            raise TypeError(
+                f"words must be a list of words, got the text {shown(words, 60)}; "
+                "document_vectors([text]) splits texts into words"
+            )
+        known = [word for word in words if self.has(word)]
+        if not known:
+            first = f", the first is {shown(words[0])}" if len(words) else ""
+            raise ValueError(f"none of the {len(words)} words has a vector{first}")
+        rows = self.rows(known)
+        return (unit(rows) if normalize else rows).mean(axis=0)
+
+    def document_vectors(
+        self,
+        documents: Documents,
+        tokenizer: AnyTokenizer | None = None,
+        *,
+        normalize: bool = False,
+    ) -> DocumentVectors:
+        """Return :meth:`document_vector` of each document, and its numbers of known words.
+
+        A document without a known word has a vector of zeros; their number is said.
+
+        Args:
+            documents: N texts or lists of words (:func:`rnnlab.text.tokenizers.tokenize`).
+            tokenizer: None: :class:`rnnlab.text.tokenizers.Words`, in lower case.
+            normalize: as for :meth:`document_vector`.
+        Returns:
+            (matrix (N, D) float32, known (N,), skipped (N,)).
+        Raises:
+            TypeError: a document that is not text.
+
+        >>> v = Vectors(["a", "b"], np.array([[2.0, 0.0], [0.0, 4.0]]))
+        >>> means = v.document_vectors(["a a b b", "A cat"])
+        >>> means.matrix.tolist(), means.skipped.tolist()
+        ([[1.0, 2.0], [2.0, 0.0]], [0, 1])
+        """
+        tokens = tokenize(documents, tokenizer)
+        terms = tokens.terms.to_pylist()
+        known = np.array([self.has(term) for term in terms], bool)
+        rows = np.zeros((len(terms), self.dimension), np.float32)
+        rows[known] = self.rows([term for term, k in zip(terms, known, strict=True) if k])
+        return mean_per_document(tokens, unit(rows) if normalize else rows, known)
+
     # ---- queries
 
     def similarity(self, a: str, b: str) -> float:
@@ -269,6 +352,119 @@ class Vectors:
             KeyError: see :meth:`__getitem__`.
         """
         return float(cosine(self[a][None], self[b][None])[0, 0])
+
+    def similarities(self, word: str, others: Sequence[str] | None = None) -> np.ndarray:
+        """Return cos(word, x) of the other words x, or of all words in order: (N,) float32.
+
+        Raises:
+            KeyError: see :meth:`__getitem__`.
+        """
+        units = self.unit_rows if others is None else unit(self.rows(others))
+        return units @ unit(self[word][None])[0]
+
+    def n_similarity(self, a: Sequence[str], b: Sequence[str]) -> float:
+        """Return the cosine of the mean vectors of two sets of words.
+
+        Raises:
+            KeyError: see :meth:`__getitem__`. ValueError: no words. TypeError: a text.
+        """
+        means = []
+        for words in (a, b):
+            self._check_words(words)
+            means.append(self.rows(words).mean(axis=0))
+        return float(cosine(means[0][None], means[1][None])[0, 0])
+
+    def closer_than(self, a: str, b: str) -> list[str]:
+        """Return the words that are nearer to ``a`` than ``b`` is, by cosine, in order of rows.
+
+        Raises:
+            KeyError: see :meth:`__getitem__`.
+        """
+        scores, row = self.similarities(a), self.index.get(b)
+        least = self.similarity(a, b) if row is None else scores[row]
+        return [
+            self.words[n] for n in np.flatnonzero(scores > least).tolist() if self.words[n] != a
+        ]
+
+    def rank(self, a: str, b: str) -> int:
+        """Return the place of ``b`` among the neighbors of ``a``, from 1.
+
+        Raises:
+            KeyError: see :meth:`__getitem__`.
+        """
+        return len(self.closer_than(a, b)) + 1
+
+    def doesnt_match(self, words: Sequence[str]) -> str:
+        """Return the word least like the others: the smallest cosine with their mean direction.
+
+        Raises:
+            KeyError: see :meth:`__getitem__`. ValueError: no words. TypeError: a text.
+
+        >>> v = Vectors(["cat", "dog", "car"], np.array([[1, 0.9], [1, 1], [-1, 0.5]]))
+        >>> v.doesnt_match(["cat", "car", "dog"])
+        'car'
+        """
+        self._check_words(words)
+        return words[odd_one_out(unit(self.rows(words)))]
+
+    def _check_words(self, words: Sequence[str]) -> None:
+        if isinstance(words, str):
+            raise TypeError(f"expected a list of words, got the text {shown(words, 60)}")
+        if not len(words):
+            raise ValueError("no words are given")
+
+    def most_similar(
+        self,
+        positive: Term | Sequence[Term] | None = None,
+        negative: Term | Sequence[Term] | None = None,
+        topn: int = 10,
+        *,
+        restrict: int | None = None,
+    ) -> list[tuple[str, float]]:
+        """Return the words nearest to a sum of words, [(word, cosine)], nearest first.
+
+        The sum has the words' vectors divided by their lengths: Σ w·x/‖x‖, with weight w = 1 for
+        ``positive`` and −1 for ``negative``. Vectors are added as given. The words of the question
+        are no answers; equal cosines are in order of rows.
+
+        Args:
+            positive, negative: a word, a vector (D,), or a list of both; an item may be a pair
+                (word or vector, weight), whose weight replaces ±1. None: nothing.
+            topn: number of answers; all, if there are fewer.
+            restrict: search the first ``restrict`` words only; None: all.
+        Raises:
+            KeyError: see :meth:`__getitem__`. ValueError: nothing given; a vector of another size,
+                not finite; a sum of zero; topn or restrict below 1.
+        Source: gensim's ``KeyedVectors.most_similar``, whose numbers it gives.
+
+        >>> v = Vectors(["man", "king", "woman", "queen"],
+        ...             np.array([[1, 0.1], [1, 1], [-1, 0.1], [-1, 1.0]]))
+        >>> v.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
+        'queen'
+        """
+        topn, restrict = validate.whole("topn", topn), self._restricted(restrict)
+        total, size, excluded = np.zeros(self.dimension), 0.0, []
+        given = [(term, 1.0) for term in _terms(positive)]
+        given += [(term, -1.0) for term in _terms(negative)]
+        if not given:
+            raise ValueError("no words are given: most_similar(positive=[...], negative=[...])")
+        for term, weight in given:
+            if isinstance(term, tuple | list):
+                if len(term) != 2:
+                    raise ValueError(f"expected a pair (word, weight), got {shown(term)}")
+                term, weight = term[0], validate.number("a weight", term[1])
+            if isinstance(term, str):
+                excluded.append(term)
+                row = unit(self[term][None])[0]
+            else:
+                row = np.asarray(term, np.float32)
+                validate.shape("a vector", row, (self.dimension,))
+            part = weight * row.astype(np.float64)
+            total, size = total + part, size + np.linalg.norm(part)
+        if np.linalg.norm(total) <= 1e-7 * size:  # what rounding leaves in float32
+            raise ValueError("the words cancel each other: their sum has no direction")
+        scores = unit(total[None]) @ self.unit_rows[:restrict].T
+        return self._best(scores[0], topn, excluded)
 
     def neighbors(
         self, query: str | np.ndarray, top: int = 10, *, restrict: int | None = None
@@ -357,8 +553,19 @@ class Vectors:
 
     # ---- files
 
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, limit: int | None = None, errors: str = "strict"
+    ) -> "Vectors":
+        """Read vectors in any format: :func:`rnnlab.embeddings.vector_formats.load`."""
+        # by name: the formats' modules make vectors, and so import this one
+        formats = importlib.import_module("rnnlab.embeddings.vector_formats")
+        return formats.load(path, limit=limit, errors=errors)
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write words, vectors, counts and sub-words as a safetensors file; see :func:`load`.
+        """Write words, vectors, counts and sub-words as a safetensors file; see :meth:`load`.
+
+        :mod:`rnnlab.embeddings.word2vec_format` writes the files of other tools.
 
         Raises:
             ImportError: safetensors is not installed.
@@ -377,59 +584,15 @@ class Vectors:
             metadata |= {"minn": str(s.minn), "maxn": str(s.maxn)}
         tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
         with replaced(path) as part:
-            _safetensors().numpy.save_file(tensors, part, metadata)
+            safetensors_package().numpy.save_file(tensors, part, metadata)
 
 
-def load(path: str | os.PathLike[str]) -> Vectors:
-    """Read vectors that :meth:`Vectors.save` wrote.
-
-    Raises:
-        FileNotFoundError: no such file. ValueError: a file of another kind, or a truncated one.
-        ImportError: safetensors is not installed.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}")
-    safetensors = _safetensors()
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: sealed(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a complete safetensors file: {error}") from None
-    if metadata.get("format") != FORMAT:
-        raise ValueError(
-            f"{path}: format {FORMAT!r} expected, got {metadata.get('format')!r} "
-            f"with the tensors {sorted(tensors)}"
-        )
-    try:
-        return _of_tensors(tensors, metadata)
-    except KeyError as error:
-        raise ValueError(f"{path} is malformed: it lacks {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is malformed: {error}") from None
-
-
-def _of_tensors(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Vectors:
-    blob, ends = tensors["words"].tobytes(), tensors["word_ends"].tolist()
-    words = [
-        blob[start:end].decode("utf-8", "surrogateescape")
-        for start, end in zip([0, *ends[:-1]], ends, strict=True)
-    ]
-    subwords = None
-    if "subword_rows" in tensors:
-        subwords = Subwords(
-            tensors["word_rows"],
-            tensors["subword_rows"],
-            int(metadata["minn"]),
-            int(metadata["maxn"]),
-        )
-    return Vectors(words, tensors["matrix"], tensors.get("counts"), subwords)
-
-
-def _safetensors() -> ModuleType:
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ImportError:
-        raise ImportError(f"saved vectors are safetensors files: {install('vectors')}") from None
-    return safetensors
+def _terms(given: Term | Sequence[Term] | None) -> list[Term]:
+    """Return the terms of a question as a list; a pair (word, weight) is one term of a list."""
+    if given is None:
+        return []
+    if isinstance(given, str) or (isinstance(given, np.ndarray) and given.ndim == 1):
+        return [given]
+    if not isinstance(given, list | tuple | np.ndarray):
+        raise TypeError(f"expected words or vectors, got {shown(given, 60)}")
+    return cast(list[Term], list(given))

@@ -1,4 +1,7 @@
-"""Weights of Flax's recurrent cells, linen's and nnx's, read and written.
+"""Layers as Flax modules, and weights of Flax's recurrent cells, linen's and nnx's.
+
+:class:`Linen` and :class:`Recurrent` put any cell or layer into a model of linen or of nnx, and
+into your own training loop. The functions read and write the weights of Flax's own cells:
 
 Kernels lie (in, out), as ours do. A cell's tree, its leaves "module/kernel" and "module/bias":
 
@@ -30,16 +33,175 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
+from flax import linen, nnx
+from jax.typing import ArrayLike
 
+from rnnlab.core import validate
 from rnnlab.interop import blocks
 from rnnlab.interop.blocks import NamedCell, Part, Place, part
+from rnnlab.interop.modules import check_features, run
 from rnnlab.nn import cells
 from rnnlab.nn.cells import Cell
-from rnnlab.nn.layers import Bidirectional, Layer, Stack, as_layer
+from rnnlab.nn.layers import Bidirectional, Layer, Stack, as_layer, draws_noise
 
+Array = jax.Array
 PyTree = Any
 _OURS = {"f": "f", "i": "i", "g": "c", "o": "o", "r": "r", "z": "z", "n": "h"}
+
+
+# ---- layers as modules --------------------------------------------------------------------------
+
+
+class Linen(linen.Module):
+    """A cell or layer as a linen module.
+
+    Its parameter "recurrent" is drawn by ``layer.init`` from linen's key and is what
+    ``layer.apply``, :func:`rnnlab.unroll` and the probes take. Noise (zoneout, dropout) is drawn
+    from the stream "dropout", as linen's own layers do.
+
+    Args:
+        layer: a cell, wrapped or registered ones too, a bidirectional layer, a stack, or a layer of
+            your own.
+    Raises:
+        TypeError: neither a cell nor a layer. ValueError: a cell that breaks the contract.
+
+    >>> from rnnlab import LSTM
+    >>> module = Linen(LSTM(4))
+    >>> variables = module.init(jax.random.key(0), np.ones((2, 5, 3), np.float32))
+    >>> variables["params"]["recurrent"].W_xi.shape
+    (3, 4)
+    >>> module.apply(variables, np.ones((2, 5, 3), np.float32)).shape
+    (2, 5, 4)
+    """
+
+    layer: Cell | Layer
+
+    def __post_init__(self) -> None:
+        self.layer = as_layer(self.layer)
+        super().__post_init__()
+
+    @linen.compact
+    def __call__(
+        self,
+        xs: Array,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: PyTree = None,
+        deterministic: bool = True,
+        return_state: bool = False,
+        **options: Any,
+    ) -> PyTree:
+        """Run the layer over xs (B, T, D).
+
+        Args:
+            xs, lengths, initial_state: as of :func:`rnnlab.unroll`.
+            deterministic: False draws noise, which needs ``rngs={"dropout": key}``.
+            return_state: whether to return the final state too.
+            options: the other options of :func:`rnnlab.unroll`: resets, reverse, engine, taps.
+        Returns:
+            ys (B, T, H); with ``return_state`` (ys, final state), and taps if asked for.
+        Raises:
+            TypeError, ValueError: as :func:`rnnlab.unroll`; noise without its key.
+        """
+        layer = as_layer(self.layer)
+        params = self.param("recurrent", layer.init, np.shape(xs)[-1])
+        drawn = not deterministic and self.has_rng("dropout")
+        return run(
+            layer,
+            params,
+            xs,
+            key=self.make_rng("dropout") if drawn else None,
+            deterministic=deterministic,
+            give_key='pass rngs={"dropout": key}',
+            return_state=return_state,
+            lengths=lengths,
+            initial_state=initial_state,
+            **options,
+        )
+
+
+class Recurrent(nnx.Module):
+    """A cell or layer as an nnx module, whose parameters are ``nnx.Param``.
+
+    They are drawn as ``layer.init(rngs.params(), input_size)`` draws them, and named as there:
+    ``module.params.W_xi`` of an LSTM. ``module.train()`` and ``module.eval()`` turn the layer's
+    noise (zoneout, dropout) on and off; it is drawn from the stream ``rngs.dropout``.
+
+    Args:
+        layer: a cell, wrapped or registered ones too, a bidirectional layer, a stack, or a layer of
+            your own.
+        input_size: D.
+        rngs: the streams "params" and, for a layer that draws noise, "dropout".
+    Raises:
+        TypeError: neither a cell nor a layer. ValueError: a cell that breaks the contract, or an
+            invalid input size.
+
+    >>> from rnnlab import LSTM
+    >>> module = Recurrent(LSTM(4), 3, rngs=nnx.Rngs(0))
+    >>> module.params.W_xi.shape, module(np.ones((2, 5, 3), np.float32)).shape
+    ((3, 4), (2, 5, 4))
+    """
+
+    def __init__(self, layer: Cell | Layer, input_size: int, *, rngs: nnx.Rngs) -> None:
+        self.layer = as_layer(layer)
+        self.input_size = validate.whole("input_size", input_size)
+        self.output_size = self.layer.output_size
+        drawn = self.layer.init(rngs.params(), self.input_size)
+        self.params = nnx.data(jax.tree.map(nnx.Param, drawn))
+        self.deterministic = False
+        # a stream of its own, and no state besides parameters where nothing is drawn
+        self.rngs = rngs.dropout.fork() if draws_noise(self.layer) else None
+
+    def __call__(
+        self,
+        xs: Array,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: PyTree = None,
+        deterministic: bool | None = None,
+        return_state: bool = False,
+        **options: Any,
+    ) -> PyTree:
+        """Run the layer over xs (B, T, D).
+
+        Args:
+            xs, lengths, initial_state: as of :func:`rnnlab.unroll`.
+            deterministic: True turns noise off; None: as ``train()`` and ``eval()`` have set it.
+            return_state: whether to return the final state too.
+            options: the other options of :func:`rnnlab.unroll`: resets, reverse, engine, taps.
+        Returns:
+            ys (B, T, H); with ``return_state`` (ys, final state), and taps if asked for.
+        Raises:
+            TypeError, ValueError: as :func:`rnnlab.unroll`; inputs of another size.
+        """
+        check_features(xs, self.input_size)
+        quiet = self.deterministic if deterministic is None else deterministic
+        return run(
+            self.layer,
+            self.arrays,
+            xs,
+            key=None if quiet or self.rngs is None else self.rngs(),
+            deterministic=quiet,
+            give_key="pass rngs with a stream 'dropout' to Recurrent",
+            return_state=return_state,
+            lengths=lengths,
+            initial_state=initial_state,
+            **options,
+        )
+
+    @property
+    def arrays(self) -> PyTree:
+        """The parameters as ``layer.apply``, :func:`rnnlab.unroll` and the probes take them."""
+        return jax.tree.map(
+            lambda variable: variable[...],
+            self.params,
+            is_leaf=lambda part: isinstance(part, nnx.Variable),
+        )
+
+
+# ---- weights of Flax's cells --------------------------------------------------------------------
 
 
 def from_linen(trees: PyTree, layer: Cell | Layer) -> PyTree:

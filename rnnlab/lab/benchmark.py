@@ -104,8 +104,8 @@ def layer_config(
     Args:
         size: "BxTxDxH".
         repeats: timed turns of each side; fewer where a turn of all takes long, at least 5.
-        seconds: after which no further turn begins.
-        seconds_per_member: for the estimate of a dry run.
+        seconds: seconds after which no further turn begins.
+        seconds_per_member: estimated seconds per member, for ``--dry_run``.
 
     >>> layer_config("8x10x8x8", repeats=5, seconds=1, seconds_per_member=2).task.size
     '8x10x8x8'
@@ -114,7 +114,7 @@ def layer_config(
         {
             "seed": 0,
             "cell": {"name": "lstm"},
-            "task": {"size": size},
+            "task": {"size": size},  # batch, steps, features and units, as in 32x100x64x128
             "run": {
                 "repeats": repeats,
                 "seconds": seconds,

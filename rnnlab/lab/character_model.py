@@ -2,20 +2,22 @@
 
 import textwrap
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from ml_collections import ConfigDict
 
 from rnnlab import training
-from rnnlab.core import validate
+from rnnlab.core.notices import left_out
 from rnnlab.lab.config import seeds
-from rnnlab.lab.sweep import Sweep
+from rnnlab.lab.lines import Labels
+from rnnlab.lab.sweep import Only, Sweep
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
 from rnnlab.tasks.base import Config
 from rnnlab.training import runner
 
-CELLS = {"rnn-tanh": "RNN", "gru": "GRU", "lstm": "LSTM"}
+CELLS = Labels({"rnn-tanh": "RNN", "gru": "GRU", "lstm": "LSTM"})
 
 
 def config(full: bool, run: Mapping[str, object]) -> ConfigDict:
@@ -36,8 +38,9 @@ def config(full: bool, run: Mapping[str, object]) -> ConfigDict:
                 "path": "",  # a text of your own
                 "batch_size": 32,
                 # windows of 50 (100) characters fill a stream of the training text exactly
-                "limit": 12_181_340 if full else 497_780,
+                "limit": 12_179_755 if full else 497_780,
                 "test_share": 0.1,
+                "validation_share": 0.1,  # of what is not held out
                 "test_length": 2000,  # longer than the streams held out: all of it is scored
             },
             "cell": {"name": "lstm", "hidden_size": 512 if full else 128, "layers": 1},
@@ -62,13 +65,40 @@ def axes(config: Config) -> Sweep:
     """Return the axes cells x seeds; the LSTM's forget bias is 1."""
     return [
         {"cell.name": ("rnn-tanh", "gru"), "seed": seeds(config)},
-        {"cell.name": ("lstm",), "init.forget_bias": ("1.0",), "seed": seeds(config)},
+        {"cell.name": Only(("lstm",)), "init.forget_bias": ("1.0",), "seed": seeds(config)},
     ]
 
 
-def check(config: Config) -> None:
-    """Refuse a cell that the experiments do not compare."""
-    validate.choice("cell.name", config.cell.name, CELLS)
+class Samples(NamedTuple):
+    """How many samples, and their sizes."""
+
+    prompts: int
+    prompt: int  # characters
+    sample: int  # characters
+
+
+def fitting(held_out: int, run: Config) -> Samples:
+    """Return the samples that a held-out text of so many characters allows.
+
+    Fewer prompts, and if not even one fits, a shorter one of a fifth of the text; what is chosen
+    is said.
+
+    >>> fitting(16_000, ConfigDict({"prompts": 32, "prompt": 100, "sample": 400}))
+    Samples(prompts=32, prompt=100, sample=400)
+    """
+    asked = chosen = Samples(run.prompts, run.prompt, run.sample)
+    fit = held_out // (run.prompt + run.sample)
+    if fit < run.prompts:
+        chosen = asked._replace(prompts=fit)
+    if not fit:
+        prompt = min(run.prompt, max(held_out // 5, 1))
+        chosen = Samples(1, prompt, min(run.sample, held_out - prompt))
+    if chosen != asked:
+        left_out(
+            f"{held_out} characters are held out: {chosen.prompts} prompts of {chosen.prompt} "
+            f"characters and samples of {chosen.sample} (run.prompts, run.prompt, run.sample)"
+        )
+    return chosen
 
 
 def draw_sample(

@@ -48,6 +48,26 @@ def added_axes(experiment: Experiment, info: Record, table: Table) -> Axes:
     }
 
 
+def added_names(experiment: Experiment, info: Record, table: Table) -> dict[str, list[str]]:
+    """Return the names on an axis of the experiment's own sweep that only this run has.
+
+    A cell, a scheme or a task of one's own is one: figures made for named lines leave it out.
+
+    Args:
+        as :func:`added_axes`.
+    Returns:
+        names by config key.
+    """
+    own = _varying(_own_members(experiment, info))
+    ours = _varying([flatten(member.config) for member in table])
+    added = {
+        key: [name for name in values if isinstance(name, str) and name not in own[key]]
+        for key, values in ours.items()
+        if key in own
+    }
+    return {key: names for key, names in added.items() if names}
+
+
 def _own_members(experiment: Experiment, info: Record) -> list[Flat]:
     """Return the members of the file's own sweep; [] where the file cannot say so any more."""
     given = flatten(decode_config(info["config"]))

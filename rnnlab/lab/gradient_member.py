@@ -7,7 +7,7 @@ before the read-out, index t = T−1−k.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,8 +21,9 @@ from rnnlab.core.validate import choice
 from rnnlab.data import sequences
 from rnnlab.data.tables import GAPS
 from rnnlab.gradients import adjoint, lyapunov
-from rnnlab.nn import cells, equations, layers, unroll
+from rnnlab.nn import cells, contract, equations, layers, unroll
 from rnnlab.nn.initializers import InitScheme, make
+from rnnlab.nn.protocols import KeepsByGate
 
 Array = jax.Array
 PyTree = Any
@@ -62,10 +63,17 @@ class GradientMember(NamedTuple):
         return isinstance(self.layer, layers.Bidirectional)
 
     @property
-    def W_hh(self) -> np.ndarray:
-        """The recurrent kernel of the candidate (the only one of a simple RNN), (H, H)."""
-        named = self.cell_params._asdict()
-        return np.asarray(named["W_hc"] if "W_hc" in named else named["W_hh"])
+    def W_hh(self) -> np.ndarray | None:
+        """The recurrent kernel of the candidate (the only one of a simple RNN), (H, H).
+
+        None of a registered cell whose parameters have no square matrix of that name.
+        """
+        params = self.cell_params
+        named = params._asdict() if contract.is_named_tuple(params) else params
+        if not isinstance(named, Mapping):
+            return None
+        kernel = np.asarray(named.get("W_hc", named.get("W_hh", ())))
+        return kernel if kernel.ndim == 2 and kernel.shape[0] == kernel.shape[1] else None
 
 
 def config(
@@ -79,7 +87,8 @@ def config(
     """Return the config of a gradient experiment: pixels of digits, read by a tanh RNN.
 
     Args:
-        length: T. batch_size: B. hidden_size: H.
+        length: T, steps of a sequence. batch_size: B, sequences in the batch.
+        hidden_size: H, units of the cell.
         probes, run: the groups of these names, the experiment's own.
 
     >>> config(length=8, batch_size=2, hidden_size=4, probes={}, run={}).task.name
@@ -89,11 +98,12 @@ def config(
         {
             "seed": 0,
             "task": {
-                "name": "digits",  # digits, text, csv, noise
+                "name": "digits",  # the sequences
                 "length": length,
                 "batch_size": batch_size,
-                "path": "",  # the file of csv, or of a text that is not the default one
-                "gaps": "refuse",  # empty cells of csv: refuse, drop (the row), interpolate
+                "path": "",  # a table or text (.txt) of your own, in place of digits
+                # what is done about empty cells of csv: refuse, drop (the row), interpolate
+                "gaps": "refuse",
             },
             "cell": {"name": "rnn-tanh", "hidden_size": hidden_size},
             "init": InitScheme.config(),
@@ -110,7 +120,9 @@ def check(config: Config) -> None:
     Raises:
         ValueError, FileNotFoundError: one of these.
     """
-    layers.by_name(config.cell.name, config.cell.hidden_size, InitScheme.from_config(config.init))
+    layer = layers.from_config(config.cell, InitScheme.from_config(config.init))
+    cell = layer.forward if isinstance(layer, layers.Bidirectional) else layer
+    contract.check_perturb(layers.cell_of(cell), "a gradient experiment")
     choice("task", config.task.name, sequences.SOURCES)
     task = config.task
     choice("task.gaps", _gaps(task), GAPS)
@@ -128,15 +140,15 @@ def draw(config: Config, key: Array) -> GradientMember:
 
     Args:
         config: with the groups task (name, length, batch_size, path, gaps), cell (name,
-            hidden_size) and init (:meth:`InitScheme.config`), and a seed, which draws the
-            sequences.
+            hidden_size, options of a registered cell) and init (:meth:`InitScheme.config`), and a
+            seed, which draws the sequences.
         key: draws the parameters.
     """
     task, init = config.task, InitScheme.from_config(config.init)
     data = sequences.by_name(
         task.name, config.seed, task.batch_size, task.length, task.path, _gaps(task)
     )
-    layer = layers.by_name(config.cell.name, config.cell.hidden_size, init)
+    layer = layers.from_config(config.cell, init)
     key_cell, key_readout = jax.random.split(key)
     params = layer.init(key_cell, data.xs.shape[-1])
     shape = (layer.output_size, data.classes)
@@ -206,6 +218,29 @@ def adjoints(member: GradientMember) -> tuple[dict[str, np.ndarray], int]:
     return norms, int(overflowed.sum())
 
 
+def main_part(parts: Collection[str]) -> str:
+    """Return the part of the state that a cell keeps its memory in: C, or else h, or the first.
+
+    >>> main_part(["h", "C"]), main_part(["fast.h", "slow"])
+    ('C', 'fast.h')
+    """
+    return next((part for part in ("C", "h") if part in parts), next(iter(parts)))
+
+
+def drawn_parts(result: Mapping[str, object]) -> list[str]:
+    """Return the parts of the state to draw: :func:`main_part`, and its other direction.
+
+    Args:
+        result: of a member, with the share of exact zeros of every part.
+
+    >>> drawn_parts({"h": 0, "h_zero": 0, "h_back": 0, "h_back_zero": 0, "theory": 0})
+    ['h', 'h_back']
+    """
+    parts = [name for name in result if f"{name}_zero" in result]
+    main = main_part([part for part in parts if not part.endswith("_back")])
+    return [part for part in (main, f"{main}_back") if part in parts]
+
+
 def last_adjoint(member: GradientMember) -> np.ndarray:
     """Return ∂L/∂h_T (B, H) in float64, from the read-out alone."""
     ys, _ = unroll.unroll(member.cell, member.cell_params, member.xs)
@@ -246,14 +281,15 @@ def _taps(cell: cells.Cell, params: PyTree, xs: Array, taps: tuple[str, ...]) ->
 def gate_path(member: GradientMember) -> np.ndarray | None:
     """Return ∏ of the gate that keeps the state (f of an LSTM, z of a GRU) over the last k steps.
 
-    The direct path of ∂C_T/∂C_{T−k}: the share of it that passes through the gates alone.
+    The direct path of ∂C_T/∂C_{T−k}: the share of it that passes through the gates alone. A
+    registered cell names that gate as its ``keep_gate``.
 
     Returns:
-        log10 ∏_{s=T−k+1}^{T} f_s, (B, T, H) by lag k = 0 … T−1; None for a simple RNN.
+        log10 ∏_{s=T−k+1}^{T} f_s, (B, T, H) by lag k = 0 … T−1; None for a cell without one.
     """
-    gate = {"LSTM": "f", "GRU": "z"}.get(type(member.cell).__name__)
-    if gate is None:
+    if not isinstance(member.cell, KeepsByGate):
         return None
+    gate = member.cell.keep_gate
     values = _taps(member.cell, member.cell_params, member.xs, (gate,))[gate]
     logs = np.log10(np.maximum(np.asarray(values, np.float64), np.finfo(np.float64).tiny))
     backwards = np.cumsum(logs[:, ::-1], axis=1)
@@ -285,25 +321,24 @@ def effective_sigma_w(W_hh: np.ndarray) -> float:
     return float(np.linalg.norm(np.asarray(W_hh, np.float64)) / math.sqrt(W_hh.shape[0]))
 
 
-def theory_curves(
-    cell: str, member: GradientMember, log10_norms: np.ndarray
-) -> dict[str, float | np.ndarray]:
+def theory_curves(member: GradientMember, log10_norms: np.ndarray) -> dict[str, float | np.ndarray]:
     """Return what theory says of a member's gradient, in decades relative to lag 0.
 
     Args:
-        cell: its name, "rnn-tanh".
         member: the member.
         log10_norms: (B, T) of h by lag, as :func:`adjoints` gives them.
     Returns:
         {"theory": (T,) …}. A linear RNN: the powers of its own W_hh, and "theory_error", the
-        largest difference of any example and lag. An LSTM, a GRU: the root mean square of
-        :func:`gate_path`, and its mean "log10_retention" (T,). Another RNN: mean field with its
-        measured "sigma_w" and "input_variance".
+        largest difference of any example and lag. A cell with a ``keep_gate``: the root mean square
+        of :func:`gate_path`, and its mean "log10_retention" (T,). Another RNN: mean field with its
+        measured "sigma_w" and "input_variance". {} for a cell of which there is no theory.
     """
     lags = np.arange(log10_norms.shape[1])
-    if cell == "rnn-identity":
+    cell, W_hh = member.cell, member.W_hh
+    activation = cell.activation if type(cell) is cells.RNN else None
+    if activation == "identity" and W_hh is not None and not member.both_ways:
         g = last_adjoint(member)
-        exact = relative(theory.linear_adjoint_log10(member.W_hh, g, lags))
+        exact = relative(theory.linear_adjoint_log10(W_hh, g, lags))
         # NaN: an example without any gradient
         error = np.nanmax(np.abs(exact - relative(log10_norms)))
         return {"theory": np.median(exact, axis=0), "theory_error": float(error)}
@@ -316,8 +351,10 @@ def theory_curves(
             rms = np.log10(np.mean(retained**2, axis=(0, 2))) / 2
             mean = np.log10(retained.mean(axis=(0, 2)))
         return {"theory": most[0, :, 0] + rms, "log10_retention": most[0, :, 0] + mean}
-    sigma_w, variance = effective_sigma_w(member.W_hh), input_variance(member)
+    if not isinstance(activation, str) or W_hh is None:
+        return {}
+    sigma_w, variance = effective_sigma_w(W_hh), input_variance(member)
     line = theory.mean_field_adjoint_log10(
-        sigma_w, lags, input_variance=variance, activation=cell.rpartition("-")[2]
+        sigma_w, lags, input_variance=variance, activation=activation
     )
     return {"theory": np.asarray(line), "sigma_w": sigma_w, "input_variance": variance}

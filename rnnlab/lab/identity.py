@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnnlab.core import host, json_files, run_files
+from rnnlab.core import host, json_files, metrics, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.nested import flatten
 from rnnlab.core.version import __version__
@@ -144,6 +144,8 @@ def _info(plan: Plan) -> Record:
         "hash": plan.hash,
         "changes": plan.changes,
         "members": len(plan.members),
+        "overrides": json_files.encode(plan.members),
+        "metrics": metrics.as_json(plan.metrics),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "environment": environment(),
     }

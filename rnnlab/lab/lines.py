@@ -1,11 +1,12 @@
 """Lines of a comparison: named settings of a sweep, with one member per seed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rnnlab.core.errors import Undecided
+from rnnlab.lab.sweep import Only
 from rnnlab.results.table import Table
 
 _CELLS = {"rnn-tanh": "a tanh RNN", "rnn-relu": "a ReLU RNN", "rnn-identity": "a linear RNN"}
@@ -21,6 +22,43 @@ def cell_in_words(name: str) -> str:
     if name.startswith("bi-"):
         return f"a Bi-{cell_in_words(name[3:]).removeprefix('an ').removeprefix('a ')}"
     return _CELLS.get(name, name)
+
+
+class Labels(dict[str, str]):
+    """Labels of cells by their names in configs; a cell of one's own has its name as its label.
+
+    >>> cells = Labels({"gru": "GRU", "lstm": "LSTM"})
+    >>> cells["gru"], cells["mgu"]
+    ('GRU', 'mgu')
+    """
+
+    def __missing__(self, name: str) -> str:
+        return name
+
+    def place(self, name: str, table: Table) -> int:
+        """Return which :func:`rnnlab.plotting.plots.look` a cell has: others follow the labeled.
+
+        Args:
+            name: of the cell. table: the members that are drawn.
+        """
+        others = [other for other in table.values("cell.name") if other not in self]
+        return [*self, *others].index(name)
+
+
+def axes_of_line(settings: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+    """Return the part of a sweep that a line has: an axis of one value per setting.
+
+    A part of a gated cell is made for it, as its forget bias is; a cell that no line names takes
+    part with the settings of the simple RNNs.
+
+    >>> axes_of_line({"cell.name": "lstm", "init.forget_bias": "1.0"})
+    {'cell.name': ('lstm',), 'init.forget_bias': ('1.0',)}
+    """
+    axes: dict[str, Sequence[Any]] = {key: (value,) for key, value in settings.items()}
+    name = settings.get("cell.name", "")
+    if name and not name.removeprefix("bi-").startswith("rnn-"):
+        axes["cell.name"] = Only((name,))
+    return axes
 
 
 class Lines(dict[str, Mapping[str, object]]):

@@ -1,11 +1,10 @@
-"""Experiment files: finding them, loading them.
+"""Experiment files, loaded; :mod:`rnnlab.lab.catalog` finds them.
 
 An experiment is a Python file with the functions of :class:`Functions`.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
 import os
 import re
@@ -18,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from rnnlab.core.errors import UserError, unknown
-from rnnlab.lab import ranges, sources
+from rnnlab.core import registration
+from rnnlab.core.errors import UserError, one_edit_away
+from rnnlab.core.metrics import Metric
+from rnnlab.core.registration import Registered
+from rnnlab.lab import catalog, ranges, sources
 from rnnlab.lab import sweep as sweeps
 from rnnlab.lab.sources import Code
 
@@ -37,30 +39,34 @@ Results = Mapping[str, object]  # of a member, by name
 
 @dataclass(frozen=True)
 class Functions:
-    """The functions of an experiment's file.
+    """The functions of an experiment's file, of which get_config and run are required.
 
     Args:
         get_config: (arg) -> the base config; arg is optional, for a file with several scales.
-        get_sweep: (config) -> the axes of the sweep.
         run: (config, key, log) -> one member's results; ``log(step, loss=0.5)`` logs metrics, and
             the step may be left out. A file that trains says ``run = rnnlab.training.runner.run``.
-        figures: (table) -> {name: (Figure, caption)}.
-        claims: (table) -> the claims.
-        check: (config); raises ValueError for a member that cannot run. Optional, as are the rest.
+        get_sweep: (config) -> the axes of the sweep; without it there is one member.
+        figures: (table) -> {name: (Figure, caption)}; without it those of
+            :mod:`rnnlab.plotting.default_figures`.
+        claims: (table) -> the claims; without it there are none.
+        check: (config); raises ValueError for a member that cannot run.
         group: (config) -> a key that is equal for members whose estimated time is shared.
         predict: (config) -> results that are predicted, recorded before anything runs.
         measure: (config, setup, params) -> further results of a member that trained.
+        get_metrics: (config) -> how results are read, :class:`rnnlab.core.metrics.Metric`s, the
+            headline of the table of results first.
     """
 
     get_config: Callable[..., ConfigDict]
-    get_sweep: Callable[[ConfigDict], sweeps.Sweep]
     run: Callable[[ConfigDict, jax.Array, Callable[..., None]], Results]
-    figures: Callable[[Table], Mapping[str, tuple[Figure, str]]]
-    claims: Callable[[Table], Iterable[Claim]]
+    get_sweep: Callable[[ConfigDict], sweeps.Sweep] | None = None
+    figures: Callable[[Table], Mapping[str, tuple[Figure, str]]] | None = None
+    claims: Callable[[Table], Iterable[Claim]] | None = None
     check: Callable[[ConfigDict], None] | None = None
     group: Callable[[ConfigDict], Hashable] | None = None
     predict: Callable[[ConfigDict], Results] | None = None
     measure: Callable[[ConfigDict, Setup, PyTree], Results] | None = None
+    get_metrics: Callable[[ConfigDict], Iterable[Metric]] | None = None
 
     @classmethod
     def of(cls, module: ModuleType) -> Functions:
@@ -75,6 +81,7 @@ class Functions:
         missing = [name for name in _REQUIRED if name not in functions]
         if missing:
             raise UserError(f"missing {', '.join(map(_call, missing))}")
+        _check_typos(module, functions)
         for name, function in functions.items():
             if not callable(function):
                 raise UserError(f"{name} must be a function, {_call(name)}, got {_brief(function)}")
@@ -92,8 +99,9 @@ _ARGUMENTS = {  # get_config may also take none, in a file of one scale
     "group": ("config",),
     "predict": ("config",),
     "measure": ("config", "setup", "params"),
+    "get_metrics": ("config",),
 }
-_REQUIRED = ("get_config", "get_sweep", "run", "figures", "claims")
+_REQUIRED = ("get_config", "run")
 
 
 def _call(name: str) -> str:
@@ -111,6 +119,17 @@ def _check_arguments(name: str, function: Callable[..., object]) -> None:
         signature.bind(*given)
     except TypeError:
         raise UserError(f"{name} is called as {_call(name)}, got {name}{signature}") from None
+
+
+def _check_typos(module: ModuleType, found: Mapping[str, object]) -> None:
+    """Refuse a function whose name is nearly that of an optional one, which would not be called."""
+    for name, value in vars(module).items():
+        own = inspect.isfunction(value) and value.__module__ == module.__name__
+        if not own or name in _ARGUMENTS or name.startswith("_"):
+            continue
+        meant = next(iter(one_edit_away(name, set(_ARGUMENTS) - set(found))), None)
+        if meant is not None:
+            raise UserError(f"a run does not call {name}: did you mean {_call(meant)}?")
 
 
 def _brief(value: object) -> str:
@@ -131,6 +150,7 @@ class Experiment:
         functions: the module's functions.
         code: the text that was executed, with that of the modules beside the file.
         used: the files that were executed before it.
+        registered: the names that all these files registered.
     """
 
     name: str
@@ -141,6 +161,7 @@ class Experiment:
     functions: Functions
     code: Code
     used: tuple[Code, ...] = ()
+    registered: tuple[Registered, ...] = ()
 
     @property
     def description(self) -> str:
@@ -167,6 +188,9 @@ class Experiment:
     def get_config(self) -> ConfigDict:
         """Return the file's base config, locked, at the scale ``arg``.
 
+        The options of registered cells are in its group ``cell``, if it has one, and those of
+        registered tasks in the group ``task`` of an experiment that trains.
+
         Raises:
             UserError: an arg that the file refuses, or a config whose values are not plain: bool,
                 int, float, str, None and tuples of these.
@@ -182,8 +206,34 @@ class Experiment:
             raise UserError(f"{self.file}: {error}") from error
         if not isinstance(config, ConfigDict):
             raise self.wrong("get_config", "a ConfigDict", config)
+        self._add_own_options(config)
         _check_config(self.file, config)
         return config.lock()
+
+    def _add_own_options(self, config: ConfigDict) -> None:
+        """Add the options of registered cells and tasks, at their defaults, where they are missing.
+
+        So ``--use=mine.py`` makes them known to the flags of any experiment.
+        """
+        if not self.registered:
+            return
+        from rnnlab.nn import cells  # JAX, which `rnnlab list` does without
+        from rnnlab.tasks import registry
+
+        groups = {"cell": cells.own_options}
+        if self.trains:
+            groups["task"] = registry.own_options
+        for kind, options_of in groups.items():
+            names = [r.name for r in self.registered if r.kind == kind]
+            group = config.get(kind)
+            if not isinstance(group, ConfigDict) or "name" not in group:
+                continue
+            own = [group["name"], *names] if group["name"] in names else names
+            with config.unlocked():
+                for name in own:
+                    for option, default in options_of(name).items():
+                        if option not in group and default is not ...:
+                            group[option] = default
 
     def check_numbers(self, config: ConfigDict) -> None:
         """Refuse a number of the config that is out of its range: see :mod:`rnnlab.lab.ranges`.
@@ -205,6 +255,8 @@ class Experiment:
                 or a wrong axis.
         """
         self.check_numbers(config)
+        if self.functions.get_sweep is None:
+            return {}
         try:
             axes = self.functions.get_sweep(config)
             sweeps.parts(config, axes)
@@ -226,6 +278,27 @@ class Experiment:
             raise self.wrong("group", allowed, key) from None
         return key
 
+    def get_metrics(self, config: ConfigDict) -> list[Metric]:
+        """Return how the file says that its results are read.
+
+        Raises:
+            UserError: get_metrics returns something else.
+        """
+        if self.functions.get_metrics is None:
+            return []
+        try:
+            metrics = self.functions.get_metrics(config)
+        except ValueError as error:
+            raise UserError(f"{self.file}: get_metrics: {error}") from error
+        allowed = "a list of rnnlab.core.metrics.Metric"
+        if not isinstance(metrics, Iterable) or isinstance(metrics, str | Mapping):
+            raise self.wrong("get_metrics", allowed, metrics)
+        metrics = list(metrics)
+        for metric in metrics:
+            if not isinstance(metric, Metric):
+                raise self.wrong("get_metrics", allowed, metric)
+        return metrics
+
     def get_figures(self, table: Table) -> dict[str, tuple[Figure, str]]:
         """Return the figures with their captions, by name.
 
@@ -234,6 +307,10 @@ class Experiment:
         """
         from matplotlib.figure import Figure  # slow to import
 
+        if self.functions.figures is None:
+            from rnnlab.plotting import default_figures
+
+            return default_figures.draw(table)
         figures = self.functions.figures(table)
         allowed = "a dict of (matplotlib Figure, caption) by name"
         if not isinstance(figures, Mapping):
@@ -258,6 +335,8 @@ class Experiment:
         """
         from rnnlab.results.claims import Claim
 
+        if self.functions.claims is None:
+            return []
         claims = self.functions.claims(table)
         allowed = "a list of claims, each made by a function under @rnnlab.results.claims.claim"
         if not isinstance(claims, Iterable) or isinstance(claims, str | Mapping):
@@ -311,108 +390,6 @@ def _plain(value: object) -> bool:
     return type(value) in (bool, int, float, str, type(None))
 
 
-@dataclass(frozen=True)
-class Found:
-    """An experiment as :func:`find` lists it, without running its file.
-
-    Args:
-        name: the file's name without its ending.
-        file: the path as it is shown.
-        description: the first line of its docstring.
-        reproduce: whether ``rnnlab reproduce`` runs it by default; not with a line
-            ``REPRODUCE = False`` in the file.
-    """
-
-    name: str
-    file: str
-    description: str
-    reproduce: bool = True
-
-
-def _shared_dirs() -> list[Path]:
-    """Return the folders of shipped experiments: in the installed package or its source tree."""
-    package = Path(__file__).parents[1]
-    dirs = [package / "_experiments"]
-    if (package.parent / "pyproject.toml").is_file():  # not site-packages/experiments
-        dirs.append(package.parent / "experiments")
-    return dirs
-
-
-def is_shipped(path: Path) -> bool:
-    """Whether a file is one of the experiments that come with rnnlab."""
-    return any(path.resolve().is_relative_to(folder.resolve()) for folder in _shared_dirs())
-
-
-def find() -> list[Found]:
-    """List the experiments in ./experiments, then those of rnnlab; the first of a name counts.
-
-    Files are read, not executed: a description is the first line of a docstring.
-    """
-    return _find([Path("experiments"), *_shared_dirs()])
-
-
-def find_shipped() -> list[Found]:
-    """List the experiments that come with rnnlab: see :func:`find`."""
-    return _find(_shared_dirs())
-
-
-def _find(folders: Iterable[Path]) -> list[Found]:
-    experiments: dict[str, Found] = {}
-    for folder in folders:
-        for path in _files(folder):
-            reproduce = True
-            try:
-                tree = ast.parse(path.read_bytes())
-            except SyntaxError as error:
-                description = f"({sources.not_python(error)})"
-            else:
-                functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
-                if "get_config" not in functions:
-                    continue
-                lines = (ast.get_docstring(tree) or "").splitlines()
-                description = lines[0] if lines else "(no description)"
-                reproduce = not any(ast.unparse(n) == "REPRODUCE = False" for n in tree.body)
-            file = _shown(path, folder)
-            experiments.setdefault(path.stem, Found(path.stem, file, description, reproduce))
-    return list(experiments.values())
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the Python files of a folder of experiments and of its subfolders."""
-    return sorted([*folder.glob("*.py"), *folder.glob("*/*.py")])
-
-
-def _shown(path: Path, folder: Path) -> str:
-    """Return an experiment's path as it is printed and recorded: experiments/GROUP/NAME.py."""
-    return (Path("experiments") / path.relative_to(folder)).as_posix()
-
-
-def locate(text: str) -> tuple[Path, str]:
-    """Return (the file, the path as it is printed) of an experiment's path or bare name.
-
-    Raises:
-        UserError: no such file, or a name that two files of one folder share.
-    """
-    given = Path(text if text.endswith(".py") else f"{text}.py")
-    if given.is_file() and text.endswith(".py"):
-        return given, given.as_posix()
-    inside = given.relative_to("experiments") if given.parts[0] == "experiments" else given
-    if not given.is_absolute():
-        for folder in (Path("experiments"), *_shared_dirs()):
-            files = _files(folder)
-            if len(inside.parts) == 1:  # a bare name
-                matches = [path for path in files if path.name == inside.name]
-            else:
-                matches = [path for path in files if path.relative_to(folder) == inside]
-            if len(matches) > 1:
-                paths = " and ".join(_shown(path, folder) for path in matches)
-                raise UserError(f"{text!r} may be {paths}: give the path")
-            if matches:
-                return matches[0], _shown(matches[0], folder)
-    names = [experiment.name for experiment in find()]
-    raise UserError(f"no file {given.as_posix()}: {unknown('experiment', given.stem, names)}")
-
-
 def load_experiment(
     path_or_name: str | os.PathLike[str],
     arg: str | None = None,
@@ -437,33 +414,61 @@ def load_experiment(
         text += ".py"
     elif not text.endswith(".py"):
         text, _, after = text.partition(":")
-    used = [_read_used(os.fspath(file)) for file in use]
-    path, shown = locate(text)
+    used = [_read_used(os.fspath(file), f"--use={os.fspath(file)}") for file in use]
+    path, shown = catalog.locate(text)
     code = sources.read(path, shown)
     return load_code([*used, code], after if arg is None else arg)
 
 
-def _read_used(file: str) -> Code:
+def _read_used(file: str, shown: str) -> Code:
     path = Path(file).expanduser()
     if not path.is_file() or path.suffix != ".py":
-        raise UserError(f"--use={file}: there is no such Python file")
+        raise UserError(f"{shown}: there is no such Python file")
     return sources.read(path, path.as_posix(), sources.USE)
+
+
+def load_used(file: str, registered: list[Registered]) -> None:
+    """Execute a file as ``--use`` does.
+
+    Args:
+        file: its path.
+        registered: the names that files before it registered; those of this one are appended.
+    Raises:
+        UserError: no such Python file, or as :func:`execute`.
+    """
+    code = _read_used(file, file)
+    with registration.recorded(code.file, registered):
+        execute(code)
 
 
 def load_code(codes: Sequence[Code], arg: str) -> Experiment:
     """Execute files that were read, of which the last is the experiment's.
 
     Raises:
-        UserError: one that is not Python, a failed import, or a missing function.
+        UserError: one that is not Python, a failed import, a missing function, or two files that
+            register one name.
     """
-    module = [execute(code) for code in codes][-1]
-    code = codes[-1]
+    registered: list[Registered] = []
+    modules = []
+    for code in codes:
+        with registration.recorded(code.file, registered):
+            modules.append(execute(code))
+    code, module = codes[-1], modules[-1]
     try:
         functions = Functions.of(module)
     except UserError as error:
         raise UserError(f"{code.file}: {error}") from None
-    used = tuple(codes[:-1])
-    return Experiment(code.path.stem, code.file, code.path, arg, module, functions, code, used)
+    return Experiment(
+        code.path.stem,
+        code.file,
+        code.path,
+        arg,
+        module,
+        functions,
+        code,
+        used=tuple(codes[:-1]),
+        registered=tuple(registered),
+    )
 
 
 def execute(code: Code) -> ModuleType:

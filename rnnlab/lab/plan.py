@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
-from rnnlab.core import json_files
+from rnnlab.core import file_cache, json_files
 from rnnlab.core.errors import UserError
+from rnnlab.core.metrics import Metric
 from rnnlab.lab import sweep as sweeps
-from rnnlab.lab.load import Experiment, is_shipped, load_experiment
+from rnnlab.lab.catalog import is_shipped
+from rnnlab.lab.key_names import check_key
+from rnnlab.lab.load import Experiment, load_experiment
 from rnnlab.lab.ranges import check_numbers
 from rnnlab.lab.sources import Code
 
@@ -101,8 +104,42 @@ class Plan:
 
     @property
     def notes(self) -> list[str]:
-        """Values of the config that reach a part of the members only, in words."""
-        return partial_effects(self._defaults, self.config, self.members)
+        """Values that reach a part of the members only, and members that cannot be exported."""
+        return partial_effects(self._defaults, self.config, self.members) + self._kept_here()
+
+    def _kept_here(self) -> list[str]:
+        """Say which members PyTorch and Flax will have no place for, with the option to type."""
+        if not self.specs:
+            return []
+        from rnnlab.interop.portable import resets_before
+
+        names = [
+            str(spec.config.cell.name)
+            for spec in self.specs
+            if "cell" in spec.config and resets_before(spec.setup.model)
+        ]
+        flag = "sweep" if any("cell.name" in overrides for overrides in self.members) else "config"
+        return [
+            f"members of cell.name={name} cannot be exported to PyTorch or Flax, whose GRUs reset "
+            f"after the recurrent product: --{flag}.cell.name={name}-reset-after can"
+            for name in dict.fromkeys(names)
+            if name in ("gru", "bi-gru")
+        ]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """How results are read: the file's own metrics, then those of the members' tasks.
+
+        Raises:
+            UserError: the file's function returns something else.
+        """
+        listed = self.experiment.get_metrics(self.config)
+        if self.specs:
+            from rnnlab.tasks.base import metrics_of
+
+            for task in dict.fromkeys(spec.setup.task for spec in self.specs):
+                listed += metrics_of(task)
+        return listed
 
     @property
     def seconds(self) -> float | None:
@@ -134,6 +171,8 @@ def make_plan(
 ) -> Plan:
     """List the members of a run and check each of them; nothing runs and nothing is written.
 
+    Data files that have changed since an earlier plan of this process are read again.
+
     Args:
         experiment: loaded, or its path or name (see :func:`rnnlab.lab.load.load_experiment`).
         config: the experiment's config with changed values; None: unchanged.
@@ -142,6 +181,7 @@ def make_plan(
     Raises:
         UserError: an error in the config, the sweep or a member.
     """
+    file_cache.refresh()
     if not isinstance(experiment, Experiment):
         experiment = load_experiment(experiment)
     base = experiment.get_config()
@@ -149,7 +189,7 @@ def make_plan(
         config = base
     given, default = sweeps.flat_config(config), sweeps.flat_config(base)
     for key in given:
-        sweeps.check_key(default, key)
+        check_key(default, key)
     changed = {key: value for key, value in given.items() if value != default[key]}
     config = sweeps.apply(base, changed)
     if sweep is not None:

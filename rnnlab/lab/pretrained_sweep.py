@@ -77,15 +77,15 @@ def config(
     Args:
         task: the ``task`` group; its ``limit`` is the number of labels, 0 for all.
         training_changes: the rate, steps and sizes of :func:`rnnlab.training.config`.
-        few_labels: labels of the half of the members that has few.
+        few_labels: labels of the members that have few.
         few_steps: updates of the members with few labels.
-        seconds_per_member: for the estimate of ``--dry_run``.
+        seconds_per_member: estimated seconds per member, for ``--dry_run``.
         full: whether this is the large scale: BERT-Small instead of BERT-Tiny, three seeds.
     """
     config = ml_collections.ConfigDict(
         {
             "seed": 0,
-            "pretrained": "",  # a run of bert_pretraining.py, or a checkpoint's folder
+            "pretrained": "",  # weights: a run of bert_pretraining.py, or a checkpoint's folder
             "task": dict(task),
             "encoder": encoder.config(size="small" if full else "tiny", activation="gelu_tanh"),
             "init": encoder.Init.config(attention="orthogonal"),

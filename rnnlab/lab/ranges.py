@@ -18,6 +18,7 @@ _POSITIVE = "(0, 3.4e+38]"  # as much as float32 holds
 _LEAST_ZERO = "[0, 3.4e+38]"
 _SHARE = "[0, 1]"
 _RATE = "[0, 1)"
+_HUGE = float(_MOST)  # a bound that says only what a type can hold
 _LENGTH = "[0, 100000]"  # tokens of a padded text
 
 RANGES: dict[str, str] = {
@@ -75,8 +76,8 @@ RANGES: dict[str, str] = {
             "task.queries",
             "task.sequences",
             "task.test_length",
-            "task.window",
             "task.words",
+            "training.accumulate_steps",
             "training.batch_size",
             "training.buckets",
             "training.epochs",
@@ -113,10 +114,12 @@ RANGES: dict[str, str] = {
             "task.limit",
             "task.min_count",
             "task.vocab_size",
+            "task.window",
             "text.min_count",
             "text.reviews",
             "training.eval_sample",
             "training.negatives",
+            "training.patience",
             "training.warmup_steps",
             "training.window",
             "vectors.unlabeled",
@@ -132,7 +135,6 @@ RANGES: dict[str, str] = {
             "run.lstm_rates",
             "run.rates",
             "run.seconds",
-            "training.eps",
             "vectors.learning_rate",
         ),
         _POSITIVE,
@@ -164,10 +166,7 @@ RANGES: dict[str, str] = {
             "cell.zoneout_C",
             "encoder.attention_dropout",
             "encoder.dropout",
-            "training.b1",
-            "training.b2",
-            "training.decay",
-            "training.momentum",
+            "training.ema_decay",
         ),
         _RATE,
     ),
@@ -176,6 +175,7 @@ RANGES: dict[str, str] = {
     "layer": "[-1000, 1000]",  # from the last layer if negative
     "run.seeds": "[1, 100000]",
     "task.test_share": "(0, 1)",
+    "task.validation_share": "[0, 1)",
     "training.clip_norm": "(0, inf]",
 }
 
@@ -202,6 +202,25 @@ def check_numbers(values: Mapping[str, object], default: Mapping[str, object]) -
                     raise ValueError(f"{key} must be {kind} in {RANGES[key]}, got {number!r}")
             elif not math.isfinite(number) and _finite(default.get(key)):
                 raise ValueError(f"{key} must be a finite number, got {number!r}")
+
+
+def words(key: str) -> str:
+    """Return the range of a key's numbers in words, "" for a key without a range.
+
+    >>> words("cell.hidden_size"), words("cell.dropout"), words("nobody.knows")
+    ('of at least 1', 'of at least 0 and below 1', '')
+    """
+    if key not in RANGES:
+        return ""
+    match = _INTERVAL.fullmatch(RANGES[key])
+    assert match, RANGES[key]
+    left, least, most, right = match.groups()
+    found = []
+    if abs(float(least)) < _HUGE:
+        found.append(f"of at least {least}" if left == "[" else f"above {least}")
+    if float(most) < _HUGE:
+        found.append(f"at most {most}" if right == "]" else f"below {most}")
+    return " and ".join(found)
 
 
 def _items(value: object) -> tuple[object, ...]:

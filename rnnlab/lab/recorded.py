@@ -13,7 +13,7 @@ from typing import Any
 
 from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
-from rnnlab.lab import load
+from rnnlab.lab import catalog, load
 from rnnlab.lab.load import Experiment
 from rnnlab.lab.sources import EXPERIMENT, Code, Source, copies
 
@@ -112,7 +112,7 @@ def _places(entry: Mapping[str, Any]) -> Iterator[Path]:
     """Yield the paths at which a recorded file may lie: as it was given, and in full."""
     if entry["role"] == EXPERIMENT:
         try:
-            yield load.locate(entry["file"])[0]
+            yield catalog.locate(entry["file"])[0]
         except UserError:
             yield Path(entry["file"])
     else:

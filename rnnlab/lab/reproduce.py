@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rnnlab.core import json_files, run_files, validate
 from rnnlab.core.errors import UserError, unknown
-from rnnlab.lab import load
+from rnnlab.lab import catalog
 from rnnlab.lab.plan import Plan, make_plan
 from rnnlab.lab.run import run_plan
 from rnnlab.report import page as report
@@ -68,7 +68,7 @@ def names(*, everything: bool = True) -> list[str]:
     """
     return [
         experiment.name
-        for experiment in load.find_shipped()
+        for experiment in catalog.find_shipped()
         if not experiment.name.startswith(_SPEED) and (everything or experiment.reproduce)
     ]
 
@@ -85,7 +85,7 @@ def plan(only: Sequence[str] = (), *, everything: bool = False) -> list[Part]:
     known = names()
     for name in only:
         if name not in known:
-            raise UserError(unknown("experiment", name, known))
+            raise UserError(unknown("experiment", name, known, listing="rnnlab list"))
     parts = []
     for name in only or names(everything=everything):
         try:

@@ -19,16 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from rnnlab.core import json_files, progress, run_files, signals
+from rnnlab.core import json_files, metrics, progress, run_files, signals
 from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.core.errors import Undecided, UserError
 from rnnlab.core.version import __version__
-from rnnlab.lab import facets, identity, recorded, records, repair
+from rnnlab.lab import facets, identity, observers, recorded, records, repair
 from rnnlab.lab import sweep as sweeps
-from rnnlab.lab.load import Experiment
+from rnnlab.lab.load import Experiment, load_experiment
+from rnnlab.lab.observers import Observers, OnMetrics
 from rnnlab.lab.plan import Plan, make_plan, words
 from rnnlab.results.run_dir import Run, load_run
-from rnnlab.results.table import Table, read_table
+from rnnlab.results.summary import summarize, to_csv
+from rnnlab.results.table import read_table
 
 if TYPE_CHECKING:
     import jax
@@ -44,35 +46,58 @@ _SECONDS_TO_LOG = 5.0  # for which a signal waits until a member logs or ends
 
 def run(
     experiment: Experiment | str | os.PathLike[str],
-    config: ConfigDict | None = None,
+    config: ConfigDict | Mapping[str, sweeps.Value] | None = None,
     *,
     sweep: sweeps.Sweep | None = None,
     workdir: str | os.PathLike[str] | None = None,
+    use: Sequence[str | os.PathLike[str]] = (),
     progress: bool = True,
     cluster: "Cluster | None" = None,
     rerun: bool = False,
-) -> Table:
-    """Run an experiment, resume it, or read its table if it is finished.
+    on_metrics: OnMetrics | None = None,
+    log: Sequence[str] = (),
+) -> Run:
+    """Run an experiment, resume it, or read it if it is finished.
 
     Args:
         experiment: loaded, or its path or name (see :func:`rnnlab.lab.load.load_experiment`).
-        config: the experiment's config with changed values.
+        config: the experiment's config with changed values, or these values by dotted key:
+            ``{"cell.name": "gru"}``.
         sweep: axes in place of the file's own.
         workdir: the run directory; runs/<experiment>-<hash> if None.
+        use: files to execute first, which register cells, tasks and schemes of your own.
         progress: whether to show progress on stderr.
         cluster: a :class:`rnnlab.lab.ray_cluster.Cluster` whose nodes train the members; None:
             they run on this machine.
         rerun: whether to throw away what the run directory has, and run again.
+        on_metrics: called as ``f(member, overrides, record)`` with each record that a member logs,
+            while the run goes: the member's number, the values that the sweep gave it by dotted
+            key, and metrics by name. An error in it ends the run, as one of the experiment's.
+        log: trackers to log to, of "wandb", "mlflow", "tensorboard".
 
     Returns:
-        the table of finished members; ``rnnlab.load_run`` also gives claims and figures.
+        the run, as ``rnnlab.load_run`` reads it: its table, claims and figures.
 
     Raises:
         UserError: an error in the config, the sweep or the directory, before anything runs; a
             directory that belongs to another config, other code or another rnnlab.
     """
+    if not isinstance(experiment, Experiment):
+        experiment = load_experiment(experiment, use=use)
+    elif use:
+        raise UserError("use: the experiment is loaded already: give it to load_experiment")
+    if config is not None and not isinstance(config, ConfigDict):
+        config = sweeps.apply(experiment.get_config(), config)
     planned = make_plan(experiment, config, sweep=sweep)
-    return run_plan(planned, workdir, progress=progress, cluster=cluster, rerun=rerun).table
+    return run_plan(
+        planned,
+        workdir,
+        progress=progress,
+        cluster=cluster,
+        rerun=rerun,
+        on_metrics=on_metrics,
+        log=log,
+    )
 
 
 def run_plan(
@@ -82,10 +107,14 @@ def run_plan(
     progress: bool = True,
     cluster: "Cluster | None" = None,
     rerun: bool = False,
+    on_metrics: OnMetrics | None = None,
+    log: Sequence[str] = (),
 ) -> Run:
     """Run a plan: see :func:`run`."""
     from rnnlab.training import distributed  # it loads JAX, which reading a run does not need
 
+    trackers = [log] if isinstance(log, str) else list(log)
+    observers.check(on_metrics, trackers)
     run_dir = plan.run_dir if workdir is None else Path(workdir)
     if cluster is not None and (rerun or not run_files.is_finished(run_dir)):
         if not plan.experiment.trains:
@@ -102,8 +131,11 @@ def run_plan(
         info = identity.begin(plan, run_dir, _say)
         identity.restore_predictions(plan, run_dir, info, _say)
         if not repair.repair(run_dir, info, _say):
-            _run_members(plan, run_dir, progress, cluster, call)
+            with observers.opened(plan, run_dir, on_metrics, trackers) as seen:
+                _run_members(plan, run_dir, progress, cluster, call, seen)
             finish(plan.experiment, run_dir)
+        elif trackers:
+            _say(f"{run_dir} is finished: nothing is logged to {', '.join(trackers)}")
         _tidy(run_dir)
     return load_run(run_dir)
 
@@ -127,17 +159,28 @@ def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
     from rnnlab.report import page  # matplotlib and jinja2 load when they are needed
 
     run_dir = Path(run_dir)
-    table = read_table(run_dir)
-    axes = facets.added_axes(experiment, run_files.read_config(run_dir), table)
-    if axes:
+    table, info = read_table(run_dir), run_files.read_config(run_dir)
+    results = to_csv(summarize(table, metrics.from_json(info.get("metrics", ()))))
+    axes = facets.added_axes(experiment, info, table)
+    drawn_by = {} if experiment.functions.figures is None else axes  # the default draws all axes
+    if drawn_by:
         _say(f"{experiment.file} does not name {', '.join(axes)}: figures have a panel per value")
     try:
-        figures = facets.draw(experiment.get_figures, table, axes)
-    except Undecided as reason:  # a narrowed sweep lacks members that a figure shows
-        _say(f"no figures: {experiment.file} cannot draw them: {reason}")
-        figures = {}
-    verdicts = facets.verdicts(experiment.get_claims, table, axes)
+        try:
+            figures = facets.draw(experiment.get_figures, table, drawn_by)
+        except Undecided as reason:  # a narrowed sweep lacks members that a figure shows
+            _say(f"no figures: {experiment.file} cannot draw them: {reason}")
+            figures = {}
+        if experiment.trains and facets.added_names(experiment, info, table):
+            from rnnlab.plotting import default_figures  # of all members, whatever their names
+
+            figures = default_figures.draw(table) | figures
+        verdicts = facets.verdicts(experiment.get_claims, table, axes)
+    except Exception as error:
+        error.add_note(f"all members are finished: `rnnlab table {run_dir}` shows their results")
+        raise
     (run_dir / run_files.DIGESTS).unlink(missing_ok=True)  # until all files are the new ones
+    json_files.write_bytes(run_dir / run_files.RESULTS, results.encode())
     _save_figures(figures, run_dir)
     json_files.write_json(run_dir / run_files.CLAIMS, [dataclasses.asdict(v) for v in verdicts])
     _tidy(run_dir)  # before the report, which marks a finished run
@@ -220,8 +263,8 @@ def _tidy(run_dir: Path) -> None:
 class _Output:
     """The files of members' metrics and results; a line of results marks a finished member."""
 
-    def __init__(self, plan: Plan, run_dir: Path, info: Record) -> None:
-        self.plan, self.run_dir = plan, run_dir
+    def __init__(self, plan: Plan, run_dir: Path, info: Record, seen: Observers) -> None:
+        self.plan, self.run_dir, self.seen = plan, run_dir, seen
         members = run_dir / run_files.MEMBERS
         predictions = run_dir / run_files.PREDICTIONS
         predicts = plan.experiment.functions.predict is not None
@@ -232,6 +275,7 @@ class _Output:
 
     def log(self, index: int, record: Mapping[str, object]) -> None:
         self.metrics.append(index, record)
+        self.seen.log(index, record)
 
     def finish(self, index: int, seconds: float, result: Mapping[str, object]) -> None:
         predicted = self.predicted[index] if self.predicted else {}
@@ -249,6 +293,7 @@ class _Output:
             line["params"] = run_files.digest_of(params)
         run_files.append_member(self.run_dir, self.plan.hash, line)
         self.done.add(index)
+        self.seen.finish(index, line["result"])
 
 
 def _run_members(
@@ -257,8 +302,9 @@ def _run_members(
     show: bool,
     cluster: "Cluster | None",
     call: Callable[[object], None],
+    seen: Observers,
 ) -> None:
-    output = _Output(plan, run_dir, run_files.read_config(run_dir))
+    output = _Output(plan, run_dir, run_files.read_config(run_dir), seen)
     if len(output.done) == len(plan.members):
         return
     if show:

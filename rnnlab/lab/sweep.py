@@ -16,33 +16,32 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from rnnlab.core.errors import UserError, unknown
+from rnnlab.core.errors import UserError
 from rnnlab.core.nested import flatten
+from rnnlab.lab.key_names import check_key
 
 Value = Any  # of a config: bool, int, float, str, None or a tuple of these
 Flat = Mapping[str, Value]  # a config's values by dotted key
 Key = str | tuple[str, ...]  # of an axis
 Sweep = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]  # as users write it, checked by parts()
-Part = dict[tuple[str, ...], list[tuple[Value, ...]]]
+Part = dict[tuple[str, ...], Sequence[tuple[Value, ...]]]
+
+
+class Only(tuple[Value, ...]):
+    """Values of an axis whose part of a sweep is made for them: ``--sweep`` gives it no others.
+
+    ``{"cell.name": Only(["lstm"]), "init.forget_bias": ["0.0", "3.0"]}`` keeps its forget biases to
+    the LSTM, whatever cells are asked for.
+    """
+
+
+class Beside(Only):
+    """As :class:`Only`, but other parts take these values too when they are asked for."""
 
 
 def flat_config(config: ConfigDict) -> dict[str, Value]:
     """Return the config's values by dotted key."""
     return flatten(config.to_dict())
-
-
-def check_key(flat: Flat, key: str, kind: str = "config key") -> None:
-    """Refuse a key that the config does not have.
-
-    Raises:
-        UserError: an unknown key, with the nearest one; a group, with its keys.
-    """
-    if key in flat:
-        return
-    group = [other for other in flat if other.startswith(f"{key}.")]
-    if group:
-        raise UserError(f"{kind} {key!r} is a group; its keys: {', '.join(group)}")
-    raise UserError(unknown(kind, key, flat))
 
 
 def coerce(key: str, value: object, like: Value) -> Value:
@@ -74,7 +73,9 @@ def coerce(key: str, value: object, like: Value) -> Value:
     return value
 
 
-def _axis(flat: Flat, key: Key, values: object) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]:
+def _axis(
+    flat: Flat, key: Key, values: object
+) -> tuple[tuple[str, ...], Sequence[tuple[Value, ...]]]:
     keys = key if isinstance(key, tuple) else (key,)
     for dotted in keys:
         check_key(flat, dotted, "sweep key")
@@ -91,7 +92,7 @@ def _axis(flat: Flat, key: Key, values: object) -> tuple[tuple[str, ...], list[t
         rows.append(tuple(coerce(k, v, flat[k]) for k, v in zip(keys, row, strict=True)))
     if not rows:
         raise UserError(f"sweep axis {name}: no values")
-    return keys, rows
+    return keys, type(values)(rows) if isinstance(values, Only) else rows
 
 
 def parts(config: ConfigDict, sweep: Sweep) -> list[Part]:
@@ -194,8 +195,10 @@ def replace_axes(
 
     Each part of a union keeps those of the given values that its own axis lists, and takes those
     that no part lists; a part without values is dropped. So ``cell.name=lstm`` runs the members
-    that are LSTMs, and no LSTM in a part that is made for another cell. A part that does not have
-    the axis, whose members would keep the base config's value, gets it as its last one.
+    that are LSTMs, and no LSTM in a part that is made for another cell. A part that is made for
+    some values (:class:`Only`) takes no others, and those of :class:`Beside` do not count as
+    listed. A part that does not have the axis, whose members would keep the base config's value,
+    gets it as its last one.
 
     Raises:
         UserError: a key that is zipped with others: replacing it would unpair them.
@@ -210,11 +213,13 @@ def replace_axes(
                         "change the pairs in the experiment's get_sweep"
                     )
         rows = [(value,) for value in values]
-        known = [row for part in listed for row in part.get((key,), ())]
+        axes_of_key = [part[(key,)] for part in listed if (key,) in part]
+        known = [row for own in axes_of_key if not isinstance(own, Beside) for row in own]
         narrowed = []
         for part in listed:
             own = part.get((key,))
-            kept = rows if own is None else [r for r in rows if r in own or r not in known]
+            free = [] if isinstance(own, Only) else [row for row in rows if row not in known]
+            kept = rows if own is None else [row for row in rows if row in own or row in free]
             if kept:
                 narrowed.append(part | {(key,): kept})
         listed = narrowed

@@ -7,13 +7,13 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
 
-from rnnlab.core import validate
-from rnnlab.core.errors import unknown
+from rnnlab.core import registration, validate
+from rnnlab.core.errors import CONFIG_HELP, UserError, unknown
 from rnnlab.nn.activations import Activation, activation_function
 from rnnlab.nn.affine import Gains, Peephole
 from rnnlab.nn.equations import (
@@ -268,6 +268,7 @@ class LSTM:
 
     gates: ClassVar[tuple[str, ...]] = ("f", "i", "c", "o")
     state_parts: ClassVar[tuple[str, ...]] = ("h", "C")
+    keep_gate: ClassVar[str] = "f"
 
     def __post_init__(self) -> None:
         _check_arguments(self)
@@ -376,7 +377,8 @@ class GRU:
     Args:
         hidden_size: H, units.
         reset_after: apply r after the recurrent product, which then has its own bias b_hn: the
-            GRU of cuDNN, PyTorch and Keras.
+            GRU of cuDNN, PyTorch, Flax and Keras. The other one cannot be exported to PyTorch or
+            Flax; in a config this one is ``cell.name=gru-reset-after``.
         init: schemes by block; gates are "z", "r", "h"; ``forget_bias`` sets b_z.
         norm: "layer": the products W_h h_{t−1} and W_x x_t of each gate and of the candidate are
             normalized separately, with gains drawn as 1; with ``reset_after`` this is the GRU of
@@ -400,6 +402,7 @@ class GRU:
 
     gates: ClassVar[tuple[str, ...]] = ("z", "r", "h")
     state_parts: ClassVar[tuple[str, ...]] = ("h",)
+    keep_gate: ClassVar[str] = "z"
 
     def __post_init__(self) -> None:
         _check_arguments(self)
@@ -495,8 +498,62 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "gru": GRU,
     "gru-reset-after": partial(GRU, reset_after=True),
 }
+_SHIPPED = frozenset(CELLS)
 
 OPTIONS = ("norm", "projection", "peephole")
+
+
+def register_cell(name: Callable[..., Any] | str | None = None, /) -> Any:
+    """Register a cell, so that configs and flags can name it.
+
+    The decorated class is called as ``Cell(hidden_size, init=InitScheme(…), **options)``. Its
+    options have defaults, and a config sets them in its group ``cell``.
+
+    Args:
+        name: as configs write it; without one (``@register_cell``) the class' own in snake case.
+    Returns:
+        the decorator, or what is decorated.
+    Raises:
+        UserError: a name that is taken or is no plain word; a class that takes no hidden_size or
+            no init, or whose options have no defaults.
+
+    >>> @register_cell("mine")
+    ... @dataclass(frozen=True)
+    ... class Mine(GRU):
+    ...     alpha: float = 0.5
+    >>> by_name("mine", 4, InitScheme(), alpha=0.2).alpha, own_options("mine")["alpha"]
+    (0.2, 0.5)
+    >>> del CELLS["mine"]
+    """
+    return registration.decorator(
+        name, _add_cell, lambda cell: registration.snake_case(cell.__name__)
+    )
+
+
+_GIVEN = ("hidden_size", "init")  # arguments of a registered cell that are no options
+
+
+def _add_cell(name: str, cell: Callable[..., Cell]) -> None:
+    registration.check_options(registration.CELL, name, cell, given=_GIVEN)
+    arguments = inspect.signature(cell).parameters
+    if missing := [argument for argument in _GIVEN if argument not in arguments]:
+        raise UserError(
+            f"cell {name!r} is called as {getattr(cell, '__name__', name)}(hidden_size, init=…): "
+            f"it takes no {' and no '.join(missing)}"
+        )
+    if name.startswith("bi-"):
+        raise UserError(f'cell {name!r}: "bi-" before any cell\'s name already reads both ways')
+    registration.register(registration.CELL, CELLS, _SHIPPED, name, cell)
+
+
+def own_options(name: str) -> dict[str, object]:
+    """Return the options of a registered cell with their defaults; {} of those of this file.
+
+    Those that a config can hold: bool, int, float, str, None and tuples.
+    """
+    if name in _SHIPPED or name not in CELLS:
+        return {}
+    return registration.plain_options(CELLS[name], (*_GIVEN, *OPTIONS))
 
 
 def by_name(name: str, hidden_size: int, init: InitScheme, **options: object) -> Cell:
@@ -506,7 +563,7 @@ def by_name(name: str, hidden_size: int, init: InitScheme, **options: object) ->
         name: a key of ``CELLS``.
         hidden_size: H.
         init: schemes.
-        options: names in ``OPTIONS``.
+        options: names in ``OPTIONS``; of a registered cell its own.
     Raises:
         ValueError: an unknown name (the nearest is suggested); a scheme or an option that the cell
             does not have.
@@ -514,9 +571,9 @@ def by_name(name: str, hidden_size: int, init: InitScheme, **options: object) ->
     >>> by_name("rnn-relu", 4, InitScheme()).activation
     'relu'
     """
-    validate.choice("cell", name, CELLS)
+    validate.choice("cell", name, CELLS, listing=CONFIG_HELP)
     parameters = inspect.signature(CELLS[name]).parameters
-    allowed = [option for option in OPTIONS if option in parameters]
+    allowed = [option for option in OPTIONS if option in parameters] + list(own_options(name))
     for option in options:
         if option not in allowed:
             raise ValueError(unknown(f"option of cell {name!r}:", option, allowed))

@@ -10,47 +10,54 @@ optionally for single gates. No gate is drawn as part of a packed kernel: the ga
 "orthogonal" (H, 4H) kernel are not orthogonal.
 """
 
-import ast
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnnlab import theory
-from rnnlab.core import validate
-from rnnlab.core.errors import unknown
+from rnnlab.core import calls, registration, validate
+from rnnlab.core.errors import CONFIG_HELP, unknown
+from rnnlab.core.nested import HasItems
 from rnnlab.nn import norms
 
 Initializer = Callable[..., jax.Array]
 Scheme = str | float | Initializer
 
 SCHEMES: dict[str, Callable[..., Initializer]] = {}
+_SHIPPED: set[str] = set()  # names of the schemes of this file
 
 
-def register_scheme(factory: Callable[..., Initializer]) -> Callable[..., Initializer]:
-    """Register a scheme under its factory's name, for configs and flags.
+def register_scheme(name: Callable[..., Any] | str | None = None, /) -> Any:
+    """Register a scheme, so that configs and flags can name it.
+
+    The factory that is decorated takes the scheme's options, all with defaults, and returns
+    ``init(key, shape, dtype)``. An option called ``hidden_size`` defaults to the cell's H.
 
     Args:
-        factory: takes the scheme's options, all with defaults, and returns
-            ``init(key, shape, dtype)``. An option called ``hidden_size`` defaults to the cell's H.
+        name: as configs write it; without one (``@register_scheme``) the factory's own name.
     Returns:
-        ``factory`` itself, so that this can be a decorator.
+        the decorator, or what is decorated.
+    Raises:
+        UserError: a name that is taken or is no plain word; an option without a default.
 
-    >>> import jax
-    >>> @register_scheme
-    ... def halves(value=0.5):
+    >>> @register_scheme("halves")
+    ... def constant_half(value=0.5):
     ...     return lambda key, shape, dtype=float: jax.numpy.full(shape, value, dtype)
-    >>> make("halves(value=2.0)")(jax.random.key(0), (2,)).tolist()
-    [2.0, 2.0]
-    >>> del SCHEMES["halves"]
+    >>> make("halves(value=2.0)")(jax.random.key(0), (2,)).tolist(), SCHEMES.pop("halves").__name__
+    ([2.0, 2.0], 'constant_half')
     """
-    SCHEMES[factory.__name__] = factory
-    return factory
+    return registration.decorator(name, _add_scheme, lambda factory: factory.__name__)
+
+
+def _add_scheme(name: str, factory: Callable[..., Initializer]) -> None:
+    registration.check_options(registration.SCHEME, name, factory, given=("hidden_size",))
+    registration.register(registration.SCHEME, SCHEMES, _SHIPPED, name, factory)
 
 
 def float_dtype() -> jnp.dtype:
@@ -345,6 +352,9 @@ def sparse(nonzeros: int = 15, spectral_radius: float = 0.95) -> Initializer:
     return init
 
 
+_SHIPPED.update(SCHEMES)
+
+
 # ---- by name -----------------------------------------------------------------------------------
 
 
@@ -365,26 +375,8 @@ def parse(scheme: str) -> tuple[str, dict[str, Any]]:
         pass
     else:
         return "constant", {"value": value}
-    try:
-        node = ast.parse(scheme.strip(), mode="eval").body
-        call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
-        if not isinstance(call.func, ast.Name) or call.args:
-            raise SyntaxError
-        name = call.func.id
-        pairs = [(keyword.arg, ast.literal_eval(keyword.value)) for keyword in call.keywords]
-        if any(option is None for option, _ in pairs):  # **{…}
-            raise SyntaxError
-    except (SyntaxError, ValueError, TypeError):
-        raise ValueError(
-            f"a scheme is a name, name(option=value) or a number, got {scheme!r}"
-        ) from None
-    options = {str(option): value for option, value in pairs}
-    if len(options) < len(pairs):
-        raise ValueError(
-            f"scheme {scheme!r} gives an option twice: "
-            f"{', '.join(str(option) for option, _ in pairs)}"
-        )
-    validate.choice("scheme", name, SCHEMES)
+    name, options = calls.parse(scheme, "a scheme is a name, name(option=value) or a number")
+    validate.choice("scheme", name, SCHEMES, listing=CONFIG_HELP)
     allowed = inspect.signature(SCHEMES[name]).parameters
     for option in options:
         if option not in allowed:
@@ -455,7 +447,7 @@ class InitScheme:
         w_x: input kernels W_x·, each (D, H).
         w_h: recurrent kernels W_h·, each (H, H).
         w_y: the read-out's kernel W_hy (H, O).
-        b: biases.
+        b: every bias.
         forget_bias: the LSTM's b_f, the GRU's b_z (z keeps the past); None: the cell's own
             default, 1 for an LSTM, as ``b`` for a GRU. Zero is "0.0".
             ``"chrono(t_max=…)"`` also sets the LSTM's b_i = −b_f.
@@ -489,7 +481,8 @@ class InitScheme:
     def config(**changes: str) -> dict[str, object]:
         """Return the ``init`` group of a config with every key; an empty string means None.
 
-        It lists the gates of every cell, so that one group fits all cells.
+        Its keys are the fields of :class:`InitScheme`. It lists the gates of every cell, so that
+        one group fits all cells.
 
         >>> InitScheme.config(w_h="identity")["w_h"], sorted(InitScheme.config()["gates"])
         ('identity', ['c', 'f', 'h', 'i', 'o', 'r', 'z'])
@@ -556,14 +549,6 @@ class InitScheme:
         if self.forget_bias is None:
             return False
         return isinstance(make(self.forget_bias, hidden_size=1), Chrono)
-
-
-@runtime_checkable
-class HasItems(Protocol):
-    """A mapping, or a ConfigDict, which is no Mapping."""
-
-    def __iter__(self) -> Iterator[str]: ...
-    def items(self) -> Iterable[tuple[str, Any]]: ...
 
 
 def _gate_schemes(gates: Gates) -> tuple[tuple[str, GateScheme], ...]:

@@ -4,14 +4,14 @@ Shapes: B batch (any leading axes, also none), T time, D input, H hidden.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
 from rnnlab.core import validate
-from rnnlab.core.errors import unknown
+from rnnlab.core.errors import CONFIG_HELP, unknown
 from rnnlab.nn import cells, contract, wrappers
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.nn.params import PyTree
@@ -302,9 +302,46 @@ def _drop_variational(key: Array | None, ys: Array, rate: float) -> Array:
     return jnp.where(kept, ys / (1 - rate), 0)
 
 
+@runtime_checkable
+class _HasDropout(Protocol):
+    dropout: float
+
+
+@runtime_checkable
+class _MayDraw(Protocol):
+    stochastic: bool
+
+
+def draws_noise(part: object) -> bool:
+    """Return whether a layer draws noise: by dropout, or by a stochastic cell anywhere in it.
+
+    Layers of one's own are searched too: their fields, and attributes with the usual names.
+
+    >>> draws_noise(Stack([cells.RNN(4), cells.RNN(4)], dropout=0.1)), draws_noise(cells.RNN(4))
+    (True, False)
+    """
+    if isinstance(part, tuple | list):
+        return any(map(draws_noise, part))
+    if isinstance(part, _HasDropout) and part.dropout > 0:
+        return True
+    if isinstance(part, _MayDraw) and part.stochastic:
+        return True
+    names = {"layers", "forward", "backward", "cell", "inner"}
+    names |= {f.name for f in fields(part)} if is_dataclass(part) else set()
+    return any(
+        draws_noise(inner)
+        for inner in (getattr(part, name, None) for name in sorted(names))
+        if isinstance(inner, tuple | list) or is_dataclass(inner) or isinstance(inner, Layer)
+    )
+
+
 # ---- by name, from a config --------------------------------------------------------------------
 
-NAMES = (*cells.CELLS, *(f"bi-{name}" for name in cells.CELLS))
+
+def names() -> list[str]:
+    """Return the names of :func:`by_name`: every cell's, and every cell's after "bi-"."""
+    return [*cells.CELLS, *(f"bi-{name}" for name in cells.CELLS)]
+
 
 WRAPPER_OPTIONS = ("zoneout_h", "zoneout_C", "recurrent_dropout", "residual")
 
@@ -313,7 +350,7 @@ def by_name(name: str, hidden_size: int, init: InitScheme, **options: Any) -> La
     """Return the layer that a config names: a cell's name, or "bi-" and a cell's name.
 
     Args:
-        name: one of ``NAMES``. hidden_size: H. init: schemes.
+        name: one of :func:`names`. hidden_size: H. init: schemes.
         options: options of the cell (``cells.OPTIONS``) and of its wrappers: the rates
             ``zoneout_h``, ``zoneout_C`` and ``recurrent_dropout``, and the flag ``residual``.
     Raises:
@@ -325,7 +362,7 @@ def by_name(name: str, hidden_size: int, init: InitScheme, **options: Any) -> La
     >>> by_name("lstm", 4, InitScheme(), peephole=True, zoneout_C=0.5).cell.rate
     (('C', 0.5),)
     """
-    validate.choice("cell", name, NAMES)
+    validate.choice("cell", name, names(), listing=CONFIG_HELP)
     wrapping = {key: options.pop(key) for key in WRAPPER_OPTIONS if key in options}
     cell = cells.by_name(name.removeprefix("bi-"), hidden_size, init, **options)
     parts = {"h": "zoneout_h", "C": "zoneout_C"}
@@ -343,8 +380,22 @@ def by_name(name: str, hidden_size: int, init: InitScheme, **options: Any) -> La
 def config(name: str, hidden_size: int, layers: int = 1, **changes: object) -> dict[str, object]:
     """Return the ``cell`` group of a config with every key; empty, 0 and False mean off.
 
+    Of a registered cell (:func:`rnnlab.register_cell`) it has the options too.
+
+    Args:
+        name: the recurrent cell; "bi-" and a name: one that reads both ways.
+        hidden_size: H, units of a layer; of one direction, if it reads both ways.
+        layers: layers on top of each other.
+        norm: "layer": layer normalization inside the gates; empty: none.
+        projection: P, features that an LSTM's state is projected to; 0: none.
+        peephole: whether an LSTM's gates see its cell state.
+        zoneout_h, zoneout_C: rate at which a unit of the state keeps its value for a step.
+        recurrent_dropout: rate on h_{t−1} as the gates see it, one mask per sequence.
+        residual: whether every layer but the first adds its inputs to its outputs.
+        dropout: rate between layers.
+        variational: whether dropout between layers has one mask per sequence.
     Raises:
-        ValueError: an unknown key in ``changes``; the nearest is suggested.
+        ValueError: an unknown key in ``changes``; the nearest ones are suggested.
 
     >>> config("lstm", 64)["norm"], config("lstm", 64, zoneout_C=0.5)["zoneout_C"]
     ('', 0.5)
@@ -353,19 +404,20 @@ def config(name: str, hidden_size: int, layers: int = 1, **changes: object) -> d
         "name": name,
         "hidden_size": hidden_size,
         "layers": layers,
-        "norm": "",  # "layer": inside the gates
-        "projection": 0,  # P; LSTM only
-        "peephole": False,  # LSTM only
+        "norm": "",
+        "projection": 0,
+        "peephole": False,
         "zoneout_h": 0.0,
         "zoneout_C": 0.0,
-        "recurrent_dropout": 0.0,  # on h_{t−1} as the gates see it, one mask per sequence
-        "residual": False,  # around every layer but the first
-        "dropout": 0.0,  # between layers
-        "variational": False,  # dropout between layers with one mask per sequence
+        "recurrent_dropout": 0.0,
+        "residual": False,
+        "dropout": 0.0,
+        "variational": False,
     }
+    group |= cells.own_options(name.removeprefix("bi-"))
     for key in changes:
         if key not in group:
-            raise ValueError(unknown("cell key", key, group))
+            raise ValueError(unknown("cell key", key, group, listing=CONFIG_HELP))
     return group | changes
 
 
@@ -373,7 +425,8 @@ def from_config(group: Mapping[str, Any], init: InitScheme) -> Layer:
     """Return the layer, or stack of layers, that a config's ``cell`` group describes.
 
     Args:
-        group: as :func:`config` returns it; keys of options that are off may be missing.
+        group: as :func:`config` returns it; keys of options that are off may be missing. An
+            option of another registered cell has no effect at its default.
         init: schemes.
     Raises:
         ValueError: an unknown key or name, numbers out of range, options that the cell does not
@@ -383,11 +436,8 @@ def from_config(group: Mapping[str, Any], init: InitScheme) -> Layer:
     >>> net.layers[1].cell.inner.norm
     'layer'
     """
-    known = config("", 0)
-    for key in group:
-        if key not in known:
-            raise ValueError(unknown("cell key", key, known))
-    count = validate.whole("cell.layers", group["layers"])
+    own = _own_options(group)
+    count = validate.whole("cell.layers", group.get("layers", 1))
     on = {key: group[key] for key in group if group[key]}
     between = {key: on[key] for key in ("residual", "dropout", "variational") if key in on}
     if between and count == 1:
@@ -396,6 +446,7 @@ def from_config(group: Mapping[str, Any], init: InitScheme) -> Layer:
         raise ValueError("cell.variational has no effect: cell.dropout is 0")
     options = {key: on[key] for key in (*cells.OPTIONS, *WRAPPER_OPTIONS) if key in on}
     residual = options.pop("residual", False)
+    options |= own
     name, H = group["name"], group["hidden_size"]
     first = by_name(name, H, init, **options)
     if count == 1:
@@ -403,6 +454,29 @@ def from_config(group: Mapping[str, Any], init: InitScheme) -> Layer:
     above = by_name(name, H, init, **options, residual=residual)
     dropout = between.get("dropout", 0.0)
     return Stack((first, *[above] * (count - 1)), dropout, "variational" in between)
+
+
+def _own_options(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that only the group's registered cell has.
+
+    Raises:
+        ValueError: a key that no cell has, or one of another cell with a value of its own.
+    """
+    name = group["name"].removeprefix("bi-")
+    own, known = cells.own_options(name), config("", 0)
+    for key in group:
+        if key in known or key in own:
+            continue
+        others = {other: cells.own_options(other) for other in cells.CELLS}
+        having = {other: options[key] for other, options in others.items() if key in options}
+        if not having:
+            raise ValueError(unknown("cell key", key, {**known, **own}, listing=CONFIG_HELP))
+        if group[key] not in having.values():
+            raise ValueError(
+                f"cell.{key}={group[key]!r} has no effect: cell {name!r} has no such option, only "
+                f"{', '.join(having)}"
+            )
+    return {key: group[key] for key in own if key in group}
 
 
 def cell_of(cell: Cell | Layer) -> Cell:

@@ -28,7 +28,7 @@ class Cell(Protocol):
     of adjoints raise an error. :mod:`rnnlab.nn.contract` checks all this.
 
     Optional members: :class:`Stochastic`, :class:`DrawsMasks`, :class:`NamesParts`,
-    :class:`HasActivation`, :class:`HasProjection`, :class:`HasInner`.
+    :class:`HasActivation`, :class:`HasProjection`, :class:`HasInner`, :class:`KeepsByGate`.
     """
 
     @property
@@ -99,3 +99,15 @@ class HasInner(Protocol):
 
     @property
     def inner(self) -> Cell: ...
+
+
+@runtime_checkable
+class KeepsByGate(Protocol):
+    """A cell that names the gate g by which it keeps its state, s_t = g*s_{t−1} + new parts.
+
+    The gate is one of those that ``step`` returns: "f" of an LSTM, "z" of a GRU. Figures of
+    gradients draw the product of its values as theory's line.
+    """
+
+    @property
+    def keep_gate(self) -> str: ...

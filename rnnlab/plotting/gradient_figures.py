@@ -5,7 +5,8 @@ measures: for every part of the state its curve by lag, the share of exact zeros
 singular values and eigenvalues; saturation by time step.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -64,7 +65,7 @@ def bias_label(bias: str, symbol: str, default: float = 0.0) -> str:
 def curves(
     ax: Axes, part: str, members: Table, label: str, index: int, floor: float = -32
 ) -> plots.End | None:
-    """Draw the gradient left of a part of the state, and theory's curve, dotted.
+    """Draw the gradient left of a part of the state, and theory's curve, dotted, if there is one.
 
     Args:
         ax: the panel.
@@ -79,8 +80,9 @@ def curves(
     end = plots.gradient_curves(ax, values, zero, label, index)
     if end is not None and end.y < floor:
         end = plots.End(end.x, end.y, f"{label} (to 10^{end.y:.0f})", end.color)
-    line = np.median(members.stack("theory"), axis=0)
-    plots.theory_line(ax, np.arange(line.size), line, plots.look(index)["color"])
+    if all("theory" in member.result for member in members):
+        line = np.median(members.stack("theory"), axis=0)
+        plots.theory_line(ax, np.arange(line.size), line, plots.look(index)["color"])
     return end
 
 
@@ -99,7 +101,7 @@ def decades_left(members: Table, lag: int, part: str = "h") -> np.ndarray:
 def by_scheme(
     ax: Axes,
     members: Table,
-    schemes: tuple[str, ...],
+    schemes: Sequence[str],
     draw: Callable[[Table, str, int], plots.End | None],
 ) -> None:
     """Draw and label a line for each scheme of W_hh that the members have.
@@ -116,6 +118,69 @@ def by_scheme(
         if len(group)
     ]
     plots.direct_labels(ax, ends)
+
+
+def by_cell(panels: Sequence[tuple[str, str, Table]], schemes: Sequence[str]) -> Figure:
+    """Draw the gradient left by scheme of W_hh, a panel per cell and part of its state.
+
+    Args:
+        panels: (title, part, members of the cell). schemes: in the order of their looks.
+    """
+    columns = max(1, min(3, len(panels)))
+    rows = max(1, math.ceil(len(panels) / columns))
+    size = (13 / 3 * columns, 3.8 * rows)
+    figure, axes = plots.new_figure(rows, columns, size=size, share_x=True)
+    for ax, (title, part, members) in zip(axes.flat, panels, strict=False):
+        plots.title(ax, title)
+        ax.set(ylim=(-32, 8), ylabel=LEFT)
+        by_scheme(ax, members, schemes, partial(curves, ax, part))
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for ax in axes[-1]:
+        ax.set_xlabel(LAG)
+    return figure
+
+
+def forget_bias(panels: Mapping[str, tuple[str, Table]]) -> Figure:
+    """Draw the gradient left by forget bias.
+
+    Args:
+        panels: by title, the part of the state and the members, of one cell.
+    """
+    size = (5.5 * len(panels), 4.2)
+    figure, axes = plots.new_figure(1, len(panels), size=size, share_y=True)
+    for ax, (title, (part, members)) in zip(axes.flat, panels.items(), strict=True):
+        ends = [
+            curves(ax, part, group, bias_label(bias, "b"), index)
+            for index, (bias, group) in enumerate(members.group_by("init.forget_bias").items())
+        ]
+        plots.title(ax, title)
+        ax.set(xlabel=LAG, ylim=(-32, 4))
+        plots.direct_labels(ax, ends)
+    axes[0, 0].set_ylabel(LEFT)
+    return figure
+
+
+def closed_forms(linear: Table, schemes: Sequence[str], gates: Table) -> Figure:
+    """Draw linear RNNs over the powers of their W, and :func:`gates_alone` beside them.
+
+    Args:
+        linear: members of the linear RNN. schemes: of their W_hh, in the order of their looks.
+        gates: as :func:`gates_alone`.
+    Raises:
+        Undecided: no linear RNN.
+    """
+    if not len(linear):
+        raise Undecided("no linear RNN")
+    figure, axes = plots.new_figure(1, 2, size=(11, 4.2))
+    ax, beside = axes[0]
+    draw = partial(curves, ax, "h", floor=-1e9)
+    plots.title(ax, "Linear RNN against the powers of its own W")
+    ax.set(xlabel=LAG, ylabel=LEFT)
+    by_scheme(ax, linear, schemes, draw)
+    plots.title(beside, "Gates without recurrence: mean of ∏ f_t")
+    gates_alone(beside, gates)
+    return figure
 
 
 def gates_alone(ax: Axes, members: Table) -> None:
@@ -150,14 +215,39 @@ SATURATION = (  # cell, result, title, top of the y axis
 )
 
 
-def saturation(members: Table, schemes: tuple[str, ...]) -> Figure:
+def _saturation_panels(members: Table) -> list[tuple[str, str, str, float]]:
+    """Return the panels of SATURATION whose cells are there, and one per result of other cells."""
+    groups = members.group_by("cell.name")
+    panels = [panel for panel in SATURATION if panel[0] in groups]
+    shown = {cell for cell, *_ in SATURATION}
+    for cell, group in groups.items():
+        if cell in shown or cell.startswith("bi-"):
+            continue
+        for result in group[0].result:
+            letter = result.removeprefix("saturation_")
+            if letter == "h" != result:
+                panels.append((cell, result, f"{cell}: mean of 1 − |h|", 1.02))
+            elif letter != result:
+                panels.append((cell, result, f"{cell}: mean of min({letter}, 1 − {letter})", 0.52))
+    return panels
+
+
+def saturation(members: Table, schemes: Sequence[str]) -> Figure:
     """Draw how far units and gates are from their flat ends, against time steps.
 
     Args:
-        members: of any cell. schemes: of W_hh, a line each.
+        members: of any cell; registered ones have a panel per gate. schemes: of W_hh, a line each.
+    Raises:
+        Undecided: no member with such results.
     """
-    figure, axes = plots.new_figure(2, 2, size=(12, 7), share_x=True)
-    for ax, (cell, result, title, top) in zip(axes.flat, SATURATION, strict=True):
+    panels = _saturation_panels(members)
+    if not panels:
+        raise Undecided("no member whose saturation was measured")
+    rows = max(1, math.ceil(len(panels) / 2))
+    figure, axes = plots.new_figure(rows, 2, size=(12, 3.5 * rows), share_x=True)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for ax, (cell, result, title, top) in zip(axes.flat, panels, strict=False):
         plots.title(ax, title)
         ax.set(ylim=(0, top))
         draw = partial(_by_step, ax, result)
@@ -176,7 +266,8 @@ def singular_values(members: Table, titles: Mapping[str, str]) -> Figure:
     """Draw histograms of the singular values of ∂h_T/∂h_{T−k}: cells and lags x schemes of W_hh.
 
     Args:
-        members: whose spectra were measured. titles: of the cells, by name.
+        members: whose spectra were measured. titles: of the cells, by name, which is the title of
+            the others.
     """
     lags = sorted(
         int(name.removeprefix(_SPECTRUM))
@@ -192,7 +283,7 @@ def singular_values(members: Table, titles: Mapping[str, str]) -> Figure:
             if len(group):
                 label = scheme_label(scheme) if (cell, lag) == rows[0] else ""
                 plots.log_histogram(ax, group.stack(f"{_SPECTRUM}{lag}").ravel(), index, label)
-        row[0].set_ylabel(f"{titles[cell]}\nlag {lag}: count")
+        row[0].set_ylabel(f"{titles.get(cell, cell)}\nlag {lag}: count")
     for ax in axes[-1]:
         ax.set_xlabel("log10 σ")
     return figure

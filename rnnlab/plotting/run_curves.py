@@ -131,7 +131,7 @@ def draw(tables: Mapping[str, Table]) -> tuple[Figure, str] | None:
 
 def _panel(ax: Axes, by_run: Mapping[str, Table], metric: str, names: Sequence[str]) -> None:
     curves = {name: curves_of(table, metric) for name, table in by_run.items()}
-    log_scale = _spans_decades(values for _, values in curves.values())
+    log_scale = spans_decades(values for _, values in curves.values())
     ends = []
     for name, (updates, values) in curves.items():
         if updates.size:
@@ -142,7 +142,7 @@ def _panel(ax: Axes, by_run: Mapping[str, Table], metric: str, names: Sequence[s
     plots.direct_labels(ax, ends)
 
 
-def _spans_decades(curves: Iterable[np.ndarray]) -> bool:
+def spans_decades(curves: Iterable[np.ndarray]) -> bool:
     """Whether all values are above 0 and the largest is over 100 times the smallest."""
     values = np.concatenate([curve.ravel() for curve in curves])
     values = values[np.isfinite(values)]

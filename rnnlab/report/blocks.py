@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from rnnlab.core.json_files import decode, decode_config
 from rnnlab.report.saved_run import SavedRun
 from rnnlab.results.claims import Verdict
+from rnnlab.results.summary import Summary, parts, value_words
 from rnnlab.results.table import Config, Record, Value
+from rnnlab.results.text_table import meaning, same_words
 
 _ABSENT = object()  # stands for a key that a run does not have, which differs from None
 
@@ -231,6 +233,55 @@ def members_table(run: SavedRun, config: Config) -> MembersTable:
     return MembersTable(
         list(zip(names, numeric if rows else [False] * len(names), strict=True)), rows, lists
     )
+
+
+# ---- results -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ResultCell:
+    """A cell of the table of results.
+
+    Args:
+        text: the value of an axis, or a median.
+        interval: the lowest and the highest, in words.
+        best: whether it is the best median of its column.
+    """
+
+    text: str
+    interval: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class ResultsTable:
+    """The table of results: see :mod:`rnnlab.results.summary`.
+
+    Args:
+        meaning: how its numbers are to be read, in words.
+        columns: (name, unit).
+        rows: a row per combination of the swept axes.
+        same: (name, value in words) of what is the same in every row.
+    """
+
+    meaning: str
+    columns: list[tuple[str, str]]
+    rows: list[list[ResultCell]]
+    same: list[tuple[str, str]]
+
+
+def results_table(summary: Summary) -> ResultsTable:
+    """Return the table of results as the page shows it."""
+    columns = [(axis, "") for axis in summary.axes]
+    columns += [(name, summary.metrics[name].unit) for name in summary.shown]
+    rows = []
+    for place, row in enumerate(summary.rows):
+        cells = [ResultCell(value_words(value)) for value in row.values.values()]
+        for name in summary.shown:
+            text, interval = parts(row.cells[name], summary.metrics[name], row.members)
+            cells.append(ResultCell(text, interval, place in summary.best[name]))
+        rows.append(cells)
+    return ResultsTable(meaning(summary), columns, rows, same_words(summary))
 
 
 # ---- comparisons -------------------------------------------------------------------------------

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import jinja2
 
-from rnnlab.core import json_files, run_files
+from rnnlab.core import json_files, metrics, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.nested import flatten
 from rnnlab.report import blocks
 from rnnlab.report.saved_run import Picture, SavedRun, embed, load_finished, load_saved
-from rnnlab.results.claims import summary
+from rnnlab.results.claims import MARKS, summary
+from rnnlab.results.summary import summarize
 from rnnlab.results.table import read_table
 
 REPRODUCTION = "reproduce.html"
-_MARKS = {"holds": "✓", "refuted": "✗", "undecided": "?"}
 
 
 def write_report(run_dir: str | os.PathLike[str]) -> Path:
@@ -45,6 +45,10 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
     axes = blocks.axes(run.info["sweep"])
     swept = {key for _, keys, _ in axes for key in keys.split(",")}
     members = blocks.members_table(run, config)
+    results = None
+    if run.members:
+        declared = metrics.from_json(run.info.get("metrics", ()))
+        results = blocks.results_table(summarize(read_table(run_dir), declared))
     page = _render(
         "report",
         title=f"{run.name} · {run.summary}",
@@ -54,6 +58,7 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
         samples=blocks.samples(run.members),
         seconds=blocks.duration(run.seconds),
         started=blocks.moment(run.info["started"]),
+        results=results,
         columns=members.columns,
         rows=members.rows,
         lists=members.lists,
@@ -137,7 +142,7 @@ def reproduction_report(
             for name, run in zip(names, runs, strict=True)
             for number in run.unexpected
         ],
-        counts=[[sum(v.verdict == kind for v in run.verdicts) for kind in _MARKS] for run in runs],
+        counts=[[sum(v.verdict == kind for v in run.verdicts) for kind in MARKS] for run in runs],
         seconds=[blocks.duration(seconds.get(name, 0.0)) for name in names],
         total=blocks.duration(sum(seconds.get(name, 0.0) for name in names)),
         leads=[_first_paragraph(run) for run in runs],
@@ -185,4 +190,4 @@ def _render(kind: str, **values: object) -> bytes:
     )
     environment.filters |= {"show": blocks.show, "flags": blocks.split_flags}
     template = environment.get_template("page.html.j2")
-    return template.render(kind=kind, marks=_MARKS, **values).encode()
+    return template.render(kind=kind, marks=MARKS, **values).encode()

@@ -5,7 +5,6 @@ before results are seen. A refuted claim is a finding; an *unexpected* verdict i
 """
 
 import inspect
-import shutil
 import string
 import textwrap
 from collections.abc import Callable, Iterable
@@ -13,9 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnnlab.core import terminal
 from rnnlab.core.errors import Undecided, unknown
+from rnnlab.core.terminal import Paint
 
 EXPECTED = ("holds", "refuted")
+MARKS = {"holds": "✓", "refuted": "✗", "undecided": "?"}
 
 
 @dataclass(frozen=True)
@@ -246,18 +248,42 @@ def format_table(verdicts: Iterable[Verdict], width: int | None = None) -> str:
     return "\n".join([*blocks, summary(verdicts)])
 
 
-def format_short(verdicts: Iterable[Verdict], width: int | None = None) -> str:
-    """Return the verdicts as :func:`format_table`, only statements and measurements."""
-    return "\n".join(
-        line
-        for v in verdicts
-        for line in textwrap.wrap(
-            f"{_headline(v)} [{v.measured}]",
-            _columns(width),
-            initial_indent="  ",
-            subsequent_indent=" " * 6,
-        )
-    )
+def format_lines(
+    verdicts: Iterable[Verdict], width: int | None = None, paint: Paint = terminal.plain
+) -> str:
+    """Return a line per claim: a mark, the statement and the measurement.
+
+    A measurement that does not fit beside its statement has a line of its own, cut at the width.
+    The reason why several claims in a row are undecided stands once, in full, after the last.
+
+    Args:
+        verdicts: as :func:`decide` returns them.
+        width: columns; None: the terminal's.
+        paint: colors.
+    """
+    verdicts = list(verdicts)
+    columns = width or terminal.columns()
+    lines = []
+    for verdict, following in zip(verdicts, [*verdicts[1:], None], strict=True):
+        style = {"holds": "good", "refuted": "bad"}.get(verdict.verdict, "dim")
+        mark = paint(MARKS[verdict.verdict], style if verdict.as_expected else "alert")
+        surprise = "" if verdict.as_expected else f"UNEXPECTED, {verdict.verdict}: "
+        statement = surprise + verdict.statement
+        undecided = verdict.verdict == "undecided"
+        repeated = undecided and following is not None and following.measured == verdict.measured
+        measured = "" if repeated else verdict.measured
+        together = f"{statement}: {measured}" if measured else statement
+        if terminal.width(together) + 2 <= columns:
+            lines.append(f"{mark} {together}")
+            continue
+        first, *rest = textwrap.wrap(statement, columns - 2)
+        lines += [f"{mark} {first}", *(f"  {line}" for line in rest)]
+        if undecided and measured:
+            reason = textwrap.wrap(measured, columns - 4, break_on_hyphens=False)
+            lines += [paint(f"    {line}", "dim") for line in reason]
+        elif measured:
+            lines.append(paint(f"    {terminal.cut(measured, columns - 4)}", "dim"))
+    return "\n".join(lines)
 
 
 def _headline(v: Verdict) -> str:
@@ -265,4 +291,4 @@ def _headline(v: Verdict) -> str:
 
 
 def _columns(width: int | None) -> int:
-    return max(40, width or min(100, shutil.get_terminal_size((100, 24)).columns))
+    return max(40, width or min(100, terminal.columns()))

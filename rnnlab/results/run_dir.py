@@ -1,16 +1,34 @@
 """Reading a run directory."""
 
+import dataclasses
+import html
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rnnlab.core import json_files, run_files
+from rnnlab.core import json_files, metrics, run_files
 from rnnlab.core.errors import UserError
+from rnnlab.core.metrics import Metric
+from rnnlab.core.nested import joined
 from rnnlab.results.claims import Verdict
-from rnnlab.results.table import Config, Record, Table, read_table
+from rnnlab.results.claims import summary as counts
+from rnnlab.results.summary import (
+    DIRECTORY,
+    EXPERIMENT,
+    Summary,
+    parts,
+    summarize,
+    value_words,
+)
+from rnnlab.results.table import Config, Member, Record, Table, read_table, read_unfinished
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """The contents of a run directory.
 
@@ -40,6 +58,74 @@ class Run:
         """Whether the report has been written."""
         return run_files.is_finished(self.dir)
 
+    @property
+    def name(self) -> str:
+        """The experiment's name, with its scale after a colon."""
+        return self.info["experiment"] + (f":{self.info['arg']}" if self.info["arg"] else "")
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """How results are read, as the experiment and its tasks say; the headline first."""
+        return metrics.from_json(self.info.get("metrics", ()))
+
+    def __repr__(self) -> str:
+        return f"Run({self._words()}; {self.dir})"
+
+    def _words(self) -> str:
+        done, of = len(self.table), self.info["members"]
+        state = "finished" if self.finished else "not finished"
+        verdicts = f"; {counts(self.claims)}" if self.claims else ""
+        return f"{self.name}: {done} of {of} members, {state}{verdicts}"
+
+    def _repr_html_(self) -> str:
+        head = f"<p>{html.escape(self._words())}</p>"
+        return head + (_html(self.summary()) if len(self.table) else "")
+
+    def summary(
+        self, by: Sequence[str] | None = None, names: Sequence[str] | None = None
+    ) -> Summary:
+        """Return the table of results: see :func:`rnnlab.results.summary.summarize`.
+
+        Args:
+            by: the axes of its rows; None: all.
+            names: the results to show.
+        Raises:
+            UserError: no member is finished; an unknown name; an axis that ``by`` leaves out.
+        """
+        return summarize(self.table, self.metrics, by=by, names=names)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the finished members as a pandas DataFrame: see :meth:`Table.to_frame`."""
+        return self.table.to_frame()
+
+    def metrics_frame(self) -> "pd.DataFrame":
+        """Return the logged metrics, one row per member and logged record.
+
+        See :meth:`Table.metrics_frame`. Members that are still at work are included, with what they
+        have logged when it is called.
+        """
+        if self.finished:
+            return self.table.metrics_frame()
+        return Table([*read_table(self.dir), *read_unfinished(self.dir)]).metrics_frame()
+
+
+def _html(summary: Summary) -> str:
+    """Return the table of results for a notebook."""
+    names = summary.shown
+    heads = [
+        *summary.axes,
+        *(f"{n} ({m.unit})" if (m := summary.metrics[n]).unit else n for n in names),
+    ]
+    lines = ["<tr>" + "".join(f"<th>{html.escape(head)}</th>" for head in heads) + "</tr>"]
+    for place, row in enumerate(summary.rows):
+        cells = [html.escape(value_words(value)) for value in row.values.values()]
+        for name in names:
+            words = parts(row.cells[name], summary.metrics[name], row.members)
+            text = html.escape(" ".join(filter(None, words)))
+            cells.append(f"<b>{text}</b>" if place in summary.best[name] else text)
+        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return f"<table>{''.join(lines)}</table>"
+
 
 def load_run(run_dir: str | os.PathLike[str]) -> Run:
     """Read a run directory, finished or not.
@@ -64,6 +150,39 @@ def load_run(run_dir: str | os.PathLike[str]) -> Run:
             name: (run_dir / f"figures/{name}.png", caption) for name, caption in captions.items()
         },
         info=info,
+    )
+
+
+def side_by_side(runs: Sequence[Run]) -> Table:
+    """Return the finished members of several runs as one table, numbered anew.
+
+    Their configs have the key ``directory``, and ``experiment`` where experiments differ, so that
+    members of two runs are never taken for repetitions of each other. A run without a finished
+    member is refused.
+
+    Raises:
+        UserError: a run without a finished member; a config that has one of these keys.
+    """
+    names = [run.dir.resolve().name for run in runs]
+    several = len({run.name for run in runs}) > 1
+    members: list[Member] = []
+    for run, name in zip(runs, names, strict=True):
+        if not len(run.table):
+            raise UserError(f"{run.dir}: no member is finished yet: there are no results")
+        place: Config = {DIRECTORY: name if names.count(name) == 1 else str(run.dir)}
+        if several:
+            place[EXPERIMENT] = run.name
+        for member in run.table:
+            config = joined(place, member.config)
+            members.append(dataclasses.replace(member, index=len(members), config=config))
+    return Table(members)
+
+
+def last_logged(run: Run) -> Table:
+    """Return the unfinished members of a run with the metrics that they logged last as results."""
+    return Table(
+        dataclasses.replace(member, result=member.metrics[-1])
+        for member in read_unfinished(run.dir)
     )
 
 

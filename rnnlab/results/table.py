@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from rnnlab.core.errors import Pooled, Undecided, UnknownKey, UserError, unknown
+from rnnlab.core.errors import CONFIG_HELP, Pooled, Undecided, UnknownKey, UserError, unknown
 from rnnlab.core.json_files import decode
 from rnnlab.core.nested import flatten
 from rnnlab.core.run_files import AGAIN, member_of, read_records, scan_metrics
@@ -90,7 +90,7 @@ class Table(Sequence[Member]):
 
     def _check(self, key: str) -> None:
         if self._keys and key not in self._keys:
-            raise UnknownKey(unknown("config key", key, self._keys))
+            raise UnknownKey(unknown("config key", key, self._keys, listing=CONFIG_HELP))
 
     def _where(self, matches: Callable[[Config], bool], criteria: Mapping[str, Value]) -> "Table":
         members = [m for m, flat in zip(self._members, self._flat, strict=True) if matches(flat)]
@@ -170,8 +170,8 @@ class Table(Sequence[Member]):
         """Return the members as a pandas DataFrame, one row per member.
 
         Its columns are the config's values by dotted key, the results by name (arrays as lists)
-        and ``seconds``; a result with the name of a config key becomes ``result.NAME``. The index
-        is the member's place in the sweep.
+        and ``seconds``; a result with one of these names becomes ``result.NAME``. The index is the
+        member's place in the sweep.
 
         >>> config = {"cell": {"name": "gru"}, "seed": 0}
         >>> frame = Table([Member(4, {}, config, 0.1, {"loss": 0.5})]).to_frame()
@@ -182,16 +182,45 @@ class Table(Sequence[Member]):
         """
         import pandas as pd
 
-        rows = []
+        rows, taken = [], {*self._keys, "seconds"}
         for member, flat in zip(self._members, self._flat, strict=True):
             result = {
-                f"result.{name}" if name in self._keys else name: value
+                f"result.{name}" if name in taken else name: value
                 for name, value in member.result.items()
             }
             rows.append(flat | result | {"seconds": member.seconds})
         index = pd.Index([member.index for member in self._members], name="member")
         columns = None if rows else [*self._keys, "seconds"]
         return pd.DataFrame(rows, index=index, columns=columns)
+
+    def metrics_frame(self) -> "pd.DataFrame":
+        """Return the logged metrics as a pandas DataFrame, one row per member and logged record.
+
+        Its columns are ``member``, the keys that the sweep set, ``step`` and the metrics by name;
+        a metric with one of these names becomes ``metric.NAME``. A record without a step has its
+        position.
+
+        >>> logged = ({"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25})
+        >>> table = Table([Member(0, {"cell.name": "gru"}, {}, 0.1, {}, logged)])
+        >>> frame = table.metrics_frame()
+        >>> list(frame.columns), frame["loss"].tolist()
+        (['member', 'cell.name', 'step', 'loss'], [0.5, 0.25])
+        """
+        import pandas as pd
+
+        axes = dict.fromkeys(key for member in self._members for key in member.overrides)
+        taken = {"member", "step", *axes}
+        rows = []
+        for member, flat in zip(self._members, self._flat, strict=True):
+            place = {"member": member.index} | {key: flat.get(key) for key in axes}
+            for position, record in enumerate(member.metrics):
+                metrics = {
+                    f"metric.{name}" if name in taken else name: value
+                    for name, value in record.items()
+                    if name != "step"
+                }
+                rows.append(place | {"step": record.get("step", position)} | metrics)
+        return pd.DataFrame(rows, columns=None if rows else ["member", *axes, "step"])
 
     def stack(self, name: str) -> np.ndarray:
         """Return one result of members that differ in the seed, stacked along a first axis.
@@ -247,6 +276,29 @@ def _matches(value: Value, allowed: Value) -> bool:
 def words(criteria: Mapping[str, Value]) -> str:
     """Return criteria on one line, as messages show them."""
     return ", ".join(f"{key}={value}" for key, value in criteria.items())
+
+
+def read_unfinished(run_dir: str | os.PathLike[str]) -> list[Member]:
+    """Return the members of a run that are not finished but have logged metrics, in order.
+
+    Their results are empty.
+
+    Raises:
+        UserError: as :func:`read_table`.
+    """
+    info, records = read_records(run_dir)
+    done = {record["member"] for record in records}
+    logged, _, problems = scan_metrics(run_dir, records)
+    if problems:
+        raise UserError(f"{problems[0]}; {AGAIN}")
+    overrides = info.get("overrides", [])
+    members = []
+    for index in sorted(set(logged) - done):
+        if 0 <= index < len(overrides):
+            line = {"member": index, "overrides": overrides[index], "seconds": 0.0, "result": {}}
+            member = member_of(run_dir, info, line)
+            members.append(Member(**member, metrics=tuple(map(decode, logged[index]))))
+    return members
 
 
 def read_table(run_dir: str | os.PathLike[str]) -> Table:

@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,19 +14,32 @@ from sklearn.utils import Tags
 
 from rnnlab.core.validate import choice
 from rnnlab.sparse.ngram import check_range, ngrams, word_parts
-from rnnlab.text.strings import Documents, are_tokens, as_arrow, compute, parallel, pieces, strings
+from rnnlab.text.strings import (
+    Documents,
+    are_tokens,
+    as_arrow,
+    as_list,
+    compute,
+    parallel,
+    pieces,
+    strings,
+)
 from rnnlab.text.tokenizers import (
+    AnyTokenizer,
     Characters,
-    Tokenizer,
     Tokens,
     Whitespace,
     Words,
     is_ascii,
+    is_function,
+    split_by,
     tokenize,
 )
 
 CsrArray = Any  # scipy.sparse.csr_array: scipy has no types, and those inferred from it are wrong
 
+# a name of ANALYZERS, or a function from a document to its features
+Analyzer = str | Callable[[Any], Iterable[str]]
 ANALYZERS = ("word", "char", "char_wb")
 TOKEN_PATTERN = r"(?u)\b\w\w+\b"  # scikit-learn's default: words of two characters or more
 # patterns that :class:`rnnlab.text.tokenizers.Words` matches, with its min_length; others go
@@ -54,26 +67,31 @@ class Analysis:
 
     Args:
         analyzer: "word", "char" (n-grams over the whole text, runs of white space one space) or
-            "char_wb" (inside words, with a space before and after).
+            "char_wb" (inside words, with a space before and after); or a function that returns the
+            features of one document, of any kind: no other option has an effect then.
         ngram_range: (low, high) of n.
         lowercase: apply str.lower.
         strip_accents: None, "unicode" (NFKD without combining marks) or "ascii".
         stop_words: None, "english" (scikit-learn's list) or words; for analyzer "word" only.
         token_pattern: a regular expression of Python's re; with a group, the token is the group.
-        tokenizer: replaces the pattern and lower case, e.g. of :mod:`rnnlab.text.tokenizers`.
+        tokenizer: replaces the pattern: of :mod:`rnnlab.text.tokenizers`, which has a ``lowercase``
+            of its own, or a function of one text, which is put in lower case before.
     Raises:
         ValueError: an option out of its range.
     """
 
-    analyzer: str = "word"
+    analyzer: Analyzer = "word"
     ngram_range: tuple[int, int] = (1, 1)
     lowercase: bool = True
     strip_accents: str | None = None
     stop_words: str | Iterable[str] | None = None
     token_pattern: str = TOKEN_PATTERN
-    tokenizer: Tokenizer | None = None
+    tokenizer: AnyTokenizer | None = None
 
     def __post_init__(self) -> None:
+        if callable(self.analyzer):
+            self._check_alone()
+            return
         choice("analyzer", self.analyzer, ANALYZERS)
         check_range(*self.ngram_range)
         if self.strip_accents not in (None, "unicode", "ascii"):
@@ -87,15 +105,28 @@ class Analysis:
         if self.tokenizer is None and re.compile(self.token_pattern).groups > 1:
             raise ValueError(f"token_pattern has more than one group: {self.token_pattern!r}")
 
+    def _check_alone(self) -> None:
+        """Refuse options that have no effect beside a function as analyzer."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("analyzer", "lowercase") and value != field.default:
+                raise ValueError(
+                    f"{field.name}={value!r} has no effect: analyzer is a function, which makes "
+                    "the features itself"
+                )
+
     def __call__(self, documents: Documents, workers: int | None = None) -> Features:
         """Return the features of all documents.
 
         Args:
-            documents: as for :func:`rnnlab.text.strings.as_arrow`.
+            documents: as for :func:`rnnlab.text.strings.as_arrow`; of any kind for a function as
+                analyzer.
             workers: threads; None: as many as there are cores.
         Raises:
             TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`.
         """
+        if callable(self.analyzer):
+            return merge([count(split_by(self.analyzer, as_list(documents)))])
         array = as_arrow(documents)
         if self.analyzer != "word" and are_tokens(array):
             raise TypeError(f"analyzer {self.analyzer!r} needs texts, got lists of tokens")
@@ -128,13 +159,13 @@ class Analysis:
         ), False
 
     def _split(self, piece: pa.Array, lowercase: bool) -> Tokens:
-        if self.tokenizer is not None:
-            return self.tokenizer(piece)
-        if self.token_pattern in _WORDS:
+        if self.tokenizer is not None and not is_function(self.tokenizer):
+            return tokenize(piece, self.tokenizer)
+        if self.tokenizer is None and self.token_pattern in _WORDS:
             return Words(lowercase, _WORDS[self.token_pattern])(piece)
-        find = re.compile(self.token_pattern).findall
+        find = self.tokenizer or re.compile(self.token_pattern).findall
         texts = piece.to_pylist()
-        return tokenize([find(text.lower() if lowercase else text) for text in texts])
+        return split_by(find, [text.lower() if lowercase else text for text in texts])
 
     def _of_tokens(self, tokens: Tokens) -> Features:
         return count(ngrams(self._without_stop_words(tokens), *self.ngram_range))
@@ -157,13 +188,13 @@ class Analysis:
 class DocumentTransformer(TransformerMixin, BaseEstimator):
     """Base of scikit-learn transformers of documents, with the options of :class:`Analysis`."""
 
-    analyzer: str
+    analyzer: Analyzer
     ngram_range: tuple[int, int]
     lowercase: bool
     strip_accents: str | None
     stop_words: str | Iterable[str] | None
     token_pattern: str
-    tokenizer: Tokenizer | None
+    tokenizer: AnyTokenizer | None
 
     def make_analysis(self) -> Analysis:
         """Return the analysis of the options.

@@ -4,21 +4,25 @@ Source: the notes, 1.1 and 1.4. Numbers and options equal scikit-learn's CountVe
 outside the vocabulary are counted as well, in a number per document.
 """
 
+import itertools
 import numbers
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
 from rnnlab.core.validate import whole
+from rnnlab.sparse import saved
 from rnnlab.sparse.analysis import (
     TOKEN_PATTERN,
     Analysis,
+    Analyzer,
     CsrArray,
     DocumentTransformer,
     Features,
@@ -26,7 +30,7 @@ from rnnlab.sparse.analysis import (
     select,
 )
 from rnnlab.text.strings import Documents, compute
-from rnnlab.text.tokenizers import Tokenizer
+from rnnlab.text.tokenizers import AnyTokenizer
 
 if TYPE_CHECKING:
     from jax.experimental.sparse import BCOO
@@ -88,6 +92,27 @@ def _row_sums(matrix: CsrArray) -> np.ndarray:
     return np.asarray(matrix.sum(axis=1), np.int64)
 
 
+def terms_of_rows(matrix: ArrayLike | CsrArray, terms: np.ndarray) -> list[np.ndarray]:
+    """Return the terms of the columns that are not 0, row by row.
+
+    Args:
+        matrix: (N, V), sparse or not. terms: (V,) of str.
+    Raises:
+        ValueError: another number of columns.
+
+    >>> [row.tolist() for row in terms_of_rows([[0, 2], [1, 1]], np.array(["a", "b"]))]
+    [['b'], ['a', 'b']]
+    """
+    dense = None if sp.issparse(matrix) else np.atleast_2d(np.asarray(matrix))
+    rows: CsrArray = sp.csr_array(matrix if dense is None else dense)
+    if rows.shape[1] != len(terms):
+        raise ValueError(f"expected {len(terms)} columns, one per feature, got {rows.shape[1]}")
+    rows = rows.copy()
+    rows.eliminate_zeros()
+    rows.sort_indices()
+    return [terms[rows.indices[i:j]] for i, j in itertools.pairwise(rows.indptr.tolist())]
+
+
 def document_frequency(matrix: CsrArray) -> np.ndarray:
     """Return df_j, the number of documents (rows) with feature j: (V,) int64."""
     return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)
@@ -142,13 +167,13 @@ class BagOfWords(DocumentTransformer):
     def __init__(
         self,
         *,
-        analyzer: str = "word",
+        analyzer: Analyzer = "word",
         ngram_range: tuple[int, int] = (1, 1),
         lowercase: bool = True,
         strip_accents: str | None = None,
         stop_words: str | Iterable[str] | None = None,
         token_pattern: str = TOKEN_PATTERN,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: AnyTokenizer | None = None,
         max_df: float = 1.0,
         min_df: float = 1,
         max_features: int | None = None,
@@ -261,6 +286,16 @@ class BagOfWords(DocumentTransformer):
         del input_features
         return np.array(self._fitted().to_pylist(), object)
 
+    def inverse_transform(self, matrix: ArrayLike | CsrArray) -> list[np.ndarray]:
+        """Return the features that each document has, in order of columns: N arrays of str.
+
+        Args:
+            matrix: (N, V), sparse or not; numbers other than 0 count.
+        Raises:
+            ValueError: another number of columns.
+        """
+        return terms_of_rows(matrix, self.get_feature_names_out())
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "terms_") or self.vocabulary is not None
 
@@ -285,6 +320,31 @@ class BagOfWords(DocumentTransformer):
         if self.max_features is not None:
             whole("max_features", self.max_features)
         return super().make_analysis()
+
+    # ---- files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the options and the vocabulary as a JSON file; see :meth:`load`.
+
+        Raises:
+            NotFittedError: no vocabulary yet. UserError: the file's folder is not there.
+        """
+        saved.write(path, "BagOfWords", self.get_params(), {"terms": self._fitted().to_pylist()})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **functions: Any) -> "BagOfWords":
+        """Read what :meth:`save` wrote.
+
+        Args:
+            functions: ``analyzer`` and ``tokenizer`` that are functions of yours.
+        Raises:
+            FileNotFoundError: no such file. ValueError: another kind of file, or a function that is
+                missing, by name.
+        """
+        options, learned = saved.read(path, "BagOfWords", functions)
+        bag = cls(**options)
+        bag.terms_ = _terms(learned["terms"])
+        return bag
 
     # ---- parts
 

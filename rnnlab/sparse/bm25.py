@@ -11,21 +11,29 @@ The default is Lucene's: the notes' idf ("robertson") is negative for a word tha
 the documents have, so that a document without the word ranks above one with it.
 """
 
+import os
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from rnnlab.core.validate import choice, number, share, whole
-from rnnlab.sparse import top_k
+from rnnlab.sparse import saved, top_k
+from rnnlab.sparse.analysis import CsrArray
+from rnnlab.sparse.bag_of_words import terms_of_rows
 from rnnlab.sparse.inverted_index import InvertedIndex, postings
 from rnnlab.sparse.postings import Postings, Queries, Ranking
 from rnnlab.text.strings import Documents
-from rnnlab.text.tokenizers import Tokenizer, Words, tokenize
+from rnnlab.text.tokenizers import AnyTokenizer, Words, tokenize
 
 VARIANTS = ("robertson", "robertson_floored", "lucene", "atire", "bm25+", "bm25l")
 DEFAULT = "lucene"
+_PARAMETERS = "bm25.json"  # beside the index
+_LARGE = 2**30  # bytes of an index that is left on disk
 
 
 def idf(df: ArrayLike, num_documents: int, variant: str = DEFAULT) -> np.ndarray:
@@ -143,8 +151,10 @@ def check(k1: float, b: float, delta: float, variant: str) -> None:
     number("delta", delta, least=0)
 
 
-class BM25(BaseEstimator):
+class BM25(TransformerMixin, BaseEstimator):
     """BM25 over an inverted index, with scikit-learn's ``fit`` and parameters.
+
+    Also a transformer: :meth:`transform` gives a document's weights as features.
 
     The index does not depend on k1, b, δ or the variant: ``set_params(k1=…)`` (or setting the
     attribute) takes effect at the next query, without reading documents again.
@@ -154,8 +164,9 @@ class BM25(BaseEstimator):
         k1: at least 0.
         b: 0 … 1.
         delta: of BM25+ and BM25L, at least 0.
-        tokenizer: of documents and queries; None: :class:`rnnlab.text.tokenizers.Words`.
-            Documents and queries may also be lists of tokens.
+        tokenizer: of documents and queries, or a function from one text to its words
+            (``jieba.lcut``); None: :class:`rnnlab.text.tokenizers.Words`. Documents and queries may
+            also be lists of tokens.
 
     >>> bm25 = BM25().fit(["the cat sat", "the dog ran far", "a cat and a dog"])
     >>> bm25.search(["cat", "far dog"], k=2).documents.tolist()
@@ -171,7 +182,7 @@ class BM25(BaseEstimator):
         k1: float = 1.5,
         b: float = 0.75,
         delta: float = 0.5,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: AnyTokenizer | None = None,
     ) -> None:
         self.variant = variant
         self.k1 = k1
@@ -230,6 +241,59 @@ class BM25(BaseEstimator):
         weights = weights.astype(np.float32)
         shape = (len(tokens.offsets) - 1, len(index.terms))
         return scipy.sparse.csr_array((weights[seen], (rows[seen], columns[seen])), shape)
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Return the word of each column of :meth:`transform`: (V,) of str."""
+        del input_features
+        return np.array(self._index().terms.to_pylist(), object)
+
+    def inverse_transform(self, matrix: ArrayLike | CsrArray) -> list[np.ndarray]:
+        """Return the words with a weight other than 0 in each document: N arrays of str.
+
+        Args:
+            matrix: (N, V), of :meth:`transform`.
+        Raises:
+            ValueError: another number of columns.
+        """
+        return terms_of_rows(matrix, self.get_feature_names_out())
+
+    # ---- files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and the index into a folder, which is created; see :meth:`load`.
+
+        Raises:
+            NotFittedError: nothing is indexed yet. FileExistsError: the path exists.
+        """
+        self._index().save(path)
+        saved.write(Path(path) / _PARAMETERS, "BM25", self.get_params(), {})
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, mapped: bool | None = None, **functions: Any
+    ) -> "BM25":
+        """Read what :meth:`save` wrote; nothing is unpickled, and scores are bit-identical.
+
+        Args:
+            path: the folder.
+            mapped: leave the index on disk and read the parts that queries need; False: read it
+                into memory, which answers faster; None: leave it if it is larger than 1 GiB.
+            functions: ``tokenizer``, where it is a function of yours.
+        Raises:
+            FileNotFoundError: nothing saved there. ValueError: files that do not fit together, or a
+                tokenizer that is missing, by name.
+        """
+        folder = Path(path)
+        if not (folder / _PARAMETERS).is_file():
+            raise FileNotFoundError(
+                f"{folder} is no saved BM25: it has no {_PARAMETERS}"
+                + "; BM25().use(InvertedIndex.load(path)) scores an index alone"
+                * (folder / "index.json").is_file()
+            )
+        options, _ = saved.read(folder / _PARAMETERS, "BM25", functions)
+        if mapped is None:
+            mapped = sum(file.stat().st_size for file in folder.glob("*.npy")) > _LARGE
+        return cls(**options).use(InvertedIndex.load(folder, mapped=mapped))
 
     # ---- queries
 

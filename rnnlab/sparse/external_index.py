@@ -19,7 +19,7 @@ import pyarrow as pa
 from rnnlab.core.validate import whole
 from rnnlab.sparse.inverted_index import ARRAYS, InvertedIndex, finish, postings
 from rnnlab.text.strings import Documents
-from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
+from rnnlab.text.tokenizers import AnyTokenizer, Tokens, tokenize
 
 BLOCK_TOKENS = 2**23  # sorted at a time
 RANGE_POSTINGS = 2**23  # merged at a time; a term with more is merged alone
@@ -28,7 +28,7 @@ RANGE_POSTINGS = 2**23  # merged at a time; a term with more is merged alone
 def write(
     path: str | os.PathLike[str],
     chunks: Iterable[Documents | Tokens],
-    tokenizer: Tokenizer | None = None,
+    tokenizer: AnyTokenizer | None = None,
     *,
     block_tokens: int = BLOCK_TOKENS,
     range_postings: int = RANGE_POSTINGS,
@@ -65,7 +65,7 @@ def _write(
     folder: Path,
     temporary: Path,
     chunks: Iterable[Documents | Tokens],
-    tokenizer: Tokenizer | None,
+    tokenizer: AnyTokenizer | None,
     block_tokens: int,
     range_postings: int,
 ) -> None:
@@ -101,7 +101,7 @@ def _write(
 
 def _blocks(
     chunks: Iterable[Documents | Tokens],
-    tokenizer: Tokenizer | None,
+    tokenizer: AnyTokenizer | None,
     numbers: dict[str, int],
     block_tokens: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

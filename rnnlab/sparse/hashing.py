@@ -4,17 +4,22 @@ Source: Weinberger et al. 2009; MurmurHash3 (Appleby), x86, 32 bits. Columns and
 scikit-learn's HashingVectorizer.
 """
 
+import os
 from collections.abc import Iterable
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from sklearn.utils import Tags
 
+from rnnlab.core.errors import UserError
 from rnnlab.core.validate import whole
+from rnnlab.sparse import saved
 from rnnlab.sparse.analysis import (
     TOKEN_PATTERN,
     Analysis,
+    Analyzer,
     CsrArray,
     DocumentTransformer,
     Features,
@@ -22,7 +27,12 @@ from rnnlab.sparse.analysis import (
 )
 from rnnlab.sparse.tfidf import check_norm, normalize
 from rnnlab.text.strings import Documents, as_arrow, pieces, strings
-from rnnlab.text.tokenizers import Tokenizer
+from rnnlab.text.tokenizers import AnyTokenizer
+
+_NAMELESS = (
+    "HashedNgrams keeps no words: a column is a hash that many of them share; BagOfWords has "
+    "get_feature_names_out and inverse_transform"
+)
 
 
 def murmur3(terms: pa.Array, seed: int = 0) -> np.ndarray:
@@ -101,13 +111,13 @@ class HashedNgrams(DocumentTransformer):
         signed: bool = True,
         norm: str | None = "l2",
         binary: bool = False,
-        analyzer: str = "word",
+        analyzer: Analyzer = "word",
         ngram_range: tuple[int, int] = (1, 1),
         lowercase: bool = True,
         strip_accents: str | None = None,
         stop_words: str | Iterable[str] | None = None,
         token_pattern: str = TOKEN_PATTERN,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: AnyTokenizer | None = None,
         workers: int | None = None,
     ) -> None:
         self.buckets = buckets
@@ -140,12 +150,46 @@ class HashedNgrams(DocumentTransformer):
             TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`.
         """
         analysis = self.make_analysis()
+        if callable(self.analyzer):  # of documents of any kind
+            hashed = self._hashed(analysis(documents))
+            return hashed.astype(np.float64, copy=False)
         # 16 MiB at a time, so that terms are dropped as soon as they are hashed
         parts = [
             self._hashed(analysis(piece, self.workers))
             for piece in pieces(as_arrow(documents), 1 << 24)
         ]
         return stack(parts, self.buckets).astype(np.float64, copy=False)
+
+    def get_feature_names_out(self, input_features: object = None) -> NoReturn:
+        """Refuse: a column has no name.
+
+        Raises:
+            UserError: always; the message names the transformer that keeps the names.
+        """
+        del input_features
+        raise UserError(_NAMELESS)
+
+    def inverse_transform(self, matrix: object) -> NoReturn:
+        """Refuse: a column does not say which features it counts.
+
+        Raises:
+            UserError: always, as :meth:`get_feature_names_out`.
+        """
+        del matrix
+        raise UserError(_NAMELESS)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the options as a JSON file; there is nothing else to keep.
+
+        Raises:
+            UserError: the file's folder is not there.
+        """
+        saved.write(path, "HashedNgrams", self.get_params(), {})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **functions: Any) -> "HashedNgrams":
+        """Read what :meth:`save` wrote; as :meth:`rnnlab.sparse.bag_of_words.BagOfWords.load`."""
+        return cls(**saved.read(path, "HashedNgrams", functions)[0])
 
     def make_analysis(self) -> Analysis:
         """Return the analysis of the options, all of which are checked.

@@ -9,11 +9,15 @@ from rnnlab.core.validate import whole
 from rnnlab.sparse.bag_of_words import BagOfWords
 from rnnlab.sparse.tfidf import TfIdf
 from rnnlab.text.strings import Documents
-from rnnlab.text.tokenizers import Tokenizer
+from rnnlab.text.tokenizers import AnyTokenizer
 
 
 def keywords(
-    documents: Documents, top: int = 10, *, idf: str = "notes", tokenizer: Tokenizer | None = None
+    documents: Documents,
+    top: int = 10,
+    *,
+    idf: str = "notes",
+    tokenizer: AnyTokenizer | None = None,
 ) -> list[list[tuple[str, float]]]:
     """Return the ``top`` words of each document by tf·idf, [(word, weight)], heaviest first.
 

@@ -6,21 +6,31 @@ without its oldest word; a fitted model is an α per m-gram and a γ per context
 Sources: the notes, 1.4; Kneser & Ney 1995; Chen & Goodman 1999 (equations by their number).
 """
 
+import itertools
+import json
+import os
+import zipfile
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from rnnlab.core.json_files import replaced
 from rnnlab.core.validate import choice, number, real, whole
-from rnnlab.sparse.ngram_counts import NgramCounts, count_ngrams
+from rnnlab.sparse.ngram_counts import Level, NgramCounts, count_ngrams
+from rnnlab.sparse.saved import described, restored
 from rnnlab.text.strings import Documents, compute
-from rnnlab.text.tokenizers import Tokenizer, Tokens, Words, tokenize
+from rnnlab.text.tokenizers import AnyTokenizer, Tokens, Words, tokenize
 
 SMOOTHINGS = ("mle", "add_k", "kneser_ney", "modified_kneser_ney")
 START, END, UNKNOWN = "<s>", "</s>", "<UNK>"
 # D₁, D₂, D₃₊ where the counts of counts allow no estimate (few distinct words, as of characters)
 FALLBACK = (0.5, 1.0, 1.5)
+_FORMAT = "rnnlab n-gram language model/1"
+_LEVEL = ("keys", "counts", "continuations")  # of a Level
+_OPTIONS = ("order", "smoothing", "k", "discount", "min_count", "pad", "tokenizer")
 Discount = float | tuple[float, float, float] | None
 
 
@@ -81,7 +91,7 @@ class NgramLanguageModel:
         discount: Discount = None,
         min_count: int = 1,
         pad: bool = True,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: AnyTokenizer | None = None,
     ) -> None:
         self.smoothing = choice("smoothing", smoothing, SMOOTHINGS)
         self.order, self.min_count = whole("order", order), whole("min_count", min_count)
@@ -282,6 +292,57 @@ class NgramLanguageModel:
             drawn.append(self.symbols[codes[-1]])
         return drawn
 
+    # ---- files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the options, the counts and the probabilities as an .npz file; see :meth:`load`.
+
+        Raises:
+            ValueError: nothing is counted yet. UserError: the file's folder is not there.
+        """
+        if not hasattr(self, "counts"):
+            raise ValueError("this NgramLanguageModel has counted nothing yet: call fit first")
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        about = {"format": _FORMAT, "options": described(options), "discounts": self.discounts}
+        arrays = {"about": _packed([json.dumps(about)])[0]}
+        arrays["symbols"], arrays["symbol_ends"] = _packed(self.symbols)
+        for m, level in enumerate(self.counts.levels):
+            arrays |= {f"{name}{m}": getattr(level, name) for name in _LEVEL}
+            arrays |= {f"alphas{m}": self._alphas[m], f"gammas{m}": self._gammas[m]}
+        with replaced(path) as part, open(part, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **functions: Any) -> "NgramLanguageModel":
+        """Read what :meth:`save` wrote; nothing is unpickled, and probabilities are bit-identical.
+
+        Args:
+            functions: ``tokenizer``, where it is a function of yours.
+        Raises:
+            FileNotFoundError: no such file. ValueError: another kind of file, a damaged one, or a
+                tokenizer that is missing, by name.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no file {str(path)!r}")
+        try:
+            with np.load(path, allow_pickle=False) as packed:
+                arrays = dict(packed)
+            about = json.loads(arrays["about"].tobytes())
+            if about["format"] != _FORMAT:
+                raise ValueError(f"its format is {about['format']!r}")
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is no saved NgramLanguageModel: {error}") from None
+        model = cls(**restored(path, about["options"], functions))
+        model.symbols = _unpacked(arrays["symbols"], arrays["symbol_ends"])
+        model._numbers = dict(zip(model.symbols, range(len(model.symbols)), strict=True))
+        orders = range(model.order)
+        levels = [Level(*(arrays[f"{name}{m}"] for name in _LEVEL)) for m in orders]
+        model.counts = NgramCounts(len(model.symbols) + 1, tuple(levels))
+        model.discounts = [tuple(discounts) for discounts in about["discounts"]]
+        model._alphas = [arrays[f"alphas{m}"] for m in orders]
+        model._gammas = [arrays[f"gammas{m}"] for m in orders]
+        return model
+
     # ---- parts
 
     @property
@@ -352,6 +413,19 @@ class NgramLanguageModel:
             if self.smoothing == "add_k":  # all symbols share the added counts equally
                 break
         return int(rng.choice(len(self.symbols), p=self._uniform()))
+
+
+def _packed(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return texts as one run of UTF-8 bytes, and the end of each."""
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([len(part) for part in encoded], dtype=np.int64)
+    return np.frombuffer(b"".join(encoded), np.uint8), ends
+
+
+def _unpacked(data: np.ndarray, ends: np.ndarray) -> list[str]:
+    """Invert :func:`_packed`."""
+    blob, bounds = data.tobytes(), [0, *ends.tolist()]
+    return [blob[i:j].decode() for i, j in itertools.pairwise(bounds)]
 
 
 def modified_discounts(

@@ -4,6 +4,8 @@ The notes, 1.2: tf(t, d) = count(t, d) / |d|, idf(t) = log(N / (1 + df(t))), tfÂ
 variants of scikit-learn by keyword.
 """
 
+import os
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
@@ -12,12 +14,14 @@ from sklearn.preprocessing import normalize as normalize_rows
 from sklearn.utils.validation import check_is_fitted
 
 from rnnlab.core.validate import choice, whole
+from rnnlab.sparse import saved
 from rnnlab.sparse.analysis import CsrArray
 from rnnlab.sparse.bag_of_words import document_frequency
 
 TFS = ("share", "count", "log")
 IDFS = ("notes", "smooth", "plain", "none")
 NORMS = (None, "l1", "l2")
+_UNFITTED = "this TfIdf has no document frequencies yet: call fit first"
 
 
 def inverse_document_frequency(df: ArrayLike, documents: int, kind: str = "notes") -> np.ndarray:
@@ -208,11 +212,56 @@ class TfIdf(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             lengths: (N,), tokens of each document, unknown ones included (see
                 ``BagOfWords.count``).
         """
-        check_is_fitted(
-            self, "idf_", msg="this TfIdf has no document frequencies yet: call fit first"
-        )
+        check_is_fitted(self, "idf_", msg=_UNFITTED)
         self._check()
         return tf_idf(matrix, self.idf_, self.tf, self.norm, lengths)
+
+    def inverse_transform(self, matrix: CsrArray) -> CsrArray:
+        """Return x_ij / idf(j), the term frequencies, (N, V) float64.
+
+        With it, a pipeline's ``inverse_transform`` lists the words of each document. With a norm,
+        a row is a multiple of its term frequencies.
+
+        Args:
+            matrix: (N, V), sparse.
+        Raises:
+            ValueError: another number of columns, or a weight in a column whose idf is 0, where the
+                term frequency is lost ("notes" gives 0 to a word of all documents but one).
+        """
+        check_is_fitted(self, "idf_", msg=_UNFITTED)
+        weights: CsrArray = sp.csr_array(matrix)
+        if weights.shape[1] != len(self.idf_):
+            raise ValueError(f"expected {len(self.idf_)} columns, got {weights.shape[1]}")
+        idf = self.idf_[weights.indices]
+        if not idf.all():
+            raise ValueError(
+                f"column {weights.indices[idf == 0][0]} has idf 0: its term frequencies are lost; "
+                "fit with idf='smooth' to invert the weights"
+            )
+        return _with_data(weights, weights.data / idf)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the options and the document frequencies as a JSON file; see :meth:`load`.
+
+        Raises:
+            NotFittedError: nothing is learned yet. UserError: the file's folder is not there.
+        """
+        check_is_fitted(self, "idf_", msg=_UNFITTED)
+        saved.write(path, "TfIdf", self.get_params(), {"idf": self.idf_, "df": self.df_})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "TfIdf":
+        """Read what :meth:`save` wrote; the weights are bit-identical.
+
+        Raises:
+            FileNotFoundError: no such file. ValueError: another kind of file.
+        """
+        options, learned = saved.read(path, "TfIdf", {})
+        tfidf = cls(**options)
+        tfidf.idf_ = np.array(learned["idf"], np.float64)
+        tfidf.df_ = np.array(learned["df"], np.int64)
+        tfidf.n_features_in_ = len(tfidf.idf_)
+        return tfidf
 
     def _check(self) -> None:
         choice("tf", self.tf, TFS)

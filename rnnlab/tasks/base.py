@@ -5,14 +5,17 @@ compiled program. Synthetic tasks draw every batch. Data sets pass their arrays 
 once (:meth:`Task.load`), however many members learn from them.
 
 :class:`Task` is what training needs. A task may also be a :class:`HasModel`, which makes its own
-model, a :class:`Predictable`, whose trained members answer for new texts, and a
-:class:`Restorable`, which learns more from its data than parameters.
+model, a :class:`Predictable`, whose trained members answer for new texts, a
+:class:`Restorable`, which learns more from its data than parameters, and a :class:`HasMetrics`,
+which says how its scores are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from rnnlab.core.metrics import HIGHER, LOWER, Metric, lookup
 
 # by name only: reading text and training word vectors on Numba need no JAX, which takes 110 MB
 if TYPE_CHECKING:
@@ -134,6 +137,29 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class HasMetrics(Protocol):
+    """A task that says how its scores are read, where their names alone do not."""
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """Scores of :meth:`Task.score` with their units, the headline of a table first."""
+        ...
+
+
+def metrics_of(task: Task) -> list[Metric]:
+    """Return how a task's scores are read, its headline first.
+
+    These are the task's own :attr:`HasMetrics.metrics`, then the metric of its goal, for which
+    better is the direction of the goal.
+    """
+    goal = task.goal
+    known = lookup(goal.metric)
+    better = LOWER if goal.at_most else HIGHER
+    own = list(task.metrics) if isinstance(task, HasMetrics) else []
+    return [*own, Metric(goal.metric, known.unit, better, known.infinite)]
+
+
+@runtime_checkable
 class HasTestSet(Protocol):
     """A task with held-out sequences: :meth:`Task.test` returns the first so many of them."""
 
@@ -143,8 +169,30 @@ class HasTestSet(Protocol):
 
 
 @runtime_checkable
+class HasValidation(Protocol):
+    """A task that holds out validation sequences: none is trained on, and none is of the test set.
+
+    They are scored at every look, and choose what is to be chosen: the best parameters, when to
+    stop, hyperparameters. The test set never does. A task that draws its sequences needs none of
+    this: its validation sequences are drawn by :meth:`Task.test` with a key of their own.
+    """
+
+    def validation_size(self, data: PyTree) -> int:
+        """Return the number of validation sequences (of streams: symbols); 0: none."""
+        ...
+
+    def validation(self, data: PyTree, key: Array, batch_size: int) -> PyTree:
+        """Return the first ``batch_size`` validation sequences, as :meth:`Task.test` does."""
+        ...
+
+
+@runtime_checkable
 class Streams(Protocol):
-    """A task whose held-out text is cut into streams that may be scored in part."""
+    """A task whose texts are cut into streams: the held-out one may be scored in part.
+
+    The windows of truncated BPTT need not divide a stream, because each pass over the training
+    text starts at another symbol.
+    """
 
     def scored_of(self, data: PyTree, batch_size: int) -> tuple[int, int]:
         """Return (symbols that :meth:`Task.test` scores in so many streams, symbols held out)."""
@@ -185,6 +233,23 @@ def sequences_to_score(task: Task, data: PyTree, sample: int, batch_size: int) -
         held_out = task.test_size(data)
         return min(sample or held_out, held_out)
     return sample or batch_size
+
+
+def sequences_to_validate(task: Task, data: PyTree, sample: int, batch_size: int) -> int:
+    """Return the batch size to call :meth:`HasValidation.validation` with; 0: none is held out.
+
+    Args:
+        as :func:`coverage`.
+    """
+    size = task.validation_size(data) if isinstance(task, HasValidation) else 0
+    if not size or isinstance(task, Streams):
+        return (sample or batch_size) if size else 0
+    return min(sample or size, size)
+
+
+def holds_out(task: Task) -> bool:
+    """Return whether a task is scored on a part of its data, not on sequences that it draws."""
+    return isinstance(task, HasTestSet | Streams)
 
 
 @runtime_checkable
@@ -228,7 +293,7 @@ class Predictable(Protocol):
     * a task whose answer is defined after every token sets :attr:`streams` and has :meth:`label`;
     * one whose outputs can be the next inputs sets :attr:`feeds_back` and has :meth:`decode`, as
       a language model does, whose drawn symbols it reads;
-    * one whose model reads a limited number of tokens has :meth:`inputs` and :meth:`answer`, so
+    * one whose model reads a limited number of tokens has :meth:`passes` and :meth:`answer`, so
       that every token of a longer text is read;
     * one that learns a vocabulary, labels or a scale from its data is also a :class:`Restorable`.
       Of a task that is not, a run records the files that its options name by their digests, and
@@ -264,7 +329,7 @@ class Predictable(Protocol):
         """
         ...
 
-    def inputs(self, tokens: list[str]) -> list[np.ndarray]:
+    def passes(self, tokens: list[str]) -> list[np.ndarray]:
         """Return what the model reads of a text, pass by pass: arrays as of :meth:`encode`.
 
         Raises:
@@ -276,7 +341,7 @@ class Predictable(Protocol):
         """Return the answer in words.
 
         Args:
-            outputs: of each of :meth:`inputs`, as of :meth:`say`.
+            outputs: of each of :meth:`passes`, as of :meth:`say`.
         """
         ...
 
@@ -310,7 +375,7 @@ class Predictable(Protocol):
 class PredictableDefaults:
     """The optional parts of :class:`Predictable`: every line is a text, nothing is streamed."""
 
-    def inputs(self: Predictable, tokens: list[str]) -> list[np.ndarray]:
+    def passes(self: Predictable, tokens: list[str]) -> list[np.ndarray]:
         """Return all tokens, encoded, for one pass."""
         return [self.encode(tokens)]
 

@@ -1,7 +1,6 @@
 """Character language modeling: the next character of a text, at every character."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.core import validate
+from rnnlab.core.file_cache import read_once
 from rnnlab.data import files, hugging_face
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal, PredictableDefaults
@@ -24,7 +24,8 @@ class Text(NamedTuple):
     """A text as indices into its alphabet, in the smallest dtype that fits."""
 
     train: np.ndarray  # (N,) the first part
-    test: np.ndarray  # (M,) the rest
+    validation: np.ndarray  # (K,) the next
+    test: np.ndarray  # (M,) the last part
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class Characters(Stored, PredictableDefaults):
             the hub, its rows joined by newlines (:mod:`rnnlab.data.hugging_face`); empty: the State
             of the Union speeches of ``rnnlab[data]``, by year.
         batch_size: B, streams; the same as in the calls of :meth:`batch`.
-        limit: characters of the text to use, from its start; 0: all.
+        limit: characters of the text to use, from its start, at most; 0: all.
         test_share: the last share of the text is held out.
-        test_length: steps of a stream of :meth:`test`, at most.
+        validation_share: the last share of what comes before is the validation set.
+        test_length: steps of a stream of :meth:`test` and of :meth:`validation`, at most.
         solved_at: the bits per character that count as solved.
     Raises:
         ValueError: an option out of its range. FileNotFoundError, ConnectionError, ValueError:
@@ -54,6 +56,7 @@ class Characters(Stored, PredictableDefaults):
     batch_size: int = 32
     limit: int = 0
     test_share: float = 0.1
+    validation_share: float = 0.1
     test_length: int = 1000
     solved_at: float = 2.5
 
@@ -62,6 +65,7 @@ class Characters(Stored, PredictableDefaults):
         validate.whole("limit", self.limit, 0)
         validate.whole("test_length", self.test_length)
         validate.number("test_share", self.test_share, above=0, below=1)
+        validate.number("validation_share", self.validation_share, least=0, below=1)
         validate.number("solved_at", self.solved_at, above=0, finite=False)
 
     @property
@@ -111,21 +115,27 @@ class Characters(Stored, PredictableDefaults):
         return Goal("bits_per_character", self.solved_at)
 
     def _train_size(self) -> int:
-        if self.kept:
-            return self.memory["train_size"]
+        return self.memory["train_size"] if self.kept else self._ends()[0]
+
+    def _ends(self) -> tuple[int, int]:
+        """Return where the training text and the validation text end."""
         n = len(_encoded(self.path, self.limit)[1])
-        return n - round(n * self.test_share)
+        end = n - round(n * self.test_share)
+        return end - round(end * self.validation_share), end
 
     def _streams(self, n: int, batch_size: int, name: str) -> int:
         if n <= batch_size:
-            raise ValueError(f"{name} of {n} characters is too short for {batch_size} streams")
+            raise ValueError(
+                f"{name} of {n} characters is too short for {batch_size} streams: give a longer "
+                "text, or smaller task.batch_size and training.batch_size"
+            )
         return (n - 1) // batch_size
 
     def load(self) -> Text:
         """Return the text, split in time."""
         self.check_same()
-        codes, n = _encoded(self.path, self.limit)[1], self._train_size()
-        return Text(codes[:n], codes[n:])
+        codes, (train, end) = _encoded(self.path, self.limit)[1], self._ends()
+        return Text(codes[:train], codes[train:end], codes[end:])
 
     def baseline(self, data: Text) -> float:
         """Return the entropy of the characters of the training text, in nats."""
@@ -146,13 +156,29 @@ class Characters(Stored, PredictableDefaults):
         return self._batch(ring[: batch_size * steps + 1], batch_size, steps)
 
     def test(self, data: Text, key: Array, batch_size: int) -> Batch:
-        """Return streams from even distances over the held-out text, cut to ``test_length``."""
-        steps = self._streams(len(data.test), batch_size, "held-out text")
-        whole = self._batch(jnp.asarray(data.test[: batch_size * steps + 1]), batch_size, steps)
+        """Return streams from even distances over the held-out text, cut to ``test_length``.
+
+        At most as many streams as it has steps.
+        """
+        return self._held_out(data.test, batch_size)
+
+    def validation_size(self, data: Text) -> int:
+        """Return the number of characters to predict in the validation text."""
+        return max(len(data.validation) - 1, 0)
+
+    def validation(self, data: Text, key: Array, batch_size: int) -> Batch:
+        """Return streams of the validation text, as :meth:`test` does of the held-out one."""
+        return self._held_out(data.validation, batch_size)
+
+    def _held_out(self, codes: np.ndarray | Array, batch_size: int) -> Batch:
+        batch_size = max(min(batch_size, len(codes) - 1), 1)
+        steps = self._streams(len(codes), batch_size, "held-out text")
+        whole = self._batch(jnp.asarray(codes[: batch_size * steps + 1]), batch_size, steps)
         return Batch(*(part[:, : self.test_length] for part in whole))
 
     def scored_of(self, data: Text, batch_size: int) -> tuple[int, int]:
         """Return (characters that :meth:`test` scores in so many streams, characters held out)."""
+        batch_size = max(min(batch_size, len(data.test) - 1), 1)
         steps = self._streams(len(data.test), batch_size, "held-out text")
         held_out = batch_size * steps  # what does not fill the streams is less than one step
         return batch_size * min(steps, self.test_length), held_out
@@ -213,7 +239,7 @@ class Characters(Stored, PredictableDefaults):
         }
 
 
-@lru_cache(maxsize=2)  # sizes are asked for often, and a sweep's members read the same text
+@read_once(2)  # sizes are asked for often, and a sweep's members read the same text
 def _encoded(path: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (alphabet, the text as indices into it)."""
     if path and (hugging_face.is_table(path) or not Path(path).expanduser().is_file()):
@@ -222,7 +248,5 @@ def _encoded(path: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
         )  # a row may be None
     else:
         text = files.read_text(path)
-    if limit > len(text):
-        raise ValueError(f"limit {limit} is more than the text has, {len(text)} characters")
     say_limit(limit, len(text), "characters of the text")
     return files.encode(text[: limit or None])

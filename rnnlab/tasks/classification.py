@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.data.splits import shuffled_indices
+from rnnlab.data.splits import shuffled_indices, validation_rows
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal, PredictableDefaults, RaggedBatch
 
@@ -15,7 +15,7 @@ Array = jax.Array
 
 
 class Sequences(NamedTuple):
-    """Sequences padded to T, with their lengths and classes: to learn from, and held out."""
+    """Sequences padded to T, with their lengths and classes: to learn from, test, validation."""
 
     train: np.ndarray  # (N, T) int32 symbols, or (N, T, D) float32
     lengths: np.ndarray  # (N,) int32
@@ -23,6 +23,29 @@ class Sequences(NamedTuple):
     test: np.ndarray  # (M, T) or (M, T, D)
     test_lengths: np.ndarray  # (M,) int32
     test_labels: np.ndarray  # (M,) int32
+    validation: np.ndarray  # (K, T) or (K, T, D)
+    validation_lengths: np.ndarray  # (K,) int32
+    validation_labels: np.ndarray  # (K,) int32
+
+    @classmethod
+    def of(cls, *parts: np.ndarray) -> "Sequences":
+        """Make a data set of (sequences, lengths, labels) of two parts, or of all three."""
+        missing = (part[:0] for part in parts[: len(cls._fields) - len(parts)])
+        return cls._make((*parts, *missing))
+
+    def with_validation(self, share: float, limit: int = 0) -> "Sequences":
+        """Move a share of the sequences to learn from to the validation part, if that is empty.
+
+        Args:
+            share: see :func:`rnnlab.data.splits.validation_rows`.
+            limit: sequences to learn from, those of the validation part included; 0: all.
+        """
+        learn = [part[: limit or None] for part in self[:3]]
+        if len(self.validation):
+            return Sequences._make((*learn, *self[3:]))
+        rows, held = validation_rows(learn[2], share)
+        train, validation = ([a[chosen] for a in learn] for chosen in (rows, held))
+        return Sequences._make((*train, *self[3:6], *validation))
 
 
 def entropy(labels: np.ndarray) -> float:
@@ -82,8 +105,11 @@ class Classification(PredictableDefaults):
     def batch(
         self, data: Sequences, key: Array, index: int | Array, batch_size: int
     ) -> RaggedBatch:
-        """Return sequences in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
-        rows = shuffled_indices(key, len(data.train), index, batch_size)
+        """Return sequences in the order of :func:`rnnlab.data.splits.shuffled_indices`.
+
+        At most as many as there are.
+        """
+        rows = shuffled_indices(key, len(data.train), index, min(batch_size, len(data.train)))
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 
     def test_size(self, data: Sequences) -> int:
@@ -92,7 +118,15 @@ class Classification(PredictableDefaults):
 
     def test(self, data: Sequences, key: Array, batch_size: int) -> RaggedBatch:
         """Return the first ``batch_size`` held-out sequences, all where there are fewer."""
-        return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:]))
+        return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:6]))
+
+    def validation_size(self, data: Sequences) -> int:
+        """Return the number of validation sequences."""
+        return len(data.validation)
+
+    def validation(self, data: Sequences, key: Array, batch_size: int) -> RaggedBatch:
+        """Return the first ``batch_size`` validation sequences, all where there are fewer."""
+        return _batch(*(jnp.asarray(part[:batch_size]) for part in data[6:]))
 
     def score(self, outputs: Array, batch: RaggedBatch) -> dict[str, Array]:
         """Return the "loss" in nats and the "accuracy" of logits (B, O)."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnlab.core import validate
 from rnnlab.data.files import checked, packaged
-from rnnlab.data.splits import shuffled_indices, split_by_class
+from rnnlab.data.splits import shuffled_indices, split_by_class, validation_rows
 from rnnlab.tasks import classification
 from rnnlab.tasks.base import Batch, Goal
 
@@ -37,6 +37,8 @@ class Images(NamedTuple):
     train_labels: np.ndarray  # (N,) int32
     test: np.ndarray  # (N', T) uint8
     test_labels: np.ndarray  # (N',) int32
+    validation: np.ndarray  # (N'', T) uint8
+    validation_labels: np.ndarray  # (N'',) int32
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class PixelDigits:
             ``rnnlab[data]``, T = 784) or "fashion" (60,000 and 10,000 from idx files, T = 784).
         permuted: pixels in one fixed order drawn from ``permutation_seed``, not row by row.
         test_share: the share held out of "digits" and "mnist".
+        validation_share: the share of the others that is the validation set, class by class.
         path: a folder with the four idx files of "fashion", compressed or not; MNIST's work too.
         solved_at: the accuracy that counts as solved.
     Raises:
@@ -60,8 +63,8 @@ class PixelDigits:
     >>> data = task.load()
     >>> task.batch(data, jax.random.key(0), 0, batch_size=2).inputs.shape
     (2, 64, 1)
-    >>> len(data.train), len(data.test)
-    (1438, 359)
+    >>> len(data.train), len(data.test), len(data.validation)
+    (1294, 359, 144)
     """
 
     name: ClassVar[str] = "pixel_digits"
@@ -70,12 +73,14 @@ class PixelDigits:
     permuted: bool = False
     permutation_seed: int = 0
     test_share: float = _TEST_SHARE
+    validation_share: float = 0.1
     path: str = ""
     solved_at: float = 0.9
 
     def __post_init__(self) -> None:
         validate.choice("source", self.source, SOURCES)
         validate.number("test_share", self.test_share, above=0, below=1)
+        validate.number("validation_share", self.validation_share, least=0, below=1)
         validate.number("solved_at", self.solved_at, above=0, most=1)
         validate.whole("permutation_seed", self.permutation_seed, 0)
         validate.flag("permuted", self.permuted)
@@ -129,15 +134,17 @@ class PixelDigits:
             FileNotFoundError: no such folder of idx files.
         """
         if self.source == "fashion":
-            data = _read_fashion(self.path or FASHION)
+            learn, test = _read_fashion(self.path or FASHION)
         else:
             images, labels = _read_digits() if self.source == "digits" else _read_mnist()
-            train, test = split_by_class(labels, self.test_share)
-            data = Images(images[train], labels[train], images[test], labels[test])
+            parts = split_by_class(labels, self.test_share)
+            learn, test = ((images[rows], labels[rows]) for rows in parts)
         if self.permuted:
             order = np.random.default_rng(self.permutation_seed).permutation(self.length)
-            data = data._replace(train=data.train[:, order], test=data.test[:, order])
-        return data
+            learn, test = ((images[:, order], labels) for images, labels in (learn, test))
+        rows, held = validation_rows(learn[1], self.validation_share)
+        train, validation = ([a[chosen] for a in learn] for chosen in (rows, held))
+        return Images._make((*train, *test, *validation))
 
     def baseline(self, data: Images) -> float:
         """Return H(class | last pixel) of the training images in nats, the pixel in 16 levels."""
@@ -150,7 +157,7 @@ class PixelDigits:
 
     def batch(self, data: Images, key: Array, index: int | Array, batch_size: int) -> Batch:
         """Return training images, in the order of ``shuffled_indices``."""
-        rows = shuffled_indices(key, len(data.train), index, batch_size)
+        rows = shuffled_indices(key, len(data.train), index, min(batch_size, len(data.train)))
         return self._batch(jnp.asarray(data.train)[rows], jnp.asarray(data.train_labels)[rows])
 
     def test_size(self, data: Images) -> int:
@@ -161,6 +168,17 @@ class PixelDigits:
         """Return the first ``batch_size`` held-out images, all where there are fewer."""
         return self._batch(
             jnp.asarray(data.test[:batch_size]), jnp.asarray(data.test_labels[:batch_size])
+        )
+
+    def validation_size(self, data: Images) -> int:
+        """Return the number of validation images."""
+        return len(data.validation)
+
+    def validation(self, data: Images, key: Array, batch_size: int) -> Batch:
+        """Return the first ``batch_size`` validation images, all where there are fewer."""
+        return self._batch(
+            jnp.asarray(data.validation[:batch_size]),
+            jnp.asarray(data.validation_labels[:batch_size]),
         )
 
     def _batch(self, images: Array, labels: Array) -> Batch:
@@ -189,7 +207,8 @@ def _read_mnist() -> tuple[np.ndarray, np.ndarray]:
     return rows[:, :-1].astype(np.uint8), rows[:, -1].astype(np.int32)
 
 
-def _read_fashion(folder: str) -> Images:
+def _read_fashion(folder: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return (images, classes) of both parts."""
     parts = []
     for part in ("train", "t10k"):
         images = read_idx(_idx_file(folder, f"{part}-images-idx3-ubyte"))
@@ -201,8 +220,8 @@ def _read_fashion(folder: str) -> Images:
             )
         if labels.max() >= CLASSES:
             raise ValueError(f"{folder}, {part}: labels 0 … 9 expected, got {labels.max()}")
-        parts += [images.reshape(len(images), -1), labels.astype(np.int32)]
-    return Images(*parts)
+        parts.append((images.reshape(len(images), -1), labels.astype(np.int32)))
+    return parts
 
 
 def _idx_file(folder: str, name: str) -> Path:

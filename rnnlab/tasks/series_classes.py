@@ -8,12 +8,13 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from rnnlab.core import validate
-from rnnlab.data import series_files
+from rnnlab.core.file_cache import read_once
+from rnnlab.data import series_files, series_tables
 from rnnlab.data.files import checked, packaged
 from rnnlab.data.series_files import Labeled, values_of
-from rnnlab.data.splits import split_by_class
-from rnnlab.data.tables import scale_of
-from rnnlab.tasks.checks import check_test_path, say_cut
+from rnnlab.data.splits import split_by_class, validation_rows
+from rnnlab.data.tables import GAPS, scale_of
+from rnnlab.tasks.checks import check_paths, say_cut
 from rnnlab.tasks.classification import Classification, Sequences
 from rnnlab.tasks.stored import Record, Stored
 
@@ -48,7 +49,6 @@ SOURCES = {
         "93e8aaeb44a10af181d24a156e60da7021193cd990ca28f263fccf3b905bfebf",
     ),
 }
-HELD_OUT = ("test", "validation")
 
 
 class _Known(NamedTuple):
@@ -75,12 +75,17 @@ class SeriesClasses(Stored, Classification):
             "BasicMotions" (40 and 40, 6 x 100, 4 classes), "ItalyPowerDemand" (67 and 1,029, 24
             steps, 2), "GunPoint" (50 and 150, 150, 2), "ArrowHead" (36 and 175, 251, 3), "OSULeaf"
             (200 and 242, 427, 6), "ACSF1" (100 and 100, 1,460, 10). Each with its own split.
-        path: a .ts file of your own to learn from (:mod:`rnnlab.data.series_files`), in place of
-            ``source``.
+        path: a .ts file or a table of your own to learn from, in place of ``source``: see
+            :func:`rnnlab.data.series_tables.read_labeled`.
+        label_column: of a table, the column of classes, where its name is not a usual one.
+        series_column: of a table with one step per row, the column that tells series apart.
+        gaps: of a table, what to do about empty cells inside a series: "refuse" them by their
+            lines, "drop" the steps, or "interpolate" them from their neighbors.
         test_path: a file of held-out series; empty: a share of ``path`` is held out.
-        test_share: that share, class by class, drawn with a fixed seed; also of "validation".
-        held_out: "test", or "validation": ``test_share`` of the series to learn from, to choose
-            hyperparameters by.
+        validation_path: a file of validation series; empty: a share is held out.
+        test_share: that share, class by class, drawn with a fixed seed.
+        validation_share: the share of the series to learn from that is the validation set, class
+            by class.
         max_length: T; longer series are cut off. 0: the longest.
         solved_at: the accuracy that counts as solved.
     Raises:
@@ -91,25 +96,33 @@ class SeriesClasses(Stored, Classification):
     >>> data = task.load()
     >>> task.batch(data, jax.random.key(0), 0, batch_size=4).inputs.shape
     (4, 29, 12)
-    >>> len(data.train), len(data.test), task.classes[-1]
-    (270, 370, '9')
+    >>> len(data.train), len(data.test), len(data.validation), task.classes[-1]
+    (243, 370, 27, '9')
     """
 
     name: ClassVar[str] = "series_classes"
 
     source: str = "JapaneseVowels"
     path: str = ""
+    label_column: str = ""
+    series_column: str = ""
+    gaps: str = GAPS[0]
     test_path: str = ""
+    validation_path: str = ""
     test_share: float = 0.2
-    held_out: str = "test"
+    validation_share: float = 0.1
     max_length: int = 0
     solved_at: float = 0.95
 
     def __post_init__(self) -> None:
         validate.choice("source", self.source, SOURCES)
-        validate.choice("held_out", self.held_out, HELD_OUT)
-        check_test_path(self.path, self.test_path)
+        validate.choice("gaps", self.gaps, GAPS)
+        for key in ("label_column", "series_column"):
+            if getattr(self, key) and not self.path:
+                raise ValueError(f"task.{key}={getattr(self, key)!r} needs task.path, a table")
+        check_paths(self.path, self.test_path, self.validation_path)
         validate.number("test_share", self.test_share, above=0, below=1)
+        validate.number("validation_share", self.validation_share, least=0, below=1)
         validate.whole("max_length", self.max_length, 0)
         validate.number("solved_at", self.solved_at, above=0, most=1)
 
@@ -195,27 +208,39 @@ def _packaged(source: str, part: str, digest: str) -> Labeled:
     return series_files.read(file, checked(file.read_bytes(), digest, f"{file} is another file"))
 
 
-def _parts(task: SeriesClasses) -> tuple[Labeled, Labeled]:
-    """Return the series to learn from, and those held out."""
+def _parts(task: SeriesClasses) -> tuple[Labeled, Labeled, Labeled]:
+    """Return the series to learn from, those of the test, and those of the validation set."""
+
+    def read(path: str) -> Labeled:
+        return series_tables.read_labeled(path, task.label_column, task.series_column, task.gaps)
+
     if not task.path:
         train, test = (
             _packaged(task.source, part, digest)
             for part, digest in zip(("TRAIN", "TEST"), SOURCES[task.source], strict=True)
         )
     elif task.test_path:
-        train, test = series_files.read(task.path), series_files.read(task.test_path)
-        sizes = [(part.series[0].shape[1], part.classes) for part in (train, test)]
-        if sizes[0] != sizes[1]:
-            raise ValueError(
-                f"{task.path} and {task.test_path} must have the same channels and classes, got "
-                f"{sizes[0][0]} of {', '.join(sizes[0][1])} and {sizes[1][0]} of "
-                f"{', '.join(sizes[1][1])}"
-            )
+        train = read(task.path)
+        test = _same(task, train, task.test_path, read(task.test_path))
     else:
-        train, test = _split(series_files.read(task.path), task.test_share)
-    if task.held_out == "validation":
-        train, test = _split(train, task.test_share)
-    return train, test
+        train, test = _split(read(task.path), task.test_share)
+    if task.validation_path:
+        return train, test, _same(task, train, task.validation_path, read(task.validation_path))
+    rows, held = validation_rows(train.labels, task.validation_share)
+    return _chosen(train, rows), test, _chosen(train, held)
+
+
+def _same(task: SeriesClasses, train: Labeled, path: str, held_out: Labeled) -> Labeled:
+    """Return held-out series with the classes of those to learn from."""
+    channels = [part.series[0].shape[1] for part in (train, held_out)]
+    unknown = [name for name in held_out.classes if name not in train.classes]
+    if channels[0] != channels[1] or unknown:
+        raise ValueError(
+            f"{task.path} and {path} must have the same channels and classes, got {channels[0]} of "
+            f"{', '.join(train.classes)} and {channels[1]} of {', '.join(held_out.classes)}"
+        )
+    number = np.array([train.classes.index(name) for name in held_out.classes], np.int32)
+    return Labeled(held_out.series, number[held_out.labels], train.classes)
 
 
 def _split(whole: Labeled, share: float) -> tuple[Labeled, Labeled]:
@@ -225,15 +250,15 @@ def _split(whole: Labeled, share: float) -> tuple[Labeled, Labeled]:
             f"two series or more of class {whole.classes[counts.argmin()]!r} are "
             f"needed to hold one out, got {counts.min()}"
         )
-    rows = split_by_class(whole.labels, share)
-    train, test = (
-        Labeled(tuple(whole.series[i] for i in part), whole.labels[part], whole.classes)
-        for part in rows
-    )
-    return train, test
+    train, test = split_by_class(whole.labels, share)
+    return _chosen(whole, train), _chosen(whole, test)
 
 
-@lru_cache(maxsize=8)  # every method and member reads the same series
+def _chosen(whole: Labeled, rows: np.ndarray) -> Labeled:
+    return Labeled(tuple(whole.series[i] for i in rows), whole.labels[rows], whole.classes)
+
+
+@read_once(8)  # every method and member reads the same series
 def _read(task: SeriesClasses) -> _Read:
     parts = _parts(task)
     steps = np.concatenate(parts[0].series)
@@ -242,8 +267,9 @@ def _read(task: SeriesClasses) -> _Read:
     longest = max(len(series) for part in parts for series in part.series)
     T = min(longest, task.max_length or longest)
     arrays = []
-    for part, name in zip(parts, ("to learn from", "held out"), strict=True):
-        say_cut(np.array([len(own) for own in part.series]), T, f"series {name}", "steps")
+    named = ("to learn from", "held out", "of the validation set")
+    for part, name in zip(parts, named, strict=True):
+        say_cut(np.array([len(own) for own in part.series], int), T, f"series {name}", "steps")
         lengths = np.array([min(len(series), T) for series in part.series], np.int32)
         rows = np.zeros((len(lengths), T, len(mean)), np.float32)
         for row, series, length in zip(rows, part.series, lengths, strict=True):

@@ -12,12 +12,13 @@ import numpy as np
 from flax import linen as nn
 
 from rnnlab.core import validate
+from rnnlab.core.file_cache import read_once
 from rnnlab.core.notices import left_out
-from rnnlab.data.splits import shuffled_indices
+from rnnlab.data.splits import shuffled_indices, validation_rows
 from rnnlab.nn import crf, layers, losses, models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.tasks.base import Config, Goal, PredictableDefaults, RaggedBatch
-from rnnlab.tasks.checks import check_corpus, check_test_path, say_cut, say_limit
+from rnnlab.tasks.checks import check_corpus, check_paths, say_cut, say_limit
 from rnnlab.tasks.classification import entropy
 from rnnlab.tasks.reviews import padded
 from rnnlab.tasks.stored import Record, Stored, missing, vocabulary_of, vocabulary_record
@@ -39,6 +40,9 @@ class Tagged(NamedTuple):
     test: np.ndarray  # (M, T) int32
     test_lengths: np.ndarray  # (M,) int32
     test_labels: np.ndarray  # (M, T) int32
+    validation: np.ndarray  # (K, T) int32
+    validation_lengths: np.ndarray  # (K,) int32
+    validation_labels: np.ndarray  # (K, T) int32
 
 
 class _Known(NamedTuple):
@@ -61,8 +65,11 @@ class Tagging(Stored, PredictableDefaults):
         path: a file in CoNLL's columns to learn from (IOB1, IOB2 or IOBES); empty: the
             characters of the People's Daily (``rnnlab[data]``).
         test_path: a file of held-out sentences; empty: a share of ``path`` is held out.
+        validation_path: a file of validation sentences; empty: ``validation_share`` is held out.
         test_share: that share of the sentences, each taken once, drawn with a fixed seed.
-        limit: sentences to learn from; 0: all.
+        validation_share: the share of the sentences to learn from that is the validation set;
+            their tokens count for the vocabulary.
+        limit: sentences to learn from, at most, those of the validation share included; 0: all.
         max_length: T; longer sentences are cut off.
         min_count: least number of occurrences of a token among the sentences to learn from.
         embedding_size: E, of a token's vector.
@@ -81,7 +88,9 @@ class Tagging(Stored, PredictableDefaults):
 
     path: str = ""
     test_path: str = ""
+    validation_path: str = ""
     test_share: float = 0.1
+    validation_share: float = 0.1
     limit: int = 0
     max_length: int = 60
     min_count: int = 2
@@ -96,10 +105,11 @@ class Tagging(Stored, PredictableDefaults):
             min_count=self.min_count,
             embedding_size=self.embedding_size,
             test_share=self.test_share,
+            validation_share=self.validation_share,
         )
         validate.number("solved_at", self.solved_at, above=0, most=1)
         validate.flag("crf", self.crf)
-        check_test_path(self.path, self.test_path)
+        check_paths(self.path, self.test_path, self.validation_path)
 
     @property
     def length(self) -> int:
@@ -173,14 +183,14 @@ class Tagging(Stored, PredictableDefaults):
         """Return the sentences as ids of tokens and of labels.
 
         Raises:
-            FileNotFoundError, ValueError: no such file, no sentences, or fewer than ``limit``;
-                data that have changed since a run stored the task.
+            FileNotFoundError, ValueError: no such file, or too few sentences; data that have
+                changed since a run stored the task.
         """
         self.check_same()
         return _read(_reading(self)).data
 
     def sentences(self) -> "Parts":
-        """Return the sentences to learn from and those held out, for models of other inputs.
+        """Return the sentences of each part, for models of other inputs.
 
         Raises:
             As :meth:`load`.
@@ -207,7 +217,7 @@ class Tagging(Stored, PredictableDefaults):
 
     def batch(self, data: Tagged, key: Array, index: int | Array, batch_size: int) -> RaggedBatch:
         """Return sentences in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
-        rows = shuffled_indices(key, len(data.train), index, batch_size)
+        rows = shuffled_indices(key, len(data.train), index, min(batch_size, len(data.train)))
         return _batch(*(jnp.asarray(part)[rows] for part in data[:3]))
 
     def test_size(self, data: Tagged) -> int:
@@ -216,7 +226,15 @@ class Tagging(Stored, PredictableDefaults):
 
     def test(self, data: Tagged, key: Array, batch_size: int) -> RaggedBatch:
         """Return the first ``batch_size`` held-out sentences, all where there are fewer."""
-        return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:]))
+        return _batch(*(jnp.asarray(part[:batch_size]) for part in data[3:6]))
+
+    def validation_size(self, data: Tagged) -> int:
+        """Return the number of validation sentences."""
+        return len(data.validation)
+
+    def validation(self, data: Tagged, key: Array, batch_size: int) -> RaggedBatch:
+        """Return the first ``batch_size`` validation sentences, all where there are fewer."""
+        return _batch(*(jnp.asarray(part[:batch_size]) for part in data[6:]))
 
     def predict(self, outputs: Array, mask: Array) -> Array:
         """Return the labels (B, T) of outputs (B, T, K), or of a CRF's (B, T, K, K)."""
@@ -318,7 +336,9 @@ def _batch(tokens: Array, lengths: Array, labels: Array) -> RaggedBatch:
 class _Source(NamedTuple):
     path: str
     test_path: str
+    validation_path: str
     test_share: float
+    validation_share: float
     limit: int
 
 
@@ -330,11 +350,21 @@ class _Reading(NamedTuple):
 
 def _reading(task: Tagging) -> _Reading:
     """Return the fields that the data depend on."""
-    source = _Source(task.path, task.test_path, task.test_share, task.limit)
+    paths = task.path, task.test_path, task.validation_path
+    source = _Source(*paths, task.test_share, task.validation_share, task.limit)
     return _Reading(source, task.max_length, task.min_count)
 
 
-Parts = tuple[Sequence[entities.Sentence], Sequence[entities.Sentence]]
+Sentences = Sequence[entities.Sentence]
+
+
+class Parts(NamedTuple):
+    """Sentences: to learn from, of the test set, and of the validation set."""
+
+    train: Sentences
+    test: Sentences
+    validation: Sentences
+    known: Sentences  # whose tokens are the vocabulary: train, and a share held out of it
 
 
 @lru_cache(maxsize=1)
@@ -356,30 +386,35 @@ def _sentences(of: _Source) -> Parts:
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(train))
         held = max(1, round(of.test_share * len(train)))
         train, test = ([train[i] for i in rows] for rows in (order[held:], order[:held]))
-    if not of.limit <= len(train):
+    if not train:
         raise ValueError(
-            f"limit must be at most {len(train)}, the sentences to learn from, got {of.limit}"
+            f"{of.path}: two different sentences are needed to hold one out, got {len(test)}"
         )
     say_limit(of.limit, len(train), "sentences to learn from")
-    return train[: of.limit] if of.limit else train, test
+    known = train[: of.limit or None]
+    if of.validation_path:
+        return Parts(known, test, entities.read_columns(of.validation_path), known)
+    rows, held = validation_rows(np.zeros(len(known)), of.validation_share)
+    return Parts([known[i] for i in rows], test, [known[i] for i in held], known)
 
 
-@lru_cache(maxsize=4)
+@read_once(4)
 def _read(reading: _Reading) -> _Read:
     parts = _sentences(reading.source)
+    named = ("to learn from", "held out", "of the validation set")
     kinds = {kind for part in parts for s in part for _, _, kind in entities.spans(s.labels)}
     labels = tuple(entities.names(kinds))
-    tokens, counts = np.unique([t for s in parts[0] for t in s.tokens], return_counts=True)
+    tokens, counts = np.unique([t for s in parts.known for t in s.tokens], return_counts=True)
     vocabulary = Vocabulary.from_counts(
         tokens.tolist(), counts, reading.min_count, specials=(UNKNOWN,)
     )
     number = {label: i for i, label in enumerate(labels)}
     arrays = []
-    for part, name in zip(parts, ("to learn from", "held out"), strict=True):
+    for part, name in zip(parts[:3], named, strict=True):
         offsets = np.cumsum([0, *(len(s.tokens) for s in part)])
         say_cut(np.diff(offsets), reading.max_length, f"sentences {name}", "tokens")
         ids = vocabulary.encode_words([t for s in part for t in s.tokens], unknown=0)
-        tags = np.array([number[label] for s in part for label in s.labels])
+        tags = np.array([number[label] for s in part for label in s.labels], int)
         arrays += [
             *padded(ids, offsets, reading.max_length),
             padded(tags, offsets, reading.max_length)[0],

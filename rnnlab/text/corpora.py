@@ -16,7 +16,7 @@ from rnnlab.core.validate import whole
 from rnnlab.data import files, hugging_face
 from rnnlab.text.labeled import labeled_rows
 from rnnlab.text.strings import Documents, string_array
-from rnnlab.text.tokenizers import Tokenizer, Tokens, tokenize
+from rnnlab.text.tokenizers import AnyTokenizer, Tokens, tokenize
 from rnnlab.text.vocabulary import Vocabulary
 
 _REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
@@ -120,7 +120,7 @@ def documents(
 
 def build_vocabulary(
     chunks: Iterable[Documents],
-    tokenizer: Tokenizer | None = None,
+    tokenizer: AnyTokenizer | None = None,
     min_count: int = 1,
     max_size: int | None = None,
     specials: Sequence[str] = (),
@@ -141,7 +141,7 @@ def build_vocabulary(
 
 def token_ids(
     chunks: Iterable[Documents],
-    tokenizer: Tokenizer | None,
+    tokenizer: AnyTokenizer | None,
     vocabulary: Vocabulary,
     drop_unknown: bool = True,
 ) -> Iterator[Ids]:

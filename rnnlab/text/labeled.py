@@ -3,12 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from rnnlab.data import files, hugging_face
+from rnnlab.data.tables import LABEL_NAMES
 
 TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "document")
-LABEL_NAMES = ("label", "class", "sentiment", "category", "target")
 Cell = object  # of JSON: a string, a number, a bool or None
 
 
@@ -18,7 +17,7 @@ def labeled_rows(path: str) -> tuple[list[str], list[str]]:
     Raises:
         FileNotFoundError, ValueError: as there.
     """
-    suffix = Path(path).suffix
+    suffix = files.suffix(path)
     if suffix == ".parquet":
         table = hugging_face.load_table(str(files.existing(path)))
         text, label = _named(path, table.column_names)
@@ -88,7 +87,7 @@ def _of_json(path: str) -> tuple[list[str], list[str]]:
     rows: list[tuple[int, Cell]] = []
     unit = "line"
     text = files.read_text(str(files.existing(path)))
-    if text.lstrip().startswith("[") and Path(path).suffix == ".json":
+    if text.lstrip().startswith("[") and files.suffix(path) == ".json":
         unit = "row"
         rows = list(enumerate(_parsed(path, unit, 1, text), 1))  # type: ignore[arg-type]
     else:

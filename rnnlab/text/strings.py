@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -97,16 +97,7 @@ def as_arrow(documents: Documents) -> pa.Array | pa.ChunkedArray:
     """
     if isinstance(documents, pa.Array | pa.ChunkedArray):
         return _checked(documents)
-    if isinstance(documents, _Column):
-        documents = documents[:]
-    if isinstance(documents, str | bytes | dict | set):
-        raise TypeError(f"documents must be a list of texts, got one {type(documents).__name__}")
-    try:
-        documents = documents if isinstance(documents, list | tuple) else list(documents)
-    except TypeError:
-        raise TypeError(
-            f"documents must be a list of texts, got a {type(documents).__name__}"
-        ) from None
+    documents = as_list(documents)
     kinds = set(map(type, documents))
     if kinds and all(issubclass(kind, list | tuple) for kind in kinds):
         return _token_lists(documents)
@@ -114,6 +105,26 @@ def as_arrow(documents: Documents) -> pa.Array | pa.ChunkedArray:
         at = next(i for i, text in enumerate(documents) if not isinstance(text, str))
         raise TypeError(_EXPECTED + f"; document {at} is {_kind(documents[at])}")
     return _from_python(documents)
+
+
+def as_list(documents: Documents) -> list[object] | tuple[object, ...]:
+    """Return documents of any kind as a list, for functions that read one at a time.
+
+    Raises:
+        TypeError: no collection, or one string, a dict or a set.
+    """
+    if isinstance(documents, pa.Array | pa.ChunkedArray):
+        return cast(Any, documents).to_pylist()
+    if isinstance(documents, _Column):
+        documents = documents[:]
+    if isinstance(documents, str | bytes | dict | set):
+        raise TypeError(f"documents must be a list of texts, got one {type(documents).__name__}")
+    try:
+        return documents if isinstance(documents, list | tuple) else list(documents)
+    except TypeError:
+        raise TypeError(
+            f"documents must be a list of texts, got a {type(documents).__name__}"
+        ) from None
 
 
 def are_tokens(array: pa.Array | pa.ChunkedArray) -> bool:

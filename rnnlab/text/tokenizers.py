@@ -8,13 +8,14 @@ hash table numbers them. Python never sees a token.
 
 import functools
 import importlib
+import inspect
 import itertools
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,8 @@ from rnnlab.text.strings import (
     string_array,
     strings,
 )
+
+T = TypeVar("T")  # a document
 
 
 class Tokens(NamedTuple):
@@ -63,12 +66,26 @@ class Tokenizer(Protocol):
         ...
 
 
-def tokenize(documents: Documents, tokenizer: Tokenizer | None = None) -> Tokens:
+# a tokenizer, or a function from one text to its tokens: str.split, jieba.lcut, nltk's
+AnyTokenizer = Tokenizer | Callable[[str], Iterable[str]]
+
+
+def is_function(tokenizer: object) -> TypeGuard[Callable[[str], Iterable[str]]]:
+    """Whether a tokenizer is a function of one text, as scikit-learn's are, and no object.
+
+    >>> is_function(str.split), is_function(Words())
+    (True, False)
+    """
+    return inspect.isroutine(tokenizer) or isinstance(tokenizer, functools.partial)
+
+
+def tokenize(documents: Documents, tokenizer: AnyTokenizer | None = None) -> Tokens:
     """Return the tokens of the documents; lists of tokens are used as they are.
 
     Args:
         documents: as for :func:`rnnlab.text.strings.as_arrow`.
-        tokenizer: None: :class:`Words`.
+        tokenizer: of this module, or a function that returns the tokens of one text, which it is
+            given as it is; None: :class:`Words`.
     Raises:
         TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`.
 
@@ -79,7 +96,29 @@ def tokenize(documents: Documents, tokenizer: Tokenizer | None = None) -> Tokens
     if are_tokens(array):
         chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
         return join([_tokens_of_lists(chunk) for chunk in chunks])
-    return (tokenizer or Words())(array)
+    if is_function(tokenizer):
+        return split_by(tokenizer, array.to_pylist())
+    return cast(Tokenizer, tokenizer or Words())(array)
+
+
+def split_by(function: Callable[[T], Iterable[str]], documents: Iterable[T]) -> Tokens:
+    """Return the tokens that a function makes of each document, of any kind.
+
+    Raises:
+        TypeError: the function returns a text, whose characters would be the tokens, or something
+            other than strings.
+
+    >>> split_by(str.split, ["a cat", "a"]).lists()
+    [['a', 'cat'], ['a']]
+    """
+    lists = []
+    for document in documents:
+        tokens = function(document)
+        if isinstance(tokens, str):
+            name = getattr(function, "__qualname__", type(function).__qualname__)
+            raise TypeError(f"{name} must return a list of tokens, got the text {tokens!r:.60}")
+        lists.append(list(tokens))
+    return tokenize(lists)
 
 
 def join(parts: Iterable[Tokens]) -> Tokens:

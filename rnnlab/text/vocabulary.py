@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from rnnlab.core.errors import UnknownKey, did_you_mean, edits, shown
+from rnnlab.core.errors import SUGGESTED, UnknownKey, did_you_mean, edits, shown
 from rnnlab.core.validate import choice, number, whole
 from rnnlab.data import files
 from rnnlab.text.strings import as_arrow, compute
@@ -142,11 +142,11 @@ class Vocabulary:
             )
         return place
 
-    def _nearest(self, word: str) -> str | None:
-        # one pass over the terms, as a word that is there takes; the most frequent is the first
+    def _nearest(self, word: str) -> list[str]:
+        # one pass over the terms, as a word that is there takes; the most frequent come first
         found = compute("is_in", self.terms, value_set=pa.array(edits(word), pa.string()))
-        place = compute("index", found, value=pa.scalar(True)).as_py()
-        return None if place < 0 else self.terms[place].as_py()
+        places = compute("indices_nonzero", found)
+        return self.terms.take(places[:SUGGESTED]).to_pylist()
 
     def words(self) -> list[str]:
         """Return the terms as Python strings, by id."""

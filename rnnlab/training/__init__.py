@@ -3,6 +3,8 @@
 The names below are those that a training experiment needs.
 """
 
+from rnnlab.training.named import register_optimizer, register_schedule
+from rnnlab.training.optimizers import Hyper, Optimizer
 from rnnlab.training.runner import run
 from rnnlab.training.settings import (
     Member,
@@ -25,6 +27,7 @@ from rnnlab.training.train import (
     RUNNING,
     SOLVED,
     STATUS,
+    STOPPED,
     Progress,
     Train,
     TrainState,
@@ -37,8 +40,11 @@ __all__ = [
     "RUNNING",
     "SOLVED",
     "STATUS",
+    "STOPPED",
+    "Hyper",
     "Member",
     "MemberSpec",
+    "Optimizer",
     "Progress",
     "RunOptions",
     "Settings",
@@ -51,6 +57,8 @@ __all__ = [
     "hyper_of",
     "make_train",
     "member",
+    "register_optimizer",
+    "register_schedule",
     "run",
     "scored",
     "setup_of",

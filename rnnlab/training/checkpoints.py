@@ -25,6 +25,7 @@ import numpy as np
 
 from rnnlab.core import json_files, validate
 from rnnlab.core.errors import NO_SPACE, UserError
+from rnnlab.core.run_files import ANEW
 
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
@@ -115,10 +116,10 @@ class Checkpoints:
             if version != VERSION:
                 raise UserError(
                     f"{path} is a checkpoint of version {version}; this rnnlab reads version "
-                    f"{VERSION}: resume with the rnnlab that wrote it, or choose another --workdir"
+                    f"{VERSION}: resume with the rnnlab that wrote it, {ANEW}"
                 )
             if meta["identity"] != self._identity:
-                raise UserError(f"{path} belongs to another run: choose another --workdir")
+                raise UserError(f"{path} belongs to another run: {ANEW}")
             try:
                 if _digests(path) != meta["files"]:  # before orbax reads: its failures are verbose
                     raise ValueError("its files are not what was written")

@@ -17,7 +17,8 @@ from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.run_files import params_file
 from rnnlab.nn import initializers
-from rnnlab.training import settings, stored
+from rnnlab.tasks.base import Task
+from rnnlab.training import named, settings, stored
 from rnnlab.training.settings import Setup
 
 PyTree = Any  # parameters
@@ -45,8 +46,8 @@ def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, PyT
     """Return a finished member's (setup, trained parameters).
 
     The task is the one of the training, with the vocabulary, labels and scale that the run stored
-    (:mod:`rnnlab.training.stored`): its data are not read. Nothing is drawn, so a scheme that an
-    experiment registered need not be known.
+    (:mod:`rnnlab.training.stored`): its data are not read. Nothing is drawn or trained, so a
+    scheme, an optimizer or a schedule that was registered need not be known.
 
     Raises:
         UserError: no such run or member, a stored file that is missing or has changed, or
@@ -63,14 +64,7 @@ def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, PyT
     if problem:
         raise UserError(f"{problem}; {run_files.AGAIN}")
     task = stored.restore(run_dir, info, ConfigDict(nested))
-    try:
-        setup = settings.setup_of(ConfigDict(nested), task)
-    except ValueError:
-        if "init" not in nested:
-            raise
-        # parameters are loaded, not drawn
-        undrawn = nested | {"init": _known_schemes(nested["init"])}
-        setup = settings.setup_of(ConfigDict(undrawn), task)
+    setup = setup_of_trained(nested, task)
     like = jax.eval_shape(lambda: settings.draw_params(setup.model, jax.random.key(0), setup.task))
     path = params_file(run_dir, index)
     leaves, tree = jax.tree_util.tree_flatten_with_path(like)
@@ -80,6 +74,25 @@ def load_params(run_dir: str | os.PathLike[str], index: int) -> tuple[Setup, PyT
     except ValueError as error:
         raise UserError(f"{path} does not fit member {index}: {error}") from None
     return setup, jax.tree.unflatten(tree, [jnp.asarray(arrays[name]) for name in shapes])
+
+
+def setup_of_trained(config: Mapping[str, Any], task: Task) -> Setup:
+    """Return the setup of a trained member, whose parameters are loaded and not drawn.
+
+    A scheme, an optimizer or a schedule that an experiment registered need not be known.
+
+    Args:
+        config: of the member, nested. task: as it was trained.
+    Raises:
+        ValueError: a cell or a task that is not registered.
+    """
+    try:
+        return settings.setup_of(ConfigDict(config), task)
+    except ValueError:
+        known = {**config, "training": _known_optimizer(config["training"])}
+        if "init" in config:
+            known["init"] = _known_schemes(config["init"])
+        return settings.setup_of(ConfigDict(known), task)
 
 
 def _known_schemes(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +110,16 @@ def _known_scheme(scheme: object) -> object:
         except ValueError:  # it was known when the run began
             return "zeros"
     return scheme
+
+
+def _known_optimizer(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config's ``training`` group without an optimizer or a schedule of the user's."""
+    known = dict(group)
+    if named.unregistered(named.OPTIMIZER, group["optimizer"]):
+        known["optimizer"] = "adam"
+    if named.unregistered(named.SCHEDULE, group["schedule"]):
+        known["schedule"] = "constant"
+    return known
 
 
 def read_arrays(path: Path, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ from rnnlab.nn import generation, models
 from rnnlab.tasks.base import Predictable
 from rnnlab.training.params import load_params
 from rnnlab.training.settings import task_of
+from rnnlab.training.train import VALIDATION
 
 PyTree = Any  # parameters and states
 
@@ -45,25 +46,36 @@ def load(run_dir: str | os.PathLike[str], member: int | None = None) -> Predicto
         UserError: no such run or member, only diverged members, or a task that reads no text.
     """
     if member is None:
-        member = _best(run_dir)
+        member = best_member(run_dir)
     setup, params = load_params(run_dir, member)
     if not isinstance(setup.task, Predictable):
         raise UserError(f"{run_dir} learned {setup.task}, which reads no text: nothing to predict")
     return Predictor(member, setup.task, setup.model, params)
 
 
-def _best(run_dir: str | os.PathLike[str]) -> int:
-    scores = {}
+def best_member(run_dir: str | os.PathLike[str]) -> int:
+    """Return the index of the best member that has not diverged, by its task's score.
+
+    The score is of the validation part where all members have one, else of the test part.
+
+    Raises:
+        UserError: no such run, no trained members, or only diverged ones.
+    """
+    scores, validated = {}, {}
     for member in read_members(run_dir):
         config, result = member["config"], member["result"]
         if "name" not in config.get("task", {}) or "status" not in result:
-            raise UserError(f"{run_dir} holds no trained members: nothing to predict with")
+            raise UserError(f"{run_dir} holds no trained members")
         goal = task_of(ConfigDict(config)).goal
         if result["status"] != "diverged":
             value = result[goal.metric]
-            scores[member["index"]] = value if goal.at_most else -value
+            sign = 1 if goal.at_most else -1
+            scores[member["index"]] = sign * value
+            if (value := result.get(f"{VALIDATION}{goal.metric}")) is not None:
+                validated[member["index"]] = sign * value
     if not scores:
         raise UserError(f"{run_dir} has no finished member that has not diverged")
+    scores = validated if len(validated) == len(scores) else scores
     return min(scores, key=lambda index: scores[index])
 
 
@@ -100,7 +112,7 @@ def answers(predictor: Predictor, texts: Sequence[str]) -> list[str]:
     for number, text in enumerate(texts, 1):
         try:
             words = [] if is_blank(predictor, text) else _tokens(predictor, text)
-            passes.append(predictor.task.inputs(words) if words else [])
+            passes.append(predictor.task.passes(words) if words else [])
         except ValueError as error:
             raise ValueError(f"text {number}: {error}" if len(texts) > 1 else str(error)) from None
         tokens.append(words)

@@ -23,15 +23,20 @@ def results(train: Train, state: TrainState, last: Progress, data: PyTree) -> di
         last: the progress of its last chunk, Python numbers.
         data: of its task.
     Returns:
-        status ("solved", "finished", "diverged"), steps, solved_at and diverged_at (steps; inf:
-        never), the last scores, the task's memoryless baseline, the number of parameters and
-        their SHA-256; where a test set is held out also how much of it is "scored", of how much
+        status ("solved", "finished", "diverged", "stopped" for lack of progress), steps, solved_at
+        and diverged_at (steps; inf: never), the last scores (with ``keep_best`` those of the best
+        look), where validation chooses best_step (the step of the best look; 0: none was a
+        number), the task's memoryless baseline, the number of parameters and their SHA-256;
+        "averaged_params" where those that are scored and stored are averages (training.ema_decay,
+        or an optimizer that averages); where a test set is held out also how much of it is
+        "scored", of how much
         that is "held_out", and the "scored_unit"; for a member that diverged also overflow_at_t,
         the first time step whose state is not finite in the forward pass of the batch on which it
         diverged (−1: the forward pass is finite, or the model is not one cell, one way, without an
         embedding).
     """
     setup, step = train.setup, int(state.step)
+    params, score = train.chosen(state, last.score)
     status = STATUS[int(state.status)]
     before = {
         "status": status,
@@ -42,17 +47,21 @@ def results(train: Train, state: TrainState, last: Progress, data: PyTree) -> di
     }
     after = {
         "baseline": float(setup.task.baseline(data)),
-        "params": models.count_params(state.params),
-        "sha256": digest(state.params),
+        "params": models.count_params(params),
+        "sha256": digest(params),
     }
     settings = setup.settings
+    if settings.chooses:
+        before["best_step"] = int(state.best.step)
+    if settings.optimizer.averages:
+        after["averaged_params"] = True
     scored = coverage(setup.task, data, settings.eval_sample, settings.eval_batch_size)
     if scored is not None:
         after |= {"scored": scored.scored, "held_out": scored.held_out}
         after |= {"scored_unit": scored.unit}
     if status == "diverged":
         after["overflow_at_t"] = _overflow_at(train, state, data)
-    return joined(before, last.score, after)
+    return joined(before, score, after)
 
 
 def _overflow_at(train: Train, state: TrainState, data: PyTree) -> int:

@@ -38,11 +38,14 @@ _MEMORY_SHARE = 0.7  # of the machine's memory that a program may take
 def config(**changes: object) -> Record:
     """Return the ``run`` group of a training experiment's config, every key present.
 
+    Its keys are the fields of :class:`RunOptions`, the seconds that ``--dry_run`` estimates by,
+    and the experiment's own.
+
     >>> config(keep=3)["keep"], config()["mapping"]
     (3, 'auto')
     """
     group: Record = {
-        "seconds_per_member": 1.0,  # for --dry_run's estimate
+        "seconds_per_member": 1.0,
         "seconds_per_group": 5.0,
     }
     return group | {f.name: f.default for f in fields(RunOptions)} | changes
@@ -339,8 +342,9 @@ class _Batch:
         if distributed.leads():
             result = results.results(train, state, chunk, data)
             result["ms_per_step"] = 1e3 * self.seconds[index] / max(steps, 1)
-            result = joined(result, self.sink.measure(job.spec, state.params))
-            save_params(self.run_dir, index, state.params)
+            params, _ = train.chosen(state, chunk.score)
+            result = joined(result, self.sink.measure(job.spec, params))
+            save_params(self.run_dir, index, params)
             self.sink.finish(index, self.seconds[index], result)
         self.running.remove(index)
         self.tally.left -= job.spec.steps - steps

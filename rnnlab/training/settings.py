@@ -6,7 +6,7 @@ checked and handed on: the plan holds it, the runner groups and trains by it.
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,11 +15,21 @@ import jax.numpy as jnp
 
 from rnnlab import tasks
 from rnnlab.core import validate
-from rnnlab.core.errors import unknown
+from rnnlab.core.errors import CONFIG_HELP, unknown
+from rnnlab.core.notices import left_out
 from rnnlab.nn import layers, losses, models, unroll
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.tasks.base import Batch, HasModel, Task, sequences_to_score
+from rnnlab.tasks.base import (
+    Batch,
+    HasModel,
+    HasValidation,
+    Streams,
+    Task,
+    holds_out,
+    sequences_to_score,
+    sequences_to_validate,
+)
 from rnnlab.tasks.model import model_for_task
 from rnnlab.training.optimizers import Hyper, Optimizer
 from rnnlab.training.regularizers import check_omega
@@ -37,17 +47,22 @@ class Settings:
 
     Args:
         optimizer: see :class:`~rnnlab.training.optimizers.Optimizer`; it holds the number of steps.
-        batch_size: B.
+        batch_size: B, sequences per update.
         window: steps of truncated BPTT; the state is carried from window to window of a sequence,
             the gradient is not; one update per window. 0: the whole sequence.
-        reduction: of the loss, "mean" or "sum_over_time".
-        regularizer: "none" or "omega" (Pascanu et al. 2013), whose weight is ``Hyper.omega``.
+        reduction: how a sequence's losses become one: their "mean" or "sum_over_time".
+        regularizer: "none" or "omega" (Pascanu et al. 2013), whose weight is ``omega``.
         eval_every: steps of a chunk; after each chunk the test set is scored.
         eval_batch_size: sequences that are scored at a time; of a task that draws its sequences,
             the number that is scored.
         eval_sample: held-out sequences that are scored; 0: all of them.
         stop_when_solved: stop at the first score that reaches the task's goal.
-        engine: of the recurrence.
+        keep_best: answer with, score and store the parameters of the look with the best
+            validation score (of :attr:`rnnlab.tasks.base.Task.goal`'s metric; of equal ones the
+            earliest), not the last ones.
+        patience: looks in a row without a better validation score after which a member stops; 0:
+            it never does.
+        engine: the code that runs the recurrence; "auto": the fastest that can.
     Raises:
         ValueError: a number or a name out of its range.
     """
@@ -61,6 +76,8 @@ class Settings:
     eval_batch_size: int = 500
     eval_sample: int = 0
     stop_when_solved: bool = True
+    keep_best: bool = False
+    patience: int = 0
     engine: str = "auto"
 
     def __post_init__(self) -> None:
@@ -70,6 +87,7 @@ class Settings:
             ("eval_every", 1),
             ("eval_batch_size", 1),
             ("eval_sample", 0),
+            ("patience", 0),
         ):
             size = validate.whole(f"training.{key}", getattr(self, key), least)
             object.__setattr__(self, key, size)
@@ -78,11 +96,17 @@ class Settings:
             raise ValueError(
                 f"training.steps must be a multiple of eval_every={self.eval_every}, got {steps}"
             )
-        stop = validate.flag("training.stop_when_solved", self.stop_when_solved)
-        object.__setattr__(self, "stop_when_solved", stop)
+        for key in ("stop_when_solved", "keep_best"):
+            flag = validate.flag(f"training.{key}", getattr(self, key))
+            object.__setattr__(self, key, flag)
         validate.choice("training.reduction", self.reduction, losses.REDUCTIONS)
         validate.choice("training.regularizer", self.regularizer, ("none", "omega"))
         validate.choice("training.engine", self.engine, ("auto", *unroll.ENGINES))
+
+    @property
+    def chooses(self) -> bool:
+        """Whether validation scores choose the parameters, or when to stop."""
+        return self.keep_best or self.patience > 0
 
 
 DYNAMIC = {"learning_rate": 1e-3, "clip_norm": float("inf"), "weight_decay": 0.0, "omega": 0.0}
@@ -91,6 +115,14 @@ DYNAMIC = {"learning_rate": 1e-3, "clip_norm": float("inf"), "weight_decay": 0.0
 def config(**changes: object) -> dict[str, Any]:
     """Return the ``training`` group of a config, every key present.
 
+    Its keys are the fields of :class:`Settings` and :class:`Optimizer`, and those below.
+
+    Args:
+        optimizer: the update rule.
+        learning_rate: α, the size of an update.
+        clip_norm: bound on the gradient's global norm; inf: no clipping.
+        weight_decay: λ, the share of the parameters that an update of size 1 takes away.
+        omega: weight of the regularizer "omega", where it is on.
     Raises:
         ValueError: a key that the group does not have.
 
@@ -101,7 +133,10 @@ def config(**changes: object) -> dict[str, Any]:
     return _DEFAULTS | changes
 
 
-_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Optimizer)}
+_OPTIMIZER_KEYS = {f.name for f in fields(Optimizer)} - {"stand_ins"}
+_DEFAULTS: dict[str, Any] = {
+    f.name: f.default for f in fields(Optimizer) if f.name in _OPTIMIZER_KEYS
+}
 _DEFAULTS |= {f.name: f.default for f in fields(Settings) if f.name != "optimizer"} | DYNAMIC
 _DEFAULTS["optimizer"] = _DEFAULTS.pop("name")
 
@@ -109,7 +144,7 @@ _DEFAULTS["optimizer"] = _DEFAULTS.pop("name")
 def _check_keys(group: Iterable[str]) -> None:
     for key in group:
         if key not in _DEFAULTS:
-            raise ValueError(unknown("training key", key, _DEFAULTS))
+            raise ValueError(unknown("training key", key, _DEFAULTS, listing=CONFIG_HELP))
 
 
 @dataclass(frozen=True)
@@ -137,7 +172,7 @@ class Setup:
                 f"training.window={window} needs a target at every step; {self.task} has one per "
                 "sequence"
             )
-        if window and length % window:
+        if window and length % window and not isinstance(self.task, Streams):
             raise ValueError(
                 f"training.window must divide the sequence's {length} steps, got {window}"
             )
@@ -145,9 +180,15 @@ class Setup:
             check_omega(self.model.layer)
 
     @property
+    def window(self) -> int:
+        """Steps of an update: those of the settings, or of a whole stream that is shorter."""
+        window = self.settings.window
+        return min(window, self.task.length) if isinstance(self.task, Streams) else window
+
+    @property
     def windows(self) -> int:
-        """Updates per sequence."""
-        return self.task.length // self.settings.window if self.settings.window else 1
+        """Updates per sequence; what is left of a stream is less than a window."""
+        return self.task.length // self.window if self.window else 1
 
     @property
     def cell(self) -> Cell | None:
@@ -172,9 +213,10 @@ class RunOptions:
     """The options of running a group: the ``run`` group of a training experiment's config.
 
     Args:
-        mapping: "lax_map", "vmap", or "auto": the first on a CPU.
-        members_at_once: in one program; 0: as many as the memory holds.
-        checkpoint_seconds: between two checkpoints.
+        mapping: how members share a program: one after another ("lax_map") or side by side
+            ("vmap"); "auto": the first on a CPU.
+        members_at_once: members in one program; 0: as many as the memory holds.
+        checkpoint_seconds: seconds between two checkpoints.
         keep: checkpoints that are kept.
     Raises:
         ValueError: a number or a name out of its range.
@@ -249,12 +291,13 @@ class MemberSpec:
         with _path_named():  # sizes of a model may depend on the data
             task = task_of(config) if task is None else task
             model = _model(config, task)
-            setup = Setup(task, models.without_init(model), _settings(config.training))
+            settings = _settings(config.training)
+        settings = replace(settings, optimizer=settings.optimizer.static())
+        setup = Setup(task, models.without_init(model), settings)
+        hyper = hyper_of(config.training)
         group = config.run if "run" in config else {}
         run = RunOptions(**{f.name: group[f.name] for f in fields(RunOptions) if f.name in group})
-        return cls(
-            config, setup, model, hyper_of(config.training), run, _probe_steps(config, setup)
-        )
+        return cls(config, setup, model, hyper, run, _probe_steps(config, setup))
 
     @property
     def steps(self) -> int:
@@ -273,9 +316,8 @@ class MemberSpec:
             ValueError: data that do not fit.
             FileNotFoundError, ConnectionError: data that are not there.
         """
-        settings = self.setup.settings
         with _path_named():
-            _check_data(self.setup.task, settings.batch_size, settings.eval_batch_size)
+            _check_data(self.setup.task, self.setup.settings)
 
     def draw(self, key: Array) -> Member:
         """Draw the member: parameters from its init, a key for its data."""
@@ -328,6 +370,8 @@ def member(config: Config, key: Array) -> Member:
 def hyper_of(group: Config) -> Hyper:
     """Return the numbers of a config's ``training`` group that may differ within a program.
 
+    Those in the strings of its optimizer and schedule are among them, where the group has these.
+
     Raises:
         ValueError: a negative one, or a bound of 0 on the gradient's norm.
 
@@ -340,7 +384,8 @@ def hyper_of(group: Config) -> Hyper:
     }
     if numbers["clip_norm"] == 0:
         raise ValueError("training.clip_norm=0.0 would leave no gradient (inf: no clipping)")
-    return Hyper(**{key: jnp.asarray(number, jnp.float32) for key, number in numbers.items()})
+    scalars = {key: jnp.asarray(number, jnp.float32) for key, number in numbers.items()}
+    return Hyper(**scalars, numbers=_optimizer(group).numbers() if "optimizer" in group else {})
 
 
 def _model(config: Config, task: Task) -> models.Model:
@@ -351,10 +396,15 @@ def _model(config: Config, task: Task) -> models.Model:
     return model_for_task(task, layers.from_config(config.cell, init), init)
 
 
+def _optimizer(group: Config) -> Optimizer:
+    names = _OPTIMIZER_KEYS - {"name"}
+    return Optimizer(name=group["optimizer"], **{name: group[name] for name in names})
+
+
 def _settings(group: Config) -> Settings:
     _check_keys(group)
-    names = {f.name for f in fields(Optimizer)} - {"name"}
-    optimizer = Optimizer(name=group["optimizer"], **{name: group[name] for name in names})
+    optimizer = _optimizer(group)
+    optimizer.check_decay(group["weight_decay"])
     others = {f.name: group[f.name] for f in fields(Settings) if f.name != "optimizer"}
     return Settings(optimizer=optimizer, **others)
 
@@ -384,9 +434,56 @@ def _path_named() -> Iterator[None]:
 
 
 @lru_cache(maxsize=64)  # a sweep's members share their data
-def _check_data(task: Task, batch_size: int, eval_batch_size: int) -> None:
+def _check_data(task: Task, settings: Settings) -> None:
+    """Check that batches can be had, and say which sizes follow from the data."""
+    data, size = task.load(), settings.batch_size
+
     def batches(data: PyTree) -> tuple[Batch, Batch]:
         key = jax.random.key(0)
-        return task.batch(data, key, 0, batch_size), task.test(data, key, eval_batch_size)
+        return task.batch(data, key, 0, size), task.test(data, key, settings.eval_batch_size)
 
-    jax.eval_shape(batches, task.load())
+    train, _ = jax.eval_shape(batches, data)
+    check_validation(task, data, settings)
+    examples = len(train.mask)
+    if examples < size and settings.window:
+        raise ValueError(
+            f"training.batch_size must be at most {examples}, the sequences to learn from, where "
+            f"training.window={settings.window} carries states from batch to batch; got {size}"
+        )
+    if examples < size:
+        left_out(
+            f"training.batch_size={size} is more than the {examples} sequences to learn from: "
+            f"each batch has all {examples}"
+        )
+    if settings.window and isinstance(task, Streams):
+        window = min(settings.window, task.length)
+        if window < settings.window:
+            left_out(
+                f"training.window={settings.window} is more than the {task.length} steps of a "
+                f"stream: windows have {window}"
+            )
+        if rest := task.length % window:
+            left_out(
+                f"windows of {window} steps leave out {rest} of the {task.length} steps of a "
+                "stream, others in every pass"
+            )
+
+
+def check_validation(task: Task, data: PyTree, settings: Settings) -> None:
+    """Refuse to choose by a validation set that there is not.
+
+    Raises:
+        ValueError: ``keep_best`` or ``patience`` for a task that holds out a test set and no
+            validation set.
+    """
+    if not settings.chooses or not holds_out(task) or sequences_to_validate(task, data, 0, 1):
+        return
+    asked = "keep_best=True" if settings.keep_best else f"patience={settings.patience}"
+    raise ValueError(
+        f"training.{asked} chooses by validation sequences, and {task} holds out none: "
+        + (
+            "raise task.validation_share"
+            if isinstance(task, HasValidation)
+            else "its class needs validation(data, key, batch_size) and validation_size(data)"
+        )
+    )

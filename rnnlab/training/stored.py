@@ -19,7 +19,7 @@ from rnnlab.core import json_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.json_files import Record
 from rnnlab.core.nested import flatten
-from rnnlab.core.run_files import stored_file
+from rnnlab.core.run_files import ANEW, stored_file
 from rnnlab.tasks.base import Restorable, Task
 from rnnlab.training.settings import Config, MemberSpec, task_of
 
@@ -64,7 +64,7 @@ class Memory:
                 what = f"{', '.join(changed)} of" if changed else "the data of"
                 raise UserError(
                     f"{what} task {name!r} changed since {run_dir} began: bring back the old "
-                    "data, or choose another --workdir"
+                    f"data, {ANEW}"
                 )
 
 

@@ -3,30 +3,41 @@
 A member is (initial params, hyperparameters, key). Everything else is static and lies in a
 :class:`Setup`, which is hashable: members with equal setups share one compiled program
 (:mod:`rnnlab.training.vectorized` maps it over them). Training runs in chunks of ``eval_every``
-steps inside the program; between chunks the state can be read, saved and resumed.
+steps inside the program; between chunks the state can be read, saved and resumed. After each chunk
+the test set is scored and, where there is one, the validation set: the only one that chooses the
+parameters that a member keeps, and when it stops for lack of progress.
 
 Step s reads window s mod n of sequence s div n: the position of a run in its data is one number.
 """
 
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cached_property
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnlab.nn import losses, models, norms
-from rnnlab.nn.layers import Layer
-from rnnlab.tasks.base import Batch, RaggedBatch, lengths_of, sequences_to_score
+from rnnlab.nn.layers import draws_noise
+from rnnlab.tasks.base import (
+    Batch,
+    HasValidation,
+    RaggedBatch,
+    lengths_of,
+    sequences_to_score,
+    sequences_to_validate,
+)
 from rnnlab.training.optimizers import Hyper
 from rnnlab.training.regularizers import omega_gradient
-from rnnlab.training.settings import DYNAMIC, Setup
+from rnnlab.training.settings import Setup, check_validation, draw_params
 
 Array = jax.Array
 PyTree = Any  # parameters, states and data sets
 
-RUNNING, SOLVED, FINISHED, DIVERGED = range(4)
-STATUS = ("running", "solved", "finished", "diverged")
+RUNNING, SOLVED, FINISHED, DIVERGED, STOPPED = range(5)
+STATUS = ("running", "solved", "finished", "diverged", "stopped")
+VALIDATION = "validation_"  # begins the names of scores of the validation set
 
 
 class TrainState(NamedTuple):
@@ -38,6 +49,16 @@ class TrainState(NamedTuple):
     params: PyTree
     opt_state: PyTree
     carry: PyTree  # the recurrent state between windows of truncated BPTT, else ()
+    best: PyTree = ()  # a :class:`Best`; () where neither keep_best nor patience is set
+
+
+class Best(NamedTuple):
+    """The look with the best validation score; the earliest of equal ones."""
+
+    step: Array  # () int32; 0: none yet
+    waited: Array  # () int32, looks since
+    score: dict[str, Array]  # all scores of that look
+    params: PyTree  # the parameters then; () without keep_best
 
 
 class Progress(NamedTuple):
@@ -47,7 +68,7 @@ class Progress(NamedTuple):
     train_loss: Array  # mean over the chunk's updates, before each
     grad_norm: Array  # mean global norm of the gradient, before clipping; inf above 3.4e38
     grad_norm_max: Array
-    score: dict[str, Array]  # of the test set, by Task.score
+    score: dict[str, Array]  # of the test set, by Task.score; "validation_…": of the validation set
 
 
 class _Sum(NamedTuple):
@@ -66,6 +87,7 @@ class _Sum(NamedTuple):
 
 
 _SMALL = 2.0**-40  # a chunk has fewer updates than 2^40
+_VALIDATION_KEY = 3  # folded into a member's key; 0, 1 and 2 are of the batches, noise and test
 
 
 class _Sums(NamedTuple):
@@ -96,7 +118,7 @@ class Train:
             early is frozen from there on, its last progress repeated.
         """
         data = self.setup.task.load() if data is None else data
-        state = self.start(key, params)
+        state = self.start(key, params, hyper)
         chunks = self.setup.settings.optimizer.steps // self.setup.settings.eval_every
 
         def body(state: TrainState, _: None) -> tuple[TrainState, Progress]:
@@ -106,29 +128,54 @@ class Train:
 
     @cached_property
     def _draws(self) -> bool:
-        return _draws_noise(self.setup.model.layer)
+        return draws_noise(self.setup.model.layer)
 
-    def start(self, key: Array, params: PyTree) -> TrainState:
-        """Return the state before the first update."""
+    def start(self, key: Array, params: PyTree, hyper: Hyper) -> TrainState:
+        """Return the state before the first update.
+
+        Args:
+            key, params, hyper: as of :meth:`__call__`.
+        """
         settings = self.setup.settings
-        # the structure of an optimizer's state does not depend on the numbers
-        optimizer = settings.optimizer.transform(Hyper(**DYNAMIC))
+        opt_state = settings.optimizer.init(params, hyper, key)
         carry = ()
         if settings.window:
             carry = models.initial_state(self.setup.model, params, settings.batch_size)
         zero = jnp.zeros((), jnp.int32)
-        return TrainState(
-            zero, zero + RUNNING, jax.random.key_data(key), params, optimizer.init(params), carry
-        )
+        state = TrainState(zero, zero + RUNNING, jax.random.key_data(key), params, opt_state, carry)
+        if not settings.chooses:
+            return state
+        score = jax.tree.map(lambda a: jnp.full(a.shape, jnp.nan, a.dtype), self._score_shapes)
+        kept = self.evaluated(state) if settings.keep_best else ()
+        return state._replace(best=Best(zero, zero, score, kept))
+
+    @cached_property
+    def _score_shapes(self) -> dict[str, Array]:
+        """The scores of a look, as shapes."""
+        setup = self.setup
+
+        def look(data: PyTree) -> dict[str, Array]:
+            key = jax.random.key(0)
+            params = draw_params(setup.model, key, setup.task)
+            zero = jnp.zeros((), jnp.int32)
+            state = TrainState(zero, zero, jax.random.key_data(key), params, (), ())
+            return self.score(state, data) | self.validate(state, data)
+
+        return jax.eval_shape(look, setup.task.load())
+
+    def evaluated(self, state: TrainState) -> PyTree:
+        """Return the parameters that are scored and stored; see :class:`Optimizer` for averages."""
+        return self.setup.settings.optimizer.evaluated(state.opt_state, state.params)
 
     def advance(self, state: TrainState, hyper: Hyper, data: PyTree) -> tuple[TrainState, Progress]:
-        """Train one chunk: up to ``eval_every`` updates, then score the test set.
+        """Train one chunk: up to ``eval_every`` updates, then score the test and validation sets.
 
         A member with a loss, or an entry of its gradient or parameters, that is no longer finite
         is marked as diverged, keeps its last finite parameters and is frozen. A finite gradient
         is never called diverged, however large its norm.
         """
         settings = self.setup.settings
+        ran = state.status == RUNNING
         end = (state.step // settings.eval_every + 1) * settings.eval_every
         zero = jnp.zeros((), jnp.float32)
         empty = _Sum(zero, zero)
@@ -150,7 +197,15 @@ class Train:
         state, sums = jax.lax.while_loop(runs, body, (state, sums))
         score = self.score(state, data)
         solved = self.setup.task.goal.reached(score) & settings.stop_when_solved
-        done = jnp.where(state.step >= settings.optimizer.steps, FINISHED, RUNNING)
+        score |= self.validate(state, data)
+        waiting = jnp.int32(RUNNING)
+        if settings.chooses:
+            best = self._better(state, score)
+            best = jax.tree.map(lambda new, old: jnp.where(ran, new, old), best, state.best)
+            state = state._replace(best=best)
+            if settings.patience:
+                waiting = jnp.where(best.waited >= settings.patience, STOPPED, RUNNING)
+        done = jnp.where(state.step >= settings.optimizer.steps, FINISHED, waiting)
         status = jnp.where(solved, SOLVED, done)
         state = state._replace(
             status=jnp.where(state.status == RUNNING, status, state.status).astype(jnp.int32)
@@ -169,12 +224,18 @@ class Train:
         batch, start = self.window(state, data)
         key = jax.random.fold_in(key_noise, state.step) if self._draws else None
         loss, carry, grads = self.gradient(state.params, hyper, batch, start, key)
+
+        def value_fn(params: PyTree) -> Array:
+            return self._loss(params, batch, start, key)[0]
+
         optimizer = settings.optimizer.transform(hyper)
         norm = norms.global_norm(grads)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        updates, opt_state = optimizer.update(
+            grads, state.opt_state, state.params, value=loss, value_fn=value_fn
+        )
         params = jax.tree.map(jnp.add, state.params, updates)
         finite = jnp.isfinite(loss) & norms.all_finite((grads, params))
-        new = TrainState(state.step + 1, state.status, state.key, params, opt_state, carry)
+        new = state._replace(step=state.step + 1, params=params, opt_state=opt_state, carry=carry)
         stopped = state._replace(status=jnp.full_like(state.status, DIVERGED))
         new = jax.tree.map(lambda n, s: jnp.where(finite, n, s), new, stopped)
         return new, loss, norm
@@ -190,30 +251,37 @@ class Train:
         """Return (loss, the final recurrent state, ∂(loss + ω Ω)/∂params) of one batch."""
         settings, model = self.setup.settings, self.setup.model
 
-        def loss_of(outputs: Array) -> Array:
-            loss = losses.by_name(self.setup.task.loss)
-            return loss(outputs, batch.targets, batch.mask, settings.reduction)
-
         def run(params: PyTree) -> tuple[Array, PyTree]:
-            outputs, carry = model.apply(
-                params,
-                batch.inputs,
-                lengths=lengths_of(batch),
-                initial_state=start,
-                key=key,
-                deterministic=not self._draws,
-                engine=settings.engine,
-            )
-            return loss_of(outputs), carry
+            return self._loss(params, batch, start, key)
 
         (loss, carry), grads = jax.value_and_grad(run, has_aux=True)(params)
         if settings.regularizer == "omega":
             assert isinstance(model, models.Recurrent)  # for the setup has checked its layer
-            extra = hyper.omega * omega_gradient(model, params, batch.inputs, loss_of, start)
+            of_batch = partial(self._loss_of, batch=batch)
+            extra = hyper.omega * omega_gradient(model, params, batch.inputs, of_batch, start)
             recurrent = grads["params"]["recurrent"]
             recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)
             grads = {"params": {**grads["params"], "recurrent": recurrent}}
         return loss, carry if settings.window else (), grads
+
+    def _loss(
+        self, params: PyTree, batch: Batch, start: PyTree, key: Array | None
+    ) -> tuple[Array, PyTree]:
+        """Return (loss, the final recurrent state) of one batch."""
+        outputs, carry = self.setup.model.apply(
+            params,
+            batch.inputs,
+            lengths=lengths_of(batch),
+            initial_state=start,
+            key=key,
+            deterministic=not self._draws,
+            engine=self.setup.settings.engine,
+        )
+        return self._loss_of(outputs, batch), carry
+
+    def _loss_of(self, outputs: Array, batch: Batch) -> Array:
+        loss = losses.by_name(self.setup.task.loss)
+        return loss(outputs, batch.targets, batch.mask, self.setup.settings.reduction)
 
     def score(self, state: TrainState, data: PyTree) -> dict[str, Array]:
         """Return the task's scores of the test set; where it is drawn, anew for each chunk."""
@@ -221,7 +289,53 @@ class Train:
         key = jax.random.fold_in(self._keys(state)[2], state.step)
         count = sequences_to_score(task, data, settings.eval_sample, settings.eval_batch_size)
         batch = task.test(data, key, count)
-        return task.score(self.answers(state.params, batch), batch)
+        return task.score(self.answers(self.evaluated(state), batch), batch)
+
+    def validate(self, state: TrainState, data: PyTree) -> dict[str, Array]:
+        """Return the task's scores of the validation set, each under "validation_" and its name.
+
+        Where sequences are drawn, it is the same draw at every look of a member, and none is
+        scored unless the settings choose by it.
+
+        Raises:
+            ValueError: see :func:`rnnlab.training.settings.check_validation`.
+        """
+        settings, task = self.setup.settings, self.setup.task
+        check_validation(task, data, settings)
+        sample, size = settings.eval_sample, settings.eval_batch_size
+        count = sequences_to_validate(task, data, sample, size)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), _VALIDATION_KEY)
+        if count and isinstance(task, HasValidation):
+            batch = task.validation(data, key, count)
+        elif settings.chooses:
+            batch = task.test(data, key, sequences_to_score(task, data, sample, size))
+        else:
+            return {}
+        score = task.score(self.answers(self.evaluated(state), batch), batch)
+        return {f"{VALIDATION}{name}": value for name, value in score.items()}
+
+    def _better(self, state: TrainState, score: dict[str, Array]) -> Best:
+        """Return the best look after one that has just been made."""
+        best, goal = state.best, self.setup.task.goal
+        new, old = (s[f"{VALIDATION}{goal.metric}"] for s in (score, best.score))
+        better = (new < old) if goal.at_most else (new > old)
+        better |= (best.step == 0) & ~jnp.isnan(new)
+        kept = self.evaluated(state) if self.setup.settings.keep_best else ()
+        found = Best(state.step, jnp.zeros_like(best.waited), score, kept)
+        waiting = best._replace(waited=best.waited + 1)
+        return jax.tree.map(lambda n, o: jnp.where(better, n, o), found, waiting)
+
+    def chosen(self, state: TrainState, score: PyTree) -> tuple[PyTree, PyTree]:
+        """Return the parameters that a member answers with, and their scores.
+
+        Args:
+            state: of a member that has stopped. score: of its last look.
+        Returns:
+            those of the best look with ``keep_best``, where there was one; else the last ones.
+        """
+        if self.setup.settings.keep_best and int(state.best.step):
+            return state.best.params, jax.tree.map(lambda a: np.asarray(a).item(), state.best.score)
+        return self.evaluated(state), score
 
     def answers(self, params: PyTree, batch: Batch | RaggedBatch) -> PyTree:
         """Return the model's outputs for a test set, ``eval_batch_size`` sequences at a time.
@@ -258,49 +372,19 @@ class Train:
     def window(self, state: TrainState, data: PyTree) -> tuple[Batch, PyTree]:
         """Return the next update's (batch, initial state); None: the layer's own state."""
         settings, task, key = self.setup.settings, self.setup.task, self._keys(state)[0]
-        if not settings.window:
+        if not self.setup.window:
             return task.batch(data, key, state.step, settings.batch_size), None
         sequence, index = state.step // self.setup.windows, state.step % self.setup.windows
         batch = task.batch(data, key, sequence, settings.batch_size)
-        first = index * settings.window
+        first = index * self.setup.window
         batch = jax.tree.map(
-            lambda a: jax.lax.dynamic_slice_in_dim(a, first, settings.window, axis=1), batch
+            lambda a: jax.lax.dynamic_slice_in_dim(a, first, self.setup.window, axis=1), batch
         )
         fresh = models.initial_state(self.setup.model, state.params, settings.batch_size)
         start = jax.tree.map(
             lambda f, c: jax.lax.stop_gradient(jnp.where(index == 0, f, c)), fresh, state.carry
         )
         return batch, start
-
-
-@runtime_checkable
-class _HasDropout(Protocol):
-    dropout: float
-
-
-@runtime_checkable
-class _MayDraw(Protocol):
-    stochastic: bool
-
-
-def _draws_noise(part: object) -> bool:
-    """Return whether a layer draws noise: by dropout, or by a stochastic cell anywhere in it.
-
-    Layers of one's own are searched too: their fields, and attributes with the usual names.
-    """
-    if isinstance(part, tuple | list):
-        return any(map(_draws_noise, part))
-    if isinstance(part, _HasDropout) and part.dropout > 0:
-        return True
-    if isinstance(part, _MayDraw) and part.stochastic:
-        return True
-    names = {"layers", "forward", "backward", "cell", "inner"}
-    names |= {f.name for f in fields(part)} if is_dataclass(part) else set()
-    return any(
-        _draws_noise(inner)
-        for inner in (getattr(part, name, None) for name in sorted(names))
-        if isinstance(inner, tuple | list) or is_dataclass(inner) or isinstance(inner, Layer)
-    )
 
 
 def make_train(setup: Setup) -> Train:

@@ -99,7 +99,7 @@ class Program:
 
     def start(self, members: Sequence[Member]) -> tuple[TrainState, Hyper]:
         """Return (states, hypers) of the members, before the first update."""
-        states = [self.train.start(m.key, m.params) for m in members]
+        states = [self.train.start(m.key, m.params, m.hyper) for m in members]
         return self.stack(states), self.stack([m.hyper for m in members])
 
     # ---- running ----
@@ -156,7 +156,9 @@ class Program:
         def one() -> tuple[TrainState, Hyper]:
             key, zero = jax.random.key(0), jnp.zeros((), jnp.float32)
             params = draw_params(self.setup.model, key, self.setup.task)
-            return self.train.start(key, params), Hyper(zero, zero, zero, zero)
+            numbers = self.setup.settings.optimizer.numbers()
+            hyper = Hyper(zero, zero, zero, zero, jax.tree.map(jnp.asarray, numbers))
+            return self.train.start(key, params, hyper), hyper
 
         return jax.tree.map(
             lambda a: self._shape((self.capacity, *a.shape), a.dtype, P("members")),

@@ -16,6 +16,7 @@ from rnnlab import tasks, training
 from rnnlab.bert import encoder, finetuning
 from rnnlab.bert.finetuning import ReviewPieces, TagPieces
 from rnnlab.bert.pretrained import Start
+from rnnlab.core.notices import LeftOut
 from rnnlab.tasks.reviews import MovieReviews
 from rnnlab.text import entities
 from rnnlab.training import predict, runner
@@ -73,28 +74,50 @@ def config_of(task, **changes):
 
 def test_reviews_in_pieces_are_the_tokenizers():
     task = ReviewPieces(max_length=12, limit=40, vocab_size=300)
-    data, split = task.load(), MovieReviews().split()
-    assert len(data.train) == 40
+    data, split = task.load(), MovieReviews(limit=40).split()
+    assert (len(data.train), len(data.validation)) == (36, 4)
     assert task.input_size <= 300
     for rows, lengths, labels, texts, wanted in (
         (data.train, data.lengths, data.labels, split.texts, split.labels),
         (data.test, data.test_lengths, data.test_labels, split.test_texts, split.test_labels),
     ):
-        for k in range(40):
+        for k in range(36):
             ids = task.tokenizer.encode(texts[k], add_special_tokens=False).ids[:10]
             assert rows[k, : lengths[k]].tolist() == [2, *ids, 3]
             assert not rows[k, lengths[k] :].any()
-            assert task.inputs(task.tokens(texts[k]))[0].tolist() == [2, *ids, 3]
+            assert task.passes(task.tokens(texts[k]))[0].tolist() == [2, *ids, 3]
             assert labels[k] == wanted[k]
     batch = task.batch(data, jax.random.key(0), 0, 4)
     assert (batch.inputs.shape, batch.lengths.shape) == ((4, 12), (4,))
 
 
+def test_a_file_of_texts_in_pieces(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [
+        f"{'abc'[i % 3]}\t{' '.join(rng.choice(['low', 'lower', 'new'], 5))} {i}" for i in range(60)
+    ]
+    for name, part in (("a.tsv", lines), ("b.tsv", lines[:7]), ("c.tsv", lines[7:12])):
+        (tmp_path / name).write_text("\n".join(part) + "\n")
+    paths = [str(tmp_path / name) for name in ("a.tsv", "b.tsv", "c.tsv")]
+    options = {"max_length": 12, "vocab_size": 60, "min_count": 1}
+    task = ReviewPieces(path=paths[0], test_path=paths[1], validation_path=paths[2], **options)
+    with pytest.warns(LeftOut, match="left out 12 of 60 texts, which are held out in"):
+        data = task.load()
+    assert (len(data.train), len(data.test), len(data.validation)) == (48, 7, 5)
+    assert task.classes == ("a", "b", "c")
+    held = [line.split("\t")[1] for line in lines[7:12]]
+    for text, row, n in zip(held, data.validation, data.validation_lengths, strict=True):
+        ids = task.tokenizer.encode(text, add_special_tokens=False).ids[:10]
+        assert row[:n].tolist() == [2, *ids, 3]
+    assert data.validation_labels.tolist() == [i % 3 for i in range(7, 12)]
+
+
 def test_words_in_pieces_are_the_tokenizers(columns):
     task = tagger(columns, max_length=14)  # cuts some
-    learn, judge = task.sentences()
-    cut = 0
-    for data, part in ((task.load().train, learn), (task.load().test, judge)):
+    parts = task.sentences()[:3]
+    assert min(map(len, parts)) > 1
+    read_as, cut = task.load(), 0
+    for data, part in zip((read_as.train, read_as.test, read_as.validation), parts, strict=True):
         for k, sentence in enumerate(part):
             read = task.tokenizer.encode(list(sentence.tokens), is_pretokenized=True)
             whole = [w for w in read.word_ids[:13] if w is not None]
@@ -136,7 +159,8 @@ def test_a_tagger_is_trained_as_any_other(columns):
     hyper = training.hyper_of(config.training)
     state, progress = jax.eval_shape(train, jax.random.key(0), hyper, shapes, setup.task.load())
     assert jax.tree.structure(state.params) == jax.tree.structure(shapes)
-    assert set(progress.score) == {"loss", "accuracy", "precision", "recall", "f1"}
+    names = {"loss", "accuracy", "precision", "recall", "f1"}
+    assert set(progress.score) == names | {f"validation_{name}" for name in names}
     assert setup.task.lookup(()) == 1  # each word has one label
     p = np.array([row == "B-PER" for s in setup.task.sentences()[0] for row in s.labels]).mean()
     assert setup.task.baseline(setup.task.load()) == pytest.approx(
@@ -288,8 +312,6 @@ def test_what_is_refused(columns):
         ReviewPieces(max_length=2)
     with pytest.raises(ValueError, match="vocab_size must be above 5"):
         ReviewPieces(vocab_size=5)
-    with pytest.raises(ValueError, match="limit must be at most 6824, the reviews"):
-        ReviewPieces(limit=7000, vocab_size=300).load()
     with pytest.raises(ValueError, match="limit must be a whole number of at least 0, got -1"):
         ReviewPieces(limit=-1)
     with pytest.raises(ValueError, match="belong to recurrent taggers"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnnlab import training
-from rnnlab.bert import encoder, heads, huggingface, pretrained, wordpiece
+from rnnlab.bert import encoder, heads, huggingface, pretrained, text_model, wordpiece
 from rnnlab.bert.pretrained import Start
 from rnnlab.core import run_files
 from rnnlab.core.errors import UserError
@@ -121,6 +121,26 @@ def test_a_model_begins_with_what_is_there(source, request):
         same(own["classifier"], drawn[type(model)]["classifier"])  # there is none to begin with
     assert model.clone(start=Start(path)) != model
     assert model.clone(start=Start(path)).without_init() == model.without_init()
+
+
+def test_a_run_is_loaded_with_its_heads_and_pieces(run, tmp_path):
+    path, config, saved = run
+    model = text_model.load(path)
+    assert set(model.parts) == set(saved) == set(huggingface.PARTS)
+    assert model.config == config
+    same(model.params["params"], saved)
+    answers = model.fill_mask("The cat saw the [MASK].", top_k=3)
+    tokens = wordpiece.tokens(model.tokenizer, ["The cat saw the [MASK]."])
+    logits, _ = heads.Pretraining(config).apply(model.params, tokens)
+    (place,) = np.flatnonzero(tokens.ids[0] == wordpiece.special_ids(model.tokenizer, "[MASK]"))
+    p = jax.nn.softmax(logits.words[0, place])
+    np.testing.assert_allclose([a.probability for a in answers], np.sort(p)[::-1][:3], rtol=1e-4)
+    model.save(tmp_path)
+    back = text_model.load(tmp_path)
+    same(back.params["params"], saved)
+    assert back.tokenizer.to_str() == model.tokenizer.to_str()
+    with pytest.raises(UserError, match="no finished member 1"):
+        text_model.load(path, member=1)
 
 
 def test_pieces_are_those_of_the_source(run, folder):

@@ -12,7 +12,7 @@ import pytest
 import rnnlab
 from rnnlab import cli
 from rnnlab.core import json_files, run_files
-from rnnlab.lab import load, plan
+from rnnlab.lab import catalog, plan
 from rnnlab.lab.plan import make_plan
 from rnnlab.report import page as report
 from tests.helpers import swept
@@ -36,7 +36,7 @@ def fake(tmp_path, monkeypatch) -> Path:
 
 
 COMMANDS = ("run", "list", "predict", "keywords", "spell", "report", "compare", "tensorboard")
-COMMANDS += ("reproduce",)
+COMMANDS += ("reproduce", "export", "table")
 RUN = ("run", "--config=experiments/fake.py")
 
 
@@ -75,9 +75,22 @@ def test_run_prints_the_claims_and_where_the_report_is(capsys):
     (run_dir,) = Path("runs").iterdir()
     assert run_dir == make_plan("fake").run_dir
     out, err = capsys.readouterr()
-    *_, summary, where = out.splitlines()
-    assert summary == "2 claims: 1 holds, 1 refuted, 0 undecided; none unexpected"
-    assert where == f"report: {run_dir}/report.html"
+    assert out.splitlines() == [
+        "fake: median [lowest, highest] over 2 seeds",
+        "",
+        *out.splitlines()[2:6],
+        "",
+        f"✓ draws are below 1: {json.loads((run_dir / 'claims.json').read_text())[0]['measured']}",
+        "✗ cells draw apart: seed by seed",
+        "2 claims: 1 holds, 1 refuted, 0 undecided; none unexpected",
+        "",
+        f"report: {run_dir}/report.html",
+        f"figures: {run_dir}/figures",
+        f"table: {run_dir}/results.csv",
+    ]
+    medians = rnnlab.load_run(run_dir).to_frame().groupby("cell.name")["draw"].median()
+    rows = {line.split()[0]: line.split()[1] for line in out.splitlines()[4:6]}
+    assert rows == {cell: f"{medians[cell]:.4g}" for cell in ("rnn", "lstm")}
     assert err == f"rnnlab: {run_dir}: 0 of 4 members are finished\n"
     # a finished directory prints the same and runs nothing
     members = (run_dir / "members.jsonl").read_bytes()
@@ -256,7 +269,7 @@ def test_an_error_in_an_experiment_is_shown_whole(fake):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--config.task.TT=3", "unknown config key 'task.TT'; did you mean 'task.T'? (allowed: "),
+        ("--config.task.TT=3", "unknown config key 'task.TT'; did you mean 'task.T' or 'task.lag"),
         ("--config.task.T=a", "flag --config.task.T=a: expected int, as 3 is"),
         ("--config.task.T=1.5", "flag --config.task.T=1.5: expected int, as 3 is"),
         ("--config.task.noise=x: y", "flag --config.task.noise=x: y: expected float, as 0.5 is"),
@@ -270,7 +283,16 @@ def test_an_error_in_an_experiment_is_shown_whole(fake):
         ("--sweep.seed=0,a", "--sweep.seed: expected int, as 0 is, got 'a'"),
         ("--sweep.seed=", "--sweep.seed=: a value is missing"),
         ("--sweep.cell.name=lstn", "member 0 (cell.name=lstn seed=0): unknown cell 'lstn'"),
-        ("--stric", "unknown flag 'stric'; did you mean 'strict'?"),
+        ("--stric", "unknown flag '--stric'; did you mean '--strict'?"),
+        ("--lr=3", "unknown flag '--lr' (`rnnlab run --config=FILE --help` lists all)"),
+        ("--T=3", "unknown flag '--T'; did you mean '--config.task.T'?"),
+        ("--task.nois=3", "unknown flag '--task.nois'; did you mean '--config.task.noise'"),
+        ("--hidden=3", "unknown flag '--hidden' (`rnnlab run"),
+        ("--sweep=seed", "unknown flag '--sweep'; did you mean '--sweep.KEY'"),
+        ("strict", "unexpected argument 'strict'; did you mean '--strict'?"),
+        ("dry-run", "unexpected argument 'dry-run'; did you mean '--dry-run'?"),
+        ("workdir=out", "unexpected argument 'workdir=out'; did you mean '--workdir=out'?"),
+        ("config.seed=3", "unexpected argument 'config.seed=3'; did you mean '--config.seed=3'?"),
         ("--strict=7", "--strict: expected true or false, got '7'"),
         ("--ray_cpus=x", "--ray_cpus: expected a whole number, got 'x'"),
         ("--ray_cpus=-1", "--ray_cpus: expected a whole number of at least 0, got '-1'"),
@@ -278,7 +300,7 @@ def test_an_error_in_an_experiment_is_shown_whole(fake):
         ("--workdir", "--workdir needs a value: --workdir=DIR"),
         ("--workdir=", "--workdir: expected a path, got an empty one"),
         ("--workdir= ", "--workdir: expected a path, got an empty one"),
-        ("more.py", "unexpected argument 'more.py'"),
+        ("more.py", "'more.py' and --config=experiments/fake.py both name an experiment"),
         ("--config=fake", "--config is given twice"),
         ("--flagfile=nowhere", "ERROR:: Unable to open flagfile"),
     ],
@@ -290,7 +312,7 @@ def test_a_wrong_flag_is_refused_in_one_line(capsys, flag, message):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["rum"], "unknown command 'rum'; did you mean 'run'? (allowed: run, list, predict"),
+        (["rum"], "unknown command 'rum'; did you mean 'run'?"),
         (["run"], "run needs --config=FILE"),
         (["run", "--config.seed=3"], "run needs --config=FILE"),
         (["run", "--config"], "--config needs a value: --config=FILE[:SCALE]"),
@@ -298,7 +320,13 @@ def test_a_wrong_flag_is_refused_in_one_line(capsys, flag, message):
         (["run", "--config=fakee.py"], "no file fakee.py: unknown experiment 'fakee'; did you mea"),
         (["run", "--config=fake:ful"], "experiments/fake.py: unknown scale 'ful' (allowed: full)"),
         (["run", "--config=fake", "--sweep.seed=1", "--sweep.seed=2"], "--sweep.seed is given twi"),
-        (["list", "--all"], "unknown flag 'all' (allowed: none)"),
+        (["zzz"], "unknown command 'zzz' (`rnnlab --help` lists all "),
+        (["help", "rum"], "unknown command 'rum'; did you mean 'run'?"),
+        (["run", "fakee"], "no file fakee.py: unknown experiment 'fakee'; did you mean"),
+        (["run", "zzz"], "no file zzz.py: unknown experiment 'zzz' (`rnnlab list` lists all "),
+        (["run", "fake", "more"], "unexpected argument 'more'"),
+        (["run", "--stric"], "unknown flag '--stric'; did you mean '--strict'"),
+        (["list", "--all"], "unknown flag '--all' (allowed: none)"),
         (["list", "x"], "unexpected argument 'x'"),
         (["report"], "report takes one run directory, got 0"),
         (["report", "experiments"], "experiments is no run directory: it has no config.json"),
@@ -358,13 +386,25 @@ def test_help_and_version(capsys):
     assert "\n    list " in capsys.readouterr().err
     assert cli.main([*RUN, "--help"]) == 0
     out = capsys.readouterr().out
-    assert "  --config.task.lags=(1, 2)\n" in out
+    for args in (["run", "fake", "--help"], ["help", "run", "fake"]):
+        assert cli.main(args) == 0
+        assert capsys.readouterr().out == out
+    assert "--config.task.KEY=VALUE\n  T=3 " in out
     assert out.endswith("  --sweep.cell.name=rnn,lstm\n  --sweep.seed=0,1\n")
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("flag", ["--dry-run", "--dry_run", "-dry-run", "--flagfile=flags"])
+def test_an_experiment_is_named_without_a_flag_and_flags_have_two_spellings(capsys, flag):
+    Path("flags").write_text("--dry-run\n--config.task.noise=0.5\n")
+    assert cli.main(["run", "fake", flag, "--sweep.cell.name=rnn"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("experiments/fake.py, dry run")
+    assert "members    2" in out
+
+
 def test_list(capsys, monkeypatch, fake):
-    monkeypatch.setattr(load, "_shared_dirs", lambda: [])
+    monkeypatch.setattr(catalog, "shared_dirs", lambda: [])
     fake.with_name("longer_name.py").write_text('"""Another."""\ndef get_config(): ...\n')
     assert cli.main(["list"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -381,17 +421,17 @@ def test_report_writes_the_report_again(fake, capsys):
     assert cli.main([*RUN, "--workdir=out"]) == 0
     Path("out/report.html").unlink()
     capsys.readouterr()
-    assert cli.main(["report", "out"]) == 0
+    assert cli.main(["report", "out", "--verbose"]) == 0
     out = capsys.readouterr().out
     assert "holds if  max below 1" in out
-    assert out.endswith("report: out/report.html\n")
+    assert out.endswith("report: out/report.html\nfigures: out/figures\ntable: out/results.csv\n")
     assert Path("out/report.html").exists()
     # a file that has changed since is not executed
     fake.write_text("raise SystemExit('executed')")
     Path("out/report.html").unlink()
     assert cli.main(["report", "out"]) == 0
     out, err = capsys.readouterr()
-    assert "holds if  max below 1" in out
+    assert "✓ draws are below 1" in out
     assert err == (
         "rnnlab: figures and claims stay as they are: experiments/fake.py has changed since the "
         "run began; --trust executes the copy out/used/fake.py, if you trust who made it\n"
@@ -412,7 +452,12 @@ def test_compare_gives_the_directories_to_the_report(monkeypatch, capsys):
     monkeypatch.setattr(report, "compare_report", compare_report)
     capsys.readouterr()
     assert cli.main(["compare", "a", "b"]) == 0
-    assert capsys.readouterr().out == "comparison: compare.html\n"
+    out = capsys.readouterr().out
+    assert out.startswith("fake: ")
+    assert out.endswith("\n\ncomparison: compare.html\n")
+    assert [line.split()[:2] for line in out.splitlines()[4:8]] == [
+        [cell, name] for cell in ("rnn", "lstm") for name in ("a", "b")
+    ]
     assert cli.main(["compare", "a", "--out=c.html", "b"]) == 0
     assert calls == [(["a", "b"], "compare.html"), (["a", "b"], "c.html")]
 
@@ -442,7 +487,7 @@ def test_help_and_list_import_nothing_heavy():
         "assert cli.main(['list']) == 0\n"
         "listed = {m.partition('.')[0] for m in sys.modules}\n"
         "print(sorted(light & {'jax', 'matplotlib', 'numpy', 'ml_collections'}))\n"
-        "print(sorted(listed & {'jax', 'matplotlib', 'flax', 'datasets'}))"
+        "print(sorted(listed & {'jax', 'matplotlib', 'numpy', 'ml_collections', 'absl', 'yaml'}))"
     )
     done = start(code=code)
     assert done.returncode == 0, done.stderr
@@ -452,7 +497,8 @@ def test_help_and_list_import_nothing_heavy():
 def test_the_real_command_from_config_to_report():
     done = start(*RUN, "--strict", "--workdir=out", "--sweep.seed=0,1,2")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("none unexpected\nreport: out/report.html\n")
+    assert "0 undecided; none unexpected\n\nreport: out/report.html\n" in done.stdout
+    assert "\033" not in done.stdout  # no colors in a pipe
     page = Path("out/report.html").read_text()
     assert "draws are below 1" in page
     assert "cells draw apart" in page

@@ -43,6 +43,38 @@ def test_a_switch_has_every_spelling(args, value):
     assert read(*args)["dry_run"] is value
 
 
+def test_dashes_and_underscores_are_the_same_in_every_flag():
+    made = parser(dotted=True)
+    made.value("ray_cpus", "N", "how many", type=whole)
+    args = [
+        "--ray-cpus=2",
+        "--config.training.learning-rate=a-b",
+        "--no-config.a-b",
+        "--sweep.a-b=c-d",
+    ]
+    options = made.read(args)
+    assert options.ray_cpus == 2
+    assert options.dotted == [
+        "--config.training.learning_rate=a-b",
+        "--noconfig.a_b",
+        "--sweep.a_b=c-d",
+    ]
+
+
+def test_a_number_after_an_unknown_flag_is_its_value():
+    made = parser(dotted=True)
+    made.positionals("names", "NAME", "an experiment", most=1)
+    options = made.read(["--lr", "0.5", "mine"])
+    assert (list(options.unknown), options.names) == (["lr"], ["mine"])
+    with pytest.raises(UserError, match=r"^unexpected argument 'two'"):
+        made.read(["one", "two"])
+
+
+def test_unknown_flags_of_a_command_with_a_config_are_kept_with_the_nearest():
+    options = parser(dotted=True).read(["--stepz=3", "--qq=1"])
+    assert options.unknown == {"stepz": ["--steps"], "qq": []}
+
+
 def test_values_follow_an_equals_sign_or_a_space():
     assert read("--steps", "-1")["steps"] == read("--steps=-1")["steps"] == -1
     assert read("--out", "--steps=3")["out"] == "--steps=3"  # as absl reads it
@@ -69,21 +101,21 @@ def test_flags_and_directories_mix():
 def test_dotted_flags_are_collected_with_their_values():
     args = ["--config.a.b=1", "-noconfig.c", "--sweep.d", "1,2", "--config.e", "-3", "--dry_run"]
     options = parser(dotted=True).read(args)
-    assert options.dotted == args[:-1]
+    assert options.dotted == ["--config.a.b=1", "--noconfig.c", *args[2:-1]]
     assert options.dry_run
-    with pytest.raises(UserError, match=r"unknown flag 'config\.a'"):
+    with pytest.raises(UserError, match=r"unknown flag '--config_?\.a'"):
         parser().read(["--config.a=1"])
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--stepz=3"], r"unknown flag 'stepz'; did you mean 'steps'\? \(allowed: out, steps, "),
+        (["--stepz=3"], r"unknown flag '--stepz'; did you mean '--steps'\?.*allowed: --out, "),
         (["--steps=x"], "^--steps: expected a whole number, got 'x'$"),
         (["--steps"], "^--steps needs a value: --steps=N$"),
         (["--dry_run=maybe"], "^--dry_run: expected true or false, got 'maybe'$"),
         (["--config=a", "--config", "b"], "^--config is given twice$"),
-        (["--step=3"], "unknown flag 'step'"),  # no abbreviations
+        (["--step=3"], "unknown flag '--step'"),  # no abbreviations
         (["more"], "^unexpected argument 'more'"),
     ],
 )

@@ -1,5 +1,6 @@
 """errors.py: messages name what is near, and cost as little of many names as of few."""
 
+import difflib
 import re
 import timeit
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from rnnlab.core import errors
 
 ROOT = Path(__file__).parents[2]
+KEYS = ("w_h", "learning_rate", "hidden_size", "dropout")
 MANY = [f"w{n}" for n in range(50_000)] + ["king"]
 
 
@@ -30,17 +32,50 @@ def test_edits_are_those_of_the_definition(name):
 
 
 def test_the_nearest_of_few_and_of_many_names():
-    assert errors.nearest("lstn", ["lstm", "gru"]) == "lstm"
-    assert errors.nearest("kings", MANY) == "king"
-    assert errors.nearest("xyzzy", MANY) is None
-    assert errors.nearest("x" * 10_000, MANY) is None
-    assert errors.nearest("x" * 10_000, ["lstm"]) is None
+    assert errors.nearest("lstn", ["lstm", "gru"]) == ["lstm"]
+    assert errors.nearest("kings", MANY) == ["king"]
+    assert errors.nearest("LSTM", ["gru", "lstm"]) == ["lstm"]  # another case only
+    assert errors.nearest("xyzzy", MANY) == []
+    assert errors.nearest("x" * 10_000, MANY) == []
+    assert errors.nearest("x" * 10_000, ["lstm"]) == []
+
+
+@pytest.mark.parametrize("name", ["training.lerning_rate", "cel.hiden_size", "init.gats.f.w_h"])
+def test_the_nearest_three_are_difflib_s(name):
+    keys = [f"{group}.{key}" for group in ("training", "cell", "init.gates.f") for key in KEYS]
+    expected = difflib.get_close_matches(name, keys, 3)
+    assert len(expected) == 3
+    assert errors.nearest(name, keys) == expected
+
+
+def test_two_edits_away_among_many_names():
+    keys = [f"group{n}.{key}" for n in range(100) for key in ("learning_rate", "dropout")]
+    (best, *others) = errors.nearest("group7.lerning_ratee", [*keys, "unrelated"])
+    assert best == "group7.learning_rate"
+    assert len(others) == 2
+
+
+def test_a_message_suggests_three_names_and_lists_only_a_few():
+    keys = [f"key_{n}" for n in range(40)]
+    listing = "rnnlab run --config=FILE --help"
+    near = errors.unknown("config key", "key_1x", keys, listing=listing)
+    assert near.startswith("unknown config key 'key_1x'; did you mean 'key_1'")
+    assert near.count("'") == 8  # the name and three others
+    assert near.endswith("?")
+    far = errors.unknown("config key", "zzz", keys, listing=listing)
+    assert far == f"unknown config key 'zzz' (`{listing}` lists all 40)"
+    far = errors.unknown("scheme", "zzz", keys)
+    assert (
+        far
+        == "unknown scheme 'zzz' (allowed: key_0, key_1, key_2, key_3, key_4, key_5 and 34 more)"
+    )
+    told = errors.unknown("key", "lr", [*keys, "learning_rate"], first=["learning_rate"])
+    assert told == "unknown key 'lr'; did you mean 'learning_rate'?"
 
 
 def test_a_message_stays_short():
-    message = errors.unknown("word", "kings", MANY)
-    assert "did you mean 'king'?" in message
-    assert message.endswith("w99 and 49,901 more)")
+    assert errors.unknown("word", "kings", MANY) == "unknown word 'kings'; did you mean 'king'?"
+    assert len(errors.unknown("word", "xyzzy", MANY)) < 100
     assert len(errors.unknown("word", "y" * 10**6, ["a"])) < 300
     assert errors.unknown("word", 3, []) == "unknown word 3 (allowed: none)"
 

@@ -13,6 +13,11 @@ from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
 
 
+def append(path, *records, durable=False):
+    """Append records to a JSON-lines file."""
+    json_files.append_lines(path, *map(json_files.to_line, records), durable=durable)
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [
@@ -47,7 +52,7 @@ def test_a_complex_number_is_refused_with_a_way_out():
 def test_non_finite_numbers_come_back(tmp_path):
     given = {"curve": [-1.5, -math.inf, math.inf], "nan": math.nan, "name": "lstm", "n": 3}
     json_files.write_json(tmp_path / "a.json", given)
-    json_files.append_jsonl(tmp_path / "a.jsonl", given)
+    append(tmp_path / "a.jsonl", given)
     text = (tmp_path / "a.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     for back in (
@@ -66,7 +71,7 @@ def test_a_config_comes_back_with_tuples():
 
 def test_a_half_written_last_line_is_dropped(tmp_path):
     path = tmp_path / "a.jsonl"
-    json_files.append_jsonl(path, {"member": 0}, {"member": 1, "name": "∂L"})
+    append(path, {"member": 0}, {"member": 1, "name": "∂L"})
     whole = path.read_bytes()
     first = whole.index(b"\n") + 1
     for cut in range(first, len(whole) - 1):
@@ -91,10 +96,10 @@ def test_a_broken_line_elsewhere_is_an_error_naming_file_and_line(tmp_path):
 
 def test_keep_jsonl_cuts_a_file_so_that_it_can_grow(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    json_files.append_jsonl(path, *({"member": i // 2, "step": i % 2} for i in range(4)))
+    append(path, *({"member": i // 2, "step": i % 2} for i in range(4)))
     path.write_bytes(path.read_bytes() + b'{"member": 1, "st')
     json_files.keep_jsonl(path, lambda record: record["member"] == 0)
-    json_files.append_jsonl(path, {"member": 5})
+    append(path, {"member": 5})
     kept = [{"member": 0, "step": 0}, {"member": 0, "step": 1}, {"member": 5}]
     assert json_files.read_jsonl(path) == kept
     json_files.keep_jsonl(tmp_path / "none.jsonl", lambda record: True)
@@ -157,9 +162,9 @@ def test_read_json_names_the_broken_file(tmp_path):
 def test_a_durable_record_is_on_the_disk(tmp_path, monkeypatch):
     path, seen = tmp_path / "a.jsonl", []
     monkeypatch.setattr(json_files.os, "fsync", lambda _: seen.append(path.read_text()))
-    json_files.append_jsonl(path, {"member": 0})
+    append(path, {"member": 0})
     assert seen == []
-    json_files.append_jsonl(path, {"member": 1}, durable=True)
+    append(path, {"member": 1}, durable=True)
     assert [text.count("\n") for text in seen] == [2]
 
 

@@ -48,7 +48,7 @@ READERS = {
         lambda path: corpora.read_labeled(path)[0],
     ),
     "table of numbers": ("a.csv", "x,y\n1,2\n3,5\n", lambda path: tables.read_table(path).names),
-    "column": ("a.csv", "1\n2\n", lambda path: tables.read_column(path, "").tolist()),
+    "column": ("a.csv", "1\n2\n", lambda path: tables.read_columns(path, []).values.tolist()),
     "rows of .csv": (
         "a.csv",
         "text,n\nab,1\n",
@@ -229,11 +229,16 @@ def test_tables_of_numbers(tmp_path, content, names, values):
 @pytest.mark.parametrize(
     ("content", "column", "message"),
     [
-        ("d,n\n1.1.,x\n", "", r"task\.column must name one of its columns of numbers \(none\)"),
-        ("a,b\n1,2\n2,3\n", "", r"numbers \(a; b\), got ''"),
-        ("a,b\n1,2\n,3\n", "", r"numbers \(a: empty in line 3, see task\.gaps; b\), got ''"),
-        ("a,a\n1,2\n2,3\n", "a", r"numbers \(a; a\), got 'a'"),
-        ("d,n\n1.1.,1\n2.1.,2\n", "d", "line 2: a number expected in column 'd', got '1.1.'"),
+        ("d,n\n1.1.,x\n", "", "has no column of numbers, only d, n"),
+        (
+            "a,b\n1,2\n2,3\n",
+            "",
+            r"numbers \(a; b\), or several .* --config\.task\.column=a; got ''",
+        ),
+        ("a,b\n1,2\n,3\n", "", r"numbers \(a: empty in line 3, see task\.gaps; b\), or"),
+        ("a,a\n1,2\n2,3\n", "a", "has several columns 'a': give them different names"),
+        ("sales,b\n1,2\n2,3\n", "sale", r"of task\.column: 'sale'; did you mean 'sales'"),
+        ("d,n\n1.1.,1\n2.1.,2\n", "d", r"line 2: a number expected in column 'd' .* '1\.1\.' \(c"),
         ("n\n1\n2\n3x\n", "n", "line 4: a finite number expected in column 'n', got '3x'"),
         ("n\n1\ninf\n", "n", "line 3: a finite number expected in column 'n', got 'inf'"),
         ('d,n\nx,"1,234"\ny,"1,5"\nz,1\nu,2\n', "n", "line 2: a finite number .* got '1,234'"),
@@ -243,13 +248,13 @@ def test_tables_of_numbers(tmp_path, content, names, values):
 )
 def test_columns_that_are_no_series(tmp_path, content, column, message):
     with pytest.raises(ValueError, match=message):
-        tables.read_column(write(tmp_path, "a.csv", content), column)
+        tables.read_columns(write(tmp_path, "a.csv", content), [column] if column else [])
 
 
 def test_gaps_at_an_end_cannot_be_interpolated(tmp_path):
     path = write(tmp_path, "a.csv", "n,m\n1,1\n2,NA\n")
     with pytest.raises(ValueError, match=r"line 3: column 'm' is empty at an end .* \"drop\""):
-        tables.read_column(path, "m", "interpolate")
+        tables.read_columns(path, ["m"], "interpolate")
     with pytest.raises(ValueError, match="every row has an empty cell"):
         tables.read_table(write(tmp_path, "b.csv", "n,m\n1,\n,2\n"), "drop")
 
@@ -266,3 +271,22 @@ def test_json_readers_of_labels_name_the_line(tmp_path):
     path = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
     with pytest.raises(ValueError, match="line 2: the label is empty"):
         corpora.read_labeled(path)
+
+
+def test_columns_of_one_name_are_both_read(tmp_path):
+    path = write(tmp_path, "a.csv", "a,a\n1,2\n3,5\n")
+    assert tables.read_table(path).values.tolist() == [[1, 2], [3, 5]]
+
+
+@pytest.mark.parametrize(
+    ("content", "width"), [("a\tb\tc\n1\t\t\n2\t3\t\n", 3), ("a\tb\t\n1\t2\t\n", 2)]
+)
+def test_empty_cells_at_the_end_of_a_row_of_tabs(tmp_path, content, width):
+    rows = files.read_rows(write(tmp_path, "a.tsv", content)).rows
+    expected = [(line.split("\t") + [""] * width)[:width] for line in content.splitlines()]
+    assert [row.cells for row in rows] == expected
+
+
+def test_a_row_of_tabs_that_is_short_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"line 2: 3 columns expected, as in line 1, got 2"):
+        files.read_rows(write(tmp_path, "a.tsv", "a\tb\tc\n1\t2\n"))

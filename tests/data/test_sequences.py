@@ -75,6 +75,25 @@ def test_columns_of_dates_are_set_aside_and_gaps_are_the_user_s_choice(tmp_path)
     np.testing.assert_allclose(xs[0, :, 0], z[:38], atol=1e-6)
 
 
+def test_a_short_file_is_strung_together_and_a_path_alone_is_read(tmp_path):
+    """Windows of half of the file, one after the other, cut at the length that is asked for."""
+    values = np.random.default_rng(3).normal(size=30).round(3)
+    file = tmp_path / "short.csv"
+    file.write_text("x\n" + "\n".join(map(str, values)))
+    with pytest.warns(LeftOut, match=r"30 are no more than a sequence of 40 steps .* of 15"):
+        found = sequences.by_name("digits", 0, 3, 40, str(file))
+    z = ((values - values.mean()) / values.std()).astype(np.float32)
+    windows = {tuple(z[i : i + 15].tolist()) for i in range(16)}
+    for x in found.xs[..., 0]:
+        assert tuple(x[:15].tolist()) in windows
+        assert tuple(x[15:30].tolist()) in windows
+        assert tuple(x[30:].tolist()) in {w[:10] for w in windows}
+    assert (found.labels == (found.xs[:, 0, 0] > 0)).all()
+    text = tmp_path / "a.txt"
+    text.write_text("abcd" * 20)
+    assert sequences.by_name("digits", 0, 3, 10, str(text)).xs.shape == (3, 10, 4)
+
+
 def test_a_table_that_does_not_vary_is_refused(tmp_path):
     file = tmp_path / "flat.csv"
     file.write_text("x\n" + "0.1\n" * 30)  # whose deviation is 1e-17, not 0
@@ -105,10 +124,11 @@ def test_bad_arguments_are_refused(tmp_path):
     gap.write_text("a\n1\nnan\n")
     refused(ValueError, "did you mean 'digits'", "digit", 0, 2, 10)
     refused(ValueError, "batch_size must be .* at least 1, got 0", "noise", 0, 0, 10)
-    refused(ValueError, "reads no file", "digits", 0, 2, 10, "x")
+    refused(ValueError, "'noise' reads no file", "noise", 0, 2, 10, "x")
+    refused(FileNotFoundError, "no file 'x'", "digits", 0, 2, 10, "x")
     refused(ValueError, "needs task.path", "csv", 0, 2, 10)
     refused(FileNotFoundError, "no file", "text", 0, 2, 10, str(tmp_path / "none"))
-    refused(ValueError, "3 characters is too short for length 10", "text", 0, 2, 10, str(short))
+    refused(ValueError, "characters: at least 8 are needed, got 3", "text", 0, 2, 10, str(short))
     refused(ValueError, "is not UTF-8", "text", 0, 2, 10, str(latin))
     refused(ValueError, "line 3: 2 columns expected, as in line 1", "csv", 0, 2, 1, str(ragged))
     refused(ValueError, "line 3: a finite number expected", "csv", 0, 2, 1, str(words))

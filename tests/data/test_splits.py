@@ -54,3 +54,21 @@ def test_every_class_is_on_both_sides_and_no_row_is_lost(share):
         assert held_out == min(max(round(share * size), 1), size - 1)
     again = splits.split_by_class(labels, share)
     assert [rows.tolist() for rows in again] == [train.tolist(), test.tolist()]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.9])
+@pytest.mark.parametrize("counts", [(1,), (2, 3), (40, 7, 1), (5,) * 9])
+def test_validation_rows_are_a_share_of_every_class(share, counts):
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    learn, held = splits.validation_rows(labels, share)
+    assert sorted([*learn, *held]) == list(range(len(labels)))
+    assert learn.tolist() == sorted(learn)
+    taken, left = np.bincount(labels[held], minlength=len(counts)), np.bincount(labels[learn])
+    assert left.min() >= 1
+    most = sum(count - 1 for count in counts)
+    assert len(held) == min(int(share * len(labels) + 0.5), most)
+    for number, count in zip(taken, counts, strict=True):
+        assert abs(number - share * count) <= 1 or number == count - 1
+    again = splits.validation_rows(labels, share)
+    assert [part.tolist() for part in again] == [learn.tolist(), held.tolist()]

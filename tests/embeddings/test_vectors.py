@@ -7,10 +7,13 @@ import timeit
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
+from gensim.models.fasttext import FastTextKeyedVectors
 
+from rnnlab.core.notices import LeftOut
 from rnnlab.core.read_only import sealed
-from rnnlab.embeddings import subwords, vectors
+from rnnlab.embeddings import subwords, vector_formats, vectors
 from rnnlab.embeddings.vectors import Vectors
+from rnnlab.text import tokenizers
 
 WORDS = ["the", "of", "king", "queen", "man", "woman", "café", "词", "car", "</s>"]
 
@@ -257,6 +260,153 @@ def test_an_unseen_word_costs_no_scan_of_the_vocabulary():
         v[3]
 
 
+# ---- what gensim's users reach for -------------------------------------------------------------
+
+
+QUESTIONS = [
+    ("king", None, None),
+    (["king", "woman"], ["man"], None),
+    (["king", "king"], "the", 7),
+    ([("king", 0.5), ("车", 2.0)], [("man", -0.25)], None),  # a weight replaces the sign
+]
+
+
+@pytest.fixture(scope="module")
+def gensims():
+    """Vectors with sub-words, and gensim's FastText with the same rows."""
+    ours = with_subwords([*WORDS[:-1], "车"])
+    theirs = FastTextKeyedVectors(6, min_n=3, max_n=6, bucket=101)
+    theirs.add_vectors(list(ours.words), ours.matrix)
+    theirs.vectors_ngrams = ours.subwords.rows
+    return ours, theirs
+
+
+@pytest.mark.parametrize(("positive", "negative", "restrict"), QUESTIONS)
+def test_most_similar_is_gensims(positive, negative, restrict, gensims):
+    ours, theirs = gensims
+    for topn in (3, 99):
+        expected = theirs.most_similar(positive, negative, topn, restrict_vocab=restrict)
+        found = ours.most_similar(positive, negative, topn, restrict=restrict)
+        assert [w for w, _ in found] == [w for w, _ in expected]
+        np.testing.assert_allclose([c for _, c in found], [c for _, c in expected], atol=1e-6)
+
+
+def test_most_similar_takes_vectors_and_unseen_words(gensims):
+    ours, theirs = gensims
+    rng = np.random.default_rng(3)
+    vector, many = rng.normal(size=6).astype(np.float32), rng.normal(size=(2, 6)).astype("f4")
+    for positive, negative in (
+        (vector, []),
+        ([vector, "king"], ["kings"]),  # an unseen word, by its n-grams
+        (many, ["queens", (vector, -0.5)]),
+    ):
+        expected = theirs.most_similar(positive, negative, topn=5)
+        found = ours.most_similar(positive=positive, negative=negative, topn=5)
+        assert [w for w, _ in found] == [w for w, _ in expected]
+        np.testing.assert_allclose([c for _, c in found], [c for _, c in expected], atol=1e-6)
+
+
+def test_what_has_no_answer_is_said(some):
+    with pytest.raises(KeyError, match=r"'kin': not among the 10 words; did you mean 'king'\?"):
+        some.most_similar(positive=["queen", "kin"])
+    near = Vectors(["bat", "cat", "rat", "hat"], np.eye(4))
+    with pytest.raises(KeyError, match=r"did you mean 'bat' or 'cat' or 'rat'\?"):
+        near.doesnt_match(["cat", "at"])
+    for question, words in (
+        ((), "no words are given"),
+        ((["king"], ["king"]), "cancel each other"),
+        ((np.ones(5),), r"a vector must have shape \(6,\), got \(5,\)"),
+        (([np.full(6, np.nan)],), "must be finite"),
+        (([("king", "x")],), "a weight must be a finite number, got 'x'"),
+        (([("king", 1, 2)],), "a pair"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            some.most_similar(*question)
+    tiny = 1e-30 * some["king"]
+    assert some.most_similar(tiny, topn=1)[0][0] == "king"
+    with pytest.raises(TypeError, match="expected words or vectors, got 3"):
+        some.most_similar(3)
+    for ask in (some.doesnt_match, lambda text: some.n_similarity(text, text)):
+        with pytest.raises(TypeError, match="a list of words, got the text 'king queen'"):
+            ask("king queen")
+        with pytest.raises(ValueError, match="no words"):
+            ask([])
+
+
+def test_odd_words_sets_and_ranks_are_gensims(gensims):
+    ours, theirs = gensims
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        words = [str(w) for w in rng.choice([*ours.words, "kings"], 5, replace=False)]
+        known = [w for w in words if w in ours]
+        assert ours.doesnt_match(known) == theirs.doesnt_match(known)
+        assert ours.n_similarity(words[:2], words[2:]) == pytest.approx(
+            float(theirs.n_similarity(words[:2], words[2:])), abs=1e-6
+        )
+    for a, b in (("king", "queen"), ("the", "车")):
+        assert ours.closer_than(a, b) == theirs.closer_than(a, b)
+        assert ours.rank(a, b) == theirs.rank(a, b)
+        assert ours.neighbors(a, top=99)[ours.rank(a, b) - 1][0] == b
+    others = ["man", "kings"]
+    np.testing.assert_allclose(
+        ours.similarities("king", others), [ours.similarity("king", w) for w in others], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        ours.similarities("kings"), 1 - theirs.distances(theirs.get_vector("kings")), atol=1e-6
+    )
+
+
+def test_vectors_are_iterated_and_indexed_as_words(some):
+    assert list(some) == WORDS
+    assert dict(zip(some, some.matrix, strict=True))["car"].tolist() == some["car"].tolist()
+    np.testing.assert_array_equal(some[["king", "car"]], keyed(some)[["king", "car"]])
+    np.testing.assert_array_equal(some[np.array(["of", "of"])], some.matrix[[1, 1]])
+    assert some[[]].shape == (0, 6)
+    assert 3 not in some
+    assert ["king"] not in some
+    with pytest.raises(KeyError, match="no vector for 'kings'"):
+        some[["king", "kings"]]
+
+
+def test_document_vectors_are_means_of_the_known_words(some, gensims):
+    documents = [["king", "unknown", "king", "车"], ["the", "的"], ["x y"], []]
+    with pytest.warns(LeftOut, match="2 of 4 documents have no known word"):
+        means = some.document_vectors(documents)
+    for document, row, known, skipped in zip(documents, *means, strict=True):
+        words = [some[w].astype(float) for w in document if w in some]
+        assert (known, skipped) == (len(words), len(document) - len(words))
+        np.testing.assert_allclose(row, np.mean(words, axis=0) if words else 0 * row, atol=1e-6)
+    texts = some.document_vectors(["The KING, the queen's man!"])
+    np.testing.assert_allclose(
+        texts.matrix[0], np.mean(some.rows(["the", "king", "the", "queen", "man"]), 0), atol=1e-6
+    )
+    assert texts.skipped.tolist() == [1]  # s
+    ours, theirs = gensims
+    words = ["king", "kings", "ab", "queens", "king"]  # all but "ab" have n-grams of 3
+    for normalize in (False, True):
+        expected = theirs.get_mean_vector(words, pre_normalize=normalize)
+        np.testing.assert_allclose(
+            ours.document_vector(words, normalize=normalize), expected, atol=1e-6
+        )
+        both = ours.document_vectors([words, ["car"]], normalize=normalize)
+        np.testing.assert_allclose(both.matrix[0], expected, atol=1e-6)
+    np.testing.assert_array_equal(some.document_vector(["zebra", "car"]), some["car"])
+    with pytest.raises(ValueError, match="none of the 2 words has a vector, the first is 'zebra'"):
+        some.document_vector(["zebra", "gnu"])
+    with pytest.raises(ValueError, match="none of the 0 words has a vector"):
+        some.document_vector([])
+    with pytest.raises(TypeError, match=r"document_vectors\(\[text\]\)"):
+        some.document_vector("the king")
+
+
+def test_chinese_documents_are_cut_by_jieba():
+    pytest.importorskip("jieba")
+    v = Vectors(["银行", "钱"], np.array([[1.0, 2.0], [3.0, 5.0]]))
+    means = v.document_vectors(["银行的钱"], tokenizers.Chinese())
+    assert means.matrix.tolist() == [[2.0, 3.5]]
+    assert (means.known.tolist(), means.skipped.tolist()) == ([2], [1])
+
+
 # ---- files -------------------------------------------------------------------------------------
 
 
@@ -268,7 +418,7 @@ def test_saved_vectors_are_loaded_whole(kind, some, tmp_path):
         "subwords": with_subwords(),
     }[kind]
     v.save(tmp_path / "v.safetensors")
-    back = vectors.load(tmp_path / "v.safetensors")
+    back = vector_formats.read_saved(tmp_path / "v.safetensors")
     assert back.words == v.words
     np.testing.assert_array_equal(back.matrix, v.matrix)
     assert (back.counts is None) == (v.counts is None)
@@ -283,17 +433,17 @@ def test_saved_vectors_are_loaded_whole(kind, some, tmp_path):
 def test_other_files_are_refused(some, tmp_path):
     path = tmp_path / "v.safetensors"
     with pytest.raises(FileNotFoundError, match=r"v\.safetensors"):
-        vectors.load(path)
+        vector_formats.read_saved(path)
     some.save(path)
     whole = path.read_bytes()
     for cut in (0, 5, 40, len(whole) - 1):
         path.write_bytes(whole[:cut])
         with pytest.raises(ValueError, match="is not a complete safetensors file"):
-            vectors.load(path)
+            vector_formats.read_saved(path)
     header = json.dumps({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
     with pytest.raises(ValueError, match=r"'rnnlab.vectors/1' expected, got None .*\['x'\]"):
-        vectors.load(path)
+        vector_formats.read_saved(path)
 
 
 def test_without_safetensors_one_line_says_what_to_install(some, tmp_path, monkeypatch):

@@ -118,7 +118,7 @@ def test_figures_of_a_tiny_run(tmp_path):
         for part, name in zip(LOADED.get_sweep(config), MODULE.MODELS, strict=True)
         if name in ("linear, orthogonal", "linear, identity")  # one program
     ]
-    made = rnnlab.run(LOADED, config, sweep=parts, workdir=tmp_path / "run", progress=False)
+    made = rnnlab.run(LOADED, config, sweep=parts, workdir=tmp_path / "run", progress=False).table
     run = rnnlab.load_run(tmp_path / "run")
     assert set(run.figures) == {"loss", "recall"}
     assert all(path.stat().st_size > 20_000 for path, _ in run.figures.values())
@@ -131,7 +131,7 @@ def test_full_is_the_scale_of_the_paper():
     config = load_experiment(PATH, "full").get_config()
     own = config.training
     assert config.run.delays == (100, 200, 300, 500)
-    assert (own.optimizer, own.learning_rate, own.decay) == ("rmsprop", 1e-3, 0.9)
+    assert (own.optimizer, own.learning_rate) == ("rmsprop(decay=0.9)", 1e-3)
     assert own.batch_size == 20
     with pytest.raises(ValueError, match="unknown scale"):
         MODULE.get_config("small")

@@ -33,8 +33,8 @@ def verdicts(others=None, **errors):
 
     def of(flat):
         far = int(flat["task.horizon"] == MODULE.FAR)
-        said = {f"rmse_{k}": pair[far] for k, pair in (OTHERS | (others or {})).items()}
-        return said | {"loss": 1.0, "rmse_network": cells[flat["cell.name"]][far]}
+        said = {f"nrmse_{k}": pair[far] for k, pair in (OTHERS | (others or {})).items()}
+        return said | {"loss": 1.0, "lags": 20, "nrmse_network": cells[flat["cell.name"]][far]}
 
     found = untrained.verdicts(LOADED, untrained.table(LOADED, of)).values()
     return "".join({"holds": "+", "refuted": "-"}[verdict] for verdict in found)
@@ -53,7 +53,7 @@ def test_claims_can_come_out_the_other_way():
 def test_the_other_answers_equal_loops():
     rng, horizon, lags = np.random.default_rng(0), 3, MODULE.LAGS
     train, xs = rng.normal(size=80).cumsum(), rng.normal(size=(2, 24))
-    found = MODULE.other_answers(train, xs, horizon)
+    found = MODULE.column_answers(train, xs, horizon, lags)
     rows = range(lags - 1, len(train) - horizon)
     for name, width in (("last", 1), ("linear", lags)):
         design = np.array([[1.0, *train[t - width + 1 : t + 1]] for t in rows])
@@ -68,9 +68,9 @@ def test_the_other_answers_equal_loops():
 def test_a_tiny_run_draws_its_figures(tmp_path):
     config = sweep.apply(LOADED.get_config(), SMALL)
     axes = {"cell.name": ("rnn-tanh",), "task.horizon": (1, 20), "seed": (0,)}
-    table = rnnlab.run(LOADED, config, sweep=axes, workdir=tmp_path / "run", progress=False)
+    table = rnnlab.run(LOADED, config, sweep=axes, workdir=tmp_path / "run", progress=False).table
     run = rnnlab.load_run(tmp_path / "run")
     assert set(run.figures) == {"errors", "curves", "series"}
-    naive = table.each("rmse_naive")
+    naive = table.each("nrmse_naive")
     assert naive[0] < naive[1], "one step ahead less has changed than twenty"
-    assert Table(table).each("rmse_network").shape == (2,)
+    assert Table(table).each("nrmse_network").shape == (2,)

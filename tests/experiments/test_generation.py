@@ -2,16 +2,19 @@
 
 import itertools
 import re
+import warnings
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 import rnnlab
 from rnnlab.core.nested import with_overrides
-from rnnlab.lab import sweep
+from rnnlab.core.notices import LeftOut
+from rnnlab.lab import character_model, sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.nn import cells, generation, models
 from rnnlab.nn.initializers import InitScheme
@@ -242,3 +245,22 @@ def test_windows_fill_the_text(arg):
     assert task.length % config.training.window == 0
     size = config.run.prompts * (config.run.prompt + config.run.sample)
     assert len(task.load().test) >= size
+
+
+@pytest.mark.parametrize(
+    ("held_out", "expected"),
+    [(199, (4, 20, 29)), (196, (4, 20, 29)), (195, (3, 20, 29)), (40, (1, 8, 29))],
+)
+def test_samples_fit_the_text(held_out, expected):
+    sizes = ConfigDict({"prompts": 4, "prompt": 20, "sample": 29})
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", LeftOut)
+        found = character_model.fitting(held_out, sizes)
+    assert found == expected
+    assert len(said) == (expected != (4, 20, 29))
+    module = load_experiment(FILE).module
+    prompts, follows = module.pieces(np.arange(held_out), *found)
+    assert (prompts.shape, follows.shape) == (
+        (expected[0], expected[1]),
+        (expected[0], expected[2]),
+    )

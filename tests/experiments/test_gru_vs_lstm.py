@@ -115,7 +115,9 @@ def test_figures_of_a_tiny_run(tmp_path):
     few = {"cell.hidden_size": 4, "run.lengths": (40,), "run.seeds": 1, "run.repeats": 31}
     config = sweep.apply(CONFIG, few | changes)
     narrowed = sweep.replace_axes(config, LOADED.get_sweep(config), {"cell.name": ["lstm"]})
-    found = rnnlab.run(LOADED, config, sweep=narrowed, workdir=tmp_path / "run", progress=False)
+    found = rnnlab.run(
+        LOADED, config, sweep=narrowed, workdir=tmp_path / "run", progress=False
+    ).table
     run = rnnlab.load_run(tmp_path / "run")
     assert list(run.figures) == ["curves", "lengths", "parameters", "step_time"]
     timed = found[0].result

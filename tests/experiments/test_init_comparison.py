@@ -184,7 +184,9 @@ def test_figures_of_a_tiny_run(tmp_path):
         "seed": [0],
     }
     narrowed = sweep.replace_axes(config, LOADED.get_sweep(config), axes)
-    found = rnnlab.run(LOADED, config, sweep=narrowed, workdir=tmp_path / "run", progress=False)
+    found = rnnlab.run(
+        LOADED, config, sweep=narrowed, workdir=tmp_path / "run", progress=False
+    ).table
     run = rnnlab.load_run(tmp_path / "run")
     assert list(run.figures) == ["curves_pixel_digits", "schemes", "start_and_end"]
     assert {v.verdict for v in run.claims} == {"undecided"}

@@ -79,13 +79,16 @@ def test_the_grid_is_drawn_where_it_is_whole(ran):
 
 def test_claims_can_come_out_the_other_way():
     loaded = load_experiment(FILE)
+    config, measured = small(), loaded.module.formula()
+    overridden = [
+        (overrides, with_overrides(config.to_dict(), overrides))
+        for overrides in sweep.expand(config, loaded.get_sweep(config))
+    ]
 
     def verdicts(bm25=0.8, tfidf=0.5, usual=0.8, spoil=None):
-        formula = loaded.module.formula()
-        formula |= spoil(formula) if spoil else {}
+        formula = measured | (spoil(measured) if spoil else {})
         members = []
-        for index, overrides in enumerate(sweep.expand(small(), loaded.get_sweep(small()))):
-            nested = with_overrides(small().to_dict(), overrides)
+        for index, (overrides, nested) in enumerate(overridden):
             own = nested["ranker"]
             at_default = (own["k1"], own["b"]) == (1.5, 0.75)
             value = tfidf if own["name"] in loaded.module.TFIDF else bm25

@@ -198,7 +198,7 @@ def test_a_file_of_three_classes_and_of_short_texts(tmp_path):
     }
     (tmp_path / "own.txt").write_text("\n".join(sorted(rows)))
     config = small(loaded, tmp_path / "own.txt", **{"task.tokenizer_name": "words"})
-    axes = {key: (value,) for key, value in loaded.module.LINES["GRU"].items()} | {"seed": (0,)}
+    axes = {key: (value,) for key, value in loaded.module.LINES["RNN"].items()} | {"seed": (0,)}
     rnnlab.run(loaded, config, sweep=axes, workdir=tmp_path / "run", progress=False)
     run = rnnlab.load_run(tmp_path / "run")
     assert set(run.figures) == {"accuracy", "curves", "length"}
@@ -221,7 +221,7 @@ def test_regressions_equal_scikit_learn_s(largest, classes):
     rng = np.random.default_rng(largest)
     texts = [rng.choice(list("abcdefgh"), size=rng.integers(2, 12)).tolist() for _ in range(240)]
     labels = np.array([min("abcdefgh".index(t[0]), classes - 1) for t in texts], np.int32)
-    split = Split([], labels[:200], [], labels[200:])
+    split = Split([], labels[:200], [], labels[200:], [], labels[:0])
     module = load_experiment(FILE).module
     found = module.regression(texts[:200], texts[200:], split, largest > 0, max(largest, 1))
     options = {"analyzer": lambda t: t, "min_df": 2}

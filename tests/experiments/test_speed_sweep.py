@@ -126,7 +126,7 @@ def test_claims_can_come_out_the_other_way():
     [
         ({"cell.name": "gru"}, "unknown cell.name"),
         ({"task.name": "adding"}, "one class a sequence"),
-        ({"training.optimizer": "sgd"}, "training.optimizer must be 'adam'"),
+        ({"training.optimizer": "sgd"}, "training.optimizer must be adam"),
         ({"run.repeats": 3}, "end before run.repeats=3"),
     ],
 )

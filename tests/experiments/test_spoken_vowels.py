@@ -75,7 +75,7 @@ def test_warping_equals_loops():
 
 def test_the_other_answers_equal_loops():
     """On ragged utterances; the nearest among few, cut to their first frames."""
-    task = SeriesClasses(held_out="validation")
+    task = SeriesClasses()
     data = task.load()
     assert len(set(data.lengths)) > 1
     parts = [
@@ -90,7 +90,7 @@ def test_the_other_answers_equal_loops():
     assert found["warping"] == np.mean(MODULE.nearest(data) == data.test_labels)
     assert 0.8 < found["warping"] < 1
 
-    data, nearest = SeriesClasses(held_out="validation", max_length=9).load(), []
+    data, nearest = SeriesClasses(max_length=9).load(), []
     for x, n in zip(data.test, data.test_lengths, strict=True):
         far = [
             MODULE.warped(x[None], n[None], y[None], m[None])[0, 0]
@@ -108,17 +108,17 @@ def test_shares_heard():
 
 
 def test_a_tiny_run_draws_its_figures(tmp_path):
-    config = sweep.apply(LOADED.get_config(), SMALL | {"task.held_out": "validation"})
+    config = sweep.apply(LOADED.get_config(), SMALL)
     axes = {"cell.name": ("gru", "bi-rnn-tanh"), "seed": (0,)}
-    table = rnnlab.run(LOADED, config, sweep=axes, workdir=tmp_path / "run", progress=False)
+    table = rnnlab.run(LOADED, config, sweep=axes, workdir=tmp_path / "run", progress=False).table
     run = rnnlab.load_run(tmp_path / "run")
     assert set(run.figures) == {"accuracy", "curves", "early", "confusion"}
     for member in table:
         own = member.result
         confusion = np.array(own["confusion"])
-        assert confusion.sum() == 54
+        assert confusion.sum() == 370
         assert own["classes"] == [str(speaker) for speaker in range(1, 10)]
-        accuracy = confusion.trace() / 54
+        accuracy = confusion.trace() / 370
         assert own["early"][-1] == pytest.approx(accuracy)
         assert own["accuracy"] == pytest.approx(accuracy)
     assert table.each("streams").tolist() == [True, False]

@@ -127,7 +127,7 @@ def test_figures_of_a_tiny_run(tmp_path):
     linear |= {"training.steps": (50,), "training.learning_rate": (0.1, 10.0), "seed": (0,)}
     made = rnnlab.run(
         LOADED, config, sweep=[fig7, linear], workdir=tmp_path / "run", progress=False
-    )
+    ).table
     assert {m.result["status"] for m in made} >= {"finished", "diverged"}
     run = rnnlab.load_run(tmp_path / "run")
     assert set(run.figures) == {"success", "learning", "clipping"}

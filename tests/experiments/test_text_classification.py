@@ -35,11 +35,8 @@ def small(**changes):
 def ran(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("text_classification") / "run"
     module = load_experiment(FILE).module
-    methods = (
-        *module.COUNTED,
-        *module.VECTORS,
-        "RNN",
-    )  # the others compile as long and show no more
+    # the other networks compile as long and show no more
+    methods = (*module.COUNTED, *module.VECTORS, "RNN")
     rnnlab.run(FILE, small(), sweep={"task.method": methods}, workdir=workdir, progress=False)
     return rnnlab.load_run(workdir)
 
@@ -179,7 +176,8 @@ def test_bad_configs_are_refused():
     check = load_experiment(FILE).module.check
     for change, message in (
         ({"task.method": "LSTN"}, "did you mean 'LSTM'"),
-        ({"task.limit": 10**6}, "task.limit must be a whole number from 0 to 6824"),
+        ({"task.limit": -1}, "limit must be a whole number of at least 0"),
+        ({"task.limit": 3}, "at least 5 texts of each class are needed"),
         ({"vectors.unlabeled": 10**6}, "vectors.unlabeled must be a whole number from 0 to 24904"),
         ({"task.source": "imdb"}, "vectors.unlabeled must be 0 for imdb"),
         ({"vectors.size": 0}, "size must be a whole number of at least 1"),

@@ -161,7 +161,7 @@ def test_tiny_run_predicts_first_and_draws(tmp_path):
         config.training.update(steps=4, eval_every=2, batch_size=2, eval_batch_size=4)
         config.grid.update(lengths=(6, 8), ratios=(-0.5, 0.5))
         config.run.seeds = 1
-    results = rnnlab.run(PATH, config, workdir=tmp_path / "run", progress=False)
+    results = rnnlab.run(PATH, config, workdir=tmp_path / "run", progress=False).table
     assert len(results) == 8
     file = tmp_path / "run" / run_files.PREDICTIONS
     assert file.stat().st_mtime_ns <= (tmp_path / "run" / run_files.MEMBERS).stat().st_mtime_ns

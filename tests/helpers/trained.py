@@ -10,7 +10,10 @@ from ml_collections import ConfigDict
 from rnnlab import training
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.training import runner
+from rnnlab.training.optimizers import Hyper
 from rnnlab.training.vectorized import Program
+
+HYPER = Hyper(learning_rate=1e-2, clip_norm=1.0, weight_decay=0.0, omega=0.0)
 
 
 def config(
@@ -55,6 +58,7 @@ def program(
     setup: training.Setup, capacity: int, devices: Sequence[Any], mapping: str = "auto"
 ) -> Program:
     """Return the program of a group; an equal one is not compiled again."""
+    mapping = "lax_map" if mapping == "auto" else mapping  # as on every CPU
     return _program(setup, capacity, tuple(devices), mapping)
 
 

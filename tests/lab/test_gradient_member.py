@@ -109,7 +109,7 @@ def test_lyapunov_is_the_mean_over_the_first_sequences():
         ({"init.forget_bias": "1.0"}, "no forget gate"),
         ({"task.gaps": "fill"}, "unknown task.gaps 'fill'"),
         ({"task.name": "csv"}, "task.name='csv' needs task.path"),
-        ({"task.path": "a.txt"}, "reads no file, got task.path='a.txt'"),
+        ({"task.name": "noise", "task.path": "a"}, "reads no file, got task.path='a'"),
     ],
 )
 def test_bad_values_are_refused_by_name(change, words):

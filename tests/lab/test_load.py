@@ -1,6 +1,6 @@
 """Broken experiment files are refused in one line that names the file and the error.
 
-tests/lab/test_run.py loads sound ones.
+tests/lab/test_plan.py loads sound ones.
 """
 
 import hashlib
@@ -12,12 +12,14 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from rnnlab import cli
+from rnnlab import InitScheme, cli, tasks
 from rnnlab.core import validate
 from rnnlab.core.errors import UserError
-from rnnlab.lab import load
+from rnnlab.lab import catalog
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.plan import make_plan
+from rnnlab.nn import layers
+from rnnlab.results.table import Member, Table
 from rnnlab.training import runner
 
 SOURCE = '''"""A least experiment."""
@@ -65,7 +67,7 @@ BROKEN = {
     "name": ("from rnnlab import no_such\n" + SOURCE, r"own\.py cannot be loaded: .*'?no_such'?"),
     "empty": (
         "",
-        r": missing get_config\(arg=None\), get_sweep\(config\), run\(.*\), figures\(table\), ",
+        r": missing get_config\(arg=None\), run\(config, key, log\)$",
     ),
     "check": (
         SOURCE + "check = 3\n",
@@ -238,6 +240,86 @@ def test_a_loaded_experiment_has_its_file_s_docstring_and_digest(write):
     assert trained.functions.run is runner.run
 
 
+def test_only_get_config_and_run_are_required(write):
+    """One member, no claims; the figures are the default ones."""
+    head, _, _ = SOURCE.partition("def get_sweep")
+    write(head + "def run(config, key, log): return {'norm': float(config.seed)}\n")
+    own = load_experiment("own")
+    assert make_plan(own).members == [{}]
+    assert len(make_plan(own, sweep={"seed": [3, 4]}).members) == 2
+    table = Table(Member(s, {"seed": s}, {"seed": s}, 0.0, {"norm": s + 0.5}) for s in range(3))
+    assert own.get_claims(table) == []
+    ((figure, _),) = own.get_figures(table).values()
+    (ax,) = figure.axes
+    assert ax.lines[0].get_ydata().tolist() == [0.5, 1.5, 2.5]
+
+
+MINE = """
+from dataclasses import dataclass
+import rnnlab
+from rnnlab.tasks.adding import Adding
+
+
+@rnnlab.register_cell("mine")
+@dataclass(frozen=True)
+class Mine(rnnlab.GRU):
+    alpha: float = 0.5
+
+
+@rnnlab.register_scheme("ours")
+def constant(value=1.0):
+    return lambda key, shape, dtype=float: 0
+
+
+@rnnlab.register_task
+@dataclass(frozen=True)
+class LongSum(Adding):
+    delay: int = 3
+"""
+
+
+def test_what_a_used_file_registers_has_a_name_and_its_options_a_key(write, tmp_path):
+    head, _, _ = SOURCE.partition("def get_sweep")
+    trained = '"seed": 0, "cell": {"name": "gru", "hidden_size": 4}, "task": {"name": "adding"}'
+    write(head.replace('"seed": 0', trained) + "run = runner.run\n")
+    Path("mine.py").write_text(MINE)
+    own = load_experiment("own", use=["mine.py"])
+    assert own.registered == (
+        ("cell", "mine", "mine.py"),
+        ("scheme", "ours", "mine.py"),
+        ("task", "long_sum", "mine.py"),
+    )
+    config = own.get_config()
+    assert (config.cell.alpha, config.task.delay) == (0.5, 3)
+    assert tasks.from_config(config.task) == tasks.by_name("adding", **ADDING)  # no delay there
+    with config.unlocked():
+        config.cell.update(name="mine", alpha=0.25)
+    assert layers.from_config(config.cell, InitScheme()).cell.alpha == 0.25
+    with config.unlocked():
+        config.cell.name = "lstm"
+    with pytest.raises(ValueError, match=r"cell.alpha=0.25 has no effect: cell 'lstm' has no such"):
+        layers.from_config(config.cell, InitScheme())
+    assert "alpha" not in load_experiment("own").get_config().cell
+
+
+ADDING = {"length": 100, "solved_at": 0.01}
+
+
+def test_two_files_of_one_command_do_not_share_a_name(write):
+    write()
+    for name in ("mine.py", "yours.py"):
+        Path(name).write_text(MINE)
+    load_experiment("own", use=["mine.py"])
+    load_experiment("own", use=["mine.py", "mine.py"])  # the same file, executed again
+    with pytest.raises(
+        UserError, match=r"cell 'mine' is registered by mine\.py and yours\.py: rename one"
+    ):
+        load_experiment("own", use=["mine.py", "yours.py"])
+    Path("mine.py").write_text(MINE + MINE)
+    with pytest.raises(UserError, match=r"cell 'mine' is registered by mine\.py, twice"):
+        load_experiment("own", use=["mine.py"])
+
+
 def test_only_the_runner_s_own_run_trains_groups(write):
     """A function of the file around it trains one member."""
     write(SOURCE + "def run(config, key, log): return runner.run(config, key, log)\n")
@@ -246,7 +328,7 @@ def test_only_the_runner_s_own_run_trains_groups(write):
 
 def test_a_list_of_experiments_shows_broken_files(write):
     write(SOURCE + "\0")
-    (own,) = (found for found in load.find() if found.name == "own")
+    (own,) = (found for found in catalog.find() if found.name == "own")
     assert own.description.startswith("(not Python: ")
     assert "None" not in own.description
-    assert "own" not in {found.name for found in load.find_shipped()}
+    assert "own" not in {found.name for found in catalog.find_shipped()}

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from rnnlab.core import validate
-from rnnlab.lab import load, ranges, sweep
+from rnnlab.lab import catalog, load, ranges, sweep
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_words_and_flags_are_no_numbers():
 
 def test_every_number_of_a_shipped_experiment_is_in_the_table():
     numbers = set()
-    for found in load.find_shipped():
+    for found in catalog.find_shipped():
         config = load.load_experiment(found.name).get_config()
         for key, value in sweep.flat_config(config).items():
             items = value if isinstance(value, tuple) else (value,)

@@ -114,11 +114,6 @@ def test_an_error_on_a_node_is_one_line_and_is_not_tried_again(nodes, tmp_path):
     assert last.endswith("this member cannot be measured")
     assert "Traceback" not in said
     assert "again" not in said
-    status, said = end(start(file, tmp_path / "run", made.address, "--ray_cpus=3"))
-    assert (status, said.splitlines()[-1]) == (
-        2,
-        "rnnlab: no node of the Ray cluster has 3 CPUs for a job",
-    )
 
 
 # ---- without a cluster -------------------------------------------------------------------------
@@ -186,6 +181,21 @@ def test_a_node_and_the_driver_agree_on_what_was_logged(tmp_path):
     again.log(3, records[2])
     metrics.append(3, records[2])
     assert again.logged([3]) == {"3": metrics.digest(3)}
+
+
+def test_a_job_that_no_node_can_take_is_refused(monkeypatch):
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 2.0}},
+        {"Alive": True, "Resources": {"CPU": 1.0, "GPU": 1.0}},
+        {"Alive": False, "Resources": {"CPU": 8.0, "GPU": 8.0}},
+    ]
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(nodes=lambda: nodes))
+    assert [Cluster()._share(groups) for groups in (1, 2, 9)] == [2, 1, 1]
+    assert Cluster(cpus=2)._share(9) == 2
+    with pytest.raises(UserError, match="no node of the Ray cluster has 3 CPUs for a job"):
+        Cluster(cpus=3)._share(1)
+    with pytest.raises(UserError, match="has 2 CPUs and 1 GPUs for a job"):
+        Cluster(cpus=2, gpus=1)._share(1)
 
 
 def test_without_ray(monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from rnnlab import cli
 from rnnlab.core.errors import UserError
-from rnnlab.lab import load, reproduce
+from rnnlab.lab import catalog, reproduce
 from rnnlab.report import page as report
 from tests.lab.test_run import SOURCE
 from tests.report.test_page import HOLDS, REFUTED, in_browser, make_run, on_a_phone
@@ -25,7 +25,7 @@ def shipped(tmp_path, monkeypatch) -> Path:
     (folder / "good.py").write_text(SOURCE)
     (folder / "bad.py").write_text(SOURCE.replace('"refuted", differ', '"holds", differ'))
     (folder / "speed_it.py").write_text(SOURCE)
-    monkeypatch.setattr(load, "_shared_dirs", lambda: [folder])
+    monkeypatch.setattr(catalog, "shared_dirs", lambda: [folder])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "mine.py").write_text(SOURCE)
@@ -73,7 +73,7 @@ def test_one_command_one_page(shipped, capsys):
     assert cli.main(["reproduce"]) == 0
     out, err = capsys.readouterr()
     assert "rnnlab: bad\n" in err
-    assert "  refuted, UNEXPECTED: cells draw apart [seed by seed]" in out
+    assert "✗ UNEXPECTED, refuted: cells draw apart: seed by seed\n" in out
     *_, summary, where = out.splitlines()
     assert summary.startswith("2 experiments in 0.")
     assert summary.endswith("4 claims: 2 hold, 2 refuted, 0 undecided; 1 unexpected")

@@ -1,9 +1,8 @@
-"""Experiment files, plans and run directories, with a small experiment written for the tests."""
+"""Run directories, with a small experiment written for the tests; its plans are in test_plan.py."""
 
 import json
 import math
 import os
-import re
 import shutil
 import signal
 import sys
@@ -14,88 +13,12 @@ import pytest
 import rnnlab
 from rnnlab.core import json_files, progress, run_files, signals
 from rnnlab.core.errors import UserError
-from rnnlab.lab import load
 from rnnlab.lab.load import Experiment, load_experiment
 from rnnlab.lab.plan import make_plan
 from rnnlab.lab.run import rewrite, run_plan
 from rnnlab.report import page
 from rnnlab.results.table import read_table
-from rnnlab.training import settings
-from tests.helpers import swept
-
-SOURCE = '''
-"""A fake experiment. One second.
-
-More words.
-"""
-
-import jax
-import numpy as np
-from matplotlib.figure import Figure
-from ml_collections import ConfigDict
-
-from rnnlab.results.claims import Claim
-
-ran = []  # the members that ran, for the tests to look at
-hook = lambda config: None  # and a way to break one
-
-
-def get_config(arg=None):
-    if arg not in (None, "full"):
-        raise ValueError(f"unknown scale {arg!r} (allowed: full)")
-    return ConfigDict(
-        {
-            "task": {"T": 100 if arg else 3, "lags": (1, 2), "noise": 0.5, "shuffle": True},
-            "cell": {"name": "rnn"},
-            "init": {"w_x": "normal", "w_h": "normal"},
-            "run": {"seconds_per_member": 30.0, "seconds_per_group": 60.0},
-            "seed": 0,
-        }
-    ).lock()
-
-
-def get_sweep(config):
-    return {"cell.name": ["rnn", "lstm"], "seed": range(2)}
-
-
-def check(config):
-    if config.cell.name not in ("rnn", "lstm", "gru"):
-        raise ValueError(f"unknown cell {config.cell.name!r} (allowed: rnn, lstm, gru)")
-
-
-def group(config):
-    return config.cell.name
-
-
-def run(config, key, log):
-    ran.append((config.cell.name, config.seed))
-    for t in range(config.task.T):
-        log(step=t, loss=1 / (1 + t))
-        if t == 1:
-            hook(config)
-    return {"draw": jax.random.uniform(key), "curve": np.array([-1.0, -np.inf])}
-
-
-def figures(table):
-    figure = Figure(figsize=(2, 1))
-    figure.subplots().plot(table.select({"cell.name": "rnn"}).stack("draw"))
-    return {"draws": (figure, "What was drawn.")}
-
-
-def claims(table):
-    def below_one():
-        top = table.each("draw").max()
-        return top < 1, f"max {top:.2f}"
-
-    def differ():
-        rnn, lstm = (table.select({"cell.name": c}).stack("draw") for c in ("rnn", "lstm"))
-        return (rnn != lstm).any(), "seed by seed"
-
-    return [
-        Claim("draws are below 1", "jax.random", "max below 1", "holds", below_one, True),
-        Claim("cells draw apart", "nobody", "any differs", "refuted", differ),
-    ]
-'''
+from tests.helpers.fake_experiment import SOURCE
 
 
 @pytest.fixture
@@ -130,157 +53,11 @@ def break_at(chosen: Experiment, cell: str, seed: int, error: BaseException) -> 
     chosen.module.hook = hook
 
 
-# --------------------------------------------------------------------------------------- files
-
-
-def test_load(fake, monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    chosen = load_experiment("experiments/fake.py:full")
-    assert (chosen.name, chosen.file, chosen.arg) == ("fake", "experiments/fake.py", "full")
-    assert chosen.description.startswith("A fake experiment. One second.\n\nMore")
-    assert chosen.get_config().task.T == 100
-    assert chosen.get_config().is_locked
-    for text in ("fake", "fake:full", fake, fake.resolve()):
-        assert load_experiment(text).name == "fake"
-    assert load_experiment("fake", "full").arg == "full"
-    assert load_experiment(fake.resolve()).file == str(fake.resolve())
-    assert [p.name for p in Path("experiments").iterdir()] == ["fake.py"]  # no __pycache__
-
-
-def test_load_reads_the_file_as_it_is_now(fake):
-    load_experiment("fake")
-    fake.write_text(SOURCE.replace('"T": 100 if arg else 3', '"T": 100 if arg else 4'))
-    assert load_experiment("fake").get_config().task.T == 4
-
-
-@pytest.mark.parametrize("text", ["fakee", "experiments/fakee.py", "fakee.py:full"])
-def test_a_missing_experiment_is_named_with_the_nearest(fake, text):
-    with pytest.raises(UserError, match=r"no file experiments/fakee\.py|no file fakee\.py") as info:
-        load_experiment(text)
-    assert "did you mean 'fake'" in str(info.value)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("def claims", "def claim", r"fake\.py: missing claims\(table\)$"),
-        ('"lags": (1, 2)', '"lags": [1, 2]', r"task\.lags is \[1, 2\]: a config holds .* tuples"),
-        ('"noise": 0.5', '"noise": np.int64(1)', r"task\.noise is np\.int64\(1\): a config"),
-        ('"seed": 0,', "", "needs an int `seed`"),
-        ("    return ConfigDict(", "    return dict(", "must return a ConfigDict"),
-    ],
-)
-def test_a_file_that_is_no_experiment_is_refused(fake, old, new, message):
-    source = SOURCE.replace("    ).lock()", "    )") if "dict(" in new else SOURCE
-    assert old in source
-    fake.write_text(source.replace(old, new))
-    with pytest.raises(UserError, match=message):
-        load_experiment("fake").get_config()
-
-
-def test_find_reads_descriptions_without_running_anything(fake, monkeypatch):
-    shared = Path("shared")
-    shared.mkdir()
-    (shared / "fake.py").write_text('"""Hidden by ./experiments."""\ndef get_config(): ...\n')
-    (shared / "boom.py").write_text('"""Boom.\n\nLong."""\n1 / 0\ndef get_config(): ...\n')
-    (shared / "helper.py").write_text('"""No experiment."""\n')
-    (shared / "broken.py").write_text("def get_config(:\n")
-    (shared / "mute.py").write_text("def get_config(): ...\n")
-    monkeypatch.setattr(load, "_shared_dirs", lambda: [shared])
-    assert {e.name: e.description for e in load.find()} == {
-        "fake": "A fake experiment. One second.",
-        "boom": "Boom.",
-        "broken": "(not Python: invalid syntax, line 1)",
-        "mute": "(no description)",
-    }
-    # the shared ones are found by name, and by the path that they have in the repository
-    (shared / "other.py").write_text(SOURCE)
-    for text in ("other", "experiments/other.py"):
-        assert load_experiment(text).file == "experiments/other.py"
-        assert load_experiment(text).path == shared / "other.py"
-
-
-# --------------------------------------------------------------------------------------- plans
-
-
-def test_plan(fake):
-    plan = make_plan("fake")
-    assert plan.members == [{"cell.name": c, "seed": s} for c in ("rnn", "lstm") for s in (0, 1)]
-    assert [(c.cell.name, c.seed) for c in plan.configs] == [
-        (m["cell.name"], m["seed"]) for m in plan.members
-    ]
-    assert plan.groups == 2
-    assert plan.seconds == 4 * 30 + 2 * 60
-    assert re.fullmatch(r"runs/fake-[0-9a-f]{8}", plan.run_dir.as_posix())
-    assert [p.name for p in Path().iterdir()] == ["experiments"]
-
-
-def test_the_hash_is_of_experiment_arg_config_and_sweep(fake):
-    chosen = load_experiment("fake")
-    config = chosen.get_config()
-    config.task.noise = 0.25
-    axes = {"cell.name": ["rnn", "lstm"], "seed": range(2)}
-    hashes = [
-        make_plan(chosen).hash,
-        make_plan(chosen, config).hash,
-        make_plan(chosen, sweep={"seed": [0, 1], "cell.name": ["rnn", "lstm"]}).hash,
-        make_plan(chosen, sweep={"seed": [0, 1]}).hash,
-        make_plan("fake:full").hash,
-    ]
-    fake.with_name("other.py").write_text(SOURCE)
-    hashes.append(make_plan("other").hash)
-    assert len(set(hashes)) == len(hashes)
-    assert make_plan(chosen, sweep=axes).hash == hashes[0]
-    assert make_plan(fake.resolve()).hash == hashes[0]
-
-
-def test_a_value_that_the_sweep_would_overwrite_is_refused(fake):
-    chosen = load_experiment("fake")
-    config = chosen.get_config()
-    config.seed = 7
-    with pytest.raises(
-        UserError, match=r"seed=7 has no effect: seed is swept; use --sweep\.seed=7"
-    ):
-        make_plan(chosen, config)
-    assert make_plan(chosen, config, sweep={"cell.name": ["gru"]}).configs[0].seed == 7
-
-
-def test_every_member_is_checked_before_anything_runs(fake):
-    chosen = load_experiment("fake")
-    with pytest.raises(UserError, match=r"member 2 \(cell\.name=gruu\): unknown cell 'gruu'"):
-        rnnlab.run(chosen, sweep={"cell.name": ["rnn", "gru", "gruu"]})
-    assert chosen.module.ran == []
-    assert not Path("runs").exists()
-
-
-def test_each_config_is_parsed_once_to_plan_and_run(tmp_path, monkeypatch):
-    setups, check = [], settings.Setup.__post_init__
-
-    def counted(setup):
-        setups.append(setup)
-        check(setup)
-
-    monkeypatch.setattr(settings.Setup, "__post_init__", counted)
-    file = swept.write(tmp_path / "three.py", steps=100)
-    plan = make_plan(file)
-    assert len(setups) == len(plan.specs) == 6
-    assert [spec.config for spec in plan.specs] == plan.configs
-    assert plan.groups == 3
-    setups.clear()
-    rnnlab.run(file, sweep={"seed": range(2)}, workdir=tmp_path / "run", progress=False)
-    assert len(setups) == 2
-
-
-def test_an_argument_that_the_file_refuses(fake):
-    with pytest.raises(UserError, match=r"fake\.py: unknown scale 'ful' \(allowed: full\)"):
-        make_plan("fake:ful")
-
-
 # ---------------------------------------------------------------------------------------- runs
 
 
 def test_run_writes_a_run_directory_that_load_run_reads(fake):
-    table = rnnlab.run("fake", workdir="out", progress=False)
+    table = rnnlab.run("fake", workdir="out", progress=False).table
     assert len(table) == 4
     run = rnnlab.load_run("out")
     assert run.finished
@@ -310,6 +87,7 @@ def test_run_writes_a_run_directory_that_load_run_reads(fake):
         "members.jsonl",
         "metrics.jsonl",
         "report.html",
+        "results.csv",
         "used",
     ]
 
@@ -335,16 +113,16 @@ def test_config_json_records_the_run_and_its_environment(fake):
 
 def test_a_finished_directory_is_read_and_nothing_runs_again(fake):
     chosen = load_experiment("fake")
-    first = rnnlab.run(chosen, workdir="out", progress=False)
+    first = rnnlab.run(chosen, workdir="out", progress=False).table
     before = {p: p.stat().st_mtime_ns for p in Path("out").rglob("*")}
-    assert list(rnnlab.run(chosen, workdir="out", progress=False)) == list(first)
+    assert list(rnnlab.run(chosen, workdir="out", progress=False).table) == list(first)
     assert len(chosen.module.ran) == 4
     assert {p: p.stat().st_mtime_ns for p in Path("out").rglob("*")} == before
 
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()])
 def test_an_interrupted_run_resumes(fake, error, capsys):
-    whole = list(rnnlab.run("fake", workdir="whole", progress=False))
+    whole = list(rnnlab.run("fake", workdir="whole", progress=False).table)
     chosen = load_experiment("fake")
     break_at(chosen, "lstm", 0, error)
     with pytest.raises(type(error)) as info:
@@ -362,7 +140,7 @@ def test_an_interrupted_run_resumes(fake, error, capsys):
         members.write('{"member": 2, "overr')
 
     again = load_experiment("fake")
-    table = rnnlab.run(again, workdir="out")
+    table = rnnlab.run(again, workdir="out").table
     assert again.module.ran == [("lstm", 0), ("lstm", 1)]
     assert "out: 2 of 4 members are finished" in capsys.readouterr().err
     assert [r["member"] for r in json_files.read_jsonl(metrics)] == [0] * 3 + [1] * 3 + [2] * 3 + [
@@ -496,7 +274,7 @@ def test_results_and_figures_of_an_experiment_are_checked(fake, old, new, error,
 def test_a_step_given_first_is_the_member_s_own(fake):
     """rnnlab once took the step for the member's index: members 1 and 2 got the metrics of all."""
     fake.write_text(SOURCE.replace("log(step=t,", "log(t + 1,"))
-    table = rnnlab.run("fake", workdir="out", progress=False)
+    table = rnnlab.run("fake", workdir="out", progress=False).table
     curve = ({"step": 1, "loss": 1.0}, {"step": 2, "loss": 1 / 2}, {"step": 3, "loss": 1 / 3})
     assert [member.metrics for member in table] == [curve] * 4
 
@@ -598,7 +376,7 @@ def test_progress_on_a_terminal_is_a_bar_with_the_time_left(fake, monkeypatch):
 
 def test_metrics_are_strict_json(fake):
     fake.write_text(SOURCE.replace("loss=1 / (1 + t)", "loss=-np.inf, norms=np.ones(2)"))
-    table = rnnlab.run("fake", workdir="out", progress=False)
+    table = rnnlab.run("fake", workdir="out", progress=False).table
     line = Path("out/metrics.jsonl").read_text().splitlines()[0]
     assert json.loads(line) == {"member": 0, "step": 0, "loss": "-inf", "norms": [1.0, 1.0]}
     assert table[0].metrics[0] == {"step": 0, "loss": -math.inf, "norms": [1.0, 1.0]}

@@ -1,5 +1,7 @@
 """Sweeps: from axes to members."""
 
+import json
+
 import numpy as np
 import pytest
 from ml_collections import ConfigDict, config_dict
@@ -192,3 +194,30 @@ def test_as_json_joins_zipped_keys(config):
     axes = {("init.w_x", "init.w_h"): [("a", "b")], "seed": range(2)}
     listed = sweep.parts(config, axes)
     assert sweep.as_json(listed) == [{"init.w_x,init.w_h": [("a", "b")], "seed": [0, 1]}]
+
+
+CELL_PARTS = [
+    {"cell": ["rnn"], "w_h": ["a", "b"]},
+    {"cell": sweep.Only(["lstm"]), "w_h": ["a"]},
+    {"cell": sweep.Beside(["gru"]), "w_h": ["c"]},
+]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (["mgu"], {("mgu", "a"), ("mgu", "b")}),  # no part that is made for another cell
+        (["lstm"], {("lstm", "a")}),
+        (["gru"], {("gru", "a"), ("gru", "b"), ("gru", "c")}),  # beside those of other parts
+        (["rnn", "mgu"], {(cell, w_h) for cell in ("rnn", "mgu") for w_h in "ab"}),
+    ],
+)
+def test_a_part_that_is_made_for_some_values_takes_no_others(asked, expected):
+    base = ConfigDict({"cell": "rnn", "w_h": "a", "seed": 0})
+    parts = sweep.replace_axes(base, CELL_PARTS, {"cell": asked})
+    got = {(m["cell"], m["w_h"]) for m in sweep.expand(base, parts)}
+    assert got == expected
+    # what is written to config.json is a plain sweep
+    assert json.dumps(sweep.as_json(sweep.parts(base, CELL_PARTS))) == json.dumps(
+        [{key: list(values) for key, values in part.items()} for part in CELL_PARTS]
+    )

@@ -146,7 +146,9 @@ def test_probes_of_a_member_name_the_blocks_of_an_option():
     of = setup(1, (0,), **options)
     _, params = drawn(of)
     train = training.make_train(of)
-    found = gradient_log.probe(train, train.start(jax.random.key(0), params), of.task.load())
+    hyper = trained.HYPER._replace(numbers=of.settings.optimizer.numbers())
+    state = train.start(jax.random.key(0), params, hyper)
+    found = gradient_log.probe(train, state, of.task.load())
     assert {"grad_W_mh", "grad_peepholes.o", "grad_norm.f.x", "grad_norm.g_C"} <= set(found)
     assert len(found["adjoint_h"]) == len(found["adjoint_C"]) == 10
     assert all(np.isfinite(value).all() for key, value in found.items() if "grad" in key)

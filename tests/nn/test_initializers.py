@@ -368,7 +368,7 @@ def test_options_reach_the_function_exactly(name, value):
 BAD = {  # scheme: words its error must have
     "orthogonl": ["'orthogonl'", "did you mean 'orthogonal'"],
     "Orthogonal": ["'Orthogonal'", "did you mean 'orthogonal'"],
-    "glorot": ["'glorot'", "xavier_uniform"],
+    "glorot": ["'glorot'", "`rnnlab run --config=FILE --help` lists all"],
     "orthogonal(gian=0.9)": ["'orthogonal'", "'gian'", "did you mean 'gain'"],
     "he_normal(scale=2)": ["'he_normal'", "'scale'", "none"],
     "orthogonal(0.9)": ["name(option=value)", "'orthogonal(0.9)'"],

@@ -27,7 +27,8 @@ from rnnlab.nn.layers import as_layer
 from rnnlab.nn.params import HiddenState
 from rnnlab.tasks.model import model_for_task
 from rnnlab.training import gradient_log
-from rnnlab.training.optimizers import Hyper, Optimizer
+from rnnlab.training.optimizers import Optimizer
+from tests.helpers import trained
 
 B, T, D, H = 2, 3, 2, 2
 LENGTHS = np.array([3, 1])
@@ -186,8 +187,8 @@ def _in_every_place(cell):
     model = model_for_task(task, cell, InitScheme())
     settings = training.Settings(Optimizer(steps=2), eval_every=2, batch_size=2, eval_batch_size=2)
     train = training.make_train(training.Setup(task, model, settings))
-    start = train.start(KEY, training.draw_params(model, KEY, task))
-    train.advance(start, Hyper(1e-2, 1.0, 0.0, 0.0), ())
+    start = train.start(KEY, training.draw_params(model, KEY, task), trained.HYPER)
+    train.advance(start, trained.HYPER, ())
     return train, start
 
 
@@ -273,7 +274,7 @@ def test_gradient_log_of_a_cell_with_a_dict():
     model = model_for_task(task, DictGates(), InitScheme())
     settings = training.Settings(Optimizer(steps=2), eval_every=2, batch_size=2, eval_batch_size=2)
     train = training.make_train(training.Setup(task, model, settings))
-    start = train.start(KEY, training.draw_params(model, KEY, task))
+    start = train.start(KEY, training.draw_params(model, KEY, task), trained.HYPER)
     _, blocks = jax.eval_shape(lambda: gradient_log.gradients(train, start, ()))
     assert set(blocks) == {"W_x", "W_hh", "W_hy", "b_y"}
 

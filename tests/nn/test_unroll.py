@@ -238,7 +238,7 @@ def test_layers_are_values():
     assert not isinstance(GRU(3), layers.Layer)
 
 
-@pytest.mark.parametrize("name", layers.NAMES)
+@pytest.mark.parametrize("name", layers.names())
 def test_by_name(name):
     init = InitScheme(w_h="identity")
     cell = cells.by_name(name.removeprefix("bi-"), 4, init)

@@ -59,7 +59,7 @@ def png(width: float = 4.0) -> bytes:
 
 
 def make_run(
-    run_dir: Path, *, config=CONFIG, claims=(HOLDS, REFUTED), figures=None, metrics=(), **info
+    run_dir: Path, *, config=CONFIG, claims=(HOLDS, REFUTED), figures=None, logged=(), **info
 ) -> Path:
     """A finished run, whose report is an old one."""
     (run_dir / "figures").mkdir(parents=True)
@@ -96,12 +96,13 @@ def make_run(
         }
         for index, norm in enumerate(NORMS)
     ]
-    for record in metrics:  # of member 0
+    for record in logged:  # of member 0
         line = json_files.to_line({"member": 0, **record})
         json_files.append_lines(run_dir / "metrics.jsonl", line)
         members[0]["logged"] = run_files.chained(members[0].get("logged", ""), line)
     for member in members:
         append_member(run_dir, member)
+    (run_dir / run_files.RESULTS).write_text("cell.name,members\n")
     (run_dir / "report.html").write_text("an old page")
     run_files.write_digests(run_dir)
     return run_dir
@@ -430,7 +431,7 @@ def test_compare_shows_what_differs(tmp_path):
 
 def test_compare_lays_learning_curves_over_each_other(tmp_path):
     records = [{"step": s, "train_loss": 1 / s, "loss": 2 / s} for s in (1, 2)]
-    a, b = (make_run(tmp_path / name, metrics=records) for name in "ab")
+    a, b = (make_run(tmp_path / name, logged=records) for name in "ab")
     c = make_run(tmp_path / "c")
     page = read(compare_report([a, b], tmp_path / "ab.html"))
     assert "Learning curves" in page.text

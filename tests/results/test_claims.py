@@ -125,3 +125,28 @@ def test_the_words_of_a_threshold_are_made_from_its_number():
 def test_a_threshold_that_is_not_shown_is_refused():
     with pytest.raises(ValueError, match="does not show the threshold 'least'"):
         claims.claim("A", source="B", holds_if="more", expected="holds", least=1)
+
+
+def test_a_line_per_claim_with_its_mark_and_measurement():
+    verdicts = decide([claim(), claim((False, "0.25")), claim((False, "m"), "refuted")])
+    assert claims.format_lines(verdicts, 80).splitlines() == [
+        "✓ norms stay: 0.5",
+        "✗ UNEXPECTED, refuted: norms stay: 0.25",
+        "✗ norms stay: m",
+    ]
+    narrow = claims.format_lines(decide([claim((True, "a long measurement " * 9))]), 60)
+    first, second = narrow.splitlines()
+    assert first == "✓ norms stay"
+    assert second.strip().startswith("a long measurement a long")
+    assert second.endswith("…")
+    assert len(second) <= 60
+
+
+def test_one_reason_for_several_undecided_claims_stands_once_and_in_full():
+    reason = "members differ in init.w_h (orthogonal, he_normal), which is not named here"
+    verdicts = decide([claim(Undecided(reason))] * 3 + [claim(Undecided("no members"))])
+    lines = claims.format_lines(verdicts, 50).splitlines()
+    assert [line for line in lines if line[0] == "?"] == ["? norms stay"] * 3 + [
+        "? norms stay: no members"
+    ]
+    assert " ".join(" ".join(lines[3:-1]).split()) == reason

@@ -46,6 +46,36 @@ def test_a_result_named_like_a_config_key_has_a_column_of_its_own():
     assert (row["seed"], row["result.seed"]) == (7, 3)
 
 
+def test_a_result_named_seconds_is_kept_beside_the_time_of_the_member():
+    (row,) = Table([Member(0, {}, {"seed": 7}, 0.25, {"seconds": 3})]).to_frame().to_dict("records")
+    assert (row["result.seconds"], row["seconds"]) == (3, 0.25)
+
+
+def test_logged_metrics_are_a_row_per_record():
+    rng = np.random.default_rng(0)
+    losses = rng.uniform(1, 2, (2, 3))
+    table = Table(
+        Member(
+            index,
+            {"cell.name": cell},
+            {"cell": {"name": cell}, "seed": 0},
+            0.5,
+            {},
+            tuple({"step": 10 * k, "loss": losses[index, k], "member": 9} for k in range(3)),
+        )
+        for index, cell in enumerate(("rnn", "gru"))
+    )
+    frame = table.metrics_frame()
+    assert list(frame.columns) == ["member", "cell.name", "step", "loss", "metric.member"]
+    assert frame["member"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert frame["cell.name"].tolist() == ["rnn"] * 3 + ["gru"] * 3
+    assert frame["step"].tolist() == [0, 10, 20] * 2
+    assert np.array_equal(frame["loss"].to_numpy(), losses.ravel())
+    without = Table([Member(0, {}, {}, 0.5, {}, ({"loss": 1.0}, {"loss": 2.0}))]).metrics_frame()
+    assert without["step"].tolist() == [0, 1]
+    assert list(Table([]).metrics_frame().columns) == ["member", "step"]
+
+
 def test_a_selection_without_members_keeps_the_columns_of_the_config():
     frame = TABLE.select(seed=9).to_frame()
     assert len(frame) == 0
@@ -169,7 +199,8 @@ def test_read_table(tmp_path: Path):
         json_files.append_lines(tmp_path / run_files.METRICS, logged)
         line["logged"] = run_files.chained("", logged)
         run_files.append_member(tmp_path, "run", {"member": i, **line})
-    json_files.append_jsonl(tmp_path / run_files.METRICS, {"member": 2, "loss": 1.0})  # unfinished
+    unfinished = json_files.to_line({"member": 2, "loss": 1.0})
+    json_files.append_lines(tmp_path / run_files.METRICS, unfinished)
     table = read_table(tmp_path)
     assert [m.index for m in table] == [0, 1]
     assert table[1].config == {"cell": {"name": "rnn"}, "task": {"lags": (1,)}, "seed": 1}

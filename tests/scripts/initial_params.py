@@ -20,7 +20,7 @@ from rnnlab import training
 from rnnlab.bert import encoder
 from rnnlab.core import json_files
 from rnnlab.embeddings import glove, trainer
-from rnnlab.lab import load
+from rnnlab.lab import catalog
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.plan import make_plan
 from rnnlab.nn import cells
@@ -79,7 +79,7 @@ COUNTING = ("ngram_lm", "retrieval", "speed_sparse")
 def collect():
     """{experiment: [[overrides, digest of the config, digest of the parameters], …]}."""
     found = {}
-    for name in sorted(one.name for one in load.find_shipped()):
+    for name in sorted(one.name for one in catalog.find_shipped()):
         experiment = load_experiment(name)
         planned = make_plan(experiment)
         rows = found[name] = []

@@ -4,7 +4,7 @@
 
 Runs a small sweep undisturbed, on one CPU device and on two, then again with kill -9 at random
 moments, the same command given after each, until all kills are made; then compares the results
-bit by bit. test_kills.py does the same with one kill.
+bit by bit. test_kills.py does the same with RNNLAB_KILLS kills.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def get_config(arg=None):
         {
             "seed": 0,
             "task": {"name": "copy_memory", "delay": 4, "solved_at": 1.0},
-            "cell": {"name": "gru", "hidden_size": 5, "layers": 1},
+            "cell": {"name": "rnn-tanh", "hidden_size": 5, "layers": 1},
             "init": InitScheme.config(),
             "training": training.config(
                 steps=600, eval_every=30, window=8, batch_size=4, eval_batch_size=8,
@@ -53,7 +53,7 @@ def get_config(arg=None):
 def get_sweep(config):
     return [
         {
-            "cell.name": ("gru", "rnn-tanh")[: config.run.cells],
+            "cell.name": ("rnn-tanh", "gru")[: config.run.cells],
             "training.learning_rate": (1e-3, 1e-2),
             "seed": (0, 1),
         },

@@ -11,6 +11,7 @@ does not end by it although its report was not written yet, or takes long, or sh
 """
 
 import argparse
+import itertools
 import json
 import random
 import signal
@@ -214,10 +215,12 @@ def main() -> None:
             seconds[name] = time.monotonic() - start
             whole[name] = left(out)
             print(f"{name}: {seconds[name]:.1f} s undisturbed", flush=True)
-        while made.total() < options.kills:
-            name = rng.choice(list(EXPERIMENTS))
+        most = max(1, options.kills // len(EXPERIMENTS))  # so that few kills meet both, too
+        for name in itertools.cycle(EXPERIMENTS):
+            if made.total() >= options.kills:
+                break
             out, runs, took = folder / f"run-{runs}", runs + 1, Counter[str]()
-            while made.total() + took.total() < options.kills:
+            while took.total() < min(most, options.kills - made.total()):
                 members = len(whole[name]["members"])
                 met = disturb(folder, name, out, rng, seconds[name], members)
                 if not met:

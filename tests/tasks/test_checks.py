@@ -7,6 +7,7 @@ import pytest
 from rnnlab.bert.finetuning import TagPieces
 from rnnlab.core.notices import LeftOut
 from rnnlab.tasks.characters import Characters, _encoded
+from rnnlab.tasks.checks import few_of
 from rnnlab.tasks.sentiment import Sentiment
 from rnnlab.tasks.tagging import Tagging
 from rnnlab.tasks.translation import Translation
@@ -57,13 +58,21 @@ def test_tagging_in_pieces(tmp_path):
 def test_sentiment(tmp_path):
     lines = [f"{label}\t{text}" for label in ("good", "bad") for text in ("ab", "abc", "abcd")]
     path = write(tmp_path, "\n".join(f"{line}{i}" for i, line in enumerate(lines)))
-    options = {"path": path, "test_path": path, "min_count": 1}
+    test = write(tmp_path, "good\txyz1\nbad\txyza2\n", "b.txt")
+    options = {"path": path, "test_path": test, "min_count": 1}
     assert said(Sentiment(max_length=5, **options)) == []
     found = said(Sentiment(max_length=4, limit=5, **options))
     assert found == [
         "5 of 6 texts to learn from are used (task.limit)",
         "2 of 6 texts to learn from are cut to task.max_length=4: 2 of 24 tokens are left out",
-        "2 of 6 texts held out are cut to task.max_length=4: 2 of 24 tokens are left out",
+        "1 of 2 texts held out are cut to task.max_length=4: 1 of 9 tokens are left out",
+    ]
+    both = write(tmp_path, "good\tab0\nbad\txyz\n", "c.txt")
+    assert said(Sentiment(path=path, test_path=both, min_count=1)) == [
+        f"{path}: left out 1 of 6 texts, which are held out in {both}"
+    ]
+    assert said(Sentiment(path=path, limit=99, min_count=1)) == [
+        "task.limit=99 is more than the 4 texts to learn from: all are used"
     ]
 
 
@@ -104,3 +113,12 @@ def test_notices_are_one_line_and_said_once(tmp_path, monkeypatch):
         f"rnnlab: {limit} of 84 characters of the text are used (task.limit)\n"
         for limit in (60, 61)
     ]
+
+
+def test_few_of_a_small_file(recwarn):
+    assert few_of(10, 11, "run.few_labels", "texts") == 10
+    assert not recwarn.list
+    with pytest.warns(LeftOut, match=r"run\.few_labels=11 is not fewer than the 11 texts: 2 are"):
+        assert few_of(11, 11, "run.few_labels", "texts") == 2
+    with pytest.warns(LeftOut, match="1 are used"):
+        assert few_of(9, 2, "run.few_labels", "texts") == 1

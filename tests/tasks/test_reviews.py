@@ -13,21 +13,22 @@ from rnnlab.tasks.reviews import MovieReviews, padded
 from rnnlab.text.tokenizers import Words
 from rnnlab.training import gradient_log
 from rnnlab.training.optimizers import Hyper, Optimizer
+from tests.helpers import trained
 
 TASK = MovieReviews(max_length=12, min_count=30)
 HYPER = Hyper(learning_rate=1e-2, clip_norm=1.0, weight_decay=0.0, omega=0.0)
 
 
-@pytest.mark.parametrize("held_out", ["test", "validation"])
 @pytest.mark.parametrize("source", ["rotten_tomatoes", "imdb"])
-def test_the_split(source, held_out):
-    split = MovieReviews(source=source, held_out=held_out).split()
-    test = MovieReviews(source=source).split()
-    assert not set(split.texts) & set(split.test_texts)
-    if held_out == "validation":  # the test reviews are on no side
-        assert not set(test.test_texts) & {*split.texts, *split.test_texts}
-    assert len(split.test_texts) == len(test.test_texts)
-    for labels in (split.labels, split.test_labels):
+def test_the_split(source):
+    split, whole = (MovieReviews(source=source, validation_share=s).split() for s in (0.1, 0.0))
+    parts = [set(split.texts), set(split.test_texts), set(split.validation_texts)]
+    assert len(set.union(*parts)) == sum(map(len, parts))  # no review in two
+    assert split.test_texts == whole.test_texts
+    assert {*split.texts, *split.validation_texts} == {*whole.texts}
+    assert len(split.validation_texts) == pytest.approx(0.1 * len(whole.texts), abs=0.51)
+    assert not whole.validation_texts
+    for labels in (split.labels, split.test_labels, split.validation_labels):
         assert abs(labels.mean() - 0.5) < 0.01
         assert 0.4 < labels[:200].mean() < 0.6  # in random order
 
@@ -39,6 +40,7 @@ def test_ids_equal_a_loop():
     for k, texts, rows, lengths in (
         (0, split.texts, data.train, data.lengths),
         (1, split.test_texts, data.test, data.test_lengths),
+        (2, split.validation_texts, data.validation, data.validation_lengths),
     ):
         del k
         for i, found in enumerate(Words()(texts[:100]).lists()):
@@ -113,7 +115,7 @@ def test_padding_never_matters_in_training():
 def test_the_test_score_is_that_of_reviews_alone():
     train, params = member()
     data = TASK.load()
-    state = train.start(jax.random.key(0), params)
+    state = train.start(jax.random.key(0), params, trained.HYPER)
     score = train.score(state, data)
     right = 0
     for i in range(7):
@@ -126,7 +128,7 @@ def test_the_test_score_is_that_of_reviews_alone():
 def test_a_look_inside_ends_at_each_review_s_last_word():
     train, params = member()
     data = TASK.load()
-    state = train.start(jax.random.key(0), params)
+    state = train.start(jax.random.key(0), params, trained.HYPER)
     curves, blocks = gradient_log.gradients(train, state, data)
     batch, _ = train.window(state, data)
     assert all(np.isfinite(float(norm)) for norm in blocks.values())
@@ -147,10 +149,12 @@ def test_padded():
     ("options", "message"),
     [
         ({"source": "imbd"}, "did you mean 'imdb'"),
-        ({"held_out": "train"}, "unknown held_out 'train'"),
+        ({"validation_share": 1.0}, r"validation_share must be a finite number at least 0 and b"),
+        ({"validation_path": "b"}, "validation_path='b' needs a path to learn from"),
+        ({"path": "b", "validation_path": "b"}, "validation_path must be another file than path"),
         ({"max_length": 0}, "max_length must be a whole number of at least 1"),
         ({"min_count": 0}, "min_count must be a whole number of at least 1"),
-        ({"test_share": 0.5}, r"test_share must be a finite number above 0 and below 0\.5"),
+        ({"test_share": 1.0}, r"test_share must be a finite number above 0 and below 1"),
         ({"solved_at": 0.0}, "solved_at"),
     ],
 )

@@ -16,6 +16,7 @@ from rnnlab.text import corpora
 from rnnlab.text.tokenizers import Characters
 from rnnlab.training import gradient_log, predict
 from rnnlab.training.optimizers import Optimizer
+from tests.helpers import trained
 
 
 def lines(count, classes=("no", "so-so", "yes"), seed=0):
@@ -58,7 +59,7 @@ def test_chinese_reviews_are_read_by_their_characters():
     data, split, words = task.load(), task.split(), task.vocabulary.words()
     texts, labels, _ = corpora.chinese_reviews()
     known = dict(zip(texts, labels.tolist(), strict=True))
-    assert {*split.texts, *split.test_texts} == set(texts)
+    assert {*split.texts, *split.test_texts, *split.validation_texts} == set(texts)
     assert not set(split.texts) & set(split.test_texts)
     assert len(split.test_texts) == sum(round(0.2 * n) for n in np.bincount(labels).tolist())
     for text, row, n, label in zip(
@@ -89,7 +90,8 @@ def test_a_file_to_be_judged_by(file, tmp_path):
     other.write_text("yes\tAB\nno\tcd")  # two of the three classes
     task = Sentiment(path=file, test_path=str(other), min_count=1)
     split = task.split()
-    assert len(split.texts) == len(corpora.read_labeled(file).texts)
+    learned = len(split.texts) + len(split.validation_texts)
+    assert learned == len(corpora.read_labeled(file).texts)
     assert split.test_texts == ["AB", "cd"]
     assert [task.classes[k] for k in split.test_labels] == ["yes", "no"]
     strange = tmp_path / "strange.txt"
@@ -99,14 +101,16 @@ def test_a_file_to_be_judged_by(file, tmp_path):
 
 
 def test_a_limit_leaves_vocabulary_and_vectors_alone(file):
-    whole, few = Sentiment(path=file, min_count=1), Sentiment(path=file, min_count=1, limit=7)
+    options = {"path": file, "min_count": 1, "validation_share": 0.0}
+    whole, few = Sentiment(**options), Sentiment(**options, limit=7)
     assert few.vocabulary.words() == whole.vocabulary.words()
     for name in ("train", "lengths", "labels"):
         assert (getattr(few.load(), name) == getattr(whole.load(), name)[:7]).all()
     assert (few.load().test == whole.load().test).all()
     assert few.split().texts == whole.split().texts[:7]
-    with pytest.raises(ValueError, match="limit must be at most"):
-        Sentiment(path=file, limit=10_000).load()
+    part = Sentiment(path=file, min_count=1, limit=10).load()
+    assert (len(part.train), len(part.validation)) == (9, 1)  # both of the first ten
+    assert part.train.shape[1:] == part.validation.shape[1:]
 
 
 def test_english_reviews_are_those_of_the_other_task():
@@ -122,7 +126,7 @@ def test_an_embedding_that_starts_from_vectors(file, limit):
     config = config_of(Sentiment(path=file), vectors="skipgram", limit=limit)
     member = training.member(config, jax.random.key(3))
     task = Sentiment(path=file, min_count=1)
-    text = corpus.of_documents(Characters(lowercase=True)(task.split().texts), min_count=1)
+    text = corpus.of_documents(Characters(lowercase=True)(task.whole().texts), min_count=1)
     trained = skipgram.train(text, Settings(size=5), seed=0)
     rows = dict(zip(trained.words, trained.matrix, strict=True))
     drawn = training.member(config_of(task, limit=limit), jax.random.key(3)).params["params"]
@@ -168,7 +172,7 @@ def test_a_look_inside_of_a_mean(file):
     drawn = model.clone(w_y="normal(std=1.0)")
     params = training.draw_params(drawn, jax.random.key(1), task)
     data = task.load()
-    state = train.start(jax.random.key(0), params)
+    state = train.start(jax.random.key(0), params, trained.HYPER)
     curves, _ = gradient_log.gradients(train, state, data)
     batch, _ = train.window(state, data)
     y, _ = model.apply(params, batch.inputs, lengths=batch.lengths)

@@ -35,7 +35,8 @@ def write(path, rows, classes="a b"):
 
 
 def test_equals_a_loop():
-    data, learn, judge = TASK.load(), series("TRAIN"), series("TEST")
+    data = SeriesClasses(validation_share=0.0).load()
+    learn, judge = series("TRAIN"), series("TEST")
     steps = [step for own in learn.series for step in own]
     mean = [sum(step[d] for step in steps) / len(steps) for d in range(12)]
     spread = [np.sqrt(np.mean([(s[d] - mean[d]) ** 2 for s in steps])) for d in range(12)]
@@ -73,20 +74,20 @@ def test_score_equals_scikit_learn():
     assert TASK.goal.reached({"accuracy": 0.95})
 
 
-def test_validation_leaves_the_test_series_alone():
-    task = SeriesClasses(held_out="validation")
-    whole, data = TASK.load(), task.load()
-    assert (len(data.train), len(data.test)) == (216, 54)
-    assert np.bincount(data.test_labels).tolist() == [6] * 9
+def test_validation_is_taken_of_the_series_to_learn_from():
+    whole, data = (SeriesClasses(validation_share=share).load() for share in (0.0, 0.2))
+    assert (len(data.train), len(data.validation), len(data.test)) == (216, 54, 370)
+    assert np.bincount(data.validation_labels).tolist() == [6] * 9
     # every series to learn from once, on one side or the other: by its length and class
     both = [*zip(data.lengths, data.labels, strict=True)]
-    both += zip(data.test_lengths, data.test_labels, strict=True)
+    both += zip(data.validation_lengths, data.validation_labels, strict=True)
     assert sorted(both) == sorted(zip(whole.lengths, whole.labels, strict=True))
+    assert (data.test_labels == whole.test_labels).all()
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_source_is_what_it_says(source):
-    data = SeriesClasses(source).load()
+    data = SeriesClasses(source, validation_share=0.0).load()
     said = SeriesClasses.__doc__ or ""
     shape = {
         "JapaneseVowels": (270, 370, 29, 12),
@@ -105,13 +106,13 @@ def test_files_of_your_own(tmp_path):
     rng = np.random.default_rng(0)
     rows = [(rng.normal(3, 2, rng.integers(2, 9)).tolist(), "ab"[i % 2]) for i in range(20)]
     path = write(tmp_path / "a.ts", rows)
-    task = SeriesClasses(path=path, test_share=0.3, max_length=4)
+    task = SeriesClasses(path=path, test_share=0.3, max_length=4, validation_share=0.0)
     data = task.load()
     assert (len(data.train), len(data.test), task.length) == (14, 6, 4)
     assert data.lengths.max() == 4
     assert data.lengths.min() >= 2
     judged = SeriesClasses(path=path, test_path=write(tmp_path / "b.ts", rows[:3]))
-    assert len(judged.load().train) == 20
+    assert (len(judged.load().train), len(judged.load().validation)) == (18, 2)
     few = write(tmp_path / "c.ts", [([5, 6], "a"), ([5], "b")])
     with pytest.raises(ValueError, match=r"two series or more of class 'a' are needed .* got 1"):
         SeriesClasses(path=few).load()
@@ -142,7 +143,9 @@ def test_channels_that_do_not_vary_and_series_that_are_cut_are_said(tmp_path):
     ("options", "message"),
     [
         ({"source": "JapaneseVowel"}, "JapaneseVowels"),
-        ({"held_out": "tests"}, "test"),
+        ({"label_column": "y"}, r"task\.label_column='y' needs task\.path, a table"),
+        ({"validation_path": "b.ts"}, "validation_path='b.ts' needs a path to learn from"),
+        ({"validation_share": 1.0}, r"validation_share must be a finite number at least 0 and b"),
         ({"test_path": "b.ts"}, "test_path='b.ts' needs a path to learn from"),
         ({"test_share": 1.0}, r"test_share must be a finite number above 0 and below 1, got 1.0"),
         ({"max_length": -1}, "max_length must be a whole number of at least 0, got -1"),

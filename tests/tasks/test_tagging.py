@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from rnnlab import tasks, training
+from rnnlab.core.notices import LeftOut
+from rnnlab.data.splits import validation_rows
 from rnnlab.nn import crf, layers, losses
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.tasks.tagging import Tagging, entity_counts
@@ -23,8 +25,11 @@ def test_ids_equal_a_loop():
     order = np.random.default_rng(0).permutation(len(sentences))
     held = round(0.1 * len(sentences))
     assert len(data.test) == held
+    learn, chosen = validation_rows(np.zeros(60), 0.1)
+    assert len(chosen) == 6
     for rows, lengths, labels, places in (
-        (data.train, data.lengths, data.labels, order[held : held + 60]),
+        (data.train, data.lengths, data.labels, order[held:][learn]),
+        (data.validation, data.validation_lengths, data.validation_labels, order[held:][chosen]),
         (data.test, data.test_lengths, data.test_labels, order[:60]),
     ):
         for i, place in enumerate(places):
@@ -123,9 +128,11 @@ def test_options_are_checked(options, message):
         Tagging(**options)
 
 
-def test_more_sentences_than_there_are():
-    with pytest.raises(ValueError, match="limit must be at most 41652, the sentences to learn"):
-        Tagging(limit=10**6).load()
+def test_more_sentences_than_there_are(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("".join(f"w{i} O\n\n" for i in range(10)))
+    with pytest.warns(LeftOut, match=r"task\.limit=99 is more than the 9 sentences to learn from"):
+        assert len(Tagging(path=str(path), limit=99, min_count=1).load().train) == 8
 
 
 def test_it_learns_through_the_training_of_all_models():

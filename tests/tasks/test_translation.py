@@ -14,7 +14,7 @@ TASK = Translation(limit=60, max_length=7, embedding_size=3)
 
 
 def test_pairs_are_of_the_dictionary_and_no_word_is_on_both_sides():
-    learn, judge = Translation(max_length=12).pairs()
+    _, judge, _, learn = Translation(max_length=12).pairs()
     said = dict((*learn, *judge))
     assert said[tuple("neural")] == ("N", "UH", "R", "AH", "L")
     assert said[tuple("read")] == ("R", "EH", "D")  # the first of two
@@ -26,7 +26,8 @@ def test_pairs_are_of_the_dictionary_and_no_word_is_on_both_sides():
 def test_ids_equal_a_loop():
     data, (source, target) = TASK.load(), TASK.vocabularies
     texts = TASK.pairs()
-    for part, pairs in ((data[:4], texts[0]), (data[4:], texts[1])):
+    assert len(texts.validation) == 6
+    for part, pairs in ((data[:4], texts[0]), (data[4:8], texts[1]), (data[8:], texts[2])):
         assert len(part[0]) == len(pairs)
         for ids, n, wanted, m, (letters, sounds) in zip(*part, pairs, strict=True):
             assert [source.words()[i] for i in ids[:n]] == [
@@ -51,7 +52,7 @@ def test_a_batch_is_given_the_target_a_step_late():
     assert (ends.sum(axis=1) == 1).all()  # END counts, once
     rows = [data.source.tolist().index(row) for row in np.asarray(pair.source).tolist()]
     assert (batch.lengths == data.lengths[rows]).all()
-    seen = np.concatenate([TASK.batch(data, jax.random.key(1), i, 20).targets for i in range(3)])
+    seen = np.concatenate([TASK.batch(data, jax.random.key(1), i, 18).targets for i in range(3)])
     assert sorted(map(tuple, seen)) == sorted(map(tuple, data.target))  # an epoch: each once
 
 
@@ -115,7 +116,7 @@ def test_a_file_of_pairs(tmp_path):
         "ein Haus\ta house\n\nein Hund\ta dog\nein Haus\tthe house\nHund da\tdog here\n"
     )
     task = Translation(path=str(path), test_share=0.34)
-    learn, judge = task.pairs()
+    learn, judge, *_ = task.pairs()
     assert {*learn, *judge} == {
         (("ein", "Haus"), ("a", "house")),
         (("ein", "Hund"), ("a", "dog")),
@@ -129,7 +130,7 @@ def test_a_file_of_pairs(tmp_path):
     assert task.unknown([known, "Maus", known, "Katze"]) == ["Maus", "Katze"]
     other = tmp_path / "test.tsv"
     other.write_text("ein Hund\tone dog\n")
-    learn, judge = Translation(path=str(path), test_path=str(other)).pairs()
+    learn, judge, *_ = Translation(path=str(path), test_path=str(other)).pairs()
     assert judge == ((("ein", "Hund"), ("one", "dog")),)
     assert ("ein", "Hund") not in {source for source, _ in learn}
 
@@ -140,7 +141,7 @@ def test_a_file_of_pairs(tmp_path):
         ("no tab\n", {}, r"line 1: expected a source, a tab and a target, got 'no tab'"),
         ("a\tb\nc\t\n", {}, r"line 2: expected a source"),
         ("a b c\td\n", {"max_length": 2}, "no pair of at most 2 tokens"),
-        ("a\tb\nc\td\n", {"limit": 5}, "limit must be at most 1"),
+        ("a\tb\n", {}, "no pair is left to learn from"),
     ],
 )
 def test_what_is_no_file_of_pairs_is_refused(tmp_path, content, options, said):

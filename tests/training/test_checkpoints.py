@@ -20,7 +20,7 @@ from tests.helpers import trained
 def tree():
     """A real state: nested, with scalars, whole numbers and empty parts."""
     member = trained.member(optimizer="adam", clip_norm=1.0)
-    state = training.make_train(member.setup).start(member.key, member.params)
+    state = training.make_train(member.setup).start(member.key, member.params, member.hyper)
     return jax.tree.map(np.asarray, state)
 
 
@@ -153,7 +153,7 @@ def test_one_that_was_cut_off_while_it_was_written_is_not_seen(two, tree):
 def test_another_model_s_checkpoint_is_skipped(two, tree, capsys):
     kept, _ = two
     wider = trained.member(hidden_size=6, optimizer="adam", clip_norm=1.0)
-    state = training.make_train(wider.setup).start(wider.key, wider.params)
+    state = training.make_train(wider.setup).start(wider.key, wider.params, wider.hyper)
     assert kept.restore(state) is None
     assert capsys.readouterr().err.count("cannot be read") == 2
 

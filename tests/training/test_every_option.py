@@ -19,7 +19,7 @@ def test_it_trains_and_resumes_bit_identically(tmp_path):
     train = training.make_train(member.setup)
     data = member.setup.task.load()
     advance = jax.jit(train.advance)
-    start = train.start(member.key, member.params)
+    start = train.start(member.key, member.params, member.hyper)
     first, progress = advance(start, member.hyper, data)
     assert int(first.step) == member.setup.settings.eval_every
     assert np.isfinite(progress.train_loss)

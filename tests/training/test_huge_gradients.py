@@ -36,7 +36,7 @@ def test_a_finite_gradient_is_not_called_diverged():
     """Clipped, it teaches what the same gradient of an ordinary size does."""
     m = trained.member(optimizer="sgd", steps=2, eval_every=2, seed=3)
     train = Steep(m.setup)
-    start, advance = train.start(m.key, m.params), jax.jit(train.advance)
+    start, advance = train.start(m.key, m.params, m.hyper), jax.jit(train.advance)
 
     def trained_at(size):
         state, progress = advance(start, HYPER._replace(omega=jnp.float32(size)), ())
@@ -55,7 +55,8 @@ def test_a_finite_gradient_is_not_called_diverged():
 
 def test_every_optimizer_takes_huge_gradients():
     """Their directions do not depend on the gradient's scale, once eps does not count."""
-    names = {"adam": jnp.inf, "lamb": jnp.inf, "rmsprop": jnp.inf, "momentum": 1e-3}
+    names = {"adam": jnp.inf, "lamb": jnp.inf, "rmsprop": jnp.inf}
+    names |= {"sgd(momentum=0.9)": 1e-3, "adafactor": jnp.inf, "muon": jnp.inf}
 
     @jax.jit
     def after_two(size):

@@ -1,7 +1,8 @@
 """A training run from the command line ends with the same bits, whatever interrupts it.
 
 Each command is a process of its own: on one device and two, after kill -9, SIGTERM and a full
-disk. RNNLAB_KILLS sets the number of kills; tests/scripts/kill.py makes many.
+disk. RNNLAB_KILLS sets the number of kill -9, none by default: tests/scripts/kill_runs.py, which
+.ci/run runs, and kill.py make many.
 """
 
 import json
@@ -18,7 +19,7 @@ from rnnlab import cli
 from rnnlab.core import json_files, run_files
 from tests.scripts import kill as kill_script
 
-KILLS = int(os.environ.get("RNNLAB_KILLS", "1"))
+KILLS = int(os.environ.get("RNNLAB_KILLS", "0"))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_the_undisturbed_run_logs_every_chunk_and_probe(whole):
 
 
 def test_terminated_and_killed_on_any_devices_it_ends_the_same(folder, whole):
-    """SIGTERM on one device, kill -9 on two, the rest on one: results, metrics and parameters."""
+    """SIGTERM on one device, kills if any, the rest on two: results, metrics and parameters."""
     out = folder / "interrupted"
     process = kill_script.begin(folder, out, devices=1)
     # before the first update there is nothing to save, and it would end at once
@@ -62,10 +63,12 @@ def test_terminated_and_killed_on_any_devices_it_ends_the_same(folder, whole):
     assert logged < sum(len(member["metrics"]) for member in whole.values())
     assert sorted(out.glob("checkpoints/*/*/rnnlab.json"))  # saved before it ended
     kills, seed = 0, 4
-    while kills < KILLS:
+    while True:
         killed, _ = kill_script.killed(folder, out, KILLS - kills, seed)
         assert kill_script.left_by(out) == whole
         kills, seed = kills + killed, seed + 1
+        if kills >= KILLS:
+            break
         out = folder / f"killed-{seed}"
 
 

@@ -33,7 +33,7 @@ class RMSprop(torch.optim.Optimizer):
 
 TORCH = {
     "sgd": lambda ps, lr: torch.optim.SGD(ps, lr=lr),
-    "momentum": lambda ps, lr: torch.optim.SGD(ps, lr=lr, momentum=0.9),
+    "sgd(momentum=0.9)": lambda ps, lr: torch.optim.SGD(ps, lr=lr, momentum=0.9),
     "rmsprop": lambda ps, lr: RMSprop(ps, lr, decay=0.9, eps=1e-8),
     "adam": lambda ps, lr: torch.optim.Adam(ps, lr=lr, betas=(0.9, 0.999), eps=1e-8),
 }
@@ -198,7 +198,7 @@ def alone(member, name, rate, clip, decay):
     return {n: a.detach().numpy() for n, a in p.items()}, norms
 
 
-@pytest.mark.parametrize("name", ["momentum", "adam"])
+@pytest.mark.parametrize("name", ["sgd(momentum=0.9)", "adam"])
 def test_every_member_of_a_mixed_program_is_the_one_trained_alone(name):
     members = mixed(name)
     made = Program(members[0].setup, len(members), jax.devices()[:2])
@@ -223,9 +223,18 @@ def test_every_member_of_a_mixed_program_is_the_one_trained_alone(name):
     [
         ({"name": "adm"}, "unknown training.optimizer 'adm'; did you mean 'adam'"),
         ({"schedule": "cos"}, "unknown training.schedule 'cos'"),
-        ({"momentum": 1.0}, r"training.momentum must lie in \[0, 1\), got 1.0"),
-        ({"b2": -0.1}, r"training.b2 must lie in \[0, 1\), got -0.1"),
-        ({"eps": 0.0}, "training.eps must be a finite number above 0, got 0.0"),
+        (
+            {"name": "sgd(momentum=1.0)"},
+            r"training.optimizer: sgd: momentum must lie in \[0, 1\), got 1.0",
+        ),
+        (
+            {"name": "adam(b2=-0.1)"},
+            r"training.optimizer: adam: b2 must lie in \[0, 1\), got -0.1",
+        ),
+        (
+            {"name": "adam(eps=0)"},
+            "training.optimizer: adam: eps must be a finite number above 0, got 0",
+        ),
         ({"steps": 0}, "training.steps must be a whole number of at least 1, got 0"),
         (
             {"warmup_steps": 21, "steps": 20},

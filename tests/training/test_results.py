@@ -27,7 +27,7 @@ def begun(**options):
     """(training function, state before the first update)."""
     m = trained.member(init=SPREAD, **options)
     train = training.make_train(m.setup)
-    return train, train.start(m.key, m.params)
+    return train, train.start(m.key, m.params, m.hyper)
 
 
 def last_chunk(**score):
@@ -205,6 +205,14 @@ def test_parameters_come_back_with_their_setup(run_dir):
     assert setup == trained.member(cell="lstm", hidden_size=3).setup
     assert jax.tree.structure(found) == jax.tree.structure(params)
     assert digest(found) == digest(params)
+
+
+def test_parameters_need_no_optimizer_of_the_user_s(run_dir):
+    folder, params = run_dir
+    base = trained.config().to_dict()
+    base["training"] |= {"optimizer": "my_own(share=0.1)", "schedule": "mine"}
+    run_files.write_config(folder, {"config": base})
+    assert digest(load_params(folder, 1)[1]) == digest(params)
 
 
 def test_parameters_that_cannot_be_had_are_named(run_dir, tmp_path):

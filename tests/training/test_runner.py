@@ -16,8 +16,9 @@ from rnnlab.training import gradient_log, runner
 from rnnlab.training.vectorized import Program
 from tests.helpers import trained
 from tests.helpers.trained import Recorder
+from tests.training.test_vectorized import bits, group, run
 
-pytestmark = pytest.mark.compiled_for_users
+exact = pytest.mark.compiled_for_users
 
 DEVICES = jax.devices()[:2]
 
@@ -76,6 +77,7 @@ def same(a, b):
 # ---- one run -----------------------------------------------------------------------------------
 
 
+@exact
 def test_a_run_logs_every_chunk_and_probe(whole):
     assert whole.rewound == [dict.fromkeys(range(5), 0)]
     for index, records in whole.by_member().items():
@@ -95,6 +97,7 @@ def test_a_run_logs_every_chunk_and_probe(whole):
     assert len({result["sha256"] for result in whole.results.values()}) == 5
 
 
+@exact
 def test_the_tally_counts_members_and_estimates_the_time(whole):
     first, last = whole.tallies[0], whole.tallies[-1]
     assert re.fullmatch(r"5 running, at most \d+\.\d minutes left", first)
@@ -106,6 +109,7 @@ def test_the_tally_counts_members_and_estimates_the_time(whole):
     assert str(tally) == "2 running, 1 solved, at most 3.0 minutes left"
 
 
+@exact
 def test_a_probe_is_of_the_state_before_the_step(whole):
     job = jobs(probes=(0, 20))[2]
     drawn = job.spec.draw(job.key)
@@ -119,6 +123,7 @@ def test_a_probe_is_of_the_state_before_the_step(whole):
             states, _ = made.advance(states, hypers, [0])
 
 
+@exact
 def test_one_member_by_itself_is_the_same(whole, tmp_path):
     job, records = jobs(probes=(0, 20))[3], []
     result = runner.run(job.spec.config, job.key, lambda **record: records.append(record))
@@ -130,6 +135,7 @@ def test_one_member_by_itself_is_the_same(whole, tmp_path):
 # ---- whatever stops it -------------------------------------------------------------------------
 
 
+@exact
 def test_stopped_after_every_call_it_ends_the_same_and_loses_that_call_alone(whole, tmp_path):
     sink, attempts = None, 0
     while True:
@@ -152,6 +158,7 @@ def test_stopped_after_every_call_it_ends_the_same_and_loses_that_call_alone(who
     assert not (tmp_path / run_files.CHECKPOINTS).exists()
 
 
+@exact
 def test_a_run_resumes_on_another_number_of_devices(whole, tmp_path, monkeypatch):
     members = jobs(probes=(0, 20))
     sink = Recorder(stop_after=4)
@@ -168,6 +175,7 @@ def test_a_run_resumes_on_another_number_of_devices(whole, tmp_path, monkeypatch
     same(third, whole)
 
 
+@exact
 def test_a_signal_is_put_off_until_all_is_saved(whole, tmp_path):
     class Asked(Exception):
         pass
@@ -195,6 +203,7 @@ def test_a_signal_is_put_off_until_all_is_saved(whole, tmp_path):
     same(resumed, whole)
 
 
+@exact
 def test_the_other_processes_hear_of_a_signal_before_it_is_obeyed(tmp_path, monkeypatch):
     """One that comes after the exchange waits for the next: alone it would leave them waiting."""
 
@@ -223,6 +232,7 @@ def test_the_other_processes_hear_of_a_signal_before_it_is_obeyed(tmp_path, monk
     assert flags == [False, False, True]
 
 
+@exact
 def test_a_finished_run_is_not_touched(whole, tmp_path):
     sink = Recorder(whole)
     runner.train(jobs(probes=(0, 20)), sink.done, tmp_path, "run", sink)
@@ -232,6 +242,7 @@ def test_a_finished_run_is_not_touched(whole, tmp_path):
 # ---- memory, devices, company ------------------------------------------------------------------
 
 
+@exact
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_members_at_once_are_bits_alike(whole, tmp_path, at_once):
     sink = go(jobs(probes=(0, 20), run={"members_at_once": at_once}), tmp_path)
@@ -241,6 +252,7 @@ def test_members_at_once_are_bits_alike(whole, tmp_path, at_once):
     )
 
 
+@exact
 def test_a_program_that_does_not_fit_holds_fewer(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "_memory", lambda: 1)  # none fits: the smallest is tried
     sink = go(jobs(probes=(0, 20)), tmp_path)
@@ -270,6 +282,7 @@ def test_as_many_members_as_the_memory_holds(members, room, slots, monkeypatch):
     assert runner._fitting(Sized(None, members, DEVICES, "auto"), 0.1).slots == 1
 
 
+@exact
 def test_devices_without_work_are_given_some(whole, tmp_path, monkeypatch):
     """Members 0 … 2 lie on the first device: when two have ended the others are dealt anew."""
     calls = []
@@ -311,6 +324,7 @@ def test_each_group_is_compiled_once(tmp_path, monkeypatch, caplog):
     assert len(compiled) == 2, logged
 
 
+@exact
 def test_what_a_group_compiled_is_let_go_when_it_is_done(tmp_path, monkeypatch):
     """After each group, whose program is gone by then; between its batches it is kept."""
     events, made = [], []
@@ -327,9 +341,9 @@ def test_what_a_group_compiled_is_let_go_when_it_is_done(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "CompiledPrograms", Programs)
     monkeypatch.setattr(runner, "Program", program)
     sink = Recorder()
-    members = jobs(4, first=2) + jobs(2, first=6, run={"members_at_once": 1})
+    members = jobs(5, first=2) + jobs(2, first=7, run={"members_at_once": 1})
     runner.train(members, set(), tmp_path, "run", sink)
-    assert events == [(4, [True]), (6, [True, True])]
+    assert events == [(5, [True]), (7, [True, True])]
 
 
 def test_solved_members_stop_and_say_when(tmp_path):
@@ -346,6 +360,43 @@ def test_solved_members_stop_and_say_when(tmp_path):
         assert result["loss"] == records[-1]["loss"] <= 0.12 < records[-2]["loss"]
         assert result["diverged_at"] == np.inf
     assert sink.tallies[-1] == "2 solved"
+
+
+# ---- the program by itself ---------------------------------------------------------------------
+
+
+@exact
+def test_bits_are_the_same_alone_in_pairs_and_on_any_devices():
+    members = group()
+    whole = bits(members)
+    assert len(set(whole)) == len(members)
+    assert bits(members, DEVICES[:1]) == whole
+    assert [bits([m])[0] for m in members] == whole
+    assert bits(members[1:3]) == whole[1:3]
+    assert bits(members[::-1]) == whole[::-1]
+
+
+@exact
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "lstm", "task": {"name": "copy_memory", "delay": 4}, "window": 8},
+        {"regularizer": "omega", "omega": 2.0},
+    ],
+)
+def test_bits_are_the_same_for_other_programs(options):
+    members = group(3, **options)
+    whole = bits(members)
+    assert len(set(whole)) == 3
+    assert [bits([m], DEVICES[:1])[0] for m in members] == whole
+
+
+@exact
+def test_a_vmapped_program_agrees():
+    members = group()
+    (a, told_a), (b, told_b) = (run(members, mapping=m) for m in ("lax_map", "vmap"))
+    for x, y in zip(jax.tree.leaves((a, told_a)), jax.tree.leaves((b, told_b)), strict=True):
+        np.testing.assert_allclose(x[:5], y[:5], rtol=1e-4, atol=1e-5)
 
 
 # ---- the boundary ------------------------------------------------------------------------------
@@ -372,6 +423,7 @@ def test_errors_name_the_key(options, message):
         runner.check(trained.config(**options))
 
 
+@exact
 def test_another_run_s_checkpoint_is_refused(tmp_path):
     sink = Recorder(stop_after=3)
     with pytest.raises(Recorder.Stopped):

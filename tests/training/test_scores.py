@@ -54,7 +54,7 @@ def started(task, **settings):
     """A member before its first update, with its task's data."""
     member = trained.member(task=task, init={"w_h": "orthogonal"}, **settings)
     train, data = make_train(member.setup), member.setup.task.load()
-    return train, train.start(member.key, member.params), data
+    return train, train.start(member.key, member.params, member.hyper), data
 
 
 def entities(tags: list[str]) -> set[tuple[int, int, str]]:

@@ -44,7 +44,7 @@ def test_one_update_by_hand():
     """W ← W − α ∂L/∂W, L the squared error of the last step, BPTT written out."""
     m = trained.member(optimizer="sgd", seed=3, init=SPREAD)
     train = training.make_train(m.setup)
-    state = train.start(m.key, m.params)
+    state = train.start(m.key, m.params, m.hyper)
     batch, _ = train.window(state, ())
     p = copied(m.params)
     xs, targets = np.asarray(batch.inputs, np.float64), np.asarray(batch.targets, np.float64)
@@ -74,7 +74,7 @@ def test_one_update_by_hand_with_a_loss_at_every_step():
     """Claim 13 of the notes: L = Σ_t L_t, ∂L/∂W = Σ_t ∂L_t/∂W, W ← W − α ∂L/∂W."""
     m = many_to_many(optimizer="sgd", reduction="sum_over_time", seed=2, init=SPREAD)
     train = training.make_train(m.setup)
-    state = train.start(m.key, m.params)
+    state = train.start(m.key, m.params, m.hyper)
     batch, _ = train.window(state, ())
     p = copied(m.params)
     xs, targets = np.asarray(batch.inputs, np.float64), np.asarray(batch.targets)
@@ -164,7 +164,7 @@ def test_chunks_one_by_one_are_the_whole():
     m = trained.member(steps=30)
     train = training.make_train(m.setup)
     whole, progress = jax.jit(train)(m.key, m.hyper, m.params)
-    state, advance = train.start(m.key, m.params), jax.jit(train.advance)
+    state, advance = train.start(m.key, m.params, m.hyper), jax.jit(train.advance)
     for chunk in range(3):
         state, alone = advance(state, m.hyper, ())
         assert np.isclose(alone.train_loss, progress.train_loss[chunk], rtol=1e-6)
@@ -187,7 +187,7 @@ def test_divergence_is_marked_and_frozen():
 def test_clipping_keeps_the_step_short():
     m = trained.member(optimizer="sgd", clip_norm=1e-3, learning_rate=1.0)
     train = training.make_train(m.setup)
-    state = train.start(m.key, m.params)
+    state = train.start(m.key, m.params, m.hyper)
     new, _, norm = jax.jit(train.update)(state, m.hyper, ())
     moved = jax.tree.map(jnp.subtract, new.params, state.params)
     length = np.sqrt(sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(moved)))
@@ -198,9 +198,9 @@ def test_clipping_keeps_the_step_short():
 def test_every_update_sees_another_batch_and_the_key_decides_which():
     m = trained.member()
     train = training.make_train(m.setup)
-    state = train.start(m.key, m.params)
+    state = train.start(m.key, m.params, m.hyper)
     later = state._replace(step=state.step + 1)
-    other = train.start(jax.random.key(99), m.params)
+    other = train.start(jax.random.key(99), m.params, m.hyper)
     first = train.window(state, ())[0].inputs
     assert not (first == train.window(later, ())[0].inputs).all()
     assert not (first == train.window(other, ())[0].inputs).all()
@@ -215,7 +215,7 @@ def test_windows_carry_the_state_and_cut_the_gradient():
     m = many_to_many(optimizer="sgd", window=8, learning_rate=0.1, seed=1, init=SPREAD)
     assert m.setup.windows == 3
     train = training.make_train(m.setup)
-    state = train.start(m.key, m.params)
+    state = train.start(m.key, m.params, m.hyper)
     p = {n: torch.nn.Parameter(torch.tensor(a)) for n, a in copied(m.params).items()}
     whole = m.setup.task.batch((), train._keys(state)[0], 0, 4)
     xs = torch.tensor(np.asarray(whole.inputs, np.float64))
@@ -246,7 +246,7 @@ def test_windows_carry_the_state_and_cut_the_gradient():
 def test_a_new_sequence_starts_afresh():
     m = many_to_many(window=8)
     train = training.make_train(m.setup)
-    state = train.start(m.key, m.params)
+    state = train.start(m.key, m.params, m.hyper)
     state = state._replace(step=jnp.int32(3), carry=jax.tree.map(lambda c: c + 0.7, state.carry))
     _, start = train.window(state, ())
     assert (start.h == 0).all()
@@ -258,7 +258,7 @@ def test_omega_starts_where_the_window_does():
     """Ω of a window is that of its own states, which go on from the window before."""
     m = many_to_many(window=8, regularizer="omega", init=SPREAD)
     train = training.make_train(m.setup)
-    state = train.start(m.key, m.params)
+    state = train.start(m.key, m.params, m.hyper)
     state = state._replace(step=jnp.int32(1), carry=jax.tree.map(lambda c: c + 0.7, state.carry))
     batch, start = train.window(state, ())
 
@@ -281,7 +281,7 @@ def test_one_window_is_no_window():
     found = []
     for m in (many_to_many(), many_to_many(window=24)):
         train = training.make_train(m.setup)
-        state, update = train.start(m.key, m.params), jax.jit(train.update)
+        state, update = train.start(m.key, m.params, m.hyper), jax.jit(train.update)
         for _ in range(4):
             state = update(state, m.hyper, ())[0]
         found.append(jax.tree.leaves(state.params))
@@ -323,7 +323,10 @@ def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
         ({"steps": 25}, "multiple of eval_every=10, got 25"),
         ({"steps": 0}, "training.steps must be a whole number of at least 1, got 0"),
         ({"batch_size": 0}, "training.batch_size must be a whole number of at least 1, got 0"),
-        ({"momentum": 1.0}, r"training.momentum must lie in \[0, 1\), got 1.0"),
+        (
+            {"optimizer": "sgd(momentum=1.0)"},
+            r"training.optimizer: sgd: momentum must lie in \[0, 1\), got 1.0",
+        ),
         ({"reduction": "sum"}, "unknown training.reduction 'sum'"),
         ({"regularizer": "omga"}, "did you mean 'omega'"),
         ({"regularizer": "omega", "cell": "lstm"}, "defined for one simple RNN"),

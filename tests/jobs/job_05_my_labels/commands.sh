@@ -1,0 +1,1 @@
+rnnlab run --config=sentiment --config.task.path=reviews.tsv --workdir=mine

@@ -1,0 +1,3 @@
+import rnnlab
+
+frame = rnnlab.load_run("runs/load").to_frame()

@@ -1,0 +1,2 @@
+rnnlab table runs/load runs/long
+rnnlab compare runs/load runs/long
