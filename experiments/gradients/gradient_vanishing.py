@@ -292,7 +292,10 @@ def _seeds(members: Table) -> str:
 
 
 def base_members(table: Table, **criteria: object) -> Table:
-    """Select members of the first part of the sweep: all biases of the gates are zero."""
+    """Select members of the first part of the sweep, whose gates' biases are zero.
+
+    A cell that this file does not name has its own forget bias.
+    """
     return table.select({"init.forget_bias": ("", "0.0"), **criteria})
 
 

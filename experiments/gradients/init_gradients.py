@@ -173,8 +173,14 @@ def _by_w_h(table: Table, cell: str) -> Table:
 
 
 def _base(table: Table, key: str) -> str:
-    """Return the config's value of a block: of the members whose sweep does not change it."""
+    """Return the config's value of a block: of the members whose sweep does not change it.
+
+    Raises:
+        Pooled: there is none, and the block has several values.
+    """
     unchanged = [member for member in table if key not in member.overrides] or list(table)
+    if key in unchanged[0].overrides and len(values := table.values(key)) > 1:
+        raise Pooled({key: values})
     group, name = key.split(".")
     return unchanged[0].config[group][name]
 

@@ -34,7 +34,6 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from rnnlab import training
-from rnnlab.core.metrics import Metric
 from rnnlab.core.notices import left_out
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.lines import Labels
@@ -200,12 +199,6 @@ def column_answers(
 def rmse(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Return √ mean (predicted − truth)², in standard deviations of the training part."""
     return float(np.sqrt(np.square(predicted - truth).mean()))
-
-
-def get_metrics(config: Config) -> list[Metric]:
-    """Return the headline: the error in the units of the data."""
-    unit = f"units of {config.task.column}" if config.task.column else "data units"
-    return [Metric("rmse", unit, better="lower")]
 
 
 # ---- figures -----------------------------------------------------------------------------------

@@ -313,3 +313,13 @@ class Tagger(Bert):
         readout = self._dense("classifier", self.outputs)
         h = dropout(h, self.config.dropout, seed)
         return dense(readout, h).astype(readout.b.dtype), ()
+
+
+def architecture(parts: Mapping[str, PyTree]) -> str:
+    """Return the name of Hugging Face's model with these parts."""
+    if "classifier" in parts:
+        kind = "Sequence" if "pooler" in parts else "Token"
+        return f"BertFor{kind}Classification"
+    if "masked_words" in parts:
+        return "BertForPreTraining" if "next_sentence" in parts else "BertForMaskedLM"
+    return "BertForNextSentencePrediction" if "next_sentence" in parts else "BertModel"

@@ -28,7 +28,7 @@ import numpy as np
 
 from rnnlab.bert import wordpiece
 from rnnlab.bert.encoder import Config, Value
-from rnnlab.bert.heads import Classifier, Pretraining
+from rnnlab.bert.heads import Classifier, Pretraining, architecture
 from rnnlab.core import validate
 from rnnlab.core.errors import UserError, unknown
 from rnnlab.data import files
@@ -565,6 +565,7 @@ def save(
     params: Mapping[str, PyTree],
     config: Config,
     tokenizer: wordpiece.Tokenizer | None = None,
+    labels: Sequence[str] | None = None,
 ) -> None:
     """Write model.safetensors and config.json, which this module and Hugging Face's libraries read.
 
@@ -572,29 +573,27 @@ def save(
         path: of the folder; created if missing.
         params: as for :func:`to_arrays`.
         tokenizer: written as well (:func:`rnnlab.bert.wordpiece.save`); None: the folder has none.
+        labels: names of a classifier's classes (of a run: its task's ``classes``), with which
+            transformers answers; None: LABEL_0, LABEL_1 …
+    Raises:
+        ValueError: labels of another number, one twice, or without a classifier.
     """
+    classifier = params["params"].get("classifier")
+    count = 0 if classifier is None else len(classifier.b)
+    labels = [f"LABEL_{k}" for k in range(count)] if labels is None else list(labels)
+    if len(set(labels)) != count or len(labels) != count:
+        raise ValueError(f"{count} different labels expected, got {labels!r:.80}")
     path = Path(path).expanduser()
     path.mkdir(parents=True, exist_ok=True)
     write_arrays(path / WEIGHTS[0], to_arrays(params))
     described = {theirs: getattr(config, ours) for ours, theirs in _SIZES.items()}
     described |= {theirs: getattr(config, ours) for theirs, ours in _OPTIONAL.items()}
     described |= {"hidden_act": _ACTIVATIONS[config.activation][0], "model_type": "bert"}
-    described["architectures"] = [_architecture(params["params"])]
-    if "classifier" in params["params"]:
-        outputs = len(params["params"]["classifier"].b)
-        described["id2label"] = {str(k): f"LABEL_{k}" for k in range(outputs)}
-        described["label2id"] = {f"LABEL_{k}": k for k in range(outputs)}
+    described["architectures"] = [architecture(params["params"])]
+    if count:
+        described["id2label"] = {str(k): label for k, label in enumerate(labels)}
+        described["label2id"] = {label: k for k, label in enumerate(labels)}
     if tokenizer is not None:
         (described["pad_token_id"],) = wordpiece.special_ids(tokenizer, wordpiece.PAD)
         wordpiece.save(tokenizer, path, config.max_length)
     (path / CONFIGS[0]).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-
-
-def _architecture(parts: Mapping[str, PyTree]) -> str:
-    """Return the name of Hugging Face's model with these parts."""
-    if "classifier" in parts:
-        kind = "Sequence" if "pooler" in parts else "Token"
-        return f"BertFor{kind}Classification"
-    if "masked_words" in parts:
-        return "BertForPreTraining" if "next_sentence" in parts else "BertForMaskedLM"
-    return "BertForNextSentencePrediction" if "next_sentence" in parts else "BertModel"

@@ -502,5 +502,10 @@ def _segmented(source: _Source, size: int, validation_share: float) -> Corpus:
         validation = segments(tokenizer, chosen, size)
     except ValueError:  # too few documents give no pairs: they are learned from
         train, validation = known, None
+        if chosen:
+            left_out(
+                f"no validation set: {len(chosen)} documents of {len(known)} give no pairs of "
+                "segments, and are learned from as well"
+            )
     learn, judge = (segments(tokenizer, part, size) for part in (train, test))
     return Corpus(learn, judge, validation, continues)

@@ -93,8 +93,8 @@ class TextModel:
             several texts a list of these: Hugging Face's ``fill-mask``.
         Raises:
             UserError: no head of masked words. ValueError: a text without [MASK], or longer than
-                the encoder reads; top_k outside 1 … V; a target that is not one piece. TypeError:
-                no text.
+                the encoder reads; top_k outside 1 … V; a target that is not one piece of the
+                vocabulary. TypeError: no text.
         """
         head = self._part("masked_words")
         top_k = validate.whole("top_k", top_k, 1, self.config.vocab_size)
@@ -140,6 +140,9 @@ class TextModel:
                 f"the target {shown(target)} is {len(encoding.ids)} pieces "
                 f"({' '.join(encoding.tokens)}), and a [MASK] is one"
             )
+        (unknown,) = wordpiece.special_ids(self.tokenizer, wordpiece.UNKNOWN)
+        if encoding.ids[0] == unknown and target.strip() != wordpiece.UNKNOWN:
+            raise ValueError(f"the target {shown(target)} is not in the vocabulary")
         return encoding.ids[0]
 
     # ---- vectors
@@ -182,7 +185,11 @@ class TextModel:
         given = _texts(texts)
         parts = self._windows(given) if windows else [[text] for text in given]
         flat = [part for of_text in parts for part in of_text]
-        tokens = self._tokens(flat, windows=" (windows=True reads it in parts)")
+        owners = [at for at, of_text in enumerate(parts) for _ in of_text]
+        advice = "shorten it (windows=True reads it in parts)"
+        if windows:
+            advice = "a word in it is longer than a part, shorten that"
+        tokens = self._tokens(flat, advice=advice, owners=owners)
         vectors = self._batches(partial(_pooled, self.config, pooling, layer), tokens, head)
         sizes = np.asarray(tokens.mask).sum(axis=1)
         starts = np.cumsum([0, *map(len, parts)])[:-1]
@@ -238,12 +245,12 @@ class TextModel:
 
     # ---- files
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, labels: Sequence[str] | None = None) -> None:
         """Write weights, config and tokenizer into a folder, as Hugging Face's libraries read it.
 
-        See :func:`rnnlab.bert.huggingface.save`.
+        See :func:`rnnlab.bert.huggingface.save`, also for the names of a classifier's classes.
         """
-        huggingface.save(path, self.params, self.config, self.tokenizer)
+        huggingface.save(path, self.params, self.config, self.tokenizer, labels)
 
     # ---- parts
 
@@ -256,15 +263,23 @@ class TextModel:
         return self.params["params"][name]
 
     def _tokens(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, windows: str = ""
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        *,
+        advice: str = "shorten it",
+        owners: Sequence[int] | None = None,  # the text that each belongs to
     ) -> Tokens:
         tokens = wordpiece.tokens(self.tokenizer, texts, pairs)
         longest, most = np.asarray(tokens.mask).sum(axis=1), self.config.max_length
         if longest.max() > most:
-            at = int(np.argmax(longest))
+            row = int(np.argmax(longest))
+            text = f"text {row}"
+            if owners is not None:
+                part = "a part of " if owners.count(owners[row]) > 1 else ""
+                text = f"{part}text {owners[row]}"
             raise ValueError(
-                f"text {at} has {longest[at]} tokens, and the encoder reads {most}: "
-                f"shorten it{windows}"
+                f"{text} has {longest[row]} tokens, and the encoder reads {most}: {advice}"
             )
         if np.max(tokens.ids) >= self.config.vocab_size:
             raise ValueError(

@@ -10,6 +10,8 @@ from rnnlab.cli.parsing import Commands, names, path
 from rnnlab.core.errors import UserError
 
 if TYPE_CHECKING:
+    from rnnlab.core.metrics import Metric
+    from rnnlab.results.run_dir import Run
     from rnnlab.results.summary import Summary
 
 
@@ -94,5 +96,18 @@ def summary_of(
     done, of = sum(len(run.table) for run in runs), sum(run.info["members"] for run in runs)
     if 0 < done < of:
         title += f" ({done} of {of} members are finished)"
+    return title, summarize(table, _declared(runs), by=by, names=names)
+
+
+def _declared(runs: "Sequence[Run]") -> "list[Metric]":
+    """Return the metrics of runs; without a unit where theirs differ."""
+    import dataclasses
+
     declared = [metric for run in runs for metric in run.metrics]
-    return title, summarize(table, declared, by=by, names=names)
+    units: dict[str, set[str]] = {}
+    for metric in declared:
+        units.setdefault(metric.name, set()).add(metric.unit)
+    return [
+        dataclasses.replace(metric, unit="" if len(units[metric.name]) > 1 else metric.unit)
+        for metric in declared
+    ]

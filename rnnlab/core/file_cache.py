@@ -67,5 +67,5 @@ def _strings(values: Iterable[object]) -> Iterator[str]:
                 yield value
         elif isinstance(value, tuple):
             yield from _strings(value)
-        elif is_dataclass(value):
+        elif is_dataclass(value) and not isinstance(value, type):
             yield from _strings(getattr(value, f.name) for f in fields(value))

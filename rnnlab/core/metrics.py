@@ -81,12 +81,13 @@ _SUFFIXES = {"_ms": "ms", "_us": "µs", "_s": "s", "_mib": "MiB"}
 def lookup(name: str, declared: Iterable[Metric] = ()) -> Metric:
     """Return the metric of a name: a declared one, a built-in one, or one without unit.
 
-    A prefix such as ``validation_`` keeps the unit and the direction of the metric after it.
+    Of declared ones of one name the first counts. A prefix such as ``validation_`` keeps the unit
+    and the direction of the metric after it.
 
     >>> lookup("validation_accuracy").better, lookup("fit_ms").unit, lookup("norm").unit
     ('higher', 'ms', '')
     """
-    known = BUILT_IN | {metric.name: metric for metric in declared}
+    known = BUILT_IN | {metric.name: metric for metric in reversed(list(declared))}
     if name in known:
         return known[name]
     for prefix in _PREFIXES:

@@ -120,14 +120,22 @@ def plain_options(function: Callable[..., object], given: Container[str] = ()) -
 
 
 def check_options(
-    kind: str, name: str, function: Callable[..., object], given: Container[str] = ()
+    kind: str,
+    name: str,
+    function: Callable[..., object],
+    given: Container[str] = (),
+    taken: Container[str] = (),
+    off: Container[str] = (),
 ) -> None:
-    """Check that every option of what is registered has a default.
+    """Check that every option of what is registered has a default and a name of its own.
 
     Args:
-        as :func:`register` and :func:`options_of`.
+        kind, name, function, given: as :func:`register` and :func:`options_of`.
+        taken: keys that a config's group has anyway.
+        off: keys of it that may be options, but are off unless the config sets them.
     Raises:
-        UserError: no class or function; an option without a default.
+        UserError: no class or function; an option without a default; one whose name is taken, or
+            that is on by default.
     """
     if not callable(function):
         raise UserError(
@@ -137,6 +145,16 @@ def check_options(
     for option, default in options_of(function, given).items():
         if default is ...:
             raise UserError(f"{kind} {name!r}: its option {option} needs a default value")
+        if option in taken:
+            raise UserError(
+                f"{kind} {name!r}: its option {option} has the name of a key that every {kind} has "
+                "in a config: rename it"
+            )
+        if option in off and default:
+            raise UserError(
+                f"{kind} {name!r}: its option {option} must be off by default (None, 0 or False), "
+                f"as in a config; got {default!r:.80}"
+            )
 
 
 def decorator(

@@ -115,6 +115,19 @@ def read_config(run_dir: str | os.PathLike[str]) -> Record:
     return info
 
 
+def overrides_of(info: Record) -> list[Record]:
+    """Return the values that the sweep set for each member, by dotted key.
+
+    Args:
+        info: config.json.
+    Raises:
+        UserError: an earlier rnnlab wrote it, which did not list them.
+    """
+    if "overrides" not in info:
+        raise UserError(f"an earlier rnnlab made this run, and did not list its members: {ANEW}")
+    return [decode_config(overrides) for overrides in info["overrides"]]
+
+
 def write_config(run_dir: str | os.PathLike[str], info: Mapping[str, object]) -> None:
     """Write config.json with its digest: see :func:`sealed`."""
     json_files.write_json(Path(run_dir) / CONFIG, sealed(info))

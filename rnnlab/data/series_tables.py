@@ -25,6 +25,8 @@ from rnnlab.data.series_files import Labeled
 from rnnlab.data.tables import (
     GAPS,
     LABEL_NAMES,
+    SERIES_NAMES,
+    TIME_NAMES,
     Cells,
     filled,
     is_empty,
@@ -32,10 +34,6 @@ from rnnlab.data.tables import (
     numeric_names,
     read_cells,
 )
-
-# names of a column that tells series apart, and of one of times, where an option names none
-SERIES_NAMES = ("id", "series", "series_id", "sequence", "sequence_id", "sample", "case")
-TIME_NAMES = ("time", "t", "step", "date", "datetime", "timestamp", "index")
 
 
 class _Series(NamedTuple):
@@ -53,8 +51,8 @@ def read_labeled(
         label: of a table, the column of classes; empty: one with a name of
             :data:`rnnlab.data.tables.LABEL_NAMES`, or the only column of words.
         series: of a table with one step per row, the column that tells series apart; empty: one
-            with a name of :data:`SERIES_NAMES` whose values repeat; without one each row is a
-            series.
+            with a name of :data:`rnnlab.data.tables.SERIES_NAMES` whose values repeat; without one
+            each row is a series.
         gaps: of a table, what to do about empty cells inside a series, see
             :func:`rnnlab.data.tables.filled`.
     Raises:

@@ -19,6 +19,13 @@ from rnnlab.data.files import Row, number, read_rows, short
 GAPS = ("refuse", "drop", "interpolate")
 # names of a column of classes, where an option names none
 LABEL_NAMES = ("label", "class", "sentiment", "category", "target")
+# names of a column that tells series apart, and of one of times, where an option names none
+SERIES_NAMES = ("id", "series", "series_id", "sequence", "sequence_id", "sample", "case")
+TIME_NAMES = ("time", "t", "step", "date", "datetime", "timestamp", "index")
+# a first line that has one of these is of names, even where the others are numbers
+_USUAL_NAMES = {*LABEL_NAMES, *SERIES_NAMES, *TIME_NAMES, "name", "classes", "labels"}
+_USUAL_NAMES |= {"day", "weekday", "week", "month", "year", "hour", "country", "region", "station"}
+_COUNTED = 3  # names 0, 1, 2, … or 1, 2, 3, …, at least so many, that are no values
 _EMPTY = {"", "na", "n/a", "nan", "null", "none", "-", "?", "."}  # cells without a value
 _NAMED = 9  # lines in a message
 
@@ -110,7 +117,7 @@ def named_columns(
         names: of all columns. numeric: of those of numbers.
         option: the key, for messages. described: ``numeric`` as a message lists them.
     Raises:
-        ValueError: a name that there is not, twice the same, or none named of several.
+        ValueError: an unknown name, twice the same, or none named of several.
     """
     listed = "; ".join(described or numeric) or "none"
     if not asked:
@@ -179,7 +186,9 @@ def _numbers(
 def read_cells(path: str) -> Cells:
     """Read the cells of a table in text, and find whether its first line has names.
 
-    Without names, the first row has a number or nothing in every column of numbers.
+    Without names, the first row has a number or nothing in every column of numbers. Names may be
+    numbers, such as years, beside a usual name of a column of words ("label", "day"), or where
+    they count 0, 1, 2, … or 1, 2, 3, … beside a word; not where that word occurs again below.
 
     Raises:
         FileNotFoundError: no such file.
@@ -193,14 +202,38 @@ def read_cells(path: str) -> Cells:
         value is None and cell.lower() not in _EMPTY and _column("", rows[1:], place, comma).numeric
         for place, (value, cell) in enumerate(zip(first, rows[0].cells, strict=True))
     )
+    named = named or _numbers_are_names(rows, first)
     places = [str(place) for place in range(1, len(first) + 1)]
     if not named:
         return Cells(tuple(places), rows, comma, False, (False,) * len(places))
     blank = tuple(not name for name in rows[0].cells)
-    names = tuple(name or place for name, place in zip(rows[0].cells, places, strict=True))
+    names = tuple(
+        name or (f"column {place}" if place in rows[0].cells else place)
+        for name, place in zip(rows[0].cells, places, strict=True)
+    )
     if len(rows) == 1:
         raise ValueError(f"{path} has names of columns and no rows: {', '.join(names)}")
     return Cells(names, rows[1:], comma, True, blank)
+
+
+def _numbers_are_names(rows: Sequence[Row], first: Sequence[float | None]) -> bool:
+    """Return whether numbers of a first line are names, see :func:`read_cells`.
+
+    Args:
+        first: the numbers of the line's cells, None where a cell is none.
+    """
+    words = [
+        cell
+        for place, (value, cell) in enumerate(zip(first, rows[0].cells, strict=True))
+        if value is None
+        and not is_empty(cell)
+        and not any(row.cells[place] == cell for row in rows[1:])
+    ]
+    counted = [cell for value, cell in zip(first, rows[0].cells, strict=True) if value is not None]
+    in_order = len(counted) >= _COUNTED and any(
+        counted == [str(start + i) for i in range(len(counted))] for start in (0, 1)
+    )
+    return bool(words) and (in_order or any(word.lower() in _USUAL_NAMES for word in words))
 
 
 def _columns(cells: Cells) -> list[_Column]:

@@ -60,11 +60,14 @@ def load(
 def _format(path: str | os.PathLike[str]) -> str:
     """Return "safetensors", "fasttext", "binary", "text" or "glove"."""
     with opened(path) as file:
+        begin = file.stream.tell()
+        head = file.stream.read(9)  # of safetensors: a length, which may have a newline's byte
+        file.stream.seek(begin)
         start = file.stream.readline(_FIRST)
         second = file.stream.readline(_FIRST)
     if int.from_bytes(start[:4], "little") == fasttext_format.MAGIC:
         return "fasttext"
-    if start[8:9] == b"{":
+    if head[4:] == b"\0\0\0\0{":  # a length below 4 GiB, and JSON
         return "safetensors"
     if start[:1] == _PICKLE:
         raise ValueError(

@@ -79,9 +79,9 @@ def to_packed(params: PyTree, layer: Cell | Layer, *, bias: bool = True) -> np.n
 
 
 def _check(layer: Cell | Layer) -> None:
-    torch.check_layer(layer, "cuDNN")
     for place in blocks.places(layer, "cuDNN"):
         blocks.check_no_projection(place, "cuDNN's layout here")
+    torch.check_layer(layer, "cuDNN")
 
 
 def _ordered(names: Iterable[str]) -> list[str]:

@@ -128,6 +128,12 @@ def check_layer(layer: Cell | Layer, theirs: str) -> None:
     every = blocks.places(layer, theirs)
     for place in every:
         blocks.check_reset_after(place, theirs)
+        size = blocks.projection_of(place.cell)
+        if size is not None and size >= place.cell.hidden_size:
+            raise ValueError(
+                f"{theirs} has projections smaller than hidden_size={place.cell.hidden_size}, got "
+                f"projection={size}"
+            )
         if isinstance(place.cell, cells.RNN) and place.cell.activation not in ACTIVATIONS:
             raise ValueError(
                 f"{theirs} has RNNs of tanh and of relu, got activation={place.cell.activation!r}"

@@ -403,8 +403,8 @@ def load_experiment(
             of one that comes with rnnlab ("x"; "learning/x" where a name is not enough). ":full"
             after either is the ``arg``.
         arg: the scale, in place of what follows the colon.
-        use: Python files that are executed before it, in order, so that what they register has a
-            name in its config.
+        use: Python files, or one, that are executed before it, in order, so that what they register
+            has a name in its config.
 
     Raises:
         UserError: no such file, a file that is not Python, a failed import, or a missing function.
@@ -414,7 +414,8 @@ def load_experiment(
         text += ".py"
     elif not text.endswith(".py"):
         text, _, after = text.partition(":")
-    used = [_read_used(os.fspath(file), f"--use={os.fspath(file)}") for file in use]
+    files = [use] if isinstance(use, str | os.PathLike) else use
+    used = [_read_used(os.fspath(file), f"--use={os.fspath(file)}") for file in files]
     path, shown = catalog.locate(text)
     code = sources.read(path, shown)
     return load_code([*used, code], after if arg is None else arg)

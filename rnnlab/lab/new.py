@@ -215,8 +215,8 @@ _COMMANDS = {
     ),
     registration.TASK: (
         "rnnlab check FILE",
-        'rnnlab new experiment mine, and in it tasks.config("adding", …)',
-        "rnnlab run --use=FILE --config=mine.py --config.task.name=NAME",
+        'rnnlab new experiment mine    # and write tasks.config("NAME") in mine.py',
+        "rnnlab run --use=FILE --config=mine.py",
     ),
     registration.SCHEME: (
         "rnnlab check FILE",
@@ -259,6 +259,10 @@ def write(kind: str, name: str, out: str | os.PathLike[str] | None = None) -> Wr
         "SNAKE": snake,
         "FILE": file.as_posix(),
     }
+
+    bound = re.findall(r"(?:import|class|def|as) (\w+)", _TEMPLATES[kind])
+    if taken := {words["CLASS"], snake} & {*bound, "Batch", "Goal"} - {"CLASS", "SNAKE"}:
+        raise UserError(f"the file itself uses the name {min(taken)!r}: choose another name")
 
     def filled(text: str) -> str:
         return re.sub("|".join(words), lambda match: words[match[0]], text)

@@ -171,7 +171,8 @@ def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
         except Undecided as reason:  # a narrowed sweep lacks members that a figure shows
             _say(f"no figures: {experiment.file} cannot draw them: {reason}")
             figures = {}
-        if experiment.trains and facets.added_names(experiment, info, table):
+        own = experiment.functions.figures is not None
+        if own and experiment.trains and facets.added_names(experiment, info, table):
             from rnnlab.plotting import default_figures  # of all members, whatever their names
 
             figures = default_figures.draw(table) | figures

@@ -44,7 +44,7 @@ def of_task(task: Task) -> list[Property]:
         Property("score", 'score has finite numbers, "loss" among them.', of.score, basic=True),
         Property("loss", "The loss is the masked mean of the task's loss.", of.loss),
         Property("mask", "Outputs that the mask hides have no effect.", of.mask),
-        Property("goal", "Perfect answers reach the goal, empty ones do not.", of.goal),
+        Property("goal", "Perfect answers reach the goal, random ones do not.", of.goal),
         Property("baseline", "The baseline is the loss of a memoryless answer.", of.baseline),
         Property("model", "A model of it has finite gradients.", of.model),
     ]

@@ -515,7 +515,8 @@ def register_cell(name: Callable[..., Any] | str | None = None, /) -> Any:
         the decorator, or what is decorated.
     Raises:
         UserError: a name that is taken or is no plain word; a class that takes no hidden_size or
-            no init, or whose options have no defaults.
+            no init, or whose options have no defaults, the name of a key that configs have for
+            every cell, or (norm, projection, peephole) a default that is not off.
 
     >>> @register_cell("mine")
     ... @dataclass(frozen=True)
@@ -531,10 +532,14 @@ def register_cell(name: Callable[..., Any] | str | None = None, /) -> Any:
 
 
 _GIVEN = ("hidden_size", "init")  # arguments of a registered cell that are no options
+# keys that configs have for every cell
+LAYER_OPTIONS = ("name", "layers", "dropout", "variational")
+WRAPPER_OPTIONS = ("zoneout_h", "zoneout_C", "recurrent_dropout", "residual")
 
 
 def _add_cell(name: str, cell: Callable[..., Cell]) -> None:
-    registration.check_options(registration.CELL, name, cell, given=_GIVEN)
+    taken = (*LAYER_OPTIONS, *WRAPPER_OPTIONS)
+    registration.check_options(registration.CELL, name, cell, _GIVEN, taken, off=OPTIONS)
     arguments = inspect.signature(cell).parameters
     if missing := [argument for argument in _GIVEN if argument not in arguments]:
         raise UserError(

@@ -322,7 +322,7 @@ def draws_noise(part: object) -> bool:
     """
     if isinstance(part, tuple | list):
         return any(map(draws_noise, part))
-    if isinstance(part, _HasDropout) and part.dropout > 0:
+    if isinstance(part, _HasDropout) and validate.real(part.dropout) and part.dropout > 0:
         return True
     if isinstance(part, _MayDraw) and part.stochastic:
         return True
@@ -343,9 +343,6 @@ def names() -> list[str]:
     return [*cells.CELLS, *(f"bi-{name}" for name in cells.CELLS)]
 
 
-WRAPPER_OPTIONS = ("zoneout_h", "zoneout_C", "recurrent_dropout", "residual")
-
-
 def by_name(name: str, hidden_size: int, init: InitScheme, **options: Any) -> Layer:
     """Return the layer that a config names: a cell's name, or "bi-" and a cell's name.
 
@@ -363,7 +360,7 @@ def by_name(name: str, hidden_size: int, init: InitScheme, **options: Any) -> La
     (('C', 0.5),)
     """
     validate.choice("cell", name, names(), listing=CONFIG_HELP)
-    wrapping = {key: options.pop(key) for key in WRAPPER_OPTIONS if key in options}
+    wrapping = {key: options.pop(key) for key in cells.WRAPPER_OPTIONS if key in options}
     cell = cells.by_name(name.removeprefix("bi-"), hidden_size, init, **options)
     parts = {"h": "zoneout_h", "C": "zoneout_C"}
     rates = {part: wrapping[key] for part, key in parts.items() if wrapping.get(key)}
@@ -436,6 +433,7 @@ def from_config(group: Mapping[str, Any], init: InitScheme) -> Layer:
     >>> net.layers[1].cell.inner.norm
     'layer'
     """
+    validate.choice("cell", group["name"], names(), listing=CONFIG_HELP)  # before its options
     own = _own_options(group)
     count = validate.whole("cell.layers", group.get("layers", 1))
     on = {key: group[key] for key in group if group[key]}
@@ -444,7 +442,7 @@ def from_config(group: Mapping[str, Any], init: InitScheme) -> Layer:
         raise ValueError(f"cell.{next(iter(between))} acts between layers: cell.layers is 1")
     if "variational" in between and "dropout" not in between:
         raise ValueError("cell.variational has no effect: cell.dropout is 0")
-    options = {key: on[key] for key in (*cells.OPTIONS, *WRAPPER_OPTIONS) if key in on}
+    options = {key: on[key] for key in (*cells.OPTIONS, *cells.WRAPPER_OPTIONS) if key in on}
     residual = options.pop("residual", False)
     options |= own
     name, H = group["name"], group["hidden_size"]

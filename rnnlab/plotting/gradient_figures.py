@@ -80,7 +80,8 @@ def curves(
     end = plots.gradient_curves(ax, values, zero, label, index)
     if end is not None and end.y < floor:
         end = plots.End(end.x, end.y, f"{label} (to 10^{end.y:.0f})", end.color)
-    if all("theory" in member.result for member in members):
+    forward = not part.endswith("_back")  # which is what the theory is of
+    if forward and all("theory" in member.result for member in members):
         line = np.median(members.stack("theory"), axis=0)
         plots.theory_line(ax, np.arange(line.size), line, plots.look(index)["color"])
     return end

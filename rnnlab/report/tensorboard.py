@@ -37,7 +37,7 @@ class EventFiles:
         _clear(folder)
         self._folder, self._writer_class = folder, _writer_class()
         self._config = flatten(decode_config(info["config"]))
-        self._overrides = [decode_config(overrides) for overrides in info["overrides"]]
+        self._overrides = run_files.overrides_of(info)
         self._axes = dict.fromkeys(key for overrides in self._overrides for key in overrides)
         self._names = member_names(self._overrides)
         self._writers: dict[int, Any] = {}

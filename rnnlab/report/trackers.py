@@ -7,13 +7,13 @@ run directory are a group.
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from rnnlab.core import run_files, terminal, validate
 from rnnlab.core.errors import UserError, install
-from rnnlab.core.json_files import Record, decode_config
+from rnnlab.core.json_files import decode_config
 from rnnlab.core.nested import flatten, with_overrides
 from rnnlab.report import tensorboard
 from rnnlab.report.tensorboard import member_names
@@ -74,8 +74,8 @@ def _imported(name: str) -> Any:
     except ImportError as error:
         if error.name != module:  # it is there, and lacks something itself
             raise UserError(f"--log={name}: {package} cannot be imported: {error}") from None
-        extra = "tensorboard" if name == "tensorboard" else "trackers"
-        raise UserError(f"--log={name} needs {package}: {install(extra)}") from None
+        line = install("tensorboard") if name == "tensorboard" else install("trackers")
+        raise UserError(f"--log={name} needs {package}: {line}") from None
 
 
 class _Members:
@@ -85,7 +85,7 @@ class _Members:
         info = run_files.read_config(run_dir)
         self.project, self.group = str(info["experiment"]), run_dir.resolve().name
         self._config = decode_config(info["config"])
-        self._overrides: Sequence[Record] = decode_config(info["overrides"])
+        self._overrides = run_files.overrides_of(info)
         self.names = member_names(self._overrides)
 
     def config(self, member: int) -> dict[str, object]:
@@ -152,7 +152,8 @@ def _plain(value: object) -> bool:
 class Mlflow:
     """MLflow: the experiment's name, a parent run per run directory, a child run per member.
 
-    ``MLFLOW_TRACKING_URI`` and the other variables of MLflow have their effect.
+    ``MLFLOW_TRACKING_URI`` and the other variables of MLflow have their effect. An infinite number
+    of a record is left out: MLflow's data bases would hold the largest float in its place.
 
     Args:
         run_dir: the run directory.
@@ -180,15 +181,15 @@ class Mlflow:
         self._log(run, _numbers(record), record.get("step", place))
 
     def finish(self, member: int, results: Mapping[str, object]) -> None:
-        """Log the results and end the member's run: as metrics ``result/NAME``, words as tags.
+        """Log the results and end the member's run: as metrics ``result/NAME``.
 
-        So are infinite numbers: MLflow's data bases have none, and would hold the largest float.
+        Words are tags, and so are infinite numbers.
         """
         run = self._run(member)
-        numbers = {name: v for name, v in _numbers(results).items() if not math.isinf(v)}
+        numbers = _numbers(results)
         self._log(run, {f"result/{name}": value for name, value in numbers.items()}, 0)
         for name, value in results.items():
-            if name not in numbers and _plain(value):
+            if _plain(value) and (name not in numbers or math.isinf(numbers[name])):
                 self._client.set_tag(run, _name(name), str(value))
         self._client.set_terminated(run, "FINISHED")
         del self._runs[member]
@@ -219,7 +220,8 @@ class Mlflow:
 
     def _log(self, run: str, numbers: Mapping[str, float], step: object) -> None:
         metric, now = self._mlflow.entities.Metric, int(1000 * time.time())
-        metrics = [metric(_name(name), float(v), now, step) for name, v in numbers.items()]
+        finite = {name: float(v) for name, v in numbers.items() if not math.isinf(v)}
+        metrics = [metric(_name(name), v, now, step) for name, v in finite.items()]
         if metrics:
             self._client.log_batch(run, metrics=metrics)
 

@@ -7,14 +7,14 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rnnlab.core.errors import UserError, unknown
 from rnnlab.core.json_files import encode
 from rnnlab.core.metrics import BUILT_IN, HIGHER, Metric, lookup
 from rnnlab.core.nested import flatten
-from rnnlab.results.table import Table, Value
+from rnnlab.results.table import Member, Table, Value
 
 ABSENT = "–"  # a key that a member's config does not have
 SECONDS = "seconds"
@@ -55,11 +55,13 @@ class Row:
         values: by axis.
         members: their number.
         cells: by result.
+        follow: values of the keys that follow from the axes.
     """
 
     values: dict[str, Value]
     members: int
     cells: dict[str, Cell]
+    follow: dict[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def summarize(
             dict(zip(axes, values, strict=True)),
             len(places),
             {name: _cell([results[i].get(name) for i in places], m) for name, m in metrics.items()},
+            {key: flats[places[0]].get(key, ABSENT) for key in follow},
         )
         for values, places in sorted(groups.items(), key=lambda item: order(item[0]))
     ]
@@ -189,9 +192,11 @@ def _checked(table: Table, by: Sequence[str], axes: Sequence[str]) -> list[str]:
     for key in by:
         if key not in keys:
             raise UserError(unknown("axis", key, axes or keys))
-    groups = [table]
-    for key in by:
-        groups = [part for group in groups for part in group.group_by(key).values()]
+    places: dict[tuple[Value, ...], list[Member]] = {}
+    for member in table:
+        flat = flatten(member.config)
+        places.setdefault(tuple(flat.get(key, ABSENT) for key in by), []).append(member)
+    groups = [Table(members, named=by) for members in places.values()]
     left = {key: values for group in groups for key, values in group.unnamed().items()}
     left = {key: left[key] for key in [*axes, *left] if key in left}
     if DIRECTORY in left and len(left) > 1:
@@ -388,14 +393,14 @@ def to_csv(summary: Summary, names: Iterable[str] | None = None) -> str:
         name: any(isinstance(row.cells[name], Spread) for row in summary.rows)
         for name in (summary.metrics if names is None else names)
     }
-    header = [*summary.axes, "members"]
+    header = [*summary.axes, *summary.follow, "members"]
     for name, numeric in numbers.items():
         header += [name, f"{name}.lowest", f"{name}.highest"] if numeric else [name]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     for row in summary.rows:
-        line: list[object] = [*row.values.values(), row.members]
+        line: list[object] = [*row.values.values(), *row.follow.values(), row.members]
         for name, numeric in numbers.items():
             cell = row.cells[name]
             if isinstance(cell, Spread):

@@ -10,7 +10,13 @@ import numpy as np
 from rnnlab.core.errors import CONFIG_HELP, Pooled, Undecided, UnknownKey, UserError, unknown
 from rnnlab.core.json_files import decode
 from rnnlab.core.nested import flatten
-from rnnlab.core.run_files import AGAIN, member_of, read_records, scan_metrics
+from rnnlab.core.run_files import (
+    AGAIN,
+    member_of,
+    overrides_of,
+    read_records,
+    scan_metrics,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -291,11 +297,12 @@ def read_unfinished(run_dir: str | os.PathLike[str]) -> list[Member]:
     logged, _, problems = scan_metrics(run_dir, records)
     if problems:
         raise UserError(f"{problems[0]}; {AGAIN}")
-    overrides = info.get("overrides", [])
+    count = len(overrides_of(info))
     members = []
     for index in sorted(set(logged) - done):
-        if 0 <= index < len(overrides):
-            line = {"member": index, "overrides": overrides[index], "seconds": 0.0, "result": {}}
+        if 0 <= index < count:
+            line = {"member": index, "overrides": info["overrides"][index]}
+            line |= {"seconds": 0.0, "result": {}}
             member = member_of(run_dir, info, line)
             members.append(Member(**member, metrics=tuple(map(decode, logged[index]))))
     return members

@@ -68,7 +68,8 @@ class Analysis:
     Args:
         analyzer: "word", "char" (n-grams over the whole text, runs of white space one space) or
             "char_wb" (inside words, with a space before and after); or a function that returns the
-            features of one document, of any kind: no other option has an effect then.
+            features of one document, of any kind: other options are refused then, and
+            ``lowercase`` has no effect.
         ngram_range: (low, high) of n.
         lowercase: apply str.lower.
         strip_accents: None, "unicode" (NFKD without combining marks) or "ascii".

@@ -320,7 +320,7 @@ class NgramLanguageModel:
             functions: ``tokenizer``, where it is a function of yours.
         Raises:
             FileNotFoundError: no such file. ValueError: another kind of file, a damaged one, or a
-                tokenizer that is missing, by name.
+                tokenizer that is missing, by name; an unknown option.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"no file {str(path)!r}")
@@ -332,15 +332,22 @@ class NgramLanguageModel:
                 raise ValueError(f"its format is {about['format']!r}")
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is no saved NgramLanguageModel: {error}") from None
-        model = cls(**restored(path, about["options"], functions))
-        model.symbols = _unpacked(arrays["symbols"], arrays["symbol_ends"])
+        try:
+            options = about["options"]
+            discounts = about["discounts"]
+            symbols = _unpacked(arrays["symbols"], arrays["symbol_ends"])
+            orders = range(options["order"])
+            levels = [Level(*(arrays[f"{name}{m}"] for name in _LEVEL)) for m in orders]
+            alphas = [arrays[f"alphas{m}"] for m in orders]
+            gammas = [arrays[f"gammas{m}"] for m in orders]
+        except KeyError as error:
+            raise ValueError(f"{path} is damaged: it lacks {error}") from None
+        model = cls(**restored(path, options, functions))
+        model.symbols = symbols
         model._numbers = dict(zip(model.symbols, range(len(model.symbols)), strict=True))
-        orders = range(model.order)
-        levels = [Level(*(arrays[f"{name}{m}"] for name in _LEVEL)) for m in orders]
         model.counts = NgramCounts(len(model.symbols) + 1, tuple(levels))
-        model.discounts = [tuple(discounts) for discounts in about["discounts"]]
-        model._alphas = [arrays[f"alphas{m}"] for m in orders]
-        model._gammas = [arrays[f"gammas{m}"] for m in orders]
+        model.discounts = [tuple(of_order) for of_order in discounts]
+        model._alphas, model._gammas = alphas, gammas
         return model
 
     # ---- parts

@@ -25,17 +25,16 @@ def described(options: Mapping[str, Any]) -> dict[str, Json]:
     {'tokenizer': {'named': 'words', 'lowercase': True, 'min_length': 1}, 'ngram_range': [1, 2], \
 'analyzer': {'function': 'str.split'}}
     """
-    return {name: _described(value) for name, value in options.items()}
+    return {name: _described(name, value) for name, value in options.items()}
 
 
-def _described(value: Any) -> Json:
+def _described(name: str, value: Any) -> Json:
     if type(value) in TOKENIZERS.values():
         return {"named": value.name} | {f.name: getattr(value, f.name) for f in fields(value)}
-    if isinstance(value, type | np.dtype) and not isinstance(value, str):
+    if name == "dtype" and isinstance(value, type | np.dtype):
         return {"dtype": np.dtype(value).str}
-    if callable(value):
-        name = getattr(value, "__qualname__", type(value).__qualname__)
-        return {"function": name}
+    if callable(value):  # also a class, such as list
+        return {"function": getattr(value, "__qualname__", type(value).__qualname__)}
     if isinstance(value, Mapping):  # a vocabulary, {term: column}
         return sorted(value, key=value.__getitem__)
     if isinstance(value, set | frozenset):
@@ -51,8 +50,11 @@ def restored(
     """Return the options that :func:`described` wrote, with the functions given again.
 
     Raises:
-        ValueError: a function that is not given, or one for an option that was none.
+        ValueError: a function that is not given, or one for an option that was none or that is
+            unknown.
     """
+    if unknown := given.keys() - described.keys():
+        raise ValueError(f"{path} has no option {min(unknown)!r}: leave out {min(unknown)}=")
     options: dict[str, Any] = {}
     for name, value in described.items():
         function = value.get("function") if isinstance(value, dict) else None
@@ -63,7 +65,7 @@ def restored(
         elif function is not None:
             raise ValueError(
                 f"{path} was saved with {name}={function}, and a file holds no functions: "
-                f"load(path, {name}={function})"
+                f"give it again: load(path, {name}=…)"
             )
         elif isinstance(value, dict) and "named" in value:
             options[name] = by_name(
@@ -109,7 +111,4 @@ def read(
         raise ValueError(
             f"{path}: a saved {kind} ({expected!r}, version 1) expected, got {found!r}"
         )
-    unknown = given.keys() - content["options"].keys()
-    if unknown:
-        raise ValueError(f"{kind} has no option {min(unknown)!r}")
     return restored(path, content["options"], given), content["learned"]

@@ -1,6 +1,6 @@
 """Checks and notices that tasks of texts share."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -55,6 +55,38 @@ def check_paths(path: str, test_path: str, validation_path: str = "") -> None:
         raise ValueError(
             f"validation_path must be another file than path and test_path, got {validation_path!r}"
         )
+
+
+def without(
+    examples: Sequence[Hashable],
+    path: str,
+    others: Sequence[Hashable],
+    held_out: str,
+    what: str,
+) -> np.ndarray:
+    """Return the places of a file's examples that another part does not hold out, in order.
+
+    How many are left out is said.
+
+    Args:
+        examples: of the file ``path``. others: those of the part, of the file ``held_out``.
+        what: the examples, in the plural.
+    Raises:
+        ValueError: none is left.
+
+    >>> without(["a", "b"], "train.txt", ["c"], "test.txt", "sentences").tolist()
+    [0, 1]
+    """
+    elsewhere = set(others)
+    rows = [row for row, example in enumerate(examples) if example not in elsewhere]
+    if not rows:
+        raise ValueError(f"{path}: no {what} are left, all of them are held out in {held_out}")
+    if len(rows) < len(examples):
+        left_out(
+            f"{path}: left out {len(examples) - len(rows)} of {len(examples)} {what}, which are "
+            f"held out in {held_out}"
+        )
+    return np.array(rows)
 
 
 def say_cut(lengths: np.ndarray, max_length: int, what: str, unit: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from rnnlab.core import validate
 from rnnlab.core.file_cache import read_once
+from rnnlab.core.metrics import LOWER, Metric
 from rnnlab.core.notices import left_out
 from rnnlab.data.files import number, suffix
 from rnnlab.data.hugging_face import is_table, load_columns, load_table
@@ -88,7 +89,8 @@ class Forecasting(Stored, PredictableDefaults):
             solved.
     Raises:
         ValueError: an option out of its range, or options that do not go together; on first use of
-            the data, a column to predict that does not vary, or a series that is too short.
+            the data, a column to predict that does not vary in the training part, an input that
+            varies only later, or a series that is too short.
 
     >>> task = Forecasting(points=500, window=20)
     >>> batch = task.batch(task.load(), jax.random.key(0), 0, batch_size=4)
@@ -185,10 +187,22 @@ class Forecasting(Stored, PredictableDefaults):
         """One standard deviation of each column, (C,), in the units of the data."""
         return self._known.scale
 
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The headline: the error of each column to predict, in its own units."""
+        if self.output_size == 1:
+            unit = f"units of {self.columns[0]}" if self.path else "data units"
+            return (Metric("rmse", unit, LOWER),)
+        return tuple(Metric(f"rmse_{name}", f"units of {name}", LOWER) for name in self.columns)
+
     def longest_horizon(self) -> int:
-        """Return the number of steps ahead for which half of the held-out part is left."""
+        """Return the number of steps ahead for which half of the held-out part is left.
+
+        Fewer where a window of the held-out part would be shorter than allowed; at least 1.
+        """
         held_out = round(len(_values(self)[1]) * self.test_share)
-        return max(1, held_out // 2)
+        spare = held_out - (self.window or 2 * LEAST_WINDOW - 1)
+        return max(1, min(held_out // 2, spare))
 
     def stored(self) -> Record:
         """Return the columns, their mean and standard deviation, and the window."""
@@ -378,6 +392,13 @@ def _read(task: Forecasting) -> _Read:
                 f"{what}: column {name!r} does not vary in its first {train} values, the training "
                 "part: there is nothing to learn"
             )
+    later = (values[train:] != parts[0][0]).any(axis=0)
+    for name, flat in zip(names[outputs:], (still & later)[outputs:], strict=True):
+        if flat:
+            raise ValueError(
+                f"{what}: input {name!r} does not vary in its first {train} values, the training "
+                "part; leave it out of task.inputs"
+            )
     scale = scale_of(parts[0], names, what)
     return _Read(parts, _Known(names, inputs, outputs, window, scale.mean, scale.spread))
 
@@ -438,7 +459,8 @@ def _columns(path: str, column: str, inputs: str, gaps: str) -> tuple[_Columns, 
     for names, option in ((asked, "task.column"), (given, "task.inputs")):
         if names:
             named_columns(path, names, known, known, option)
-    found = read(path, tuple(dict.fromkeys((*asked, *given))), gaps=gaps)
+    option = "task.column and task.inputs" if given else "task.column"
+    found = read(path, tuple(dict.fromkeys((*asked, *given))), gaps=gaps, option=option)
     outputs = len(asked) or len(found.names)
     places = tuple(map(found.names.index, given or found.names[:outputs]))
     return (found.names, places, outputs), found.values

@@ -14,7 +14,7 @@ from rnnlab.data.files import checked, packaged
 from rnnlab.data.series_files import Labeled, values_of
 from rnnlab.data.splits import split_by_class, validation_rows
 from rnnlab.data.tables import GAPS, scale_of
-from rnnlab.tasks.checks import check_paths, say_cut
+from rnnlab.tasks.checks import check_paths, say_cut, without
 from rnnlab.tasks.classification import Classification, Sequences
 from rnnlab.tasks.stored import Record, Stored
 
@@ -81,8 +81,10 @@ class SeriesClasses(Stored, Classification):
         series_column: of a table with one step per row, the column that tells series apart.
         gaps: of a table, what to do about empty cells inside a series: "refuse" them by their
             lines, "drop" the steps, or "interpolate" them from their neighbors.
-        test_path: a file of held-out series; empty: a share of ``path`` is held out.
-        validation_path: a file of validation series; empty: a share is held out.
+        test_path: a file of held-out series; empty: a share of ``path`` is held out. Those that
+            ``path`` has too are not learned from.
+        validation_path: a file of validation series; empty: a share is held out. Those of the
+            test set are left out of it, and those that ``path`` has too are not learned from.
         test_share: that share, class by class, drawn with a fixed seed.
         validation_share: the share of the series to learn from that is the validation set, class
             by class.
@@ -117,9 +119,10 @@ class SeriesClasses(Stored, Classification):
     def __post_init__(self) -> None:
         validate.choice("source", self.source, SOURCES)
         validate.choice("gaps", self.gaps, GAPS)
-        for key in ("label_column", "series_column"):
-            if getattr(self, key) and not self.path:
-                raise ValueError(f"task.{key}={getattr(self, key)!r} needs task.path, a table")
+        for key, default in (("label_column", ""), ("series_column", ""), ("gaps", GAPS[0])):
+            value = getattr(self, key)
+            if value != default and not self.path:
+                raise ValueError(f"task.{key}={value!r} needs task.path, a table")
         check_paths(self.path, self.test_path, self.validation_path)
         validate.number("test_share", self.test_share, above=0, below=1)
         validate.number("validation_share", self.validation_share, least=0, below=1)
@@ -222,10 +225,14 @@ def _parts(task: SeriesClasses) -> tuple[Labeled, Labeled, Labeled]:
     elif task.test_path:
         train = read(task.path)
         test = _same(task, train, task.test_path, read(task.test_path))
+        train = _without(train, task.path, test, task.test_path)
     else:
         train, test = _split(read(task.path), task.test_share)
     if task.validation_path:
-        return train, test, _same(task, train, task.validation_path, read(task.validation_path))
+        validation = _same(task, train, task.validation_path, read(task.validation_path))
+        held_out = task.test_path or task.path
+        validation = _without(validation, task.validation_path, test, held_out)
+        return _without(train, task.path, validation, task.validation_path), test, validation
     rows, held = validation_rows(train.labels, task.validation_share)
     return _chosen(train, rows), test, _chosen(train, held)
 
@@ -241,6 +248,15 @@ def _same(task: SeriesClasses, train: Labeled, path: str, held_out: Labeled) -> 
         )
     number = np.array([train.classes.index(name) for name in held_out.classes], np.int32)
     return Labeled(held_out.series, number[held_out.labels], train.classes)
+
+
+def _without(part: Labeled, path: str, others: Labeled, held_out: str) -> Labeled:
+    """Leave out the series of a file that another one holds out."""
+
+    def keys(of: Labeled) -> list[tuple[tuple[int, ...], bytes]]:
+        return [(series.shape, series.tobytes()) for series in of.series]
+
+    return _chosen(part, without(keys(part), path, keys(others), held_out, "series"))
 
 
 def _split(whole: Labeled, share: float) -> tuple[Labeled, Labeled]:

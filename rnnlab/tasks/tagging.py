@@ -18,7 +18,7 @@ from rnnlab.data.splits import shuffled_indices, validation_rows
 from rnnlab.nn import crf, layers, losses, models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.tasks.base import Config, Goal, PredictableDefaults, RaggedBatch
-from rnnlab.tasks.checks import check_corpus, check_paths, say_cut, say_limit
+from rnnlab.tasks.checks import check_corpus, check_paths, say_cut, say_limit, without
 from rnnlab.tasks.classification import entropy
 from rnnlab.tasks.reviews import padded
 from rnnlab.tasks.stored import Record, Stored, missing, vocabulary_of, vocabulary_record
@@ -64,8 +64,11 @@ class Tagging(Stored, PredictableDefaults):
     Args:
         path: a file in CoNLL's columns to learn from (IOB1, IOB2 or IOBES); empty: the
             characters of the People's Daily (``rnnlab[data]``).
-        test_path: a file of held-out sentences; empty: a share of ``path`` is held out.
+        test_path: a file of held-out sentences; empty: a share of ``path`` is held out. Those that
+            ``path`` has too are not learned from.
         validation_path: a file of validation sentences; empty: ``validation_share`` is held out.
+            Those of the test set are left out of it, and those that ``path`` has too are not
+            learned from.
         test_share: that share of the sentences, each taken once, drawn with a fixed seed.
         validation_share: the share of the sentences to learn from that is the validation set;
             their tokens count for the vocabulary.
@@ -372,10 +375,20 @@ def _daily() -> list[entities.Sentence]:
     return entities.people_daily()
 
 
+def _without(
+    sentences: Sentences, path: str, others: Sentences, held_out: str
+) -> list[entities.Sentence]:
+    """Leave out the sentences of a file that another one holds out, whatever their labels."""
+    tokens, elsewhere = ([sentence.tokens for sentence in part] for part in (sentences, others))
+    rows = without(tokens, path, elsewhere, held_out, "sentences")
+    return [sentences[row] for row in rows]
+
+
 def _sentences(of: _Source) -> Parts:
     train = entities.read_columns(of.path) if of.path else _daily()
     if of.test_path:
         test = entities.read_columns(of.test_path)
+        train = _without(train, of.path, test, of.test_path)
     else:
         every = len(train)
         train = list(dict.fromkeys(train))  # no sentence on both sides
@@ -390,10 +403,15 @@ def _sentences(of: _Source) -> Parts:
         raise ValueError(
             f"{of.path}: two different sentences are needed to hold one out, got {len(test)}"
         )
+    validation: Sentences = ()
+    if of.validation_path:
+        validation = entities.read_columns(of.validation_path)
+        validation = _without(validation, of.validation_path, test, of.test_path or of.path)
+        train = _without(train, of.path, validation, of.validation_path)
     say_limit(of.limit, len(train), "sentences to learn from")
     known = train[: of.limit or None]
     if of.validation_path:
-        return Parts(known, test, entities.read_columns(of.validation_path), known)
+        return Parts(known, test, validation, known)
     rows, held = validation_rows(np.zeros(len(known)), of.validation_share)
     return Parts([known[i] for i in rows], test, [known[i] for i in held], known)
 

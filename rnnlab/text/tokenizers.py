@@ -8,7 +8,6 @@ hash table numbers them. Python never sees a token.
 
 import functools
 import importlib
-import inspect
 import itertools
 import logging
 import tempfile
@@ -66,17 +65,19 @@ class Tokenizer(Protocol):
         ...
 
 
-# a tokenizer, or a function from one text to its tokens: str.split, jieba.lcut, nltk's
+# one of this module, or a function from one text to its tokens: str.split, jieba.lcut, nltk's
 AnyTokenizer = Tokenizer | Callable[[str], Iterable[str]]
 
 
 def is_function(tokenizer: object) -> TypeGuard[Callable[[str], Iterable[str]]]:
-    """Whether a tokenizer is a function of one text, as scikit-learn's are, and no object.
+    """Whether a tokenizer is called with one text, as scikit-learn's are.
 
-    >>> is_function(str.split), is_function(Words())
-    (True, False)
+    So are functions, classes and objects, all but those of :data:`TOKENIZERS`.
+
+    >>> is_function(str.split), is_function(list), is_function(Words())
+    (True, True, False)
     """
-    return inspect.isroutine(tokenizer) or isinstance(tokenizer, functools.partial)
+    return callable(tokenizer) and not isinstance(tokenizer, tuple(TOKENIZERS.values()))
 
 
 def tokenize(documents: Documents, tokenizer: AnyTokenizer | None = None) -> Tokens:
@@ -87,7 +88,7 @@ def tokenize(documents: Documents, tokenizer: AnyTokenizer | None = None) -> Tok
         tokenizer: of this module, or a function that returns the tokens of one text, which it is
             given as it is; None: :class:`Words`.
     Raises:
-        TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`.
+        TypeError, ValueError: as :func:`rnnlab.text.strings.as_arrow`; a tokenizer that is none.
 
     >>> tokenize([["New York", "is"], ["big"]]).terms.to_pylist()
     ['New York', 'is', 'big']
@@ -98,15 +99,21 @@ def tokenize(documents: Documents, tokenizer: AnyTokenizer | None = None) -> Tok
         return join([_tokens_of_lists(chunk) for chunk in chunks])
     if is_function(tokenizer):
         return split_by(tokenizer, array.to_pylist())
-    return cast(Tokenizer, tokenizer or Words())(array)
+    tokenizer = Words() if tokenizer is None else tokenizer
+    if not callable(tokenizer):
+        raise TypeError(
+            f"tokenizer must be of rnnlab.text.tokenizers, as Words(), or a function of one text; "
+            f"got {tokenizer!r:.60}"
+        )
+    return cast(Tokenizer, tokenizer)(array)
 
 
 def split_by(function: Callable[[T], Iterable[str]], documents: Iterable[T]) -> Tokens:
     """Return the tokens that a function makes of each document, of any kind.
 
     Raises:
-        TypeError: the function returns a text, whose characters would be the tokens, or something
-            other than strings.
+        TypeError: the function returns a text, whose characters would be the tokens, nothing, or
+            something other than strings.
 
     >>> split_by(str.split, ["a cat", "a"]).lists()
     [['a', 'cat'], ['a']]
@@ -114,9 +121,10 @@ def split_by(function: Callable[[T], Iterable[str]], documents: Iterable[T]) -> 
     lists = []
     for document in documents:
         tokens = function(document)
-        if isinstance(tokens, str):
+        if isinstance(tokens, str | Tokens) or not isinstance(tokens, Iterable):
             name = getattr(function, "__qualname__", type(function).__qualname__)
-            raise TypeError(f"{name} must return a list of tokens, got the text {tokens!r:.60}")
+            got = f"{'the text ' if isinstance(tokens, str) else ''}{tokens!r:.60}"
+            raise TypeError(f"{name} must return a list of tokens, got {got}")
         lists.append(list(tokens))
     return tokenize(lists)
 

@@ -33,7 +33,7 @@ CONSTANT_RATE = ("polyak_sgd", "rprop", "sm3")
 # decay rates of moving averages
 _SHARES = ("b1", "b2", "b3", "beta", "betas", "beta3", "adam_b1", "adam_b2", "decay")
 _SHARES += ("momentum", "rho")
-# arguments that a string cannot hold, or not need
+# arguments that a string cannot hold, or does not need
 _OBJECTS = (
     *MASKS,
     "base_optimizer",
@@ -353,7 +353,8 @@ def _parse(key: str, text: str, kind: str) -> Call:
             validate.choice(f"{key}: {name}: {option}", value, get_args(annotation))
         options[option] = _value(f"{key}: {name}: {option}", option, value, default)
     for option, parameter in parameters.items():
-        if option in options and _same(options[option], parameter.default):
+        known_default = option in options and _same(options[option], parameter.default)
+        if known_default and option not in DECAYS:  # a decay that is given replaces the config's
             del options[option]  # equal calls have equal options
         if option not in options and option not in (*RATES, *DECAYS, *_OBJECTS, *_STATIC):
             default = _numeric(parameter.default)

@@ -7,7 +7,6 @@ checked and handed on: the plan holds it, the runner groups and trains by it.
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 from rnnlab import tasks
 from rnnlab.core import validate
 from rnnlab.core.errors import CONFIG_HELP, unknown
+from rnnlab.core.file_cache import read_once
 from rnnlab.core.notices import left_out
 from rnnlab.nn import layers, losses, models, unroll
 from rnnlab.nn.cells import Cell
@@ -56,7 +56,8 @@ class Settings:
         eval_batch_size: sequences that are scored at a time; of a task that draws its sequences,
             the number that is scored.
         eval_sample: held-out sequences that are scored; 0: all of them.
-        stop_when_solved: stop at the first score that reaches the task's goal.
+        stop_when_solved: stop at the first score that reaches the task's goal: of the test set, or
+            of the validation set where ``keep_best`` or ``patience`` chooses by it.
         keep_best: answer with, score and store the parameters of the look with the best
             validation score (of :attr:`rnnlab.tasks.base.Task.goal`'s metric; of equal ones the
             earliest), not the last ones.
@@ -433,7 +434,7 @@ def _path_named() -> Iterator[None]:
         raise FileNotFoundError(f"task.path: {error}") from error
 
 
-@lru_cache(maxsize=64)  # a sweep's members share their data
+@read_once(64)  # a sweep's members share their data
 def _check_data(task: Task, settings: Settings) -> None:
     """Check that batches can be had, and say which sizes follow from the data."""
     data, size = task.load(), settings.batch_size
@@ -470,7 +471,7 @@ def _check_data(task: Task, settings: Settings) -> None:
 
 
 def check_validation(task: Task, data: PyTree, settings: Settings) -> None:
-    """Refuse to choose by a validation set that there is not.
+    """Check that a task has the validation set by which its settings choose.
 
     Raises:
         ValueError: ``keep_best`` or ``patience`` for a task that holds out a test set and no

@@ -195,9 +195,9 @@ class Train:
             )
 
         state, sums = jax.lax.while_loop(runs, body, (state, sums))
-        score = self.score(state, data)
-        solved = self.setup.task.goal.reached(score) & settings.stop_when_solved
-        score |= self.validate(state, data)
+        score, goal = self.score(state, data) | self.validate(state, data), self.setup.task.goal
+        judged = score[f"{VALIDATION}{goal.metric}" if settings.chooses else goal.metric]
+        solved = goal.reached({goal.metric: judged}) & settings.stop_when_solved
         waiting = jnp.int32(RUNNING)
         if settings.chooses:
             best = self._better(state, score)

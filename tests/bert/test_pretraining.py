@@ -156,6 +156,12 @@ def test_held_out_documents_stay_out_and_are_the_same_at_every_look(text):
     assert all((x == y).all() for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))
 
 
+def test_a_validation_set_without_pairs_is_said(text):
+    with pytest.warns(LeftOut, match="no validation set: 1 documents? of 18"):
+        data = task_of(text, validation_share=0.06).load()
+    assert data.validation is None
+
+
 def test_unigram_baseline_by_hand(text):
     data = task_of(text).load()
 

@@ -1,6 +1,7 @@
 """bert/text_model.py against transformers: hidden words, vectors, pairs, and files both ways."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -103,6 +104,7 @@ def test_questions_without_an_answer(whole):
         ("[MASK]", {"top_k": 0}, "top_k must be a whole number from 1 to 21, got 0"),
         ("[MASK]", {"top_k": 22}, "from 1 to 21"),
         ("[MASK]", {"targets": ["dogs"]}, r"target 'dogs' is 2 pieces \(dog ##s\)"),
+        ("[MASK]", {"targets": ["dog", "cat"]}, "target 'cat' is not in the vocabulary"),
         ("[MASK] " * 19, {}, "text 0 has 21 tokens, and the encoder reads 20: shorten it"),
         ([], {}, "no texts"),
     ):
@@ -153,6 +155,20 @@ def test_long_texts_are_refused_or_read_in_parts(whole):
     parts = model.sentence_vectors([first, rest], "cls")
     np.testing.assert_allclose(vectors[1], np.average(parts, axis=0, weights=sizes), atol=1e-5)
     np.testing.assert_array_equal(vectors[0], model.sentence_vectors(["a dog"], "cls")[0])
+
+
+def test_a_word_longer_than_a_part_is_named(whole):
+    *_, model = whole
+    pieces = [*wordpiece.SPECIALS, "a", "##a", "##aa"]
+    model = replace(model, tokenizer=wordpiece.of_vocabulary(pieces))
+    word = "a" * 71  # 36 pieces; the second part, 18 of them, is 19 once it is a word
+    with (
+        pytest.warns(LeftOut, match="2 of 3 texts"),
+        pytest.raises(ValueError, match=r"a part of text 2 has 21 tokens.* a word in it is lon"),
+    ):
+        model.sentence_vectors(["a " * 30, "a", word], windows=True)
+    with pytest.raises(ValueError, match=r"^text 2 has 38 tokens.*\(windows=True"):
+        model.sentence_vectors(["a", "a", word])
 
 
 def test_vectors_of_words(whole):
@@ -242,6 +258,23 @@ def test_transformers_reads_what_is_saved(kind, labels, tmp_path):
             back(**inputs).to_tuple(), module(**inputs).to_tuple(), strict=True
         ):
             np.testing.assert_array_equal(ours, expected)
+
+
+def test_classes_have_their_names_in_transformers(tmp_path):
+    theirs("BertForSequenceClassification", tmp_path / "a", num_labels=2)
+    model = load(tmp_path / "a")
+    model.save(tmp_path / "b", labels=["bad", "good"])
+    answers = transformers.pipeline("text-classification", str(tmp_path / "b"), device="cpu")
+    assert {answer["label"] for answer in answers("a dog", top_k=None)} == {"bad", "good"}
+    back = transformers.AutoConfig.from_pretrained(tmp_path / "b")
+    assert (back.id2label, back.label2id) == ({0: "bad", 1: "good"}, {"bad": 0, "good": 1})
+    model.save(tmp_path / "b")
+    back = transformers.AutoConfig.from_pretrained(tmp_path / "b")
+    assert back.id2label == {0: "LABEL_0", 1: "LABEL_1"}
+    for labels in (["bad"], ["bad", "bad"], ["bad", "good", "bad"]):
+        with pytest.raises(ValueError, match=r"2 different labels expected, got \['bad'"):
+            model.save(tmp_path / "c", labels=labels)
+    assert not (tmp_path / "c").exists()
 
 
 def test_a_tokenizer_of_ours_is_read_by_transformers(tmp_path):

@@ -19,6 +19,12 @@ def test_a_declared_metric_counts_before_a_built_in_one():
     )
 
 
+def test_of_declared_metrics_the_first_of_a_name_counts():
+    declared = [Metric("rmse", "K", "lower"), Metric("rmse", "kW", "lower")]
+    assert metrics.lookup("rmse", declared).unit == "K"
+    assert metrics.lookup("validation_rmse", iter(declared)).unit == "K"
+
+
 def test_json_and_back_keeps_the_first_of_a_name():
     own = [Metric("a", "s"), Metric("b", better="lower"), Metric("a", "ms")]
     assert metrics.from_json(metrics.as_json(own)) == own[:2]

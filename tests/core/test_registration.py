@@ -120,6 +120,26 @@ def test_a_cell_is_called_with_hidden_size_and_init():
         rnnlab.register_cell("bi-mine")(OwnCell)
 
 
+def test_an_option_of_a_cell_is_no_key_that_every_cell_has():
+    keys = {*cells.LAYER_OPTIONS, *cells.WRAPPER_OPTIONS, *cells.OPTIONS, "hidden_size"}
+    assert set(layers.config("gru", 4)) == keys
+
+    def make(option, default):
+        options = {"hidden_size": int, "init": (object, None), option: (float, default)}
+        annotations = {name: type(value) for name, value in options.items()}
+        defaults = {name: value[1] for name, value in options.items() if name != "hidden_size"}
+        made = type("Own", (), {"__annotations__": annotations, **defaults})
+        return dataclass(frozen=True)(made)
+
+    for option in (*cells.LAYER_OPTIONS, *cells.WRAPPER_OPTIONS):
+        with pytest.raises(UserError, match=f"'own': its option {option} has .*: rename it"):
+            rnnlab.register_cell("own")(make(option, 0.5))
+    for option in cells.OPTIONS:
+        with pytest.raises(UserError, match=f"its option {option} must be off by default.*0.5"):
+            rnnlab.register_cell("own")(make(option, 0.5))
+        rnnlab.register_cell("own")(make(option, None))
+
+
 def test_a_task_is_a_frozen_dataclass_with_all_members():
     @dataclass
     class Thawed:

@@ -8,6 +8,7 @@ import pytest
 from rnnlab.core.notices import LeftOut
 from rnnlab.data import series_files
 from rnnlab.data.series_tables import read_labeled
+from rnnlab.data.tables import read_cells
 from rnnlab.tasks.series_classes import SeriesClasses
 
 RNG = np.random.default_rng(0)
@@ -54,6 +55,42 @@ def test_a_series_per_row(tmp_path, content, options):
     assert [read.classes[k] for k in read.labels] == [name for name, _ in ROWS]
     for found, (_, values) in zip(read.series, ROWS, strict=True):
         assert found[:, 0].tolist() == values.tolist()
+
+
+PLAIN = ["up,0.5,0.7,0.9", "down,0.4,0.1,", "up,1.5,1.7,1.9"]
+
+
+@pytest.mark.parametrize("lead", ["label,1,2,3", "label,0,1,2", "kind,0,1,2", "Class,7,5,3"])
+def test_names_may_be_numbers(tmp_path, lead):
+    """The module's own example, what pandas writes, and a usual name beside other numbers."""
+    read = read_labeled(write(tmp_path, "\n".join([lead, *PLAIN])))
+    assert read.classes == ("down", "up")
+    assert [series[:, 0].tolist() for series in read.series] == [
+        [0.5, 0.7, 0.9],
+        [0.4, 0.1],
+        [1.5, 1.7, 1.9],
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::rnnlab.core.notices.LeftOut")
+def test_names_that_are_numbers_beside_numbers_of_rows(tmp_path):
+    rows = [f"{i},0.5,0.{i},0.7,{'ab'[i % 2]}" for i in range(4)]
+    read = read_labeled(write(tmp_path, "\n".join([",0,1,2,label", *rows])))
+    assert read.classes == ("a", "b")
+    assert read.series[3][:, 0].tolist() == [0.5, 0.3, 0.7]
+
+
+@pytest.mark.filterwarnings("ignore::rnnlab.core.notices.LeftOut")
+@pytest.mark.parametrize("lead", ["down,1,2,3", "up,0,1,2", "left,3,2,1", "left,1,2,4", "x,0.5,2,"])
+def test_a_table_without_names_loses_no_row(tmp_path, lead):
+    cells = read_cells(write(tmp_path, "\n".join([lead, *PLAIN])))
+    assert not cells.named
+    assert len(cells.rows) == 4
+
+
+def test_a_class_called_like_a_column_is_no_name(tmp_path):
+    cells = read_cells(write(tmp_path, "day,0.5,0.7\nnight,0.1,0.2\nday,0.6,0.7\n"))
+    assert not cells.named
 
 
 def test_classes_may_be_numbers(tmp_path):
@@ -147,12 +184,30 @@ def test_a_ts_file_has_no_columns(tmp_path):
 
 def test_the_task_reads_tables_with_its_own_test_and_validation_files(tmp_path):
     path = write(tmp_path, wide())
-    few = "\n".join(wide().splitlines()[:4])
-    test, validation = (write(tmp_path, few, name) for name in ("b.csv", "c.csv"))
+    lines = wide().splitlines()
+    test = write(tmp_path, "\n".join(lines[:4]), "b.csv")
+    validation = write(tmp_path, "\n".join([lines[0], *lines[3:7]]), "c.csv")
     task = SeriesClasses(path=path, test_path=test, validation_path=validation)
-    data = task.load()
-    assert (len(data.train), len(data.test), len(data.validation)) == (12, 3, 3)
-    values = np.concatenate([values for _, values in ROWS])
-    expected = (ROWS[1][1] - values.mean()) / values.std()
+    with pytest.warns(LeftOut) as said:
+        data = task.load()
+    assert [str(warning.message) for warning in said] == [
+        f"{path}: left out 3 of 12 series, which are held out in {test}",
+        f"{validation}: left out 1 of 4 series, which are held out in {test}",
+        f"{path}: left out 3 of 9 series, which are held out in {validation}",
+    ]
+    assert (len(data.train), len(data.test), len(data.validation)) == (6, 3, 3)
+    values = np.concatenate([values for _, values in ROWS[6:]])
+    expected = (ROWS[4][1] - values.mean()) / values.std()
     np.testing.assert_allclose(data.validation[1, : len(expected), 0], expected, atol=1e-6)
-    assert data.validation_labels.tolist() == [1, 0, 1]
+    assert data.validation_labels.tolist() == [0, 1, 0]
+    with pytest.raises(
+        ValueError, match=r"no series are left, all of them are held out in .*b\.cs"
+    ):
+        SeriesClasses(path=test, test_path=write(tmp_path, wide(), "b.csv")).load()
+    again = SeriesClasses(
+        path=path, validation_path=write(tmp_path, wide(), "d.csv"), test_share=0.5
+    )
+    with pytest.raises(
+        ValueError, match=r"a\.csv: no series are left, all of them are held out in"
+    ):
+        again.load()

@@ -73,6 +73,24 @@ def test_other_files_are_refused(content, words, tmp_path):
         Vectors.load(tmp_path / "v")
 
 
+def test_a_header_whose_length_has_the_byte_of_a_newline(some, tmp_path):
+    some.save(tmp_path / "own")
+    content = (tmp_path / "own").read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    for length in (0x0A00, 0x0A10):  # filled up with spaces, as the format allows
+        header = content[8:end].ljust(length)
+        packed = length.to_bytes(8, "little") + header + content[end:]
+        (tmp_path / "longer").write_bytes(packed)
+        same(Vectors.load(tmp_path / "longer"), some)
+
+
+@pytest.mark.parametrize("first", ["2 2", "abcdefgh{ 1 2"])
+def test_a_brace_makes_no_text_another_file(first, tmp_path):
+    lines = [first, "ab{ 1 2", "{c 3 4"]
+    (tmp_path / "v").write_text("\n".join(lines) + "\n")
+    assert Vectors.load(tmp_path / "v").words[-2:] == ("ab{", "{c")
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match="no file 'nowhere"):
         Vectors.load("nowhere.vec")

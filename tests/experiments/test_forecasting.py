@@ -1,12 +1,16 @@
 """forecasting: the other answers by hand, a tiny run, and claims that can turn."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 import rnnlab
+from rnnlab.core.metrics import Metric
+from rnnlab.core.notices import LeftOut
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
+from rnnlab.lab.plan import make_plan
 from rnnlab.results.table import Table
 from tests.helpers import untrained
 
@@ -74,3 +78,15 @@ def test_a_tiny_run_draws_its_figures(tmp_path):
     naive = table.each("nrmse_naive")
     assert naive[0] < naive[1], "one step ahead less has changed than twenty"
     assert Table(table).each("nrmse_network").shape == (2,)
+
+
+def test_a_short_table_plans_with_horizons_that_fit(tmp_path):
+    """Of 40 rows 8 are held out: two windows of 3 steps leave 3 to look ahead."""
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["x", *(str(i * i % 11) for i in range(40))]))
+    config = sweep.apply(LOADED.get_config(), {**SMALL, "task.path": str(path)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LeftOut)
+        plan = make_plan(LOADED, config)
+    assert {member.task.horizon for member in plan.configs} == {1, 3}
+    assert plan.metrics[0] == Metric("rmse", "units of x", "lower")

@@ -225,6 +225,10 @@ def test_arrays_that_do_not_fit(arrays, cell, message):
         torch.from_arrays(arrays, cell)
 
 
+# cuDNN's layout has no place for any projection
+PROJECTION = "PyTorch has projections smaller than hidden_size=|cuDNN.* no place for projection="
+
+
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
@@ -232,6 +236,8 @@ def test_arrays_that_do_not_fit(arrays, cell, message):
         (RNN(4, "identity"), ValueError, "tanh and of relu, got activation='identity'"),
         (LSTM(4, norm="layer"), ValueError, "no place for norm='layer' of the LSTM"),
         (LSTM(4, peephole=True), ValueError, "no place for peephole=True"),
+        (LSTM(4, projection=4), ValueError, PROJECTION),
+        (LSTM(3, projection=5), ValueError, PROJECTION),
         (Zoneout(LSTM(4), 0.1), TypeError, "no Zoneout.*convert the cell inside, LSTM"),
         (Stack([LSTM(4), LSTM(3)]), ValueError, "one hidden_size in all levels.*3, 4"),
         (Stack([LSTM(4), RNN(4)]), ValueError, "one kind of cell.*LSTM, RNN"),

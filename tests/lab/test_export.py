@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -11,9 +12,12 @@ import pytest
 from rnnlab import cli, training
 from rnnlab.bert import heads
 from rnnlab.bert.encoder import Config
-from rnnlab.core import json_files
+from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.lab import export as exports
+from rnnlab.lab import recorded
+from rnnlab.lab.load import load_experiment
+from rnnlab.nn import cells
 from rnnlab.training.params import load_params
 from tests.helpers import small_data, trained
 from tests.training.test_stored import make_run
@@ -51,6 +55,44 @@ def test_a_member_of_every_kind_as_safetensors(tmp_path):
     (run / "export/safetensors_1/weights.safetensors").unlink()
     with pytest.raises(UserError, match="is no export with --to=safetensors"):
         exports.read(run / "export/safetensors_1")
+
+
+CELL = """
+from dataclasses import dataclass
+import rnnlab
+
+
+@rnnlab.register_cell("mine")
+@dataclass(frozen=True)
+class Mine(rnnlab.GRU):
+    alpha: float = 0.5
+"""
+EXPERIMENT = """
+def get_config(arg=None): ...
+def get_sweep(config): ...
+def run(config, key, log): ...
+"""
+
+
+def test_a_cell_with_options_comes_from_the_run_s_own_file(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("safetensors")
+    monkeypatch.chdir(tmp_path)
+    Path("cell.py").write_text(CELL)
+    Path("experiment.py").write_text(EXPERIMENT)
+    loaded = load_experiment("experiment.py", use=["cell.py"])
+    config = config_of("forecasting", tmp_path, "mine")
+    with config.unlocked():
+        config.cell.alpha = 0.25
+    _, run = run_of(tmp_path, config)
+    info = run_files.read_config(run)
+    run_files.write_config(run, info | {"arg": "", "files": recorded.record_of(loaded)})
+    del cells.CELLS["mine"]  # as in another process
+    folder = exports.export(run, "safetensors")
+    model, _ = exports.read(folder)
+    assert model.layer.cell.alpha == 0.25
+    del cells.CELLS["mine"]
+    assert cli.main(["predict", "run", "--text=1 2 3 4 5 6 7 8"]) == 0, capsys.readouterr().err
+    assert "mine" in cells.CELLS
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):

@@ -283,7 +283,7 @@ def test_what_a_used_file_registers_has_a_name_and_its_options_a_key(write, tmp_
     trained = '"seed": 0, "cell": {"name": "gru", "hidden_size": 4}, "task": {"name": "adding"}'
     write(head.replace('"seed": 0', trained) + "run = runner.run\n")
     Path("mine.py").write_text(MINE)
-    own = load_experiment("own", use=["mine.py"])
+    own = load_experiment("own", use="mine.py")  # one file, or several
     assert own.registered == (
         ("cell", "mine", "mine.py"),
         ("scheme", "ours", "mine.py"),

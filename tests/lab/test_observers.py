@@ -202,7 +202,8 @@ def test_mlflow_has_a_child_run_per_member(fake, monkeypatch):
     mlflow = Mlflow()
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     added = '{"verdict": "kept", "solved_at": np.inf, "draw":'
-    fake.write_text(SOURCE.replace('{"draw":', added))
+    source = SOURCE.replace("loss=1 / (1 + t)", "loss=1 / (1 + t), norm=np.inf")
+    fake.write_text(source.replace('{"draw":', added))
     run = rnnlab.run(fake, workdir="out", progress=False, log=["mlflow"])
     parent, *children = mlflow.runs.values()
     assert (list(mlflow.experiments), parent["name"], parent["status"]) == (

@@ -1,6 +1,7 @@
 """Dropout between layers, and cells that draw at every step: rates, keys, independence."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnlab import GRU, RNN, Bidirectional, Stack, unroll
-from rnnlab.nn.layers import as_layer
+from rnnlab.nn.layers import as_layer, draws_noise
 from rnnlab.nn.params import HiddenState, NoGates, RNNParams
 from tests.helpers.sequences import applied, bits, compiled, draw, random, unrolled
 
@@ -166,6 +167,21 @@ def test_step_t_draws_from_its_own_fold(reverse):
     order = slice(None, None, -1 if reverse else 1)
     expected = np.cumsum(draws[:, order], axis=1)[:, order]
     np.testing.assert_allclose(ys, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rate", "draws"),
+    [
+        (None, False),
+        ("no", False),
+        (len, False),
+        (0.0, False),
+        (0.1, True),
+        (np.float32(0.1), True),
+    ],
+)
+def test_only_a_number_above_zero_is_a_rate_of_dropout(rate, draws):
+    assert draws_noise(SimpleNamespace(dropout=rate)) is draws
 
 
 def test_a_stochastic_cell_needs_a_key():

@@ -167,3 +167,11 @@ def test_what_cannot_be_shown(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(UserError, match=r"pip install -e '\.\[tensorboard\]'"):
         tensorboard.write(tmp_path)
+
+
+def test_a_run_that_does_not_list_its_members_is_refused(tmp_path):
+    run = make_run(tmp_path / "run", {"member": 0, "step": 10, "loss": 1.0})
+    info = run_files.read_config(run)
+    run_files.write_config(run, {k: v for k, v in info.items() if k not in ("overrides", "sha256")})
+    with pytest.raises(UserError, match=r"an earlier rnnlab made this run.*--workdir, or --rerun"):
+        tensorboard.write(run)

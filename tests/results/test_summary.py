@@ -110,6 +110,16 @@ def test_only_seeds_are_folded():
     assert [r.members for r in summarize(one, by=["cell.name"]).rows] == [4, 4, 4]
 
 
+def test_members_without_the_key_of_a_row_are_not_folded():
+    """rnnlab once showed two settings of an experiment without cells as two seeds."""
+    configs = [{"cell": {"name": "gru"}, "seed": 0}, {"n": 2, "seed": 0}, {"n": 3, "seed": 0}]
+    table = Table(Member(i, {}, c, 1.0, {"loss": 0.5 + i}) for i, c in enumerate(configs))
+    with pytest.raises(UserError, match=r"differ in n \(.*2, 3\).*--by=cell\.name,n$"):
+        summarize(table, by=["cell.name"])
+    rows = summarize(table, by=["cell.name", "n"]).rows
+    assert [row.cells["loss"].median for row in rows] == [0.5, 1.5, 2.5]
+
+
 def test_what_follows_from_an_axis_is_no_axis():
     tied = Table(
         Member(i, {"cell": c, "bias": b, "seed": s}, {"cell": c, "bias": b, "seed": s}, 1.0, {})
@@ -118,6 +128,8 @@ def test_what_follows_from_an_axis_is_no_axis():
     summary = summarize(tied)
     assert (summary.axes, summary.follow) == (["cell"], ["bias"])
     assert [row.members for row in summary.rows] == [2, 2]
+    frame = pd.read_csv(io.StringIO(to_csv(summary)), keep_default_na=False)
+    assert frame[["cell", "bias"]].values.tolist() == [["a", ""], ["b", "1"]]
 
 
 def test_results_that_are_no_numbers():

@@ -69,16 +69,50 @@ def test_functions_are_given_again(tmp_path):
     for kind, options in ((BagOfWords, {}), (HashedNgrams, {"buckets": 16})):
         transformer = kind(tokenizer=cut, **options).fit(texts())
         transformer.save(path)
-        with pytest.raises(ValueError, match=r"with tokenizer=cut, .* load\(path, tokenizer=cut\)"):
+        with pytest.raises(ValueError, match=r"tokenizer=cut, .* again: load\(path, tokenizer=…\)"):
             kind.load(path)
         with pytest.raises(ValueError, match="has its own analyzer: leave out analyzer="):
             kind.load(path, analyzer=cut, tokenizer=cut)
-        with pytest.raises(ValueError, match=f"{kind.__name__} has no option 'cutter'"):
+        with pytest.raises(ValueError, match=r"saved\.json has no option 'cutter': leave out"):
             kind.load(path, cutter=cut)
         same(kind.load(path, tokenizer=cut).transform(texts()), transformer.transform(texts()))
     BM25(tokenizer=cut).fit(texts()).save(tmp_path / "bm25")
-    with pytest.raises(ValueError, match=r"load\(path, tokenizer=cut\)"):
+    with pytest.raises(ValueError, match=r"load\(path, tokenizer=…\)"):
         BM25.load(tmp_path / "bm25")
+
+
+def test_an_unknown_option_is_refused_by_all(tmp_path):
+    saved = {
+        BM25: BM25().fit(texts()),
+        BagOfWords: BagOfWords().fit(texts()),
+        NgramLanguageModel: NgramLanguageModel(2).fit(texts()),
+    }
+    for kind, fitted in saved.items():
+        path = tmp_path / kind.__name__
+        fitted.save(path)
+        with pytest.raises(ValueError, match=f"{kind.__name__}.* has no option 'tokeniser'"):
+            kind.load(path, tokeniser=cut)
+
+
+def test_a_class_as_tokenizer_is_given_again(tmp_path):
+    path = tmp_path / "bag.json"
+    bag = BagOfWords(tokenizer=list, dtype=np.float32).fit(texts())
+    bag.save(path)
+    with pytest.raises(ValueError, match=r"with tokenizer=list, .* again"):
+        BagOfWords.load(path)
+    same(BagOfWords.load(path, tokenizer=list).transform(texts()), bag.transform(texts()))
+
+
+@pytest.mark.parametrize("name", ["symbols", "keys1", "alphas0", "gammas1"])
+def test_a_language_model_that_lacks_an_array_is_damaged(name, tmp_path):
+    path = tmp_path / "lm.npz"
+    NgramLanguageModel(2).fit(texts()).save(path)
+    with np.load(path) as packed:
+        arrays = dict(packed)
+    del arrays[name]
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=f"lm.npz is damaged: it lacks '{name}'"):
+        NgramLanguageModel.load(path)
 
 
 @pytest.mark.parametrize("tokenizer", [None, Words(lowercase=False), Characters()])

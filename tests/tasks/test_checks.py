@@ -28,13 +28,15 @@ def write(folder, content, name="a.txt"):
 
 # sentences of 1, 2 and 3 tokens, the second twice
 COLUMNS = "a O\n\na O\nb O\n\na O\nb O\n\na B-PER\nb O\nc O\n"
+OTHERS = COLUMNS.replace("a ", "x ")
 
 
 def test_tagging(tmp_path):
     path = write(tmp_path, COLUMNS)
-    whole = Tagging(path=path, test_path=path, max_length=3, min_count=1)
+    test = write(tmp_path, OTHERS, "b.txt")
+    whole = Tagging(path=path, test_path=test, max_length=3, min_count=1)
     assert said(whole) == []
-    assert said(Tagging(path=path, test_path=path, max_length=2, min_count=1, limit=4)) == [
+    assert said(Tagging(path=path, test_path=test, max_length=2, min_count=1, limit=4)) == [
         "1 of 4 sentences to learn from are cut to task.max_length=2: 1 of 8 tokens are left out",
         "1 of 4 sentences held out are cut to task.max_length=2: 1 of 8 tokens are left out",
     ]
@@ -47,7 +49,8 @@ def test_tagging(tmp_path):
 def test_tagging_in_pieces(tmp_path):
     pytest.importorskip("tokenizers")
     path = write(tmp_path, COLUMNS)
-    options = {"path": path, "test_path": path, "min_count": 1, "vocab_size": 20}
+    test = write(tmp_path, OTHERS, "b.txt")
+    options = {"path": path, "test_path": test, "min_count": 1, "vocab_size": 20}
     assert said(TagPieces(max_length=5, **options)) == []
     assert said(TagPieces(max_length=4, **options)) == [
         f"1 of 8 words of the sentences {part} are left out, past the 4 pieces of task.max_length"

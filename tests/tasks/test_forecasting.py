@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from rnnlab import tasks
+from rnnlab.core.metrics import Metric
 from rnnlab.core.notices import LeftOut
+from rnnlab.tasks.base import metrics_of
 from rnnlab.tasks.forecasting import Forecasting
 
 KEY = jax.random.key(3)
@@ -205,6 +207,63 @@ def test_a_constant_input_is_zero(tmp_path):
         )
     assert not data.train[:, 1].any()
     assert task.input_size == 2
+
+
+def test_an_input_that_varies_only_later_is_refused(tmp_path):
+    values = TABLE.copy()
+    values[:, 1] = 0
+    values[100:, 1] = 5000.0
+    path = write(tmp_path, values)
+    with pytest.raises(ValueError, match="input 'temp' does not vary in its first 86 values, the"):
+        Forecasting(path=path, column="sales", inputs="sales,temp", window=4).load()
+    Forecasting(path=path, column="sales", inputs="sales,other", window=4).load()
+
+
+def test_an_error_names_the_option_of_inputs(tmp_path):
+    path = write(tmp_path)
+    with pytest.raises(ValueError, match=r"in column 'day' \(task\.column and task\.inputs\)"):
+        Forecasting(path=path, column="sales", inputs="day").load()
+
+
+@pytest.mark.parametrize("asked", [0, 3, 6])
+@pytest.mark.parametrize("rows", [40, 47, 60, 300])
+def test_the_longest_horizon_leaves_windows(tmp_path, rows, asked):
+    """The longest is allowed, and one more is not, or is beyond half of the held-out part."""
+    path = write(tmp_path, RNG.normal(size=(rows, 1)).round(4), ("x",))
+    most = Forecasting(path=path, window=asked).longest_horizon()
+    held_out = round(0.2 * rows)
+    assert 1 <= most <= held_out // 2
+    quiet(Forecasting(path=path, window=asked, horizon=most))
+    if most < held_out // 2:
+        with pytest.raises(ValueError, match="too few"):
+            quiet(Forecasting(path=path, window=asked, horizon=most + 1))
+
+
+def test_metrics_are_in_the_units_of_each_column(tmp_path):
+    path = write(tmp_path, TABLE, ("gas_s", "temp", "other"))
+
+    def read(column):
+        task = Forecasting(path=path, column=column, window=4)
+        return [(m.name, m.unit, m.better) for m in metrics_of(task)]
+
+    assert read("temp") == [("rmse", "units of temp", "lower"), ("loss", "", "lower")]
+    assert read("temp,gas_s") == [
+        ("rmse_temp", "units of temp", "lower"),
+        ("rmse_gas_s", "units of gas_s", "lower"),
+        ("loss", "", "lower"),
+    ]
+    assert metrics_of(Forecasting(points=300))[0] == Metric("rmse", "data units", "lower")
+
+
+def test_years_of_a_line_of_names_are_no_values(tmp_path):
+    rows = [f"{('Mo', 'Tu', 'We')[i % 3]},{i % 5},{i * i % 7}" for i in range(60)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["day,2019,2020", *rows]))
+    task, data = quiet(Forecasting(path=str(path), column="2019", window=4))
+    assert task.columns == ("2019",)
+    assert sum(map(len, data)) == 60
+    first = data.train[:5, 0] * task.scale[0] + task.level[0]
+    np.testing.assert_allclose(first, [0, 1, 2, 3, 4], atol=1e-5)
 
 
 @pytest.mark.parametrize(("delimiter", "comma"), [(";", ","), ("\t", "."), ("|", ".")])

@@ -112,7 +112,8 @@ def test_files_of_your_own(tmp_path):
     assert data.lengths.max() == 4
     assert data.lengths.min() >= 2
     judged = SeriesClasses(path=path, test_path=write(tmp_path / "b.ts", rows[:3]))
-    assert (len(judged.load().train), len(judged.load().validation)) == (18, 2)
+    with pytest.warns(LeftOut, match=r"a\.ts: left out 3 of 20 series, which are held out in .*b"):
+        assert (len(judged.load().train), len(judged.load().validation)) == (15, 2)
     few = write(tmp_path / "c.ts", [([5, 6], "a"), ([5], "b")])
     with pytest.raises(ValueError, match=r"two series or more of class 'a' are needed .* got 1"):
         SeriesClasses(path=few).load()
@@ -123,12 +124,14 @@ def test_files_of_your_own(tmp_path):
 
 def test_channels_that_do_not_vary_and_series_that_are_cut_are_said(tmp_path):
     flat = write(tmp_path / "flat.ts", [([0.1, 0.1], "a"), ([0.1], "b")])
+    other = write(tmp_path / "other.ts", [([0.3], "a"), ([0.2], "b")])
     with pytest.raises(ValueError, match=r"flat\.ts: column 'channel 1' \(0\.1\) does not vary"):
-        SeriesClasses(path=flat, test_path=flat).load()
-    two = tmp_path / "two.ts"
+        SeriesClasses(path=flat, test_path=other).load()
+    two, three = tmp_path / "two.ts", tmp_path / "three.ts"
     two.write_text("@classLabel true a b\n@data\n0.1,0.1,0.1:1,2,3:a\n0.1:4:b\n")
+    three.write_text("@classLabel true a b\n@data\n0.1,0.1,0.1:3,2,1:a\n0.1:5:b\n")
     with pytest.warns(LeftOut) as said:
-        data = SeriesClasses(path=str(two), test_path=str(two), max_length=2).load()
+        data = SeriesClasses(path=str(two), test_path=str(three), max_length=2).load()
     assert [str(warning.message) for warning in said] == [
         f"{two}: set to 0, since it does not vary: 'channel 1' (0.1)",
         "1 of 2 series to learn from are cut to task.max_length=2: 1 of 4 steps are left out",
@@ -144,6 +147,7 @@ def test_channels_that_do_not_vary_and_series_that_are_cut_are_said(tmp_path):
     [
         ({"source": "JapaneseVowel"}, "JapaneseVowels"),
         ({"label_column": "y"}, r"task\.label_column='y' needs task\.path, a table"),
+        ({"gaps": "drop"}, r"task\.gaps='drop' needs task\.path, a table"),
         ({"validation_path": "b.ts"}, "validation_path='b.ts' needs a path to learn from"),
         ({"validation_share": 1.0}, r"validation_share must be a finite number at least 0 and b"),
         ({"test_path": "b.ts"}, "test_path='b.ts' needs a path to learn from"),

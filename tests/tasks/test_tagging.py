@@ -114,6 +114,26 @@ def test_files(tmp_path):
     assert task.baseline(data) == pytest.approx(-(p * np.log(p)).sum())
 
 
+def test_no_sentence_is_in_two_parts(tmp_path):
+    def write(name, words):
+        (tmp_path / name).write_text("".join(f"{word} O\n\n" for word in words))
+        return str(tmp_path / name)
+
+    path, test_path = write("a", "abcdefgh"), write("b", "ab")
+    validation_path = write("c", "bcx")
+    task = Tagging(path=path, test_path=test_path, validation_path=validation_path)
+    with pytest.warns(LeftOut) as said:
+        parts = task.sentences()
+    assert ["".join(s.tokens[0] for s in part) for part in parts] == ["defgh", "ab", "cx", "defgh"]
+    assert [str(warning.message) for warning in said] == [
+        f"{path}: left out 2 of 8 sentences, which are held out in {test_path}",
+        f"{validation_path}: left out 1 of 3 sentences, which are held out in {test_path}",
+        f"{path}: left out 1 of 6 sentences, which are held out in {validation_path}",
+    ]
+    with pytest.raises(ValueError, match="c: no sentences are left, all of them are held out in"):
+        Tagging(path=path, test_path=write("d", "bcx"), validation_path=validation_path).sentences()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnnlab.sparse.bag_of_words import BagOfWords
 from rnnlab.text import strings, tokenizers
 from rnnlab.text.tokenizers import Characters, Chinese, Tokens, Whitespace, Words, join, tokenize
 
@@ -112,6 +113,37 @@ def test_a_column_of_a_data_set():
 def test_what_is_no_text(documents, message):
     with pytest.raises(TypeError, match=message):
         tokenize(documents)
+
+
+class Cutter:
+    """An object that is called with one text."""
+
+    def __call__(self, text):
+        return text.split("-")
+
+
+@pytest.mark.parametrize(("tokenizer", "expected"), [(list, list("a-b")), (Cutter(), ["a", "b"])])
+def test_classes_and_objects_are_called_with_one_text(tokenizer, expected):
+    assert tokenize(["a-b"], tokenizer).lists() == [expected]
+    bag = BagOfWords(tokenizer=tokenizer).fit(["a-b"])
+    assert bag.get_feature_names_out().tolist() == sorted(set(expected))
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "message"),
+    [
+        ("words", "tokenizer must be of rnnlab.text.tokenizers, .*; got 'words'"),
+        (lambda text: None, "<lambda> must return a list of tokens, got None"),
+        (lambda text: Words()([text]), r"must return a list of tokens, got Tokens\("),
+        (len, "len must return a list of tokens, got 3"),
+        (str.lower, "str.lower must return a list of tokens, got the text 'a-b'"),
+    ],
+)
+def test_what_is_no_tokenizer(tokenizer, message):
+    with pytest.raises(TypeError, match=message):
+        tokenize(["a-b"], tokenizer)
+    with pytest.raises(TypeError, match=message):
+        BagOfWords(tokenizer=tokenizer).fit(["a-b"])
 
 
 def test_half_a_character():

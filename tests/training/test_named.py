@@ -188,6 +188,20 @@ def test_a_decay_given_twice_is_refused(name):
         optimizer.transform(Hyper(0.1, np.inf, 0.2, 0.0))
 
 
+def test_a_decay_that_repeats_optax_s_default_is_given():
+    """It was taken for one that is left out, so that the config's 0 replaced it."""
+    for name, default, other in (("adamw", 1e-4, 0.3), ("lion", 1e-3, 0.3)):
+        setups = [Optimizer(f"{name}(weight_decay={x})") for x in (default, other)]
+        assert setups[0].static() == setups[1].static()
+        for optimizer, decay in zip(setups, (default, other), strict=True):
+            transform = optimizer.static().transform(hyper(optimizer, learning_rate=1.0))
+            still = jax.tree.map(jnp.zeros_like, PARAMS)
+            updates, _ = transform.update(still, transform.init(PARAMS), PARAMS)
+            for block, W in PARAMS.items():
+                expected = -decay * W if W.ndim > 1 else 0.0 * W
+                np.testing.assert_allclose(updates[block], expected, rtol=1e-5, atol=1e-9)
+
+
 # ---- schedules ---------------------------------------------------------------------------------
 
 SCHEDULES = {

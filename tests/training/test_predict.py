@@ -65,13 +65,14 @@ def runs(tmp_path_factory):
         "ann B-PER\nlee I-PER\nsaw O\nrome B-LOC\n\nrome B-LOC\nsaw O\nann B-PER\nlee I-PER\n\n"
     )
     (folder / "a.conll").write_text(sentence * 4)
+    (folder / "test.conll").write_text("lee B-PER\nsaw O\nrome B-LOC\n\n")
     (folder / "b.txt").write_text(TEXT)
     groups = {
         "tagging": {
             "name": "tagging",
             "path": str(folder / "a.conll"),
             "max_length": 4,
-            "test_path": str(folder / "a.conll"),
+            "test_path": str(folder / "test.conll"),
             "embedding_size": 4,
             "crf": False,
         },
@@ -87,7 +88,7 @@ def runs(tmp_path_factory):
             found[name] = folder / name
             loaded = load_experiment(f"{file}:{name}")
             rnnlab.run(loaded, sweep=axes, workdir=found[name], progress=False)
-        for name in ("a.conll", "b.txt"):
+        for name in ("a.conll", "test.conll", "b.txt"):
             (folder / name).unlink()  # nothing is read from them again
         yield found
 

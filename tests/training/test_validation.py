@@ -120,6 +120,20 @@ def test_a_metric_that_should_be_high_is_maximized():
     assert int(state.best.step) == 2
 
 
+@pytest.mark.parametrize("settings", [{}, {"keep_best": True}, {"patience": 3}])
+def test_what_chooses_also_decides_that_the_task_is_solved(monkeypatch, settings):
+    """A test set that is solved by chance must not end what validation chooses."""
+    scores = {"loss": jnp.float32(0.0)}
+    monkeypatch.setattr(training.Train, "score", lambda self, state, data: dict(scores))
+    monkeypatch.setattr(
+        training.Train, "validate", lambda self, state, data: {"validation_loss": jnp.float32(1.0)}
+    )
+    m = trained.member(stop_when_solved=True, **settings)
+    train = training.make_train(m.setup)
+    state, _ = train.advance(train.start(m.key, m.params, m.hyper), m.hyper, ())
+    assert training.STATUS[int(state.status)] == ("running" if settings else "solved")
+
+
 def test_drawn_tasks_pay_nothing_unless_they_choose():
     _, state, progress = chosen()
     assert state.best == ()
