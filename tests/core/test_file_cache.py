@@ -30,6 +30,7 @@ def read():
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_changed_file_is_read_again_after_a_refresh(tmp_path, read, nested):
+    file_cache.refresh()  # files of earlier tests may have changed
     file, other = tmp_path / "a.txt", tmp_path / "b.txt"
     file.write_text("old")
     other.write_text("same")
