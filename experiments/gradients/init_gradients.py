@@ -179,7 +179,8 @@ def _base(table: Table, key: str) -> str:
         Pooled: there is none, and the block has several values.
     """
     unchanged = [member for member in table if key not in member.overrides] or list(table)
-    if key in unchanged[0].overrides and len(values := table.values(key)) > 1:
+    swept = key in unchanged[0].overrides and key != "init.w_h"  # whose values are the rows
+    if swept and len(values := table.values(key)) > 1:
         raise Pooled({key: values})
     group, name = key.split(".")
     return unchanged[0].config[group][name]

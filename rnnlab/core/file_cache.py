@@ -14,8 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _LONGEST = 4096  # of a path; a longer string is no path
-_clear: list[Callable[[], None]] = []
-_seen: dict[str, tuple[int, int] | None] = {}  # (time of change, size) of files when first named
+_seen: dict[str, tuple[int, int] | None] = {}  # (time of change, size) as of the last plan
 
 
 def read_once(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -28,28 +27,28 @@ def read_once(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
 
     def decorate(read: Callable[P, R]) -> Callable[P, R]:
-        kept: Any = lru_cache(maxsize)(read)
+        kept: Any = lru_cache(maxsize)(lambda stamps, *args, **options: read(*args, **options))
 
         @wraps(read)
         def call(*args: P.args, **options: P.kwargs) -> R:
-            for text in _strings((*args, *options.values())):
-                if text not in _seen:
-                    _seen[text] = _stamp(text)
-            return kept(*args, **options)
+            named = _strings((*args, *options.values()))
+            return kept(tuple(map(_known_stamp, named)), *args, **options)
 
         call.__dict__["cache_clear"] = kept.cache_clear
-        _clear.append(kept.cache_clear)
         return call
 
     return decorate
 
 
 def refresh() -> None:
-    """Forget everything that was read if one of the files has changed since."""
-    if any(_stamp(text) != stamp for text, stamp in _seen.items()):
-        for clear in _clear:
-            clear()
-        _seen.clear()
+    """Let files that have changed since be read again."""
+    _seen.update({text: _stamp(text) for text in _seen})
+
+
+def _known_stamp(text: str) -> tuple[int, int] | None:
+    if text not in _seen:
+        _seen[text] = _stamp(text)
+    return _seen[text]
 
 
 def _stamp(text: str) -> tuple[int, int] | None:
