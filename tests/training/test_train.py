@@ -301,7 +301,8 @@ def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
     model = models.ManyToOne(layer, 1)
     settings = training.Settings(Optimizer(steps=10), eval_every=10, batch_size=4)
     train = training.make_train(training.Setup(task, model, settings))
-    state = train.start(jax.random.key(0), training.draw_params(model, jax.random.key(1), task))
+    params = training.draw_params(model, jax.random.key(1), task)
+    state = train.start(jax.random.key(0), params, HYPER)
     batch, _ = train.window(state, ())
     gradient, score = jax.jit(train.gradient), jax.jit(train.score)
     noisy = [gradient(state.params, HYPER, batch, None, jax.random.key(k))[0] for k in (0, 1, 0)]
