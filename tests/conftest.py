@@ -89,7 +89,7 @@ def _programs():
 
 @pytest.fixture(autouse=True)
 def _names(monkeypatch):
-    """What a test's experiment registers is gone after the test."""
+    """Undo after a test what its experiment registered."""
     monkeypatch.setattr(initializers, "SCHEMES", initializers.SCHEMES.copy())
     monkeypatch.setattr(cells, "CELLS", cells.CELLS.copy())
     monkeypatch.setattr(registry, "TASKS", registry.TASKS.copy())

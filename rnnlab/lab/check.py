@@ -19,7 +19,7 @@ from rnnlab.tasks.base import Task
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found of a registered name."""
+    """The properties of one registered name, each checked."""
 
     registered: Registered
     outcomes: tuple[Outcome, ...]

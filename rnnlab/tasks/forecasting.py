@@ -45,7 +45,7 @@ class Series(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What a run stores."""
+    """The part of a series task that a run stores."""
 
     columns: tuple[str, ...]  # C names
     inputs: tuple[int, ...]  # D places in columns

@@ -24,7 +24,7 @@ def runs(tmp_path, monkeypatch):
 
 
 def table(capsys, *args: str) -> str:
-    """What ``rnnlab table`` prints."""
+    """Return the output of ``rnnlab table``."""
     assert cli.main(["table", *args]) == 0
     return capsys.readouterr().out
 

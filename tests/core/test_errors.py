@@ -69,8 +69,8 @@ def test_a_message_suggests_three_names_and_lists_only_a_few():
         far
         == "unknown scheme 'zzz' (allowed: key_0, key_1, key_2, key_3, key_4, key_5 and 34 more)"
     )
-    told = errors.unknown("key", "lr", [*keys, "learning_rate"], first=["learning_rate"])
-    assert told == "unknown key 'lr'; did you mean 'learning_rate'?"
+    message = errors.unknown("key", "lr", [*keys, "learning_rate"], first=["learning_rate"])
+    assert message == "unknown key 'lr'; did you mean 'learning_rate'?"
 
 
 def test_a_message_stays_short():
