@@ -20,6 +20,7 @@ _tasks.announce("tag_pieces", "rnnlab.bert.finetuning:TagPieces")
 
 # public name -> the module that defines it
 _HOME = {
+    "Comparison": "lab.comparison",
     "GRU": "nn.cells",
     "LSTM": "nn.cells",
     "RNN": "nn.cells",
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
         theory,
         training,
     )
+    from rnnlab.lab.comparison import Comparison
     from rnnlab.lab.descriptions import describe
     from rnnlab.lab.export import export
     from rnnlab.lab.run import run
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bidirectional",
+    "Comparison",
     "Stack",
     "GRU",
     "LSTM",

@@ -72,6 +72,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     return character_model.config(
         full,
         run={
+            "seeds": 2,
             "prompts": 32,  # held-out texts that are continued
             "prompt": 100,  # characters of such a text
             "sample": 400,  # characters that continue it

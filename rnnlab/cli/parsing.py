@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TypeVar
 from rnnlab.core.errors import UserError, nearest, unknown
 
 _FLAG = re.compile(r"--?([A-Za-z][^=\s]*)(?:=(.*))?", re.DOTALL)
-_DOTTED = re.compile(r"(no_?)?((?:config|sweep)\..*)")
+_DOTTED = re.compile(r"(no_?)?((?:config|sweep|compare|tune)\..*)")
 _SWITCH_VALUES = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 _MOST_COLUMNS = 100
@@ -162,8 +162,9 @@ class Parser(argparse.ArgumentParser):
     """A command's flags and its help.
 
     Args:
-        dotted: whether ``--config.KEY`` and ``--sweep.KEY`` are collected, unread, in ``dotted``,
-            and unknown flags, each with the nearest of the command's, in ``unknown``.
+        dotted: whether ``--config.KEY``, ``--sweep.KEY``, ``--compare.KEY`` and ``--tune.KEY`` are
+            collected, unread, in ``dotted``, and unknown flags, each with the nearest of the
+            command's, in ``unknown``.
         settings: as ``argparse.ArgumentParser`` takes them.
     """
 
@@ -183,11 +184,15 @@ class Parser(argparse.ArgumentParser):
         """Put the flags that follow under a title of their own."""
         self._group = self.add_argument_group(title)
 
-    def switch(self, flag: str, help: str) -> None:
-        """Add a flag that is on or off; off unless given."""
-        self._group.add_argument(f"--{flag}", action="store_true", help=help)
+    def switch(self, flag: str, help: str, default: bool | None = False) -> None:
+        """Add a flag that is on or off; ``default`` unless given."""
+        self._group.add_argument(f"--{flag}", action="store_true", default=default, help=help)
         self._group.add_argument(
-            f"--no{flag}", action="store_false", dest=flag, help=argparse.SUPPRESS
+            f"--no{flag}",
+            action="store_false",
+            default=default,
+            dest=flag,
+            help=argparse.SUPPRESS,
         )
         self._switches.append(flag)
 

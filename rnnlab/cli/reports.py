@@ -58,7 +58,7 @@ still be at work. Needs tensorboardX: {install("tensorboard")}.""",
 def _report(options: argparse.Namespace) -> int:
     run_dir = _single_dir("report", options)
 
-    from rnnlab.lab.run import rewrite
+    from rnnlab.lab.finish import rewrite
 
     print_run(rewrite(run_dir, trust=options.trust), verbose=options.verbose)
     return 0

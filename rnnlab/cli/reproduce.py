@@ -66,7 +66,9 @@ def _reproduce(options: argparse.Namespace) -> int:
 def _describe(part: "Part") -> str:
     if part.plan is None:
         return part.reason
-    minutes = (part.plan.seconds or 0) / 60
+    minutes = (part.plan.seconds_at_most or 0) / 60
+    if part.plan.questions:
+        return f"at most {part.plan.members_at_most} members, {minutes:.1f} minutes"
     return f"{len(part.plan.members)} members, about {minutes:.1f} minutes"
 
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rnnlab.cli import comparing
 from rnnlab.cli.export import write_export
 from rnnlab.cli.parsing import (
     Commands,
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     from absl import flags
     from ml_collections import ConfigDict
 
+    from rnnlab.lab.comparison import Comparison
     from rnnlab.lab.load import Experiment
     from rnnlab.lab.plan import Plan
     from rnnlab.lab.ray_cluster import Cluster
-    from rnnlab.lab.sweep import Sweep
+    from rnnlab.lab.sweep import Sweep, Value
     from rnnlab.results.run_dir import Run
 
 _SHOWN = 6  # members that a dry run lists at most
@@ -66,7 +68,9 @@ Dashes and underscores in a flag's name are the same.""",
         '--config.init.w_h="orthogonal(gain=0.9)"',
     )
     parser.shown(
-        "sweep.KEY", "V1,V2,...", "set other values on an axis of its sweep, or add an axis"
+        "sweep.KEY",
+        "V1,V2,...",
+        "set other values on an axis of its sweep, or add an axis; nothing is compared then",
     )
     parser.value(
         "use",
@@ -100,6 +104,7 @@ Dashes and underscores in a flag's name are the same.""",
         type=names,
         default=[],
     )
+    comparing.add(parser)
     parser.section("options beyond one machine, for experiments that train; results stay the same")
     parser.value(
         "launcher",
@@ -151,10 +156,10 @@ def _run(options: argparse.Namespace) -> int:
         raise _unknown_flag(flag, near, experiment)
     if experiment is None:
         raise UserError("run needs --config=FILE; `rnnlab list` shows the experiments")
-    config, axes = _config_and_sweep(experiment, options.dotted)
+    config, axes, comparisons = _asked(experiment, options)
     cluster = _cluster(options)
     if options.dry_run:
-        plan = make_plan(experiment, config, sweep=axes)
+        plan = make_plan(experiment, config, sweep=axes, comparison=comparisons)
         _check_export(options, plan)
         print(_describe(plan, options.workdir))
         return 0
@@ -164,7 +169,7 @@ def _run(options: argparse.Namespace) -> int:
     from rnnlab.training import distributed
 
     with distributed.together():
-        plan = make_plan(experiment, config, sweep=axes)
+        plan = make_plan(experiment, config, sweep=axes, comparison=comparisons)
         _check_export(options, plan)
         if not distributed.leads():
             follow(plan)
@@ -225,7 +230,7 @@ def use_all_cores() -> None:
 
 
 def print_run(run: "Run", *, verbose: bool = False) -> None:
-    """Print the results of a finished run, its claims and where its files are.
+    """Print the results of a finished run, its comparisons, its claims and where its files are.
 
     Args:
         run: the run.
@@ -233,12 +238,15 @@ def print_run(run: "Run", *, verbose: bool = False) -> None:
     """
     from rnnlab.core import run_files, terminal
     from rnnlab.results.claims import format_lines, format_table, summary
+    from rnnlab.results.comparison_words import format_comparisons
     from rnnlab.results.text_table import MOST_ROWS, format_summary
 
     paint = terminal.paint()
     command = shlex.join(["rnnlab", "table", str(run.dir)])
     most = None if verbose else MOST_ROWS
     print(format_summary(run.summary(), run.name, command, paint=paint, most_rows=most))
+    if run.comparisons:
+        print(f"\n{format_comparisons(run.comparisons, paint=paint)}")
     if run.claims:
         lines = format_table(run.claims) if verbose else format_lines(run.claims, paint=paint)
         print(f"\n{lines}")
@@ -283,10 +291,13 @@ def _join_processes(experiment: "Experiment", options: argparse.Namespace) -> No
 # ---- --config.KEY and --sweep.KEY --------------------------------------------------------------
 
 
-def _config_and_sweep(
-    experiment: "Experiment", dotted: Sequence[str]
-) -> "tuple[ConfigDict, Sweep]":
-    """Return the experiment's config and sweep with the values that the flags set."""
+def _asked(
+    experiment: "Experiment", options: argparse.Namespace
+) -> "tuple[ConfigDict, Sweep | None, list[Comparison] | None]":
+    """Return the experiment's config, sweep and comparisons with the values that the flags set.
+
+    The sweep is None where the file's own runs, and the comparisons likewise.
+    """
     from absl import flags
     from ml_collections import config_flags
 
@@ -294,9 +305,10 @@ def _config_and_sweep(
     from rnnlab.lab.key_names import check_key
     from rnnlab.lab.plan import check_effect
 
-    config = experiment.get_config()
+    config, dotted = experiment.get_config(), options.dotted
     flat = sweep.flat_config(config)
-    config_keys, sweep_keys = _keys_in(dotted, "config"), _keys_in(dotted, "sweep")
+    config_keys = _keys_in(dotted, "config")
+    lists = {group: _keys_in(dotted, group) for group in ("sweep", "compare", "tune")}
     for key in config_keys:
         check_key(flat, key)
         if _type_at(config, key) is type(None):
@@ -308,20 +320,31 @@ def _config_and_sweep(
     config_flags.DEFINE_config_dict(
         "config", config, flag_values=values, sys_argv=["rnnlab", *dotted]
     )
-    for key in sweep_keys:
-        check_key(flat, key, "sweep key")
-        flags.DEFINE_multi_string(f"sweep.{key}", None, "values of an axis", flag_values=values)
+    for group, keys in lists.items():
+        for key in keys:
+            check_key(flat, key, f"{group} key")
+            flags.DEFINE_multi_string(f"{group}.{key}", None, "a list", flag_values=values)
     _parse_dotted(values, dotted)
-    axes = {}
-    for key in sweep_keys:
-        texts: list[str] = values[f"sweep.{key}"].value or []
-        if len(texts) > 1:
-            raise UserError(f"--sweep.{key} is given twice: separate its values by commas")
-        axes[key] = sweep.parse_values(config, key, texts[0])
+    given: dict[str, dict[str, list[Value]]] = {group: {} for group in lists}
+    for group, keys in lists.items():
+        for key in keys:
+            texts: list[str] = values[f"{group}.{key}"].value or []
+            if len(texts) > 1:
+                raise UserError(f"--{group}.{key} is given twice: separate its values by commas")
+            given[group][key] = sweep.parse_values(config, key, texts[0], group)
     config = sweep.apply(experiment.get_config(), sweep.flat_config(config))  # checks tuples too
-    whole_sweep = sweep.replace_axes(config, experiment.get_sweep(config), axes)
-    check_effect(experiment, config_keys, config, axes)
-    return config, whole_sweep
+    comparisons = comparing.comparison_of(
+        experiment, config, options, given["compare"], given["tune"]
+    )
+    if comparisons is not None:
+        if given["sweep"]:
+            raise UserError("--sweep and --compare exclude each other: a run does one of them")
+        return config, None, comparisons
+    if experiment.functions.comparison is not None and not given["sweep"]:
+        return config, None, None
+    whole_sweep = sweep.replace_axes(config, experiment.get_sweep(config), given["sweep"])
+    check_effect(experiment, config_keys, config, given["sweep"])
+    return config, whole_sweep, None
 
 
 def _keys_in(dotted: Sequence[str], group: str) -> list[str]:
@@ -387,6 +410,8 @@ def _describe(plan: "Plan", workdir: str | None) -> str:
         or words({})
         for part in plan.parts
     ]
+    if plan.questions:
+        return _describe_comparisons(plan, workdir)
     shown = range(count) if count <= _SHOWN else [*range(_SHOWN - 2), count - 1]
     width = len(str(count))
     members = [f"  {index:>{width}}  {words(plan.members[index])}" for index in shown]
@@ -402,6 +427,37 @@ def _describe(plan: "Plan", workdir: str | None) -> str:
             *(f"         + {part}" for part in parts[1:]),
             f"members    {count}{', identical ones once' * (len(parts) > 1)}",
             *members,
+            f"groups     {plan.groups}",
+            f"estimate   {minutes}",
+            f"directory  {workdir or plan.run_dir}",
+            *(f"note       {note}" for note in plan.notes),
+        ]
+    )
+
+
+def _describe_comparisons(plan: "Plan", workdir: str | None) -> str:
+    """Return the lines that a dry run of comparisons prints."""
+    lines = [f"{plan.experiment.file}, dry run: nothing runs and nothing is written"]
+    for question in plan.questions:
+        grid = [f"{key}={','.join(map(str, values))}" for key, values in question.tune.items()]
+        seeds = ", ".join(map(str, question.rule.looks))
+        lines += [
+            f"compare    {question.question}: {'; '.join(question.arms)}",
+            f"score      {question.score}, {len(question.pairs)} "
+            f"pair{'s' * (len(question.pairs) != 1)}",
+            f"tuned      {' '.join(grid) or 'nothing'}"
+            + f", {len(question.tuning_seeds)} seeds" * bool(grid),
+            f"judged     on {seeds} seeds, until every pair is decided",
+        ]
+    first, most = len(plan.members), plan.members_at_most
+    minutes = "unknown: the config has no run.seconds_per_member and run.seconds_per_group"
+    if plan.seconds is not None:
+        first_round, whole = plan.seconds / 60, (plan.seconds_at_most or 0) / 60
+        minutes = f"about {first_round:.1f} minutes for the first round, at most {whole:.1f}"
+    return "\n".join(
+        [
+            *lines,
+            f"members    {first} in the first round, at most {most}",
             f"groups     {plan.groups}",
             f"estimate   {minutes}",
             f"directory  {workdir or plan.run_dir}",

@@ -87,9 +87,11 @@ def summary_of(
     from rnnlab.results.summary import summarize
 
     runs = [load_run(run_dir) for run_dir in dict.fromkeys(dirs)]
-    title, table = ", ".join(dict.fromkeys(run.name for run in runs)), runs[0].table
+    title, table = ", ".join(dict.fromkeys(run.name for run in runs)), runs[0].table.judged()
     if len(runs) > 1:
         table = side_by_side(runs)
+    elif not len(table) and len(runs[0].table):
+        raise UserError(f"{runs[0].dir} is still tuning: no member is judged yet")
     elif not len(table):
         table = last_logged(runs[0])
         title += " (no member is finished: the last metrics of each)"

@@ -2,7 +2,8 @@
 
 JAX keeps whatever it has compiled, also each small operation for each shape: some 60 MB per group
 of members, which nothing needs when the group is done. Letting go of it after every group would
-compile again what groups share, so it waits until the process has grown.
+compile again what groups share, and in a run of several rounds the groups themselves, so it waits
+until the process has grown.
 """
 
 import contextlib
@@ -12,7 +13,8 @@ import sys
 
 from rnnlab.core import host
 
-_BYTES_TO_GROW = 512 * 2**20
+_BYTES_TO_GROW = 512 * 2**20  # at least
+_SHARE_TO_GROW = 1 / 8  # of the memory
 
 
 class CompiledPrograms:
@@ -20,14 +22,17 @@ class CompiledPrograms:
 
     def __init__(self) -> None:
         self._before = host.resident()
+        self._most = max(_BYTES_TO_GROW, int(_SHARE_TO_GROW * host.memory()))
 
     def let_go(self) -> bool:
-        """Drop JAX's compiled programs if the process has grown by 512 MB since the last time.
+        """Drop JAX's compiled programs if the process has grown since the last time.
+
+        It may grow by an eighth of the memory, and by 512 MB at least.
 
         Returns:
             whether they were dropped; those that are needed again are compiled again.
         """
-        if "jax" not in sys.modules or host.resident() - self._before < _BYTES_TO_GROW:
+        if "jax" not in sys.modules or host.resident() - self._before < self._most:
             return False
         import jax
 

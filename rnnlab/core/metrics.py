@@ -7,6 +7,7 @@ from typing import Any
 from rnnlab.core.errors import unknown
 
 LOWER, HIGHER = "lower", "higher"
+VALIDATION = "validation_"  # begins the names of scores of the validation set
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ BUILT_IN: dict[str, Metric] = {
         Metric("spectral_radius"),
     )
 }
-_PREFIXES = ("train_", "validation_", "test_", "best_", "next_", "word_")
+_PREFIXES = ("train_", VALIDATION, "test_", "best_", "next_", "word_")
 _SUFFIXES = {"_ms": "ms", "_us": "µs", "_s": "s", "_mib": "MiB"}
 
 

@@ -1,5 +1,6 @@
-"""Notices: what of the user's data is not used, said once in one line."""
+"""Notices: lines for the user beside the results, on stderr."""
 
+import sys
 import warnings
 
 
@@ -15,3 +16,8 @@ def left_out(message: str) -> None:
         warnings.warn(message, LeftOut, stacklevel=3)
     finally:
         warnings.formatwarning = before
+
+
+def say(message: str) -> None:
+    """Print a line to stderr."""
+    print(f"rnnlab: {message}", file=sys.stderr)

@@ -20,6 +20,7 @@ from rnnlab.core.nested import with_overrides
 
 CONFIG, MEMBERS, METRICS = "config.json", "members.jsonl", "metrics.jsonl"
 CLAIMS, FIGURES, REPORT = "claims.json", "figures.json", "report.html"
+COMPARISON = "comparison.json"  # verdicts on arms, of a run that compares
 RESULTS = "results.csv"  # a row per combination of the swept axes
 CHECKPOINTS = "checkpoints"  # a folder, while members train
 PREDICTIONS = "predictions.json"  # written for each member before anything runs
@@ -205,7 +206,7 @@ def read_members(run_dir: str | os.PathLike[str]) -> list[Record]:
 
     Returns:
         a dict per member: ``index``, ``overrides`` (by dotted key), ``config`` (complete, nested),
-        ``seconds`` and ``result``.
+        ``seconds``, ``result`` and ``phase``.
     Raises:
         UserError: the directory is no run directory, or a file in it is damaged.
     """
@@ -232,7 +233,18 @@ def member_of(run_dir: str | os.PathLike[str], info: Record, record: Record) -> 
         "config": config,
         "seconds": record["seconds"],
         "result": decode(record["result"]),
+        "phase": phase_of(info, record["member"]),
     }
+
+
+def phase_of(info: Record, member: int) -> str:
+    """Return what a member was trained for, in a run that compares arms; else "".
+
+    Args:
+        info: config.json.
+    """
+    phases = info.get("phases", ())
+    return phases[member] if member < len(phases) else ""
 
 
 def params_file(run_dir: str | os.PathLike[str], index: int) -> Path:
@@ -330,10 +342,11 @@ def drawn_files(run_dir: str | os.PathLike[str]) -> list[str]:
     """Return the names of the files that are drawn from a run's results.
 
     Raises:
-        UserError: figures.json is missing or damaged.
+        UserError: config.json or figures.json is missing or damaged.
     """
     names = [f"figures/{name}.png" for name in read_figures(run_dir)]
-    return [RESULTS, CLAIMS, FIGURES, *names, REPORT]
+    compared = [COMPARISON] if read_config(run_dir).get("comparisons") else []
+    return [RESULTS, CLAIMS, *compared, FIGURES, *names, REPORT]
 
 
 def read_figures(run_dir: str | os.PathLike[str]) -> dict[str, str]:

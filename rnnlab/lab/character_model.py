@@ -20,12 +20,13 @@ from rnnlab.training import runner
 CELLS = Labels({"rnn-tanh": "RNN", "gru": "GRU", "lstm": "LSTM"})
 
 
-def config(full: bool, run: Mapping[str, object]) -> ConfigDict:
+def config(full: bool, run: Mapping[str, object], steps: int = 2400) -> ConfigDict:
     """Return the config of a character language model of the State of the Union speeches.
 
     Args:
         full: all 12 million characters and H = 512, not the first half million and H = 128.
         run: what the experiment adds to its group ``run``, such as the length of samples.
+        steps: updates, where not ``full``.
 
     >>> config(full=False, run={"sample": 300}).cell.hidden_size
     128
@@ -51,12 +52,12 @@ def config(full: bool, run: Mapping[str, object]) -> ConfigDict:
                 clip_norm=1.0,
                 batch_size=32,
                 window=100 if full else 50,
-                steps=40_000 if full else 2400,
+                steps=40_000 if full else steps,
                 eval_every=500 if full else 200,
                 eval_batch_size=32,
                 stop_when_solved=False,
             ),
-            "run": runner.config(seeds=2, seconds_per_group=10.0, **run),
+            "run": runner.config(seconds_per_group=10.0, **run),
         }
     ).lock()
 

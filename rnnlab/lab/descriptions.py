@@ -31,6 +31,7 @@ from rnnlab.lab import key_comments, ranges
 from rnnlab.lab import sweep as sweeps
 from rnnlab.lab.key_names import check_key
 from rnnlab.lab.load import Experiment, load_experiment
+from rnnlab.lab.plan import own_sweep
 
 # keys that the laboratory itself reads, whatever the experiment
 _COMMON = {
@@ -91,11 +92,13 @@ class Descriptions:
         file: the experiment's file, as it is shown.
         keys: in the config's order, which is alphabetical.
         axes: the values of each axis of the sweep, by the flag that sets them.
+        comparisons: in words, by name.
     """
 
     file: str
     keys: tuple[Key, ...]
     axes: tuple[tuple[str, tuple[sweeps.Value, ...]], ...]
+    comparisons: tuple[tuple[str, str], ...] = ()
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self.keys)
@@ -140,13 +143,12 @@ class Descriptions:
             for key, values in self.axes:
                 # keys that are zipped are changed in the file
                 flag = f"  {key.replace(',', ' with ')}: " if "," in key else f"  --sweep.{key}="
-                lines += textwrap.wrap(
-                    flag + ",".join(map(str, values)),
-                    columns,
-                    subsequent_indent="      ",
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
+                lines += _wrapped(flag + ",".join(map(str, values)), columns)
+            parts.append("\n".join(lines))
+        if self.comparisons:
+            lines = ["Its comparisons; --compare.KEY=V1,V2,... replaces them, --sweep runs none:"]
+            for name, words in self.comparisons:
+                lines += _wrapped(f"  {name}: {words}", columns)
             parts.append("\n".join(lines))
         return "\n\n".join(parts)
 
@@ -169,6 +171,16 @@ class Descriptions:
             (".".join(filter(None, (parent, _braced(names)))), keys)
             for (parent, *names), keys in found
         ]
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        columns,
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _rows(keys: Iterable[Key]) -> list[tuple[object, ...]]:
@@ -199,17 +211,24 @@ def describe(
         experiment = load_experiment(experiment, use=use)
     config = experiment.get_config()
     flat = sweeps.flat_config(config)
-    sweep = experiment.get_sweep(config)
-    swept = _swept(config, sweep)
+    questions = experiment.get_comparisons(config)
+    sweep = own_sweep(experiment, config, questions)
+    parts = sweeps.parts(config, sweep) if sweep != [] else []
+    arms: list[sweeps.Part] = [
+        {(key,): [(value,)] for key, value in overrides.items()}
+        for question in questions
+        for overrides in question.arms.values()
+    ]
+    swept = _swept(config, [*parts, *arms])
     texts = _Texts(experiment, config, swept)
     choices = _Choices(experiment, config)
     keys = tuple(
         Key(key, value, texts.of(key), _allowed(key, value, choices.of(key, value)))
         for key, value in sorted(flat.items(), key=lambda item: _order(item[0]))
     )
-    parts = sweeps.as_json(sweeps.parts(config, sweep))
-    axes = [(key, tuple(values)) for part in parts for key, values in part.items()]
-    return Descriptions(experiment.file, keys, tuple(dict.fromkeys(axes)))
+    axes = [(key, tuple(values)) for part in sweeps.as_json(parts) for key, values in part.items()]
+    compared = tuple((question.name, question.words) for question in questions)
+    return Descriptions(experiment.file, keys, tuple(dict.fromkeys(axes)), compared)
 
 
 def _order(key: str) -> tuple[str, str]:
@@ -218,10 +237,10 @@ def _order(key: str) -> tuple[str, str]:
     return group, name
 
 
-def _swept(config: ConfigDict, sweep: sweeps.Sweep) -> dict[str, list[sweeps.Value]]:
+def _swept(config: ConfigDict, parts: Sequence[sweeps.Part]) -> dict[str, list[sweeps.Value]]:
     """Return the values that a sweep gives each key, the config's own first."""
     values = {key: [value] for key, value in sweeps.flat_config(config).items()}
-    for part in sweeps.parts(config, sweep):
+    for part in parts:
         for keys, rows in part.items():
             for row in rows:
                 for key, value in zip(keys, row, strict=True):

@@ -88,6 +88,7 @@ def begin(plan: Plan, run_dir: Path, say: Callable[[str], None]) -> Record:
 def _other_run(run_dir: Path, info: Record, plan: Plan) -> str:
     """Return why a directory cannot be used for a plan, and what can be done."""
     keys = [key for key in plan.identity if key != "code"]
+    keys += ["comparisons"] * ("comparisons" not in keys)
     now, then = ([identity.get(key) for key in keys] for identity in (plan.identity, info))
     if json_files.to_text(now) == json_files.to_text(then):  # axes in the same order, too
         changed = _changed_files(info, plan.experiment)
@@ -139,16 +140,46 @@ def _info(plan: Plan) -> Record:
         "file": plan.experiment.file,
         "file_sha256": plan.experiment.digest,
         "files": recorded.record_of(plan.experiment),
-        "predictions_sha256": _digest(predictions(plan)),
         "description": plan.experiment.description,
         "hash": plan.hash,
         "changes": plan.changes,
-        "members": len(plan.members),
-        "overrides": json_files.encode(plan.members),
+        **_members(plan),
         "metrics": metrics.as_json(plan.metrics),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "environment": environment(),
     }
+
+
+def _members(plan: Plan) -> Record:
+    """Return what config.json holds of the members, which grows with each round."""
+    listed: Record = {
+        "predictions_sha256": _digest(predictions(plan)),
+        "members": len(plan.members),
+        "overrides": json_files.encode(plan.members),
+    }
+    return listed | ({"phases": plan.phases, "begun": plan.begun} if plan.questions else {})
+
+
+def extend(plan: Plan, run_dir: Path, say: Callable[[str], None]) -> Record:
+    """List the members of another round in config.json; return its content."""
+    info = run_files.read_config(run_dir) | _members(plan)
+    (run_dir / run_files.PREDICTIONS).unlink(missing_ok=True)  # of fewer members
+    run_files.write_config(run_dir, info)
+    restore_predictions(plan, run_dir, info, say)
+    return info
+
+
+def caught_up(plan: Plan, info: Record) -> Plan:
+    """Return the plan with the members of all rounds that an interrupted run had begun.
+
+    Args:
+        plan: of the first round.
+        info: config.json of the run.
+    """
+    if not plan.questions or info["members"] == len(plan.members):
+        return plan
+    members = run_files.overrides_of(info)
+    return plan.extended(members[len(plan.members) :], info["phases"], info["begun"])
 
 
 def environment() -> dict[str, str | int]:
@@ -173,7 +204,8 @@ def _differences(old: Record, new: Record) -> list[str]:
         axes = identity["sweep"]
         named = {str(i): a for i, a in enumerate(axes)} if isinstance(axes, list) else axes
         heads = {name: identity[name] for name in ("experiment", "arg")}
-        return heads | flatten(identity["config"]) | flatten(named, "sweep.")
+        asked = {f"comparison {entry['name']}": entry for entry in identity.get("comparisons", ())}
+        return heads | flatten(identity["config"]) | flatten(named, "sweep.") | flatten(asked)
 
     before, now = flat(old), flat(new)
     return [

@@ -23,6 +23,7 @@ from rnnlab.core.metrics import Metric
 from rnnlab.core.registration import Registered
 from rnnlab.lab import catalog, ranges, sources
 from rnnlab.lab import sweep as sweeps
+from rnnlab.lab.comparison import Comparison, Question, resolve
 from rnnlab.lab.sources import Code
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from rnnlab.results.claims import Claim
+    from rnnlab.results.comparison import Comparisons
     from rnnlab.results.table import Table
     from rnnlab.training.settings import Setup
 
@@ -46,13 +48,16 @@ class Functions:
         run: (config, key, log) -> one member's results; ``log(step, loss=0.5)`` logs metrics, and
             the step may be left out. A file that trains says ``run = rnnlab.training.runner.run``.
         get_sweep: (config) -> the axes of the sweep; without it there is one member.
-        figures: (table) -> {name: (Figure, caption)}; without it those of
+        figures: (table) or (table, comparisons) -> {name: (Figure, caption)}; without it those of
             :mod:`rnnlab.plotting.default_figures`.
-        claims: (table) -> the claims; without it there are none.
+        claims: (table) or (table, comparisons) -> the claims; without it there are none. The
+            comparisons are :class:`rnnlab.results.comparison.Comparisons`.
         check: (config); raises ValueError for a member that cannot run.
         group: (config) -> a key that is equal for members whose estimated time is shared.
         predict: (config) -> results that are predicted, recorded before anything runs.
         measure: (config, setup, params) -> further results of a member that trained.
+        comparison: (config) -> a :class:`rnnlab.lab.comparison.Comparison` or a list of them, whose
+            members are run beside those of the sweep.
         get_metrics: (config) -> how results are read, :class:`rnnlab.core.metrics.Metric`s, the
             headline of the table of results first.
     """
@@ -60,12 +65,13 @@ class Functions:
     get_config: Callable[..., ConfigDict]
     run: Callable[[ConfigDict, jax.Array, Callable[..., None]], Results]
     get_sweep: Callable[[ConfigDict], sweeps.Sweep] | None = None
-    figures: Callable[[Table], Mapping[str, tuple[Figure, str]]] | None = None
-    claims: Callable[[Table], Iterable[Claim]] | None = None
+    figures: Callable[..., Mapping[str, tuple[Figure, str]]] | None = None
+    claims: Callable[..., Iterable[Claim]] | None = None
     check: Callable[[ConfigDict], None] | None = None
     group: Callable[[ConfigDict], Hashable] | None = None
     predict: Callable[[ConfigDict], Results] | None = None
     measure: Callable[[ConfigDict, Setup, PyTree], Results] | None = None
+    comparison: Callable[[ConfigDict], Comparison | Iterable[Comparison]] | None = None
     get_metrics: Callable[[ConfigDict], Iterable[Metric]] | None = None
 
     @classmethod
@@ -99,9 +105,11 @@ _ARGUMENTS = {  # get_config may also take none, in a file of one scale
     "group": ("config",),
     "predict": ("config",),
     "measure": ("config", "setup", "params"),
+    "comparison": ("config",),
     "get_metrics": ("config",),
 }
 _REQUIRED = ("get_config", "run")
+_COMPARISONS = "comparisons"  # a second argument, of figures and claims
 
 
 def _call(name: str) -> str:
@@ -115,10 +123,20 @@ def _check_arguments(name: str, function: Callable[..., object]) -> None:
     except (TypeError, ValueError):  # one written in C may have no signature
         return
     given = () if name == "get_config" else _ARGUMENTS[name]
+    if name in ("figures", "claims") and _takes_comparisons(function):
+        given = (*given, _COMPARISONS)
     try:
         signature.bind(*given)
     except TypeError:
         raise UserError(f"{name} is called as {_call(name)}, got {name}{signature}") from None
+
+
+def _takes_comparisons(function: Callable[..., object]) -> bool:
+    """Whether a function of the table takes the comparisons beside it."""
+    try:
+        return _COMPARISONS in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_typos(module: ModuleType, found: Mapping[str, object]) -> None:
@@ -264,6 +282,34 @@ class Experiment:
             raise UserError(f"{self.file}: get_sweep: {error}") from error
         return axes
 
+    def get_comparisons(self, config: ConfigDict) -> tuple[Question, ...]:
+        """Return the file's comparisons, checked; () if it has none.
+
+        Raises:
+            UserError: comparison returns something else, or what cannot be compared.
+        """
+        return resolve(self, config, self.asked_comparisons(config))
+
+    def asked_comparisons(self, config: ConfigDict) -> list[Comparison]:
+        """Return the file's comparisons as it gives them.
+
+        Raises:
+            UserError: comparison returns something else.
+        """
+        if self.functions.comparison is None:
+            return []
+        try:
+            asked = self.functions.comparison(config)
+        except ValueError as error:
+            raise UserError(f"{self.file}: comparison: {error}") from error
+        listed = [asked] if isinstance(asked, Comparison) else asked
+        if not isinstance(listed, list | tuple):
+            raise self.wrong("comparison", "a rnnlab.Comparison, or a list of them", asked)
+        for one in listed:
+            if not isinstance(one, Comparison):
+                raise self.wrong("comparison", "a rnnlab.Comparison, or a list of them", one)
+        return list(listed)
+
     def get_group(self, config: ConfigDict) -> Hashable:
         """Return the key of the group whose estimated time a member shares.
 
@@ -299,8 +345,13 @@ class Experiment:
                 raise self.wrong("get_metrics", allowed, metric)
         return metrics
 
-    def get_figures(self, table: Table) -> dict[str, tuple[Figure, str]]:
+    def get_figures(
+        self, table: Table, comparisons: Comparisons | None = None
+    ) -> dict[str, tuple[Figure, str]]:
         """Return the figures with their captions, by name.
+
+        Args:
+            table: the members. comparisons: of the run; None: it has none.
 
         Raises:
             UserError: figures returns something else, or a name that is no file's.
@@ -311,7 +362,7 @@ class Experiment:
             from rnnlab.plotting import default_figures
 
             return default_figures.draw(table)
-        figures = self.functions.figures(table)
+        figures = _read(self.functions.figures, table, comparisons)
         allowed = "a dict of (matplotlib Figure, caption) by name"
         if not isinstance(figures, Mapping):
             raise self.wrong("figures", allowed, figures)
@@ -327,8 +378,11 @@ class Experiment:
             raise self.wrong("figures", f"(matplotlib Figure, caption) for {name!r}", drawn)
         return dict(figures)
 
-    def get_claims(self, table: Table) -> list[Claim]:
+    def get_claims(self, table: Table, comparisons: Comparisons | None = None) -> list[Claim]:
         """Return the claims.
+
+        Args:
+            table: the members. comparisons: of the run; None: it has none.
 
         Raises:
             UserError: claims returns something else.
@@ -337,7 +391,7 @@ class Experiment:
 
         if self.functions.claims is None:
             return []
-        claims = self.functions.claims(table)
+        claims = _read(self.functions.claims, table, comparisons)
         allowed = "a list of claims, each made by a function under @rnnlab.results.claims.claim"
         if not isinstance(claims, Iterable) or isinstance(claims, str | Mapping):
             raise self.wrong("claims", allowed, claims)
@@ -350,6 +404,15 @@ class Experiment:
     def wrong(self, name: str, allowed: str, got: object) -> UserError:
         """Return the error for what a function of the file returned."""
         return UserError(f"{self.file}: {_call(name)} must return {allowed}, got {_brief(got)}")
+
+
+def _read(function: Callable[..., Any], table: Table, comparisons: Comparisons | None) -> Any:
+    """Call a function that reads results, with the comparisons if it takes them."""
+    if not _takes_comparisons(function):
+        return function(table)
+    from rnnlab.results.comparison import Comparisons
+
+    return function(table, Comparisons(()) if comparisons is None else comparisons)
 
 
 def _check_config(file: str, config: ConfigDict) -> None:

@@ -3,6 +3,7 @@
 Each member's config is parsed once; the plan holds the result and hands it on.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,12 +17,15 @@ from ml_collections import ConfigDict
 from rnnlab.core import file_cache, json_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.metrics import Metric
+from rnnlab.lab import rounds
 from rnnlab.lab import sweep as sweeps
 from rnnlab.lab.catalog import is_shipped
+from rnnlab.lab.comparison import SOLVED_AT, Comparison, Question, resolve, stops_when_solved
 from rnnlab.lab.key_names import check_key
 from rnnlab.lab.load import Experiment, load_experiment
 from rnnlab.lab.ranges import check_numbers
 from rnnlab.lab.sources import Code
+from rnnlab.results.table import Member
 
 if TYPE_CHECKING:
     from rnnlab.training.settings import MemberSpec
@@ -39,6 +43,10 @@ class Plan:
         configs: the members' configs, locked.
         specs: the members' parsed configs, for an experiment that trains; else empty.
         groups: number of groups that the members form.
+        questions: comparisons, whose members follow those of the sweep and are listed round by
+            round: see :meth:`following`.
+        phases: of each member, as :attr:`rnnlab.results.table.Member.phase`.
+        begun: the members of earlier rounds, which are finished.
     """
 
     experiment: Experiment
@@ -48,6 +56,9 @@ class Plan:
     configs: list[ConfigDict]
     specs: "list[MemberSpec]"
     groups: int
+    questions: tuple[Question, ...] = ()
+    phases: tuple[str, ...] = ()
+    begun: int = 0
 
     @property
     def identity(self) -> dict[str, object]:
@@ -62,12 +73,15 @@ class Plan:
     def _asked(self) -> dict[str, object]:
         """The identity without the code."""
         axes = sweeps.as_json(self.parts)
-        return {
+        asked: dict[str, object] = {
             "experiment": self.experiment.name,
             "arg": self.experiment.arg,
             "config": json_files.encode(self.config.to_dict()),
             "sweep": json_files.encode(axes[0] if len(axes) == 1 else axes),
         }
+        if self.questions:
+            asked["comparisons"] = [question.as_json() for question in self.questions]
+        return asked
 
     @property
     def hash(self) -> str:
@@ -88,13 +102,20 @@ class Plan:
         """The values and the sweep that differ from the file's own, as JSON.
 
         {"config": the default of each key that has another value, "sweep": whether the sweep is
-        not the file's own}.
+        not the file's own, "comparisons": whether the comparisons are not}.
         """
+        own, asked = None, None
         try:
-            own = sweeps.parts(self.config, self.experiment.get_sweep(self.config))
+            asked = self.experiment.get_comparisons(self.config)
+            axes = own_sweep(self.experiment, self.config, asked)
+            own = sweeps.parts(self.config, axes) if axes != [] else []
         except ValueError:  # the file has no sweep for this config, and another was given
-            own = None
-        return {"config": json_files.encode(self._defaults), "sweep": own != self.parts}
+            pass
+        return {
+            "config": json_files.encode(self._defaults),
+            "sweep": own != self.parts,
+            "comparisons": asked != self.questions,
+        }
 
     @property
     def _defaults(self) -> dict[str, sweeps.Value]:
@@ -105,7 +126,22 @@ class Plan:
     @property
     def notes(self) -> list[str]:
         """Values that reach a part of the members only, and members that cannot be exported."""
-        return partial_effects(self._defaults, self.config, self.members) + self._kept_here()
+        keys = [key for key in self._defaults if not (self.questions and key == "seed")]
+        tuned = {key for question in self.questions for key in question.tune}
+        notes = [
+            f"{key}={value} is not used, because it is tuned: --tune.{key}={value} keeps it"
+            for key, value in sweeps.flat_config(self.config).items()
+            if key in keys and key in tuned
+        ]
+        if any(map(stops_when_solved, self.specs)):
+            notes += [
+                f"members stop when they solve the task: a lower or higher {score} after that is "
+                f"not seen (--config.training.stop_when_solved=False, or --score={SOLVED_AT})"
+                for score in dict.fromkeys(question.score for question in self.questions)
+                if score != SOLVED_AT
+            ]
+        others = [key for key in keys if key not in tuned]
+        return notes + partial_effects(others, self.config, self.members) + self._kept_here()
 
     def _kept_here(self) -> list[str]:
         """Say which members PyTorch and Flax will have no place for, with the option to type."""
@@ -118,7 +154,9 @@ class Plan:
             for spec in self.specs
             if "cell" in spec.config and resets_before(spec.setup.model)
         ]
-        flag = "sweep" if any("cell.name" in overrides for overrides in self.members) else "config"
+        flag = "config"
+        if any("cell.name" in overrides for overrides in self.members):
+            flag = "compare" if self.questions else "sweep"
         return [
             f"members of cell.name={name} cannot be exported to PyTorch or Flax, whose GRUs reset "
             f"after the recurrent product: --{flag}.cell.name={name}-reset-after can"
@@ -150,6 +188,61 @@ class Plan:
         members = sum(config.run.seconds_per_member for config in self.configs)
         return members + self.groups * flat["run.seconds_per_group"]
 
+    @property
+    def seconds_at_most(self) -> float | None:
+        """The estimated time if no pair is decided before the last look and every grid grows."""
+        if self.seconds is None or not self.questions:
+            return self.seconds
+        compiled = self.groups * sweeps.flat_config(self.config)["run.seconds_per_group"]
+        # the programs of the first round are kept for the others
+        dearest = max(config.run.seconds_per_member for config in self.configs)
+        return dearest * self.members_at_most + compiled
+
+    @property
+    def members_at_most(self) -> int:
+        """The most members that the run can need, those of all rounds."""
+        swept = len(self.phases) - sum(map(bool, self.phases))
+        judged = sum(len(question.arms) * len(question.seeds) for question in self.questions)
+        # comparisons that tune the same arm alike share these members; at tuned values they may not
+        tuned = {
+            repr((sorted(arm.items()), question.tune, question.tuning_seeds)): question
+            for question in self.questions
+            for arm in question.arms.values()
+        }
+        return swept + judged + sum(question.tuning_at_most for question in tuned.values())
+
+    def following(self, finished: Sequence[Member]) -> "Plan | None":
+        """Return the plan with the members of the next round; None when there is no other.
+
+        Args:
+            finished: all members of this plan.
+        """
+        wanted = rounds.next_round(self.questions, finished)
+        if not wanted:
+            return None
+        phases = (*self.phases, *(one.phase for one in wanted))
+        return self.extended([one.overrides for one in wanted], phases, len(self.members))
+
+    def extended(
+        self, members: Sequence[Mapping[str, sweeps.Value]], phases: Sequence[str], begun: int
+    ) -> "Plan":
+        """Return the plan with further members.
+
+        Args:
+            members: the overrides of each. phases: of all members, old and new.
+            begun: the number of members of the rounds before the last.
+        """
+        configs = [sweeps.apply(self.config, overrides) for overrides in members]
+        specs = _checked(self.experiment, self.config, members, configs, len(self.members))
+        return dataclasses.replace(
+            self,
+            members=[*self.members, *map(dict, members)],
+            configs=[*self.configs, *configs],
+            specs=[*self.specs, *specs],
+            phases=tuple(phases),
+            begun=begun,
+        )
+
 
 def _sha256(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
@@ -168,6 +261,7 @@ def make_plan(
     config: ConfigDict | None = None,
     *,
     sweep: sweeps.Sweep | None = None,
+    comparison: "Comparison | Sequence[Comparison] | None" = None,
 ) -> Plan:
     """List the members of a run and check each of them; nothing runs and nothing is written.
 
@@ -176,10 +270,11 @@ def make_plan(
     Args:
         experiment: loaded, or its path or name (see :func:`rnnlab.lab.load.load_experiment`).
         config: the experiment's config with changed values; None: unchanged.
-        sweep: axes in place of the file's get_sweep(config).
+        sweep: axes in place of the file's get_sweep(config); nothing is compared then.
+        comparison: in place of the file's comparison(config) and of its sweep.
 
     Raises:
-        UserError: an error in the config, the sweep or a member.
+        UserError: an error in the config, the sweep, a comparison or a member.
     """
     file_cache.refresh()
     if not isinstance(experiment, Experiment):
@@ -192,32 +287,83 @@ def make_plan(
         check_key(default, key)
     changed = {key: value for key, value in given.items() if value != default[key]}
     config = sweeps.apply(base, changed)
-    if sweep is not None:
-        experiment.check_numbers(config)  # as get_sweep does
+    if sweep is not None and comparison is not None:
+        raise UserError("a run has a sweep or a comparison: both were given")
+    questions: tuple[Question, ...] = ()
+    experiment.check_numbers(config)
+    if comparison is not None:
+        if not isinstance(comparison, Comparison) and not comparison:
+            raise UserError("comparison: expected a rnnlab.Comparison or a list of them, got none")
+        asked = [comparison] if isinstance(comparison, Comparison) else list(comparison)
+        questions = resolve(experiment, config, asked)
+    elif sweep is None:
+        questions = experiment.get_comparisons(config)
+    if sweep is None:
+        sweep = [] if comparison is not None else own_sweep(experiment, config, questions)
+        if not questions:
+            check_effect(experiment, changed, config, {})
+    if questions and sweep == []:  # all its members are those of the comparisons
+        parts, members = [], []
     else:
-        sweep = experiment.get_sweep(config)
-        check_effect(experiment, changed, config, {})
-    parts = sweeps.parts(config, sweep)
-    members = sweeps.expand(config, sweep)
+        parts, members = sweeps.parts(config, sweep), sweeps.expand(config, sweep)
+    wanted = rounds.next_round(questions, ())
+    phases = ("",) * len(members) + tuple(one.phase for one in wanted)
+    members += [dict(one.overrides) for one in wanted]
     configs = [sweeps.apply(config, overrides) for overrides in members]
     specs = _checked(experiment, config, members, configs)
     if specs:
         groups = len({spec.group_key for spec in specs})
     else:
         groups = len({experiment.get_group(member) for member in configs})
-    return Plan(experiment, config, parts, members, configs, specs, groups)
+    plan = Plan(experiment, config, parts, members, configs, specs, groups, questions, phases)
+    if questions and comparison is None:
+        _check_reach(plan, changed)
+    elif questions:
+        for key in changed:
+            arms = [arm for question in questions for arm in question.arms.values()]
+            if all(key in arm and arm[key] != changed[key] for arm in arms):
+                raise UserError(f"{key} has no effect: every arm of the comparison sets it")
+    return plan
+
+
+def own_sweep(
+    experiment: Experiment, config: ConfigDict, questions: Sequence[Question]
+) -> sweeps.Sweep:
+    """Return the file's sweep; none where the file compares and has no sweep beside it."""
+    if questions and experiment.functions.get_sweep is None:
+        return []
+    return experiment.get_sweep(config)
+
+
+def _check_reach(plan: Plan, keys: Iterable[str]) -> None:
+    """Refuse a value of the config that every member of the comparisons overrides.
+
+    Raises:
+        UserError: with what to change instead.
+    """
+    base = sweeps.flat_config(plan.experiment.get_config())
+    for key in keys:
+        if key == "seed" or not all(key in overrides for overrides in plan.members):
+            continue
+        other = sweeps.apply(plan.config, {key: base[key]})
+        if plan.experiment.get_comparisons(other) == plan.questions:
+            raise UserError(
+                f"{key} has no effect: the comparisons of {plan.experiment.file} set it; "
+                f"--compare.{key}=V1,V2 compares its values, --tune.{key}=V1,V2 tunes it"
+            )
 
 
 def _checked(
     experiment: Experiment,
     base: ConfigDict,
-    members: list[dict[str, object]],
-    configs: list[ConfigDict],
+    members: Sequence[Mapping[str, object]],
+    configs: Sequence[ConfigDict],
+    first: int = 0,
 ) -> "list[MemberSpec]":
     """Check every member; return the parsed configs of those that train."""
     specs = []
     default = sweeps.flat_config(base)
-    for index, (overrides, config) in enumerate(zip(members, configs, strict=True)):
+    for index, (overrides, config) in enumerate(zip(members, configs, strict=True), first):
         try:
             check_numbers(overrides, default)
             if experiment.functions.check is not None:
@@ -294,8 +440,8 @@ def partial_effects(
         if others:
             reached = sum(value == flat[key] for value in values)
             lines.append(
-                f"{key}={flat[key]} reaches {reached} of {len(values)} members; the sweep gives "
-                f"the others {', '.join(others)}"
+                f"{key}={flat[key]} reaches {reached} of {len(values)} members; the others have "
+                f"{', '.join(others)}"
             )
     return lines
 

@@ -5,6 +5,7 @@ left, and so is run again; what is drawn from the results is drawn again. Each d
 one line.
 """
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,12 @@ def _replace(path: Path, lines: Sequence[bytes]) -> None:
     content = b"".join(line + b"\n" for line in lines)
     if path.exists() and path.read_bytes() != content:
         json_files.write_bytes(path, content)
+
+
+def tidy(run_dir: Path) -> None:
+    """Remove what killed processes left in a run whose members are finished."""
+    json_files.remove_parts(run_dir)
+    shutil.rmtree(run_dir / run_files.CHECKPOINTS, ignore_errors=True)
 
 
 class Metrics:

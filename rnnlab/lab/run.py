@@ -7,11 +7,8 @@ is finished once its line in members.jsonl is complete.
 """
 
 import contextlib
-import dataclasses
 import functools
 import os
-import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,25 +16,29 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from rnnlab.core import json_files, metrics, progress, run_files, signals
+from rnnlab.core import json_files, progress, run_files, signals
 from rnnlab.core.compiled import CompiledPrograms
-from rnnlab.core.errors import Undecided, UserError
-from rnnlab.core.version import __version__
-from rnnlab.lab import facets, identity, observers, recorded, records, repair
+from rnnlab.core.errors import UserError
+from rnnlab.core.notices import say
+from rnnlab.lab import identity, observers, records, repair
 from rnnlab.lab import sweep as sweeps
+from rnnlab.lab.comparison import Comparison
+from rnnlab.lab.finish import finish
 from rnnlab.lab.load import Experiment, load_experiment
 from rnnlab.lab.observers import Observers, OnMetrics
 from rnnlab.lab.plan import Plan, make_plan, words
 from rnnlab.results.run_dir import Run, load_run
-from rnnlab.results.summary import summarize, to_csv
 from rnnlab.results.table import read_table
 
 if TYPE_CHECKING:
     import jax
-    from matplotlib.figure import Figure
 
     from rnnlab.lab.ray_cluster import Cluster
     from rnnlab.training import runner
+    from rnnlab.training.settings import GroupKey
+    from rnnlab.training.vectorized import Program
+
+    Programs = dict[GroupKey, Program]
 
 Record = dict[str, Any]  # of JSON, or results that become JSON
 
@@ -49,6 +50,7 @@ def run(
     config: ConfigDict | Mapping[str, sweeps.Value] | None = None,
     *,
     sweep: sweeps.Sweep | None = None,
+    comparison: Comparison | Sequence[Comparison] | None = None,
     workdir: str | os.PathLike[str] | None = None,
     use: Sequence[str | os.PathLike[str]] = (),
     progress: bool = True,
@@ -63,7 +65,9 @@ def run(
         experiment: loaded, or its path or name (see :func:`rnnlab.lab.load.load_experiment`).
         config: the experiment's config with changed values, or these values by dotted key:
             ``{"cell.name": "gru"}``.
-        sweep: axes in place of the file's own.
+        sweep: axes in place of the file's own; nothing is compared then.
+        comparison: in place of the file's own and of its sweep: see
+            :class:`rnnlab.lab.comparison.Comparison`.
         workdir: the run directory; runs/<experiment>-<hash> if None.
         use: files to execute first, which register cells, tasks and schemes of your own.
         progress: whether to show progress on stderr.
@@ -88,7 +92,7 @@ def run(
         raise UserError("use: the experiment is loaded already: give it to load_experiment")
     if config is not None and not isinstance(config, ConfigDict):
         config = sweeps.apply(experiment.get_config(), config)
-    planned = make_plan(experiment, config, sweep=sweep)
+    planned = make_plan(experiment, config, sweep=sweep, comparison=comparison)
     return run_plan(
         planned,
         workdir,
@@ -124,19 +128,24 @@ def run_plan(
             )
         cluster.connect()
     for note in plan.notes:
-        _say(note)
+        say(note)
     with signals.watched(), distributed.followers() as call, _owned(run_dir):
         if rerun:
             identity.throw_away(run_dir)
-        info = identity.begin(plan, run_dir, _say)
-        identity.restore_predictions(plan, run_dir, info, _say)
-        if not repair.repair(run_dir, info, _say):
-            with observers.opened(plan, run_dir, on_metrics, trackers) as seen:
-                _run_members(plan, run_dir, progress, cluster, call, seen)
+        info = identity.begin(plan, run_dir, say)
+        plan = identity.caught_up(plan, info)
+        identity.restore_predictions(plan, run_dir, info, say)
+        if not repair.repair(run_dir, info, say):
+            current: Plan | None = plan
+            programs: Programs | None = {} if plan.questions else None  # by group, for all rounds
+            while current is not None:
+                with observers.opened(current, run_dir, on_metrics, trackers) as seen:
+                    _run_members(current, run_dir, progress, cluster, call, seen, programs)
+                current = _next_round(current, run_dir)
             finish(plan.experiment, run_dir)
         elif trackers:
-            _say(f"{run_dir} is finished: nothing is logged to {', '.join(trackers)}")
-        _tidy(run_dir)
+            say(f"{run_dir} is finished: nothing is logged to {', '.join(trackers)}")
+        repair.tidy(run_dir)
     return load_run(run_dir)
 
 
@@ -148,86 +157,32 @@ def follow(plan: Plan) -> None:
     """
     from rnnlab.training import distributed, runner
 
-    order = distributed.agree(None)
-    if order is not None:
+    programs: Programs | None = {} if plan.questions else None  # as process 0 keeps them
+    while (order := distributed.agree(None)) is not None:
         _check_same(plan, order["hash"])
-        runner.train(_jobs(plan), set(order["done"]), Path(), plan.hash, runner.Sink())
+        # of rounds that only process 0, which has the results, can know
+        more = json_files.decode_config(order["members"])[len(plan.members) :]
+        if more:
+            plan = plan.extended(more, order["phases"], order["begun"])
+        done = set(order["done"])
+        jobs = _jobs(plan, done)
+        runner.train(jobs, done, Path(), plan.hash, runner.Sink(), programs=programs)
 
 
-def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
-    """Draw the figures, decide the claims and write the report, from the saved members."""
-    from rnnlab.report import page  # matplotlib and jinja2 load when they are needed
+def _next_round(plan: Plan, run_dir: Path) -> Plan | None:
+    """Return the plan with the members that the comparisons need next; None when all are decided.
 
-    run_dir = Path(run_dir)
-    table, info = read_table(run_dir), run_files.read_config(run_dir)
-    results = to_csv(summarize(table, metrics.from_json(info.get("metrics", ()))))
-    axes = facets.added_axes(experiment, info, table)
-    drawn_by = {} if experiment.functions.figures is None else axes  # the default draws all axes
-    if drawn_by:
-        _say(f"{experiment.file} does not name {', '.join(axes)}: figures have a panel per value")
-    try:
-        try:
-            figures = facets.draw(experiment.get_figures, table, drawn_by)
-        except Undecided as reason:  # a narrowed sweep lacks members that a figure shows
-            _say(f"no figures: {experiment.file} cannot draw them: {reason}")
-            figures = {}
-        own = experiment.functions.figures is not None
-        if own and experiment.trains and facets.added_names(experiment, info, table):
-            from rnnlab.plotting import default_figures  # of all members, whatever their names
-
-            figures = default_figures.draw(table) | figures
-        verdicts = facets.verdicts(experiment.get_claims, table, axes)
-    except Exception as error:
-        error.add_note(f"all members are finished: `rnnlab table {run_dir}` shows their results")
-        raise
-    (run_dir / run_files.DIGESTS).unlink(missing_ok=True)  # until all files are the new ones
-    json_files.write_bytes(run_dir / run_files.RESULTS, results.encode())
-    _save_figures(figures, run_dir)
-    json_files.write_json(run_dir / run_files.CLAIMS, [dataclasses.asdict(v) for v in verdicts])
-    _tidy(run_dir)  # before the report, which marks a finished run
-    page.write_report(run_dir)
-
-
-def rewrite(run_dir: str | os.PathLike[str], *, trust: bool = False) -> Run:
-    """Write the report of a run again, with new figures and claims from the saved results.
-
-    If the experiment's file is gone or has changed since the run began, the saved figures and
-    claims stay.
-
-    Args:
-        run_dir: the run directory.
-        trust: whether the copies of the files in the directory may be executed: see
-            :func:`rnnlab.lab.recorded.load_recorded`.
-    Raises:
-        UserError: members that are not finished; a damaged file.
+    They are listed in config.json before any of them is trained.
     """
-    from rnnlab.report import page
-
-    run_dir = Path(run_dir)
-    info = run_files.read_config(run_dir)
-    done = len(read_table(run_dir))
-    if done < info["members"]:
-        raise UserError(f"{run_dir} has {done} of {info['members']} members: {run_files.AGAIN}")
-    run_files.check_kept(run_dir)
-    try:
-        experiment = recorded.load_recorded(run_dir, trust=trust)
-    except UserError as error:
-        run_files.check_drawn(run_dir, but=run_files.REPORT)
-        _say(f"figures and claims stay as they are: {error}")
-        page.write_report(run_dir)
-    else:
-        before = info["environment"]["rnnlab"]
-        if before != __version__:
-            _say(f"the run was made by rnnlab {before}; figures and claims are by {__version__}")
-        finish(experiment, run_dir)
-    return load_run(run_dir)
+    if not plan.questions:
+        return None
+    following = plan.following(read_table(run_dir))
+    if following is not None:
+        identity.extend(following, run_dir, say)
+    return following
 
 
 # ---- the run directory -------------------------------------------------------------------------
-
-
-def _say(message: str) -> None:
-    print(f"rnnlab: {message}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -253,12 +208,6 @@ def _owned(run_dir: Path) -> Iterator[None]:
     finally:
         if handle is not None:
             os.close(handle)
-
-
-def _tidy(run_dir: Path) -> None:
-    """Remove what killed processes left in a run whose members are finished."""
-    json_files.remove_parts(run_dir)
-    shutil.rmtree(run_dir / run_files.CHECKPOINTS, ignore_errors=True)
 
 
 class _Output:
@@ -304,17 +253,26 @@ def _run_members(
     cluster: "Cluster | None",
     call: Callable[[object], None],
     seen: Observers,
+    programs: "Programs | None",
 ) -> None:
     output = _Output(plan, run_dir, run_files.read_config(run_dir), seen)
     if len(output.done) == len(plan.members):
         return
     if show:
-        _say(f"{run_dir}: {len(output.done)} of {len(plan.members)} members are finished")
+        say(f"{run_dir}: {len(output.done)} of {_count(plan)} are finished")
     with progress.shown(len(plan.members), len(output.done), show) as step:
         if plan.experiment.trains:
-            _train(plan, run_dir, output, step, cluster, call)
+            _train(plan, run_dir, output, step, cluster, call, programs)
         else:
             _run_each(plan, run_dir, output, step)
+
+
+def _count(plan: Plan) -> str:
+    """Return how many members there are, in a comparison those so far, and the most."""
+    if not plan.questions:
+        return f"{len(plan.members)} members"
+    most = max(plan.members_at_most, len(plan.members))
+    return f"{len(plan.members)} members ({plan.phases[-1]}; at most {most} in all)"
 
 
 def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -> None:
@@ -348,6 +306,7 @@ def _train(
     step: progress.Step,
     cluster: "Cluster | None",
     call: Callable[[object], None],
+    programs: "Programs | None",
 ) -> None:
     """Train members group by group, on this machine or on the nodes of a cluster."""
     from rnnlab.training import runner
@@ -381,12 +340,14 @@ def _train(
         def say(self, tally: runner.Tally) -> None:
             step(len(output.done), str(tally))
 
-    jobs = _jobs(plan)
+    jobs = _jobs(plan, output.done)
     _drop_unfit_checkpoints(plan, run_dir, output)
     if cluster is None:
-        call({"hash": plan.hash, "done": sorted(output.done)})
+        members = json_files.encode(plan.members) if plan.questions else []
+        later = {"members": members, "phases": plan.phases, "begun": plan.begun}
+        call({"hash": plan.hash, "done": sorted(output.done)} | later)
         _check_same(plan, plan.hash)
-        runner.train(jobs, set(output.done), run_dir, plan.hash, Sink())
+        runner.train(jobs, set(output.done), run_dir, plan.hash, Sink(), programs=programs)
     else:
         cluster.train(plan.experiment, jobs, set(output.done), run_dir, plan.hash, Sink())
 
@@ -401,7 +362,7 @@ def _drop_unfit_checkpoints(plan: Plan, run_dir: Path, output: _Output) -> None:
     for folder in sorted((run_dir / run_files.CHECKPOINTS).glob("*")):
         checkpoints = runner.checkpoints_of(run_dir, folder.name, plan.hash, 1)
         for number in checkpoints.drop_unless(fits):
-            _say(
+            say(
                 f"{folder / str(number)} goes with metrics that {run_files.METRICS} has lost: it "
                 "is not resumed from"
             )
@@ -413,10 +374,15 @@ def _key(config: ConfigDict) -> "jax.Array":
     return jax.random.key(config.seed)
 
 
-def _jobs(plan: Plan) -> "list[runner.Job]":
+def _jobs(plan: Plan, done: set[int]) -> "list[runner.Job]":
+    """Return the members of the last round, and those of earlier ones that are not finished."""
     from rnnlab.training import runner
 
-    return [runner.Job(index, spec, _key(spec.config)) for index, spec in enumerate(plan.specs)]
+    return [
+        runner.Job(index, spec, _key(spec.config))
+        for index, spec in enumerate(plan.specs)
+        if index >= plan.begun or index not in done
+    ]
 
 
 def _check_same(plan: Plan, leader: str) -> None:
@@ -427,17 +393,3 @@ def _check_same(plan: Plan, leader: str) -> None:
             "the processes of a run must be given the same command, except for --process_id: "
             "one of them has another config"
         )
-
-
-def _save_figures(figures: "Mapping[str, tuple[Figure, str]]", run_dir: Path) -> None:
-    from rnnlab.plotting import plots
-
-    captions = {}
-    (run_dir / "figures").mkdir(exist_ok=True)
-    for name, (figure, caption) in figures.items():
-        captions[name] = {"caption": caption}
-        json_files.write_bytes(run_dir / "figures" / f"{name}.png", plots.png(figure))
-        figure.clear()
-        if "matplotlib.pyplot" in sys.modules:  # pyplot keeps the figures that it made
-            sys.modules["matplotlib.pyplot"].close(figure)
-    json_files.write_json(run_dir / run_files.FIGURES, captions)

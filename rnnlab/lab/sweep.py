@@ -258,7 +258,7 @@ def _other(value: Value) -> Value:
     return value + 1 if isinstance(value, int | float) else None
 
 
-def parse_values(config: ConfigDict, key: str, text: str) -> list[Value]:
+def parse_values(config: ConfigDict, key: str, text: str, group: str = "sweep") -> list[Value]:
     """Parse the values of ``--sweep.KEY=v1,v2`` by the type of the config's value.
 
     A comma inside brackets or quotes does not split.
@@ -271,11 +271,12 @@ def parse_values(config: ConfigDict, key: str, text: str) -> list[Value]:
     ['orthogonal(gain=0.9)', 'normal(std=0.1)']
     """
     flat = flat_config(config)
-    check_key(flat, key, "sweep key")
-    return [_parse(key, word, flat[key]) for word in _split(key, text)]
+    check_key(flat, key, f"{group} key")
+    flag = f"--{group}.{key}"
+    return [_parse(flag, word, flat[key]) for word in _split(flag, text)]
 
 
-def _split(key: str, text: str) -> list[str]:
+def _split(flag: str, text: str) -> list[str]:
     words, depth, quote = [""], 0, ""
     for letter in text:
         if quote:
@@ -289,14 +290,14 @@ def _split(key: str, text: str) -> list[str]:
         else:
             words[-1] += letter
     if depth or quote:
-        raise UserError(f"--sweep.{key}={text}: a bracket or quote is not closed")
+        raise UserError(f"{flag}={text}: a bracket or quote is not closed")
     words = [word.strip() for word in words]
     if not all(words):
-        raise UserError(f"--sweep.{key}={text}: a value is missing (give v1,v2,...)")
+        raise UserError(f"{flag}={text}: a value is missing (give v1,v2,...)")
     return words
 
 
-def _parse(key: str, word: str, like: Value) -> Value:
+def _parse(flag: str, word: str, like: Value) -> Value:
     if isinstance(like, str):
         return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"" else word
     if isinstance(like, bool):
@@ -309,10 +310,10 @@ def _parse(key: str, word: str, like: Value) -> Value:
             pass
     else:
         try:
-            return coerce(key, ast.literal_eval(word), like)
+            return coerce(flag, ast.literal_eval(word), like)
         except (ValueError, SyntaxError) as error:
             if like is None:
                 return word  # the config fixes no type
             if isinstance(error, UserError):
                 raise
-    raise UserError(f"--sweep.{key}: expected {type(like).__name__}, as {like!r} is, got {word!r}")
+    raise UserError(f"{flag}: expected {type(like).__name__}, as {like!r} is, got {word!r}")

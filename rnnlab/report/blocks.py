@@ -1,18 +1,21 @@
 """The parts of a page in words: values, times, axes, tables, differences, commands."""
 
 import datetime
+import math
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rnnlab.core import run_files
 from rnnlab.core.json_files import decode, decode_config
 from rnnlab.report.saved_run import SavedRun
 from rnnlab.results.claims import Verdict
 from rnnlab.results.summary import Summary, parts, value_words
-from rnnlab.results.table import Config, Record, Value
+from rnnlab.results.table import PHASE, Config, Record, Value
 from rnnlab.results.text_table import meaning, same_words
 
+_RATE = "training.learning_rate"  # tuned unless flags say otherwise
 _ABSENT = object()  # stands for a key that a run does not have, which differs from None
 
 
@@ -93,10 +96,12 @@ class Changes:
     Args:
         rows: (key, the default value in words, the run's value in words).
         sweep: whether its sweep is not the experiment's own.
+        comparisons: whether what it compares is not the experiment's own.
     """
 
     rows: list[tuple[str, str, str]]
     sweep: bool
+    comparisons: bool = False
 
 
 def changes(info: Record, config: Config) -> Changes | None:
@@ -108,7 +113,9 @@ def changes(info: Record, config: Config) -> Changes | None:
     """
     recorded = info.get("changes", {"config": {}, "sweep": False})
     rows = [(key, show(value), show(config[key])) for key, value in recorded["config"].items()]
-    return Changes(rows, recorded["sweep"]) if rows or recorded["sweep"] else None
+    compared = bool(info.get("comparisons")) and bool(recorded.get("comparisons"))
+    swept = recorded["sweep"] and not compared
+    return Changes(rows, swept, compared) if rows or swept or compared else None
 
 
 def samples(members: Iterable[Record]) -> list[tuple[int, int, str]]:
@@ -214,9 +221,11 @@ def members_table(run: SavedRun, config: Config) -> MembersTable:
         if any(isinstance(member["result"].get(key), list | dict) for member in run.members)
     ]
     scalars = [key for key in results if key not in lists]
+    phased = bool(run.comparisons)
     rows = [
         [
             _cell(member["member"]),
+            *([_cell(run_files.phase_of(run.info, member["member"]))] if phased else []),
             *(
                 _cell(member["overrides"].get(key, config.get(key)), key not in member["overrides"])
                 for key in overrides
@@ -226,7 +235,7 @@ def members_table(run: SavedRun, config: Config) -> MembersTable:
         ]
         for member in run.members
     ]
-    names = ["member", *overrides, *scalars, "seconds"]
+    names = ["member", *([PHASE] if phased else []), *overrides, *scalars, "seconds"]
     numeric = [
         all(row[place].number or not row[place].text for row in rows) for place in range(len(names))
     ]
@@ -346,7 +355,45 @@ def full_command(info: Record, config: Config, swept: set[str]) -> str:
             for key, values in info["sweep"].items()
             if "," not in key
         ]
+    if info.get("comparisons") and info["changes"].get("comparisons"):
+        flags += _comparison_flags(info["comparisons"], config)
     return " \\\n  ".join([command(info), *map(shlex.quote, flags)])
+
+
+def _comparison_flags(asked: Sequence[Record], config: Config) -> list[str]:
+    """Return the flags of a comparison; [] where flags cannot ask for it.
+
+    They ask for one comparison, whose arms are a product of values; those of a file have a name.
+
+    Args:
+        asked: the comparisons of config.json.
+        config: the base config by dotted key.
+    """
+    arms = list(asked[0]["arms"].values())
+    if len(asked) > 1 or asked[0]["name"] != "comparison" or len({*map(frozenset, arms)}) > 1:
+        return []
+    values = {
+        key: list(dict.fromkeys(_sweep_word(arm.get(key)) for arm in arms)) for key in arms[0]
+    }
+    if math.prod(map(len, values.values())) != len(arms):
+        return []
+    rule, lists = asked[0]["rule"], {f"tune.{k}": v for k, v in asked[0]["tune"].items()}
+    if not lists and _RATE in config and _RATE not in values:
+        lists = {f"tune.{_RATE}": [config[_RATE]]}  # one value: it is not tuned
+    flags = [f"--compare.{key}={','.join(words)}" for key, words in values.items()]
+    flags += [f"--{key}={','.join(map(_sweep_word, words))}" for key, words in lists.items()]
+    if asked[0]["reference"] is not None:
+        flags.append(f"--reference={asked[0]['reference']}")
+    if asked[0]["tune"]:
+        flags.append(f"--tuning_seeds={len(asked[0]['tuning_seeds'])}")
+    flags += ["--relative"] if rule["relative"] else []
+    return [
+        *flags,
+        f"--score={asked[0]['score']}",
+        f"--better={'higher' if rule['higher'] else 'lower'}",
+        f"--equivalent={rule['margin']!r}",
+        f"--seeds={','.join(map(str, rule['looks']))}",
+    ]
 
 
 def _sweep_word(value: Value) -> str:

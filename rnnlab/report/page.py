@@ -15,9 +15,10 @@ import jinja2
 from rnnlab.core import json_files, metrics, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.nested import flatten
-from rnnlab.report import blocks
+from rnnlab.report import blocks, comparison_blocks
 from rnnlab.report.saved_run import Picture, SavedRun, embed, load_finished, load_saved
 from rnnlab.results.claims import MARKS, summary
+from rnnlab.results.comparison_words import counts, expected_false, sentences
 from rnnlab.results.summary import summarize
 from rnnlab.results.table import read_table
 
@@ -30,7 +31,8 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
     An older page is replaced at once.
 
     Args:
-        run_dir: with config.json, members.jsonl, claims.json, figures.json and figures/.
+        run_dir: with config.json, members.jsonl, claims.json, figures.json and figures/,
+            and comparison.json where it compares.
 
     Returns:
         the path of the page.
@@ -48,11 +50,14 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
     results = None
     if run.members:
         declared = metrics.from_json(run.info.get("metrics", ()))
-        results = blocks.results_table(summarize(read_table(run_dir), declared))
+        results = blocks.results_table(summarize(read_table(run_dir).judged(), declared))
     page = _render(
         "report",
-        title=f"{run.name} · {run.summary}",
+        title=f"{run.name} · {counts(run.comparisons) if run.comparisons else run.summary}",
         run=run,
+        comparisons=[comparison_blocks.block(c, run.figures) for c in run.comparisons],
+        false_verdicts=expected_false(run.comparisons),
+        figures=comparison_blocks.other_figures(run.comparisons, run.figures),
         blocks=blocks.paragraphs(run.info["description"]),
         changes=blocks.changes(run.info, config),
         samples=blocks.samples(run.members),
@@ -146,6 +151,8 @@ def reproduction_report(
         seconds=[blocks.duration(seconds.get(name, 0.0)) for name in names],
         total=blocks.duration(sum(seconds.get(name, 0.0) for name in names)),
         leads=[_first_paragraph(run) for run in runs],
+        answered=[[sentences(c) for c in run.comparisons] for run in runs],
+        false_verdicts=expected_false([c for run in runs for c in run.comparisons]),
         missing=missing,
     )
     path = workdir / REPRODUCTION
@@ -172,7 +179,7 @@ def _curves(runs: Sequence[SavedRun], labels: Sequence[str]) -> Picture | None:
     """Return the runs' learning curves in one picture; None where no two share a metric."""
     from rnnlab.plotting import plots, run_curves  # matplotlib, which a report does not need
 
-    tables = {label: read_table(run.dir) for label, run in zip(labels, runs, strict=True)}
+    tables = {label: read_table(run.dir).judged() for label, run in zip(labels, runs, strict=True)}
     drawn = run_curves.draw(tables)
     if drawn is None:
         return None

@@ -3,12 +3,13 @@
 import base64
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnnlab.core import run_files
 from rnnlab.core.errors import UserError
 from rnnlab.results.claims import Verdict, summary
+from rnnlab.results.comparison import ComparisonResult, read_comparisons
 from rnnlab.results.run_dir import read_verdicts
 from rnnlab.results.table import Record
 
@@ -53,6 +54,7 @@ class SavedRun:
         members: the lines of members.jsonl, by index.
         verdicts: claims.json.
         figures: by name.
+        comparisons: comparison.json; [] where the run compares nothing.
     """
 
     dir: Path
@@ -60,6 +62,7 @@ class SavedRun:
     members: list[Record]
     verdicts: list[Verdict]
     figures: dict[str, Picture]
+    comparisons: list[ComparisonResult] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -105,6 +108,7 @@ def load_saved(run_dir: str | os.PathLike[str]) -> SavedRun:
             name: _read_picture(run_dir, name, caption)
             for name, caption in run_files.read_figures(run_dir).items()
         },
+        comparisons=read_comparisons(run_dir),
     )
 
 

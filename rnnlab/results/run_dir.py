@@ -4,7 +4,7 @@ import dataclasses
 import html
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,9 @@ from rnnlab.core.errors import UserError
 from rnnlab.core.metrics import Metric
 from rnnlab.core.nested import joined
 from rnnlab.results.claims import Verdict
-from rnnlab.results.claims import summary as counts
+from rnnlab.results.claims import summary as claims_words
+from rnnlab.results.comparison import ComparisonResult, read_comparisons
+from rnnlab.results.comparison_words import counts, expected_false, sentences
 from rnnlab.results.summary import (
     DIRECTORY,
     EXPERIMENT,
@@ -39,6 +41,7 @@ class Run:
         claims: the verdicts; empty before the run is finished.
         figures: name -> (path of the PNG, caption); empty before the run is finished.
         info: config.json, with environment, hash and sweep.
+        comparisons: the decided comparisons; empty before the run is finished.
     """
 
     dir: Path
@@ -47,6 +50,7 @@ class Run:
     claims: list[Verdict]
     figures: dict[str, tuple[Path, str]]
     info: Record
+    comparisons: list[ComparisonResult] = field(default_factory=list)
 
     @property
     def report(self) -> Path:
@@ -74,12 +78,17 @@ class Run:
     def _words(self) -> str:
         done, of = len(self.table), self.info["members"]
         state = "finished" if self.finished else "not finished"
-        verdicts = f"; {counts(self.claims)}" if self.claims else ""
-        return f"{self.name}: {done} of {of} members, {state}{verdicts}"
+        compared = f"; {counts(self.comparisons)}" if self.comparisons else ""
+        verdicts = f"; {claims_words(self.claims)}" if self.claims else ""
+        return f"{self.name}: {done} of {of} members, {state}{compared}{verdicts}"
 
     def _repr_html_(self) -> str:
         head = f"<p>{html.escape(self._words())}</p>"
-        return head + (_html(self.summary()) if len(self.table) else "")
+        answers = [said for result in self.comparisons for said in sentences(result)]
+        head += "".join(f"<p>{said.mark} {html.escape(said.text)}</p>" for said in answers)
+        if note := expected_false(self.comparisons):
+            head += f"<p>{note}</p>"
+        return head + (_html(self.summary()) if len(self.table.judged()) else "")
 
     def summary(
         self, by: Sequence[str] | None = None, names: Sequence[str] | None = None
@@ -92,7 +101,7 @@ class Run:
         Raises:
             UserError: no member is finished; an unknown name; an axis that ``by`` leaves out.
         """
-        return summarize(self.table, self.metrics, by=by, names=names)
+        return summarize(self.table.judged(), self.metrics, by=by, names=names)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the finished members as a pandas DataFrame: see :meth:`Table.to_frame`."""
@@ -137,10 +146,11 @@ def load_run(run_dir: str | os.PathLike[str]) -> Run:
     info = run_files.read_config(run_dir)
     table = read_table(run_dir)
     run_files.check_kept(run_dir)
-    claims, captions = [], {}
+    claims, captions, comparisons = [], {}, []
     if run_files.is_finished(run_dir):
         run_files.check_drawn(run_dir)
         claims, captions = read_verdicts(run_dir), run_files.read_figures(run_dir)
+        comparisons = read_comparisons(run_dir)
     return Run(
         dir=run_dir,
         config=json_files.decode_config(info["config"]),
@@ -150,6 +160,7 @@ def load_run(run_dir: str | os.PathLike[str]) -> Run:
             name: (run_dir / f"figures/{name}.png", caption) for name, caption in captions.items()
         },
         info=info,
+        comparisons=comparisons,
     )
 
 
@@ -167,12 +178,13 @@ def side_by_side(runs: Sequence[Run]) -> Table:
     several = len({run.name for run in runs}) > 1
     members: list[Member] = []
     for run, name in zip(runs, names, strict=True):
-        if not len(run.table):
+        judged = run.table.judged()
+        if not len(judged):
             raise UserError(f"{run.dir}: no member is finished yet: there are no results")
         place: Config = {DIRECTORY: name if names.count(name) == 1 else str(run.dir)}
         if several:
             place[EXPERIMENT] = run.name
-        for member in run.table:
+        for member in judged:
             config = joined(place, member.config)
             members.append(dataclasses.replace(member, index=len(members), config=config))
     return Table(members)

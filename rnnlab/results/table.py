@@ -25,6 +25,10 @@ Value = Any  # of a config: bool, int, float, str, None or a tuple of these
 Config = dict[str, Any]  # nested, or by dotted key
 Record = dict[str, Any]  # results or metrics by name: numbers, words, lists
 
+# what a member of a run that compares arms was trained for
+TUNING, JUDGING = "tuning", "judging"
+PHASE = "phase"  # the name of its column
+
 
 @dataclass(frozen=True)
 class Member:
@@ -37,6 +41,8 @@ class Member:
         seconds: the time it took.
         result: the return value of ``run``: numbers, and arrays as lists.
         metrics: the records that it logged, in order.
+        phase: what it was trained for, in a run that compares arms: "tuning" or "judging"; "" for
+            a member of a sweep.
     """
 
     index: int
@@ -45,6 +51,7 @@ class Member:
     seconds: float
     result: Record
     metrics: tuple[Record, ...] = ()
+    phase: str = ""
 
 
 class Table(Sequence[Member]):
@@ -176,8 +183,8 @@ class Table(Sequence[Member]):
         """Return the members as a pandas DataFrame, one row per member.
 
         Its columns are the config's values by dotted key, the results by name (arrays as lists)
-        and ``seconds``; a result with one of these names becomes ``result.NAME``. The index is the
-        member's place in the sweep.
+        and ``seconds``, in a run that compares arms also ``phase``; a result with one of these
+        names becomes ``result.NAME``. The index is the member's place in the sweep.
 
         >>> config = {"cell": {"name": "gru"}, "seed": 0}
         >>> frame = Table([Member(4, {}, config, 0.1, {"loss": 0.5})]).to_frame()
@@ -188,13 +195,15 @@ class Table(Sequence[Member]):
         """
         import pandas as pd
 
-        rows, taken = [], {*self._keys, "seconds"}
+        phased = any(member.phase for member in self._members)
+        rows, taken = [], {*self._keys, "seconds", PHASE}
         for member, flat in zip(self._members, self._flat, strict=True):
             result = {
                 f"result.{name}" if name in taken else name: value
                 for name, value in member.result.items()
             }
-            rows.append(flat | result | {"seconds": member.seconds})
+            phase = {PHASE: member.phase} if phased else {}
+            rows.append(flat | result | {"seconds": member.seconds} | phase)
         index = pd.Index([member.index for member in self._members], name="member")
         columns = None if rows else [*self._keys, "seconds"]
         return pd.DataFrame(rows, index=index, columns=columns)
@@ -243,6 +252,11 @@ class Table(Sequence[Member]):
         if axes := self.unnamed():
             raise Pooled(axes)
         return self.each(name)
+
+    def judged(self) -> "Table":
+        """Return the members whose results count: all but those that only tuned a comparison."""
+        members = [member for member in self._members if member.phase != TUNING]
+        return Table(members, self.criteria, self._keys, self._named)
 
     def each(self, name: str) -> np.ndarray:
         """Return one result of every member, whatever axes they differ in, along a first axis.

@@ -224,7 +224,7 @@ def agree_tree(tree: Tree) -> Tree:
 def followers() -> Iterator[Callable[[object], None]]:
     """Yield the function by which the leader sends an order to the other processes.
 
-    The others wait for it in :func:`agree`, which returns the order; None if there was none.
+    The others wait for each in :func:`agree`, which returns the order; None after the last.
     """
     called = False
 
@@ -235,9 +235,11 @@ def followers() -> Iterator[Callable[[object], None]]:
 
     try:
         yield call
-    finally:
-        if not called:
+    except BaseException:
+        if not called:  # else the others may be at work, and notice when this process ends
             agree(None)
+        raise
+    agree(None)
 
 
 @contextlib.contextmanager

@@ -14,13 +14,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rnnlab.core.errors import UserError
+from rnnlab.core.metrics import VALIDATION
 from rnnlab.core.run_files import read_members
 from rnnlab.data import files
 from rnnlab.nn import generation, models
 from rnnlab.tasks.base import Predictable
 from rnnlab.training.params import load_params
 from rnnlab.training.settings import task_of
-from rnnlab.training.train import VALIDATION
 
 PyTree = Any  # parameters and states
 

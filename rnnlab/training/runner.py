@@ -32,6 +32,7 @@ PyTree = Any  # parameters and states
 Record = dict[str, Any]  # metrics, results or config values, by name
 
 _SECONDS_PER_CALL = 5.0  # between two pauses for progress, signals and checkpoints
+_PROGRAMS = 32  # that are kept for members of the same groups
 _MEMORY_SHARE = 0.7  # of the machine's memory that a program may take
 
 
@@ -145,6 +146,7 @@ def train(
     identity: str,
     sink: Sink,
     memory_share: float = 1.0,
+    programs: dict[GroupKey, Program] | None = None,
 ) -> None:
     """Train the jobs that are not done, group by group, over all devices.
 
@@ -156,7 +158,10 @@ def train(
         identity: of the run; a checkpoint of another run is refused.
         sink: takes metrics and results.
         memory_share: of the machine's memory, where other jobs train on it too.
+        programs: compiled by earlier calls of the same run, whose groups come again; those of
+            this call are added, and the last few kept. None: no group comes again.
     """
+    kept = {} if programs is None else programs
     tally = Tally.of(jobs, done)
     # a process of several stops only where the others hear of it: see _Batch.run
     deferred = contextlib.nullcontext if distributed.alone() else signals.deferred
@@ -165,21 +170,39 @@ def train(
         for members in groups(jobs):
             if all(job.index in done for job in members):
                 continue
-            program, size = _program(members, memory_share)
+            key = members[0].spec.group_key
+            program, size = _program(members, memory_share, kept.pop(key, None))
             for first in range(0, len(members), size):
                 batch = members[first : first + size]
                 if not all(job.index in done for job in batch):
                     _Batch(program, batch, done, run_dir, identity, sink, tally).run()
+            if programs is not None:
+                programs[key] = program
+                if len(programs) > _PROGRAMS:
+                    del programs[next(iter(programs))]  # the one that was used first
             del program
-            compiled.let_go()
+            if any(distributed.exchange(compiled.let_go())):  # all processes keep the same ones
+                kept.clear()
     if distributed.leads():
         shutil.rmtree(run_dir / run_files.CHECKPOINTS, ignore_errors=True)
 
 
-def _program(members: Sequence[Job], memory_share: float) -> tuple[Program, int]:
-    """Return the program of a group, and how many of its members are a batch."""
+def _program(
+    members: Sequence[Job], memory_share: float, before: Program | None
+) -> tuple[Program, int]:
+    """Return the program of a group, and how many of its members are a batch.
+
+    Args:
+        before: compiled for other members of the group. Empty slots cost nothing where members
+            take turns, and the time of a member each where they run side by side.
+    """
     setup, mapping, members_at_once = members[0].spec.group_key
     most = members_at_once or len(members)
+    needed = min(most, len(members))
+    if before is not None and before.capacity >= needed:  # batches as of a new program
+        free = before.mapping == "lax_map" or before.capacity <= 2 * needed
+        if free:
+            return before, most
     program = Program(setup, min(most, len(members)), mapping=mapping)
     program = _fitting(program, memory_share)
     return program, min(most, program.capacity)  # the same on any number of devices

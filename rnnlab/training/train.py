@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnlab.core.metrics import VALIDATION
 from rnnlab.nn import losses, models, norms
 from rnnlab.nn.layers import draws_noise
 from rnnlab.tasks.base import (
@@ -37,7 +38,6 @@ PyTree = Any  # parameters, states and data sets
 
 RUNNING, SOLVED, FINISHED, DIVERGED, STOPPED = range(5)
 STATUS = ("running", "solved", "finished", "diverged", "stopped")
-VALIDATION = "validation_"  # begins the names of scores of the validation set
 
 
 class TrainState(NamedTuple):

@@ -11,7 +11,8 @@ ROWS = re.findall(r"^\| (\d+) \|(.*)$", TEXT, re.M)
 def test_every_claim_has_a_row_with_a_verdict():
     assert sorted({int(number) for number, _ in ROWS}) == list(range(1, 23))
     for _, row in ROWS:
-        _, shown_by, verdict, measured = (cell.strip() for cell in row.rstrip("|").split("|"))
+        # the last cell, what version 1 said, is there where it was another verdict
+        _, shown_by, verdict, measured, *_ = (cell.strip() for cell in row.rstrip("|").split("|"))
         assert verdict
         assert measured or shown_by == "—" or verdict == "in part", row
 

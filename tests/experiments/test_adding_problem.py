@@ -1,14 +1,13 @@
-"""adding_problem: claims that can turn, figures of a tiny real run, the paper's scale."""
+"""adding_problem: claims that can turn, the figure, the paper's scale."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import rnnlab
-from rnnlab.core.nested import flatten
 from rnnlab.lab.load import load_experiment
-from rnnlab.results.table import Table
+from rnnlab.results.comparison import Comparisons
 from tests.helpers import untrained
 
 PATH = Path(__file__).parents[2] / "experiments" / "learning" / "adding_problem.py"
@@ -20,103 +19,92 @@ MODELS = {
     "orthogonal": MODULE.ORTHOGONAL,
     "lstm": MODULE.LSTM,
 }
-# the update at which each model solves the task at its lower rate; None: it stays at 1/6
-SOLVED = {"tanh": None, "irnn": 500, "orthogonal": 900, "lstm": 800}
+# the updates until each model solves the task at its best rate, and that rate
+SOLVED = {"tanh": math.inf, "irnn": 500, "orthogonal": 900, "lstm": 800}
+BEST = {"tanh": 3e-3, "irnn": 3e-3, "orthogonal": 3e-3, "lstm": 1e-2}
+STATEMENTS = ("A tanh RNN", "The IRNN (", "The LSTM", "The IRNN learns it in as few", "Identity")
 
 
-def model(flat):
-    return next(n for n, own in MODELS.items() if all(flat[k] == v for k, v in own.items()))
-
-
-def describe(solved=SOLVED, stuck=1 / 6, fast=1.0):
-    """Results of members that solve the task when ``solved`` says; ``fast``: at the higher rate."""
+def describe(solved=SOLVED, but=lambda model, seed: False):
+    """Members that solve the task as ``solved`` says, later at other rates; never if ``but``."""
 
     def of(flat):
-        at = solved[model(flat)]
-        if at is None:
-            return {"loss": stuck}
-        factor = fast if flat["training.learning_rate"] > 1e-3 else 1.0
-        return {"status": "solved", "solved_at": float(at) * factor, "loss": 0.005}
+        model = next(n for n, own in MODELS.items() if all(flat[k] == v for k, v in own.items()))
+        decades = abs(math.log10(flat["training.learning_rate"] / BEST[model]))
+        at = math.inf if but(model, flat["seed"]) else solved[model] * (1 + decades)
+        return {
+            "status": "solved" if at < math.inf else "finished",
+            "solved_at": float(at),
+            "loss": 0.005 if at < math.inf else 1 / 6 + decades,
+        }
 
     return of
 
 
 def verdicts(**options):
-    return untrained.verdicts(LOADED, untrained.table(LOADED, describe(**options), seeds=3))
+    found = untrained.verdicts(LOADED, *untrained.compared(LOADED, describe(**options)))
+    assert len(found) == len(STATEMENTS)
+    return [next(v for s, v in found.items() if s.startswith(words)) for words in STATEMENTS]
 
 
 def test_each_claim_holds_of_members_as_they_are_claimed_to_be():
-    found = verdicts()
-    assert len(found) == 4
-    assert set(found.values()) == {"holds"}
+    assert verdicts() == ["holds"] * 5
 
 
-SPOILT = {
-    "A tanh RNN does not learn": {"solved": SOLVED | {"tanh": 1500}},
-    "The IRNN": {"solved": SOLVED | {"irnn": None}},
-    "The LSTM": {"solved": SOLVED | {"lstm": None}, "stuck": 0.09},
-    "Identity suits adding": {"solved": SOLVED | {"orthogonal": 400}},
-}
+@pytest.mark.parametrize(
+    ("solved", "expected"),
+    [
+        ({"tanh": 1500}, ["refuted", "holds", "holds", "holds", "holds"]),
+        ({"irnn": math.inf}, ["holds", "refuted", "holds", "refuted", "refuted"]),
+        ({"lstm": 900, "irnn": 1000}, ["holds", "holds", "holds", "holds", "refuted"]),
+        ({"irnn": 1200}, ["holds", "holds", "holds", "refuted", "refuted"]),
+        ({"lstm": math.inf}, ["holds", "holds", "refuted", "holds", "holds"]),
+        ({"irnn": math.inf, "orthogonal": math.inf, "lstm": math.inf},
+         ["holds", "refuted", "refuted", "undecided", "undecided"]),
+    ],
+)  # fmt: skip
+def test_a_claim_turns_when_its_members_do(solved, expected):
+    assert verdicts(solved=SOLVED | solved) == expected
 
 
-@pytest.mark.parametrize("words", SPOILT)
-def test_a_claim_turns_when_its_members_do(words):
-    assert untrained.turned(verdicts(), verdicts(**SPOILT[words]), words) == ("holds", "refuted")
+def test_seeds_that_disagree_decide_nothing():
+    def but(model, seed):
+        return (model == "irnn" and seed % 2) or (model == "lstm" and not seed % 2)
+
+    assert verdicts(but=but) == ["holds"] + ["undecided"] * 4
 
 
-def test_identity_must_be_sooner_not_as_soon():
-    tie = verdicts(solved=SOLVED | {"orthogonal": 500})
-    assert untrained.turned(tie, tie, "Identity suits adding")[0] == "refuted"
+def test_a_run_that_compares_nothing_decides_nothing():
+    table, _ = untrained.compared(LOADED, describe())
+    assert set(untrained.verdicts(LOADED, table, Comparisons(())).values()) == {"undecided"}
 
 
-def test_each_model_is_judged_at_its_best_rate_and_the_tanh_rnn_at_every_one():
-    # the higher rate halves the updates of whoever solves the task: the order stays
-    assert set(verdicts(fast=0.5).values()) == {"holds"}
-    config = LOADED.get_config()
-
-    def one_rate(flat):
-        if model(flat) == "tanh" and flat["training.learning_rate"] == config.run.rates[0]:
-            return {"loss": 0.1}
-        return describe()(flat)
-
-    found = untrained.verdicts(LOADED, untrained.table(LOADED, one_rate))
-    assert untrained.turned(verdicts(), found, "A tanh RNN") == ("holds", "refuted")
+def test_both_comparisons_share_the_members_of_the_irnn():
+    table, comparisons = untrained.compared(LOADED, describe())
+    models, kernels = comparisons["models_100"], comparisons["kernels_100"]
+    assert models.arm("IRNN").members[:8] == kernels.arm("identity").members[:8]
+    assert len(table.select(MODULE.TANH)) == 8, "hopeless members cost the whole budget"
 
 
-def test_one_model_alone_decides_its_own_claim():
-    whole = untrained.table(LOADED, describe(), seeds=1)
-    alone = Table(m for m in whole if model(flatten(m.config)) == "irnn")
-    found = untrained.verdicts(LOADED, alone)
-    decided = [statement for statement, verdict in found.items() if verdict != "undecided"]
-    assert len(decided) == 1
-    assert "IRNN" in decided[0]
-
-
-def test_figures_of_a_tiny_run(tmp_path):
-    config = LOADED.get_config()
-    with config.unlocked():
-        config.cell.hidden_size = 4
-        config.training.update(steps=20, eval_every=10, eval_batch_size=50)
-        config.run.update(seeds=2, lengths=(10,), rates=(1e-3,))
-    parts = LOADED.get_sweep(config)[1:3]  # identity and orthogonal W_hh: one program
-    rnnlab.run(LOADED, config, sweep=parts, workdir=tmp_path / "run", progress=False)
-    run = rnnlab.load_run(tmp_path / "run")
-    assert set(run.figures) == {"models", "identity_orthogonal"}
-    assert all(path.stat().st_size > 20_000 for path, _ in run.figures.values())
-    assert len(run.claims) == 4
-    figure, _ = MODULE.figures(run.table)["models"]
+def test_the_figure_has_a_line_per_model_and_the_baseline():
+    table, comparisons = untrained.compared(LOADED, describe())
+    figure, caption = LOADED.get_figures(table, comparisons)["models"]
+    assert "error 0.01" in caption
     (ax,) = figure.axes
-    irnn = run.table.select(MODULE.IRNN)
-    middle = np.mean([[r["loss"] for r in m.metrics] for m in irnn], axis=0)
-    low = np.min([[r["loss"] for r in m.metrics] for m in irnn], axis=0)
-    drawn = np.asarray(ax.lines[0].get_ydata(), float)
-    assert np.all((drawn >= low) & (drawn <= 2 * middle - low)), "between its two seeds"
+    irnn = comparisons["models_100"].judged(table, "IRNN")
+    middle = np.median([[r["loss"] for r in m.metrics] for m in irnn], axis=0)
+    assert list(ax.lines[1].get_ydata())[: len(middle)] == pytest.approx(list(middle))
     assert list(ax.lines[-1].get_ydata()) == [1 / 6, 1 / 6]
+    labels = {text.get_text() for text in ax.texts}
+    assert {"tanh RNN, rate 0.003: 0 of 8", "LSTM, rate 0.01: 8 of 8", "1/6"} <= labels
 
 
 def test_full_is_the_scale_of_the_paper():
-    config = load_experiment(PATH, "full").get_config()
+    full = load_experiment(PATH, "full")
+    config = full.get_config()
     assert config.run.lengths == (150, 200, 300, 400)
     assert config.cell.hidden_size == 100
+    names = [asked.name for asked in full.asked_comparisons(config)]
+    assert names[:3] == ["models_150", "kernels_150", "models_200"]
     with pytest.raises(ValueError, match="unknown scale"):
         MODULE.get_config("small")

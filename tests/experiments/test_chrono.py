@@ -1,60 +1,48 @@
-"""chrono: what the sweep trains, what gates keep, claims that can turn, figures of tiny runs."""
+"""chrono: what is compared, what gates keep, claims that can turn, the figure."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import rnnlab
-from rnnlab import tasks
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
-from rnnlab.results import claims
-from rnnlab.results.table import Member, Table
+from rnnlab.results.comparison import Comparisons
+from tests.helpers import untrained
 
 PATH = Path(__file__).parents[2] / "experiments" / "learning" / "chrono.py"
 LOADED = load_experiment(PATH)
 MODULE = LOADED.module
 CONFIG = LOADED.get_config()
-MEMBERS = sweep.expand(CONFIG, LOADED.get_sweep(CONFIG))
 
-# the share of the budget after which a member solves its task; 2: never
-SOLVES = {"0": 2.0, "1": 0.5, "chrono": 0.2}
-
-
-def table(spoil=lambda bias, span, seed: None, keep=lambda bias, span, seed: True):
-    """Members that learn nothing until they solve their task, when ``SOLVES`` or ``spoil`` says."""
-    members = []
-    for index, overrides in enumerate(MEMBERS):
-        config = sweep.apply(CONFIG, overrides)
-        place = (MODULE.kind(config.init.forget_bias), config.task.delay, config.seed)
-        if not keep(*place):
-            continue
-        share = spoil(*place)
-        share = SOLVES[place[0]] if share is None else share
-        training = config.training
-        at = training.eval_every * round(share * training.steps / training.eval_every)
-        at = at if share <= 1 else math.inf
-        told = tuple(
-            {"step": step, "train_loss": 2.0, "loss": 2.0}
-            for step in range(training.eval_every, training.steps + 1, training.eval_every)
-            if step <= at
-        )
-        result = MODULE.predict(config) | {
-            "status": "solved" if at < math.inf else "finished",
-            "solved_at": float(at),
-            "diverged_at": math.inf,
-            "loss": 2.0,
-            "baseline": 2.0,
-        }
-        members.append(Member(index, overrides, config.to_dict(), 0.0, result, told))
-    return Table(members)
+# updates until the task is solved, by kind of bias and delay, at the best rate
+SOLVED = {
+    ("0.0", 20): 600,
+    ("1.0", 20): 200,
+    ("1.0", 100): 600,
+    ("1.0", 200): 950,
+    ("chrono", 20): 220,
+    ("chrono", 100): 400,
+    ("chrono", 200): 450,
+}
+HOLDS = ["holds"] * 4
 
 
-def verdicts(of):
-    return [v.verdict for v in claims.decide(MODULE.claims(of))]
+def describe(changes, but=lambda kind, delay, seed: False):
+    def of(flat):
+        kind, delay = flat["init.forget_bias"].split("(")[0], flat["task.delay"]
+        at = (SOLVED | changes)[kind, delay]
+        at *= 1 + abs(math.log10(flat["training.learning_rate"] / 3e-3))
+        at = math.inf if but(kind, delay, flat["seed"]) else at
+        return {"status": "solved" if at < math.inf else "finished", "solved_at": at, "loss": 2.0}
+
+    return of
+
+
+def verdicts(changes=(), **options):
+    table, comparisons = untrained.compared(LOADED, describe(dict(changes), **options))
+    return list(untrained.verdicts(LOADED, table, comparisons).values())
 
 
 def test_the_paper_s_scale_is_what_full_asks_for():
@@ -65,23 +53,14 @@ def test_the_paper_s_scale_is_what_full_asks_for():
     own = config.training
     assert (own.optimizer, own.learning_rate) == ("rmsprop(decay=0.9)", 1e-3)
     assert own.clip_norm == math.inf
-    found = set()
-    for overrides in sweep.expand(config, full.get_sweep(config)):
-        one = sweep.apply(config, overrides)
-        task = tasks.from_config(one.task)
-        found.add((task.name, one.task.delay or one.task.length, one.init.forget_bias))
-    spans = {
-        ("copy_memory", 500): 750,
-        ("copy_memory", 2000): 3000,
-        ("variable_copy", 500): 750,
-        ("variable_copy", 1000): 1500,
-        ("adding", 200): 200,
-        ("adding", 750): 750,
-    }
-    assert found == {
-        (*place, bias)
-        for place, t_max in spans.items()
-        for bias in ("0.0", "1.0", f"chrono(t_max={t_max})")
+    t_max = {q.name: q.arms["chrono"]["init.forget_bias"] for q in full.get_comparisons(config)}
+    assert t_max == {
+        "copy_memory_500": "chrono(t_max=750)",
+        "copy_memory_2000": "chrono(t_max=3000)",
+        "variable_copy_500": "chrono(t_max=750)",
+        "variable_copy_1000": "chrono(t_max=1500)",
+        "adding_200": "chrono(t_max=200)",
+        "adding_750": "chrono(t_max=750)",
     }
 
 
@@ -95,80 +74,65 @@ def test_what_gates_keep_is_the_product_of_their_sigmoids():
     kept = np.mean((u / (1 + u)) ** 50)
     assert MODULE.predict(config)["retention_log10"] == pytest.approx(np.log10(kept), abs=1e-4)
     assert MODULE.predict(config)["span"] == 50
-
-
-def test_kinds_of_bias():
-    assert [MODULE.kind(b) for b in ("0.0", "1.0", "chrono(t_max=30)")] == ["0", "1", "chrono"]
+    assert MODULE.predict(CONFIG) == {}
 
 
 # ---- claims ------------------------------------------------------------------------------------
 
 
 def test_each_claim_holds_of_members_as_they_are_claimed_to_be():
-    assert verdicts(table()) == ["holds"] * 3
+    assert verdicts() == HOLDS
 
 
 @pytest.mark.parametrize(
-    ("change", "turned"),
+    ("changes", "expected"),
     [
-        # b_f = 0 as good as 1 where the delay is shortest
-        (lambda bias, span, seed: 0.5 if (bias, span) == ("0", 20) else None, [0]),
-        # chrono needs more than half of what b_f = 1 needs, at the longest delay alone
-        (lambda bias, span, seed: 0.4 if (bias, span) == ("chrono", 200) else None, [1]),
-        # two of three seeds do not solve it
-        (lambda bias, span, seed: 2.0 if bias == "chrono" and seed else None, [1, 2]),
-        # chrono slower where the delay is short
-        (lambda bias, span, seed: 0.7 if (bias, span) == ("chrono", 20) else None, [2]),
+        # the claims: b_f = 1 before 0; chrono no later at 20, at 100; sooner at 200
+        ({("0.0", 20): 210}, ["refuted", "holds", "holds", "holds"]),
+        ({("0.0", 20): math.inf}, HOLDS),
+        ({("chrono", 20): 300}, ["holds", "refuted", "holds", "holds"]),
+        ({("chrono", 100): 800}, ["holds", "holds", "refuted", "holds"]),
+        ({("chrono", 200): 900}, ["holds", "holds", "holds", "refuted"]),
+        ({("chrono", 200): math.inf}, ["holds", "holds", "holds", "refuted"]),
+        ({("1.0", 200): math.inf}, HOLDS),
+        ({("chrono", 200): math.inf, ("1.0", 200): math.inf}, [*HOLDS[:3], "undecided"]),
     ],
-)
-def test_each_claim_turns_where_members_do_otherwise(change, turned):
-    wanted = ["refuted" if index in turned else "holds" for index in range(3)]
-    assert verdicts(table(change)) == wanted
+)  # fmt: skip
+def test_each_claim_turns_where_members_do_otherwise(changes, expected):
+    assert verdicts(changes) == expected
 
 
-def test_one_seed_of_three_decides_nothing():
-    assert verdicts(table(lambda bias, span, seed: 2.0 if seed == 0 else None)) == ["holds"] * 3
+def test_seeds_that_disagree_decide_nothing():
+    def but(kind, delay, seed):
+        return delay == 100 and (kind == "chrono") == bool(seed % 2)
+
+    assert verdicts(but=but) == ["holds", "holds", "undecided", "holds"]
 
 
-def test_undecided_without_chrono():
-    narrowed = table(keep=lambda bias, span, seed: bias != "chrono")
-    assert verdicts(narrowed) == ["holds", "undecided", "undecided"]
+def test_without_comparisons_nothing_is_decided():
+    table, _ = untrained.compared(LOADED, describe({}))
+    found = untrained.verdicts(LOADED, table, Comparisons(()))
+    assert list(found.values()) == ["undecided"] * 4
 
 
-# ---- runs --------------------------------------------------------------------------------------
-
-
-def test_a_tiny_run_draws_a_line_per_bias(tmp_path):
-    config = LOADED.get_config()
-    with config.unlocked():
-        config.cell.hidden_size = 4
-        config.training.update(steps=4, eval_every=2, batch_size=2, eval_batch_size=4)
-        config.run.update(tasks=(("delayed_recall", "delay", (4, 6)),), seeds=1)
-    found = rnnlab.run(PATH, config, workdir=tmp_path / "run", progress=False).table
-    assert len(found) == 6
-    drawn = MODULE.figures(found)
-    assert set(drawn) == {"delayed_recall_span", "delayed_recall_curves"}
-    left = drawn["delayed_recall_span"][0].axes[0]
-    lines = [line for line in left.lines if line.get_marker() == "o"]
-    assert [line.get_xdata().tolist() for line in lines] == [[4, 6]] * 3
-    for line, bias in zip(lines, ("0.0", "1.0", "chrono"), strict=True):
-        own = [
-            m.result["loss"] / m.result["baseline"]
-            for m in found
-            if m.config["init"]["forget_bias"].startswith(bias)
-        ]
-        assert line.get_ydata() == pytest.approx(np.minimum(own, 1))
-
-
-def test_each_task_has_figures_of_its_own():
-    renamed = [
-        replace(m, config=m.config | {"task": m.config["task"] | {"name": "adding"}})
-        for m in table()
-        if m.result["span"] == 20
+def test_a_gru_has_a_bias_of_its_own_name():
+    config = sweep.apply(CONFIG, {"cell.name": "gru"})
+    assert [list(q.arms) for q in LOADED.get_comparisons(config)] == [
+        ["b_z = 1", "chrono", "b_z = 0"],
+        ["b_z = 1", "chrono"],
+        ["b_z = 1", "chrono"],
     ]
-    drawn = MODULE.figures(Table([*table(), *renamed]))
-    assert set(drawn) == {
-        f"{task}_{figure}" for task in ("delayed_recall", "adding") for figure in ("span", "curves")
-    }
-    assert len(drawn["adding_curves"][0].axes) == 1
-    assert len(drawn["delayed_recall_curves"][0].axes) == 4
+
+
+# ---- figures -----------------------------------------------------------------------------------
+
+
+def test_the_figure_has_a_line_per_bias_through_its_median_times():
+    table, comparisons = untrained.compared(LOADED, describe({("chrono", 200): math.inf}))
+    figure, caption = LOADED.get_figures(table, comparisons)["delayed_recall_span"]
+    assert "LSTM by forget bias" in caption
+    (ax,) = figure.axes
+    drawn = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [line.get_xdata().tolist() for line in drawn] == [[20], [20, 100, 200], [20, 100, 200]]
+    never = 1.15 * CONFIG.training.steps
+    assert drawn[2].get_ydata() == pytest.approx([220, 400, never])

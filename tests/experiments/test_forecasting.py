@@ -11,8 +11,8 @@ from rnnlab.core.notices import LeftOut
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.plan import make_plan
-from rnnlab.results.table import Table
-from tests.helpers import untrained
+from rnnlab.results.comparison import read_comparisons
+from tests.helpers import judged
 
 FILE = Path(__file__).parents[2] / "experiments" / "learning" / "forecasting.py"
 LOADED = load_experiment(FILE)
@@ -26,32 +26,34 @@ SMALL = {
     "training.eval_batch_size": 9,
     "training.eval_sample": 9,
 }
-# cell ↦ root mean squared error, one step ahead and twenty
-GOOD = {"rnn-tanh": (0.05, 0.3), "gru": (0.05, 0.2), "lstm": (0.05, 0.2)}
+# arm ↦ root mean squared error, one step ahead and twenty
+GOOD = {"RNN": (0.05, 0.3), "GRU": (0.05, 0.2), "LSTM": (0.05, 0.2)}
 OTHERS = {"naive": (0.2, 1.4), "last": (0.2, 0.9), "linear": (0.01, 0.5)}
 
 
-def verdicts(others=None, **errors):
-    """One sign a claim, in order; errors and others: as GOOD and OTHERS, in place of theirs."""
-    cells = GOOD | {name.replace("_", "-"): pair for name, pair in errors.items()}
+def signs(others=None, verdicts=None, **errors):
+    """One sign per claim, in order; errors and others: as GOOD and OTHERS, in place of theirs."""
 
-    def of(flat):
+    def describe(flat, arm):
         far = int(flat["task.horizon"] == MODULE.FAR)
-        said = {f"nrmse_{k}": pair[far] for k, pair in (OTHERS | (others or {})).items()}
-        return said | {"loss": 1.0, "lags": 20, "nrmse_network": cells[flat["cell.name"]][far]}
+        found = {f"nrmse_{k}": pair[far] for k, pair in (OTHERS | (others or {})).items()}
+        wobble = 1 + 0.1 * (-1) ** flat["seed"]
+        error = (GOOD | errors)[arm][far] * wobble
+        return found | {"rmse": error, "nrmse_network": error}
 
-    found = untrained.verdicts(LOADED, untrained.table(LOADED, of)).values()
-    return "".join({"holds": "+", "refuted": "-"}[verdict] for verdict in found)
+    return judged.signs(LOADED, *judged.compared(LOADED, describe, verdicts or judged.against()))
 
 
 def test_claims_can_come_out_the_other_way():
-    assert verdicts() == "++-+++"
-    assert verdicts(rnn_tanh=(0.21, 0.3))[0] == "-"
-    assert verdicts(others={"last": (0.2, 0.25)})[1] == "-"
-    assert verdicts(others={"linear": (0.06, 0.5)})[2] == "+"
-    assert verdicts(others={"linear": (0.01, 0.25)})[3] == "-"
-    assert verdicts(gru=(0.03, 0.2))[4] == "-"
-    assert verdicts(gru=(0.05, 0.26))[5] == "-"
+    assert signs() == "++-++++"
+    assert signs(RNN=(0.3, 0.3)) == "-+-++++"
+    assert signs(RNN=(0.19, 0.3)) == "?+-++++"
+    assert signs(others={"last": (0.2, 0.1)}) == "+--++++"
+    assert signs(others={"linear": (0.09, 0.5)}) == "+++++++"
+    assert signs(others={"linear": (0.01, 0.1)}) == "++--+++"
+    assert signs(verdicts=judged.against(ahead_1="worse")) == "++-+--+"
+    assert signs(verdicts=judged.against(ahead_1="equivalent", ahead_20="worse")) == "++-+++-"
+    assert signs(verdicts=judged.against(ahead_1="undecided", ahead_20="equivalent")) == "++-+??+"
 
 
 def test_the_other_answers_equal_loops():
@@ -69,15 +71,24 @@ def test_the_other_answers_equal_loops():
     assert np.array_equal(found["naive"], xs[:, lags - 1 :])
 
 
-def test_a_tiny_run_draws_its_figures(tmp_path):
-    config = sweep.apply(LOADED.get_config(), SMALL)
-    axes = {"cell.name": ("rnn-tanh",), "task.horizon": (1, 20), "seed": (0,)}
-    table = rnnlab.run(LOADED, config, sweep=axes, workdir=tmp_path / "run", progress=False).table
-    run = rnnlab.load_run(tmp_path / "run")
-    assert set(run.figures) == {"errors", "curves", "series"}
-    naive = table.each("nrmse_naive")
-    assert naive[0] < naive[1], "one step ahead less has changed than twenty"
-    assert Table(table).each("nrmse_network").shape == (2,)
+def test_a_tiny_run_compares_and_draws_its_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(MODULE, "SEEDS", (2,))
+    arms = {"RNN": {"cell.name": "rnn-tanh"}, "ReLU": {"cell.name": "rnn-relu"}}
+    monkeypatch.setattr(MODULE, "ARMS", arms)  # which compile fastest
+    monkeypatch.setattr("rnnlab.plotting.comparison_figures.draw", lambda *a: {})
+    config = sweep.apply(LOADED.get_config(), SMALL | {"run.rates": (1e-2,), "run.horizons": (20,)})
+    run = rnnlab.run(LOADED, config, workdir=tmp_path / "run", progress=False)
+    assert set(run.figures) == {"errors", "series"}
+    (far,) = read_comparisons(tmp_path / "run")
+    assert (far.name, far.question) == ("ahead_20", "On Mackey–Glass, 20 steps ahead")
+    assert (far.score, far.relative, far.equivalent) == ("rmse", True, MODULE.PAR)
+    members = far.judged(run.table, "RNN")
+    assert members.each("nrmse_naive").shape == members.stack("nrmse_network").shape == (2,)
+    decided = [claim.statement for claim in run.claims if claim.verdict != "undecided"]
+    assert all("20 steps ahead" in statement for statement in decided)
+    missing = [claim.measured for claim in run.claims if "1 step ahead" in claim.statement]
+    assert len(missing) == 4
+    assert all("'ahead_1', and this run compares ahead_20" in words for words in missing)
 
 
 def test_a_short_table_plans_with_horizons_that_fit(tmp_path):
@@ -88,5 +99,16 @@ def test_a_short_table_plans_with_horizons_that_fit(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LeftOut)
         plan = make_plan(LOADED, config)
+    assert [question.name for question in plan.questions] == ["ahead_1", "ahead_3"]
+    assert plan.questions[1].question == "On a.csv, 3 steps ahead"
     assert {member.task.horizon for member in plan.configs} == {1, 3}
     assert plan.metrics[0] == Metric("rmse", "units of x", "lower")
+
+
+def test_of_several_columns_all_count(tmp_path):
+    path = tmp_path / "two.csv"
+    rows = np.random.default_rng(0).normal(size=(300, 2)).cumsum(axis=0)
+    np.savetxt(path, rows, delimiter=",", header="a,b", comments="")
+    given = {"task.path": str(path), "task.column": "a,b", "run.horizons": (2,)}
+    (question,) = LOADED.get_comparisons(sweep.apply(LOADED.get_config(), SMALL | given))
+    assert (question.score, question.rule.higher) == ("nrmse", False)

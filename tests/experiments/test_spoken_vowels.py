@@ -8,51 +8,64 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import rnnlab
-from rnnlab.lab import sweep
+from rnnlab.lab import rounds, sweep
 from rnnlab.lab.load import load_experiment
+from rnnlab.lab.plan import make_plan
 from rnnlab.tasks.series_classes import SeriesClasses
-from tests.helpers import untrained
+from tests.helpers import judged
 
 FILE = Path(__file__).parents[2] / "experiments" / "learning" / "spoken_vowels.py"
 LOADED = load_experiment(FILE)
 MODULE = LOADED.module
-SMALL = {"cell.hidden_size": 3, "training.steps": 4, "training.eval_every": 2}
-GOOD = {"RNN": 0.95, "LSTM": 0.95, "GRU": 0.95, "Bi-RNN": 0.95, "Bi-LSTM": 0.95, "Bi-GRU": 0.95}
+SMALL = {
+    "cell.hidden_size": 3,
+    "training.steps": 4,
+    "training.eval_every": 2,
+    "run.rates": (1e-2,),
+}
 
 
-def verdicts(linear=0.9, warping=0.9, half=0.9, gru=75, streams=True, **accuracy):
-    """One sign a claim, in order; accuracy: of lines, in place of GOOD's, "Bi-" as "Bi"."""
-    line_of = {cell: line for line, cell in MODULE.LINES.items()}
+def signs(
+    linear=0.9, warping=0.9, half=0.9, gru=75, streams=True, right=0.95, config=None, **verdicts
+):
+    """One sign per claim, in order; right: the mean accuracy of every network."""
 
-    def of(flat):
-        line = line_of[flat["cell.name"]]
+    def describe(flat, arm):
+        wobble = 0.002 * (-1) ** flat["seed"]
         return {
-            "loss": 1.0,
-            "accuracy": accuracy.get(line.replace("-", ""), GOOD[line]),
+            "accuracy": right + wobble,
             "accuracy_linear": linear,
             "accuracy_warping": warping,
-            "early": np.where(np.array(MODULE.SHARES) < 0.5, 0.1, half),
-            "streams": streams and not line.startswith("Bi-"),
-            "recurrent_parameters": gru if line == "GRU" else 100,
+            "early": np.where(np.array(MODULE.SHARES) < 0.5, 0.1, half + wobble),
+            "streams": streams and not arm.startswith("Bi-"),
+            "recurrent_parameters": gru if arm == "GRU" else 100,
         }
 
-    found = untrained.verdicts(LOADED, untrained.table(LOADED, of)).values()
-    return "".join({"holds": "+", "refuted": "-"}[verdict] for verdict in found)
+    def verdict(name, a, b):
+        return verdicts.get(f"{name}_{a}", verdicts.get(name, "better"))
+
+    return judged.signs(LOADED, *judged.compared(LOADED, describe, verdict, config))
 
 
 def test_claims_can_come_out_the_other_way():
-    assert verdicts() == "++++++--++"
-    assert verdicts(LSTM=0.97)[0] == verdicts(LSTM=0.97)[2] == "-"
-    assert verdicts(gru=76)[1] == "-"
-    assert verdicts(RNN=0.93)[2] == "-"
-    assert verdicts(linear=0.95) == "+++-++--++"
-    assert verdicts(warping=0.95) == "++++-+--++"
-    assert verdicts(GRU=0.94)[5] == "-"
-    assert verdicts(BiGRU=0.97)[6] == "+"
-    assert verdicts(BiGRU=0.97, BiRNN=0.97, BiLSTM=0.97)[7] == "+"
-    assert verdicts(BiGRU=0.97, BiRNN=0.97, BiLSTM=0.955)[7] == "-"
-    assert verdicts(half=0.79)[8] == "-"
-    assert verdicts(streams=False)[9] == "-"
+    assert signs() == "++++++-+++++"
+    assert signs(cells_GRU="worse", cells_RNN="equivalent") == "-+++++-+++++"
+    assert signs(cells_GRU="undecided", cells_RNN="worse") == "?+-+++-+++++"
+    assert signs(gru=76)[1] == "-"
+    assert signs(linear=0.96) == "+++-++-+++++"
+    assert signs(linear=0.9505, warping=0.96) == "+++?-+-+++++"
+    assert signs(right=0.941) == "+++++?-+++++"
+    assert signs(right=0.98) == "++++++++++++"
+    assert signs(right=0.92) == "+++++--+++++"
+    assert signs(ways_RNN="equivalent", ways_LSTM="worse", ways_GRU="undecided")[7:10] == "--?"
+    assert signs(half=0.79)[10] == "-"
+    assert signs(half=0.8)[10] == "?"
+    assert signs(streams=False)[11] == "-"
+
+
+def test_a_published_figure_decides_nothing_about_other_series():
+    config = sweep.apply(LOADED.get_config(), {"task.source": "GunPoint"})
+    assert signs(config=config) == "+++++??+++++"
 
 
 def test_warping_equals_loops():
@@ -112,7 +125,7 @@ def test_a_tiny_run_draws_its_figures(tmp_path):
     axes = {"cell.name": ("gru", "bi-rnn-tanh"), "seed": (0,)}
     table = rnnlab.run(LOADED, config, sweep=axes, workdir=tmp_path / "run", progress=False).table
     run = rnnlab.load_run(tmp_path / "run")
-    assert set(run.figures) == {"accuracy", "curves", "early", "confusion"}
+    assert set(run.figures) >= {"accuracy", "early", "confusion"}
     for member in table:
         own = member.result
         confusion = np.array(own["confusion"])
@@ -126,6 +139,43 @@ def test_a_tiny_run_draws_its_figures(tmp_path):
         3 * (3 * 3 + 12 * 3 + 3),  # three blocks of W_h, W_x, b
         2 * (3 * 3 + 12 * 3 + 3),
     ]
+    assert {claim.verdict for claim in run.claims} == {"undecided"}
+    (reason,) = {claim.measured for claim in run.claims[2:3]}
+    assert "this run compares nothing" in reason
+
+
+def test_figures_are_of_the_judged_members_of_each_arm():
+    def describe(flat, arm):
+        size = 9
+        return {
+            "accuracy": 0.9,
+            "accuracy_linear": 0.8,
+            "accuracy_warping": 0.7,
+            "early": np.linspace(0.1, 0.9, 10),
+            "confusion": np.eye(size, dtype=int),
+            "classes": [str(k) for k in range(size)],
+        }
+
+    table, comparisons = judged.compared(LOADED, describe)
+    figures = MODULE.figures(table, comparisons)
+    assert set(figures) == {"accuracy", "early", "confusion"}
+    ticks = [text.get_text() for text in figures["accuracy"][0].axes[0].get_yticklabels()]
+    assert ticks == [*MODULE.ANSWERS.values(), *MODULE.LINES]
+    seeds = MODULE.SEEDS[0]
+    assert (
+        np.trace(MODULE.of(table, comparisons, "GRU").stack("confusion").sum(axis=0)) == 9 * seeds
+    )
+
+
+def test_comparisons_share_their_members():
+    questions = LOADED.get_comparisons(LOADED.get_config())
+    assert [question.name for question in questions] == [
+        *("cells", "ways_RNN", "ways_LSTM", "ways_GRU")
+    ]
+    first = rounds.next_round(questions, ())
+    assert len(first) == 6 * 4 * MODULE.TUNING_SEEDS
+    # at most 4 rates more, and 16 judged seeds of 3 arms and of 3 pairs
+    assert make_plan(LOADED).members_at_most == 6 * 8 * MODULE.TUNING_SEEDS + 9 * 16
 
 
 def test_unknown_arguments_are_refused():

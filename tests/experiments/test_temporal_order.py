@@ -1,31 +1,36 @@
-"""temporal_order: claims that can turn, success rates against a loop, figures of a tiny run."""
+"""temporal_order: claims that can turn, success rates against a loop, the figures."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import rnnlab
 from rnnlab.core.nested import flatten
 from rnnlab.lab.load import load_experiment
-from rnnlab.results.table import Table
+from rnnlab.results.comparison import Comparisons
 from tests.helpers import untrained
 
 PATH = Path(__file__).parents[2] / "experiments" / "learning" / "temporal_order.py"
 LOADED = load_experiment(PATH)
 MODULE = LOADED.module
-# the longest length that each initialization solves with each method, as Fig. 7 has them in order
-LONGEST = {
-    ("sigmoid", "SGD"): 0,
-    ("sigmoid", "clip"): 0,
-    ("sigmoid", "clip + Ω"): 10,
-    ("basic tanh", "SGD"): 10,
-    ("basic tanh", "clip"): 20,
-    ("basic tanh", "clip + Ω"): 50,
-    ("smart tanh", "SGD"): 20,
-    ("smart tanh", "clip"): 30,
-    ("smart tanh", "clip + Ω"): 50,
+NEVER = math.inf
+# updates until it is solved, by initialization, method and length
+SOLVED = {
+    ("basic tanh", "SGD", 20): 1500,
+    ("basic tanh", "clip", 20): 1000,
+    ("basic tanh", "clip + Ω", 20): 800,
+    ("basic tanh", "SGD", 50): NEVER,
+    ("basic tanh", "clip", 50): 2900,
+    ("basic tanh", "clip + Ω", 50): 2000,
+    ("smart tanh", "clip + Ω", 20): 400,
+    ("sigmoid", "clip + Ω", 20): NEVER,
 }
+ERROR = {"SGD": 0.7, "clip": 0.3}  # of the linear RNN
+CLAIMS = (
+    *("clip", "Ω", "SGD never", "Ω solves", "Ω longer"),
+    *("smart", "sigmoid", "diverges", "linear"),
+)
 
 
 def kind(flat):
@@ -37,118 +42,112 @@ def kind(flat):
     return init, method
 
 
-def describe(longest=LONGEST, linear=("diverged", "solved"), left=(0.7, 0.01)):
-    """Results of members that solve what ``longest`` says; (SGD, clip) of the linear ones."""
+def describe(changes=(), error=ERROR, diverges="SGD", but=lambda place, seed: False):
+    solved = SOLVED | dict(changes)
 
     def of(flat):
         init, method = kind(flat)
+        rate, seed = flat["training.learning_rate"], flat["seed"]
+        away = abs(math.log10(rate / 0.3))
         if init == "linear":
-            place, high = method != "SGD", flat["training.learning_rate"] >= 0.1
-            return {"status": linear[place] if high else "finished", "error": left[place]}
-        solved = flat["task.length"] <= longest[init, method]
-        return {"status": "solved" if solved else "finished", "error": 0.0 if solved else 0.7}
+            lost = method == diverges and rate >= 0.1
+            status = "diverged" if lost else "finished"
+            return {"status": status, "error": error[method] + 0.01 * (seed % 3) + 0.01 * away}
+        place = (init, method, flat["task.length"])
+        at = NEVER if but(place, seed) else solved[place] * (1 + away)
+        status = "solved" if at < NEVER else "finished"
+        return {"status": status, "solved_at": at, "error": 0.0 if at < NEVER else 0.7, "loss": 1.0}
 
     return of
 
 
-def verdicts(**options):
-    return untrained.verdicts(LOADED, untrained.table(LOADED, describe(**options), seeds=2))
+def verdicts(*args, **options):
+    found = untrained.verdicts(LOADED, *untrained.compared(LOADED, describe(*args, **options)))
+    return dict(zip(CLAIMS, found.values(), strict=True))
 
 
 def test_each_claim_holds_of_members_as_they_are_claimed_to_be():
-    found = verdicts()
-    assert len(found) == 7
-    assert set(found.values()) == {"holds"}
+    assert set(verdicts().values()) == {"holds"}
 
 
-SPOILT = {
-    "Plain SGD fails": {"longest": {k: LONGEST[k[0], "SGD"] for k in LONGEST}},
-    "at least as long as with clipping alone": {
-        "longest": LONGEST | {("smart tanh", "clip + Ω"): 20}
-    },
-    "Clipping alone raises": {"longest": LONGEST | {(k, "clip"): 0 for k in MODULE.INITS}},
-    "smart tanh initialization solves more": {
-        "longest": {
-            k: LONGEST["smart tanh" if k[0] == "basic tanh" else k[0], k[1]] for k in LONGEST
-        }
-    },
-    "sigmoid RNN is the worst": {"longest": LONGEST | {("sigmoid", m): 50 for m in MODULE.METHODS}},
-    "keeps a linear RNN from diverging": {"linear": ("diverged", "diverged")},
-    "no mere brake": {"left": (0.7, 0.6)},
-}
+@pytest.mark.parametrize(
+    ("options", "refuted"),
+    [
+        ({"changes": {("basic tanh", "SGD", 50): 2500}}, {"SGD never"}),
+        ({"changes": {("basic tanh", "clip + Ω", 50): NEVER}}, {"Ω solves", "Ω longer"}),
+        ({"changes": {("basic tanh", "clip + Ω", 50): 2800}}, {"Ω longer"}),
+        ({"changes": {("basic tanh", "clip", 20): 1400}}, {"clip"}),
+        ({"changes": {("basic tanh", "clip", 20): NEVER}}, {"clip"}),
+        ({"changes": {("basic tanh", "clip", 20): 500}}, {"Ω"}),
+        ({"changes": {("smart tanh", "clip + Ω", 20): 900}}, {"smart"}),
+        ({"changes": {("sigmoid", "clip + Ω", 20): 300}}, {"sigmoid"}),
+        ({"error": {"SGD": 0.3, "clip": 0.3}}, {"linear"}),
+        ({"diverges": "clip"}, {"diverges"}),
+        ({"diverges": ""}, {"diverges"}),
+    ],
+)
+def test_a_claim_turns_when_its_members_do(options, refuted):
+    expected = {name: "refuted" if name in refuted else "holds" for name in CLAIMS}
+    assert verdicts(**options) == expected
 
 
-@pytest.mark.parametrize("words", SPOILT)
-def test_a_claim_turns_when_its_members_do(words):
-    assert untrained.turned(verdicts(), verdicts(**SPOILT[words]), words) == ("holds", "refuted")
+def test_seeds_that_disagree_decide_nothing():
+    def but(place, seed):
+        return place[:2] in (("basic tanh", "clip"), ("basic tanh", "clip + Ω")) and (
+            (place[1] == "clip") == bool(seed % 2)
+        )
+
+    found = verdicts(but=but)
+    assert {name for name, verdict in found.items() if verdict == "undecided"} >= {
+        "Ω solves",
+        "Ω",
+    }
 
 
-def test_divergence_that_clipping_does_not_cause_is_no_credit_to_it():
-    calm = verdicts(linear=("finished", "solved"))
-    assert untrained.turned(calm, calm, "keeps a linear RNN")[0] == "refuted"
-
-
-def test_without_plain_sgd_its_claims_are_undecided():
-    whole = untrained.table(LOADED, describe(), seeds=2)
-    clipped = Table(m for m in whole if kind(flatten(m.config))[1] != "SGD")
-    found = untrained.verdicts(LOADED, clipped)
-    assert {v for s, v in found.items() if "SGD" in s or "diverg" in s} == {"undecided"}
-    assert "holds" in found.values()
+def test_without_comparisons_divergence_alone_is_decided():
+    table, _ = untrained.compared(LOADED, describe())
+    found = dict(
+        zip(CLAIMS, untrained.verdicts(LOADED, table, Comparisons(())).values(), strict=True)
+    )
+    assert found == {name: "holds" if name == "diverges" else "undecided" for name in CLAIMS}
 
 
 def test_the_success_rate_is_that_of_a_loop():
-    rng = np.random.default_rng(2)
-    status = iter(rng.choice(["solved", "finished", "diverged"], size=500))
-    drawn = untrained.table(LOADED, lambda flat: {"status": str(next(status)), "error": 0.5})
-    figure, _ = MODULE.figures(drawn)["success"]
-    for name, ax in zip(MODULE.INITS, figure.axes, strict=True):
+    table, comparisons = untrained.compared(
+        LOADED, describe(but=lambda place, seed: place == ("basic tanh", "clip", 50) and seed % 4)
+    )
+    figure, _ = LOADED.get_figures(table, comparisons)["success"]
+    for init, ax in zip(["basic tanh"], figure.axes, strict=True):
         for line, method in zip(ax.lines, MODULE.METHODS, strict=True):
-            counts: dict[int, list[bool]] = {}
-            for member in drawn:
-                flat = flatten(member.config)
-                if kind(flat) == (name, method):
-                    counts.setdefault(flat["task.length"], []).append(
-                        member.result["status"] == "solved"
-                    )
-            assert list(line.get_xdata()) == sorted(counts)
-            rates = [sum(counts[x]) / len(counts[x]) for x in sorted(counts)]
+            rates = []
+            for length in (20, 50):
+                arm = comparisons[MODULE.methods_at(init, length)].arm(method)
+                own = [m for m in table if m.index in arm.members]
+                assert {kind(flatten(m.config)) for m in own} == {(init, method)}
+                rates.append(sum(m.result["status"] == "solved" for m in own) / len(own))
+            assert list(line.get_xdata()) == [20, 50]
             assert np.allclose(np.asarray(line.get_ydata(), float), rates, atol=0.02)
 
 
-def test_figures_of_a_tiny_run(tmp_path):
-    config = LOADED.get_config()
-    with config.unlocked():
-        config.cell.hidden_size = 16  # the sparse kernel has 15 nonzeros a unit
-        config.training.update(steps=20, eval_every=10, eval_batch_size=50)
-    fig7, linear = LOADED.get_sweep(config)
-    # the sigmoid would be two more programs to compile
-    inits = tuple(init for name, init in MODULE.INITS.items() if name != "sigmoid")
-    fig7 |= {"task.length": (10,), "seed": (0,), MODULE.INIT_KEYS: inits}
-    linear |= {"training.steps": (50,), "training.learning_rate": (0.1, 10.0), "seed": (0,)}
-    made = rnnlab.run(
-        LOADED, config, sweep=[fig7, linear], workdir=tmp_path / "run", progress=False
-    ).table
-    assert {m.result["status"] for m in made} >= {"finished", "diverged"}
-    run = rnnlab.load_run(tmp_path / "run")
-    assert set(run.figures) == {"success", "learning", "clipping"}
-    assert all(path.stat().st_size > 20_000 for path, _ in run.figures.values())
-    assert len(run.claims) == 7
-
-
-def test_a_sweep_without_the_linear_rnn_has_no_figure_of_it():
-    whole = untrained.table(LOADED, describe(), seeds=1)
-    fig7 = Table(m for m in whole if kind(flatten(m.config))[0] != "linear")
-    assert set(MODULE.figures(fig7)) == {"success", "learning"}
+def test_divergence_is_drawn_of_the_members_beside_the_comparisons():
+    table, comparisons = untrained.compared(LOADED, describe())
+    norms, shares = LOADED.get_figures(table, comparisons)["clipping"][0].axes
+    assert [list(line.get_ydata()) for line in shares.lines] == [[0, 0, 1, 1], [0, 0, 0, 0]]
+    crosses = [line for line in norms.lines if line.get_marker() == "x"]
+    assert len(crosses) == LOADED.get_config().run.seeds
 
 
 def test_full_is_the_scale_of_the_paper():
-    config = load_experiment(PATH, "full").get_config()
+    full = load_experiment(PATH, "full")
+    config = full.get_config()
     own = config.training
     assert (own.steps, own.learning_rate, own.batch_size) == (5_000_000, 0.01, 20)
     assert own.eval_batch_size == 10_000
     assert max(config.run.lengths) == 250
-    assert config.run.seeds == 5
     assert config.task.solved_at == 0.01
     assert config.run.seconds_per_member > 3600
+    assert full.asked_comparisons(config)[0].tune == {
+        "training.learning_rate": (0.003, 0.01, 0.03, 0.1)
+    }
     with pytest.raises(ValueError, match="unknown scale"):
         LOADED.module.get_config("small")

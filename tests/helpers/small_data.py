@@ -3,6 +3,7 @@
 import importlib
 from pathlib import Path
 
+RHYME = "Twas brillig, and the slithy toves\nDid gyre and gimble in the wabe 猫;\n" * 8
 TEXTS = {  # task: texts that a trained member is asked
     "tagging": ["ann saw rome", "nan xyz saw ann lee"],
     "sentiment": ["good film nan", "a bad one"],

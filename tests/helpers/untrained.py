@@ -1,13 +1,15 @@
 """Tables of members that were never trained, for tests of an experiment's claims."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rnnlab.core.nested import flatten, with_overrides
-from rnnlab.lab import sweep
+from rnnlab.lab import plan, rounds, sweep
 from rnnlab.lab.load import Experiment
 from rnnlab.results import claims
+from rnnlab.results.comparison import Comparisons
 from rnnlab.results.table import Member, Table
 
 Values = dict[str, Any]  # by config key, or by result
@@ -31,6 +33,34 @@ def table(loaded: Experiment, describe: Describe, **run: object) -> Table:
         nested = with_overrides(config.to_dict(), overrides)
         members.append(_member(index, overrides, nested, describe(flatten(nested))))
     return Table(members)
+
+
+def compared(
+    loaded: Experiment, describe: Describe, changes: Mapping[str, Any] | None = None
+) -> tuple[Table, Comparisons]:
+    """Return the members of an experiment's comparisons, but for the tuning's, and the verdicts.
+
+    Args:
+        loaded: the experiment.
+        describe: as of :func:`table`.
+        changes: values of the config by dotted key.
+    """
+    config = sweep.apply(loaded.get_config(), dict(changes or {}))
+    questions = loaded.get_comparisons(config)
+    own = plan.own_sweep(loaded, config, questions)
+    wanted = [
+        rounds.Wanted("", values) for values in (sweep.expand(config, own) if own != [] else ())
+    ]
+    wanted += rounds.next_round(questions, ())
+    members: list[Member] = []
+    while wanted:
+        for phase, values in wanted:
+            nested = with_overrides(config.to_dict(), values)
+            result = {"sha256": ""} | describe(flatten(nested))  # as of a trained member
+            members.append(replace(_member(len(members), values, nested, result), phase=phase))
+        wanted = rounds.next_round(questions, members)
+    everything = Table(members)
+    return everything.judged(), Comparisons(rounds.results(questions, everything))
 
 
 def measured(loaded: Experiment, describe: Callable[[int, Values], Values]) -> Table:
@@ -62,9 +92,12 @@ def _member(index: int, overrides: Values, nested: Values, result: Values) -> Me
     return Member(index, overrides, nested, 0.0, result, metrics)
 
 
-def verdicts(loaded: Experiment, changed: Table) -> dict[str, str]:
+def verdicts(
+    loaded: Experiment, changed: Table, comparisons: Comparisons | None = None
+) -> dict[str, str]:
     """Return the verdict on each claim, by its statement."""
-    return {v.statement: v.verdict for v in claims.decide(loaded.module.claims(changed))}
+    decided = claims.decide(loaded.get_claims(changed, comparisons))
+    return {v.statement: v.verdict for v in decided}
 
 
 def turned(before: dict[str, str], after: dict[str, str], words: str) -> tuple[str, str]:

@@ -34,9 +34,13 @@ BASES = (  # keys that say what a member is, where an experiment has them
 def other(key, value):
     """Another value of the key."""
     if isinstance(value, str):
-        return {"cell.name": "gru", "init.w_h": "he_uniform", "init.w_x": "normal(std=0.25)"}.get(
-            key, "1.5" if key == "init.forget_bias" else "another"
-        )
+        others = {
+            "init.w_h": "he_uniform",
+            "init.w_x": "normal(std=0.25)",
+            "init.forget_bias": "1.5",
+        }
+        others["cell.name"] = "lstm" if value == "gru" else "gru"
+        return others.get(key, "another")
     return value * 2 + 1
 
 
@@ -136,6 +140,6 @@ def test_values_that_were_refused_though_they_have_an_effect(name, key, value):
 
 
 def test_a_default_that_the_sweep_replaces_everywhere_is_refused_too():
-    loaded = load_experiment(ROOT / "experiments" / "learning" / "forecasting.py")
-    with pytest.raises(UserError, match=r"cell\.name=gru has no effect.*--sweep\.cell\.name=gru"):
+    loaded = load_experiment(ROOT / "experiments" / "language" / "generation.py")
+    with pytest.raises(UserError, match=r"cell\.name=lstm has no effect.*--sweep\.cell\.name=lstm"):
         check_effect(loaded, ["cell.name"], loaded.get_config(), {})

@@ -19,6 +19,7 @@ from rnnlab.core.errors import UserError
 from rnnlab.lab import ray_cluster, repair
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.ray_cluster import Cluster
+from rnnlab.results.comparison import read_comparisons
 from rnnlab.training.checkpoints import Checkpoints
 from tests.helpers import swept
 from tests.helpers.compiling import FOR_USERS
@@ -102,6 +103,19 @@ def test_interrupted_and_with_a_node_that_dies_a_run_gives_the_same(nodes, tmp_p
     assert members == local[0]
     assert metrics == local[1]
     assert params == local[2]
+
+
+def test_a_comparison_comes_to_the_same_verdicts_round_by_round(nodes, tmp_path):
+    made, _ = nodes
+    file = swept.write(tmp_path / "three.py")
+    asked = ["--compare.init.w_h=thirds,orthogonal", "--tune.training.learning_rate=0.01"]
+    asked += ["--seeds=2,3", "--equivalent=1e-9"]  # two rounds
+    there, here = tmp_path / "there", tmp_path / "here"
+    status, said = end(start(file, there, made.address, *asked))
+    assert status == 0, said
+    subprocess.run(swept.command(file, here, *asked), check=True)
+    assert read_comparisons(there) == read_comparisons(here) != []
+    assert swept.outcome_of(there) == swept.outcome_of(here)
 
 
 def test_an_error_on_a_node_is_one_line_and_is_not_tried_again(nodes, tmp_path):

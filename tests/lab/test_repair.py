@@ -11,7 +11,7 @@ from rnnlab import cli
 from rnnlab.core import json_files, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.lab import repair
-from rnnlab.lab.run import rewrite
+from rnnlab.lab.finish import rewrite
 from rnnlab.results.run_dir import load_run
 from rnnlab.training.checkpoints import Checkpoints
 from tests.scripts import fuzz_run_dirs as fuzzer

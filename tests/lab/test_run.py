@@ -13,22 +13,13 @@ import pytest
 import rnnlab
 from rnnlab.core import json_files, progress, run_files, signals
 from rnnlab.core.errors import UserError
+from rnnlab.lab.finish import rewrite
 from rnnlab.lab.load import Experiment, load_experiment
 from rnnlab.lab.plan import make_plan
-from rnnlab.lab.run import rewrite, run_plan
+from rnnlab.lab.run import run_plan
 from rnnlab.report import page
 from rnnlab.results.table import read_table
 from tests.helpers.fake_experiment import SOURCE
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch) -> Path:
-    """The experiment, as experiments/fake.py in an empty working directory."""
-    monkeypatch.chdir(tmp_path)
-    Path("experiments").mkdir()
-    path = Path("experiments/fake.py")
-    path.write_text(SOURCE)
-    return path
 
 
 @pytest.fixture(autouse=True)

@@ -22,15 +22,6 @@ from rnnlab.tasks.forecasting import Forecasting
 from rnnlab.tasks.pixel_digits import PixelDigits, read_idx
 
 KEY = jax.random.key(5)
-RHYME = "Twas brillig, and the slithy toves\nDid gyre and gimble in the wabe 猫;\n" * 8
-
-
-@pytest.fixture
-def rhyme(tmp_path):
-    file = tmp_path / "rhyme.txt"
-    file.write_text(RHYME, encoding="utf-8")
-    return str(file)
-
 
 # ---- the contract ------------------------------------------------------------------------------
 

@@ -19,16 +19,9 @@ from rnnlab.data.tables import read_columns
 from rnnlab.tasks.characters import Characters
 from rnnlab.tasks.forecasting import Forecasting, Series, mackey_glass
 from rnnlab.tasks.ngram_baseline import ngram_bits, ngram_probabilities
+from tests.helpers.small_data import RHYME
 
 KEY = jax.random.key(5)
-RHYME = "Twas brillig, and the slithy toves\nDid gyre and gimble in the wabe 猫;\n" * 8
-
-
-@pytest.fixture
-def rhyme(tmp_path):
-    file = tmp_path / "rhyme.txt"
-    file.write_text(RHYME, encoding="utf-8")
-    return str(file)
 
 
 def series_file(folder, rows=120):

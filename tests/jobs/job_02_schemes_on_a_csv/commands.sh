@@ -1,3 +1,3 @@
 rnnlab run --config=forecasting --config.task.path=load.csv --config.task.column=load \
-  --sweep.cell.name=gru --sweep.init.w_h=orthogonal,xavier_uniform,he_normal \
+  --config.cell.name=gru --sweep.init.w_h=orthogonal,xavier_uniform,he_normal --sweep.seed=0,1 \
   --sweep.task.horizon=1 --workdir=runs/load

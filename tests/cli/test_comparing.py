@@ -1,0 +1,147 @@
+"""The flags that compare, of `rnnlab run`."""
+
+import html
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import rnnlab
+from rnnlab import cli
+from rnnlab.lab.plan import make_plan
+from tests.helpers.compared import SOURCE
+
+ARMS = {"arm": ["good", "poor"]}
+RATE = "training.learning_rate"
+
+
+@pytest.fixture(autouse=True)
+def formula(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("formula.py").write_text(SOURCE)
+
+
+def dry_run(capsys, *flags):
+    status = cli.main(["run", "formula.py", *flags, "--dry_run"])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        (["--compare.arm=good,poor"], {"arms": ARMS}),
+        (
+            [f"--tune.{RATE}=0.1,0.01", "--compare.arm", "poor,good", "--tuning-seeds=2"],
+            {"arms": {"arm": ["poor", "good"]}, "tune": {RATE: (0.01, 0.1)}, "tuning_seeds": 2},
+        ),
+        (
+            [
+                *("--compare.arm=good,poor", f"--compare.{RATE}=0.1,1", "--seeds=4,6"),
+                *("--equivalent=0.1", "--relative", "--score=size", "--better=higher"),
+                "--reference=good, 0.1",
+            ],
+            {
+                **{"arms": ARMS | {RATE: [0.1, 1.0]}, "seeds": (4, 6), "equivalent": 0.1},
+                **{"relative": True, "score": "size", "better": "higher"},
+                "reference": "good, 0.1",
+            },
+        ),
+    ],
+)
+def test_flags_ask_for_what_python_asks_for(capsys, flags, asked):
+    status, out, _ = dry_run(capsys, *flags)
+    assert status == 0
+    assert str(make_plan("formula.py", comparison=rnnlab.Comparison(**asked)).run_dir) in out
+
+
+def test_a_dry_run_says_the_most_that_it_costs(capsys):
+    _, out, _ = dry_run(capsys)
+    # 3 arms x 3 rates x 2 seeds; 2 values more at either end; 8 judged seeds; a second each
+    assert "members    18 in the first round, at most 66" in out
+    assert "about 0.3 minutes for the first round, at most 1.1" in out
+    assert "tuned      training.learning_rate=0.001,0.003,0.01, 2 seeds" in out
+
+
+def test_flags_change_the_comparisons_of_a_file(capsys):
+    _, out, _ = dry_run(capsys, "--seeds=2,3", f"--tune.{RATE}=0.01")
+    assert "judged     on 2, 3 seeds" in out
+    assert "compare    On a formula: good; same; poor" in out
+    assert "tuned      nothing" in out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--compare.arm=good,poor", "--sweep.seed=1,2"], "--sweep and --compare exclude"),
+        (["--compare.arm=good,poor", "--compare.arm=good"], "--compare.arm is given twice"),
+        (["--compare.arm=good"], "needs two arms or more"),
+        (["--compare.arms=good,poor"], "unknown compare key 'arms'; did you mean 'arm'?"),
+        ([f"--tune.{RATE}=x"], f"--tune.{RATE}: expected float"),
+        (["--seeds=4,x"], "--seeds: expected numbers such as 8,16,32, got '4,x'"),
+        (["--equivalent=x"], "equivalent"),
+        (["--equivalent=0"], "equivalent must be a finite number above 0, got 0.0"),
+        (["--better=up"], "--better: expected lower or higher, got 'up'"),
+        (["--compare.arm=good,poor", "--config.arm=wide"], "arm has no effect: every arm"),
+    ],
+)
+def test_refusals(capsys, flags, message):
+    status, _, err = dry_run(capsys, *flags)
+    assert status != 0
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_value_that_is_tuned_is_noted(capsys):
+    asked = ["--compare.arm=good,poor", f"--tune.{RATE}=0.1,1.0"]
+    _, out, _ = dry_run(capsys, *asked, f"--config.{RATE}=0.5", "--config.seed=5")
+    assert f"{RATE}=0.5 is not used, because it is tuned: --tune.{RATE}=0.5 keeps it" in out
+    assert "seed=5 reaches" not in out
+
+
+def test_arms_of_numbers_are_named_by_their_key(capsys):
+    flags = [f"--compare.{RATE}=1e-3,1e-2", "--reference=0.001"]
+    _, out, _ = dry_run(capsys, *flags)
+    assert "compare    In formula: learning rate 0.001; learning rate 0.01" in out
+    plan = make_plan(
+        "formula.py",
+        comparison=rnnlab.Comparison({RATE: [1e-3, 1e-2]}, reference="learning rate 0.001"),
+    )
+    assert str(plan.run_dir) in out
+
+
+def test_the_table_of_a_run_is_of_the_judged_members(capsys):
+    assert cli.main(["run", "formula.py", "--workdir=out"]) == 0
+    capsys.readouterr()
+    assert cli.main(["table", "out"]) == 0
+    out = capsys.readouterr().out
+    assert "over 4 seeds" in out
+    assert out.count("0.01") <= 3
+
+
+def test_nothing_to_compare_is_said(capsys):
+    Path("plain.py").write_text(SOURCE[: SOURCE.index("def comparison(")])
+    assert cli.main(["run", "plain.py", f"--tune.{RATE}=0.1,0.2", "--dry_run"]) != 0
+    err = capsys.readouterr().err
+    assert f"--tune.{RATE} has no effect: plain.py compares nothing by itself" in err
+
+
+def test_a_run_prints_its_answers_and_the_report_the_command(capsys):
+    flags = ["--compare.arm=good,poor", "--seeds=4", "--workdir=out", f"--tune.{RATE}=0.01,0.1"]
+    assert cli.main(["run", "formula.py", *flags]) == 0
+    assert "good is better than poor" in capsys.readouterr().out
+    page = (Path("out") / "report.html").read_text("utf-8")
+    command = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.S)[-1])
+    again = shlex.split(command.replace("\\\n", ""))[1:]
+    assert cli.main([*again, "--workdir=out"]) == 0  # the same run: nothing is refused
+    assert "The comparison was asked for" in page
+
+
+def test_help_names_the_comparisons_of_a_file(capsys):
+    assert cli.main(["run", "formula.py", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert (
+        "formula: good; same; poor; tuned: training.learning_rate of 0.001, 0.003, 0.01; "
+        "compared by score"
+    ) in words
