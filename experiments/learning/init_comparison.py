@@ -4,8 +4,8 @@
 
 Adding (T = 20), delayed recall (30 steps) and 8x8 digits pixel by pixel (T = 64); RNN with tanh
 and with ReLU, LSTM, GRU, H = 32. A panel is a cell on a task, and one comparison: every scheme
-against U(−1/√H, 1/√H) for W_hh, which PyTorch's RNN, LSTM and GRU draw unless they are told
-otherwise: the question of most users is whether another scheme is worth a line of code. One block
+against U(−1/√H, 1/√H) for W_hh, which is the default of PyTorch's RNN, LSTM and GRU:
+most users ask whether another scheme is worth a line of code. One block
 is changed at a time; the others are Xavier (W_xh, W_hy), zero (b) and the cell's own forget bias
 (LSTM 1, GRU 0). Every scheme has its own learning rate. About 10 minutes on 2 cores; ":full" has
 T = 200, 100 and MNIST's 784 and H = 128, for a GPU or a cluster.
@@ -19,7 +19,7 @@ solve, against none) and digits (200 updates against 560), N(0, 0.01) worse at a
 ReLU RNN with W_hh = I is better at adding (80 against 210) and alone solves recall. Mean field is
 right for 7 of 11 decided pairs of the tanh RNN: it takes identity and He for good on every task,
 and they are worse at adding and digits. W_xh matters, too: He makes adding easy and digits hard.
-None of the GRU's nine pairs of W_hh is told apart, 4 of the LSTM's are. 10 of 19 claims are
+None of the GRU's nine pairs of W_hh differs for certain, 4 of the LSTM's do. 10 of 19 claims are
 undecided: 800 updates are few, so that often neither arm solves, and then tuning goes by the loss.
 "Small random biases are worse at adding" rests on such a tuned rate, 0.001 where zero biases have
 0.003.
@@ -347,8 +347,10 @@ def _row(arm: str) -> str:
 def _theory(table: Table, result: ComparisonResult, arm: str) -> str:
     """Return what theory predicts of an arm, in a few characters."""
     left, by = (by_theory(table, result, name) for name in (arm, UNIFORM))
-    told = forecast(left, by)
-    return f"theory {FORECASTS[told]}" + f" {abs(by) - abs(left):+.0f}" * (told != EQUIVALENT)
+    predicted = forecast(left, by)
+    return f"theory {FORECASTS[predicted]}" + f" {abs(by) - abs(left):+.0f}" * (
+        predicted != EQUIVALENT
+    )
 
 
 def _start_and_end(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
@@ -431,11 +433,13 @@ def _predicts(
             result = comparisons[panel(cell, task)]
             by = reading(table, result, UNIFORM)
             for pair in _against(comparisons, cell, _recurrent(), task):
-                told = forecast(reading(table, result, pair.a), by)
+                predicted = forecast(reading(table, result, pair.a), by)
                 if pair.verdict != UNDECIDED:
-                    right.append(told == pair.verdict)
-                    if told != pair.verdict:
-                        said.append(f"{pair.a} on {TITLES[task]} is {pair.verdict}, not {told}")
+                    right.append(predicted == pair.verdict)
+                    if predicted != pair.verdict:
+                        said.append(
+                            f"{pair.a} on {TITLES[task]} is {pair.verdict}, not {predicted}"
+                        )
         found = f"{sum(right)} of {len(right)} decided pairs" + "".join(f"; {s}" for s in said)
         if len(right) < least:
             raise Undecided(found)

@@ -56,9 +56,7 @@ def better(
         source, expected: as :class:`~rnnlab.results.claims.Claim`'s.
     """
     holds_if = f"{arms[0]} is better than {arms[1]} in the comparison {name}"
-    return _claim(
-        statement, comparisons, name, arms, source, expected, holds_if, lambda v: v == BETTER
-    )
+    return _claim(statement, comparisons, name, arms, source, expected, holds_if, (BETTER,))
 
 
 def as_good(
@@ -86,7 +84,7 @@ def as_good(
         source,
         expected,
         holds_if,
-        lambda v: v in (BETTER, EQUIVALENT),
+        (BETTER, EQUIVALENT),
     )
 
 
@@ -105,9 +103,7 @@ def equivalent(
         as of :func:`better`.
     """
     holds_if = f"{arms[0]} and {arms[1]} are equivalent in the comparison {name}"
-    return _claim(
-        statement, comparisons, name, arms, source, expected, holds_if, lambda v: v == EQUIVALENT
-    )
+    return _claim(statement, comparisons, name, arms, source, expected, holds_if, (EQUIVALENT,))
 
 
 def better_in_most(
@@ -163,14 +159,14 @@ def _claim(
     source: str,
     expected: str,
     holds_if: str,
-    holds: Callable[[str], bool],
+    verdicts: tuple[str, ...],
 ) -> Claim:
     def check() -> tuple[bool, str]:
         result = comparisons[name]
         pair = result.pair(*arms)
         if pair.verdict == UNDECIDED:
             raise Undecided(evidence(result, pair))
-        return holds(pair.verdict), f"{_said(pair)}: {evidence(result, pair)}"
+        return pair.verdict in verdicts, f"{_said(pair)}: {evidence(result, pair)}"
 
     return Claim(statement, source, holds_if, expected, check)
 
