@@ -108,7 +108,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
             "cell": {"name": "rnn-tanh", "hidden_size": 128 if full else 32, "layers": 1},
             "init": InitScheme.config(w_h=REFERENCE),
             "training": training.config(
-                steps=10_000 if full else 800,
+                steps=10_000 if full else 1500,
                 clip_norm=1.0,
                 batch_size=32 if full else 16,
                 eval_every=200 if full else 20,
@@ -123,10 +123,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 rates=(1e-4, 3e-4, 1e-3, 3e-3) if full else (1e-3, 3e-3, 1e-2, 3e-2),
                 # learning rates that are tried for every scheme of an LSTM or a GRU
                 gated_rates=(3e-4, 1e-3, 3e-3, 1e-2) if full else (3e-3, 1e-2, 3e-2, 1e-1),
-                tuning_seeds=2,  # seeds with which learning rates are tried
+                tuning_seeds=3,  # seeds with which learning rates are tried
                 # numbers of fresh seeds after which pairs are looked at; at eight pairs per panel
                 # no sign test of 8 seeds decides
-                judged_seeds=(10, 20),
+                judged_seeds=(10, 20, 40),
                 seconds_per_member=450.0 if full else 0.25,
                 seconds_per_group=5.0,
             ),
@@ -212,7 +212,7 @@ def options(config: Config, task: str) -> dict[str, object]:
         # at T = 50 no tanh RNN leaves the baseline in the default budget, whatever its scheme
         return {"task.length": 200 if full else 20, "task.solved_at": 0.01 if full else 0.05}
     if task == "delayed_recall":
-        return {"task.delay": 100 if full else 30, "task.solved_at": 0.01 if full else 0.05}
+        return {"task.delay": 100 if full else 20, "task.solved_at": 0.01 if full else 0.05}
     return {
         "task.source": "mnist" if full else "digits",
         "task.solved_at": 0.9 if full else 0.7,
