@@ -145,3 +145,15 @@ def test_help_names_the_comparisons_of_a_file(capsys):
         "formula: good; same; poor; tuned: training.learning_rate of 0.001, 0.003, 0.01; "
         "compared by score"
     ) in words
+
+
+def test_runs_side_by_side_say_what_each_of_them_decided(capsys):
+    for name, seed in (("a", 0), ("b", 100)):
+        assert cli.main(["run", "formula.py", f"--config.seed={seed}", f"--workdir={name}"]) == 0
+    capsys.readouterr()
+    assert cli.main(["compare", "a", "b", "--out=c.html"]) == 0
+    after = capsys.readouterr().out.partition("\n\na\n")[2]
+    first, second = after.split("\n\nb\n")
+    for said in (first, second):
+        assert "good is better than poor: test score" in re.sub(r"\s+", " ", said)
+    assert second.rstrip().endswith("comparison: c.html")
