@@ -79,7 +79,7 @@ def main() -> int:
                 flipped += 1
                 print(f"{name}: {pair}: {verdict}, then {after[pair]}")
     print(
-        f"{decided} verdicts decided by both runs, {flipped} flipped; {opened} decided by one run only"
+        f"{decided} verdicts decided by both runs, {flipped} of them flipped; {opened} by one alone"
     )
     return int(flipped > MOST * decided)
 
