@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+from collections.abc import Sequence
 
 from rnnlab.cli.parsing import Commands, path
 from rnnlab.cli.run import print_run
@@ -35,8 +36,8 @@ claims stay as they are.""",
         summary="show several runs side by side on one page",
         description="""\
 Print the results of several runs as one table, whose rows are named by what differs, and show the
-runs side by side on one self-contained page: where their configs differ, claims, learning curves in
-one panel, figures.""",
+runs side by side on one self-contained page: where their configs differ, verdicts on the pairs that
+they compare, claims, learning curves in one panel, figures.""",
     )
     parser.positionals("dirs", "DIR", "a run directory; two or more")
     parser.value(
@@ -72,8 +73,20 @@ def _compare(options: argparse.Namespace) -> int:
 
     out = page.compare_report(options.dirs, options.out)
     print_summary(*summary_of(options.dirs), options.dirs)
+    _print_answers(options.dirs)
     print(f"\ncomparison: {out}")
     return 0
+
+
+def _print_answers(dirs: Sequence[str]) -> None:
+    """Print what the comparisons of each run say, below the run's name."""
+    from rnnlab.core import terminal
+    from rnnlab.results.comparison import read_comparisons
+    from rnnlab.results.comparison_words import format_comparisons
+
+    for run_dir in dict.fromkeys(dirs):
+        if results := read_comparisons(run_dir):
+            print(f"\n{run_dir}\n{format_comparisons(results, paint=terminal.paint())}")
 
 
 def _tensorboard(options: argparse.Namespace) -> int:

@@ -288,6 +288,8 @@ def _resolve(experiment: Experiment, config: ConfigDict, asked: Comparison) -> Q
     if last > 2**32:
         raise ValueError(f"its seeds run from {first} to {last - 1}: at most {2**32 - 1}")
     _check_scores(specs, metric, tuned=bool(tune))
+    if experiment.functions.measure is None and experiment.functions.predict is None:
+        _check_name(specs, metric.name)
     return Question(
         name=asked.name,
         question=asked.question or f"In {experiment.name}",
@@ -492,6 +494,17 @@ def stops_when_solved(spec: MemberSpec) -> bool:
     goal = spec.setup.task.goal
     reachable = goal.bound > 0 if goal.at_most else goal.bound <= 1
     return spec.setup.settings.stop_when_solved and reachable
+
+
+def _check_name(specs: Sequence[MemberSpec], score: str) -> None:
+    """Refuse a score that trained members do not have, before they are trained."""
+    from rnnlab.training.results import NUMBERS
+    from rnnlab.training.train import make_train
+
+    for spec in specs if score not in NUMBERS else ():
+        names = make_train(spec.setup).score_names
+        if score not in names:
+            raise ValueError(unknown("score", score, [*NUMBERS, *names]))
 
 
 def _check_scores(specs: Sequence[MemberSpec], metric: Metric, *, tuned: bool) -> None:

@@ -361,35 +361,46 @@ def full_command(info: Record, config: Config, swept: set[str]) -> str:
 
 
 def _comparison_flags(asked: Sequence[Record], config: Config) -> list[str]:
-    """Return the flags of a comparison; [] where flags cannot ask for it.
+    """Return the flags of a run's comparisons.
 
-    They ask for one comparison, whose arms are a product of values; those of a file have a name.
+    The file's own comparisons are asked for by no flag, but each flag that changes them sets its
+    value in all of them: one that differs between them is the file's.
 
     Args:
         asked: the comparisons of config.json.
         config: the base config by dotted key.
     """
     arms = list(asked[0]["arms"].values())
-    if len(asked) > 1 or asked[0]["name"] != "comparison" or len({*map(frozenset, arms)}) > 1:
-        return []
     values = {
         key: list(dict.fromkeys(_sweep_word(arm.get(key)) for arm in arms)) for key in arms[0]
     }
-    if math.prod(map(len, values.values())) != len(arms):
-        return []
-    rule, lists = asked[0]["rule"], {f"tune.{k}": v for k, v in asked[0]["tune"].items()}
-    if not lists and _RATE in config and _RATE not in values:
-        lists = {f"tune.{_RATE}": [config[_RATE]]}  # one value: it is not tuned
+    by_flags = len(asked) == 1 and asked[0]["name"] == "comparison"
+    product = len({*map(frozenset, arms)}) == 1
+    product = product and math.prod(map(len, values.values())) == len(arms)
+    if not (by_flags and product):
+        shared = set.intersection(*(set(_rule_flags(one)) for one in asked))
+        return [flag for flag in _rule_flags(asked[0]) if flag in shared]
     flags = [f"--compare.{key}={','.join(words)}" for key, words in values.items()]
-    flags += [f"--{key}={','.join(map(_sweep_word, words))}" for key, words in lists.items()]
-    if asked[0]["reference"] is not None:
-        flags.append(f"--reference={asked[0]['reference']}")
-    if asked[0]["tune"]:
-        flags.append(f"--tuning_seeds={len(asked[0]['tuning_seeds'])}")
+    if not asked[0]["tune"] and _RATE in config and _RATE not in values:
+        flags.append(f"--tune.{_RATE}={_sweep_word(config[_RATE])}")  # one value: it is not tuned
+    return flags + _rule_flags(asked[0])
+
+
+def _rule_flags(asked: Record) -> list[str]:
+    """Return the flags that say how a comparison is tuned, judged and decided."""
+    rule = asked["rule"]
+    tune = dict(asked["tune"])
+    if not tune and len(rates := {arm.get(_RATE) for arm in asked["arms"].values()} - {None}) == 1:
+        tune = {_RATE: rates}  # one value is not tuned: every arm has it
+    flags = [f"--tune.{k}={','.join(map(_sweep_word, v))}" for k, v in tune.items()]
+    if asked["reference"] is not None:
+        flags.append(f"--reference={asked['reference']}")
+    if asked["tune"]:
+        flags.append(f"--tuning_seeds={len(asked['tuning_seeds'])}")
     flags += ["--relative"] if rule["relative"] else []
     return [
         *flags,
-        f"--score={asked[0]['score']}",
+        f"--score={asked['score']}",
         f"--better={'higher' if rule['higher'] else 'lower'}",
         f"--equivalent={rule['margin']!r}",
         f"--seeds={','.join(map(str, rule['looks']))}",

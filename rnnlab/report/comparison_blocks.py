@@ -1,7 +1,7 @@
 """Comparisons as the page shows them: sentences, a table of arms, a table of pairs, figures."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rnnlab.core.metrics import HIGHER
@@ -100,7 +100,7 @@ def block(result: ComparisonResult, figures: Mapping[str, Picture]) -> Block:
     best = {arm.name for arm in words.unbeaten(result)} if _decided(result) else set()
     return Block(
         name=result.name,
-        title=result.question or result.name.replace("_", " "),
+        title=title(result),
         sentences=words.sentences(result),
         score=words.score_name(result) + words.unit(result) * (not result.times),
         effect="ratio" if result.ratios else "difference",
@@ -111,6 +111,53 @@ def block(result: ComparisonResult, figures: Mapping[str, Picture]) -> Block:
         how=[tuning_words(result), judging_words(result)],
         figures=[figures[name] for name in result.figure_names if name in figures],
     )
+
+
+def title(result: ComparisonResult) -> str:
+    """Return the heading of a comparison: its question, or its name in words."""
+    return result.question or result.name.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class PairInRuns:
+    """The verdicts of several runs on the same two arms.
+
+    Args:
+        question: of the comparison.
+        a, b: the arms.
+        rows: the verdict of each run; None where a run does not compare them.
+    """
+
+    question: str
+    a: str
+    b: str
+    rows: list[PairRow | None]
+
+    @property
+    def split(self) -> bool:
+        """Whether the runs decided differently."""
+        return len({row.verdict for row in self.rows if row}) > 1
+
+
+def side_by_side(runs: Iterable[Sequence[ComparisonResult]]) -> list[PairInRuns]:
+    """Return every pair that a run compares, with what each run says of it.
+
+    A pair is the same in two runs if the name and the question of its comparison, its score and its
+    two arms are.
+
+    Args:
+        runs: the comparisons of each run.
+    """
+    columns: list[dict[tuple[str, ...], PairRow]] = []
+    for results in runs:
+        column = {}
+        for result in results:
+            for pair in result.pairs:
+                key = (result.name, title(result), result.score, pair.a, pair.b)
+                column[key] = _pair(result, pair)
+        columns.append(column)
+    keys = dict.fromkeys(key for column in columns for key in column)
+    return [PairInRuns(key[1], *key[3:], [column.get(key) for column in columns]) for key in keys]
 
 
 def other_figures(

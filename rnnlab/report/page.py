@@ -108,6 +108,7 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
         seconds=[blocks.duration(run.seconds) for run in runs],
         config_rows=blocks.differing([_identity(run) for run in runs]),
         environment_rows=blocks.differing([run.info["environment"] for run in runs]),
+        verdict_rows=comparison_blocks.side_by_side(run.comparisons for run in runs),
         claim_rows=blocks.claim_rows(runs),
         figure_names=list(dict.fromkeys(name for run in runs for name in run.figures)),
         curves=_curves(runs, labels),

@@ -119,6 +119,12 @@ def tunes(result: ComparisonResult) -> bool:
     return any(len(values) > 1 for values in lists)
 
 
+def by_loss(result: ComparisonResult, arm: Arm) -> bool:
+    """Whether an arm never solved while it was tuned, so that its loss chose its values."""
+    scores = [score for point in arm.grid for score in point.scores]
+    return result.times and len(arm.grid) > 1 and not any(map(math.isfinite, scores))
+
+
 def median(scores: Iterable[float], result: ComparisonResult) -> float:
     """Return the median of scores, in which those that are not finite are worst; ∞ is one of them.
 
@@ -475,6 +481,11 @@ def _notes(result: ComparisonResult, *, grouped: bool) -> list[Sentence]:
     notes = []
     if edge := [f"{tuned_words(arm)} of {arm.name}" for arm in result.arms if arm.at_edge]:
         text = f"Chosen at the edge of the grid, so perhaps not the best: {'; '.join(edge)}."
+        notes.append(Sentence("", text))
+    if blind := [
+        f"{tuned_words(arm)} of {arm.name}" for arm in result.arms if by_loss(result, arm)
+    ]:
+        text = f"Chosen by the loss, for no tuning seed solved: {'; '.join(blind)}."
         notes.append(Sentence("", text))
     lost = [
         f"{len(arm.test) - finite(arm.test)} of {seeds_words(len(arm.test))} of {arm.name}"

@@ -14,6 +14,9 @@ from rnnlab.training.train import STATUS, Progress, Train, TrainState
 
 PyTree = Any  # a data set
 
+# the numbers that every member has beside the scores of its task
+NUMBERS = ("steps", "solved_at", "diverged_at", "train_loss", "baseline", "params")
+
 
 def results(train: Train, state: TrainState, last: Progress, data: PyTree) -> dict[str, object]:
     """Return the results of a member that has stopped.

@@ -149,6 +149,11 @@ class Train:
         kept = self.evaluated(state) if settings.keep_best else ()
         return state._replace(best=Best(zero, zero, score, kept))
 
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The names of the scores of a look; nothing is computed for them."""
+        return tuple(self._score_shapes)
+
     @cached_property
     def _score_shapes(self) -> dict[str, Array]:
         """The scores of a look, as shapes."""

@@ -120,6 +120,21 @@ def test_the_table_of_a_run_is_of_the_judged_members(capsys):
     assert out.count("0.01") <= 3
 
 
+def test_the_command_of_a_file_with_several_comparisons(capsys):
+    """A flag changes them all; the margins, which differ, are the file's own."""
+    several = SOURCE.replace("    return rnnlab.Comparison(", "    one = rnnlab.Comparison(")
+    margins = 'return [one, dataclasses.replace(one, name="strict", equivalent=0.01)]'
+    several = several.replace("\n\n\ndef claims(", f"\n    {margins}\n\n\ndef claims(")
+    Path("formula.py").write_text(several.replace("import math", "import dataclasses\nimport math"))
+    assert cli.main(["run", "formula.py", "--seeds=2,3", "--workdir=out"]) == 0
+    page = (Path("out") / "report.html").read_text("utf-8")
+    command = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.S)[-1])
+    assert "--seeds=2,3" in command
+    assert "--equivalent" not in command
+    capsys.readouterr()
+    assert cli.main([*shlex.split(command.replace("\\\n", ""))[1:], "--workdir=out"]) == 0
+
+
 def test_nothing_to_compare_is_said(capsys):
     Path("plain.py").write_text(SOURCE[: SOURCE.index("def comparison(")])
     assert cli.main(["run", "plain.py", f"--tune.{RATE}=0.1,0.2", "--dry_run"]) != 0
@@ -127,9 +142,17 @@ def test_nothing_to_compare_is_said(capsys):
     assert f"--tune.{RATE} has no effect: plain.py compares nothing by itself" in err
 
 
-def test_a_run_prints_its_answers_and_the_report_the_command(capsys):
-    flags = ["--compare.arm=good,poor", "--seeds=4", "--workdir=out", f"--tune.{RATE}=0.01,0.1"]
-    assert cli.main(["run", "formula.py", *flags]) == 0
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--compare.arm=good,poor", "--seeds=4", f"--tune.{RATE}=0.01,0.1"],
+        # the file's own arms, on other seeds, and at one rate
+        ["--seeds=2,3", "--equivalent=0.1", "--tuning_seeds=1", "--reference=poor"],
+        ["--seeds=4", f"--tune.{RATE}=0.01"],
+    ],
+)
+def test_a_run_prints_its_answers_and_the_report_the_command(capsys, flags):
+    assert cli.main(["run", "formula.py", *flags, "--workdir=out"]) == 0
     assert "good is better than poor" in capsys.readouterr().out
     page = (Path("out") / "report.html").read_text("utf-8")
     command = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.S)[-1])
@@ -145,3 +168,15 @@ def test_help_names_the_comparisons_of_a_file(capsys):
         "formula: good; same; poor; tuned: training.learning_rate of 0.001, 0.003, 0.01; "
         "compared by score"
     ) in words
+
+
+def test_runs_side_by_side_say_what_each_of_them_decided(capsys):
+    for name, seed in (("a", 0), ("b", 100)):
+        assert cli.main(["run", "formula.py", f"--config.seed={seed}", f"--workdir={name}"]) == 0
+    capsys.readouterr()
+    assert cli.main(["compare", "a", "b", "--out=c.html"]) == 0
+    after = capsys.readouterr().out.partition("\n\na\n")[2]
+    first, second = after.split("\n\nb\n")
+    for said in (first, second):
+        assert "good is better than poor: test score" in re.sub(r"\s+", " ", said)
+    assert second.rstrip().endswith("comparison: c.html")

@@ -154,6 +154,16 @@ def test_scores_of_a_test_set_tune_nothing(tmp_path):
     assert ask(series, arms=arms).score == "rmse"  # the headline of its task
 
 
+def test_a_score_that_members_do_not_have_is_refused_before_they_train():
+    adding = load_experiment("adding_problem")
+    arms = {"init.w_h": ["orthogonal", "identity"]}
+    for score in ("accuracy", "fit_ms"):  # how they are read is known
+        with pytest.raises(UserError, match=f"unknown score '{score}'"):
+            ask(adding, arms=arms, score=score)
+    for score in ("train_loss", "loss"):
+        assert ask(adding, arms=arms, score=score).score == score
+
+
 def test_a_sweep_and_a_comparison_exclude_each_other(formula):
     with pytest.raises(UserError, match="a sweep or a comparison"):
         make_plan(formula, sweep={"arm": ["good"]}, comparison=Comparison(ARMS))

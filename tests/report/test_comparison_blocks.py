@@ -4,8 +4,8 @@ import dataclasses
 import math
 
 from rnnlab.core import json_files, run_files
-from rnnlab.report.comparison_blocks import ArmRow, PairRow, block
-from rnnlab.report.page import reproduction_report, write_report
+from rnnlab.report.comparison_blocks import ArmRow, PairRow, block, side_by_side
+from rnnlab.report.page import compare_report, reproduction_report, write_report
 from rnnlab.results import comparison_words as words
 from rnnlab.results.comparison import Pair, as_json
 from rnnlab.results.comparison_method import judging_words, tuning_words
@@ -72,6 +72,30 @@ def test_the_table_of_pairs():
     ]
     (pair,) = block(COPYING, {}).pairs
     assert pair == PairRow("a", "b", "equivalent", "≈", "-0.0123", "[-0.0191, 0.0016]", 2, "")
+
+
+def test_verdicts_of_several_runs_stand_beside_each_other(tmp_path):
+    again = dataclasses.replace(
+        ADDING,
+        pairs=(
+            Pair("orthogonal", "normal", "worse", 2.0, (1.5, 2.5), 8),
+            Pair("orthogonal", "zeros", "better", NAN, (NAN, NAN), 3),
+        ),
+    )
+    rows = side_by_side([[ADDING, COPYING], [], [again]])
+    assert [(row.a, row.b, [r and r.verdict for r in row.rows], row.split) for row in rows] == [
+        ("orthogonal", "normal", ["better", None, "worse"], True),
+        ("orthogonal", "zeros", ["better", None, "better"], False),
+        ("normal", "zeros", ["undecided", None, None], False),
+        ("a", "b", ["equivalent", None, None], False),
+    ]
+    runs = [compared(tmp_path / "a", [ADDING, COPYING]), compared(tmp_path / "b", [again])]
+    page = read(compare_report(runs, tmp_path / "compare.html"))
+    assert "orthogonal against normal verdicts differ On adding T=200 ✓ better" in page.text
+    assert "✗ worse 2 [1.5, 2.5] 8 seeds" in page.text
+    assert page.text.count("not compared") == 2
+    plain = [make_run(tmp_path / name) for name in "cd"]
+    assert "Comparisons" not in read(compare_report(plain, tmp_path / "plain.html")).text
 
 
 def test_the_page_answers_first(tmp_path):

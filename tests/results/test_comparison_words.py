@@ -8,7 +8,7 @@ import pytest
 
 from rnnlab.results import comparison_words as words
 from rnnlab.results.comparison import Pair, Point
-from tests.helpers.comparisons import KEY, SCORES, arm, result
+from tests.helpers.comparisons import KEY, SCORES, arm, grid, result
 
 NAN, INF = math.nan, math.inf
 NONE = (NAN, NAN)
@@ -132,6 +132,20 @@ def test_edges_of_the_grid_are_named():
         "Chosen at the edge of the grid, so perhaps not the best: learning rate 0.1 of A; learning "
         "rate 0.001 of B."
     ]
+
+
+def test_an_arm_that_never_solved_while_it_was_tuned_is_named():
+    """Its loss chose its rate; that of an arm which solves once is chosen by its times."""
+    solved = grid({0.003: (INF, INF), 0.01: (INF, 900.0), 0.03: (INF, INF)})
+    never = grid({0.003: (INF, INF), 0.01: (INF, INF), 0.03: (INF, INF)})
+    arms = [
+        arm("A", SOON, 0.01, grid=solved, validation=900.0),
+        arm("B", LATE, 0.003, grid=never, validation=INF),
+    ]
+    pairs = two(SOON, LATE, "better", 0.25, (0.2, 0.5)).pairs
+    note = "Chosen by the loss, for no tuning seed solved: learning rate 0.003 of B."
+    assert texts(result(arms, pairs))[1:] == [note]
+    assert len(texts(result(arms, pairs, **SCORES))) == 1  # a score: all diverged
 
 
 def many(times, verdict, **more):
