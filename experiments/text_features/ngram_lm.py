@@ -60,6 +60,7 @@ K = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # candidates for add-k
 MIN_COUNT = 2  # rarer characters or words are <UNK>, so that it has a probability
 CONTEXTS = 100  # of the held-out text, whose distributions are summed
 PROMPT = "The people of the "
+TUNED_RATE = 0.01  # of both networks, chosen on validation text by char_lm.py's comparison
 BEATEN = (2, 3)  # the orders that the LSTM is expected to beat, at this scale
 TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)  # of perplexity
 
@@ -69,6 +70,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     full = scale(arg) == "full"
     config = character_model.config(full, {})
     with config.unlocked():
+        if not full:
+            config.training.learning_rate = TUNED_RATE
         config.model = {
             "name": BEST,  # a smoothing, or "network" for the cell below, on characters
             "unit": "characters",  # the symbols of a text
