@@ -14,6 +14,11 @@ Expected: LSTM and GRU beat the RNN by far at equal size (Karpathy, Johnson & Fe
 are within 0.05 bits of each other. An interpolated (Witten–Bell) n-gram is beaten up to n = 4;
 beyond that networks need more text and units. For comparison: 1.40 bits and more on Penn Treebank
 with 150 steps (Kerg et al. 2019).
+
+Measured: GRU 1.71 bits, LSTM 1.99, RNN 2.06, each at its own rate, which is 0.01 for all three;
+each of the three pairs is decided. The GRU is ahead of the LSTM by 0.26 bits, where they were
+expected to be alike: 1,200 updates are few for an LSTM (after 2,400 it has 1.75, see ngram_lm.py).
+The LSTM beats counting up to n = 3; a 4-gram has 1.97 bits, a 5-gram 1.70.
 """
 
 from functools import lru_cache, partial
