@@ -19,6 +19,14 @@ Expected: gates help a read-out at the last step (the notes' claim 17), which is
 the text, and the mean over time helps without gates (Maini et al. 2020); a network sees the order
 that a bag of characters does not (claim 1); vectors help where labels are few (claim 6). A
 difference of less than 1.5 points does not matter.
+
+Found: gates help: GRU 81.3% and LSTM 78.6 against 74.7 of the RNN, which gains 2.6 points [0.7 to
+4.3] by reading both ways and 3.5 [1.1 to 5.6] by the mean over time; the mean gives the LSTM 2.2
+[1.0 to 3.9]. A Bi-GRU, 81.5%, and a GRU that starts from Skip-gram, 81.6%, are equivalent to the
+GRU. With 1,000 labels Skip-gram's start is undecided after 16 seeds, 71.6% against 71.9. Counts of
+characters have 80.9%, TF-IDF of words and their pairs 85.9: no network reaches that. Permuted texts
+cost the GRU 1.8 points, too near the 2 that count, and whether gates help more on long texts is
+undecided. Version 1, at rate 0.002 for all: GRU 83.2, LSTM 81.9, RNN 80.0 after 900 updates.
 """
 
 from collections.abc import Sequence
@@ -495,8 +503,9 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
     def gru(
         statement: str, answer: Measure, words: str, source: str, expected: str = "holds"
     ) -> Claim:
-        own = {"score": accuracy, "answer": answer, "words": ("the accuracy", words)}
-        return beats(statement, source=source, expected=expected, **own, **of_gru)
+        own = {"score": lambda member: member.result["accuracy"], "answer": answer}
+        own |= {"words": ("the accuracy", words), "source": source, "expected": expected}
+        return beats(statement, **own, **of_gru)
 
     def rnn_gains(member: Member) -> float:
         (same,) = comparisons["gates"].judged(table, "RNN").select(seed=member.config["seed"])
@@ -554,11 +563,6 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
         ),
         streams_the_prefix(table),
     ]
-
-
-def accuracy(member: Member) -> float:
-    """Return the accuracy of a member."""
-    return float(member.result["accuracy"])
 
 
 def gain(member: Member) -> float:

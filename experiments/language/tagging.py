@@ -14,6 +14,13 @@ Expected, from the notes' claim 20: a Bi-RNN uses past and future and helps tagg
 twice, and can't run in real time. A label that depends on the next character (where a name ends,
 whether it is one at all) is out of reach for a network that reads ahead only. A field adds to both
 (Huang et al. 2015, on CoNLL 2003).
+
+Found: the future helps every cell, by 22 to 25 points: F1 68.4 against 44.8 (RNN), 66.7 against
+44.4 (LSTM), 68.5 against 43.1 (GRU). A field adds 11.1 points [8.8 to 12.6] to the Bi-LSTM, which
+comes to 77.9, and 29.8 [28.1 to 32.2] to the LSTM, 74.2: more than reading both ways does, for the
+best path through a field depends on later characters, too. A table of each character's commonest
+label has 11.2. Whether gates help one way is undecided after 16 seeds: LSTM 44.2, RNN 45.6. The
+best rates are 0.02 (RNN, GRU) and 0.04 (LSTM); version 1 had 0.005 for all.
 """
 
 from functools import lru_cache, partial
@@ -30,7 +37,7 @@ from rnnlab import training
 from rnnlab.lab import benchmark, sweep
 from rnnlab.lab.comparison import RATE, Comparison
 from rnnlab.lab.config import scale
-from rnnlab.lab.lines import Lines
+from rnnlab.lab.lines import Lines, cell_in_words
 from rnnlab.nn import generation, layers, models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import learning_curves, plots
@@ -96,7 +103,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
             ),
             "run": runner.config(
                 rates=(3e-4, 1e-3, 3e-3, 1e-2) if full else (1e-2, 2e-2, 4e-2),  # to tune
-                turns=15,  # timed turns of each model
+                turns=25,  # timed turns of each model
                 seconds_per_member=3000.0 if full else 4.0,
                 seconds_per_group=10.0,
             ),
@@ -191,10 +198,10 @@ def scores_of(model: models.Model, params: PyTree, inputs: jax.Array) -> jax.Arr
 
 @lru_cache(maxsize=4)  # once per cell, whatever its seeds and rates
 def cost(config: FrozenConfigDict) -> dict[str, float]:
-    """Return the time of a loss and its gradient, over that of the same cell one way.
+    """Return {"cost": the time of a loss and its gradient, over that of the same cell one way}.
 
-    Returns:
-        {"cost": the median ratio of a turn, "cost_low", "cost_high": 10% and 90% of the turns}.
+    Both take turns, and of each the fastest round counts: other work of the machine can only slow
+    a round down.
     """
     both: Config = ConfigDict(config.to_dict())
     sides = {"both": both, "one": sweep.apply(both, {"cell.name": both.cell.name[len("bi-") :]})}
@@ -206,8 +213,7 @@ def cost(config: FrozenConfigDict) -> dict[str, float]:
         compiled = jax.jit(training.make_train(member.setup).gradient)
         calls[name] = partial(compiled, member.params, member.hyper, batch)
     ms = benchmark.turns(calls, repeats=both.run.turns)
-    ratio, low, high = benchmark.ratio(ms, "both", "one")
-    return {"cost": ratio, "cost_low": low, "cost_high": high}
+    return {"cost": min(ms["both"]) / min(ms["one"])}
 
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -277,7 +283,7 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
     return [
         *(
             helps(
-                f"The future helps a {cell} to find entities",
+                f"The future helps {cell_in_words(CELLS[cell])} to find entities",
                 "the notes, claim 20",
                 f"ways_{cell}",
                 f"Bi-{cell}",
