@@ -71,14 +71,8 @@ def said(name, **changes):
             "the gradient of a tanh RNN is kept",
         ),
         (
-            "language/tagging",
-            {"task__path": "a.conll", "task__test_path": "b.conll"},
-            "not in the words",
-            "not in the characters",
-        ),
-        (
             "language/translation",
-            {"task__path": "a.tsv", "task__limit": 300},
+            {"task__limit": 300},
             "300 words suffice",
             "20,000 words suffice",
         ),
@@ -106,13 +100,12 @@ def test_a_claim_says_what_the_config_says(name, changes, words, usual):
 @pytest.mark.parametrize(
     ("name", "changes", "statement"),
     [
-        ("language/translation", {"task__path": "a.tsv"}, "suffice for the published error"),
         ("bert/bert_tagging", {"task__path": "a.conll"}, "It does better than what reads one way"),
     ],
 )
 def test_a_published_figure_decides_nothing_about_other_data(name, changes, statement):
     loaded, table = members(name, **changes)
-    (one,) = (c for c in loaded.functions.claims(table) if statement in c.statement)
+    (one,) = (c for c in loaded.get_claims(table) if statement in c.statement)
     (verdict,) = decide([one])
     assert verdict.verdict == "undecided"
     assert "this run" in verdict.measured
