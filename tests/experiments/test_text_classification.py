@@ -189,9 +189,11 @@ def test_claims_can_come_out_the_other_way():
 def test_two_classifiers_are_undecided_where_the_texts_are_too_few():
     loaded = load_experiment(FILE)
     config, members = loaded.get_config(), []
-    right = np.random.default_rng(0).random(1000) < 0.75
+    right = np.random.default_rng(0).permutation(np.arange(1000) < 750)
     other = right.copy()
-    other[:120] = ~other[:120]
+    for answer, count in ((True, 60), (False, 50)):
+        flipped = np.flatnonzero(right == answer)[:count]
+        other[flipped] = not answer
     for method, row in (("bag of words", right), ("TF-IDF, the notes'", other)):
         nested = sweep.apply(config, {"task.method": method}).to_dict()
         members.append(Member(len(members), {"task.method": method}, nested, 0.0, {"right": row}))
