@@ -9,12 +9,14 @@ the training reviews and 1,500 of IMDB's without labels); recurrent networks rea
 vectors. Networks and word vectors have learning rates of their own, chosen by validation accuracy
 on 2 seeds, and are judged on 8 others (networks on 32 where a pair is open); sparse features, the
 same for every seed, are compared on the same texts by McNemar's exact test. Two points do not
-matter. ":full" uses IMDB's 24,904 long reviews.
+matter. About 9 minutes on 2 cores; ":full" uses IMDB's 24,904 long reviews.
 
 Expected, from the notes: n-grams see order and bag of words does not (claim 1), at the price of
-many times the dimension (claim 5); TF-IDF lowers the weight of the most common words (claim 2) and
-classifies better than counts (1.2); a gated network is better than a simple one (claim 17); mean
-vectors ignore order as well, with a hundred dimensions (claim 6).
+many times the dimension (claim 5); TF-IDF classifies better than counts (1.2); gated networks are
+better than a simple one (claim 17); mean vectors ignore order, with a hundred dimensions (claim 6).
+Found: GRU (76.6%) and LSTM (75.8%) are better than the RNN (72.5%); a Bi-RNN (73.5%) is not told
+from the RNN by 32 seeds, nor the LSTM from bag of words (76.1%). Refuted, because equivalent: the
+notes' TF-IDF (76.6%) to counts, words with 2-grams (76.7%) to words, FastText (71.3%) to Word2Vec.
 """
 
 import time
@@ -113,7 +115,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 "rates": (1e-3, 3e-3, 1e-2, 3e-2),  # of networks, to tune
                 "vector_rates": (0.05, 0.1, 0.2),  # of word vectors, to tune
                 "permutations_seed": 0,  # seed that shuffles the words of held-out reviews
-                "seconds_per_member": 600.0 if full else 2.5,
+                "seconds_per_member": 600.0 if full else 3.0,
                 "seconds_per_group": 0.0,
             },
         }
