@@ -48,7 +48,7 @@ def said(name, **changes):
             "an opinion from characters",
         ),
         ("bert/bert_tagging", {"run__few_labels": 70}, "With 70 labels,", "With 1,000 labels,"),
-        ("bert/bert_tagging", {"task__limit": 2000}, "with 2,000 labels", "with 5,000 labels"),
+        ("bert/bert_tagging", {"task__limit": 2000}, "with 2,000 labels", "with 8,000 labels"),
         ("bert/bert_finetuning", {"task__limit": 900}, "… with 900 labels", "… with all labels"),
         (
             "learning/copy_memory",
