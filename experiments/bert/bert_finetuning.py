@@ -81,7 +81,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "learning_rate": 1e-4 if full else 1e-3,
             "warmup_steps": 100 if full else 16,
             "steps": 1920 if full else 128,
-            "eval_every": 64,
+            "eval_every": 64 if full else 32,
             "eval_batch_size": 5000 if full else 2000,
         },
         few_labels=500,  # labeled reviews
