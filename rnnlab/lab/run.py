@@ -288,7 +288,12 @@ def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -
         start = time.perf_counter()
         try:
             with signals.deferred(_SECONDS_TO_LOG):
-                result = plan.experiment.functions.run(config, _key(config), log)
+                try:
+                    result = plan.experiment.functions.run(config, _key(config), log)
+                except FloatingPointError:
+                    if not plan.phases[index]:
+                        raise
+                    result = {"status": "diverged"}  # the worst score of its comparison
                 output.finish(index, time.perf_counter() - start, result)
         except Exception as error:
             error.add_note(
