@@ -4,9 +4,10 @@ import argparse
 import shlex
 from collections.abc import Sequence
 
-from rnnlab.cli.parsing import Commands, path
+from rnnlab.cli.parsing import Commands, cache_switch, path
 from rnnlab.cli.run import print_run
 from rnnlab.cli.table import print_summary, summary_of
+from rnnlab.core import compilation_cache
 from rnnlab.core.errors import UserError, install
 
 
@@ -29,6 +30,7 @@ claims stay as they are.""",
         "for a directory whose maker you trust",
     )
     parser.switch("verbose", "print every row of the table, and claims with thresholds and sources")
+    cache_switch(parser)
     parser = commands.add(
         "compare",
         _compare,
@@ -61,7 +63,9 @@ def _report(options: argparse.Namespace) -> int:
 
     from rnnlab.lab.finish import rewrite
 
-    print_run(rewrite(run_dir, trust=options.trust), verbose=options.verbose)
+    with compilation_cache.kept(options.cache):
+        run = rewrite(run_dir, trust=options.trust)
+    print_run(run, verbose=options.verbose)
     return 0
 
 

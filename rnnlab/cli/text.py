@@ -4,12 +4,14 @@ import argparse
 
 from rnnlab.cli.parsing import (
     Commands,
+    cache_switch,
     check_text_or_file,
     count,
     path,
     positive,
     refusing_in_one_line,
 )
+from rnnlab.core import compilation_cache
 from rnnlab.core.errors import UserError
 
 
@@ -71,6 +73,7 @@ is fewest keystrokes away among those with the nearest FastText vectors.""",
         type=count,
         default=0,
     )
+    cache_switch(parser)
 
 
 def _keywords(options: argparse.Namespace) -> int:
@@ -105,7 +108,7 @@ def _spell(options: argparse.Namespace) -> int:
     from rnnlab.embeddings import spelling
     from rnnlab.text.tokenizers import Words
 
-    with refusing_in_one_line():
+    with refusing_in_one_line(), compilation_cache.kept(options.cache):
         texts = [options.text]
         if options.file is not None:
             texts = files.read_lines(options.file)
