@@ -4,7 +4,6 @@ import argparse
 from typing import TYPE_CHECKING
 
 from rnnlab.cli.parsing import Commands, cache_switch
-from rnnlab.core import compilation_cache
 from rnnlab.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ def _check(options: argparse.Namespace) -> int:
     if not options.files:
         raise UserError("check needs a file: rnnlab check mine.py")
 
+    from rnnlab.core import compilation_cache
     from rnnlab.lab.check import check_files
 
     with compilation_cache.kept(options.cache):

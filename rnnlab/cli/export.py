@@ -5,7 +5,6 @@ import os
 import shlex
 
 from rnnlab.cli.parsing import Commands, cache_switch, count, path, refusing_in_one_line
-from rnnlab.core import compilation_cache
 from rnnlab.core.errors import UserError
 
 
@@ -52,6 +51,8 @@ def _export(options: argparse.Namespace) -> int:
         raise UserError(f"export takes one run directory, got {len(options.dirs)}")
     if options.to is None:
         raise UserError("export needs --to=LIBRARY: torch, keras, flax or safetensors")
+
+    from rnnlab.core import compilation_cache
 
     with refusing_in_one_line(), compilation_cache.kept(options.cache):
         write_export(options.dirs[0], options.to, options.member, options.out, options.trust)

@@ -14,7 +14,6 @@ from rnnlab.cli.parsing import (
     refusing_in_one_line,
     seed,
 )
-from rnnlab.core import compilation_cache
 from rnnlab.core.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -86,6 +85,7 @@ def _predict(options: argparse.Namespace) -> int:
         raise UserError("--stream and --steps exclude each other")
     _check_draws(options, bool(options.steps), "give --steps=N to continue the text")
 
+    from rnnlab.core import compilation_cache
     from rnnlab.data import files
     from rnnlab.training import predict
 

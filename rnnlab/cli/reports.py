@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from rnnlab.cli.parsing import Commands, cache_switch, path
 from rnnlab.cli.run import print_run
 from rnnlab.cli.table import print_summary, summary_of
-from rnnlab.core import compilation_cache
 from rnnlab.core.errors import UserError, install
 
 
@@ -61,6 +60,7 @@ still be at work. Needs tensorboardX: {install("tensorboard")}.""",
 def _report(options: argparse.Namespace) -> int:
     run_dir = _single_dir("report", options)
 
+    from rnnlab.core import compilation_cache
     from rnnlab.lab.finish import rewrite
 
     with compilation_cache.kept(options.cache):

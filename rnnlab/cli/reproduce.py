@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from rnnlab.cli.parsing import Commands, cache_switch, names, path
 from rnnlab.cli.run import use_all_cores
-from rnnlab.core import compilation_cache
 
 if TYPE_CHECKING:
     from rnnlab.lab.reproduce import Part
@@ -38,7 +37,7 @@ cores. The same command resumes a set that was interrupted.""",
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from rnnlab.core import terminal
+    from rnnlab.core import compilation_cache, terminal
     from rnnlab.lab import reproduce
     from rnnlab.results.claims import format_lines, summary
 

@@ -21,7 +21,7 @@ from rnnlab.cli.parsing import (
     positive,
     wants_help,
 )
-from rnnlab.core import compilation_cache, host
+from rnnlab.core import host
 from rnnlab.core.errors import CONFIG_HELP, UserError, did_you_mean, nearest, unknown
 
 if TYPE_CHECKING:
@@ -168,6 +168,7 @@ def _run(options: argparse.Namespace) -> int:
     use_all_cores()  # before planning, which uses JAX to check the members
     _join_processes(experiment, options)
 
+    from rnnlab.core import compilation_cache
     from rnnlab.training import distributed
 
     # only now: the experiment's file may have set up JAX's cache itself

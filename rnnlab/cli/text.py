@@ -11,7 +11,6 @@ from rnnlab.cli.parsing import (
     positive,
     refusing_in_one_line,
 )
-from rnnlab.core import compilation_cache
 from rnnlab.core.errors import UserError
 
 
@@ -104,6 +103,7 @@ def _spell(options: argparse.Namespace) -> int:
         raise UserError(f"spell takes one file of vectors or text, got {len(options.files)}")
     check_text_or_file("spell", options)
 
+    from rnnlab.core import compilation_cache
     from rnnlab.data import files
     from rnnlab.embeddings import spelling
     from rnnlab.text.tokenizers import Words
