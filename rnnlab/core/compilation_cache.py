@@ -115,8 +115,11 @@ def tidy(folder: Path, most_bytes: int = _MOST_BYTES) -> None:
         _remove(files.pop(0).path)
     whole = {file.path.name: file.stamp for file in files if file.path.name.endswith(_ENTRY)}
     if whole != before:
-        with contextlib.suppress(OSError, UserError):  # a full disk, or no such folder any more
-            json_files.write_bytes(record, json.dumps(whole, indent=0).encode())
+        # without waiting for the disk: what a lost record knew is found out again
+        part = record.with_suffix(f".{os.getpid()}")
+        with contextlib.suppress(OSError):  # a full disk, or no such folder any more
+            part.write_text(json.dumps(whole, indent=0))
+            part.replace(record)
 
 
 @contextlib.contextmanager
