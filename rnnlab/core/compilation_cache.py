@@ -58,8 +58,9 @@ def kept(cache: bool = True) -> Iterator[None]:
 
     JAX's own settings come first: where its cache has a folder or a size, or is disabled
     (``JAX_COMPILATION_CACHE_DIR``, ``JAX_COMPILATION_CACHE_MAX_SIZE``,
-    ``JAX_ENABLE_COMPILATION_CACHE=0``, or ``jax.config``), nothing is changed. A folder that cannot
-    be used costs a line on stderr. Blocks may be nested: the outermost decides.
+    ``JAX_ENABLE_COMPILATION_CACHE=0``, or ``jax.config``), nothing is changed, and neither is it
+    in a process of ``jax.distributed``. A folder that cannot be used costs a line on stderr. Blocks
+    may be nested: the outermost decides.
 
     Args:
         cache: False: compile every program, whatever is set.
@@ -147,9 +148,15 @@ def _update(settings: dict[str, object]) -> None:
 
 
 def _stays_as_it_is(config: object) -> bool:
-    """Return whether the user or an outer block has set JAX's cache up, or disabled it."""
+    """Return whether the user or an outer block has set JAX's cache up, or disabled it.
+
+    So is the cache of a run in several processes, of which JAX lets the first alone write: the
+    others would compile programs that the first one loads, and GPUs may tune these together.
+    """
     import jax
 
+    if jax.distributed.is_initialized():
+        return True
     if sys.platform == "darwin" and jax.__version_info__ < (0, 10):
         return True  # reported to crash while it loads large programs
     folder, most = getattr(config, _FOLDER), getattr(config, _MOST)
@@ -189,7 +196,7 @@ class _File:
     path: Path
     size: int
     stamp: list[int]  # (size, time of change in ns), as JSON has it
-    used: float
+    used: int  # in ns
 
 
 def _files(folder: Path) -> Iterator[_File]:
@@ -205,7 +212,7 @@ def _files(folder: Path) -> Iterator[_File]:
                 continue
             stamp = [status.st_size, status.st_mtime_ns]
             # not every file system notes when a file is read
-            yield _File(path, status.st_size, stamp, max(status.st_atime, status.st_mtime))
+            yield _File(path, status.st_size, stamp, max(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _damaged(file: _File, before: dict[str, list[int]]) -> bool:

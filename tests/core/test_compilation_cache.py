@@ -148,6 +148,12 @@ def test_a_cache_that_the_user_set_up_stays_as_it_is(tmp_path, monkeypatch, sett
     assert (tmp_path / "mine").exists() == ("mine" in setting.values())
 
 
+def test_a_process_of_several_keeps_nothing(monkeypatch):
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    assert counted()[1] == {"loaded": 0, "written": 0}
+    assert not folder().exists()
+
+
 def test_a_variable_of_the_environment_counts_as_a_setting(monkeypatch):
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
     with kept():
@@ -238,7 +244,7 @@ def test_what_was_unused_for_longest_goes_when_there_is_too_much():
     sizes = [entry.stat().st_size for entry in kept_entries]
     for age, entry in enumerate(kept_entries):
         changed = entry.stat().st_mtime_ns
-        os.utime(entry, ns=(changed + 10**12 - age, changed))  # read last: the first
+        os.utime(entry, ns=(changed + 10**12 - 10**9 * age, changed))  # read last: the first
     tidy(folder(), sum(sizes))
     assert entries() == kept_entries
     tidy(folder(), sum(sizes) - 1)
