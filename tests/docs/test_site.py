@@ -1,6 +1,7 @@
 """The site: what it collects, cheaply; .ci/run builds it and checks the built pages."""
 
 import ast
+import importlib
 import json
 import re
 import tomllib
@@ -12,6 +13,8 @@ import pages
 import pytest
 import reference
 from PIL import Image
+
+from tests.scripts import check_site
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -60,6 +63,41 @@ def test_every_page_is_reached_from_its_folder_s_first(folder):
 def test_every_notebook_is_a_tutorial():
     stems = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert stems == set(_listed(DOCS / "tutorials/index.md"))
+
+
+def test_names_that_pages_refer_to_exist():
+    """Sphinx leaves a role without a target as it is, and says nothing."""
+    found = set()
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r"\{py:\w+\}`(?:[^`<]*<)?([\w.]+)>?`", text))
+    assert len(found) > 20
+    for name in found:
+        if not _is_module(name):
+            module, _, member = name.rpartition(".")
+            assert hasattr(importlib.import_module(module), member), name
+            assert getattr(importlib.import_module(module), member).__module__ == module, name
+
+
+def _is_module(name):
+    path = ROOT / Path(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def test_the_concepts_have_every_equation():
+    """A row per function of equations.py, with the test of its name."""
+    text = (DOCS / "concepts/equations.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (\$.+\$) \| \{py:\w+\}`(\w+) <rnnlab\.([\w.]+)\.\2>` \| \[(\w+)\]\((\S+)\) \|$",
+        text,
+        re.M,
+    )
+    tree = ast.parse((ROOT / "rnnlab/nn/equations.py").read_text(encoding="utf-8"))
+    public = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[0] != "_"}
+    assert {name for _, name, home, _, _ in rows if home == "nn.equations"} == public
+    for _, name, _, test, file in rows:
+        assert test == f"test_{name.lower()}"
+        assert f"def {test}(" in (DOCS / "concepts" / file).read_text(encoding="utf-8")
 
 
 def test_links_become_those_of_the_site():
@@ -138,6 +176,35 @@ def test_the_reference_has_every_command():
     for name in ("run", "list", "table", "predict", "export", "report", "new", "check"):
         assert f"\n## {name}\n" in text
     assert "--workdir=DIR" in text
+
+
+def test_what_is_wrong_with_a_built_site_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(check_site, "ROOT", tmp_path)  # without modules and experiments
+    (tmp_path / "a.html").write_text(
+        '<article><h1>A</h1><h2 id="one">One</h2><p>x <a href="b.html#two">b</a> '
+        '<a href="none.html">c</a><a href="b.html#three">d</a></p>'
+        '<img src="p.png"><img src="p.png" alt="p"><h2>Two</h2></article>'
+        '<script src="https://cdn.example/x.js"></script>'
+    )
+    (tmp_path / "b.html").write_text('<article><h1>B</h1><p id="two">y</p></article>')
+    (tmp_path / "p.png").write_bytes(b"")
+    assert check_site.faults(tmp_path) == [
+        "a.html: a picture without a text: p.png",
+        "a.html: an empty section: Two",
+        "a.html: none.html",
+        "a.html: no such anchor: b.html#three",
+        "a.html: loaded from elsewhere: https://cdn.example/x.js",
+    ]
+    (tmp_path / "experiments/x").mkdir(parents=True)
+    (tmp_path / "experiments/x/study.py").write_text("")
+    (tmp_path / "rnnlab").mkdir()
+    (tmp_path / "rnnlab/theory.py").write_text("def one(): ...\ndef _two(): ...\n")
+    missing = ["no page: rnnlab.theory", "no page of the gallery: study"]
+    assert check_site.faults(tmp_path)[-2:] == missing
+    page = tmp_path / "reference/api/rnnlab.theory.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<article><h1>T</h1><p>z</p></article>")
+    assert "no entry: rnnlab.theory.one" in check_site.faults(tmp_path)
 
 
 # ---- gallery -----------------------------------------------------------------------------------
