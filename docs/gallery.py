@@ -209,12 +209,12 @@ def index(root: Path) -> str:
     """Return the gallery's first page: a card per experiment, and a filter by topic."""
     files = _files(root)
     cards = [_card(name, root / file, _stored(root, name)) for name, file in files.items()]
-    inputs = ['<input type="radio" name="topic" id="topic-all" checked>']
-    inputs.append('<label for="topic-all">All</label>')
-    for topic, title in TOPICS.items():
-        anchor = _filter(topic)
-        inputs.append(f'<input type="radio" name="topic" id="{anchor}">')
-        inputs.append(f'<label for="{anchor}">{title}</label>')
+    topics = {"topic-all": "All"} | {_filter(topic): title for topic, title in TOPICS.items()}
+    inputs = [
+        f'<label><input type="radio" name="topic" id="{anchor}"{" checked" * (title == "All")}> '
+        f"{title}</label>"
+        for anchor, title in topics.items()
+    ]
     filters = "\n".join(inputs)
     grid = "\n\n".join(cards)
     tree = "\n".join(files)
