@@ -8,7 +8,6 @@ from rnnlab.core.nested import with_overrides
 from rnnlab.lab import rounds, sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.plan import own_sweep
-from rnnlab.results.claims import decide
 from rnnlab.results.table import Member, Table
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
