@@ -18,6 +18,14 @@ Expected: one vector holds a short word and not a long one, and attention mends 
 2014; Bahdanau et al. 2015, Fig. 2); a simple RNN's vector holds less than an LSTM's (the notes:
 LSTM for translation); attention moves along the word; 20,000 words and H = 32 do not reach what is
 published for the whole dictionary, 23.6% of words wrong (Yao & Zweig 2015).
+
+Found: token errors with attention and without: LSTM 16.0% and 58.1%, RNN 22.2 and 63.0. After 400
+updates one vector says words worse than one sound per letter, 52.4; version 1 had 26.2 and 35.7
+after 2,000. The LSTM's vector is better than the RNN's by 4.9 points [1.3 to 7.9]. With one vector
+the error grows with length by 14.1 points [9.5 to 17.6], with attention it falls by one. Against
+expectation a GRU is worse than the LSTM, 17.8% against 16.0, by 1.8 points [1.2 to 2.5], each at
+its own rate, 0.02 and 0.04 (beyond the grid that was asked for). 57% of words are wrong (one
+pronunciation of each counts).
 """
 
 from functools import lru_cache, partial
@@ -374,6 +382,10 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
         (same,) = judged.select(seed=member.config["seed"])
         return growth(same) + GROWTH
 
+    pairs = table
+    if "attention_LSTM" in comparisons:
+        pairs = comparisons["attention_LSTM"].paired(table, attention, one_vector)
+
     def published(member: Member) -> float:
         if task["path"]:
             raise Undecided(
@@ -397,7 +409,7 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
             ),
             source=f"{bahdanau}, Fig. 2",
             higher=True,
-            **of_lstm,
+            **of_lstm | {"table": pairs},
         ),
         helps("An LSTM's vector holds more than a simple RNN's", "vector", notes),
         as_good(
