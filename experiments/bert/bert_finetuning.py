@@ -78,16 +78,16 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "vocab_size": 8192 if full else 4096,
         },
         training_changes={
-            "learning_rate": 1e-4 if full else 1e-3,
-            "warmup_steps": 100 if full else 16,
-            "steps": 1920 if full else 128,
+            "learning_rate": 1e-4 if full else 5e-4,
+            "warmup_steps": 100 if full else 32,
+            "steps": 1920 if full else 320,
             "eval_every": 64 if full else 32,
             "eval_batch_size": 5000 if full else 2000,
         },
         few_labels=500,  # labeled reviews
-        few_steps=320 if full else 64,
-        rates=(3e-5, 1e-4, 3e-4) if full else (3e-4, 1e-3, 3e-3),
-        seconds_per_member=2000.0 if full else 4.0,
+        few_steps=320 if full else 128,
+        rates=(3e-5, 1e-4, 3e-4) if full else (2.5e-4, 5e-4, 1e-3, 2e-3),
+        seconds_per_member=2000.0 if full else 8.0,
         full=full,
     )
 

@@ -71,16 +71,16 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         },
         training_changes={
             "learning_rate": 1e-4 if full else 1e-3,
-            "warmup_steps": 100 if full else 60,
-            "steps": 10_000 if full else 600,
+            "warmup_steps": 100 if full else 50,
+            "steps": 10_000 if full else 500,
             "eval_every": 500 if full else 100,
             "eval_batch_size": 1000,
             "eval_sample": 0 if full else 1000,  # sentences held out, the first
         },
         few_labels=1000,  # labeled sentences
-        few_steps=2000 if full else 300,
+        few_steps=2000 if full else 200,
         rates=(3e-5, 1e-4, 3e-4) if full else (5e-4, 1e-3, 2e-3),
-        seconds_per_member=2000.0 if full else 22.0,
+        seconds_per_member=2000.0 if full else 15.0,
         full=full,
     )
 

@@ -549,16 +549,16 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
     few = f"An LSTM classifies better than bag of words, from {reviews} reviews ({task['source']})"
     means = "Means of word vectors"
 
-    def features(statement: str, source: str, *answers: str) -> Claim:
+    def features(statement: str, source: str, a: str, b: str) -> Claim:
         def right(method: str) -> np.ndarray:
             return table.select({"task.method": method}).stack("right")[0]
 
         notes = f"the notes, {source}"
-        return more_accurate(statement, right=right, answers=answers, margin=MARGIN, source=notes)
+        return more_accurate(statement, right=right, answers=(a, b), margin=MARGIN, source=notes)
 
-    def trained(statement: str, name: str, source: str, *arms: str) -> Claim:
+    def trained(statement: str, name: str, source: str, a: str, b: str) -> Claim:
         notes = f"the notes, {source}"
-        return better(statement, comparisons=comparisons, name=name, arms=arms, source=notes)
+        return better(statement, comparisons=comparisons, name=name, arms=(a, b), source=notes)
 
     def ahead_of_words(statement: str, name: str, source: str, arm: str) -> Claim:
         return beats(
