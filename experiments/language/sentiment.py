@@ -169,7 +169,7 @@ def comparison(config: Config) -> list[Comparison]:
     on = f"On {Path(task.path).name if task.path else f'{task.source} reviews'}"
     return [
         Comparison(
-            {line: LINES[line] | (few if FEW in line else {}) for line in lines},
+            {line: {**LINES[line], **(few if FEW in line else {})} for line in lines},
             tune={RATE: config.run.rates},
             score="accuracy",
             equivalent=MARGIN,
@@ -498,7 +498,7 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
 
     of_gru = {"table": table, "comparisons": comparisons, "name": "gates", "arms": ["GRU"]}
     of_gru |= {"higher": True}
-    both = comparisons["gates"].paired(table, "GRU", "RNN") if "gates" in comparisons else table
+    both = comparisons["gates"].paired(table, "GRU", "RNN") if comparisons else table
 
     def gru(
         statement: str, answer: Measure, words: str, source: str, expected: str = "holds"

@@ -383,7 +383,7 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
         return growth(same) + GROWTH
 
     pairs = table
-    if "attention_LSTM" in comparisons:
+    if comparisons:
         pairs = comparisons["attention_LSTM"].paired(table, attention, one_vector)
 
     def published(member: Member) -> float:
