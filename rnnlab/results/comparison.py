@@ -201,6 +201,10 @@ class Comparisons(Mapping[str, ComparisonResult]):
     def __init__(self, results: Iterable[ComparisonResult]) -> None:
         self._by_name = {result.name: result for result in results}
 
+    def __contains__(self, name: object) -> bool:
+        """Whether the run has a comparison of this name."""
+        return name in self._by_name
+
     def __getitem__(self, name: str) -> ComparisonResult:
         """Return a comparison.
 

@@ -77,6 +77,14 @@ def test_a_pair_is_found_from_either_side():
         three.pair("a", "d")
 
 
+def test_a_comparison_that_a_run_lacks_leaves_claims_undecided():
+    both = comparison.Comparisons([small()])
+    assert "adding" in both
+    assert "copying" not in both
+    with pytest.raises(Undecided, match="copying"):
+        both["copying"]
+
+
 def test_judged_members_are_those_of_the_arm():
     table = Table(Member(i, {}, {"seed": i}, 0.0, {}) for i in range(20))
     assert [member.index for member in small().judged(table, "a")] == [7, 8]
