@@ -496,7 +496,7 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
         of_arms = {"comparisons": comparisons, "name": name, "arms": arms, "source": source}
         return better(statement, expected=expected, **of_arms)
 
-    of_gru = {"table": table, "comparisons": comparisons, "name": "gates", "arms": ["GRU"]}
+    of_gru: Any = {"table": table, "comparisons": comparisons, "name": "gates", "arms": ["GRU"]}
     of_gru |= {"higher": True}
     both = comparisons["gates"].paired(table, "GRU", "RNN") if comparisons else table
 

@@ -374,7 +374,7 @@ def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
             statement, comparisons=comparisons, name=name, arms=(first, second), source=source
         )
 
-    of_lstm = {"table": table, "comparisons": comparisons, "name": "attention_LSTM"}
+    of_lstm: Any = {"table": table, "comparisons": comparisons, "name": "attention_LSTM"}
     attention, one_vector = compared["attention_LSTM"]
 
     def attentive_growth(member: Member) -> float:

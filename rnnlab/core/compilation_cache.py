@@ -168,14 +168,15 @@ def _usable_folder() -> Path | None:
     """Make the folder and return it; None, with a line on stderr, where it cannot be used."""
     try:
         found = folder()
+    except UserError as error:
+        _say_once(str(error))
+        return None
+    try:
         found.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=found) as trial:
             trial.write(bytes(4096))  # a full disk takes an empty file
     except OSError as error:
         _say_once(f"{error.filename or found}: {error.strerror}")
-        return None
-    except UserError as error:
-        _say_once(str(error))
         return None
     if hasattr(os, "getuid"):
         status = found.stat()

@@ -148,16 +148,20 @@ def side_by_side(runs: Iterable[Sequence[ComparisonResult]]) -> list[PairInRuns]
     Args:
         runs: the comparisons of each run.
     """
-    columns: list[dict[tuple[str, ...], PairRow]] = []
+    columns: list[dict[tuple[str, str, str, str, str], PairRow]] = []
     for results in runs:
-        column = {}
+        column: dict[tuple[str, str, str, str, str], PairRow] = {}
         for result in results:
             for pair in result.pairs:
                 key = (result.name, title(result), result.score, pair.a, pair.b)
                 column[key] = _pair(result, pair)
         columns.append(column)
     keys = dict.fromkeys(key for column in columns for key in column)
-    return [PairInRuns(key[1], *key[3:], [column.get(key) for column in columns]) for key in keys]
+    return [
+        PairInRuns(question, a, b, [column.get(key) for column in columns])
+        for key in keys
+        for _, question, _, a, b in [key]
+    ]
 
 
 def other_figures(
