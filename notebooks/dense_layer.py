@@ -29,7 +29,7 @@
 # %% [markdown]
 # **Question.** What does one fully connected layer do in seven families of networks?
 #
-# **Answer.** Everywhere it is W x + b; what it is worth differs: frozen as drawn, the classifier of a CNN loses 5.6 points, attention's score finds nothing.
+# **Answer.** Everywhere it is W x + b; what it is worth differs: frozen as drawn, the classifier of a CNN loses 5.6 points, attention is right for 32% instead of 100 (chance 12.5%).
 
 # %%
 import jax

@@ -206,6 +206,6 @@ assert read_with(None) == task.say(words, jnp.asarray(said["LSTM"][-1]))
 # %% [markdown]
 # ## What to try
 #
-# - A sentence of your own as `text`: does one negation turn the answer?
+# - A sentence of your own, `words = task.tokens('…')` after the loop: does one negation turn the answer?
 # - The input gate held at 1 in `read_with` instead of the forget gate.
-# - `steps=1000`: do the gates become more decided, and the answer better?
+# - `steps=900`: do the gates become more decided, and the answer better?

@@ -22,7 +22,7 @@
 # %% [markdown]
 # **Question.** Why does a recurrent network forget what it read first?
 #
-# **Answer.** The gradient is multiplied by one Jacobian per step, and their singular values are below 1: a tanh RNN with orthogonal weights has 10⁻⁴·² of it left after 199 steps, one with small weights nothing that float32 can hold.
+# **Answer.** The gradient is multiplied by one Jacobian per step, and in most directions they shrink it: after 199 steps a tanh RNN with orthogonal weights has lost some three decades, and one with small weights has nothing left that float32 can hold.
 
 # %%
 import jax

@@ -209,7 +209,8 @@ def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, 
         np.bincount(place, np.asarray(weights), len(LENGTHS)) for weights in (edits, tokens)
     )
     result: dict[str, object] = {
-        "by_length": edits_by_length / np.maximum(tokens_by_length, 1),
+        # NaN where no source has the length
+        "by_length": edits_by_length / np.where(tokens_by_length, tokens_by_length, np.nan),
         "by_length_n": tokens_by_length,
     }
     if attends:

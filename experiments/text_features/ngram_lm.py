@@ -36,6 +36,7 @@ from rnnlab.core.errors import Undecided
 from rnnlab.core.validate import choice, share, whole
 from rnnlab.lab import character_model
 from rnnlab.lab.config import scale
+from rnnlab.lab.lines import Labels
 from rnnlab.nn import models
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim, claim
@@ -53,7 +54,7 @@ NAMES = {
     "kneser_ney": "Kneser–Ney",
     "modified_kneser_ney": "modified Kneser–Ney",
 }
-CELLS = {"rnn-tanh": "RNN", "lstm": "LSTM"}
+CELLS = Labels({"rnn-tanh": "RNN", "lstm": "LSTM"})
 ORDERS = {"characters": (1, 2, 3, 4, 5, 6, 7, 8), "words": (1, 2, 3, 4, 5)}
 BEST = "modified_kneser_ney"
 K = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # candidates for add-k
@@ -239,6 +240,17 @@ def networks(table: Table) -> dict[str, Results]:
     return {CELLS[member.config["cell"]["name"]]: member.result for member in chosen}
 
 
+def _needed(table: Table, unit: str) -> list[Member]:
+    """Return the best n-gram models of a unit.
+
+    Raises:
+        Undecided: the sweep was narrowed to others.
+    """
+    if not (members := members_of(table, unit, BEST)):
+        raise Undecided(f"no member is of {NAMES[BEST]}, {unit}")
+    return members
+
+
 def _order(member: Member) -> int:
     return member.config["model"]["order"]
 
@@ -253,7 +265,7 @@ def _perplexity(table: Table) -> tuple[Figure, str]:
             bits = np.array([member.result["bits"] for member in members])
             ax.plot(ns, np.where(np.isfinite(bits), bits, np.nan), marker="o", markersize=3, **look)
             last = int(np.isfinite(bits).sum()) - 1
-            if last + 1 == len(ns):
+            if ns and last + 1 == len(ns):
                 ends.append(plots.End(ns[-1], float(bits[-1]), NAMES[name], look["color"]))
             elif last >= 0:
                 ax.annotate(
@@ -281,6 +293,8 @@ def _perplexity(table: Table) -> tuple[Figure, str]:
         members = members_of(table, unit, "mle")
         percent = [100 * member.result["impossible"] for member in members]
         ns = [*map(_order, members)]
+        if not ns:
+            continue
         ax.plot(ns, percent, marker="o", markersize=3, **plots.look(index))
         ax.annotate(
             unit,
@@ -293,7 +307,7 @@ def _perplexity(table: Table) -> tuple[Figure, str]:
         )
     ax.set(xlabel="n", ylabel="% of the held-out text", ylim=(0, 105))
     plots.title(ax, "Probability 0 by MLE")
-    words = members_of(table, "words", BEST)[0].result
+    words = _needed(table, "words")[0].result
     return figure, (
         "Perplexity of held-out text against n, by smoothing; dotted: recurrent networks on the "
         f"same characters. Words: {words['vocabulary']:,} distinct ones, "
@@ -306,7 +320,7 @@ def _size(table: Table) -> tuple[Figure, str]:
     figure, axes = plots.new_figure(1, 2, size=(10.5, 4))
     left, right = axes[0]
     for index, unit in enumerate(ORDERS):
-        longest = members_of(table, unit, BEST)[-1].result["ngrams"]
+        longest = _needed(table, unit)[-1].result["ngrams"]
         ns = range(1, len(longest) + 1)
         left.plot(ns, longest, marker="o", markersize=3, **plots.look(index))
         left.annotate(

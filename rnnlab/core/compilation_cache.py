@@ -1,10 +1,10 @@
 """Compiled programs on the disk: the next process loads what this one compiled.
 
 It is JAX's own persistent compilation cache, in ~/.cache/rnnlab/compiled ($XDG_CACHE_HOME/rnnlab).
-A program's key holds its code, its compiler's version and options and the features of the CPU, and
-no path. JAX compiles what it cannot load, so a damaged entry costs time alone; but it neither
-replaces one nor bounds the folder without stopping for good where a process was killed while it
-wrote (jax issue 39880). So the folder is tidied here, before and after it is used.
+A program's key holds its code, its compiler's version and options, the features of the CPU and the
+folder's own path: a folder that is moved begins anew. JAX compiles what it cannot load, so that a
+damaged entry costs time alone; but it neither replaces one nor bounds the folder without stopping
+for good where a process was killed while it wrote (jax issue 39880). So the folder is tidied here, before and after it is used.
 """
 
 import contextlib
@@ -175,8 +175,8 @@ def _usable_folder() -> Path | None:
         found.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=found) as trial:
             trial.write(bytes(4096))  # a full disk takes an empty file
-    except OSError as error:
-        _say_once(f"{error.filename or found}: {error.strerror}")
+    except OSError as error:  # its file is one of a random name
+        _say_once(f"{found}: {error.strerror}")
         return None
     if hasattr(os, "getuid"):
         status = found.stat()
@@ -211,9 +211,21 @@ def _files(folder: Path) -> Iterator[_File]:
                 status = path.stat()
             except OSError:  # another process has removed it
                 continue
-            stamp = [status.st_size, status.st_mtime_ns]
+            stamp = _stamp_of(status)
             # not every file system notes when a file is read
             yield _File(path, status.st_size, stamp, max(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _stamp_of(status: os.stat_result) -> list[int]:
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _stamp(path: Path) -> list[int]:
+    """Return the size and the time of change of a file; [] if it is gone."""
+    try:
+        return _stamp_of(path.stat())
+    except OSError:
+        return []
 
 
 def _damaged(file: _File, before: dict[str, list[int]]) -> bool:
@@ -221,8 +233,8 @@ def _damaged(file: _File, before: dict[str, list[int]]) -> bool:
     name = file.path.name
     if not name.endswith(_ENTRY) or before.get(name) == file.stamp:
         return False
-    if name not in before and _unpacks(file.path):
-        return False
+    if name not in before and (_unpacks(file.path) or _stamp(file.path) != file.stamp):
+        return False  # whole, or still being written
     _remove(file.path)
     return True
 
@@ -232,9 +244,7 @@ def _unpacks(path: Path) -> bool:
     try:
         packed = path.read_bytes()
         if packed[:4] == b"\x28\xb5\x2f\xfd":  # JAX packs so where zstandard is installed
-            import zstandard  # pyright: ignore[reportMissingImports]
-
-            zstandard.ZstdDecompressor().decompress(packed)
+            _zstd(packed)
         else:
             zlib.decompress(packed)
     except ImportError:
@@ -242,6 +252,18 @@ def _unpacks(path: Path) -> bool:
     except Exception:  # zlib.error, zstandard.ZstdError, OSError
         return False
     return True
+
+
+def _zstd(packed: bytes) -> None:
+    """Unpack as JAX does: with Python 3.14's module, or with the package before."""
+    try:
+        from compression import zstd  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        import zstandard  # pyright: ignore[reportMissingImports]
+
+        zstandard.ZstdDecompressor().decompress(packed)
+    else:
+        zstd.decompress(packed)
 
 
 def _remove(path: Path) -> None:
