@@ -4,7 +4,8 @@ It is JAX's own persistent compilation cache, in ~/.cache/rnnlab/compiled ($XDG_
 A program's key holds its code, its compiler's version and options, the features of the CPU and the
 folder's own path: a folder that is moved begins anew. JAX compiles what it cannot load, so that a
 damaged entry costs time alone; but it neither replaces one nor bounds the folder without stopping
-for good where a process was killed while it wrote (jax issue 39880). So the folder is tidied here, before and after it is used.
+for good where a process was killed while it wrote (jax issue 39880). So the folder is tidied here,
+before and after it is used.
 """
 
 import contextlib

@@ -366,28 +366,29 @@ def _arms(
         if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
             raise ValueError(f"arms: {key} needs a list of values, got {values!r:.80}")
     lists = {key: list(values) for key, values in arms.items()}
+    varied_lists = [set(values) for values in lists.values() if len(values) > 1]
+    alike = len(set().union(*varied_lists)) < sum(map(len, varied_lists))  # a value of two keys
     for row in itertools.product(*lists.values()):
         overrides = _values(flat, dict(zip(lists, row, strict=True)))
         varied = {key: value for key, value in overrides.items() if len(lists[key]) > 1}
         shown = varied or overrides
-        several = sum(isinstance(value, str) for value in shown.values()) > 1
-        name = ", ".join(_words(key, value, several) for key, value in shown.items())
+        name = ", ".join(_words(key, value, alike) for key, value in shown.items())
         if name in named:
             raise ValueError(f"the arm {name} is given twice")
         named[name] = overrides
     return named
 
 
-def _words(key: str, value: Value, several: bool = False) -> str:
+def _words(key: str, value: Value, alike: bool = False) -> str:
     """Return a value as an arm is named by it: a text alone, other values after their key.
 
     Args:
-        several: whether the arm has texts of several keys, which need them.
+        alike: whether another key has the same text.
 
     >>> _words("init.w_h", "orthogonal"), _words("init.forget_bias", "1.0")
     ('orthogonal', 'forget bias 1.0')
     """
-    alone = isinstance(value, str) and value and not value[0].isdigit() and not several
+    alone = isinstance(value, str) and value and not value[0].isdigit() and not alike
     return value if alone else f"{_last(key)} {value}"
 
 

@@ -72,6 +72,13 @@ def test_a_key_with_one_value_is_not_tuned(formula):
     assert asked.members_at_most == 2 * 32
 
 
+def test_a_text_that_two_keys_have_is_named_with_its_key():
+    adding = load_experiment("adding_problem")
+    both = {"init.w_h": ["normal", "zeros"], "init.w_x": ["normal", "he_normal"]}
+    first, *_ = ask(adding, arms=both).arms
+    assert first == "w h normal, w x normal"
+
+
 def test_several_keys_are_a_product_and_named_arms_stay():
     adding = load_experiment("adding_problem")
     product = {
