@@ -366,7 +366,7 @@ def _arms(
         if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
             raise ValueError(f"arms: {key} needs a list of values, got {values!r:.80}")
     lists = {key: list(values) for key, values in arms.items()}
-    varied_lists = [set(values) for values in lists.values() if len(values) > 1]
+    varied_lists = [set(map(repr, values)) for values in lists.values() if len(values) > 1]
     alike = len(set().union(*varied_lists)) < sum(map(len, varied_lists))  # a value of two keys
     for row in itertools.product(*lists.values()):
         overrides = _values(flat, dict(zip(lists, row, strict=True)))
