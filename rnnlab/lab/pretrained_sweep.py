@@ -108,7 +108,7 @@ def config(
                 **training_changes,
             ),
             "run": runner.config(
-                rates=tuple(rates),
+                rates=tuple(rates),  # learning rates to try, for each kind of first weights
                 few_labels=few_labels,
                 few_steps=few_steps,
                 seconds_per_member=seconds_per_member,

@@ -52,7 +52,7 @@ def paired(first: ArrayLike, second: ArrayLike, error: float = COMPARISON_ERROR)
     Source: McNemar 1947; Clopper & Pearson 1934.
 
     >>> [round(float(x), 2) for x in paired([1] * 9 + [0], [0] * 10)]
-    [0.9, 0.3, 0.9, 9, 0]
+    [0.9, 0.29, 0.9, 9.0, 0.0]
     """
     a, b = np.asarray(first, bool), np.asarray(second, bool)
     validate.shape("first", a, ("n",))
@@ -80,7 +80,7 @@ def spread(found: Paired, n: int, error: float = COMPARISON_ERROR) -> tuple[floa
         error: the probability that the interval misses the true difference, about.
     Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740.
 
-    >>> [round(end, 3) for end in spread(Paired(0.0, 0.0, 0.0, 0, 0), 3)]
+    >>> [round(float(end), 3) for end in spread(Paired(0.0, 0.0, 0.0, 0, 0), 3)]
     [-0.392, 0.392]
     """
     from scipy import special  # takes 0.3 s to load
