@@ -46,7 +46,7 @@ from rnnlab.plotting.gradient_figures import scheme_label
 from rnnlab.results import comparison_words as words
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.comparison import ComparisonResult, Comparisons, Pair
-from rnnlab.results.comparison_claims import better, better_in_most, told_apart
+from rnnlab.results.comparison_claims import better, better_in_most, better_or_worse
 from rnnlab.results.statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from rnnlab.results.table import Member, Table
 from rnnlab.tasks.base import Task
@@ -470,7 +470,7 @@ _mean_field = _predicts("Mean field", "Chen, Pennington & Schoenholz 2018", by_t
 def _matters_less(which: str, source: str) -> Callable[..., Claim]:
     def check(comparisons: Comparisons, cell: str) -> tuple[bool, str]:
         counts = {
-            name: told_apart(  # of the schemes that all cells have
+            name: better_or_worse(  # of the schemes that all cells have
                 pair
                 for task in TASKS
                 for pair in _against(comparisons, name, _recurrent(LSTM), task)
@@ -513,7 +513,9 @@ def _matters_most(comparisons: Comparisons) -> tuple[bool, str]:
     blocks = {"W_hh": _recurrent(), "W_xh": others[:1], "W_hy": others[1:]}
     counts = {}
     for block, names in blocks.items():
-        by_task = [told_apart(_against(comparisons, "rnn-tanh", names, task)) for task in TASKS]
+        by_task = [
+            better_or_worse(_against(comparisons, "rnn-tanh", names, task)) for task in TASKS
+        ]
         counts[block] = sum(low > 0 for low, _ in by_task), sum(high > 0 for _, high in by_task)
     said = ", ".join(
         f"{block} on {low}" + f" to {high}" * (high > low) + f" of {len(TASKS)} tasks"
@@ -543,7 +545,7 @@ def _bias(comparisons: Comparisons, least: int) -> tuple[bool, str]:
         + words.evidence(comparisons[panel("rnn-tanh", task)], pair)
         for task, pair in zip(TASKS, pairs, strict=True)
     )
-    if told_apart(pairs)[0]:
+    if better_or_worse(pairs)[0]:
         return False, said
     if sum(pair.verdict == EQUIVALENT for pair in pairs) < least:
         raise Undecided(said)

@@ -16,8 +16,7 @@ learning rate that char_lm.py's comparison chose for them, 0.01, and one seed ea
 Measured: as expected. MLE gives 28% of the held-out words probability 0 at n = 2, 89% at n = 4.
 Perplexity per word, n = 1 to 5: modified Kneser–Ney 312, 124, 111, 109, 108; add-k 312, 215, 859,
 1917, 2747. Bits per character at n = 4, 5, 8: 1.94, 1.64, 1.50, with 31, 93 and 698 thousand
-numbers; RNN 1.90, LSTM 1.75, with 37 and 118 thousand: at about equal size the RNN is ahead of
-counting, and the LSTM behind it.
+numbers; RNN 1.90, LSTM 1.75, with 37 and 118 thousand: of like size, the LSTM is behind counting.
 """
 
 import textwrap

@@ -92,7 +92,7 @@ def kept(cache: bool = True) -> Iterator[None]:
 
 
 def wanted() -> bool:
-    """Return whether JAX may use a cache here: what another process of the run is told."""
+    """Return whether JAX may use a cache here; another process of the run does the same."""
     import jax
 
     return bool(getattr(jax.config, _ENABLED))

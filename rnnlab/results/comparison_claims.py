@@ -144,7 +144,7 @@ def better_in_most(
     return Claim(statement, source, holds_if, expected, check)
 
 
-def told_apart(pairs: Iterable[Pair]) -> tuple[int, int]:
+def better_or_worse(pairs: Iterable[Pair]) -> tuple[int, int]:
     """Return how many pairs are better or worse: at least, and if all undecided ones were."""
     found = [pair.verdict for pair in pairs]
     least = found.count(BETTER) + found.count(WORSE)
