@@ -28,7 +28,7 @@ def same(found, expected):
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("kind", ["text", "binary", "glove"])
-def test_word2vecs_and_gloves_files_are_better_or_worse(kind, packed, some, tmp_path):
+def test_word2vecs_and_gloves_files_are_told_apart(kind, packed, some, tmp_path):
     path = tmp_path / "vectors"  # its name says nothing
     if kind == "glove":
         word2vec_format.write_text(some, path, header=False)

@@ -94,7 +94,7 @@ def test_analogies_are_gensims(some):
         assert [w for w, _ in found] == [w for w, _ in mul]
 
 
-def test_equal_scores_are_better_or_worse_by_frequency():
+def test_equal_scores_are_told_apart_by_frequency():
     v = Vectors(["a", "b", "c", "d"], np.array([[1, 0], [0, 1], [1, 1], [1, 1]]))
     assert [w for w, _ in v.neighbors("a", 2)] == ["c", "d"]
 
