@@ -30,6 +30,7 @@ autoregression 0.0006, GRU 0.005, LSTM 0.013, RNN 0.016, last value 0.145; 20 ah
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
 
 import jax
@@ -43,14 +44,14 @@ from rnnlab.core.notices import left_out
 from rnnlab.lab.comparison import RATE, RATES, Comparison
 from rnnlab.lab.config import Config, scale
 from rnnlab.lab.lines import Labels
-from rnnlab.nn import layers
+from rnnlab.nn import layers, models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
 from rnnlab.results.claims import Claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import as_good, beats
 from rnnlab.results.table import Member, Table
-from rnnlab.tasks.forecasting import Forecasting, Series
+from rnnlab.tasks.forecasting import Forecasting
 from rnnlab.training import runner
 
 REPRODUCE = False  # the set of `rnnlab reproduce` is full
@@ -183,17 +184,17 @@ def measure(config: Config, setup: training.Setup, params: object) -> dict[str, 
     assert isinstance(task, Forecasting)
     data, outputs = task.load(), task.output_size
     batch = task.test(data, jax.random.key(0), training.scored(config, task, data))
-    predicted, _ = setup.model.apply(params, batch.inputs)
+    predicted = outputs_of(setup.model, params, batch.inputs)
     lags = min(LAGS, max(task.length // 2, 1))
     late = slice(lags - 1, None)
     truth = np.asarray(batch.targets[:, late])
     answers = {"network": np.asarray(predicted[:, late])}
-    answers |= other_answers(task, data, len(batch.mask), lags)
+    answers |= other_answers(task, len(batch.mask), lags)
     errors = {f"nrmse_{name}": rmse(values, truth) for name, values in answers.items()}
     if outputs == 1:
         unit = float(task.scale[0])
         errors |= {f"rmse{name[5:]}": unit * value for name, value in errors.items()}
-    shown, _ = setup.model.apply(params, task.whole(data)[None])
+    shown = outputs_of(setup.model, params, task.whole(data)[None])
     return {
         **errors,
         "lags": lags,
@@ -202,12 +203,20 @@ def measure(config: Config, setup: training.Setup, params: object) -> dict[str, 
     }
 
 
-def other_answers(task: Forecasting, data: Series, count: int, lags: int) -> dict[str, np.ndarray]:
+@partial(jax.jit, static_argnames="model")  # compiled once for all seeds and rates
+def outputs_of(model: models.Model, params: object, xs: jax.Array) -> jax.Array:
+    """Return the forecasts (B, T, O) of a trained model for windows xs (B, T, D)."""
+    return model.apply(params, xs)[0]
+
+
+@lru_cache(maxsize=4)  # the same for every member
+def other_answers(task: Forecasting, count: int, lags: int) -> dict[str, np.ndarray]:
     """Return the other answers for ``count`` windows of the held-out part.
 
     Returns:
         of each (N, T − lags + 1, O): for the steps from the ``lags``-th of a window on.
     """
+    data = task.load()
     of_column = [
         column_answers(
             np.asarray(data.train[:, place], np.float64),

@@ -8,6 +8,7 @@ reading.
 
 import contextlib
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,7 +47,7 @@ def encode(value: object) -> Json:
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
-        return value if np.isfinite(value) else str(value)
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"the keys of a record must be strings, got {list(value)}")

@@ -4,7 +4,6 @@ Each source returns ``(xs (B, T, D) float32, labels (B,) int32, classes)``. The 
 the *start* of the sequence, so that a loss on the last step has to reach all the way back.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from rnnlab.core.file_cache import read_once
 from rnnlab.core.notices import left_out
 from rnnlab.core.validate import choice, whole
+from rnnlab.data import digits as handwritten
 from rnnlab.data.files import encoded, suffix
 from rnnlab.data.tables import read_table, scale_of
 
@@ -34,20 +34,11 @@ def digits(seed: int, batch_size: int, length: int, path: str = "") -> Sequences
     Source: scikit-learn ``load_digits`` (UCI Optical Recognition of Handwritten Digits).
     """
     del path
-    images, classes = _all_digits()
+    images, classes = handwritten.read()
     rng = np.random.default_rng(seed)
     chosen = rng.integers(len(images), size=(batch_size, -(-length // images.shape[1])))
-    xs = images[chosen].reshape(batch_size, -1)[:, :length, None]
+    xs = images[chosen].reshape(batch_size, -1)[:, :length, None] / np.float32(16)
     return Sequences(xs, classes[chosen[:, 0]], 10)
-
-
-@functools.cache  # a sweep's members share them
-def _all_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Return (images (1797, 64) float32, classes (1797,) int32)."""
-    from sklearn.datasets import load_digits
-
-    images, classes = load_digits(return_X_y=True)
-    return np.asarray(images).astype(np.float32) / 16.0, np.asarray(classes).astype(np.int32)
 
 
 def text(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:

@@ -104,7 +104,7 @@ class Metrics:
 
     def __init__(self, run_dir: Path) -> None:
         self.path = run_dir / run_files.METRICS
-        self._digests = self._read()
+        self.keep(lambda record: True)  # cut off a half-written line
 
     def _read(self) -> dict[int, str]:
         return run_files.scan_metrics(self.path.parent, ())[1]
@@ -127,6 +127,18 @@ class Metrics:
         """Reduce the file to the records for which ``valid`` is true."""
         json_files.keep_jsonl(self.path, valid)
         self._digests = self._read()
+
+    def rewind(self, steps: Mapping[int, int]) -> None:
+        """Drop what members logged after these steps; at step 0 nothing of a member is kept."""
+        # the file grows with every member: it is read only where there may be something to drop
+        if not any(self.digest(member) for member in steps):
+            return
+
+        def valid(record: Record) -> bool:
+            step = steps.get(record["member"])
+            return step is None or (step > 0 and record["step"] <= step)
+
+        self.keep(valid)
 
     def cut(self, logged: Mapping[int, str]) -> None:
         """Reduce members' records to the first ones, whose digests are given."""

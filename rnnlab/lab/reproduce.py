@@ -19,8 +19,8 @@ from rnnlab.lab import catalog
 from rnnlab.lab.plan import Plan, make_plan
 from rnnlab.lab.run import run_plan
 from rnnlab.report import page as report
+from rnnlab.report.saved_run import SavedRun, load_finished
 from rnnlab.results.claims import Verdict
-from rnnlab.results.run_dir import load_run
 
 WORKDIR = Path("runs") / "reproduce"
 _RECORD = "reproduce.json"  # {experiment: seconds}
@@ -115,7 +115,7 @@ def run(
     record = workdir / _RECORD
     seconds = _read_seconds(record)
     missing = {part.name: part.reason for part in parts if part.plan is None}
-    done: list[str] = []
+    done: dict[str, SavedRun] = {}  # read once each: runs are large
     for part in parts:
         if part.plan is None:
             continue
@@ -127,7 +127,7 @@ def run(
         start = time.perf_counter()
         try:
             run_plan(part.plan, workdir / part.name, progress=progress, rerun=rerun)
-            done.append(part.name)
+            done[part.name] = load_finished(workdir / part.name)
         except UserError as error:
             missing[part.name] = str(error)
         except OSError:  # a full disk, for instance, which would stop the next experiment too
@@ -144,7 +144,7 @@ def run(
         report.reproduction_report(workdir, done, seconds, missing)
     page = report.reproduction_report(workdir, done, seconds, missing)
     json_files.remove_parts(workdir, below=False)
-    verdicts = {name: load_run(workdir / name).claims for name in done}
+    verdicts = {name: saved.verdicts for name, saved in done.items()}
     return Reproduction(page, verdicts, {name: seconds.get(name, 0.0) for name in done}, missing)
 
 

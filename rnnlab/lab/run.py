@@ -331,11 +331,7 @@ def _train(
             output.finish(index, seconds, result)
 
         def rewind(self, steps: dict[int, int]) -> None:
-            def valid(record: Record) -> bool:
-                step = steps.get(record["member"])
-                return step is None or (step > 0 and record["step"] <= step)
-
-            output.metrics.keep(valid)
+            output.metrics.rewind(steps)
 
         def logged(self, members: Sequence[int]) -> dict[str, str]:
             output.metrics.sync()  # a checkpoint must not be newer than the metrics on the disk

@@ -476,9 +476,12 @@ def without_init(cell: T) -> T:
     return _strip_init(cell)
 
 
+_DEFAULT_INIT = InitScheme()  # made, and its schemes checked, once
+
+
 def _strip_init(value: PyTree) -> PyTree:
     if isinstance(value, InitScheme):
-        return InitScheme()
+        return _DEFAULT_INIT
     if isinstance(value, tuple):
         return tuple(_strip_init(inner) for inner in value)
     if not is_dataclass(value) or isinstance(value, type):

@@ -120,40 +120,43 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
 
 
 def reproduction_report(
-    workdir: Path, names: Sequence[str], seconds: Mapping[str, float], missing: Mapping[str, str]
+    workdir: Path,
+    runs: Mapping[str, SavedRun],
+    seconds: Mapping[str, float],
+    missing: Mapping[str, str],
 ) -> Path:
     """Write one page over a set of runs: every claim, its expected verdict and its measurement.
 
     Args:
         workdir: the folder of the runs, each in a directory of its name, and of the page.
-        names: the finished runs.
+        runs: the finished runs, by name.
         seconds: the time that each took, by name.
         missing: by name, why a run is missing.
 
     Returns:
         the path of the page, reproduce.html.
     """
-    runs = [load_finished(workdir / name) for name in names]
-    verdicts = [verdict for run in runs for verdict in run.verdicts]
+    names, saved = list(runs), list(runs.values())
+    verdicts = [verdict for run in saved for verdict in run.verdicts]
     page = _render(
         "reproduce",
         title=f"rnnlab reproduce · {summary(verdicts)}",
-        runs=runs,
+        runs=saved,
         names=names,
         summary=summary(verdicts),
         claims=len(verdicts),
         undecided=sum(verdict.verdict == "undecided" for verdict in verdicts),
         unexpected=[
             (name, number, run.verdicts[number - 1])
-            for name, run in zip(names, runs, strict=True)
+            for name, run in zip(names, saved, strict=True)
             for number in run.unexpected
         ],
-        counts=[[sum(v.verdict == kind for v in run.verdicts) for kind in MARKS] for run in runs],
+        counts=[[sum(v.verdict == kind for v in run.verdicts) for kind in MARKS] for run in saved],
         seconds=[blocks.duration(seconds.get(name, 0.0)) for name in names],
         total=blocks.duration(sum(seconds.get(name, 0.0) for name in names)),
-        leads=[_first_paragraph(run) for run in runs],
-        answered=[[sentences(c) for c in run.comparisons] for run in runs],
-        false_verdicts=expected_false([c for run in runs for c in run.comparisons]),
+        leads=[_first_paragraph(run) for run in saved],
+        answered=[[sentences(c) for c in run.comparisons] for run in saved],
+        false_verdicts=expected_false([c for run in saved for c in run.comparisons]),
         missing=missing,
     )
     path = workdir / REPRODUCTION

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.core import validate
+from rnnlab.data import digits
 from rnnlab.data.files import checked, packaged
 from rnnlab.data.splits import shuffled_indices, split_by_class, validation_rows
 from rnnlab.tasks import classification
@@ -136,7 +137,7 @@ class PixelDigits:
         if self.source == "fashion":
             learn, test = _read_fashion(self.path or FASHION)
         else:
-            images, labels = _read_digits() if self.source == "digits" else _read_mnist()
+            images, labels = digits.read() if self.source == "digits" else _read_mnist()
             parts = split_by_class(labels, self.test_share)
             learn, test = ((images[rows], labels[rows]) for rows in parts)
         if self.permuted:
@@ -188,13 +189,6 @@ class PixelDigits:
     def score(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """Return the "loss" in nats and the "accuracy" of logits (B, 10)."""
         return classification.score(outputs, batch)
-
-
-def _read_digits() -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    return np.asarray(images).astype(np.uint8), np.asarray(labels).astype(np.int32)
 
 
 def _read_mnist() -> tuple[np.ndarray, np.ndarray]:

@@ -32,6 +32,7 @@ PyTree = Any  # parameters and states
 Record = dict[str, Any]  # metrics, results or config values, by name
 
 _SECONDS_PER_CALL = 5.0  # between two pauses for progress, signals and checkpoints
+_TELLING = 0.01  # share of all updates after which the time left is estimated
 _PROGRAMS = 32  # that are kept for members of the same groups
 _MEMORY_SHARE = 0.7  # of the machine's memory that a program may take
 
@@ -79,7 +80,8 @@ class Tally:
 
     def __str__(self) -> str:
         parts = [f"{self.counts[name]} {name}" for name in STATUS if self.counts.get(name)]
-        if self.updates and self.left:
+        # the first updates alone say nothing: members that only measure a step's time are quick
+        if self.left and self.updates > _TELLING * (self.updates + self.left):
             seconds = (time.perf_counter() - self.started) / self.updates * self.left
             parts.append(f"at most {seconds / 60:.1f} minutes left")
         return ", ".join(parts)

@@ -188,13 +188,14 @@ def _loop(
     train: Train, states: TrainState, hypers: Hyper, data: PyTree, order: Array, counts: Array
 ) -> tuple[TrainState, Progress]:
     """Advance one device's members, one after the other."""
-    shape = jax.eval_shape(train.advance, _take(states, 0), _take(hypers, 0), data)[1]
+    advance = jax.jit(train.advance, inline=True)  # traced once, not again in the loop
+    shape = jax.eval_shape(advance, _take(states, 0), _take(hypers, 0), data)[1]
     progress = jax.tree.map(lambda s: jnp.zeros((order.shape[0], *s.shape), s.dtype), shape)
 
     def body(j: Array, carry: tuple[TrainState, Progress]) -> tuple[TrainState, Progress]:
         states, progress = carry
         slot = order[j]
-        new, chunk = train.advance(_take(states, slot), _take(hypers, slot), data)
+        new, chunk = advance(_take(states, slot), _take(hypers, slot), data)
         return _write(states, slot, new), _write(progress, slot, chunk)
 
     return jax.lax.fori_loop(0, counts[0], body, (states, progress))

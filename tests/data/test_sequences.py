@@ -25,7 +25,7 @@ def test_digits_are_whole_images_and_the_label_is_the_first_image_s():
 
 def test_digits_are_read_once_and_a_batch_is_a_copy(monkeypatch):
     first = sequences.digits(3, 5, 150)
-    monkeypatch.setattr("sklearn.datasets.load_digits", None)
+    monkeypatch.setattr("rnnlab.data.digits.packaged", None)
     expected = first.xs.copy()
     first.xs[:], first.labels[:] = 7, 7
     again = sequences.digits(3, 5, 150)

@@ -191,3 +191,19 @@ def test_a_checkpoint_goes_with_its_metrics(tmp_path):
         kept.save({"W": np.full(3, number)}, {"logged": digests})
     assert kept.drop_unless(lambda extra: metrics.begins_with(extra["logged"], set())) == [1]
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["0", "2"]
+
+
+def test_metrics_are_rewound_and_read_only_where_there_is_something_to_drop(tmp_path, monkeypatch):
+    metrics = repair.Metrics(tmp_path)
+    for member, step in ((0, 1), (1, 1), (1, 2), (0, 3), (2, 1)):
+        metrics.append(member, {"step": step})
+    with metrics.path.open("ab") as file:
+        file.write(b'{"member": 2, "st')  # half-written
+    metrics = repair.Metrics(tmp_path)
+    assert len(lines(metrics.path)) == 5
+    metrics.rewind({0: 1, 2: 0, 5: 0})  # member 1 is none of this batch
+    kept = [json.loads(line) for line in lines(metrics.path)]
+    assert [(line["member"], line["step"]) for line in kept] == [(0, 1), (1, 1), (1, 2)]
+    assert metrics.digest(2) == "" != metrics.digest(0)
+    monkeypatch.setattr(json_files, "keep_jsonl", None)
+    metrics.rewind({2: 0, 5: 0})

@@ -10,6 +10,7 @@ from rnnlab import cli
 from rnnlab.core.errors import UserError
 from rnnlab.lab import catalog, reproduce
 from rnnlab.report import page as report
+from rnnlab.report.saved_run import load_finished
 from tests.lab.test_run import SOURCE
 from tests.report.test_page import HOLDS, REFUTED, in_browser, make_run, on_a_phone
 
@@ -177,7 +178,8 @@ def test_the_page_on_a_phone(tmp_path):
         environment=environment,
     )
     make_run(tmp_path / "two", environment=environment)
-    page = report.reproduction_report(tmp_path, ["one", "two"], {"one": 90.0}, {"three": long})
+    runs = {name: load_finished(tmp_path / name) for name in ("one", "two")}
+    page = report.reproduction_report(tmp_path, runs, {"one": 90.0}, {"three": long})
     shown = on_a_phone(page)
     assert shown["inner"] == 360
     assert (shown["drawn"], shown["images"]) == ("2", "2")

@@ -6,6 +6,7 @@ import math
 from rnnlab.core import json_files, run_files
 from rnnlab.report.comparison_blocks import ArmRow, PairRow, block, side_by_side
 from rnnlab.report.page import compare_report, reproduction_report, write_report
+from rnnlab.report.saved_run import load_finished
 from rnnlab.results import comparison_words as words
 from rnnlab.results.comparison import Pair, as_json
 from rnnlab.results.comparison_method import judging_words, tuning_words
@@ -171,7 +172,8 @@ def test_a_set_of_runs_shows_the_answers_of_each(tmp_path):
     for name, results in (("one", [ADDING]), ("two", [COPYING, ADDING])):
         environment = {"device": "cpu", "cores": 2, "rnnlab": "1", "jax": "2"}
         write_report(compared(tmp_path / name, results, environment=environment))
-    page = read(reproduction_report(tmp_path, ["one", "two"], {}, {}))
+    runs = {name: load_finished(tmp_path / name) for name in ("one", "two")}
+    page = read(reproduction_report(tmp_path, runs, {}, {}))
     assert page.text.count(words.sentences(ADDING)[1].text) == 2
     assert page.text.count(words.sentences(COPYING)[0].text) == 1
     assert words.expected_false([ADDING] * 3) in page.text

@@ -107,6 +107,8 @@ def test_the_tally_counts_members_and_estimates_the_time(whole):
     tally = runner.Tally({"running": 2, "solved": 1}, left=300, updates=100)
     tally.started -= 60
     assert str(tally) == "2 running, 1 solved, at most 3.0 minutes left"
+    tally.left = 100 * tally.updates  # too few to estimate by
+    assert str(tally) == "2 running, 1 solved"
 
 
 @exact
