@@ -1,37 +1,287 @@
-"""Timing side by side: calls take turns in one process; results are compared beforehand."""
+"""Measure speed as a user meets it: each side alone in a process of its own.
 
+A side is a call, made in its own process by its own library, with the environment that it is
+fastest in. First every side computes its outputs, in a process that is not timed, and they must
+agree. Then the processes of the sides take turns for at least five rounds, in an order that
+rotates: each warms up until it is steady (:func:`rnnlab.lab.timing.measure`), calls back to back
+for so many seconds, and reports its median. :mod:`rnnlab.results.speed` reads the results: the
+ratio of two sides' medians in each round, and an interval of their geometric mean.
+
+Two libraries in one process slow each other: PyTorch's LSTM at 32x100x64x128 takes 14 ms alone and
+23 to 31 ms beside JAX. So do other programs: the share of the CPU that they use is measured, and a
+run beside busy ones says so and decides nothing.
+"""
+
+import contextlib
+import importlib.metadata
+import importlib.util
 import math
+import platform
+import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
 
-import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-from rnnlab.core import validate
-from rnnlab.nn.cells import Cell
-from rnnlab.nn.engines.fused import Fused
-from rnnlab.nn.engines.newton import Newton
-from rnnlab.nn.initializers import InitScheme
-from rnnlab.nn.unroll import unroll
+from rnnlab.core import host, json_files, validate
+from rnnlab.core.errors import UserError
+from rnnlab.core.notices import say
+from rnnlab.lab import benchmark_process, benchmark_worker, load, outputs, timing
+from rnnlab.lab.benchmark_worker import Request
+from rnnlab.lab.config import Config
+from rnnlab.lab.sides import Side, Timed
+from rnnlab.results import speed
+from rnnlab.results.speed import ONLY
 
-PyTree = Any
-Pass = Callable[[PyTree, jax.Array, jax.Array], PyTree]  # of (params, xs, weights)
+__all__ = ["LEAST_ROUNDS", "Side", "Timed", "check", "estimate", "measure", "ratio", "turns"]
+
+LEAST_ROUNDS = 5
+PAUSE = 0.5  # seconds before a round, in which the load of other processes is measured
+Sides = Callable[[Config, Path], Mapping[str, Side]]
+Prepare = Callable[[Config, Path], None]
+Log = Callable[..., object]
+_BySide = dict[str, dict[str, float]]  # by pass and side
+
+
+def check(config: Config, *packages: str) -> None:
+    """Check the rounds and seconds of a benchmark, and that packages are installed.
+
+    Args:
+        config: with ``run.rounds`` and ``run.seconds``.
+        packages: that a benchmark cannot do without.
+    Raises:
+        ValueError: a number out of its range, or a package that is missing.
+    """
+    validate.whole("run.rounds", config.run.rounds, LEAST_ROUNDS)
+    validate.number("run.seconds", config.run.seconds, above=0)
+    for package in packages:
+        if not _installed(package):
+            raise ValueError(f"measuring against {package} needs it: pip install {package}")
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def estimate(
+    *, sides: float, passes: int = 1, rounds: int, seconds: float, start: float = 6.0
+) -> float:
+    """Return the estimated seconds of one member's benchmark, for ``run.seconds_per_member``.
+
+    Args:
+        sides: sides, in the mean over the members.
+        passes: passes of each side.
+        rounds, seconds: the config's.
+        start: seconds to start a process, make its side and compile.
+
+    >>> estimate(sides=2, passes=1, rounds=5, seconds=1.0, start=4.0)
+    75.0
+    """
+    return sides * ((rounds + 1) * start + 2 * passes * rounds * seconds) + rounds * PAUSE + 0.5
+
+
+def measure(
+    sides: Sides, config: Config, log: Log | None = None, *, prepare: Prepare | None = None
+) -> dict[str, object]:
+    """Compare the outputs of all sides, then time them in processes that take turns.
+
+    Args:
+        sides: a function of the experiment's file: (config, folder) -> its sides by name. The
+            outputs of a pass are compared with those of the first side that has it.
+        config: the member's; ``run.rounds`` and ``run.seconds``, for which a process times each
+            pass, are read.
+        log: called with the times of each process.
+        prepare: a function of the same file: (config, folder); called first, in a process of its
+            own, to write what all sides read into the folder.
+    Returns:
+        the results of a member: "ms" {pass: {side: the median of each round's process}}, a median
+        "SIDE_PASS_ms" for each of them, "difference" {pass: {side: max|a − b| / max|b|}},
+        "reported" {side: {pass: the numbers among outputs that are not compared}}, "peak_mib"
+        {pass: {side: MiB}}, "left_out" {side: why}, "unsteady" (passes of processes that were timed
+        before they were steady),
+        "others_cpu" (the share of the CPU that other processes used, the largest of all rounds;
+        None where it is unknown), "machine" and "versions".
+    Raises:
+        UserError: outputs that differ, or a side that fails.
+        ValueError: a number out of its range; no side.
+
+    A side that lacks a package is left out; the first one must not.
+    """
+    check(config)
+    with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder:
+        run = _Run(sides, config, Path(folder), prepare)
+        differences, reported, peaks = run.compare()
+        load_before = host.load()
+        ms, unsteady, others = run.time(log)
+    result: dict[str, object] = {
+        f"{side}_ms" if name == ONLY else f"{side}_{name}_ms": statistics.median(values)
+        for name, by_side in ms.items()
+        for side, values in by_side.items()
+    }
+    busy = max(others, default=None)
+    result |= {
+        "ms": ms,
+        "difference": differences,
+        "peak_mib": peaks,
+        "reported": reported,
+        "left_out": run.left_out,
+        "unsteady": unsteady,
+        "others_cpu": busy,
+        "machine": {
+            "processor": host.processor() or platform.processor() or platform.machine(),
+            "cores": host.cores(),
+            "governor": host.governor(),
+            "load": load_before,
+        },
+        "versions": run.versions(),
+    }
+    if speed.is_busy(busy):
+        say(f"{speed.busy_words(busy)}; close them and measure again: its claims are undecided")
+    return result
+
+
+class _Run:
+    """One benchmark: its sides, and the requests to their processes."""
+
+    def __init__(self, sides: Sides, config: Config, folder: Path, prepare: Prepare | None) -> None:
+        codes = load.codes_of(sides.__module__)
+        self.file, self.folder, self.asked = codes[-1].file, folder, 0
+        self.request: Request = {
+            "codes": benchmark_worker.encode_codes(codes),
+            "file": self.file,
+            "config": json_files.encode(config.to_dict()),
+            "folder": str(folder),
+            "sides": sides.__name__,
+            "prepare": "" if prepare is None else prepare.__name__,
+            "side": "",
+            "seconds": config.run.seconds,
+        }
+        self.rounds = config.run.rounds
+        every = dict(sides(config, folder))
+        if not every:
+            raise ValueError(f"{self.file}: {sides.__name__} returned no side to measure")
+        self.first = next(iter(every))
+        self.left_out: dict[str, str] = {}
+        for name, side in every.items():
+            if missing := [package for package in side.packages if not _installed(package)]:
+                self.left_out[name] = f"needs {', '.join(missing)}"
+                say(f"{self.file}: {name} is left out: it {self.left_out[name]}")
+        if self.first in self.left_out:
+            raise UserError(f"{self.file}: {self.first} {self.left_out[self.first]}")
+        self.sides = {name: side for name, side in every.items() if name not in self.left_out}
+        if prepare is not None:
+            self._ask("", benchmark_worker.PREPARE)
+
+    def _ask(self, side: str, task: str) -> Request:
+        """Return the answer of a side's process."""
+        self.asked += 1
+        answer = self.folder / f".answer{self.asked}"
+        request = self.request | {"side": side, "task": task, "answer": str(answer)}
+        if task == benchmark_worker.OUTPUTS:
+            request["outputs"] = f"{answer}.outputs"
+            Path(request["outputs"]).mkdir()
+        return benchmark_process.ask(request, self.sides[side].env if side else {})
+
+    def compare(self) -> tuple[_BySide, Mapping[str, object], _BySide]:
+        """Return the differences, the outputs that are not compared, and the peaks of memory."""
+        differences: _BySide = {}
+        peaks: _BySide = {}
+        reported: dict[str, dict[str, dict[str, float]]] = {}
+        expected: dict[str, tuple[str, outputs.Arrays]] = {}  # by pass: the side that has it first
+        for name, side in self.sides.items():
+            answer = self._ask(name, benchmark_worker.OUTPUTS)
+            for each, found in answer.items():
+                peaks.setdefault(each, {})[name] = found["peak_mib"]
+                got = outputs.load(Path(found["file"]))
+                Path(found["file"]).unlink()
+                if side.tolerance is None:
+                    numbers = {path: a.item() for path, a in got.items() if a.size == 1}
+                    reported.setdefault(name, {})[each] = numbers
+                    continue
+                first, right = expected.setdefault(each, (name, got))
+                off = self._difference(name, f"{name}, {each}", got, right, first)
+                differences.setdefault(each, {})[name] = off
+        return differences, reported, peaks
+
+    def _difference(
+        self, name: str, where: str, got: outputs.Arrays, expected: outputs.Arrays, first: str
+    ) -> float:
+        """Return how far the outputs of a side are off, which must be within its tolerance."""
+        try:
+            off = outputs.largest_difference(got, expected)
+        except ValueError as error:
+            raise UserError(f"{self.file}: {where}: {error}") from None
+        tolerance = self.sides[name].tolerance
+        if tolerance is not None and not off <= tolerance:
+            raise UserError(
+                f"{self.file}: {where}: its outputs are off those of {first} by {off:.1e} of the "
+                f"largest, and may be by {tolerance:g}: nothing is timed"
+            )
+        return off
+
+    def time(self, log: Log | None) -> tuple[dict[str, dict[str, list[float]]], int, list[float]]:
+        """Return the medians of the processes, how many were not steady, and the others' shares."""
+        names = list(self.sides)
+        ms: dict[str, dict[str, list[float]]] = {}
+        unsteady, shares = 0, []
+        for number in range(self.rounds):
+            before = host.cpu_time()
+            time.sleep(PAUSE)
+            idle = host.cpu_time()
+            first = number % len(names)
+            for name in [*names[first:], *names[:first]]:
+                for each, found in self._ask(name, benchmark_worker.TIME).items():
+                    times = timing.Times(**found)
+                    unsteady += not times.steady
+                    ms.setdefault(each, {}).setdefault(name, []).append(times.median)
+                    if log is not None:
+                        low, high = np.quantile(times.ms, (0.1, 0.9)).tolist()
+                        log(
+                            name=each,
+                            side=name,
+                            round=number,
+                            ms=times.median,
+                            low=low,
+                            high=high,
+                            calls=len(times.ms),
+                            warm_calls=times.warm_calls,
+                        )
+            for start, end in ((before, idle), (idle, host.cpu_time())):
+                share = host.others_share(start, end)
+                shares += [] if share is None else [share]
+        return ms, unsteady, shares
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of Python and of every package that the sides use."""
+        used = dict.fromkeys(["rnnlab", "jax", "jaxlib", "numpy"])
+        used |= dict.fromkeys(p for side in self.sides.values() for p in side.packages)
+        distributions = importlib.metadata.packages_distributions()
+        found = {"python": platform.python_version()}
+        for package in used:
+            for name in distributions.get(package, [package])[:1]:
+                with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                    found[package] = importlib.metadata.version(name)
+        return found
+
+
+# ---- one library -------------------------------------------------------------------------------
 
 
 def turns(
-    calls: Mapping[str, Callable[[], PyTree]],
+    calls: Mapping[str, Callable[[], object]],
     *,
     repeats: int,
     seconds: float = math.inf,
     least: int = 3,
     pause: float = 0.02,
 ) -> dict[str, list[float]]:
-    """Return the milliseconds of each call, called in turns, after one round to warm up.
+    """Return the milliseconds of calls of one library, in turns in this process.
 
-    Other load on the machine meets all calls alike, so divide times of the same turn. The time of a
-    call includes waiting for its JAX arrays.
+    For programs of one library, such as a cell beside another: two libraries slow each other, so
+    that they need :func:`measure`. One round warms up. Other load on the machine meets all calls
+    alike, so divide times of the same turn. The time of a call includes waiting for its JAX arrays.
 
     Args:
         calls: by name.
@@ -46,6 +296,8 @@ def turns(
     >>> [len(values) for values in ms.values()]
     [4, 4]
     """
+    import jax  # which the processes of other libraries' sides do without
+
     ms: dict[str, list[float]] = {name: [] for name in calls}
     first_start = time.perf_counter()
     for turn in range(-1, repeats):
@@ -76,110 +328,3 @@ def ratio(ms: Mapping[str, list[float]], side: str, over: str) -> tuple[float, f
     """
     low, middle, high = np.quantile(np.array(ms[side]) / np.array(ms[over]), (0.1, 0.5, 0.9))
     return float(middle), float(low), float(high)
-
-
-def parse_size(size: str) -> tuple[int, int, int, int]:
-    """Return (B, T, D, H) of a size "BxTxDxH".
-
-    Raises:
-        ValueError: any other text.
-
-    >>> parse_size("32x100x64x128")
-    (32, 100, 64, 128)
-    """
-    try:
-        B, T, D, H = (int(part) for part in size.split("x"))
-    except ValueError:
-        raise ValueError(f"task.size must be BxTxDxH, four whole numbers, got {size!r}") from None
-    for letter, number in zip("BTDH", (B, T, D, H), strict=True):
-        validate.whole(f"{letter} of task.size", number)
-    return B, T, D, H
-
-
-def layer_config(
-    size: str, *, repeats: int, seconds: float, seconds_per_member: float
-) -> ConfigDict:
-    """Return the config of a benchmark of one layer, swept over cells and sizes.
-
-    Args:
-        size: "BxTxDxH".
-        repeats: timed turns of each side; fewer where a turn of all takes long, at least 5.
-        seconds: seconds after which no further turn begins.
-        seconds_per_member: estimated seconds per member, for ``--dry_run``.
-
-    >>> layer_config("8x10x8x8", repeats=5, seconds=1, seconds_per_member=2).task.size
-    '8x10x8x8'
-    """
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "cell": {"name": "lstm"},
-            "task": {"size": size},  # batch, steps, features and units, as in 32x100x64x128
-            "run": {
-                "repeats": repeats,
-                "seconds": seconds,
-                "seconds_per_member": seconds_per_member,
-                "seconds_per_group": 0.0,
-            },
-        }
-    )
-    return config.lock()
-
-
-def init_of(cell: str, *, bias: str = "zeros", **schemes: str) -> InitScheme:
-    """Return schemes that draw every bias of a cell alike, the forget gate's too.
-
-    Args:
-        cell: its name, "lstm"; only an LSTM's forget bias has a default of its own.
-        bias: the scheme of all biases.
-        schemes: of the kernels, by the names of :class:`~rnnlab.nn.initializers.InitScheme`.
-
-    >>> init_of("lstm").forget_bias, init_of("gru").forget_bias
-    ('zeros', None)
-    """
-    return InitScheme(b=bias, forget_bias=bias if cell == "lstm" else None, **schemes)
-
-
-def passes(cell: Cell, engine: str | Fused | Newton) -> dict[str, Pass]:
-    """Return a layer's passes by an engine, as functions of (params, xs, weights), not compiled.
-
-    Args:
-        cell: the cell to unroll.
-        engine: as :func:`rnnlab.nn.unroll.unroll` takes it.
-    Returns:
-        "forward": the outputs. "both": forward and backward, ∂/∂(params, xs) Σ weights * outputs.
-
-    >>> from rnnlab import RNN
-    >>> sorted(passes(RNN(4), "scan"))
-    ['both', 'forward']
-    """
-
-    def forward(params: PyTree, xs: jax.Array, weights: jax.Array) -> jax.Array:
-        del weights
-        return unroll(cell, params, xs, engine=engine)[0]
-
-    def both(params: PyTree, xs: jax.Array, weights: jax.Array) -> PyTree:
-        def loss(params: PyTree, xs: jax.Array) -> jax.Array:
-            return (forward(params, xs, weights) * weights).sum()
-
-        return jax.grad(loss, (0, 1))(params, xs)
-
-    return {"forward": forward, "both": both}
-
-
-def largest_difference(got: PyTree, expected: PyTree) -> float:
-    """Return max|a − b| / max|b|, the largest over the arrays of two trees.
-
-    Raises:
-        ValueError: trees of different structure.
-
-    >>> largest_difference({"a": np.array([1.0, 2.5])}, {"a": np.array([1.0, 2.0])})
-    0.25
-    """
-    if jax.tree.structure(got) != jax.tree.structure(expected):
-        raise ValueError(
-            f"expected results of structure {jax.tree.structure(expected)}, "
-            f"got {jax.tree.structure(got)}"
-        )
-    pairs = zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True)
-    return max(float(np.abs(np.asarray(a) - b).max() / np.abs(b).max()) for a, b in pairs)
