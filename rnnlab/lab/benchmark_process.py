@@ -55,6 +55,8 @@ def ask(request: Request, env: Mapping[str, str]) -> Request:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
         os.close(write)
     if process.returncode:
         side = f"side {request['side']!r}" if request["side"] else request["prepare"]

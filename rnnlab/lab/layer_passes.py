@@ -1,12 +1,10 @@
-"""One recurrent layer to be timed: its config, its schemes, and its passes by an engine."""
+"""A recurrent layer's schemes, and its passes by an engine, to be timed."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
-from rnnlab.core import validate
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.engines.fused import Fused
 from rnnlab.nn.engines.newton import Newton
@@ -15,54 +13,6 @@ from rnnlab.nn.unroll import unroll
 
 PyTree = Any
 Pass = Callable[[PyTree, jax.Array, jax.Array], PyTree]  # of (params, xs, weights)
-
-
-def parse_size(size: str) -> tuple[int, int, int, int]:
-    """Return (B, T, D, H) of a size "BxTxDxH".
-
-    Raises:
-        ValueError: any other text.
-
-    >>> parse_size("32x100x64x128")
-    (32, 100, 64, 128)
-    """
-    try:
-        B, T, D, H = (int(part) for part in size.split("x"))
-    except ValueError:
-        raise ValueError(f"task.size must be BxTxDxH, four whole numbers, got {size!r}") from None
-    for letter, number in zip("BTDH", (B, T, D, H), strict=True):
-        validate.whole(f"{letter} of task.size", number)
-    return B, T, D, H
-
-
-def layer_config(
-    size: str, *, rounds: int, seconds: float, seconds_per_member: float
-) -> ConfigDict:
-    """Return the config of a benchmark of one layer, swept over cells and sizes.
-
-    Args:
-        size: "BxTxDxH".
-        rounds: rounds in which each side has a process of its own, at least 5.
-        seconds: for which a process times each pass.
-        seconds_per_member: estimated seconds per member, for ``--dry_run``.
-
-    >>> layer_config("8x10x8x8", rounds=5, seconds=1, seconds_per_member=2).task.size
-    '8x10x8x8'
-    """
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "cell": {"name": "lstm"},
-            "task": {"size": size},  # batch, steps, features and units, as in 32x100x64x128
-            "run": {
-                "rounds": rounds,  # in each of which every side has a process of its own
-                "seconds": seconds,  # for which a process times each pass, back to back
-                "seconds_per_member": seconds_per_member,
-                "seconds_per_group": 0.0,
-            },
-        }
-    )
-    return config.lock()
 
 
 def init_of(cell: str, *, bias: str = "zeros", **schemes: str) -> InitScheme:

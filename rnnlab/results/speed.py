@@ -57,6 +57,15 @@ def times(member: Member, side: str, name: str = ONLY) -> NDArray[np.float64]:
     return np.asarray(by_side[side], np.float64)
 
 
+def median(member: Member, side: str, name: str = ONLY) -> float:
+    """Return the median of a side's milliseconds over the rounds.
+
+    Raises:
+        Undecided: the side was left out.
+    """
+    return float(np.median(times(member, side, name)))
+
+
 def fastest(member: Member, sides: Iterable[str], name: str = ONLY) -> str:
     """Return the side with the shortest median time, of those that were measured.
 
@@ -66,7 +75,7 @@ def fastest(member: Member, sides: Iterable[str], name: str = ONLY) -> str:
     measured = [side for side in sides if side in member.result["ms"][name]]
     if not measured:
         raise Undecided(f"none of {', '.join(sides)} was measured")
-    return min(measured, key=lambda side: float(np.median(times(member, side, name))))
+    return min(measured, key=lambda side: median(member, side, name))
 
 
 def ratio(member: Member, side: str, over: str, name: str = ONLY) -> Ratio:

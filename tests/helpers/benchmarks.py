@@ -33,3 +33,20 @@ def _restore(name, value):
         os.environ.pop(name, None)
     else:
         os.environ[name] = value
+
+
+def result(ms, *, rounds=5, others_cpu=0.0, **more):
+    """Return a member's results with the same time of a side in every round, or a list of them.
+
+    Args:
+        ms: {pass: {side: milliseconds, or one number per round}}.
+        others_cpu: the share of the CPU that other processes used.
+        more: further results.
+    """
+    by_pass = {
+        name: {side: v if isinstance(v, list) else [float(v)] * rounds for side, v in sides.items()}
+        for name, sides in ms.items()
+    }
+    machine = {"processor": "a processor", "cores": 2, "governor": None, "load": 0.1}
+    known = {"others_cpu": others_cpu, "left_out": {}, "unsteady": 0, "machine": machine}
+    return {"ms": by_pass} | known | more
