@@ -20,7 +20,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +35,24 @@ from rnnlab.lab.sides import Side, Timed
 from rnnlab.results import speed
 from rnnlab.results.speed import ONLY
 
-__all__ = ["LEAST_ROUNDS", "Side", "Timed", "check", "estimate", "measure", "ratio", "turns"]
+__all__ = [
+    "LEAST_ROUNDS",
+    "Side",
+    "Timed",
+    "check",
+    "compare",
+    "estimate",
+    "measure",
+    "ratio",
+    "turns",
+]
 
 LEAST_ROUNDS = 5
 PAUSE = 0.5  # seconds before a round, in which the load of other processes is measured
 Sides = Callable[[Config, Path], Mapping[str, Side]]
 Prepare = Callable[[Config, Path], None]
 Log = Callable[..., object]
-_BySide = dict[str, dict[str, float]]  # by pass and side
+_BySide = dict[str, dict[str, float | None]]  # by pass and side
 
 
 def check(config: Config, *packages: str) -> None:
@@ -87,6 +97,8 @@ def measure(
 ) -> dict[str, object]:
     """Compare the outputs of all sides, then time them in processes that take turns.
 
+    A side that lacks a package is left out; the first one must not.
+
     Args:
         sides: a function of the experiment's file: (config, folder) -> its sides by name. The
             outputs of a pass are compared with those of the first side that has it.
@@ -96,50 +108,59 @@ def measure(
         prepare: a function of the same file: (config, folder); called first, in a process of its
             own, to write what all sides read into the folder.
     Returns:
-        the results of a member: "ms" {pass: {side: the median of each round's process}}, a median
-        "SIDE_PASS_ms" for each of them, "difference" {pass: {side: max|a − b| / max|b|}},
-        "reported" {side: {pass: the numbers among outputs that are not compared}}, "peak_mib"
-        {pass: {side: MiB}}, "left_out" {side: why}, "unsteady" (passes of processes that were timed
-        before they were steady),
-        "others_cpu" (the share of the CPU that other processes used, the largest of all rounds;
-        None where it is unknown), "machine" and "versions".
+        the results of a member: those of :func:`compare`; "ms" {pass: {side: the median of each
+        round's process}}, and a median "SIDE_PASS_ms" for each of them; "unsteady" (passes of
+        processes that were timed before they were steady); "others_cpu" (the share of the CPU that
+        other processes used, the largest of all rounds; None where it is unknown).
     Raises:
         UserError: outputs that differ, or a side that fails.
         ValueError: a number out of its range; no side.
-
-    A side that lacks a package is left out; the first one must not.
     """
     check(config)
-    with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder:
-        run = _Run(sides, config, Path(folder), prepare)
-        differences, reported, peaks = run.compare()
-        load_before = host.load()
+    with _started(sides, config, prepare) as run:
+        result = run.compare(peaks=True)
         ms, unsteady, others = run.time(log)
-    result: dict[str, object] = {
+    busy = max(others, default=None)
+    if speed.is_busy(busy):
+        say(f"{speed.busy_words(busy)}; close them and measure again: its claims are undecided")
+    medians = {
         f"{side}_ms" if name == ONLY else f"{side}_{name}_ms": statistics.median(values)
         for name, by_side in ms.items()
         for side, values in by_side.items()
     }
-    busy = max(others, default=None)
-    result |= {
-        "ms": ms,
-        "difference": differences,
-        "peak_mib": peaks,
-        "reported": reported,
-        "left_out": run.left_out,
-        "unsteady": unsteady,
-        "others_cpu": busy,
-        "machine": {
-            "processor": host.processor() or platform.processor() or platform.machine(),
-            "cores": host.cores(),
-            "governor": host.governor(),
-            "load": load_before,
-        },
-        "versions": run.versions(),
+    return medians | {"ms": ms, "unsteady": unsteady, "others_cpu": busy} | result
+
+
+def compare(sides: Sides, config: Config, *, prepare: Prepare | None = None) -> dict[str, object]:
+    """Compare the outputs of all sides, and time nothing.
+
+    Args:
+        sides, config, prepare: as of :func:`measure`.
+    Returns:
+        "difference" {pass: {side: max|a − b| / max|b|}}, "reported" {side: {pass: the numbers among
+        outputs that are not compared}}, "peak_mib" {pass: {side: MiB}} of :func:`measure`,
+        "left_out" {side: why}, "machine" and "versions".
+    Raises:
+        UserError: outputs that differ, or a side that fails.
+        ValueError: no side.
+    """
+    with _started(sides, config, prepare) as run:
+        return run.compare(peaks=False)
+
+
+@contextlib.contextmanager
+def _started(sides: Sides, config: Config, prepare: Prepare | None) -> Iterator["_Run"]:
+    with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder:
+        yield _Run(sides, config, Path(folder), prepare)
+
+
+def _machine() -> dict[str, object]:
+    return {
+        "processor": host.processor() or platform.processor() or platform.machine(),
+        "cores": host.cores(),
+        "governor": host.governor(),
+        "load": host.load(),
     }
-    if speed.is_busy(busy):
-        say(f"{speed.busy_words(busy)}; close them and measure again: its claims are undecided")
-    return result
 
 
 class _Run:
@@ -184,16 +205,18 @@ class _Run:
             Path(request["outputs"]).mkdir()
         return benchmark_process.ask(request, self.sides[side].env if side else {})
 
-    def compare(self) -> tuple[_BySide, Mapping[str, object], _BySide]:
-        """Return the differences, the outputs that are not compared, and the peaks of memory."""
+    def compare(self, *, peaks: bool) -> dict[str, object]:
+        """Return the results of :func:`compare`, with the peaks of memory or without."""
+        self.request["peaks"] = peaks
+        machine = _machine()  # with its load before this benchmark's own
         differences: _BySide = {}
-        peaks: _BySide = {}
+        peak_mib: _BySide = {}
         reported: dict[str, dict[str, dict[str, float]]] = {}
         expected: dict[str, tuple[str, outputs.Arrays]] = {}  # by pass: the side that has it first
         for name, side in self.sides.items():
             answer = self._ask(name, benchmark_worker.OUTPUTS)
             for each, found in answer.items():
-                peaks.setdefault(each, {})[name] = found["peak_mib"]
+                peak_mib.setdefault(each, {})[name] = found["peak_mib"]
                 got = outputs.load(Path(found["file"]))
                 Path(found["file"]).unlink()
                 if side.tolerance is None:
@@ -203,7 +226,14 @@ class _Run:
                 first, right = expected.setdefault(each, (name, got))
                 off = self._difference(name, f"{name}, {each}", got, right, first)
                 differences.setdefault(each, {})[name] = off
-        return differences, reported, peaks
+        return {
+            "difference": differences,
+            "reported": reported,
+            "peak_mib": peak_mib,
+            "left_out": self.left_out,
+            "machine": machine,
+            "versions": self.versions(),
+        }
 
     def _difference(
         self, name: str, where: str, got: outputs.Arrays, expected: outputs.Arrays, first: str

@@ -80,7 +80,8 @@ def answer(module: ModuleType, request: Request, file: Path | None = None) -> Re
         if request["task"] == TIME:
             found = {name: timing.measure(call, request["seconds"]) for name, call in calls.items()}
             return {name: times._asdict() for name, times in found.items()}
-        return _outputs(calls, Path(request["outputs"]), alone=callable(side.make))
+        peaks = request["peaks"] and callable(side.make)  # of one process
+        return _outputs(calls, Path(request["outputs"]), peaks=peaks)
 
 
 def config_of(request: Request) -> ConfigDict:
@@ -108,13 +109,13 @@ def _made(side: Side, file: Path | None) -> Iterator[dict[str, Timed]]:
         parts.close()
 
 
-def _outputs(calls: Mapping[str, Timed], folder: Path, *, alone: bool) -> Request:
-    """Write the outputs of each pass to a file; measure a call's peak of memory."""
+def _outputs(calls: Mapping[str, Timed], folder: Path, *, peaks: bool) -> Request:
+    """Write the outputs of each pass to a file; measure a call's peak of memory if asked to."""
     found = {}
     for index, (name, call) in enumerate(calls.items()):
         file = folder / f"{index}.npz"
         outputs.save(file, outputs.flatten(call.compare()))
-        found[name] = {"file": str(file), "peak_mib": memory_peak.of(call) if alone else None}
+        found[name] = {"file": str(file), "peak_mib": memory_peak.of(call) if peaks else None}
     return found
 
 

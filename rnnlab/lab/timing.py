@@ -10,7 +10,7 @@ import numpy as np
 from rnnlab.lab.sides import Timed
 
 STEADY = 0.1  # medians of three calls in a row may differ by so much
-LEAST_CALLS = 3  # that are timed
+LEAST_CALLS = 3  # that are timed, if they take no longer than three times the seconds
 _WARM_SHARE = 0.2  # of the seconds: how long to warm up at least
 _THREE = 3
 
@@ -52,7 +52,8 @@ def measure(timed: Timed, seconds: float) -> Times:
     """Return the times of a call, back to back.
 
     Warm-up: the first call, which compiles; then calls for a fifth of ``seconds`` at least, until
-    :func:`steady`, and for ``seconds`` at most. Timed: calls for ``seconds``, three at least.
+    :func:`steady`, and for ``seconds`` at most; two calls at least. Timed: calls for ``seconds``,
+    three at least if they take no longer than three times that.
 
     Args:
         timed: the call.
@@ -60,16 +61,16 @@ def measure(timed: Timed, seconds: float) -> Times:
     """
     warm = [_once(timed)]
     start = time.perf_counter()
-    while True:
-        spent = time.perf_counter() - start
-        is_steady = steady(warm)
-        if spent >= seconds or (is_steady and spent >= _WARM_SHARE * seconds):
-            break
+    spent, is_steady = 0.0, False
+    while spent < seconds and not (is_steady and spent >= _WARM_SHARE * seconds):
         warm.append(_once(timed))
+        spent, is_steady = time.perf_counter() - start, steady(warm)
     ms: list[float] = []
     start = time.perf_counter()
-    while len(ms) < LEAST_CALLS or time.perf_counter() - start < seconds:
+    spent = 0.0
+    while spent < (seconds if len(ms) >= LEAST_CALLS else LEAST_CALLS * seconds):
         ms.append(_once(timed))
+        spent = time.perf_counter() - start
     return Times(ms, len(warm), is_steady)
 
 

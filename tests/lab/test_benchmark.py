@@ -104,7 +104,7 @@ def test_two_sides_in_processes_of_their_own(loaded, monkeypatch):
             assert result[f"{side}_{name}_ms"] == np.median(ms) > 0
     order = [(r["round"], r["side"]) for r in logged if r["name"] == "sum"]
     assert order == [(r, s) for r in range(2) for s in ("plain", "env")[:: -1 if r % 2 else 1]]
-    assert all(r["calls"] >= timing.LEAST_CALLS for r in logged)
+    assert all(r["calls"] >= 1 and r["warm_calls"] >= 2 for r in logged)
     assert result["machine"]["cores"] == host.cores()
     assert {"python", "numpy", "jax"} <= set(result["versions"])
     assert result["others_cpu"] is None or 0 <= result["others_cpu"] <= 1
@@ -133,6 +133,7 @@ def request_of(loaded, folder, names):
         "side": names[0],
         "seconds": 1e-6,
         "task": "outputs",
+        "peaks": False,
         "outputs": str(folder / "outputs"),
         "answer": str(folder / "answer"),
     }
@@ -243,7 +244,7 @@ def test_warming_up_ends(monkeypatch):
     assert not found.steady
     assert found.warm_calls > 7
     slow = timing.measure(clocked(monkeypatch, [3.0]), 1.0)
-    assert (slow.warm_calls, slow.steady, slow.ms) == (2, False, [3000.0] * 3)
+    assert (slow.warm_calls, slow.steady, slow.ms) == (2, False, [3000.0])
 
 
 def test_work_before_a_call_is_not_timed(monkeypatch):
