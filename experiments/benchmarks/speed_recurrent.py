@@ -137,8 +137,10 @@ def ours(config: Config, engine: str = "fused") -> dict[str, Timed]:
 def our_cell(config: Config, size: str | None = None) -> Any:  # a cell, of any kind
     """Return our cell."""
     from rnnlab.nn import cells
+    from rnnlab.nn.initializers import InitScheme
 
-    return cells.by_name(config.cell.name, layer_case.parse_size(size or config.task.size)[-1])
+    H = layer_case.parse_size(size or config.task.size)[-1]
+    return cells.by_name(config.cell.name, H, InitScheme())
 
 
 def our_params(config: Config, case: Case) -> PyTree:

@@ -1,6 +1,8 @@
 """benchmark: processes take turns, outputs are compared, a failing side is one line."""
 
+import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from rnnlab.core.errors import UserError
 from rnnlab.lab import benchmark, benchmark_process, benchmark_worker, load, sweep, timing
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.sides import Timed
+from rnnlab.results.table import Member, Table
 from tests.helpers.benchmarks import in_process
 
 SOURCE = '''
@@ -258,3 +261,18 @@ def test_work_before_a_call_is_not_timed(monkeypatch):
     timed = Timed(lambda given: spend(given / 10), before=lambda: spend(5.0))
     assert timing.measure(timed, 6.0).ms == [500.0] * 3
     assert Timed(lambda: 2.0, outputs=lambda y: y + 1, compared=2).compare() == [3.0, 3.0]
+
+
+def test_the_page_s_experiment_runs(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    page = (Path(__file__).parents[2] / "docs/howto/benchmark.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text(page.split("```python\n")[1].split("```")[0])
+    in_process(monkeypatch)
+    mine = load_experiment(tmp_path / "mine.py")
+    result = mine.module.run(config(mine, **{"run.seconds": 1e-6}), None, None)
+    assert result["ms"]["call"].keys() == {"rnnlab", "torch", "torch, 1 thread"}
+    assert 0 < result["difference"]["call"]["torch"] < 1e-5
+    member = Member(0, {}, {}, 0.0, result)
+    figure, caption = mine.module.figures(Table([member]))["speed"]
+    figure.savefig(io.BytesIO(), dpi=50)  # a layout that fails would warn
+    assert "process of its own" in caption
