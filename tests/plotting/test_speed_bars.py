@@ -18,18 +18,10 @@ def texts(ax):
 
 
 def test_times_are_medians_and_a_side_left_out_has_no_bar():
-    members = [
-        Member(
-            0,
-            {"H": 4},
-            {},
-            0.0,
-            benchmarks.result({"both": {"a": [1.0, 3.0, 2.0], "b": [6.0, 6.0, 12.0]}}),
-        )
-    ]
+    ms = {"a": [1.0, 3.0, 2.0], "b": [6.0, 6.0, 12.0]}
+    rows = [("H = 4", Member(0, {"H": 4}, {}, 0.0, benchmarks.result({"both": ms})))]
     _, axes = plots.new_figure(1, 1, size=(3, 2))
     bars = [Bar(side, side.upper(), "#000000") for side in ("a", "absent", "b")]
-    rows = [("H = 4", members[0])]
     speed_bars.times(axes[0, 0], rows, lambda _: bars, "both", over="a")
     assert widths(axes[0, 0]) == [2.0, 6.0]
     ratio = np.exp(np.log([6 / 1, 6 / 3, 12 / 2]).mean())
