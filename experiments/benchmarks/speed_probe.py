@@ -148,9 +148,9 @@ def sides(config: Config, folder: Path) -> dict[str, Side]:
     def made(name: str) -> Timed:
         case = draw(config)
         program = programs(case)[name]
-        # the loss and the gradients; the curve of the norms is checked beforehand
-        outputs = (lambda result: result[:2]) if name == "norms" else None
-        return Timed(partial(program, case.params, case.xs), outputs=outputs)
+        # the loss and the gradients; the curves of the norms are checked beforehand
+        outputs = {"norms": lambda found: found[:2], "probe": lambda curve: curve.norms}
+        return Timed(partial(program, case.params, case.xs), outputs=outputs.get(name))
 
     tolerances = dict.fromkeys(("value_and_grad", "fused", "norms"), SAME) | {"probe": None}
     return {name: Side(partial(made, name), tolerance=off) for name, off in tolerances.items()}

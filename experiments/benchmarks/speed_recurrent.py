@@ -240,7 +240,10 @@ def keras(config: Config, layer_name: str) -> dict[str, Timed]:
     import keras as library
 
     case = draw(config)
-    layer = getattr(library.layers, layer_name)(case.weights.shape[-1], return_sequences=True)
+    zeros = {"kernel_initializer": "zeros", "recurrent_initializer": "zeros"}  # they are replaced
+    layer = getattr(library.layers, layer_name)(
+        case.weights.shape[-1], return_sequences=True, **zeros
+    )
     layer.build(case.xs.shape)
     others = [variable.value for variable in layer.non_trainable_variables]
     gates = CELLS[config.cell.name][4]
