@@ -134,7 +134,8 @@ def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, ob
 def prepare(config: Config, folder: Path) -> None:
     """Write the weights and the batch for PyTorch's sides."""
     batch = our_batch(config)
-    np.savez(folder / "weights.npz", **huggingface.to_arrays(our_params(config)))
+    weights: dict[str, Any] = dict(huggingface.to_arrays(our_params(config)))
+    np.savez(folder / "weights.npz", **weights)
     np.savez(
         folder / "batch.npz",
         ids=batch.tokens.ids,

@@ -120,11 +120,10 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
         ticks = []
         for y, (size, name) in enumerate((s, n) for s in sizes for n in names):
             ticks.append(f"{CELLS[name]}  {size}")
-            result = table.select({"cell.name": name, "task.size": size})[0].result
-            scan = result[f"scan_{which}_ms"]
+            member = table.select({"cell.name": name, "task.size": size})[0]
             for index, engine in enumerate(ENGINES[1:]):
-                if f"{engine}_{which}_ms" in result:
-                    ratio = scan / result[f"{engine}_{which}_ms"]
+                if engine in member.result["ms"][which]:
+                    ratio = speed.ratio(member, "scan", engine, which).value
                     ax.plot(
                         ratio,
                         y,

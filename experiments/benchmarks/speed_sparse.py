@@ -287,8 +287,8 @@ def nltk_kneser_ney(config: Config, texts: list[str]) -> Timed:
 
 
 SKLEARN, BM25S = ("sklearn",), ("bm25s", "numba")
-WORD_PAIRS = {"ngram_range": (1, 2)}
-CHARACTERS = {"analyzer": "char_wb", "ngram_range": (2, 4)}
+WORD_PAIRS: dict[str, Any] = {"ngram_range": (1, 2)}
+CHARACTERS: dict[str, Any] = {"analyzer": "char_wb", "ngram_range": (2, 4)}
 CONTESTS: dict[str, Contest] = {
     "bag of words": Contest(our_counts(), {"scikit-learn": sklearn_counts()}, SKLEARN, 3.5),
     "TF-IDF": Contest(our_weights, {"scikit-learn": sklearn_weights}, SKLEARN, 3.5),

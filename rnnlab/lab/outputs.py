@@ -2,12 +2,27 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from rnnlab.core.errors import listed, shown
 
 Arrays = dict[str, np.ndarray]  # by path: "0/W_hh"
+
+
+@runtime_checkable
+class _Named(Protocol):
+    """A named tuple."""
+
+    def _asdict(self) -> dict[str, object]: ...
+
+
+@runtime_checkable
+class _Attached(Protocol):
+    """A PyTorch tensor, which may belong to a graph of gradients."""
+
+    def detach(self) -> np.ndarray: ...
 
 
 def flatten(tree: object) -> Arrays:
@@ -30,7 +45,7 @@ def flatten(tree: object) -> Arrays:
 
 
 def _leaves(path: str, tree: object) -> Iterator[tuple[str, np.ndarray]]:
-    if isinstance(tree, tuple) and hasattr(tree, "_asdict"):  # a named tuple
+    if isinstance(tree, tuple) and isinstance(tree, _Named):
         tree = {name: value for name, value in tree._asdict().items() if value is not None}
     if isinstance(tree, Mapping):
         for key, value in tree.items():
@@ -40,9 +55,8 @@ def _leaves(path: str, tree: object) -> Iterator[tuple[str, np.ndarray]]:
         for index, value in enumerate(tree):
             yield from _leaves(f"{path}/{index}" if path else str(index), value)
         return
-    detached = tree.detach() if hasattr(tree, "detach") else tree  # PyTorch's
     try:
-        array = np.asarray(detached)
+        array = np.asarray(tree.detach() if isinstance(tree, _Attached) else tree)
         if not np.issubdtype(array.dtype, np.number) and array.dtype != bool:
             array = array.astype(np.float64)  # bfloat16 is a number that NumPy does not know
     except (TypeError, ValueError):
@@ -56,7 +70,8 @@ def _leaves(path: str, tree: object) -> Iterator[tuple[str, np.ndarray]]:
 def save(path: Path, arrays: Arrays) -> None:
     """Write flattened outputs to an .npz file."""
     with path.open("wb") as file:
-        np.savez(file, **{f"/{name}": array for name, array in arrays.items()})
+        named: dict[str, Any] = {f"/{name}": array for name, array in arrays.items()}
+        np.savez(file, **named)
 
 
 def load(path: Path) -> Arrays:
