@@ -26,9 +26,9 @@ SMALL = {
 
 @pytest.fixture
 def module(monkeypatch):
-    benchmarks.in_process(monkeypatch)
     monkeypatch.setitem(encoder.SIZES, "tiny", (1, 64))  # which compiles sooner
     found = load_experiment(FILE).module
+    benchmarks.in_process(monkeypatch, found)
     monkeypatch.setattr(found.shutil, "which", lambda name: None)  # torch.compile takes a minute
     return found
 

@@ -40,8 +40,7 @@ def prepared(module, texts, monkeypatch):
         (folder / "sentences.json").write_text(texts, encoding="utf-8")
 
     monkeypatch.setattr(module, "prepare", prepare)
-    prepare.__module__ = module.__name__
-    benchmarks.in_process(monkeypatch)
+    benchmarks.in_process(monkeypatch, module)
 
 
 @pytest.mark.usefixtures("prepared")

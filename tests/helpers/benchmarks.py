@@ -7,13 +7,13 @@ import sys
 from rnnlab.lab import benchmark, benchmark_process, benchmark_worker
 
 
-def in_process(monkeypatch):
-    """Answer the requests of a benchmark here, with the experiment's module as it is loaded."""
+def in_process(monkeypatch, module=None):
+    """Answer the requests of a benchmark here, by a module, or the one that was loaded last."""
     modules = []
     real = benchmark.load.codes_of
 
     def codes_of(name):
-        modules.append(sys.modules[name])
+        modules.append(module or sys.modules[name])
         return real(name)
 
     def ask(request, env):
