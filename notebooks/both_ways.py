@@ -18,6 +18,11 @@
 # $y_t = \operatorname{combine}(\overrightarrow{h}_t, \overleftarrow{h}_t)$. Three questions: what
 # does step $t$ know, what is it good for, and what does it cost?
 
+# %% [markdown]
+# **Question.** What does a Bi-RNN gain from the future, and what does that cost?
+#
+# **Answer.** It sees later words, which lifts the F1 of named entities from 0.33 to 0.47 here; it has twice the parameters and cannot answer before the sequence ends.
+
 # %%
 from functools import partial
 
@@ -137,3 +142,10 @@ except ValueError as refused:
 # %% [markdown]
 # `experiments/language/tagging.py` measures RNN, LSTM and GRU, one way and both, with a conditional random
 # field and without, on the whole month; [docs/claims.md](../docs/claims.md) has what it found.
+
+# %% [markdown]
+# ## What to try
+#
+# - `merge="sum"`: half the features, and what F1?
+# - A GRU of the size at which one way has as many parameters as both ways.
+# - A sentence of your own: which entities need the words after them?

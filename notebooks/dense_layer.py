@@ -26,6 +26,11 @@
 # 2. how much worse is the network when its fully connected layers stay as they were drawn, and
 #    only the rest learns?
 
+# %% [markdown]
+# **Question.** What does one fully connected layer do in seven families of networks?
+#
+# **Answer.** Everywhere it is W x + b; what it is worth differs: frozen as drawn, the classifier of a CNN loses 5.6 points, attention is right for 32% instead of 100 (chance 12.5%).
+
 # %%
 import jax
 import jax.numpy as jnp
@@ -420,3 +425,10 @@ shown.set_xticks([])
 shown.set_yticks([3.5 + 10 * k for k in range(4)], names)
 plots.title(shown, "Latent space, squeeze and rebuild")
 figure
+
+# %% [markdown]
+# ## What to try
+#
+# - Freeze everything but the fully connected layer: which families still learn?
+# - A code of 2 numbers in the autoencoder: is it still better than PCA?
+# - Twice the width of the frozen layer in the Transformer.

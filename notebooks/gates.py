@@ -19,6 +19,11 @@
 # networks learn from sentences of film reviews whether a film is good; then we watch them read
 # one that they have never seen.
 
+# %% [markdown]
+# **Question.** What do the gates of a trained LSTM and GRU do while they read?
+#
+# **Answer.** They are the memory: with the forget gate held at 1 or at 0 the LSTM's answer on a review falls from bad, 0.76, to a coin toss or to the wrong side.
+
 # %%
 from functools import partial
 
@@ -197,3 +202,10 @@ assert read_with(None) == task.say(words, jnp.asarray(said["LSTM"][-1]))
 # %% [markdown]
 # `experiments/text_features/text_classification.py` measures these cells against bags of words on all
 # reviews; `rnnlab predict RUN --stream --text=…` prints such a reading from a run of your own.
+
+# %% [markdown]
+# ## What to try
+#
+# - A sentence of your own, `words = task.tokens('…')` after the loop: does one negation turn the answer?
+# - The input gate held at 1 in `read_with` instead of the forget gate.
+# - `steps=900`: do the gates become more decided, and the answer better?

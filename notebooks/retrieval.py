@@ -17,6 +17,11 @@
 # *retrieval*: score every document for a query, show the best. TF-IDF and BM25 both add up what
 # the query's words say; they differ in how a word's count and a document's length enter.
 
+# %% [markdown]
+# **Question.** Which ranking finds a text again by five of its words?
+#
+# **Answer.** BM25: Lucene's has it among the ten best for 97% of 200 queries, TF-IDF by cosine for 91%; and a smaller k₁ helps, since five words that occur at all say enough.
+
 # %%
 import numpy as np
 
@@ -140,3 +145,10 @@ print("best: k1 = %g, b = %g, nDCG %.3f; the usual 1.5 and .75: %.3f"
 # %% [markdown]
 # `experiments/text_features/retrieval.py` has six kinds of BM25 on two collections, one of them with documents
 # as queries, where the notes' idf, negative for common words, costs it the lead.
+
+# %% [markdown]
+# ## What to try
+#
+# - Queries of two and of twenty words: who gains?
+# - b = 0: which kind of review is ranked too high?
+# - Your own texts, one per line, in place of the reviews.

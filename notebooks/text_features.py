@@ -16,6 +16,11 @@
 # How does a sentence become numbers? Seven answers, each on the same few sentences, each with
 # what it sees that the one before it did not, and what it still does not see.
 
+# %% [markdown]
+# **Question.** How does a sentence become numbers, and what does each way not see?
+#
+# **Answer.** Each of the seven ways sees one thing more than the one before it: counts, rarity, saturation, order nearby, likeness, word form, context.
+
 # %%
 import jax
 import numpy as np
@@ -213,3 +218,10 @@ rows = {
 }
 for name, (sees, not_yet, size) in rows.items():
     print(f"{name:13} {size:4} numbers here   sees {sees:22} not yet: {not_yet}")
+
+# %% [markdown]
+# ## What to try
+#
+# - A sentence of your own in place of 猫 喜欢 鱼: which features tell it from its reversal?
+# - `k1=0` and `b=0` in BM25: which part of the formula is left?
+# - A misspelled word: who has a vector for it?

@@ -13,6 +13,9 @@ ROOT = Path(__file__).parents[1]
 # runs the engines' tests so.
 for name, value in CHEAP.items():
     os.environ.setdefault(name, value)
+# nothing of a test is left in ~/.cache, also by the processes that it starts
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 
 import jax
 import pytest

@@ -6,13 +6,19 @@ The first half million characters of the State of the Union speeches (packages o
 81 of them distinct, the last tenth held out and a tenth of the rest for validation. A tanh RNN, an
 LSTM and a GRU of H = 128 learn by BPTT truncated to 50 characters; the state is carried from window
 to window; 1,200 updates. Every cell has a learning rate of its own, chosen by its bits per
-character of the validation text on 2 seeds, and is judged on 8 other seeds. ":full" has all 12
-million characters, H = 512 and 40,000 updates.
+character of the validation text on 2 seeds, and is judged on 8 other seeds, on 16 where a pair is
+still open. About 7 minutes on 2 cores; ":full" has all 12 million characters, H = 512 and 40,000
+updates.
 
 Expected: LSTM and GRU beat the RNN by far at equal size (Karpathy, Johnson & Fei-Fei 2015), and
 are within 0.05 bits of each other. An interpolated (Witten–Bell) n-gram is beaten up to n = 4;
 beyond that networks need more text and units. For comparison: 1.40 bits and more on Penn Treebank
 with 150 steps (Kerg et al. 2019).
+
+Measured: GRU 1.71 bits, LSTM 1.99, RNN 2.06, each at its own rate, which is 0.01 for all three;
+each of the three pairs is decided. The GRU is ahead of the LSTM by 0.26 bits, where they were
+expected to be alike: 1,200 updates are few for an LSTM (after 2,400 it has 1.75, see ngram_lm.py).
+The LSTM beats counting up to n = 3; a 4-gram has 1.97 bits, a 5-gram 1.70.
 """
 
 from functools import lru_cache, partial
@@ -45,7 +51,7 @@ ARMS = {
     "LSTM": {"cell.name": "lstm", "init.forget_bias": "1.0"},
     "GRU": {"cell.name": "gru"},
 }
-TUNING_SEEDS, SEEDS = 2, (8,)
+TUNING_SEEDS, SEEDS = 2, (8, 16)
 MARGIN = 0.05  # bits per character that do not matter
 BLOCKS = {"rnn-tanh": 1, "gru": 3, "lstm": 4}  # kernels over [h, x]
 ORDERS = (1, 2, 3, 4, 5)

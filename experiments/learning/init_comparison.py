@@ -2,7 +2,7 @@
 
     rnnlab run --config=experiments/learning/init_comparison.py
 
-Adding (T = 20), delayed recall (30 steps) and 8x8 digits pixel by pixel (T = 64); RNN with tanh
+Adding (T = 20), delayed recall (20 steps) and 8x8 digits pixel by pixel (T = 64); RNN with tanh
 and with ReLU, LSTM, GRU, H = 32. A panel is a cell on a task, and one comparison: every scheme
 against U(−1/√H, 1/√H) for W_hh, which is the default of PyTorch's RNN, LSTM and GRU:
 most users ask whether another scheme is worth a line of code. One block
@@ -14,15 +14,16 @@ Expected, from the notes' claims 15 and 16: orthogonal and Xavier W_hh keep the 
 convergence. Mean field, and for gated cells the bias alone, predict what is kept of the gradient
 over the span of the task; the predictions are written before anything trains.
 
-Measured: a tanh RNN with an orthogonal W_hh is better than PyTorch's at recall (15 of 20 seeds
-solve, against none) and digits (200 updates against 560), N(0, 0.01) worse at adding and digits; a
-ReLU RNN with W_hh = I is better at adding (80 against 210) and alone solves recall. Mean field is
-right for 7 of 11 decided pairs of the tanh RNN: it takes identity and He for good on every task,
-and they are worse at adding and digits. W_xh matters, too: He makes adding easy and digits hard.
-None of the GRU's nine pairs of W_hh differs for certain, 4 of the LSTM's do. 10 of 19 claims are
-undecided: 800 updates are few, so that often neither arm solves, and then tuning goes by the loss.
-"Small random biases are worse at adding" rests on such a tuned rate, 0.001 where zero biases have
-0.003.
+Measured: a tanh RNN with an orthogonal W_hh is better than PyTorch's at recall (60 updates against
+300) and digits (200 against 570), with Xavier likewise; N(0, 0.01) is worse at adding and digits. A
+ReLU RNN with W_hh = I is better at adding (80 against 210), alone solves recall, and never learns
+the digits. Mean field is right for 8 of 12 decided pairs of the tanh RNN and 6 of 8 of the ReLU
+RNN: it takes identity and He for good on every task, and they are worse at digits, and with tanh at
+adding. W_xh matters, too: He makes adding easy and digits hard. Biases of 0 or N(0, 0.01) are
+equivalent at adding and digits. For gated cells W_hh matters at recall; else most schemes are
+equivalent, and a larger b_z speeds a GRU. 53 of 71 pairs and 15 of 19 claims are decided. At recall
+neither scheme solves in 6 of 23 pairs, and the best rate of the GRU's reference, 1.11, lies at the
+edge of the grid.
 """
 
 import math
@@ -45,7 +46,7 @@ from rnnlab.plotting.gradient_figures import scheme_label
 from rnnlab.results import comparison_words as words
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.comparison import ComparisonResult, Comparisons, Pair
-from rnnlab.results.comparison_claims import better, better_in_most, told_apart
+from rnnlab.results.comparison_claims import better, better_in_most, better_or_worse
 from rnnlab.results.statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from rnnlab.results.table import Member, Table
 from rnnlab.tasks.base import Task
@@ -108,7 +109,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
             "cell": {"name": "rnn-tanh", "hidden_size": 128 if full else 32, "layers": 1},
             "init": InitScheme.config(w_h=REFERENCE),
             "training": training.config(
-                steps=10_000 if full else 800,
+                steps=10_000 if full else 1500,
                 clip_norm=1.0,
                 batch_size=32 if full else 16,
                 eval_every=200 if full else 20,
@@ -123,10 +124,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 rates=(1e-4, 3e-4, 1e-3, 3e-3) if full else (1e-3, 3e-3, 1e-2, 3e-2),
                 # learning rates that are tried for every scheme of an LSTM or a GRU
                 gated_rates=(3e-4, 1e-3, 3e-3, 1e-2) if full else (3e-3, 1e-2, 3e-2, 1e-1),
-                tuning_seeds=2,  # seeds with which learning rates are tried
+                tuning_seeds=3,  # seeds with which learning rates are tried
                 # numbers of fresh seeds after which pairs are looked at; at eight pairs per panel
                 # no sign test of 8 seeds decides
-                judged_seeds=(10, 20),
+                judged_seeds=(10, 20, 40),
                 seconds_per_member=450.0 if full else 0.25,
                 seconds_per_group=5.0,
             ),
@@ -212,7 +213,7 @@ def options(config: Config, task: str) -> dict[str, object]:
         # at T = 50 no tanh RNN leaves the baseline in the default budget, whatever its scheme
         return {"task.length": 200 if full else 20, "task.solved_at": 0.01 if full else 0.05}
     if task == "delayed_recall":
-        return {"task.delay": 100 if full else 30, "task.solved_at": 0.01 if full else 0.05}
+        return {"task.delay": 100 if full else 20, "task.solved_at": 0.01 if full else 0.05}
     return {
         "task.source": "mnist" if full else "digits",
         "task.solved_at": 0.9 if full else 0.7,
@@ -234,6 +235,8 @@ def predict(config: Config) -> dict[str, object]:
     task, cell, init = training.task_of(config), config.cell.name, config.init
     span = task.length - 1
     if cell in GATED:
+        if "(" in init.forget_bias:  # a scheme, such as chrono
+            return {}
         bias = float(init.forget_bias) if init.forget_bias else BIASES[cell]
         decades = theory.gate_retention_log10(bias, [span])
     elif cell == "rnn-relu" and init.w_h.startswith("identity"):
@@ -467,7 +470,7 @@ _mean_field = _predicts("Mean field", "Chen, Pennington & Schoenholz 2018", by_t
 def _matters_less(which: str, source: str) -> Callable[..., Claim]:
     def check(comparisons: Comparisons, cell: str) -> tuple[bool, str]:
         counts = {
-            name: told_apart(  # of the schemes that all cells have
+            name: better_or_worse(  # of the schemes that all cells have
                 pair
                 for task in TASKS
                 for pair in _against(comparisons, name, _recurrent(LSTM), task)
@@ -510,7 +513,9 @@ def _matters_most(comparisons: Comparisons) -> tuple[bool, str]:
     blocks = {"W_hh": _recurrent(), "W_xh": others[:1], "W_hy": others[1:]}
     counts = {}
     for block, names in blocks.items():
-        by_task = [told_apart(_against(comparisons, "rnn-tanh", names, task)) for task in TASKS]
+        by_task = [
+            better_or_worse(_against(comparisons, "rnn-tanh", names, task)) for task in TASKS
+        ]
         counts[block] = sum(low > 0 for low, _ in by_task), sum(high > 0 for _, high in by_task)
     said = ", ".join(
         f"{block} on {low}" + f" to {high}" * (high > low) + f" of {len(TASKS)} tasks"
@@ -540,7 +545,7 @@ def _bias(comparisons: Comparisons, least: int) -> tuple[bool, str]:
         + words.evidence(comparisons[panel("rnn-tanh", task)], pair)
         for task, pair in zip(TASKS, pairs, strict=True)
     )
-    if told_apart(pairs)[0]:
+    if better_or_worse(pairs)[0]:
         return False, said
     if sum(pair.verdict == EQUIVALENT for pair in pairs) < least:
         raise Undecided(said)

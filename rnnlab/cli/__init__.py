@@ -68,9 +68,9 @@ def _main(argv: Sequence[str]) -> int:
 
 def _run(args: list[str]) -> int:
     streams.replace_errors()
-    commands = _commands()
+    known = commands()
     if not args or args[0] in ("--help", "-h", "-help") or args == ["help"]:
-        print(commands.parser.format_help(), end="", file=sys.stdout if args else sys.stderr)
+        print(known.parser.format_help(), end="", file=sys.stdout if args else sys.stderr)
         return 0 if args else 2
     if args[0] in ("--version", "-version"):
         print(f"rnnlab {__version__}")
@@ -78,9 +78,9 @@ def _run(args: list[str]) -> int:
     if args[0] == "help":
         args = [*args[1:], "--help"]
     name, *rest = args
-    if name not in commands.parsers:
-        return _fail(unknown("command", name, commands.parsers, listing="rnnlab --help"))
-    parser = commands.parsers[name]
+    if name not in known.parsers:
+        return _fail(unknown("command", name, known.parsers, listing="rnnlab --help"))
+    parser = known.parsers[name]
     signals.set_farewell(f"rnnlab: {_farewell(args)}")
     rest = _with_flag_files(rest)
     if wants_help(rest):
@@ -98,11 +98,12 @@ def _farewell(args: Sequence[str]) -> str:
     return "interrupted" + kept * (bool(args) and args[0] in _RESUMABLE)
 
 
-def _commands() -> Commands:
-    commands = Commands("A laboratory for recurrent networks in JAX.")
+def commands() -> Commands:
+    """Return every command with its parser."""
+    found = Commands("A laboratory for recurrent networks in JAX.")
     for module in (run, new, check, predict, export, text, reports, table, reproduce):
-        module.add(commands)
-    return commands
+        module.add(found)
+    return found
 
 
 def _with_flag_files(args: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from rnnlab.cli.parsing import Commands
+from rnnlab.cli.parsing import Commands, cache_switch
 from rnnlab.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,15 +27,18 @@ change, – it does not apply. The exit status is 1 if a property is broken.""",
     )
     parser.positionals("files", "FILE", "a Python file; several may be given")
     parser.switch("verbose", "say what each property means")
+    cache_switch(parser)
 
 
 def _check(options: argparse.Namespace) -> int:
     if not options.files:
         raise UserError("check needs a file: rnnlab check mine.py")
 
+    from rnnlab.core import compilation_cache
     from rnnlab.lab.check import check_files
 
-    found = check_files(options.files)
+    with compilation_cache.kept(options.cache):
+        found = check_files(options.files)
     for checked in found:
         print("\n".join(_lines(checked, options.verbose)))
     broken = sum(not outcome.passed for checked in found for outcome in checked.outcomes)

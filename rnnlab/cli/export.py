@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 
-from rnnlab.cli.parsing import Commands, count, path, refusing_in_one_line
+from rnnlab.cli.parsing import Commands, cache_switch, count, path, refusing_in_one_line
 from rnnlab.core.errors import UserError
 
 
@@ -32,6 +32,7 @@ member, under rnnlab's own names.""",
         "execute the experiment's file, for the cell or task that it registers, even if it lies "
         "inside DIR",
     )
+    cache_switch(parser)
 
 
 def _member(text: str) -> int | None:
@@ -51,7 +52,9 @@ def _export(options: argparse.Namespace) -> int:
     if options.to is None:
         raise UserError("export needs --to=LIBRARY: torch, keras, flax or safetensors")
 
-    with refusing_in_one_line():
+    from rnnlab.core import compilation_cache
+
+    with refusing_in_one_line(), compilation_cache.kept(options.cache):
         write_export(options.dirs[0], options.to, options.member, options.out, options.trust)
     return 0
 

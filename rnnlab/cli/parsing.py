@@ -185,15 +185,19 @@ class Parser(argparse.ArgumentParser):
         self._group = self.add_argument_group(title)
 
     def switch(self, flag: str, help: str, default: bool | None = False) -> None:
-        """Add a flag that is on or off; ``default`` unless given."""
-        self._group.add_argument(f"--{flag}", action="store_true", default=default, help=help)
-        self._group.add_argument(
-            f"--no{flag}",
-            action="store_false",
-            default=default,
-            dest=flag,
-            help=argparse.SUPPRESS,
-        )
+        """Add a flag that is on or off; ``default`` unless given.
+
+        The help shows --flag, or --no_flag where it is on by default, and means what is shown.
+        """
+        for name, action in ((flag, "store_true"), (f"no_{flag}", "store_false")):
+            shown = (action == "store_false") == (default is True)
+            self._group.add_argument(
+                f"--{name}",
+                action=action,
+                default=default,
+                dest=flag,
+                help=help if shown else argparse.SUPPRESS,
+            )
         self._switches.append(flag)
 
     def value(
@@ -317,9 +321,9 @@ class Parser(argparse.ArgumentParser):
             on = True if value is None else _SWITCH_VALUES.get(value.lower())
             if on is None:
                 raise UserError(f"--{flag}: expected true or false, got {value!r}")
-            return f"--{flag}" if on else f"--no{flag}"
+            return f"--{flag}" if on else f"--no_{flag}"
         if positive in self._switches and value is None:
-            return f"--no{positive}"
+            return f"--no_{positive}"
         if self._dotted:  # it may mean a key of a config
             names = [name.removeprefix("--") for name in self.flags]
             self._unknown[flag] = [f"--{name}" for name in nearest(flag, names)]
@@ -402,6 +406,16 @@ def refusing_in_one_line() -> Iterator[None]:
         yield
     except (ValueError, ImportError, FileNotFoundError) as error:
         raise UserError(str(error)) from None
+
+
+def cache_switch(parser: Parser) -> None:
+    """Add --no_cache to a command that computes: see :mod:`rnnlab.core.compilation_cache`."""
+    parser.switch(
+        "cache",
+        "compile every program; otherwise compiled programs are kept in ~/.cache/rnnlab, and the "
+        "next command loads them",
+        default=True,
+    )
 
 
 def complain(message: str) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rnnlab.cli.parsing import (
     Commands,
+    cache_switch,
     check_text_or_file,
     complain,
     count,
@@ -73,6 +74,7 @@ text gives one line; of a .ts file, each series.""",
         "execute the experiment's file, for the cell or task that it registers, even if it lies "
         "inside DIR",
     )
+    cache_switch(parser)
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -83,10 +85,11 @@ def _predict(options: argparse.Namespace) -> int:
         raise UserError("--stream and --steps exclude each other")
     _check_draws(options, bool(options.steps), "give --steps=N to continue the text")
 
+    from rnnlab.core import compilation_cache
     from rnnlab.data import files
     from rnnlab.training import predict
 
-    with refusing_in_one_line():
+    with refusing_in_one_line(), compilation_cache.kept(options.cache):
         predictor = _loaded(options)
         if options.file is not None:
             texts = predict.asked(predictor, files.read_text(str(files.existing(options.file))))

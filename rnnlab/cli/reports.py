@@ -4,7 +4,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 
-from rnnlab.cli.parsing import Commands, path
+from rnnlab.cli.parsing import Commands, cache_switch, path
 from rnnlab.cli.run import print_run
 from rnnlab.cli.table import print_summary, summary_of
 from rnnlab.core.errors import UserError, install
@@ -29,6 +29,7 @@ claims stay as they are.""",
         "for a directory whose maker you trust",
     )
     parser.switch("verbose", "print every row of the table, and claims with thresholds and sources")
+    cache_switch(parser)
     parser = commands.add(
         "compare",
         _compare,
@@ -59,9 +60,12 @@ still be at work. Needs tensorboardX: {install("tensorboard")}.""",
 def _report(options: argparse.Namespace) -> int:
     run_dir = _single_dir("report", options)
 
+    from rnnlab.core import compilation_cache
     from rnnlab.lab.finish import rewrite
 
-    print_run(rewrite(run_dir, trust=options.trust), verbose=options.verbose)
+    with compilation_cache.kept(options.cache):
+        run = rewrite(run_dir, trust=options.trust)
+    print_run(run, verbose=options.verbose)
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnnlab.cli.parsing import Commands, names, path
+from rnnlab.cli.parsing import Commands, cache_switch, names, path
 from rnnlab.cli.run import use_all_cores
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ cores. The same command resumes a set that was interrupted.""",
         "strict",
         "exit with status 1 when a verdict is not the expected one or an experiment cannot run",
     )
+    cache_switch(parser)
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from rnnlab.core import terminal
+    from rnnlab.core import compilation_cache, terminal
     from rnnlab.lab import reproduce
     from rnnlab.results.claims import format_lines, summary
 
@@ -47,7 +48,8 @@ def _reproduce(options: argparse.Namespace) -> int:
             print(f"{part.name:<20}  {_describe(part)}")
         print(_left_out(options.only, parts), end="")
         return 0
-    results = reproduce.run(parts, options.workdir or reproduce.WORKDIR, rerun=options.rerun)
+    with compilation_cache.kept(options.cache):
+        results = reproduce.run(parts, options.workdir or reproduce.WORKDIR, rerun=options.rerun)
     for name, verdicts in results.verdicts.items():
         print(f"{name} ({results.seconds[name] / 60:.1f} minutes)")
         if verdicts:

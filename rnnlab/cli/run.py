@@ -13,6 +13,7 @@ from rnnlab.cli.export import write_export
 from rnnlab.cli.parsing import (
     Commands,
     Parser,
+    cache_switch,
     complain,
     count,
     names,
@@ -95,6 +96,7 @@ Dashes and underscores in a flag's name are the same.""",
         "before training that every member can be: torch, keras, flax or safetensors",
     )
     parser.switch("strict", "exit with status 1 when a verdict is not the expected one")
+    cache_switch(parser)
     parser.switch("verbose", "print every row of the table, and claims with thresholds and sources")
     parser.value(
         "log",
@@ -166,18 +168,23 @@ def _run(options: argparse.Namespace) -> int:
     use_all_cores()  # before planning, which uses JAX to check the members
     _join_processes(experiment, options)
 
+    from rnnlab.core import compilation_cache
     from rnnlab.training import distributed
 
-    with distributed.together():
-        plan = make_plan(experiment, config, sweep=axes, comparison=comparisons)
-        _check_export(options, plan)
-        if not distributed.leads():
-            follow(plan)
-            return 0
-        run = run_plan(plan, options.workdir, cluster=cluster, rerun=options.rerun, log=options.log)
-    print_run(run, verbose=options.verbose)
-    if options.export is not None:
-        write_export(run.dir, options.export)
+    # only now: the experiment's file may have set up JAX's cache itself
+    with compilation_cache.kept(options.cache):
+        with distributed.together():
+            plan = make_plan(experiment, config, sweep=axes, comparison=comparisons)
+            _check_export(options, plan)
+            if not distributed.leads():
+                follow(plan)
+                return 0
+            run = run_plan(
+                plan, options.workdir, cluster=cluster, rerun=options.rerun, log=options.log
+            )
+        print_run(run, verbose=options.verbose)
+        if options.export is not None:
+            write_export(run.dir, options.export)
     return int(options.strict and not all(v.verdict == v.expected for v in run.claims))
 
 

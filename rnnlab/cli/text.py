@@ -4,6 +4,7 @@ import argparse
 
 from rnnlab.cli.parsing import (
     Commands,
+    cache_switch,
     check_text_or_file,
     count,
     path,
@@ -71,6 +72,7 @@ is fewest keystrokes away among those with the nearest FastText vectors.""",
         type=count,
         default=0,
     )
+    cache_switch(parser)
 
 
 def _keywords(options: argparse.Namespace) -> int:
@@ -101,11 +103,12 @@ def _spell(options: argparse.Namespace) -> int:
         raise UserError(f"spell takes one file of vectors or text, got {len(options.files)}")
     check_text_or_file("spell", options)
 
+    from rnnlab.core import compilation_cache
     from rnnlab.data import files
     from rnnlab.embeddings import spelling
     from rnnlab.text.tokenizers import Words
 
-    with refusing_in_one_line():
+    with refusing_in_one_line(), compilation_cache.kept(options.cache):
         texts = [options.text]
         if options.file is not None:
             texts = files.read_lines(options.file)

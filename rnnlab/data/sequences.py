@@ -4,6 +4,7 @@ Each source returns ``(xs (B, T, D) float32, labels (B,) int32, classes)``. The 
 the *start* of the sequence, so that a loss on the last step has to reach all the way back.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -33,15 +34,20 @@ def digits(seed: int, batch_size: int, length: int, path: str = "") -> Sequences
     Source: scikit-learn ``load_digits`` (UCI Optical Recognition of Handwritten Digits).
     """
     del path
-    from sklearn.datasets import load_digits
-
-    bundle = load_digits()
-    images = bundle.data.astype(np.float32) / 16.0  # type: ignore[union-attr]
+    images, classes = _all_digits()
     rng = np.random.default_rng(seed)
     chosen = rng.integers(len(images), size=(batch_size, -(-length // images.shape[1])))
     xs = images[chosen].reshape(batch_size, -1)[:, :length, None]
-    labels = bundle.target[chosen[:, 0]].astype(np.int32)  # type: ignore[union-attr]
-    return Sequences(xs, labels, 10)
+    return Sequences(xs, classes[chosen[:, 0]], 10)
+
+
+@functools.cache  # a sweep's members share them
+def _all_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return (images (1797, 64) float32, classes (1797,) int32)."""
+    from sklearn.datasets import load_digits
+
+    images, classes = load_digits(return_X_y=True)
+    return np.asarray(images).astype(np.float32) / 16.0, np.asarray(classes).astype(np.int32)
 
 
 def text(seed: int, batch_size: int, length: int, path: str = "") -> Sequences:

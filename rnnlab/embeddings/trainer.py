@@ -415,7 +415,10 @@ def train(
             signals.check()
             job, plan = item
             done = job.done + job.stop - job.start
-            engine.train(plan(), planner.rate(job.done), planner.rate(done))
+            try:
+                engine.train(plan(), planner.rate(job.done), planner.rate(done))
+            except ZeroDivisionError:  # Numba raises it where a sum is not finite any more
+                raise _diverged(method, settings) from None
             with lock:
                 report(done)
 
@@ -427,11 +430,15 @@ def train(
         worker()
     W_in, W_out = engine.parameters()
     if not (np.isfinite(W_in).all() and np.isfinite(W_out).all()):
-        raise FloatingPointError(
-            f"{method}: the vectors are not finite after training at "
-            f"learning_rate={settings.learning_rate}: lower it (or `bound` of engine='jax')"
-        )
+        raise _diverged(method, settings)
     return _trained(method, corpus, settings, W_in, W_out)
+
+
+def _diverged(method: str, settings: Settings) -> FloatingPointError:
+    return FloatingPointError(
+        f"{method}: the vectors are not finite after training at "
+        f"learning_rate={settings.learning_rate}: lower it (or `bound` of engine='jax')"
+    )
 
 
 def _trained(

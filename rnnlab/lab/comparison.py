@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from rnnlab.core import json_files, metrics, validate
 from rnnlab.core.errors import UserError, did_you_mean, nearest, unknown
-from rnnlab.core.metrics import HIGHER, LOWER, Metric
+from rnnlab.core.metrics import HIGHER, LOWER, VALIDATION, Metric
 from rnnlab.lab import sweep as sweeps
 from rnnlab.lab.key_names import check_key
 from rnnlab.lab.ranges import check_numbers
@@ -288,8 +288,8 @@ def _resolve(experiment: Experiment, config: ConfigDict, asked: Comparison) -> Q
     if last > 2**32:
         raise ValueError(f"its seeds run from {first} to {last - 1}: at most {2**32 - 1}")
     _check_scores(specs, metric, tuned=bool(tune))
-    if experiment.functions.measure is None and experiment.functions.predict is None:
-        _check_name(specs, metric.name)
+    further_results = experiment.functions.measure or experiment.functions.predict
+    _check_name(specs, metric.name, known=further_results is None, tuned=bool(tune))
     return Question(
         name=asked.name,
         question=asked.question or f"In {experiment.name}",
@@ -366,23 +366,30 @@ def _arms(
         if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
             raise ValueError(f"arms: {key} needs a list of values, got {values!r:.80}")
     lists = {key: list(values) for key, values in arms.items()}
+    varied_lists = [set(map(repr, values)) for values in lists.values() if len(values) > 1]
+    alike = len(set().union(*varied_lists)) < sum(map(len, varied_lists))  # a value of two keys
     for row in itertools.product(*lists.values()):
         overrides = _values(flat, dict(zip(lists, row, strict=True)))
         varied = {key: value for key, value in overrides.items() if len(lists[key]) > 1}
-        name = ", ".join(itertools.starmap(_words, (varied or overrides).items()))
+        shown = varied or overrides
+        name = ", ".join(_words(key, value, alike) for key, value in shown.items())
         if name in named:
             raise ValueError(f"the arm {name} is given twice")
         named[name] = overrides
     return named
 
 
-def _words(key: str, value: Value) -> str:
+def _words(key: str, value: Value, alike: bool = False) -> str:
     """Return a value as an arm is named by it: a text alone, other values after their key.
 
-    >>> _words("init.w_h", "orthogonal"), _words("cell.hidden_size", 32)
-    ('orthogonal', 'hidden size 32')
+    Args:
+        alike: whether another key has the same text.
+
+    >>> _words("init.w_h", "orthogonal"), _words("init.forget_bias", "1.0")
+    ('orthogonal', 'forget bias 1.0')
     """
-    return value if isinstance(value, str) and value else f"{_last(key)} {value}"
+    alone = isinstance(value, str) and value and not value[0].isdigit() and not alike
+    return value if alone else f"{_last(key)} {value}"
 
 
 def _last(key: str) -> str:
@@ -496,15 +503,28 @@ def stops_when_solved(spec: MemberSpec) -> bool:
     return spec.setup.settings.stop_when_solved and reachable
 
 
-def _check_name(specs: Sequence[MemberSpec], score: str) -> None:
-    """Refuse a score that trained members do not have, before they are trained."""
+def _check_name(specs: Sequence[MemberSpec], score: str, *, known: bool, tuned: bool) -> None:
+    """Refuse a score that trained members do not have, before they are trained.
+
+    Args:
+        known: whether members have no other results than those of training.
+        tuned: whether values are chosen by the score, which must then be one of validation, too.
+    """
+    from rnnlab.tasks.base import holds_out
     from rnnlab.training.results import NUMBERS
     from rnnlab.training.train import make_train
 
-    for spec in specs if score not in NUMBERS else ():
-        names = make_train(spec.setup).score_names
-        if score not in names:
-            raise ValueError(unknown("score", score, [*NUMBERS, *names]))
+    for spec in specs if score != SOLVED_AT else ():
+        scores = make_train(spec.setup).score_names
+        judged = [name for name in scores if not name.startswith(VALIDATION)]
+        chosen_by = score in judged or not (tuned and holds_out(spec.setup.task))
+        if score.startswith(VALIDATION) or (known and score not in (*NUMBERS, *judged)):
+            raise ValueError(unknown("score", score, [*NUMBERS, *judged]))
+        if score in NUMBERS and not chosen_by:
+            raise ValueError(
+                f"nothing can be tuned by {score}, which validation does not score: --score="
+                f"{judged[0]}, or --tune.{RATE}=X with one value"
+            )
 
 
 def _check_scores(specs: Sequence[MemberSpec], metric: Metric, *, tuned: bool) -> None:

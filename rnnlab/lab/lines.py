@@ -1,12 +1,11 @@
 """Lines of a comparison: named settings of a sweep, with one member per seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from rnnlab.core.errors import Undecided
-from rnnlab.lab.sweep import Only
 from rnnlab.results.table import Table
 
 _CELLS = {"rnn-tanh": "a tanh RNN", "rnn-relu": "a ReLU RNN", "rnn-identity": "a linear RNN"}
@@ -43,22 +42,6 @@ class Labels(dict[str, str]):
         """
         others = [other for other in table.values("cell.name") if other not in self]
         return [*self, *others].index(name)
-
-
-def axes_of_line(settings: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
-    """Return the part of a sweep that a line has: an axis of one value per setting.
-
-    A part of a gated cell is made for it, as its forget bias is; a cell that no line names takes
-    part with the settings of the simple RNNs.
-
-    >>> axes_of_line({"cell.name": "lstm", "init.forget_bias": "1.0"})
-    {'cell.name': ('lstm',), 'init.forget_bias': ('1.0',)}
-    """
-    axes: dict[str, Sequence[Any]] = {key: (value,) for key, value in settings.items()}
-    name = settings.get("cell.name", "")
-    if name and not name.removeprefix("bi-").startswith("rnn-"):
-        axes["cell.name"] = Only((name,))
-    return axes
 
 
 class Lines(dict[str, Mapping[str, object]]):

@@ -1,22 +1,26 @@
 """Random against pre-trained weights of a BERT, with few labels and with all.
 
-The parts that experiments in pre-training and fine-tuning share: groups of their configs, a sweep,
-a figure, and the results that claims compare.
+The parts that experiments in pre-training and fine-tuning share: groups of their configs, the
+comparisons, their claims, and a figure.
 """
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ml_collections
-import numpy as np
 
 from rnnlab import training
 from rnnlab.bert import encoder, pretrained
 from rnnlab.core.errors import Undecided
-from rnnlab.lab.config import Config, seeds
-from rnnlab.lab.sweep import Sweep
+from rnnlab.lab.comparison import RATE, Comparison
+from rnnlab.lab.config import Config
 from rnnlab.plotting import learning_curves, plots
+from rnnlab.results.claims import Claim
+from rnnlab.results.comparison import Comparisons
+from rnnlab.results.comparison_claims import better
 from rnnlab.results.table import Table
 from rnnlab.training import runner
 
@@ -25,9 +29,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RANDOM, PRETRAINED = "random", "pre-trained"  # weights to start from
+FEW, ALL = "few_labels", "all_labels"  # comparisons
+TUNING_SEEDS, SEEDS = 2, (8, 16)
 
 
-# ---- configs and the sweep ---------------------------------------------------------------------
+# ---- configs and comparisons -------------------------------------------------------------------
 
 
 def pretraining_task(full: bool) -> dict[str, object]:
@@ -69,6 +75,7 @@ def config(
     training_changes: Mapping[str, object],
     few_labels: int,
     few_steps: int,
+    rates: Sequence[float],
     seconds_per_member: float,
     full: bool,
 ) -> ml_collections.ConfigDict:
@@ -79,8 +86,9 @@ def config(
         training_changes: the rate, steps and sizes of :func:`rnnlab.training.config`.
         few_labels: labels of the members that have few.
         few_steps: updates of the members with few labels.
+        rates: learning rates to tune.
         seconds_per_member: estimated seconds per member, for ``--dry_run``.
-        full: whether this is the large scale: BERT-Small instead of BERT-Tiny, three seeds.
+        full: whether this is the large scale: BERT-Small instead of BERT-Tiny.
     """
     config = ml_collections.ConfigDict(
         {
@@ -100,7 +108,7 @@ def config(
                 **training_changes,
             ),
             "run": runner.config(
-                seeds=3 if full else 2,
+                rates=tuple(rates),  # learning rates to try, for each kind of first weights
                 few_labels=few_labels,
                 few_steps=few_steps,
                 seconds_per_member=seconds_per_member,
@@ -111,46 +119,64 @@ def config(
     return config.lock()
 
 
-def axes(config: Config) -> Sweep:
-    """Return a sweep over first weights, numbers of labels and seeds.
+def comparisons(config: Config, score: str, equivalent: float, data: str) -> list[Comparison]:
+    """Compare random with pre-trained first weights, by number of labels.
 
-    All members read the same pieces.
+    All members read the same pieces. Without pre-trained weights there is nothing to compare, and
+    the run is one member that starts from random ones.
 
     Args:
-        config: as of :func:`config`. ``pretrained``, if given, is the alternative to random
-            weights; ``task.limit`` and ``training.steps`` are for all labels, ``run.few_labels``
-            and ``run.few_steps`` for few.
+        config: as of :func:`config`. ``pretrained`` is the alternative to random weights;
+            ``task.limit`` and ``training.steps`` are for all labels, ``run.few_labels`` and
+            ``run.few_steps`` for few.
+        score: by which they are compared. equivalent: a difference of it that does not matter.
+        data: in words, where no file is given.
     """
     path = config.pretrained
-    return {
-        ("start.path", "task.pieces"): [(start, path) for start in dict.fromkeys(("", path))],
-        ("task.limit", "training.steps"): [
-            (config.run.few_labels, config.run.few_steps),
-            (config.task.limit, config.training.steps),
-        ],
-        "seed": seeds(config),
+    if not path:
+        return []
+    sizes = {
+        FEW: (config.run.few_labels, config.run.few_steps),
+        ALL: (config.task.limit, config.training.steps),
     }
+    return [
+        Comparison(
+            {
+                PRETRAINED: {"start.path": path, "task.pieces": path},
+                RANDOM: {"start.path": "", "task.pieces": path},
+            },
+            tune={RATE: config.run.rates},
+            score=score,
+            equivalent=equivalent,
+            tuning_seeds=TUNING_SEEDS,
+            seeds=SEEDS,
+            question=f"On {Path(config.task.path).name or data} with {in_words(limit)}",
+            name=name,
+            fixed={"task.limit": limit, "training.steps": steps},
+        )
+        for name, (limit, steps) in sizes.items()
+    ]
 
 
 # ---- results -----------------------------------------------------------------------------------
 
 
 def lines(table: Table, limit: int) -> dict[str, Table]:
-    """Return {"random": members, "pre-trained": members} of :func:`axes` with ``limit`` labels."""
+    """Return {"random": members, "pre-trained": members} with ``limit`` labels."""
     groups = table.select({"task.limit": limit}).group_by("start.path")
     return {PRETRAINED if path else RANDOM: groups[path] for path in sorted(groups)}
 
 
 def label_counts(table: Table) -> tuple[int, int]:
-    """Return the smallest and the largest ``task.limit``, where 0 means all labels.
+    """Return the numbers of labels that are compared, few and most; 0 means all.
 
     Raises:
         Undecided: there are no members.
     """
-    limits = table.values("task.limit") if len(table) else []
-    if not limits:
+    if not len(table):
         raise Undecided("there are no members")
-    return min(limits, key=lambda n: n or math.inf), max(limits, key=lambda n: n or math.inf)
+    most = max(table.values("task.limit"), key=lambda n: n or math.inf)
+    return table[0].config["run"]["few_labels"], most
 
 
 def in_words(limit: int) -> str:
@@ -162,42 +188,40 @@ def in_words(limit: int) -> str:
     return f"{limit:,} labels" if limit else "all labels"
 
 
-def comparisons(table: Table) -> list[dict[str, Any]]:
-    """Return the arguments of a claim that pre-trained weights are better, by number of labels.
-
-    Returns:
-        for few and for all labels: ``statement``; ``labels`` in words; ``which`` of the counts
-        that :func:`label_counts` returns.
-    """
+def better_starts(
+    table: Table, results: Comparisons, source: str, expected: str = "holds"
+) -> list[Claim]:
+    """Return the claims that pre-trained first weights are better, with few labels and with all."""
     few, most = (in_words(limit) for limit in label_counts(table))
+    statements = {
+        FEW: f"With {few}, a pre-trained start is better than one at random",
+        ALL: f"… with {most}, too",
+    }
     return [
-        {
-            "statement": f"With {few}, a pre-trained start is better than one at random",
-            "labels": few,
-            "which": 0,
-        },
-        {"statement": f"… with {most}, too", "labels": most, "which": 1},
+        better(
+            statement,
+            comparisons=results,
+            name=name,
+            arms=(PRETRAINED, RANDOM),
+            source=source,
+            expected=expected,
+        )
+        for name, statement in statements.items()
     ]
 
 
-def means(table: Table, limit: int, metric: str) -> dict[str, float]:
-    """Return the mean of a result over seeds, {"random": …, "pre-trained": …}."""
-    return {
-        start: float(np.mean(members.stack(metric)))
-        for start, members in lines(table, limit).items()
-    }
+def needing_weights(claims: Iterable[Claim], table: Table) -> list[Claim]:
+    """Return claims that are undecided, and say what to type, without pre-trained weights."""
+    if table[0].config["pretrained"]:
+        return list(claims)
 
+    def check() -> tuple[bool, str]:
+        raise Undecided(
+            "random first weights have nothing to be compared with: give "
+            "--config.pretrained=DIR, a run of bert_pretraining.py or a folder of a checkpoint"
+        )
 
-def both_means(table: Table, limit: int, metric: str) -> tuple[float, float]:
-    """Return the mean of a result over seeds, from random and from pre-trained weights.
-
-    Raises:
-        Undecided: no members start from pre-trained weights.
-    """
-    by_start = means(table, limit, metric)
-    if PRETRAINED not in by_start:
-        raise Undecided("no pre-trained members: give --config.pretrained=DIR")
-    return by_start[RANDOM], by_start[PRETRAINED]
+    return [dataclasses.replace(claim, check=check) for claim in claims]
 
 
 def figure(

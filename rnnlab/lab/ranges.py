@@ -138,6 +138,7 @@ RANGES: dict[str, str] = {
             "run.linear_rates",
             "run.rates",
             "run.seconds",
+            "run.vector_rates",
             "vectors.learning_rate",
         ),
         _POSITIVE,

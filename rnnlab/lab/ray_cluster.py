@@ -35,7 +35,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from rnnlab.core import json_files, run_files, signals, validate
+from rnnlab.core import compilation_cache, json_files, run_files, signals, validate
 from rnnlab.core.errors import UserError, install
 from rnnlab.core.version import __version__
 from rnnlab.lab import load, records
@@ -455,6 +455,7 @@ class _Order:
     checkpoints: dict[str, Packed] = dataclasses.field(default_factory=dict)
     folder: str = dataclasses.field(default_factory=os.getcwd)
     versions: dict[str, str] = dataclasses.field(default_factory=_versions)
+    cache: bool = dataclasses.field(default_factory=compilation_cache.wanted)
 
 
 class _Mail(Sink):
@@ -515,7 +516,8 @@ def _job(order: _Order) -> Iterator[list[Event]]:
     if not order.gpus:
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", order.cpus)  # before the first use of JAX
-    with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder:
+    kept = compilation_cache.kept(order.cache)
+    with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder, kept:
         module = [load.execute(code) for code in order.codes][-1]
         mail = _Mail(Path(folder), Functions.of(module))
         failed: list[BaseException] = []

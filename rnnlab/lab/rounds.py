@@ -207,6 +207,12 @@ def _validation_score(member: Member, name: str) -> float:
     return _score(member, validation)
 
 
+def _has_loss(member: Member) -> bool:
+    """Whether a member has the loss by which it is tuned where it never solves."""
+    names = (LOSS, f"{VALIDATION}{LOSS}")
+    return "sha256" in member.result or names[1] in member.result
+
+
 def _best(
     question: Question, arm: str, grid: Grid, finished: Finished
 ) -> tuple[Overrides, tuple[Point, ...], float]:
@@ -217,7 +223,8 @@ def _best(
     by_point = scores.reshape(*shape, len(question.tuning_seeds))
     rule, axes = question.rule, list(grid.values())
     means = statistics.smoothed(by_point, axes, higher=rule.higher, times=rule.times)
-    if rule.times and not np.isfinite(by_point).any():
+    finds_loss = all(_has_loss(finished[one]) for one in wanted)
+    if rule.times and finds_loss and not np.isfinite(by_point).any():
         # the arm never solves: it gets the rate with which it comes nearest
         losses = np.array([_validation_score(finished[one], LOSS) for one in wanted])
         place = statistics.best(losses.reshape(by_point.shape), axes)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from rnnlab.core import json_files, progress, run_files, signals
+from rnnlab.core import compilation_cache, json_files, progress, run_files, signals
 from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.core.errors import UserError
 from rnnlab.core.notices import say
@@ -58,6 +58,7 @@ def run(
     rerun: bool = False,
     on_metrics: OnMetrics | None = None,
     log: Sequence[str] = (),
+    cache: bool = True,
 ) -> Run:
     """Run an experiment, resume it, or read it if it is finished.
 
@@ -78,6 +79,8 @@ def run(
             while the run goes: the member's number, the values that the sweep gave it by dotted
             key, and metrics by name. An error in it ends the run, as one of the experiment's.
         log: trackers to log to, of "wandb", "mlflow", "tensorboard".
+        cache: whether compiled programs are kept for the next process: see
+            :func:`rnnlab.core.compilation_cache.kept`.
 
     Returns:
         the run, as ``rnnlab.load_run`` reads it: its table, claims and figures.
@@ -92,16 +95,17 @@ def run(
         raise UserError("use: the experiment is loaded already: give it to load_experiment")
     if config is not None and not isinstance(config, ConfigDict):
         config = sweeps.apply(experiment.get_config(), config)
-    planned = make_plan(experiment, config, sweep=sweep, comparison=comparison)
-    return run_plan(
-        planned,
-        workdir,
-        progress=progress,
-        cluster=cluster,
-        rerun=rerun,
-        on_metrics=on_metrics,
-        log=log,
-    )
+    with compilation_cache.kept(cache):
+        planned = make_plan(experiment, config, sweep=sweep, comparison=comparison)
+        return run_plan(
+            planned,
+            workdir,
+            progress=progress,
+            cluster=cluster,
+            rerun=rerun,
+            on_metrics=on_metrics,
+            log=log,
+        )
 
 
 def run_plan(
@@ -113,6 +117,7 @@ def run_plan(
     rerun: bool = False,
     on_metrics: OnMetrics | None = None,
     log: Sequence[str] = (),
+    cache: bool = True,
 ) -> Run:
     """Run a plan: see :func:`run`."""
     from rnnlab.training import distributed  # it loads JAX, which reading a run does not need
@@ -129,7 +134,8 @@ def run_plan(
         cluster.connect()
     for note in plan.notes:
         say(note)
-    with signals.watched(), distributed.followers() as call, _owned(run_dir):
+    used = compilation_cache.kept(cache)
+    with signals.watched(), distributed.followers() as call, _owned(run_dir), used:
         if rerun:
             identity.throw_away(run_dir)
         info = identity.begin(plan, run_dir, say)
@@ -288,7 +294,12 @@ def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -
         start = time.perf_counter()
         try:
             with signals.deferred(_SECONDS_TO_LOG):
-                result = plan.experiment.functions.run(config, _key(config), log)
+                try:
+                    result = plan.experiment.functions.run(config, _key(config), log)
+                except FloatingPointError:
+                    if not plan.phases[index]:
+                        raise
+                    result = {"status": "diverged"}  # the worst score of its comparison
                 output.finish(index, time.perf_counter() - start, result)
         except Exception as error:
             error.add_note(

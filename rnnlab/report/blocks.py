@@ -383,21 +383,27 @@ def _comparison_flags(asked: Sequence[Record], config: Config) -> list[str]:
     flags = [f"--compare.{key}={','.join(words)}" for key, words in values.items()]
     if not asked[0]["tune"] and _RATE in config and _RATE not in values:
         flags.append(f"--tune.{_RATE}={_sweep_word(config[_RATE])}")  # one value: it is not tuned
-    return flags + _rule_flags(asked[0])
+    return flags + [flag for flag in _rule_flags(asked[0]) if flag not in _alone(asked[0])]
+
+
+def _alone(asked: Record) -> list[str]:
+    """Return the flag of a rate that all arms have, because one value is not tuned."""
+    rates = {arm.get(_RATE) for arm in asked["arms"].values()}
+    one = not asked["tune"] and len(rates) == 1 and None not in rates
+    return [f"--tune.{_RATE}={_sweep_word(rate)}" for rate in rates if one]
 
 
 def _rule_flags(asked: Record) -> list[str]:
     """Return the flags that say how a comparison is tuned, judged and decided."""
     rule = asked["rule"]
-    tune = dict(asked["tune"])
-    if not tune and len(rates := {arm.get(_RATE) for arm in asked["arms"].values()} - {None}) == 1:
-        tune = {_RATE: rates}  # one value is not tuned: every arm has it
-    flags = [f"--tune.{k}={','.join(map(_sweep_word, v))}" for k, v in tune.items()]
+    flags = [f"--tune.{k}={','.join(map(_sweep_word, v))}" for k, v in asked["tune"].items()]
+    flags += _alone(asked)
     if asked["reference"] is not None:
         flags.append(f"--reference={asked['reference']}")
     if asked["tune"]:
         flags.append(f"--tuning_seeds={len(asked['tuning_seeds'])}")
-    flags += ["--relative"] if rule["relative"] else []
+    if not rule["times"]:
+        flags.append("--relative" if rule["relative"] else "--norelative")
     return [
         *flags,
         f"--score={asked['score']}",

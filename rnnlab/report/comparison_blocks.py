@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from rnnlab.core.metrics import HIGHER
 from rnnlab.report.saved_run import Picture
 from rnnlab.results import comparison_words as words
-from rnnlab.results.comparison import Arm, ComparisonResult, Pair
+from rnnlab.results.comparison import Arm, ComparisonResult, Pair, turned
 from rnnlab.results.comparison_method import judging_words, tuning_words
 from rnnlab.results.comparison_words import Sentence
+from rnnlab.results.statistics import UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class PairInRuns:
     @property
     def split(self) -> bool:
         """Whether the runs decided differently."""
-        return len({row.verdict for row in self.rows if row}) > 1
+        return len({row.verdict for row in self.rows if row} - {UNDECIDED}) > 1
 
 
 def side_by_side(runs: Iterable[Sequence[ComparisonResult]]) -> list[PairInRuns]:
@@ -148,16 +149,22 @@ def side_by_side(runs: Iterable[Sequence[ComparisonResult]]) -> list[PairInRuns]
     Args:
         runs: the comparisons of each run.
     """
-    columns: list[dict[tuple[str, ...], PairRow]] = []
+    columns: list[dict[tuple[str, str, str, str, str], PairRow]] = []
     for results in runs:
-        column = {}
+        column: dict[tuple[str, str, str, str, str], PairRow] = {}
         for result in results:
             for pair in result.pairs:
-                key = (result.name, title(result), result.score, pair.a, pair.b)
-                column[key] = _pair(result, pair)
+                where = (result.name, title(result), result.score)
+                if any((*where, pair.b, pair.a) in known for known in columns):
+                    pair = turned(pair, ratios=result.ratios)
+                column[(*where, pair.a, pair.b)] = _pair(result, pair)
         columns.append(column)
     keys = dict.fromkeys(key for column in columns for key in column)
-    return [PairInRuns(key[1], *key[3:], [column.get(key) for column in columns]) for key in keys]
+    return [
+        PairInRuns(question, a, b, [column.get(key) for column in columns])
+        for key in keys
+        for _, question, _, a, b in [key]
+    ]
 
 
 def other_figures(

@@ -181,6 +181,15 @@ class ComparisonResult:
         wanted = set(self.arm(name).members)
         return Table(member for member in table if member.index in wanted)
 
+    def paired(self, table: Table, *names: str) -> Table:
+        """Return the judged members of arms, of the seeds that all of them have.
+
+        An arm that other pairs need too may have more seeds than another one.
+        """
+        arms = [self.judged(table, name) for name in names]
+        seeds = set.intersection(*(set(arm.values("seed")) for arm in arms))
+        return Table(m for arm in arms for m in arm if m.config["seed"] in seeds)
+
 
 class Comparisons(Mapping[str, ComparisonResult]):
     """The comparisons of a run by name.
@@ -191,6 +200,10 @@ class Comparisons(Mapping[str, ComparisonResult]):
 
     def __init__(self, results: Iterable[ComparisonResult]) -> None:
         self._by_name = {result.name: result for result in results}
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the run has a comparison of this name."""
+        return name in self._by_name
 
     def __getitem__(self, name: str) -> ComparisonResult:
         """Return a comparison.

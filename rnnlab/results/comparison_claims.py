@@ -144,7 +144,7 @@ def better_in_most(
     return Claim(statement, source, holds_if, expected, check)
 
 
-def told_apart(pairs: Iterable[Pair]) -> tuple[int, int]:
+def better_or_worse(pairs: Iterable[Pair]) -> tuple[int, int]:
     """Return how many pairs are better or worse: at least, and if all undecided ones were."""
     found = [pair.verdict for pair in pairs]
     least = found.count(BETTER) + found.count(WORSE)
@@ -298,10 +298,17 @@ def _against(
     level: float,
     higher: bool,
 ) -> _Against:
+    gone = [m for m in members if m.result.get("status") == "diverged"]
+    if gone:
+        raise Undecided(f"{len(gone)} of {len(members)} seeds of {name} diverged")
     own, other = (np.array([of(member) for member in members], float) for of in (score, answer))
     if lost := int((~np.isfinite(own)).sum()):
-        raise Undecided(f"{lost} of {len(own)} seeds of {name} diverged")
-    scale, back = (np.asarray, float) if higher else (np.log, math.exp)
+        raise Undecided(f"{lost} of {len(own)} seeds of {name} have no number to judge by")
+    if lost := int((~np.isfinite(other)).sum()):
+        raise Undecided(f"for {lost} of {len(other)} seeds of {name} there is no answer to beat")
+    # an error of 0 has no ratio
+    ratios = not higher and bool((own > 0).all() and (other > 0).all())
+    scale, back = (np.log, math.exp) if ratios else (np.asarray, float)
     _, low, high = interval(scale(own) - scale(other), level)
     if not higher:
         low, high = -high, -low

@@ -160,7 +160,7 @@ def sentence(result: ComparisonResult, pair: Pair) -> Sentence:
     elif pair.verdict == EQUIVALENT:
         said = f"{pair.a} and {pair.b} are equivalent"
     else:
-        said = f"{pair.a} and {pair.b} cannot be told apart after {seeds_words(pair.seeds)}"
+        said = f"{pair.a} and {pair.b} are undecided after {seeds_words(pair.seeds)}"
     return Sentence(pair.verdict, f"{_opening(result)}{said}: {evidence(result, pair)}.")
 
 
@@ -347,7 +347,7 @@ def _against_reference(result: ComparisonResult, reference: str) -> list[Sentenc
         BETTER: f"better than {standard}",
         EQUIVALENT: f"equivalent to {standard}, within {margin_words(result)}",
         WORSE: f"worse than {standard}",
-        UNDECIDED: f"not told apart from {standard}",
+        UNDECIDED: f"undecided against {standard}",
     }
     answers = []
     for verdict, head in heads.items():
@@ -412,7 +412,7 @@ def _best(result: ComparisonResult, arm: Arm) -> Sentence:
         said = f"{evidence(result, closest)} ({closest.b}, the next)"
         return Sentence(BETTER, f"{opening}{head}: {said}.")
     words = [f"better than {len(won)} of the {others} others"] if won else []
-    for verdict, head in ((EQUIVALENT, "equivalent to"), (UNDECIDED, "not told apart from")):
+    for verdict, head in ((EQUIVALENT, "equivalent to"), (UNDECIDED, "undecided against")):
         if alike := [pair for pair in pairs if pair.verdict == verdict]:
             words.append(f"{head} {listing([pair.b for pair in alike])}{_enough(alike)}")
     numbers = [
@@ -445,7 +445,7 @@ def _several_best(result: ComparisonResult, best: Sequence[Arm]) -> Sentence:
     """Return one sentence on more unbeaten arms than have one each."""
     opening, most = _opening(result), max(pair.seeds for pair in result.pairs)
     if all(pair.verdict == UNDECIDED for pair in result.pairs):
-        head = f"none of the {len(result.arms)} arms can be told apart after {seeds_words(most)}"
+        head = f"the {len(result.arms)} arms are undecided after {seeds_words(most)}"
         head += _enough(result.pairs)
         best = result.arms
     elif best:

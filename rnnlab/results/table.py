@@ -271,6 +271,8 @@ class Table(Sequence[Member]):
             raise Undecided(chosen, self.criteria)
         arrays = []
         for member in self._members:
+            if name not in member.result and member.result.get("status") == "diverged":
+                raise Undecided(f"member {member.index} diverged", self.criteria)
             if name not in member.result:
                 raise UnknownKey(
                     f"member {member.index} ({words(member.overrides)}): "

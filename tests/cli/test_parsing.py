@@ -2,7 +2,7 @@
 
 import pytest
 
-from rnnlab.cli.parsing import Commands, Parser, names, whole
+from rnnlab.cli.parsing import Commands, Parser, cache_switch, names, whole
 from rnnlab.core.errors import UserError
 
 
@@ -41,6 +41,25 @@ def read(*args: str, **settings) -> dict:
 )
 def test_a_switch_has_every_spelling(args, value):
     assert read(*args)["dry_run"] is value
+
+
+@pytest.mark.parametrize(
+    ("args", "value"),
+    [
+        ([], True),
+        (["--no_cache"], False),
+        (["--no-cache"], False),
+        (["--nocache"], False),
+        (["--cache=false"], False),
+        (["--no_cache", "--cache"], True),
+    ],
+)
+def test_a_switch_that_is_on_is_turned_off_and_its_help_says_how(args, value):
+    made = parser()
+    cache_switch(made)
+    assert made.read(args).cache is value
+    lines = [line.split()[0] for line in made.format_help().splitlines() if line]
+    assert ("--no_cache" in lines, "--cache" in lines) == (True, False)
 
 
 def test_dashes_and_underscores_are_the_same_in_every_flag():

@@ -23,6 +23,16 @@ def test_digits_are_whole_images_and_the_label_is_the_first_image_s():
     assert (sequences.by_name("digits", 4, 5, 150).xs != xs).any()
 
 
+def test_digits_are_read_once_and_a_batch_is_a_copy(monkeypatch):
+    first = sequences.digits(3, 5, 150)
+    monkeypatch.setattr("sklearn.datasets.load_digits", None)
+    expected = first.xs.copy()
+    first.xs[:], first.labels[:] = 7, 7
+    again = sequences.digits(3, 5, 150)
+    assert (again.xs == expected).all()
+    assert (again.labels != 7).any()
+
+
 def test_text_is_windows_of_the_file(tmp_path):
     words = "猫 喜欢 吃 鱼。the cat likes fish\n" * 9
     (tmp_path / "a.txt").write_text(words, encoding="utf-8")

@@ -122,10 +122,12 @@ def test_threads_learn_the_same(text):
     assert apart(skipgram.train(text, settings)) > 0.5
 
 
-def test_a_rate_far_too_large_is_named(text):
-    settings = dataclasses.replace(SMALL, engine="jax", learning_rate=1e30, bound=1e9)
-    with pytest.raises(FloatingPointError, match=r"skipgram: .* learning_rate=1e\+30"):
-        skipgram.train(text, settings)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("method", ["skipgram", "fasttext"])
+def test_a_rate_far_too_large_is_named(text, method, engine):
+    settings = dataclasses.replace(SMALL, engine=engine, learning_rate=1e30, bound=1e9)
+    with pytest.raises(FloatingPointError, match=rf"{method}: .* learning_rate=1e\+30"):
+        METHODS[method](text, settings)
 
 
 @pytest.mark.parametrize(

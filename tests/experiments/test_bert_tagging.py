@@ -7,18 +7,18 @@ import pytest
 import rnnlab
 from rnnlab import cli
 from rnnlab.bert import encoder
-from rnnlab.core.errors import Undecided
-from rnnlab.core.nested import with_overrides
-from rnnlab.lab import sweep
+from rnnlab.lab import pretrained_sweep, sweep
 from rnnlab.lab.load import load_experiment
-from rnnlab.results.table import Member, Table
+from tests.helpers import judged
 
 pytest.importorskip("tokenizers")
 FILE = Path(__file__).parents[2] / "experiments" / "bert" / "bert_tagging.py"
 PRETRAINING = FILE.parent / "bert_pretraining.py"
 
 
-def test_a_small_run_starts_from_the_papers_characters_and_is_asked(tmp_path, monkeypatch, capsys):
+def test_a_small_run_starts_from_the_papers_characters_is_asked_and_decided(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.setitem(encoder.SIZES, "tiny", (1, 64))  # which compiles sooner
     training = {
         "training.batch_size": 4,
@@ -36,48 +36,42 @@ def test_a_small_run_starts_from_the_papers_characters_and_is_asked(tmp_path, mo
     rnnlab.run(PRETRAINING, config, sweep=axes, workdir=daily, progress=False)
 
     loaded = load_experiment(FILE)
-    small = {"pretrained": str(daily), "task.max_length": 12, "start.member": 0} | training
-    config = sweep.apply(loaded.get_config(), small)
-    assert len(sweep.expand(config, loaded.get_sweep(config))) == 8
-    axes = {
-        ("start.path", "task.pieces"): [("", str(daily)), (str(daily), str(daily))],
-        "task.limit": (60,),
+    small = {
+        "pretrained": str(daily),
+        "task.max_length": 12,
+        "task.limit": 60,
+        "start.member": 0,
+        # as few as "all", so that both comparisons have the same members
+        "run.few_labels": 60,
+        "run.few_steps": 2,
+        "run.rates": (1e-3,),
     }
+    monkeypatch.setattr(pretrained_sweep, "SEEDS", (2,))
+    monkeypatch.setattr("rnnlab.plotting.comparison_figures.draw", lambda *a: {})
+    config = sweep.apply(loaded.get_config(), small | training)
     run = tmp_path / "run"
-    rnnlab.run(FILE, config, sweep=axes, workdir=run, progress=False)
-    found = rnnlab.load_run(run)
+    found = rnnlab.run(loaded, config, workdir=run, progress=False)
     assert set(found.figures) == {"f1"}
-    assert "undecided" not in {c.verdict for c in found.claims}
-    random, started = (member.result for member in found.table)
-    assert random["sha256"] != started["sha256"]
+    starts = {member.config["start"]["path"]: member.result for member in found.table}
+    assert set(starts) == {"", str(daily)}
+    random = starts[""]
+    assert random["sha256"] != starts[str(daily)]["sha256"]
     assert 0 < random["lookup_f1"] < 0.5
     assert cli.main(["predict", str(run), "--text=江泽民在北京"]) == 0
     assert capsys.readouterr().out.strip().replace("[", "").startswith("江")
 
+    def signs(f1=0.3, **verdicts):
+        def describe(flat, arm):
+            return {"f1": f1 + 1e-4 * (-1) ** flat["seed"], "lookup_f1": 0.11}
 
-def test_claims_can_come_out_the_other_way():
-    loaded = load_experiment(FILE)
-    base = sweep.apply(loaded.get_config(), {"pretrained": "there"})
+        def verdict(name, a, b):
+            assert (a, b) == ("pre-trained", "random")
+            return verdicts.get(name, "better")
 
-    def verdicts(few=0.33, random=0.60, started=0.63, lookup=0.11, pretrained="there"):
-        members = []
-        config = sweep.apply(base, {"pretrained": pretrained})
-        for index, own in enumerate(sweep.expand(config, loaded.get_sweep(config))):
-            limited, warm = own["task.limit"] == config.run.few_labels, bool(own["start.path"])
-            f1 = (few if warm else 0.30) if limited else (started if warm else random)
-            nested = with_overrides(config.to_dict(), own)
-            members.append(Member(index, own, nested, 0.0, {"f1": f1, "lookup_f1": lookup}))
-        found = []
-        for claim in loaded.module.claims(Table(members)):
-            try:
-                found.append("-+"[claim.check()[0]])
-            except Undecided:
-                found.append("?")
-        return "".join(found)
+        return judged.signs(loaded, *judged.compared(loaded, describe, verdict, config))
 
-    assert verdicts() == "++++"
-    assert verdicts(lookup=0.31) == "-+++"
-    assert verdicts(random=0.5, started=0.54) == "+-++"
-    assert verdicts(few=0.31) == "++-+"
-    assert verdicts(started=0.61) == "+++-"
-    assert verdicts(pretrained="") == "++??"
+    assert signs() == "+++"
+    assert signs(f1=0.2) == "-++"
+    assert signs(f1=0.22) == "?++"
+    assert signs(few_labels="equivalent", all_labels="undecided") == "+-?"
+    assert signs(few_labels="worse") == "+-+"

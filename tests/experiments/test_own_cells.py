@@ -127,10 +127,10 @@ def test_claims_are_made_for_the_schemes_that_were_swept():
 
 
 def test_names_that_only_this_run_has_are_found():
-    loaded, table = measured("language/sentiment", ["mine", "lstm"], lambda config: {})
+    loaded, table = measured("gradients/gradient_vanishing", ["mine", "lstm"], lambda config: {})
     info = {"config": loaded.get_config().to_dict()}
     assert facets.added_names(loaded, info, table) == {"cell.name": ["mine"]}
-    loaded, table = measured("language/sentiment", ["gru", "lstm"], lambda config: {})
+    loaded, table = measured("gradients/gradient_vanishing", ["gru", "lstm"], lambda config: {})
     assert facets.added_names(loaded, info, table) == {}
 
 

@@ -10,11 +10,11 @@ from scipy.stats import spearmanr
 import rnnlab
 from rnnlab import cli, training
 from rnnlab.core.nested import with_overrides
-from rnnlab.lab import sweep
+from rnnlab.lab import rounds, sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.results.table import Table
 from rnnlab.tasks.translation import Translation
-from tests.helpers import untrained
+from tests.helpers import judged
 from tests.tasks.test_translation import by_table
 
 FILE = Path(__file__).parents[2] / "experiments" / "language" / "translation.py"
@@ -31,48 +31,66 @@ SMALL = {
     "training.eval_batch_size": 30,
     "training.eval_sample": 30,
 }
-# (cell, attention) ↦ token error
-GOOD = {
-    ("bi-rnn-tanh", "general"): 0.15,
-    ("bi-rnn-tanh", "none"): 0.3,
-    ("bi-lstm", "general"): 0.1,
-    ("bi-lstm", "none"): 0.2,
-    ("bi-gru", "general"): 0.11,
-    ("bi-gru", "none"): 0.2,
-}
 
 
-def verdicts(long=0.12, table=0.5, along=0.9, wrong=0.4, **errors):
-    """One sign a claim, in order; errors as rnn_general=.2."""
-    changed = {(c, w): errors.get(f"{c.split('-')[1]}_{w}", e) for (c, w), e in GOOD.items()}
+def compared(long=0.12, table=0.5, along=0.9, wrong=0.4, error=0.1, config=None, **verdicts):
+    """Judged members and comparisons, in which the first arm is better where nothing is said.
 
-    def of(flat):
-        way = flat["task.attention"]
-        grown = long if way == "none" else 0.05
-        curve = np.linspace(0.1, 0.1 + grown, len(MODULE.LENGTHS))
+    Args:
+        long: growth of the error with one vector, 0.05 with attention. table, wrong, error: of
+            tokens by a table, of words, of tokens. along: of attention. verdicts: by comparison.
+    """
+
+    def describe(flat, arm):
+        sign = (-1) ** flat["seed"]
+        grown = long + 0.002 * sign if flat["task.attention"] == "none" else 0.05
         return {
-            "token_error": changed[flat["cell.name"], way],
-            "by_length": curve,
-            "loss": 1.0,
+            "token_error": error + 0.002 * sign,
+            "by_length": np.linspace(0.1, 0.1 + grown, len(MODULE.LENGTHS)),
             "table_error": table,
-            "sequence_error": wrong,
-            "along": along,
+            "sequence_error": wrong + 0.002 * sign,
+            "along": along + 0.002 * sign,
         }
 
-    found = untrained.verdicts(LOADED, untrained.table(LOADED, of)).values()
-    return "".join({"holds": "+", "refuted": "-"}[verdict] for verdict in found)
+    return judged.compared(LOADED, describe, judged.against(**verdicts), config)
+
+
+def signs(**changes):
+    """One sign per claim, in order."""
+    return judged.signs(LOADED, *compared(**changes))
 
 
 def test_claims_can_come_out_the_other_way():
-    assert verdicts() == "+++++++-"
-    assert verdicts(lstm_none=0.115)[0] == "-"
-    assert verdicts(rnn_general=0.29)[1] == "-"
-    assert verdicts(long=0.07)[2] == "-"
-    assert verdicts(rnn_none=0.21)[3] == "-"
-    assert verdicts(gru_general=0.13)[4] == "-"
-    assert verdicts(table=0.19)[5] == "-"
-    assert verdicts(along=0.7)[6] == "-"
-    assert verdicts(wrong=0.23)[7] == "+"
+    assert signs() == "+++++++-"
+    assert signs(attention_LSTM="worse", attention_RNN="undecided") == "-?+++++-"
+    assert signs(long=0.07) == "++-++++-"
+    assert signs(long=0.08) == "++?++++-"
+    assert signs(vector="equivalent", gates="equivalent") == "+++-+++-"
+    assert signs(gates="worse") == "++++-++-"
+    assert signs(table=0.19) == "+++++-+-"
+    assert signs(table=0.2) == "+++++?+-"
+    assert signs(along=0.7) == "++++++--"
+    assert signs(wrong=0.23) == "++++++++"
+
+
+def test_a_published_figure_decides_nothing_about_other_pairs(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"wort {i}\tword {i}\n" for i in range(40)))
+    config = sweep.apply(LOADED.get_config(), {"task.path": str(path), "task.limit": 0})
+    assert signs(config=config) == "+++++++?"
+
+
+def test_lines_are_drawn_of_the_judged_members_of_each_arm():
+    table, comparisons = compared()
+    lines = {line for lines in MODULE.COMPARED.values() for line in lines}
+    assert len(lines) == 5  # a GRU without attention takes no part
+    for cell, way in lines:
+        members = MODULE.of(table, comparisons, cell, way)
+        assert [m.config["seed"] for m in members] == list(range(2, 10))
+        assert {m.config["task"]["attention"] for m in members} == {way}
+        assert len(MODULE.of(table, {}, cell, way)) == 8
+    first = rounds.next_round(LOADED.get_comparisons(LOADED.get_config()), ())
+    assert len(first) == 5 * 3 * MODULE.TUNING_SEEDS
 
 
 def test_a_table_of_tokens_equals_a_loop():
@@ -123,11 +141,11 @@ def test_a_small_run_draws_decides_and_is_asked(tmp_path, capsys):
     config = sweep.apply(LOADED.get_config(), SMALL)
     rnnlab.run(FILE, config, sweep=axes, workdir=run, progress=False)
     found = rnnlab.load_run(run)
-    assert set(found.figures) == {"curves", "length"}
+    assert set(found.figures) >= {"curves", "length"}
     # the maps are drawn of an LSTM, which takes twice as long to compile
     lstm = {"cell.name": "bi-lstm"}
     renamed = (replace(m, config=with_overrides(m.config, lstm)) for m in found.table)
-    assert set(MODULE.figures(Table(renamed))) == {"curves", "length", "attention"}
+    assert set(MODULE.figures(Table(renamed), {})) == {"curves", "length", "attention"}
     one, other = (member.result for member in found.table)
     shown = one["maps"][0]
     assert shown["source"] == list("knowledge")

@@ -87,8 +87,8 @@ def test_two_hundred_labeled_lines(folder, capsys):
     config = sentiment.get_config()
     with config.unlocked():
         config.task.path = "reviews.tsv"
-    limits = [part["task.limit"] for part in sentiment.get_sweep(config) if "task.limit" in part]
-    assert set(limits) == {(40,)}  # of the members with few labels: a quarter
+    few = sentiment.module.comparison(config)[-1]
+    assert {arm["task.limit"] for arm in few.arms.values()} == {40}  # of the texts: a quarter
     [run] = commands("job_05_my_labels", *tiny)
     assert cli.main(run) == 0
     for member in rnnlab.load_run(folder / "mine").table:

@@ -72,6 +72,13 @@ def test_a_key_with_one_value_is_not_tuned(formula):
     assert asked.members_at_most == 2 * 32
 
 
+def test_a_text_that_two_keys_have_is_named_with_its_key():
+    adding = load_experiment("adding_problem")
+    both = {"init.w_h": ["normal", "zeros"], "init.w_x": ["normal", "he_normal"]}
+    first, *_ = ask(adding, arms=both).arms
+    assert first == "w h normal, w x normal"
+
+
 def test_several_keys_are_a_product_and_named_arms_stay():
     adding = load_experiment("adding_problem")
     product = {
@@ -231,6 +238,24 @@ def test_a_killed_run_comes_to_the_same_members_and_verdicts(formula):
         ]
         assert read_comparisons(f"cut-{stop_after}") == read_comparisons("whole")
         assert again.claims == whole.claims
+
+
+def test_a_member_that_overflows_is_the_worst_of_its_comparison_and_ends_a_sweep(formula):
+    def overflow(config):
+        if config.training.learning_rate == 0.01:
+            raise FloatingPointError("not finite")
+
+    formula.module.hook = overflow
+    run = run_plan(make_plan(formula), "out", progress=False)
+    (result,) = run.comparisons
+    scores = {point.values[RATE]: point.scores for point in result.arm("good").grid}
+    assert np.isnan(scores[0.01]).all()
+    assert np.isfinite(scores[0.003]).all()
+    # the best rate of both is where they overflow
+    assert result.arm("good").tuned == result.arm("same").tuned == {RATE: 0.003}
+    plan = make_plan(formula, sweep={RATE: (0.01,)})
+    with pytest.raises(FloatingPointError, match="not finite"):
+        run_plan(plan, "swept", progress=False)
 
 
 def test_damage_is_repaired_by_the_command_that_began_the_run(formula):

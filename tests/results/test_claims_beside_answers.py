@@ -87,5 +87,12 @@ def moments(own):
 def test_equal_numbers_refute_and_a_diverged_seed_leaves_it_open():
     assert verdict(claim({"a": np.full(8, 0.5)}, 0.5)) == "refuted"
     assert verdict(claim({"a": np.full(8, 0.5)}, 0.5, higher=True)) == "refuted"
-    with pytest.raises(Undecided, match="1 of 8 seeds of a diverged"):
+    with pytest.raises(Undecided, match="1 of 8 seeds of a have no number"):
         claim({"a": [*OWN["a"][:7], math.nan]}, 9.0).check()
+    with pytest.raises(Undecided, match="there is no answer to beat"):
+        claim({"a": OWN["a"]}, math.nan).check()
+
+
+def test_an_error_of_zero_is_compared_by_its_difference():
+    assert verdict(claim({"a": np.zeros(8)}, 0.5)) == "holds"
+    assert verdict(claim({"a": np.full(8, 0.5)}, 0.0)) == "refuted"

@@ -9,7 +9,7 @@ from rnnlab.core import json_files
 from rnnlab.core.errors import Undecided, UserError
 from rnnlab.core.metrics import Metric, as_json
 from rnnlab.results import comparison
-from rnnlab.results.comparison import Pair, read_comparisons, turned
+from rnnlab.results.comparison import Arm, ComparisonResult, Pair, read_comparisons, turned
 from rnnlab.results.table import Member, Table
 from tests.helpers.comparisons import SCORES, arm, grid, result
 
@@ -77,6 +77,14 @@ def test_a_pair_is_found_from_either_side():
         three.pair("a", "d")
 
 
+def test_a_comparison_that_a_run_lacks_leaves_claims_undecided():
+    both = comparison.Comparisons([small()])
+    assert "adding" in both
+    assert "copying" not in both
+    with pytest.raises(Undecided, match="copying"):
+        both["copying"]
+
+
 def test_judged_members_are_those_of_the_arm():
     table = Table(Member(i, {}, {"seed": i}, 0.0, {}) for i in range(20))
     assert [member.index for member in small().judged(table, "a")] == [7, 8]
@@ -84,3 +92,19 @@ def test_judged_members_are_those_of_the_arm():
 
 def test_its_figures_have_its_name():
     assert small().figure_names == ["adding_tuning", "adding_pairs", "adding_curves"]
+
+
+def test_pairs_are_of_the_seeds_that_all_arms_have():
+    members = [
+        Member(k, {}, {"arm": arm, "seed": seed}, 0.0, {})
+        for k, (arm, seed) in enumerate([("a", 1), ("a", 2), ("a", 3), ("b", 3), ("b", 2)])
+    ]
+    arms = tuple(
+        Arm(name, {}, {}, (), False, 0.0, (), (), places)
+        for name, places in (("a", (0, 1, 2)), ("b", (3, 4)))
+    )
+    one = ComparisonResult(
+        "x", "", "loss", "lower", 0.1, False, False, None, {}, (), (2,), 0.95, arms, ()
+    )
+    assert [m.index for m in one.paired(Table(members), "a", "b")] == [1, 2, 3, 4]
+    assert [m.index for m in one.paired(Table(members), "a")] == [0, 1, 2]

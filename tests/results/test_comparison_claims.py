@@ -7,7 +7,7 @@ import pytest
 from rnnlab.results.claims import decide
 from rnnlab.results.comparison import Comparisons, Pair
 from rnnlab.results.comparison import turned as turned_pair
-from rnnlab.results.comparison_claims import better_in_most, told_apart
+from rnnlab.results.comparison_claims import better_in_most, better_or_worse
 from rnnlab.results.statistics import VERDICTS
 from tests.helpers.comparisons import arm, result
 
@@ -59,7 +59,7 @@ def test_a_comparison_that_the_run_lacks_leaves_it_undecided():
     assert verdict_of(comparisons).verdict == "undecided"
 
 
-def test_pairs_told_apart_are_those_that_differ_and_at_most_the_open_ones_too():
+def test_pairs_better_or_worse_are_those_that_differ_and_at_most_the_open_ones_too():
     pairs = [Pair("a", "b", verdict, 1.0, (0.5, 2.0), 8) for verdict in VERDICTS]
-    assert told_apart(pairs) == (2, 3)
-    assert told_apart([]) == (0, 0)
+    assert better_or_worse(pairs) == (2, 3)
+    assert better_or_worse([]) == (0, 0)

@@ -58,12 +58,12 @@ def two(
         ),
         (
             two(NEVER, (INF,) * 8, "undecided", NAN, NONE, reason="neither solves"),
-            "On adding T=200, A and B cannot be told apart after 8 seeds: solve in 1 of 8 seeds "
+            "On adding T=200, A and B are undecided after 8 seeds: solve in 1 of 8 seeds "
             "against 0, sooner in 1 of 8, tuned learning rates 0.03 and 0.01; neither solves.",
         ),
         (
             two(LATE, NEVER, "undecided", NAN, NONE, needs=60, question="Who adds?"),
-            "Who adds? A and B cannot be told apart after 8 seeds: solve in 1,900 steps (8 of 8 "
+            "Who adds? A and B are undecided after 8 seeds: solve in 1,900 steps (8 of 8 "
             "seeds) against never (1 of 8), sooner in 7 of 8, later in 1, tuned learning rates "
             "0.03 and 0.01; about 60 seeds would probably decide.",
         ),
@@ -205,8 +205,7 @@ def test_groups_say_how_many_seeds_would_decide():
     )
     told = texts(dataclasses.replace(comparison, pairs=pairs))
     assert told[0].endswith(
-        "better than 3 of the 4 others; not told apart from b (about 64 seeds would probably "
-        "decide)."
+        "better than 3 of the 4 others; undecided against b (about 64 seeds would probably decide)."
     )
     assert told[3] == (
         "Also undecided: c and d; c and e (about 50 to 1,200 seeds would probably decide)."
@@ -256,7 +255,7 @@ def test_pairs_beyond_those_named_are_counted():
     ("verdict", "expected"),
     [
         ("equivalent", "all 4 arms are equivalent, within 25%"),
-        ("undecided", "none of the 4 arms can be told apart after 4 seeds"),
+        ("undecided", "the 4 arms are undecided after 4 seeds"),
     ],
 )
 def test_of_one_verdict_for_all_pairs_there_is_one_sentence(verdict, expected):
@@ -279,7 +278,7 @@ def test_arms_beside_a_reference_are_grouped_by_verdict():
         "2]).",
         "Worse than a (100 steps): b (110 steps, ratio 1.1 [1.33 to 2]); c (300 steps, ratio 3 "
         "[1.33 to 2]).",
-        "Not told apart from a (100 steps): e (500 steps, ratio 5 [1.33 to 2]).",
+        "Undecided against a (100 steps): e (500 steps, ratio 5 [1.33 to 2]).",
     ]
 
 

@@ -85,6 +85,7 @@ def command(out: Path | str, arg: str = "") -> list[str]:
 def compile_cache(folder: Path) -> dict[str, str]:
     """Return the environment in which processes share what they compile."""
     return {
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
