@@ -5,7 +5,7 @@
 Movie reviews, D = 100, window 5, 5 negatives, t = 1e-4; each side trains alone in a process of its
 own, in turns, ours from encoded ids with one thread and with two, gensim and fastText from a file
 of words with two workers. Needs rnnlab[data,fast] and gensim; the C++ fastText takes part if the
-package `fasttext` is installed. About 10 minutes on 2 cores with nothing else running, one epoch of
+package `fasttext` is installed. About 5 minutes on 2 cores with nothing else running, one epoch of
 4,000 reviews. ":quality" times nothing and compares vectors, one thread per side: 10,000 reviews
 (2.3M words), 3 epochs, 5 seeds, 15 minutes of one core; ":full" has all the reviews, 5 epochs and 5
 seeds.
@@ -76,8 +76,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     for package in ("gensim", "numba"):
         if importlib.util.find_spec(package) is None:
             raise UserError(f"speed_embeddings needs {package}: pip install {package}")
-    rounds, seconds = 5, 2.0
-    expected = benchmark.estimate(sides=3.3, rounds=rounds, seconds=2 * seconds, start=5.0)
+    rounds, seconds = 5, 0.5
+    expected = benchmark.estimate(sides=3.3, rounds=rounds, turn=3.0, start=12.0)
     config = ml_collections.ConfigDict(
         {
             "seed": 0,
@@ -99,9 +99,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "run": {
                 # threads of the other sides; ours also runs with one (plus one that draws)
                 "workers": 1 if quality else 2,
-                # in each of which every side has a process of its own; 0: nothing is timed
+                # in each of which every side has a turn in its process; 0: nothing is timed
                 "rounds": 0 if full or quality else rounds,
-                "seconds": seconds,  # for which a process times its trainings, back to back
+                "seconds": seconds,  # for which a turn times trainings, back to back
                 "seeds": SEEDS if full or quality else 1,
                 "seconds_per_member": 1200.0 if full else 60.0 if quality else expected,
                 "seconds_per_group": 10.0,
@@ -183,7 +183,7 @@ def sides(config: Config, folder: Path) -> dict[str, Side]:
     workers = config.run.workers
     result = {
         f"rnnlab, {n} thread{'s' if n > 1 else ''}": Side(
-            partial(ours, config, folder, n), packages=("numba",), tolerance=None
+            partial(ours, config, folder, n), packages=("numba",), tolerance=None, way_of="rnnlab"
         )
         for n in sorted({1, workers})
     }

@@ -2,11 +2,12 @@
 
     rnnlab run --config=experiments/benchmarks/speed_engines.py
 
-Every named cell at seven shapes B x T x D x H, from a few units to 512, one sequence to 256;
+RNN, LSTM and GRU at seven shapes B x T x D x H, from a few units to 512, one sequence to 256;
 forward, and forward + backward, by scan, the fused engine and, where the state has at most 16
 features, Newton along time. Outputs and gradients are compared with scan's first; then each engine
-runs alone in a process of its own, in turns. About half an hour on 2 cores with nothing else
-running.
+runs alone in a process of its own, in turns. About 5 minutes on 2 cores with nothing else running;
+":full" has the GRU whose reset gate comes after the product too and starts new processes each
+round, half an hour.
 
 On CPUs the members of a sweep are mapped one after the other (vmap's batched products are slow
 there), so that a member's shape is what counts.
@@ -25,7 +26,7 @@ from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import benchmark, layer_case, layer_passes
 from rnnlab.lab.benchmark import Side, Timed
-from rnnlab.lab.config import Config, no_scale
+from rnnlab.lab.config import Config, scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.engines.auto import choose
@@ -52,19 +53,20 @@ BOUND, SHARE = 1.1, 0.9
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Return the config, of one scale."""
-    no_scale(arg)
-    rounds, seconds = 5, 0.3
-    expected = benchmark.estimate(sides=2.25, passes=2, rounds=rounds, seconds=seconds, start=4.0)
+    """Return the config; with "full" everything is measured, in new processes each round."""
+    full = scale(arg) == "full"
+    rounds, seconds = 5, 0.3 if full else 0.15
+    turn = 6.0 if full else 0.5
+    expected = benchmark.estimate(sides=2.25, rounds=rounds, turn=turn, start=4.0)
     return layer_case.layer_config(
-        SIZES[0], rounds=rounds, seconds=seconds, seconds_per_member=expected
+        SIZES[0], full=full, rounds=rounds, seconds=seconds, seconds_per_member=expected
     )
 
 
 def get_sweep(config: Config) -> Sweep:
-    """Return every cell at every size."""
-    del config
-    return {"cell.name": tuple(CELLS), "task.size": SIZES}
+    """Return RNN, LSTM and GRU, or every cell, at every size."""
+    names = tuple(CELLS) if config.run.full else tuple(CELLS)[:3]
+    return {"cell.name": names, "task.size": SIZES}
 
 
 def check(config: Config) -> None:
@@ -78,7 +80,7 @@ def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, ob
     """Compare the engines with scan, then time them."""
     del key  # the sides draw by config.seed
     chosen = choose(cells.without_init(our_cell(config)))
-    return {"auto": chosen} | benchmark.measure(sides, config, log)
+    return {"auto": chosen} | benchmark.measure(sides, config, log, renew=config.run.full)
 
 
 def our_cell(config: Config) -> cells.Cell:

@@ -1,4 +1,4 @@
-"""Time against length, 100 to 100,000 steps: scan, the fused engine, and Newton along time.
+"""Time against length, 1,000 to 100,000 steps: scan, the fused engine, and Newton along time.
 
     rnnlab run --config=experiments/benchmarks/speed_long.py
 
@@ -6,7 +6,8 @@ One sequence (B = 1, D = 4), contracting cells (W_h 0.9 times orthogonal), forwa
 forward+backward (the gradient of a random weighting of the outputs by parameters and inputs). First
 the engines' outputs and gradients are compared with scan's in float64; then each runs alone in a
 process of its own, in turns. Memory is that of the compiled program beside its arguments and
-results. About 45 minutes on 2 cores with nothing else running.
+results. About 5 minutes on 2 cores with nothing else running, for 1,000 and 10,000 steps; ":full"
+has 100 and 100,000 too and starts new processes each round, an hour.
 
 Expected of Newton on a CPU: slower than scan. An associative scan makes about 2T products of n x n
 matrices a correction, n the state's features, where a step of the recurrence is a product of a
@@ -32,7 +33,7 @@ from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import benchmark, layer_passes, outputs
 from rnnlab.lab.benchmark import Side, Timed
-from rnnlab.lab.config import Config, no_scale
+from rnnlab.lab.config import Config, scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.plotting import plots
@@ -52,10 +53,11 @@ SAME = 1e-5  # max|a − b| / max|b| of an array
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Return the config, of one scale."""
-    no_scale(arg)
-    rounds, seconds = 5, 0.3
-    expected = benchmark.estimate(sides=3, passes=2, rounds=rounds, seconds=seconds, start=5.0)
+    """Return the config; with "full" every length, in new processes each round."""
+    full = scale(arg) == "full"
+    rounds, seconds = 5, 0.3 if full else 0.15
+    turn = 10.0 if full else 0.6
+    expected = benchmark.estimate(sides=3, rounds=rounds, turn=turn, start=6.0)
     config = ConfigDict(
         {
             "seed": 0,
@@ -69,8 +71,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 "features": 4,  # D, inputs per step
             },
             "run": {
-                "rounds": rounds,  # in each of which every engine has a process of its own
-                "seconds": seconds,  # for which a process times each pass, back to back
+                "full": full,  # whether all is measured, in new processes each round
+                "rounds": rounds,  # in each of which every engine has a turn in its process
+                "seconds": seconds,  # for which a turn times each pass, back to back
                 "seconds_per_member": expected,
                 "seconds_per_group": 0.0,
             },
@@ -81,8 +84,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 def get_sweep(config: Config) -> Sweep:
     """Return cells x sizes x lengths."""
-    del config
-    return {"cell.name": tuple(CELLS), "cell.hidden_size": SIZES, "task.length": LENGTHS}
+    lengths = LENGTHS if config.run.full else LENGTHS[1:3]
+    return {"cell.name": tuple(CELLS), "cell.hidden_size": SIZES, "task.length": lengths}
 
 
 def check(config: Config) -> None:
@@ -95,19 +98,23 @@ def check(config: Config) -> None:
 def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, object]:
     """Compare the engines with scan, then time them."""
     del key  # the sides draw by config.seed
+    result = benchmark.measure(sides, config, log, prepare=prepare, renew=config.run.full)
+    reported: Any = result["reported"]
+    found = {
+        f"{engine}_{name}_{what}": number
+        for engine, by_pass in reported.items()
+        for name, numbers in by_pass.items()
+        for what, number in numbers.items()
+    }
+    return result | found | {"platform": jax.devices()[0].platform}
+
+
+def prepare(config: Config, folder: Path) -> None:
+    """Write the results of scan in float64, which those of all sides are compared with."""
     cell, *arguments = draw(config)
-    result: dict[str, object] = {"platform": jax.devices()[0].platform}
     for name in PASSES:
-        expected = in_float64(cell, name, *arguments)
-        for engine in ENGINES:
-            program = compiled(cell, engine, name, *arguments)
-            off = outputs.largest_difference(program(*arguments), expected)
-            if engine != "scan" and not off <= SAME:
-                raise AssertionError(f"{engine}, {name}: off by {off:.1e} from scan in float64")
-            memory = program.memory_analysis()
-            result[f"{engine}_{name}_difference"] = off
-            result[f"{engine}_{name}_mib"] = getattr(memory, "temp_size_in_bytes", 0) / 2**20
-    return result | benchmark.measure(sides, config, log)
+        expected = outputs.flatten(in_float64(cell, name, *arguments))
+        outputs.save(folder / f"{name}.npz", expected)
 
 
 def draw(config: Config) -> tuple[cells.Cell, PyTree, jax.Array, jax.Array]:
@@ -123,17 +130,33 @@ def draw(config: Config) -> tuple[cells.Cell, PyTree, jax.Array, jax.Array]:
 
 def sides(config: Config, folder: Path) -> dict[str, Side]:
     """Return a side per engine."""
-    del folder
 
     def made(engine: str) -> dict[str, Timed]:
         cell, *arguments = draw(config)
-        return {
-            name: Timed(partial(compiled(cell, engine, name, *arguments), *arguments))
-            for name in PASSES
-        }
+        calls = {}
+        for name in PASSES:
+            program = compiled(cell, engine, name, *arguments)
+            report = partial(compared, folder, engine, name, program)
+            calls[name] = Timed(partial(program, *arguments), outputs=report)
+        return calls
 
-    # compared beforehand, with float64: over 100,000 steps scan itself is off by more
+    # each is compared with float64, not with scan, which over 100,000 steps is off by more itself
     return {engine: Side(partial(made, engine), tolerance=None) for engine in ENGINES}
+
+
+def compared(
+    folder: Path, engine: str, name: str, program: Compiled, output: PyTree
+) -> dict[str, float]:
+    """Return how far an engine's results are off those of float64, and the MiB it allocates.
+
+    Raises:
+        AssertionError: they are off by more than :data:`SAME`, which scan's alone may be.
+    """
+    off = outputs.largest_difference(output, outputs.load(folder / f"{name}.npz"))
+    if engine != "scan" and not off <= SAME:
+        raise AssertionError(f"{engine}, {name}: off by {off:.1e} from scan in float64")
+    memory = program.memory_analysis()
+    return {"difference": off, "mib": getattr(memory, "temp_size_in_bytes", 0) / 2**20}
 
 
 def compiled(cell: cells.Cell, engine: str, name: str, *args: PyTree) -> Compiled:

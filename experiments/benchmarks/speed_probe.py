@@ -3,10 +3,10 @@
     rnnlab run --config=experiments/benchmarks/speed_probe.py
 
 B = 32, H = 128, T = 200, D = 1. Norms are checked against autodiff's and gradients against each
-other first; then each program runs alone in a process of its own, in turns. About 10 minutes on 2
-cores with nothing else running. Two ways to have the norms: the probe (``adjoint_norms``: any cell,
-no underflow, no gradients), and ``value_grad_and_norms``, the gradients of training with the norms
-out of the same reverse pass.
+other first; then each program runs alone in a process of its own, in turns. About 2 minutes on 2
+cores with nothing else running, 10 with ":full", which starts new processes each round. Two ways to
+have the norms: the probe (``adjoint_norms``: any cell, no underflow, no gradients), and
+``value_grad_and_norms``, the gradients of training with the norms out of the same reverse pass.
 
 Bounds: at most 1.3x jit(value_and_grad) over the parameters by scan for the probe, at most 1.15x
 the same by the fused engine for the norms.
@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 from rnnlab import gradients
 from rnnlab.lab import benchmark, layer_passes
 from rnnlab.lab.benchmark import Side, Timed
-from rnnlab.lab.config import Config, no_scale
+from rnnlab.lab.config import Config, scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells, layers, unroll
 from rnnlab.plotting import plots, speed_bars
@@ -48,10 +48,11 @@ WORDS = {
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Return the config, of one scale."""
-    no_scale(arg)
-    rounds, seconds = 5, 1.0
-    expected = benchmark.estimate(sides=4, rounds=rounds, seconds=seconds)
+    """Return the config; with "full" everything is measured longer, in new processes each round."""
+    full = scale(arg) == "full"
+    rounds, seconds = 5, 1.0 if full else 0.3
+    turn = 8.0 if full else 0.5
+    expected = benchmark.estimate(sides=4, rounds=rounds, turn=turn)
     config = ConfigDict(
         {
             "seed": 0,
@@ -62,8 +63,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
             },
             "cell": {"name": "lstm", "hidden_size": 128},
             "run": {
-                "rounds": rounds,  # in each of which every side has a process of its own
-                "seconds": seconds,  # for which a process times its calls, back to back
+                "full": full,  # whether all is measured, in new processes each round
+                "rounds": rounds,  # in each of which every side has a turn in its process
+                "seconds": seconds,  # for which a turn times its calls, back to back
                 "seconds_per_member": expected,
                 "seconds_per_group": 0.0,
             },
@@ -94,7 +96,7 @@ def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, ob
         (every["norms"](case.params, case.xs)[2], 1e-17),
     ):
         _check(case, np.asarray(curve.norms["h"]), floor)
-    return benchmark.measure(sides, config, log)
+    return benchmark.measure(sides, config, log, renew=config.run.full)
 
 
 class Case(NamedTuple):

@@ -7,10 +7,12 @@ D x H, float32. Each side runs alone in a process of its own, as it is fastest: 
 engine, flax ``nn.RNN`` over each of its cells and Keras on JAX compiled, PyTorch time-major with as
 many threads as cores and with one (torch.compile leaves its recurrent layers as they are). All are
 given the same weights, inputs and cotangents; outputs and gradients (of every weight and of the
-inputs) must agree before anything is timed; then processes take turns for five rounds, and a
-process times forward, then forward+backward. About 40 minutes on 2 cores with nothing else running;
-one case with ``--sweep.task.size=32x100x64x128 --sweep.cell.name=lstm`` takes 4. Needs torch; Keras
-takes part if it is installed.
+inputs) must agree before anything is timed; then the processes take turns for five rounds at
+forward+backward. Of PyTorch's two ways and of flax's two LSTMs, one that takes over twice as long
+as the other in round 1 is measured once. About 8 minutes on 2 cores with nothing else running; one
+case with ``--sweep.task.size=32x100x64x128 --sweep.cell.name=lstm`` takes 1. ":full" times forward
+alone too and starts new processes each round: an hour. Needs torch; Keras takes part if it is
+installed.
 
 Bounds, of forward+backward: over the twelve cases (geometric mean) 1.35x as fast as PyTorch, 1.25x
 as flax's best cell and as Keras; the LSTM's four 0.95x PyTorch; no case under 0.8x but the LSTM at
@@ -31,7 +33,7 @@ from rnnlab.core import host, validate
 from rnnlab.core.errors import Undecided
 from rnnlab.lab import benchmark, layer_case
 from rnnlab.lab.benchmark import Side, Timed
-from rnnlab.lab.config import Config, no_scale
+from rnnlab.lab.config import Config, scale
 from rnnlab.lab.layer_case import Blocks, Case
 from rnnlab.lab.sweep import Sweep
 from rnnlab.plotting import plots, speed_bars
@@ -60,12 +62,13 @@ SAME = 1e-5  # max|a − b| / max|b| of an array
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Return the config, of one scale."""
-    no_scale(arg)
-    rounds, seconds = 5, 0.5
-    expected = benchmark.estimate(sides=5.3, passes=2, rounds=rounds, seconds=seconds)
+    """Return the config; with "full" everything is measured, in new processes each round."""
+    full = scale(arg) == "full"
+    rounds, seconds = 5, 0.5 if full else 0.3
+    turn = 9.0 if full else 0.6  # with new processes, and twice the passes
+    expected = benchmark.estimate(sides=5.3, rounds=rounds, turn=turn)
     return layer_case.layer_config(
-        SIZES[0], rounds=rounds, seconds=seconds, seconds_per_member=expected
+        SIZES[0], full=full, rounds=rounds, seconds=seconds, seconds_per_member=expected
     )
 
 
@@ -85,7 +88,8 @@ def check(config: Config) -> None:
 def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, object]:
     """Compare the results of all sides, then time them."""
     del key  # the sides draw by config.seed
-    result = benchmark.measure(sides, config, log)
+    passes, renew = (None, True) if config.run.full else (("both",), False)
+    result = benchmark.measure(sides, config, log, passes=passes, peaks=True, renew=renew)
     if config.task.size == LARGE:
         result |= {
             f"{engine}_long_mib": set_aside(config, engine)
@@ -110,12 +114,17 @@ def sides(config: Config, folder: Path) -> dict[str, Side]:
     _, flax_cells, keras_layer, *_ = CELLS[config.cell.name]
     return {
         "fused": Side(partial(ours, config)),
-        **{cell: Side(partial(flax, config, cell), packages=("flax",)) for cell in flax_cells},
+        **{
+            cell: Side(partial(flax, config, cell), packages=("flax",), way_of="flax")
+            for cell in flax_cells
+        },
         "keras": Side(
             partial(keras, config, keras_layer), env={"KERAS_BACKEND": "jax"}, packages=("keras",)
         ),
-        "torch": Side(partial(torch, config, host.cores()), packages=("torch",)),
-        "torch_1_thread": Side(partial(torch, config, 1), packages=("torch",)),
+        **{
+            side: Side(partial(torch, config, threads), packages=("torch",), way_of="PyTorch")
+            for side, threads in zip(TORCH, (host.cores(), 1), strict=True)
+        },
     }
 
 
@@ -363,13 +372,16 @@ BARS = (
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Draw times beside each other, one panel per cell and pass."""
     names = [name for name in CELLS if len(table.select({"cell.name": name}))]
-    figure, axes = plots.new_figure(len(names), 2, size=(10, 2.9 * len(names)))
+    passes = [which for which in PASSES if which in table[0].result["ms"]]
+    figure, axes = plots.new_figure(
+        len(names), len(passes), size=(1 + 4.5 * len(passes), 2.9 * len(names))
+    )
     for row, name in enumerate(names):
         chosen = table.select({"cell.name": name})
         rows = [(member.config["task"]["size"], member) for member in chosen]
-        for ax, (which, words) in zip(axes[row], PASSES.items(), strict=True):
+        for ax, which in zip(axes[row], passes, strict=True):
             speed_bars.times(ax, rows, lambda _: BARS, which, over="fused")
-            plots.title(ax, f"{CELLS[name][0]}, {words}")
+            plots.title(ax, f"{CELLS[name][0]}, {PASSES[which]}")
     caption = (
         "One layer at B x T x D x H; a multiple is that side's time over rnnlab's. All sides "
         f"computed the same outputs and gradients. {speed.conditions(list(table))}"

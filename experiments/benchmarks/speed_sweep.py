@@ -8,9 +8,10 @@ compiled program over all cores. PyTorch has four ways, and the fastest counts: 
 with one thread, with as many threads as cores, as many processes of one thread as cores with a
 share of the modules each, and all members stacked by hand into batched products. Each side runs
 alone in a process of its own. First all train from the same parameters on the same batches and must
-end at the same ones. A timed turn is 5 updates of every network and an evaluation on B test
-sequences; PyTorch is given its batches, rnnlab draws its own. About 10 minutes on 2 cores with
-nothing else running; needs torch.
+end at the same ones. A timed call is 5 updates of every network and an evaluation on B test
+sequences; PyTorch is given its batches, rnnlab draws its own. A way of PyTorch's that takes over
+twice as long as its fastest in round 1 is measured once. About 6 minutes on 2 cores with nothing
+else running, half an hour with ":full", which starts new processes each round; needs torch.
 
 Bounds: an LSTM's update 1.5x as fast as PyTorch's fastest way, a GRU's 4x, an RNN's 5x.
 """
@@ -29,7 +30,7 @@ import rnnlab  # its parts are loaded by the sides that use them: PyTorch's do w
 from rnnlab.core import host, validate
 from rnnlab.lab import benchmark
 from rnnlab.lab.benchmark import Side, Timed
-from rnnlab.lab.config import Config, no_scale
+from rnnlab.lab.config import Config, scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.plotting import plots, speed_bars
 from rnnlab.plotting.speed_bars import Bar
@@ -55,12 +56,13 @@ Arrays = dict[str, np.ndarray]  # parameters in PyTorch's layout, of a ModuleLis
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Return the config, of one scale."""
+    """Return the config; with "full" everything is measured longer, in new processes each round."""
     from rnnlab.nn.initializers import InitScheme
 
-    no_scale(arg)
-    rounds, seconds = 5, 2.0
-    expected = benchmark.estimate(sides=6, rounds=rounds, seconds=seconds, start=10.0)
+    full = scale(arg) == "full"
+    rounds, seconds = 5, 2.0 if full else 0.5
+    turn = 15.0 if full else 1.2
+    expected = benchmark.estimate(sides=5, rounds=rounds, turn=turn, start=7.0)
     config = ConfigDict(
         {
             "seed": 0,
@@ -77,8 +79,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
             ),
             "run": {
                 "members": 32,  # seeds that are trained at once
-                "rounds": rounds,  # in each of which every side has a process of its own
-                "seconds": seconds,  # for which a process times its turns, back to back
+                "full": full,  # whether all is measured, in new processes each round
+                "rounds": rounds,  # in each of which every side has a turn in its process
+                "seconds": seconds,  # for which a process makes its calls, back to back
                 "seconds_per_member": expected,
                 "seconds_per_group": 0.0,
             },
@@ -137,7 +140,7 @@ def check(config: Config) -> None:
 def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, object]:
     """Check that all sides learn the same, then time them."""
     del key  # the sides draw by config.seed
-    result = benchmark.measure(sides, config, log, prepare=prepare)
+    result = benchmark.measure(sides, config, log, prepare=prepare, renew=config.run.full)
     return result | {"devices": min(host.cores(), config.run.members)}
 
 
@@ -183,6 +186,7 @@ def our_members(config: Config) -> list[Any]:
 def sides(config: Config, folder: Path) -> dict[str, Side]:
     """Return our side and PyTorch's ways."""
     members, cores = range(config.run.members), host.cores()
+    theirs = partial(Side, packages=("torch",), tolerance=SAME, way_of="PyTorch")
     one_thread = {"OMP_NUM_THREADS": "1"}
     whole = partial(torch_modules, config, folder, members)
     parts = [
@@ -193,14 +197,10 @@ def sides(config: Config, folder: Path) -> dict[str, Side]:
         "rnnlab": Side(
             partial(ours, config), env={"JAX_NUM_CPU_DEVICES": str(cores)}, tolerance=SAME
         ),
-        "torch_1_thread": Side(
-            partial(whole, 1), env=one_thread, packages=("torch",), tolerance=SAME
-        ),
-        "torch": Side(partial(whole, cores), packages=("torch",), tolerance=SAME),
-        "torch_processes": Side(parts, env=one_thread, packages=("torch",), tolerance=SAME),
-        "torch_stacked": Side(
-            partial(torch_stacked, config, folder), packages=("torch",), tolerance=SAME
-        ),
+        "torch_1_thread": theirs(partial(whole, 1), env=one_thread),
+        "torch": theirs(partial(whole, cores)),
+        "torch_processes": theirs(parts, env=one_thread),
+        "torch_stacked": theirs(partial(torch_stacked, config, folder)),
     }
 
 

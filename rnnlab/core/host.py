@@ -4,11 +4,13 @@ import contextlib
 import os
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 _CGROUP = Path("/sys/fs/cgroup")
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # cgroup versions 2 and 1
+_PROC = Path("/proc")
 _STAT = Path("/proc/stat")
 _CPU_INFO = Path("/proc/cpuinfo")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -89,7 +91,7 @@ class CpuTime(NamedTuple):
     Args:
         busy: spent by any process, or taken by another virtual machine.
         total: of all cores together.
-        own: of this process and of its children that have ended.
+        own: of this process, of its children that have ended, and of groups of processes.
     """
 
     busy: float
@@ -97,8 +99,12 @@ class CpuTime(NamedTuple):
     own: float
 
 
-def cpu_time() -> CpuTime | None:
-    """Return the CPU's time so far; None where Linux's /proc/stat is missing."""
+def cpu_time(groups: Collection[int] = ()) -> CpuTime | None:
+    """Return the CPU's time so far; None where Linux's /proc/stat is missing.
+
+    Args:
+        groups: numbers of groups of processes that count as own.
+    """
     try:
         lines = _STAT.read_text(encoding="ascii").splitlines()
     except OSError:
@@ -112,7 +118,22 @@ def cpu_time() -> CpuTime | None:
             ticks = [int(field) for field in fields[:8]]
             total += sum(ticks)
             busy += sum(ticks) - sum(ticks[3:5])
-    return CpuTime(busy / tick, total / tick, sum(os.times()[:4])) if total else None
+    own = sum(os.times()[:4]) + _ticks_of(groups) / tick
+    return CpuTime(busy / tick, total / tick, own) if total else None
+
+
+def _ticks_of(groups: Collection[int]) -> int:
+    """Return the ticks of CPU of all processes of groups, and of their children that have ended."""
+    ticks = 0
+    for folder in _PROC.iterdir() if groups else ():
+        if not folder.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):  # it has ended
+            # after the command's name in parentheses: state, parent, group, …
+            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[2]) in groups:
+                ticks += sum(map(int, fields[11:15]))  # user, system, both of its children
+    return ticks
 
 
 def others_share(before: CpuTime | None, after: CpuTime | None) -> float | None:

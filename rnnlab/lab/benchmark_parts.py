@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,6 @@ class Parts:
         if any(other != first for other in others):
             raise ValueError(f"the parts of a side have other passes each: {[first, *others]}")
         return {name: self._together(name, compared) for name, compared in first.items()}
-
-    def close(self) -> None:
-        """End the processes."""
-        for part in self._parts:
-            part.kill()
-            part.communicate()
 
     def _together(self, name: str, compared: int) -> Timed:
         def call() -> None:
@@ -79,6 +73,18 @@ class Parts:
         return json.loads(line)
 
 
+def replies() -> Callable[[Message], None]:
+    """Return what writes a message to stdout, a line each; all else goes to stderr from now on."""
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no reply
+
+    def reply(message: Message) -> None:
+        pipe.write(json.dumps(message).encode() + b"\n")
+        pipe.flush()
+
+    return reply
+
+
 def serve(made: Made, file: Path) -> None:
     """Make the calls of one part when asked to, until stdin is closed.
 
@@ -88,13 +94,7 @@ def serve(made: Made, file: Path) -> None:
     Raises:
         ValueError: a pass with work before its calls, which would be timed.
     """
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no reply
-
-    def reply(message: Message) -> None:
-        replies.write(json.dumps(message).encode() + b"\n")
-        replies.flush()
-
+    reply = replies()
     calls = passes(made)
     if early := [name for name, call in calls.items() if call.before is not None]:
         raise ValueError(f"a part of a side has no `before`, got one for {early[0]!r}")

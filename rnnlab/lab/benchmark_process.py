@@ -1,13 +1,17 @@
-"""Start the process of one side of a benchmark, wait for its answer, and end it."""
+"""Start the process of one side of a benchmark, ask it for tasks, and end it."""
 
 import contextlib
+import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from rnnlab.core import json_files, signals
 from rnnlab.core.errors import UserError
@@ -22,56 +26,103 @@ _DOING = {  # by task
 }
 
 
-def ask(request: Request, env: Mapping[str, str]) -> Request:
-    """Return the answer of a process of its own.
+class Process:
+    """The process of one side, or of what prepares a benchmark.
 
-    A signal that ends the benchmark ends the process too, with what it has started.
+    It sleeps between its tasks, in a read of a pipe. A signal that ends the benchmark ends the
+    process too, with what it has started; so does the end of the benchmark, whatever its cause.
 
     Args:
-        request: with "task", "side", "file" and "answer"; see :mod:`rnnlab.lab.benchmark_worker`.
+        request: see :mod:`rnnlab.lab.benchmark_worker`.
         env: environment variables beside those of this process.
-    Raises:
-        UserError: the process failed; one line with the end of its stderr.
     """
-    file, answer = Path(f"{request['answer']}.request"), Path(request["answer"])
-    json_files.write_json(file, request)
-    # imports as this process does
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    read, write = os.pipe()  # the process ends when the writing end is closed, by a kill too
-    try:
-        process = subprocess.Popen(
-            benchmark_worker.command(file),
-            stdin=read,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path} | dict(env),
-            start_new_session=True,
-        )
-    finally:
-        os.close(read)
-    try:
-        errors = _wait(process)
-    finally:
+
+    def __init__(self, request: Request, env: Mapping[str, str]) -> None:
+        self._request, self._task = request, ""
+        folder = Path(tempfile.mkdtemp(prefix=".side", dir=request["folder"]))
+        file = folder / "request.json"
+        json_files.write_json(file, request)
+        # imports as this process does
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        self._errors = folder / "stderr"  # not a pipe: what nobody reads would fill it up
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                benchmark_worker.command(file),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=os.environ | {"PYTHONPATH": path} | dict(env),
+                start_new_session=True,
+            )
+
+    @property
+    def group(self) -> int:
+        """The number of its group of processes, which has its parts in it."""
+        return self._process.pid
+
+    def ask(self, task: str, **details: object) -> Request:
+        """Send a task, and return its answer.
+
+        Args:
+            task, details: as of :meth:`rnnlab.lab.benchmark_worker.Worker.answer`.
+        Raises:
+            UserError: the process failed; one line with the end of its stderr.
+        """
+        self.send(task, **details)
+        return self.receive()
+
+    def send(self, task: str, **details: object) -> None:
+        """Send a task and do not wait: see :meth:`ask`."""
+        self._task = task
+        line = json.dumps({"task": task, **details}).encode() + b"\n"
+        pipe = _pipe(self._process.stdin)
+        with contextlib.suppress(BrokenPipeError):  # it has failed: receive() says why
+            pipe.write(line)
+            pipe.flush()
+
+    def receive(self) -> Request:
+        """Wait for the answer of the task that was sent: see :meth:`ask`."""
+        pipe, line = _pipe(self._process.stdout).fileno(), b""
+        while not line.endswith(b"\n"):
+            wait({"": self})
+            part = os.read(pipe, 1 << 16)
+            if not part:
+                raise UserError(self._failure())
+            line += part
+        return json.loads(line)
+
+    def answers(self) -> IO[bytes]:
+        """Return the pipe that has the answers."""
+        return _pipe(self._process.stdout)
+
+    def close(self) -> None:
+        """End the process and what it has started."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
-        os.close(write)
-    if process.returncode:
-        side = f"side {request['side']!r}" if request["side"] else request["prepare"]
-        why = _reason(process.returncode, errors, request["file"])
-        raise UserError(f"{request['file']}: {side} failed {_DOING[request['task']]}: {why}")
-    return json_files.decode(json_files.read_json(answer))
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            _pipe(self._process.stdin).close()
+        _pipe(self._process.stdout).close()
+
+    def _failure(self) -> str:
+        status = self._process.wait()
+        errors = self._errors.read_text(encoding="utf-8", errors="replace")
+        file, side = self._request["file"], self._request["side"]
+        who = f"side {side!r}" if side else self._request["prepare"]
+        return f"{file}: {who} failed {_DOING[self._task]}: {_reason(status, errors, file)}"
 
 
-def _wait(process: "subprocess.Popen[bytes]") -> str:
-    """Return the stderr of a process that has ended, looking for signals meanwhile."""
-    while True:
-        try:
-            return process.communicate(timeout=_SECONDS_TO_LOOK)[1].decode(errors="replace")
-        except subprocess.TimeoutExpired:
-            signals.check()
+def wait(processes: Mapping[str, Process]) -> str:
+    """Return the name of a process that has answered or ended, looking for signals meanwhile."""
+    pipes = {process.answers(): name for name, process in processes.items()}
+    while not (ready := select.select(list(pipes), [], [], _SECONDS_TO_LOOK)[0]):
+        signals.check()
+    return pipes[ready[0]]
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None  # all are asked for
+    return pipe
 
 
 def _reason(status: int, errors: str, file: str) -> str:

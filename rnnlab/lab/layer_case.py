@@ -44,18 +44,19 @@ def parse_size(size: str) -> tuple[int, int, int, int]:
 
 
 def layer_config(
-    size: str, *, rounds: int, seconds: float, seconds_per_member: float
+    size: str, *, full: bool, rounds: int, seconds: float, seconds_per_member: float
 ) -> ConfigDict:
     """Return the config of a benchmark of one layer, swept over cells and sizes.
 
     Args:
         size: "BxTxDxH".
-        rounds: rounds in which each side has a process of its own, at least 5.
-        seconds: for which a process times each pass.
+        full: whether everything is measured, in new processes each round.
+        rounds: rounds in which each side has a turn, at least 5.
+        seconds: for which a turn times each pass.
         seconds_per_member: estimated seconds per member, for ``--dry_run``.
 
-    >>> layer_config("8x10x8x8", rounds=5, seconds=1, seconds_per_member=2).task.size
-    '8x10x8x8'
+    >>> layer_config("8x1x8x8", full=False, rounds=5, seconds=1, seconds_per_member=2).task.size
+    '8x1x8x8'
     """
     config = ConfigDict(
         {
@@ -63,8 +64,9 @@ def layer_config(
             "cell": {"name": "lstm"},
             "task": {"size": size},  # batch, steps, features and units, as in 32x100x64x128
             "run": {
-                "rounds": rounds,  # in each of which every side has a process of its own
-                "seconds": seconds,  # for which a process times each pass, back to back
+                "full": full,  # whether all is measured, in new processes each round
+                "rounds": rounds,  # in each of which every side has a turn in its process
+                "seconds": seconds,  # for which a turn times each pass, back to back
                 "seconds_per_member": seconds_per_member,
                 "seconds_per_group": 0.0,
             },

@@ -63,14 +63,19 @@ class Side:
         env: environment variables of the process, such as ``{"OMP_NUM_THREADS": "1"}``.
         packages: packages that it uses, beside JAX and NumPy. A side that lacks one is left out,
             and the results say so; the versions of all are recorded.
+        programs: programs that it runs, such as "g++"; without them it is left out, too.
         tolerance: max|a − b| / max|b| that its outputs may be off the first side's; None: they are
             not compared but reported, as the quality of vectors is.
+        way_of: the tool that this is one of several ways to use, such as "PyTorch"; ways that lose
+            by far in the first round are not measured again.
     """
 
     make: Factory | Sequence[Factory]
     env: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
     tolerance: float | None = 1e-5
+    way_of: str | None = None
 
 
 def passes(made: Made) -> dict[str, Timed]:

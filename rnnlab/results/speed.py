@@ -1,11 +1,12 @@
 """Speed, read from the results of a benchmark: ratios of times with intervals, and verdicts.
 
-In each round every side had a process of its own, whose median time counts. The ratio of two sides
-is the geometric mean over the rounds of the ratio of their medians; its interval is that of the
-mean of the logarithms (:func:`rnnlab.results.statistics.interval`) at 95%.
+In each round every side timed its calls in a process of its own, and their median counts. The ratio
+of two sides is the geometric mean over the rounds of the ratio of their medians; its interval is
+that of the mean of the logarithms (:func:`rnnlab.results.statistics.interval`) at 95%.
 :mod:`rnnlab.lab.benchmark` says what a member's results hold.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from rnnlab.core.errors import Undecided
 from rnnlab.results import statistics
 from rnnlab.results.table import Member
 
+TOO_SLOW = 2.0  # times as long as its tool's fastest way: what a way may take in the first round
 MOST_BUSY = 0.1  # share of the CPU that other processes may use
 ONLY = "call"  # the pass of a side that has one
 _LEVEL = 0.05  # of an interval: how often it misses
@@ -41,7 +43,7 @@ class Ratio(NamedTuple):
 
 
 def times(member: Member, side: str, name: str = ONLY) -> NDArray[np.float64]:
-    """Return the milliseconds of a side: the median of each round's process.
+    """Return the milliseconds of a side: the median of each round, or of the first one only.
 
     Args:
         member: of a benchmark.
@@ -67,19 +69,20 @@ def median(member: Member, side: str, name: str = ONLY) -> float:
 
 
 def fastest(member: Member, sides: Iterable[str], name: str = ONLY) -> str:
-    """Return the side with the shortest median time, of those that were measured.
+    """Return the side with the shortest median time, of those that were measured in all rounds.
 
     Raises:
         Undecided: none of them was.
     """
-    measured = [side for side in sides if side in member.result["ms"][name]]
+    once = member.result["once"].get(name, ())
+    measured = [s for s in sides if s in member.result["ms"][name] and s not in once]
     if not measured:
         raise Undecided(f"none of {', '.join(sides)} was measured")
     return min(measured, key=lambda side: median(member, side, name))
 
 
 def ratio(member: Member, side: str, over: str, name: str = ONLY) -> Ratio:
-    """Return the ratio of two sides' times, with its interval.
+    """Return the ratio of two sides' times, with its interval, over the rounds that both have.
 
     Args:
         member: of a benchmark.
@@ -88,15 +91,22 @@ def ratio(member: Member, side: str, over: str, name: str = ONLY) -> Ratio:
     Raises:
         Undecided: one of them was left out.
     """
-    return of_logs(np.log(times(member, side, name) / times(member, over, name)))
+    a, b = times(member, side, name), times(member, over, name)
+    rounds = min(len(a), len(b))
+    return of_logs(np.log(a[:rounds] / b[:rounds]))
 
 
 def of_logs(logs: ArrayLike) -> Ratio:
     """Return the ratio of which the rounds gave these natural logarithms, (rounds,).
 
+    Of one round the interval has no ends.
+
     >>> str(of_logs(np.log([2.0, 2.0, 2.0])))
     '2.00x [2.00 to 2.00]'
     """
+    logs = np.asarray(logs, np.float64)
+    if len(logs) == 1:
+        return Ratio(math.exp(logs[0]), 0.0, math.inf)
     mean, low, high = np.exp(statistics.interval(logs, _LEVEL))
     return Ratio(float(mean), float(low), float(high))
 
@@ -196,7 +206,7 @@ def busy_words(share: float | None) -> str:
 
 def conditions(members: Sequence[Member]) -> str:
     """Return how a benchmark was measured, for the caption of a figure."""
-    rounds = {len(ms) for m in members for by in m.result["ms"].values() for ms in by.values()}
+    rounds = {max(len(ms) for ms in by.values()) for m in members for by in m.result["ms"].values()}
     words = f"Each side alone in a process of its own, in turns; medians of {_some(rounds)} rounds."
     machines = [member.result["machine"] for member in members]
     cores = sorted({machine["cores"] for machine in machines})
@@ -210,9 +220,17 @@ def conditions(members: Sequence[Member]) -> str:
         words += f" {sentence[0].upper()}{sentence[1:]}: these times decide nothing."
     left_out = {side: why for m in members for side, why in m.result["left_out"].items()}
     words += "".join(f" {side} is left out: it {why}." for side, why in left_out.items())
+    once = dict.fromkeys(
+        side for m in members for sides in m.result["once"].values() for side in sides
+    )
+    if once:
+        words += (
+            f" {', '.join(once)}: measured once where it took more than {TOO_SLOW:g}x as long as "
+            "the fastest way of the same tool in the first round."
+        )
     unsteady = sum(member.result["unsteady"] for member in members)
     if unsteady:
-        words += f" {unsteady} passes were timed before they were steady."
+        words += f" {unsteady} turns were timed before their calls were steady."
     return words
 
 

@@ -50,6 +50,24 @@ def test_the_cpu_s_time_is_of_usable_cores_without_idling(tmp_path, monkeypatch)
     assert host.others_share(before, None) is None
 
 
+def test_time_of_groups_of_processes_is_own(tmp_path, monkeypatch):
+    for pid, name, group, used in ((7, "a b", 5, 30), (8, "(x) 9", 5, 12), (9, "c", 6, 99)):
+        (tmp_path / f"{pid}").mkdir()
+        fields = [pid, f"({name})", "S", 1, group, *[0] * 8, used, 1, 2, 3, 4]
+        (tmp_path / f"{pid}" / "stat").write_text(" ".join(map(str, fields)))
+    (tmp_path / "11").mkdir()  # a process that has just ended
+    (tmp_path / "self").mkdir()
+    (tmp_path / "stat").write_text(STAT.format(user=100, idle=300))
+    monkeypatch.setattr(host, "_PROC", tmp_path)
+    monkeypatch.setattr(host, "_STAT", tmp_path / "stat")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    monkeypatch.setattr(os, "sysconf", {"SC_CLK_TCK": 100}.__getitem__)
+    monkeypatch.setattr(os, "times", lambda: (0.5, 0.25, 1.0, 0.25, 99.0))
+    assert host.cpu_time().own == 2.0
+    # user and system time of both processes, and of their children that have ended
+    assert host.cpu_time([5]).own == pytest.approx(2.0 + 0.30 + 0.12 + 2 * 0.06)
+
+
 def test_the_processor_and_its_governor(tmp_path, monkeypatch):
     for name in ("_CPU_INFO", "_GOVERNOR"):
         monkeypatch.setattr(host, name, tmp_path / name)

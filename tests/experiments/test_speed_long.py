@@ -33,6 +33,7 @@ def test_a_small_run_times_checks_and_draws(tmp_path, monkeypatch):
 
 
 def test_an_engine_that_is_off_is_not_timed(monkeypatch):
+    benchmarks.in_process(monkeypatch)
     module = load_experiment(FILE).module
     real = layer_passes.unroll
 

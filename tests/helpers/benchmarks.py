@@ -16,16 +16,34 @@ def in_process(monkeypatch, module=None):
         modules.append(module or sys.modules[name])
         return real(name)
 
-    def ask(request, env):
-        with contextlib.ExitStack() as stack:
-            for name, value in env.items():
-                stack.callback(_restore, name, os.environ.get(name))
-                os.environ[name] = value
-            return benchmark_worker.answer(modules[-1], request)
+    class Process:
+        group = -1
+
+        def __init__(self, request, env):
+            self.worker, self.env = benchmark_worker.Worker(modules[-1], request), env
+
+        def ask(self, task, **details):
+            self.send(task, **details)
+            return self.answer
+
+        def send(self, task, **details):
+            with contextlib.ExitStack() as stack:
+                for name, value in self.env.items():
+                    stack.callback(_restore, name, os.environ.get(name))
+                    os.environ[name] = value
+                self.answer = self.worker.answer({"task": task, **details})
+
+        def receive(self):
+            return self.answer
+
+        def close(self):
+            pass
 
     monkeypatch.setattr(benchmark.load, "codes_of", codes_of)
-    monkeypatch.setattr(benchmark_process, "ask", ask)
+    monkeypatch.setattr(benchmark, "Process", Process)
+    monkeypatch.setattr(benchmark_process, "wait", lambda processes: next(iter(processes)))
     monkeypatch.setattr(benchmark, "PAUSE", 0.0)
+    monkeypatch.setattr(benchmark, "SETTLE", 0.0)
 
 
 def _restore(name, value):
@@ -49,4 +67,4 @@ def result(ms, *, rounds=5, others_cpu=0.0, **more):
     }
     machine = {"processor": "a processor", "cores": 2, "governor": None, "load": 0.1}
     known = {"others_cpu": others_cpu, "left_out": {}, "unsteady": 0, "machine": machine}
-    return {"ms": by_pass} | known | more
+    return {"ms": by_pass, "once": {}} | known | more

@@ -55,6 +55,21 @@ def test_the_fastest_of_a_tools_sides_counts():
         speed.ratio(lacking, "keras", "ours")
 
 
+def test_a_way_that_was_measured_once_has_no_interval_and_is_never_the_fastest():
+    ms = {"call": {"ours": [2.0, 3.0, 5.0], "way": [4.0, 4.0, 4.0], "slow": [9.0]}}
+    one = member(ms, once={"call": ["slow"]})
+    assert speed.ratio(one, "slow", "ours") == (pytest.approx(4.5), 0.0, math.inf)
+    with pytest.raises(Undecided):
+        speed.at_least(speed.ratio(one, "slow", "ours"), 2.0, [one])
+    ms["call"]["slow"] = [0.1]  # by chance
+    assert speed.fastest(one, ("way", "slow")) == "way"
+    assert "medians of 3 rounds. " in speed.conditions([one])
+    assert (
+        "slow: measured once where it took more than 2x as long as the fastest way of the same "
+        "tool in the first round."
+    ) in speed.conditions([one])
+
+
 def test_an_interval_decides():
     quiet = [member({"call": {"a": 1.0}})]
     above, below, across = Ratio(1.5, 1.4, 1.6), Ratio(1.2, 1.1, 1.3), Ratio(1.4, 1.2, 1.6)
@@ -91,5 +106,6 @@ def test_conditions_are_said():
     one = member({"call": {"a": 1.0}}, left_out={"keras": "needs keras"}, unsteady=2)
     assert speed.conditions([one]) == (
         "Each side alone in a process of its own, in turns; medians of 5 rounds. a processor, 2 "
-        "cores. keras is left out: it needs keras. 2 passes were timed before they were steady."
+        "cores. keras is left out: it needs keras. 2 turns were timed before their calls were "
+        "steady."
     )
