@@ -33,7 +33,7 @@ import numpy as np
 import rnnlab
 from rnnlab.nn.layers import as_layer
 from rnnlab import InitScheme, gradients, tasks, theory, training
-from rnnlab.lab import benchmark
+from rnnlab.lab import benchmark, layer_passes
 from rnnlab.nn import models
 from rnnlab.plotting import plots
 from rnnlab.tasks.model import model_for_task
@@ -66,7 +66,7 @@ calls = {}
 for name, make in (("GRU", rnnlab.GRU), ("LSTM", rnnlab.LSTM)):
     cell = make(H)
     params = cell.init_params(jax.random.key(0), input_size=D)
-    both = jax.jit(benchmark.passes(cell, "auto")["both"])
+    both = jax.jit(layer_passes.passes(cell, "auto")["both"])
     calls[name] = lambda both=both, params=params: both(params, xs, xs[..., :1])
 ms = benchmark.turns(calls, repeats=7, pause=0.0)
 print({name: f"{np.median(times):.0f} ms" for name, times in ms.items()},

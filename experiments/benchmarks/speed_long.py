@@ -1,12 +1,13 @@
-"""Time against length, 100 to 100,000 steps: scan, the fused engine, and Newton along time.
+"""Time against length, 1,000 to 100,000 steps: scan, the fused engine, and Newton along time.
 
     rnnlab run --config=experiments/benchmarks/speed_long.py
 
 One sequence (B = 1, D = 4), contracting cells (W_h 0.9 times orthogonal), forward and
 forward+backward (the gradient of a random weighting of the outputs by parameters and inputs). First
-the engines' outputs and gradients are compared with scan's in float64; then they take turns in one
-process. Memory is that of the compiled program beside its arguments and results. About 7 minutes
-on 2 cores with nothing else running.
+the engines' outputs and gradients are compared with scan's in float64; then each runs alone in a
+process of its own, in turns. Memory is that of the compiled program beside its arguments and
+results. About 5 minutes on 2 cores with nothing else running, for 1,000 and 10,000 steps; ":full"
+has 100 and 100,000 too and starts new processes each round, an hour.
 
 Expected of Newton on a CPU: slower than scan. An associative scan makes about 2T products of n x n
 matrices a correction, n the state's features, where a step of the recurrence is a product of a
@@ -14,13 +15,11 @@ vector with one: 2n times the work, times 4 to 6 corrections, and as much again 
 Two cores give at most 2 of that back. What could make up for it is the latency of a step, and XLA's
 loop on a CPU has little: 0.03 to 0.1 µs. On a GPU a step costs launches of several µs whatever n
 is, and Newton has O(log T) of them.
-
-Measured on 2 cores: Newton is exact to 1e-6 and slower than scan from T = 10,000 on (forward +
-backward 0.13 to 0.58 times as fast), but for the LSTM at H = 4: 1.5 to 2.3 times. The fused engine
-is ahead of both everywhere: 1.2 to 8 times scan.
 """
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -32,12 +31,15 @@ from ml_collections import ConfigDict
 
 from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
-from rnnlab.lab import benchmark
-from rnnlab.lab.config import Config, no_scale
+from rnnlab.lab import benchmark, layer_passes, outputs
+from rnnlab.lab.benchmark import Side, Timed
+from rnnlab.lab.config import Config, scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.plotting import plots
+from rnnlab.results import speed
 from rnnlab.results.claims import Claim, claim
+from rnnlab.results.speed import Ratio
 from rnnlab.results.table import Table
 
 ENGINES = {"scan": "scan", "fused": "fused", "newton": "Newton"}
@@ -51,8 +53,11 @@ SAME = 1e-5  # max|a − b| / max|b| of an array
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Return the config, of one scale."""
-    no_scale(arg)
+    """Return the config; with "full" every length, in new processes each round."""
+    full = scale(arg) == "full"
+    rounds, seconds = 5, 0.3 if full else 0.15
+    turn = 10.0 if full else 0.6
+    expected = benchmark.estimate(sides=3, rounds=rounds, turn=turn, start=6.0)
     config = ConfigDict(
         {
             "seed": 0,
@@ -66,9 +71,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 "features": 4,  # D, inputs per step
             },
             "run": {
-                "repeats": 15,  # timed turns of each engine; fewer where they take long, at least 3
-                "seconds": 5.0,  # seconds after which no further turn begins
-                "seconds_per_member": 16.0,
+                "full": full,  # whether all is measured, in new processes each round
+                "rounds": rounds,  # in each of which every engine has a turn in its process
+                "seconds": seconds,  # for which a turn times each pass, back to back
+                "seconds_per_member": expected,
                 "seconds_per_group": 0.0,
             },
         }
@@ -78,55 +84,84 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 def get_sweep(config: Config) -> Sweep:
     """Return cells x sizes x lengths."""
-    del config
-    return {"cell.name": tuple(CELLS), "cell.hidden_size": SIZES, "task.length": LENGTHS}
+    lengths = LENGTHS if config.run.full else LENGTHS[1:3]
+    return {"cell.name": tuple(CELLS), "cell.hidden_size": SIZES, "task.length": lengths}
 
 
 def check(config: Config) -> None:
-    """Refuse cells that not every engine runs, and too few turns for a median."""
+    """Refuse cells that not every engine runs, and too few rounds."""
     validate.choice("cell.name", config.cell.name, CELLS)
     validate.whole("task.length", config.task.length)
-    validate.whole("run.repeats", config.run.repeats, 3)
+    benchmark.check(config)
 
 
-def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
-    """Compare the engines with scan, then time them in turns."""
-    init = benchmark.init_of(config.cell.name, w_h=f"orthogonal(gain={config.cell.gain})")
-    cell = cells.by_name(config.cell.name, config.cell.hidden_size, init)
-    key_params, key_xs, key_weights = jax.random.split(key, 3)
-    params = cell.init_params(key_params, config.task.features)
-    xs = jax.random.normal(key_xs, (1, config.task.length, config.task.features))
-    weights = jax.random.normal(key_weights, (1, config.task.length, cell.output_size))
-    result: dict[str, object] = {
-        "device": jax.devices()[0].device_kind,
-        "platform": jax.devices()[0].platform,
+def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, object]:
+    """Compare the engines with scan, then time them."""
+    del key  # the sides draw by config.seed
+    result = benchmark.measure(sides, config, log, prepare=prepare, renew=config.run.full)
+    reported: Any = result["reported"]
+    found = {
+        f"{engine}_{name}_{what}": number
+        for engine, by_pass in reported.items()
+        for name, numbers in by_pass.items()
+        for what, number in numbers.items()
     }
+    return result | found | {"platform": jax.devices()[0].platform}
+
+
+def prepare(config: Config, folder: Path) -> None:
+    """Write the results of scan in float64, which those of all sides are compared with."""
+    cell, *arguments = draw(config)
     for name in PASSES:
-        programs = {e: compiled(cell, e, name, params, xs, weights) for e in ENGINES}
-        expected = in_float64(cell, name, params, xs, weights)
-        for engine, program in programs.items():
-            off = benchmark.largest_difference(program(params, xs, weights), expected)
-            if engine != "scan" and not off <= SAME:
-                raise AssertionError(f"{engine}, {name}: off by {off:.1e} from scan in float64")
-            memory = program.memory_analysis()
-            result[f"{engine}_{name}_difference"] = off
-            result[f"{engine}_{name}_mib"] = getattr(memory, "temp_size_in_bytes", 0) / 2**20
-        calls = {e: lambda p=p: p(params, xs, weights) for e, p in programs.items()}
-        ms = benchmark.turns(
-            calls, repeats=config.run.repeats, seconds=config.run.seconds, pause=0.0
-        )
-        log(name=name, ms=ms)
-        for engine, values in ms.items():
-            result[f"{engine}_{name}_ms"] = float(np.median(values))
-            ratios = benchmark.ratio(ms, "scan", engine)
-            for part, value in zip(("ratio", "low", "high"), ratios, strict=True):
-                result[f"{engine}_{name}_{part}"] = value
-    return result
+        expected = outputs.flatten(in_float64(cell, name, *arguments))
+        outputs.save(folder / f"{name}.npz", expected)
+
+
+def draw(config: Config) -> tuple[cells.Cell, PyTree, jax.Array, jax.Array]:
+    """Draw a cell, its parameters, the inputs, and the weights of the outputs in the loss."""
+    name, T = config.cell.name, config.task.length
+    init = layer_passes.init_of(name, w_h=f"orthogonal(gain={config.cell.gain})")
+    cell = cells.by_name(name, config.cell.hidden_size, init)
+    key_params, key_xs, key_weights = jax.random.split(jax.random.key(config.seed), 3)
+    params = cell.init_params(key_params, config.task.features)
+    xs = jax.random.normal(key_xs, (1, T, config.task.features))
+    return cell, params, xs, jax.random.normal(key_weights, (1, T, cell.output_size))
+
+
+def sides(config: Config, folder: Path) -> dict[str, Side]:
+    """Return a side per engine."""
+
+    def made(engine: str) -> dict[str, Timed]:
+        cell, *arguments = draw(config)
+        calls = {}
+        for name in PASSES:
+            program = compiled(cell, engine, name, *arguments)
+            report = partial(compared, folder, engine, name, program)
+            calls[name] = Timed(partial(program, *arguments), outputs=report)
+        return calls
+
+    # each is compared with float64, not with scan, which over 100,000 steps is off by more itself
+    return {engine: Side(partial(made, engine), tolerance=None) for engine in ENGINES}
+
+
+def compared(
+    folder: Path, engine: str, name: str, program: Compiled, output: PyTree
+) -> dict[str, float]:
+    """Return how far an engine's results are off those of float64, and the MiB it allocates.
+
+    Raises:
+        AssertionError: they are off by more than :data:`SAME`, which scan's alone may be.
+    """
+    off = outputs.largest_difference(output, outputs.load(folder / f"{name}.npz"))
+    if engine != "scan" and not off <= SAME:
+        raise AssertionError(f"{engine}, {name}: off by {off:.1e} from scan in float64")
+    memory = program.memory_analysis()
+    return {"difference": off, "mib": getattr(memory, "temp_size_in_bytes", 0) / 2**20}
 
 
 def compiled(cell: cells.Cell, engine: str, name: str, *args: PyTree) -> Compiled:
     """Compile a pass of one engine for these arguments."""
-    return jax.jit(benchmark.passes(cell, engine)[name]).lower(*args).compile()
+    return jax.jit(layer_passes.passes(cell, engine)[name]).lower(*args).compile()
 
 
 def in_float64(cell: cells.Cell, name: str, *args: PyTree) -> PyTree:
@@ -145,17 +180,17 @@ def in_float64(cell: cells.Cell, name: str, *args: PyTree) -> PyTree:
 
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Draw time and memory against length, one panel per cell and size."""
-    device = table[0].result["device"]
+    conditions = speed.conditions(list(table))
     drawn = {}
     for name, words in PASSES.items():
         drawn[f"time_{name}"] = (
             _panels(table, f"{name}_ms", "ms"),
-            f"Time of {words} on {device}, one sequence, medians of turns. Both axes are "
-            "logarithmic: a line of slope 1 is the same time for each step.",
+            f"Time of {words}, one sequence. Both axes are logarithmic: a line of slope 1 is the "
+            f"same time for each step. {conditions}",
         )
     drawn["memory"] = (
         _panels(table, "both_mib", "MiB allocated"),
-        f"Memory that the compiled programs of forward + backward allocate on {device}.",
+        "Memory that the compiled programs of forward + backward allocate.",
     )
     return drawn
 
@@ -224,20 +259,27 @@ def _exact(table: Table, most: float) -> tuple[bool, str]:
     return bool(worst <= most), f"largest difference {worst:.1e} over {len(table)} members"
 
 
+def _ratios(table: Table, engine: str, name: str) -> dict[str, Ratio]:
+    """Return scan's time over an engine's, by cell, size and length."""
+    ratios = {}
+    for member in table:
+        cell, T = member.config["cell"], member.config["task"]["length"]
+        words = f"{name} {CELLS[cell['name']]} H = {cell['hidden_size']} T = {T:,}:"
+        ratios[words] = speed.ratio(member, "scan", engine, name)
+    return ratios
+
+
 def _newton_faster(expected: str) -> Callable[..., Claim]:
     def check(table: Table, size: int, least: int, ratio: float) -> tuple[bool, str]:
-        lowest, words = [], []
-        for name, title in PASSES.items():
-            ratios = _long(table, least, size).each(f"newton_{name}_ratio")
-            lowest.append(ratios.min())
-            words.append(f"{title}: {ratios.min():.3g} to {ratios.max():.3g}x")
-        return bool(min(lowest) > ratio), "; ".join(words)
+        chosen = _long(table, least, size)
+        found = _ratios(chosen, "newton", "forward") | _ratios(chosen, "newton", "both")
+        return speed.at_least(found, ratio, chosen)
 
     return claim(
         "Newton is faster than scan over long sequences, H = {size}",
         source="Lim et al. 2024, on a GPU; on a CPU the work of the products refutes it (header)",
-        holds_if="scan's time over Newton's above {ratio:g} for every cell and length from "
-        "T = {least:,}, forward and forward+backward",
+        holds_if="95% interval of scan's time over Newton's at or above {ratio:g} for every cell "
+        "and length from T = {least:,}, forward and forward+backward",
         expected=expected,
         least=LONG,
         ratio=1,
@@ -247,14 +289,15 @@ def _newton_faster(expected: str) -> Callable[..., Claim]:
 @claim(
     "The fused engine's training pass is faster than scan's at these lengths",
     source="rnnlab",
-    holds_if="forward+backward, every cell, H ≤ 16, T from {least:,}: ratio above {ratio:g}",
+    holds_if="forward+backward, every cell, H ≤ 16, T from {least:,}: 95% interval of the ratio at "
+    "or above {ratio:g}",
     expected="holds",
     least=LONG,
     ratio=1,
 )
 def _fused_faster(table: Table, least: int, ratio: float) -> tuple[bool, str]:
-    ratios = _long(table, least).each("fused_both_ratio")
-    return bool(ratios.min() > ratio), f"{ratios.min():.2f} to {ratios.max():.2f}x scan"
+    chosen = _long(table, least)
+    return speed.at_least(_ratios(chosen, "fused", "both"), ratio, chosen)
 
 
 def claims(table: Table) -> list[Claim]:

@@ -2,17 +2,20 @@
 
     rnnlab run --config=experiments/benchmarks/speed_probe.py
 
-B = 32, H = 128, T = 200, D = 1; about a minute on 2 cores with nothing else running. All jitted, in
-one process, interleaved, median of several runs; norms are checked against autodiff's first. Two
-ways to have them: the probe (``adjoint_norms``: any cell, no underflow, no gradients), and
+B = 32, H = 128, T = 200, D = 1. Norms are checked against autodiff's and gradients against each
+other first; then each program runs alone in a process of its own, in turns. About 2 minutes on 2
+cores with nothing else running, 10 with ":full", which starts new processes each round. Two ways to
+have the norms: the probe (``adjoint_norms``: any cell, no underflow, no gradients), and
 ``value_grad_and_norms``, the gradients of training with the norms out of the same reverse pass.
-Expected: at most 1.3x jit(value_and_grad) over the parameters by scan for the probe, at most 1.15x
-the same by the fused engine for the norms. Measured on 2 cores: 0.65 to 1.04x and
-1.02 to 1.08x.
+
+Bounds: at most 1.3x jit(value_and_grad) over the parameters by scan for the probe, at most 1.15x
+the same by the fused engine for the norms.
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,17 +24,21 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from rnnlab import gradients
-from rnnlab.lab import benchmark
-from rnnlab.lab.config import Config, no_scale
+from rnnlab.lab import benchmark, layer_passes
+from rnnlab.lab.benchmark import Side, Timed
+from rnnlab.lab.config import Config, scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells, layers, unroll
-from rnnlab.plotting import plots
+from rnnlab.plotting import plots, speed_bars
+from rnnlab.results import speed
 from rnnlab.results.claims import Claim, claim
+from rnnlab.results.speed import Ratio
 from rnnlab.results.table import Table
 
 PyTree = Any
 Pass = Callable[[PyTree, jax.Array], PyTree]  # of parameters and inputs
 CELLS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
+SAME = 1e-4  # max|a − b| / max|b| of the loss and the gradients
 # side: (over which other, at most)
 BOUNDS = {"probe": ("value_and_grad", 1.3), "norms": ("fused", 1.15)}
 WORDS = {
@@ -41,8 +48,11 @@ WORDS = {
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Return the config, of one scale."""
-    no_scale(arg)
+    """Return the config; with "full" everything is measured longer, in new processes each round."""
+    full = scale(arg) == "full"
+    rounds, seconds = 5, 1.0 if full else 0.3
+    turn = 8.0 if full else 0.5
+    expected = benchmark.estimate(sides=4, rounds=rounds, turn=turn)
     config = ConfigDict(
         {
             "seed": 0,
@@ -53,8 +63,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
             },
             "cell": {"name": "lstm", "hidden_size": 128},
             "run": {
-                "repeats": 31,  # timed turns of each side
-                "seconds_per_member": 12.0,
+                "full": full,  # whether all is measured, in new processes each round
+                "rounds": rounds,  # in each of which every side has a turn in its process
+                "seconds": seconds,  # for which a turn times its calls, back to back
+                "seconds_per_member": expected,
                 "seconds_per_group": 0.0,
             },
         }
@@ -68,66 +80,90 @@ def get_sweep(config: Config) -> Sweep:
     return {"cell.name": CELLS}
 
 
-def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, object]:
-    """Time both in turns, after their norms were compared with autodiff's."""
-    task = config.task
-    key_x, key_p = jax.random.split(key)
-    cell = cells.by_name(
-        config.cell.name, config.cell.hidden_size, benchmark.init_of(config.cell.name)
-    )
-    layer = layers.as_layer(cell)
-    params = layer.init(key_p, task.input_size)
-    xs = jax.random.normal(key_x, (task.batch_size, task.length, task.input_size))
+def check(config: Config) -> None:
+    """Refuse too few rounds."""
+    benchmark.check(config)
 
-    def loss(ys: jax.Array) -> jax.Array:
-        return (ys[:, -1] ** 2).sum()
+
+def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, object]:
+    """Time all programs, after their norms were compared with autodiff's."""
+    del key  # the sides draw by config.seed
+    case = draw(config)
+    every = programs(case)
+    # norms are made of squares: theirs lose digits below 1e-19, plain float32 adjoints 1e-38
+    for curve, floor in (
+        (every["probe"](case.params, case.xs), 1e-30),
+        (every["norms"](case.params, case.xs)[2], 1e-17),
+    ):
+        _check(case, np.asarray(curve.norms["h"]), floor)
+    return benchmark.measure(sides, config, log, renew=config.run.full)
+
+
+class Case(NamedTuple):
+    """The inputs of every program: a cell, the layer of it, its parameters and xs (B, T, D)."""
+
+    cell: cells.Cell
+    layer: layers.Layer
+    params: PyTree
+    xs: jax.Array
+
+
+def draw(config: Config) -> Case:
+    """Draw the inputs of every program."""
+    task, name = config.task, config.cell.name
+    key_x, key_p = jax.random.split(jax.random.key(config.seed))
+    cell = cells.by_name(name, config.cell.hidden_size, layer_passes.init_of(name))
+    layer = layers.as_layer(cell)
+    xs = jax.random.normal(key_x, (task.batch_size, task.length, task.input_size))
+    return Case(cell, layer, layer.init(key_p, task.input_size), xs)
+
+
+def loss(ys: jax.Array) -> jax.Array:
+    """Return Σ over the batch and the units of the last outputs' squares."""
+    return (ys[:, -1] ** 2).sum()
+
+
+def programs(case: Case) -> dict[str, Pass]:
+    """Return the programs, compiled at their first call."""
 
     def by(engine: str) -> Pass:
         def whole(params: PyTree, xs: jax.Array) -> jax.Array:
-            return loss(unroll.unroll(cell, params, xs, engine=engine)[0])
+            return loss(unroll.unroll(case.cell, params, xs, engine=engine)[0])
 
         return jax.jit(jax.value_and_grad(whole))
 
     def with_norms(params: PyTree, xs: jax.Array) -> PyTree:
-        return gradients.value_grad_and_norms(layer, params, xs, loss)
+        return gradients.value_grad_and_norms(case.layer, params, xs, loss)
 
-    programs: dict[str, Pass] = {
+    return {
         "value_and_grad": by("scan"),
-        "probe": jax.jit(lambda params, xs: gradients.adjoint_norms(layer, params, xs, loss)),
+        "probe": jax.jit(lambda params, xs: gradients.adjoint_norms(case.layer, params, xs, loss)),
         "fused": by("fused"),
         "norms": jax.jit(with_norms),
     }
-    # norms are made of squares: theirs lose digits below 1e-19, plain float32 adjoints 1e-38
-    for curve, floor in (
-        (programs["probe"](params, xs), 1e-30),
-        (programs["norms"](params, xs)[2], 1e-17),
-    ):
-        _check(cell, params, xs, loss, np.asarray(curve.norms["h"]), floor)
-    calls = {name: lambda p=p: p(params, xs) for name, p in programs.items()}
-    ms = benchmark.turns(calls, repeats=config.run.repeats, pause=0.0)
-    result: dict[str, object] = {}
-    for name, values in ms.items():
-        log(side=name, ms=values)
-        result[f"{name}_ms"] = float(np.median(values))
-    for name, (over, _) in BOUNDS.items():
-        ratios = benchmark.ratio(ms, name, over)
-        for part, value in zip(("ratio", "low", "high"), ratios, strict=True):
-            result[f"{name}_{part}"] = value
-    return result
 
 
-def _check(
-    cell: cells.Cell,
-    params: PyTree,
-    xs: jax.Array,
-    loss: Callable[[jax.Array], jax.Array],
-    curve: np.ndarray,
-    floor: float,
-) -> None:
+def sides(config: Config, folder: Path) -> dict[str, Side]:
+    """Return a side per program."""
+    del folder
+
+    def made(name: str) -> Timed:
+        case = draw(config)
+        program = programs(case)[name]
+        # the loss and the gradients; the curves of the norms are checked beforehand
+        outputs = {"norms": lambda found: found[:2], "probe": lambda curve: curve.norms}
+        return Timed(partial(program, case.params, case.xs), outputs=outputs.get(name))
+
+    tolerances = dict.fromkeys(("value_and_grad", "fused", "norms"), SAME) | {"probe": None}
+    return {name: Side(partial(made, name), tolerance=off) for name, off in tolerances.items()}
+
+
+def _check(case: Case, curve: np.ndarray, floor: float) -> None:
     """Raise unless the probe's curve is autodiff's, taken through added zeros at every h_t.
 
     Norms of at most ``floor`` are not compared.
     """
+    cell, _, params, xs = case
 
     def perturbed(zeros: jax.Array) -> jax.Array:  # (T, B, H)
         state = cell.initial_state(params, (xs.shape[0],))
@@ -150,28 +186,20 @@ def _check(
         raise AssertionError(f"the probe and autodiff differ by {worst} decades")
 
 
+def ratios(table: Table, side: str) -> dict[str, Ratio]:
+    """Return the ratio of a side's time to its other's, by cell."""
+    over, _ = BOUNDS[side]
+    return {m.config["cell"]["name"]: speed.ratio(m, side, over) for m in table}
+
+
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Draw bars of the ratios, with their bounds."""
-    figure, axes = plots.new_figure(1, 2, size=(10, 3))
-    for ax, (name, (over, bound)) in zip(axes[0], BOUNDS.items(), strict=True):
-        for y, member in enumerate(table):
-            r = member.result
-            ax.barh(y, r[f"{name}_ratio"], color=plots.COLORS[1], height=0.6)
-            ax.plot([r[f"{name}_low"], r[f"{name}_high"]], [y, y], color="black", linewidth=1)
-            ax.text(
-                0.02,
-                y,
-                f"{r[f'{name}_ms']:.1f} ms / {r[f'{over}_ms']:.1f} ms",
-                color="white",
-                va="center",
-                fontsize=8,
-            )
-        ax.axvline(bound, color=plots.COLORS[2], linestyle="--")
-        ax.text(bound, -0.45, f" bound {bound}", color=plots.COLORS[2], fontsize=8)
-        ax.set_yticks(range(len(table)), [m.config["cell"]["name"] for m in table])
-        ax.set(xlabel="ratio of times", xlim=(0, 1.6))
+    figure, axes = plots.new_figure(1, 2, size=(10, 1.2 + 0.5 * len(table)))
+    for ax, (name, (_, bound)) in zip(axes[0], BOUNDS.items(), strict=True):
+        rows = [(cell, ratio, bound) for cell, ratio in ratios(table, name).items()]
+        speed_bars.ratios(ax, rows, "ratio of times")
         plots.title(ax, WORDS[name])
-    return {"ratio": (figure, "Medians of interleaved runs; the thin lines are 10–90% ranges.")}
+    return {"ratio": (figure, f"Lines are 95% intervals. {speed.conditions(list(table))}")}
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------
@@ -179,10 +207,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
 
 def _cheap(statement: str, holds_if: str, side: str) -> Callable[..., Claim]:
     def check(table: Table, times: float) -> tuple[bool, str]:
-        ratios = table.each(f"{side}_ratio")
-        names = [member.config["cell"]["name"] for member in table]
-        words = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in zip(names, ratios, strict=True))
-        return bool(ratios.max() <= times), words
+        return speed.at_most(ratios(table, side), times, table)
 
     return claim(
         statement, source="rnnlab", holds_if=holds_if, expected="holds", times=BOUNDS[side][1]
@@ -191,12 +216,12 @@ def _cheap(statement: str, holds_if: str, side: str) -> Callable[..., Claim]:
 
 _probe = _cheap(
     "The adjoint at every step costs about as much as an ordinary backward pass",
-    "at most {times:g}x jit(value_and_grad) for every cell",
+    "95% interval at or below {times:g}x jit(value_and_grad) for every cell",
     "probe",
 )
 _norms = _cheap(
     "The norms of every step's adjoint come with the gradient of training",
-    "at most {times:g}x jit(value_and_grad), both fused, for every cell",
+    "95% interval at or below {times:g}x jit(value_and_grad), both fused, for every cell",
     "norms",
 )
 

@@ -1,23 +1,24 @@
-"""Speed of counting, TF-IDF, BM25 and n-grams against other tools, with the same output.
+"""Speed of counting, TF-IDF, BM25 and n-grams beside other tools, with the same output.
 
     rnnlab run --config=experiments/benchmarks/speed_sparse.py
 
-Each row of the table is a contest: both sides do the same work on the same documents, their
-outputs are compared, then they take turns in one process, each with all cores that it can use.
-100,000 sentences of the movie reviews (packages of rnnlab[data]), 10 MB of text, 1.8M words. About
-3 minutes on 2 cores with nothing else running.
+Each row of the table is a contest: all sides do the same work on the same documents, their outputs
+are compared, then each runs alone in a process of its own, in turns, with all cores that it can
+use. bm25s searches with numba, by one thread and by two, and its faster way counts. 100,000
+sentences of the movie reviews (packages of rnnlab[data]), 10 MB of text, 1.8M words. About 5
+minutes on 2 cores with nothing else running; ":full" has the contests without a bound too (counts
+of 1- and 2-grams and of characters) and starts new processes each round, 20 minutes.
 
-Expected: bag of words and TF-IDF at least 3x as fast as scikit-learn (the aim is 5x), BM25's index
-3x and its search 1x bm25s with numba, Kneser–Ney 50x nltk. Measured on 2 cores: bag of words 4.9x,
-TF-IDF 5.2x, word 1- and 2-grams 5.6x; Kneser–Ney 74x; BM25's search 1.13x (1.05 to 1.19 over nine
-turns).
+Bounds: bag of words and TF-IDF 3.5x as fast as scikit-learn, BM25's index 4x and its search 1.2x
+bm25s with numba, Kneser–Ney 50x nltk.
 """
 
+import json
 import re
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,14 @@ from ml_collections import ConfigDict
 
 from rnnlab.core import host
 from rnnlab.core.validate import choice, whole
-from rnnlab.lab.config import no_scale
-from rnnlab.plotting import plots
+from rnnlab.lab import benchmark
+from rnnlab.lab.benchmark import Side, Timed
+from rnnlab.lab.config import Config, scale
+from rnnlab.plotting import plots, speed_bars
+from rnnlab.plotting.speed_bars import Bar
+from rnnlab.results import speed
 from rnnlab.results.claims import Claim, claim
-from rnnlab.results.table import Table
-from rnnlab.sparse.analysis import CsrArray
+from rnnlab.results.table import Member, Table
 from rnnlab.sparse.bag_of_words import BagOfWords
 from rnnlab.sparse.bm25 import BM25
 from rnnlab.sparse.language_model import NgramLanguageModel
@@ -39,43 +43,47 @@ from rnnlab.sparse.tfidf import TfIdf
 from rnnlab.text import corpora
 from rnnlab.text.tokenizers import Whitespace
 
-Config = Any  # an ml_collections.ConfigDict, whose attributes have no types
-Output = Any  # of a contest: a matrix, an index, rankings or scores
-Sides = tuple[Callable[[], Output], Callable[[], Output], Callable[[Output, Output], float]]
+Make = Callable[[Config, list[str]], Timed]  # of the sentences
 SAME = 1e-12  # largest difference of counts and TF-IDF, as a share of the largest value
+OURS = "rnnlab"
 
 
 @dataclass(frozen=True)
 class Contest:
-    """The same work by two sides.
+    """The same work by several sides.
 
     Args:
-        against: name of the other side.
-        build: config -> (ours, theirs, difference): two functions without arguments, and one of
-            both their outputs that returns their difference.
-        bound: required ratio of times, theirs over ours; None: shown only.
+        ours: makes our side. theirs: the other tool's ways, by name.
+        packages: of the other tool.
+        bound: required ratio of times, their fastest way's over ours; None: shown only.
         same: largest difference allowed.
     """
 
-    against: str
-    build: Callable[[Config], Sides]
+    ours: Make
+    theirs: Mapping[str, Make]
+    packages: tuple[str, ...]
     bound: float | None = None
-    same: float = SAME
+    same: float = field(default=SAME, kw_only=True)
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Return the config, which has one scale only."""
-    no_scale(arg)
+    """Return the config; with "full" every contest, in new processes each round."""
+    full = scale(arg) == "full"
+    rounds, seconds = 5, 3.0 if full else 0.5
+    turn = 12.0 if full else 3.0
+    expected = benchmark.estimate(sides=2.2, rounds=rounds, turn=turn, start=8.0)
     return ConfigDict(
         {
             "seed": 0,  # seed of the choice of sentences
             "task": {
-                "contest": "bag of words",  # what both sides compute
-                "documents": 100_000,  # texts that both sides read
+                "contest": "bag of words",  # what all sides compute
+                "documents": 100_000,  # texts that all sides read
             },
             "run": {
-                "repeats": 3,  # timed turns of each side, after a first one that is checked
-                "seconds_per_member": 30.0,
+                "full": full,  # whether all is measured, in new processes each round
+                "rounds": rounds,  # in each of which every side has a turn in its process
+                "seconds": seconds,  # for which a turn times its calls, back to back
+                "seconds_per_member": expected,
                 "seconds_per_group": 0.0,
             },
         }
@@ -83,100 +91,117 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def get_sweep(config: Config) -> dict[str, tuple[str, ...]]:
-    """Return every contest."""
-    del config
-    return {"task.contest": tuple(CONTESTS)}
+    """Return the contests that have a bound, or all of them."""
+    names = [name for name, contest in CONTESTS.items() if config.run.full or contest.bound]
+    return {"task.contest": tuple(names)}
 
 
 def check(config: Config) -> None:
-    """Refuse unknown contests, and too few documents or turns."""
+    """Refuse unknown contests, too few documents or rounds, and a missing package."""
     choice("task.contest", config.task.contest, CONTESTS)
     whole("task.documents", config.task.documents)
-    whole("run.repeats", config.run.repeats)
+    benchmark.check(config, *CONTESTS[config.task.contest].packages)
 
 
-def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, float]:
-    """Check that both sides have the same output, then time them in turns."""
+def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, object]:
+    """Check that all sides have the same output, then time them."""
     del key
-    contest = CONTESTS[config.task.contest]
-    ours, theirs, difference_of = contest.build(config)
-    difference = difference_of(ours(), theirs())
-    if not difference <= contest.same:
-        raise AssertionError(f"{config.task.contest}: the sides differ by {difference:.1e}")
-    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for _ in range(config.run.repeats):
-        for side, call in (("ours", ours), ("theirs", theirs)):
-            start = time.perf_counter()
-            call()
-            seconds[side].append(time.perf_counter() - start)
-    log(seconds=seconds)
-    ratios = np.array(seconds["theirs"]) / np.array(seconds["ours"])
-    return {
-        "difference": difference,
-        "ours_s": float(np.median(seconds["ours"])),
-        "theirs_s": float(np.median(seconds["theirs"])),
-        "ratio": float(np.median(ratios)),
-        "ratio_low": float(ratios.min()),
-        "ratio_high": float(ratios.max()),
-    }
+    return benchmark.measure(sides, config, log, prepare=prepare, renew=config.run.full)
 
 
 # ---- contests ----------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1)
-def sentences(documents: int, seed: int) -> list[str]:
-    """Return sentences of the movie reviews, chosen at random."""
+def prepare(config: Config, folder: Path) -> None:
+    """Write sentences of the movie reviews, chosen at random."""
     every = [
         sentence
         for text in corpora.movie_reviews().texts
         for sentence in re.split(r"(?<=[.!?])\s+", text)
         if sentence.strip()
     ]
-    chosen = np.random.default_rng(seed).permutation(len(every))[:documents]
-    return [every[i] for i in chosen]
+    order = np.random.default_rng(config.seed).permutation(len(every))[: config.task.documents]
+    sentences = json.dumps([every[i] for i in order])
+    (folder / "sentences.json").write_text(sentences, encoding="utf-8")
 
 
-def relative_difference(ours: CsrArray, theirs: CsrArray) -> float:
-    """Return max|a − b| / max|b| of two matrices, inf if they differ in shape or entries."""
-    theirs = sp.csr_array(theirs)
-    if ours.shape != theirs.shape or ours.nnz != theirs.nnz:
-        return float("inf")
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+def sides(config: Config, folder: Path) -> dict[str, Side]:
+    """Return the sides of the config's contest."""
+    contest = CONTESTS[config.task.contest]
+
+    def made(make: Make) -> Timed:
+        text = (folder / "sentences.json").read_text(encoding="utf-8")
+        return make(config, json.loads(text))
+
+    ours = {OURS: Side(partial(made, contest.ours), tolerance=contest.same)}
+    return ours | {
+        name: Side(
+            partial(made, make),
+            packages=contest.packages,
+            tolerance=contest.same,
+            way_of=contest.packages[0] if contest.packages else None,
+        )
+        for name, make in contest.theirs.items()
+    }
 
 
-def counts(share: float = 1.0, **options: Any) -> Callable[[Config], Sides]:
-    """Count the features of a share of the sentences, against CountVectorizer."""
+def matrix(output: Any) -> dict[str, np.ndarray]:
+    """Return the parts of a sparse matrix, for the comparison."""
+    found = sp.csr_array(output, copy=True)
+    found.sort_indices()
+    parts = {"data": found.data, "indices": found.indices, "indptr": found.indptr}
+    return parts | {"shape": np.array(found.shape)}
 
-    def build(config: Config) -> Sides:
+
+def share_of(texts: list[str], share: float) -> list[str]:
+    """Return a share of the sentences."""
+    return texts[: max(1, int(share * len(texts)))]
+
+
+def our_counts(share: float = 1.0, **options: Any) -> Make:
+    """Count the features of a share of the sentences."""
+
+    def make(config: Config, texts: list[str]) -> Timed:
+        del config
+        some = share_of(texts, share)
+        return Timed(lambda: BagOfWords(**options).fit_transform(some), outputs=matrix)
+
+    return make
+
+
+def sklearn_counts(share: float = 1.0, **options: Any) -> Make:
+    """Count by CountVectorizer."""
+
+    def make(config: Config, texts: list[str]) -> Timed:
         from sklearn.feature_extraction.text import CountVectorizer
 
-        texts = sentences(config.task.documents, config.seed)
-        texts = texts[: max(1, int(share * len(texts)))]
-        return (
-            lambda: BagOfWords(**options).fit_transform(texts),
-            lambda: CountVectorizer(**options).fit_transform(texts),
-            relative_difference,
-        )
+        del config
+        some = share_of(texts, share)
+        return Timed(lambda: CountVectorizer(**options).fit_transform(some), outputs=matrix)
 
-    return build
+    return make
 
 
-def weights(config: Config) -> Sides:
-    """Compute TF-IDF of the sentences, against TfidfVectorizer."""
+def our_weights(config: Config, texts: list[str]) -> Timed:
+    """Compute TF-IDF of the sentences."""
+    del config
+
+    def call() -> Any:
+        return TfIdf("count", "smooth", "l2").fit_transform(BagOfWords().fit_transform(texts))
+
+    return Timed(call, outputs=matrix)
+
+
+def sklearn_weights(config: Config, texts: list[str]) -> Timed:
+    """Compute TF-IDF by TfidfVectorizer."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    texts = sentences(config.task.documents, config.seed)
-    return (
-        lambda: TfIdf("count", "smooth", "l2").fit_transform(BagOfWords().fit_transform(texts)),
-        lambda: TfidfVectorizer().fit_transform(texts),
-        relative_difference,
-    )
+    del config
+    return Timed(lambda: TfidfVectorizer().fit_transform(texts), outputs=matrix)
 
 
-def _retrieval(config: Config) -> tuple[list[str], list[list[str]]]:
+def retrieval(config: Config, texts: list[str]) -> tuple[list[str], list[list[str]]]:
     """Return documents of five sentences each, and 3,000 queries of five words of one document."""
-    texts = sentences(config.task.documents, config.seed)
     documents = [" ".join(texts[i : i + 5]) for i in range(0, len(texts), 5)]
     rng = np.random.default_rng(config.seed)
     words = [
@@ -185,7 +210,8 @@ def _retrieval(config: Config) -> tuple[list[str], list[list[str]]]:
     return documents, [list(rng.choice(tokens, 5).tolist()) for tokens in words if tokens]
 
 
-def _their_index(documents: list[str]) -> Any:  # bm25s.BM25, an optional package
+def their_index(documents: list[str]) -> Any:  # bm25s.BM25, an optional package
+    """Tokenize and index by bm25s."""
     import bm25s
 
     tokens = bm25s.tokenize(
@@ -196,118 +222,140 @@ def _their_index(documents: list[str]) -> Any:  # bm25s.BM25, an optional packag
     return index
 
 
-def _difference_of_scores(ours: np.ndarray, theirs: np.ndarray) -> float:
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
-
-
-def indexing(config: Config) -> Sides:
-    """Tokenize and index, against bm25s; compared by the scores of one query."""
-    documents, queries = _retrieval(config)
-    return (
-        lambda: BM25("lucene").fit(documents),
-        lambda: _their_index(documents),
-        lambda a, b: _difference_of_scores(a.scores(queries[0]), b.get_scores(queries[0])),
+def our_indexing(config: Config, texts: list[str]) -> Timed:
+    """Tokenize and index; compared by the scores of one query."""
+    documents, queries = retrieval(config, texts)
+    return Timed(
+        lambda: BM25("lucene").fit(documents), outputs=lambda index: index.scores(queries[0])
     )
 
 
-def batch(config: Config) -> Sides:
-    """Find the ten best of every query, with at most two threads, against bm25s with numba."""
-    documents, queries = _retrieval(config)
-    threads = min(2, host.cores())
-    ours, theirs = BM25("lucene").fit(documents), _their_index(documents)
-    return (
-        lambda: ours.search(queries, 10, threads=threads),
-        lambda: theirs.retrieve(queries, k=10, n_threads=threads, show_progress=False),
-        lambda a, b: _difference_of_scores(a.scores, b.scores),
+def their_indexing(config: Config, texts: list[str]) -> Timed:
+    """Tokenize and index by bm25s; compared by the scores of one query."""
+    documents, queries = retrieval(config, texts)
+    return Timed(lambda: their_index(documents), outputs=lambda index: index.get_scores(queries[0]))
+
+
+def our_search(config: Config, texts: list[str]) -> Timed:
+    """Find the ten best of every query, with at most two threads."""
+    documents, queries = retrieval(config, texts)
+    index, threads = BM25("lucene").fit(documents), min(2, host.cores())
+    return Timed(
+        lambda: index.search(queries, 10, threads=threads), outputs=lambda found: found.scores
     )
 
 
-def kneser_ney(config: Config) -> Sides:
-    """Count trigrams of ten words per sentence and score ten of them, against nltk."""
+def their_search(threads: int) -> Make:
+    """Find the ten best of every query by bm25s with numba."""
+
+    def make(config: Config, texts: list[str]) -> Timed:
+        documents, queries = retrieval(config, texts)
+        index = their_index(documents)
+        return Timed(
+            lambda: index.retrieve(queries, k=10, n_threads=threads, show_progress=False),
+            outputs=lambda found: found.scores,
+        )
+
+    return make
+
+
+def million(config: Config, texts: list[str]) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return texts of ten words per sentence, and ten (word, context) to score."""
+    ends = np.cumsum([len(text.split()) for text in texts])
+    some = texts[: int(np.searchsorted(ends, 10 * config.task.documents)) + 1]
+    words = [text.split() for text in some[:100]]
+    return some, [(tokens[3], tokens[1:3]) for tokens in words if len(tokens) > 3][:10]
+
+
+def our_kneser_ney(config: Config, texts: list[str]) -> Timed:
+    """Count trigrams and score ten of them."""
+    some, scored = million(config, texts)
+
+    def call() -> np.ndarray:
+        model = NgramLanguageModel(3, "kneser_ney", discount=0.1, tokenizer=Whitespace())
+        model.fit(some)
+        return np.array([model.score(word, context) for word, context in scored])
+
+    return Timed(call)
+
+
+def nltk_kneser_ney(config: Config, texts: list[str]) -> Timed:
+    """Count trigrams and score ten of them by nltk."""
     from nltk.lm import KneserNeyInterpolated
     from nltk.lm.preprocessing import padded_everygram_pipeline
 
-    every = sentences(config.task.documents, config.seed)
-    ends = np.cumsum([len(text.split()) for text in every])
-    texts = every[: int(np.searchsorted(ends, 10 * config.task.documents)) + 1]
-    words = [text.split() for text in texts[:100]]
-    scored = [(tokens[3], tokens[1:3]) for tokens in words if len(tokens) > 3][:10]
+    some, scored = million(config, texts)
 
-    def theirs() -> np.ndarray:
+    def call() -> np.ndarray:
         model = KneserNeyInterpolated(3, discount=0.1)
-        model.fit(*padded_everygram_pipeline(3, [text.split() for text in texts]))
+        model.fit(*padded_everygram_pipeline(3, [text.split() for text in some]))
         return np.array([model.score(word, context) for word, context in scored])
 
-    def ours() -> np.ndarray:
-        model = NgramLanguageModel(3, "kneser_ney", discount=0.1, tokenizer=Whitespace())
-        model.fit(texts)
-        return np.array([model.score(word, context) for word, context in scored])
-
-    return ours, theirs, _difference_of_scores
+    return Timed(call)
 
 
+SKLEARN, BM25S = ("sklearn",), ("bm25s", "numba")
+WORD_PAIRS: dict[str, Any] = {"ngram_range": (1, 2)}
+CHARACTERS: dict[str, Any] = {"analyzer": "char_wb", "ngram_range": (2, 4)}
 CONTESTS: dict[str, Contest] = {
-    "bag of words": Contest("scikit-learn", counts(), bound=3.0),
-    "TF-IDF": Contest("scikit-learn", weights, bound=3.0),
-    "word 1- and 2-grams": Contest("scikit-learn", counts(ngram_range=(1, 2))),
-    "character 2- to 4-grams, a fifth of them": Contest(
-        "scikit-learn", counts(0.2, analyzer="char_wb", ngram_range=(2, 4))
+    "bag of words": Contest(our_counts(), {"scikit-learn": sklearn_counts()}, SKLEARN, 3.5),
+    "TF-IDF": Contest(our_weights, {"scikit-learn": sklearn_weights}, SKLEARN, 3.5),
+    "word 1- and 2-grams": Contest(
+        our_counts(**WORD_PAIRS), {"scikit-learn": sklearn_counts(**WORD_PAIRS)}, SKLEARN
     ),
-    "BM25, tokenize and index": Contest("bm25s", indexing, bound=3.0, same=1e-5),
-    "BM25, ten best of 3,000 queries": Contest("bm25s + numba", batch, bound=1.0, same=1e-5),
-    "Kneser-Ney trigrams, 1M words": Contest("nltk", kneser_ney, bound=50.0, same=1e-9),
+    "character 2- to 4-grams, a fifth of them": Contest(
+        our_counts(0.2, **CHARACTERS), {"scikit-learn": sklearn_counts(0.2, **CHARACTERS)}, SKLEARN
+    ),
+    "BM25, tokenize and index": Contest(
+        our_indexing, {"bm25s": their_indexing}, BM25S, 4.0, same=1e-5
+    ),
+    "BM25, ten best of 3,000 queries": Contest(
+        our_search,
+        {"bm25s, numba, 2 threads": their_search(2), "bm25s, numba, 1 thread": their_search(1)},
+        BM25S,
+        1.2,
+        same=1e-5,
+    ),
+    "Kneser-Ney trigrams, 1M words": Contest(
+        our_kneser_ney, {"nltk": nltk_kneser_ney}, ("nltk",), 50.0, same=1e-9
+    ),
 }
+
+
+def best(member: Member) -> str:
+    """Name the other tool's fastest way."""
+    return speed.fastest(member, CONTESTS[member.config["task"]["contest"]].theirs)
 
 
 # ---- the figure --------------------------------------------------------------------------------
 
 
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:
-    """Draw the times of both sides, and their ratio with the bound."""
+    """Draw the times of all sides, and the ratio of the fastest other way with the bound."""
     figure, axes = plots.new_figure(1, 2, size=(11, 0.8 + 0.8 * len(table)))
-    times, ratios = axes[0]
-    names = []
-    for y, member in enumerate(table):
-        name, result = member.config["task"]["contest"], member.result
-        contest = CONTESTS[name]
-        names.append(name)
-        for at, side, words, color in (
-            (y + 0.2, "theirs_s", contest.against, "#999999"),
-            (y - 0.2, "ours_s", "rnnlab", plots.COLORS[1]),
-        ):
-            times.barh(at, result[side], color=color, height=0.36)
-            plots.beside(times, result[side], at, f"{result[side]:.2f} s, {words}")
-        ratios.barh(y, result["ratio"], color=plots.COLORS[1], height=0.5)
-        ratios.plot([result["ratio_low"], result["ratio_high"]], [y, y], color="black", linewidth=1)
-        ratios.text(0.1, y, f"{result['ratio']:.1f}x", color="white", va="center", fontsize=8)
-        if contest.bound is not None:
-            ratios.plot(
-                [contest.bound] * 2, [y - 0.4, y + 0.4], color=plots.COLORS[2], linestyle="--"
-            )
-            ratios.text(
-                contest.bound,
-                y + 0.42,
-                f"bound {contest.bound:g}",
-                fontsize=8,
-                color=plots.COLORS[2],
-                ha="center",
-                va="bottom",
-            )
-    for ax in (times, ratios):
-        ax.set_yticks(range(len(names)), names)
-        ax.set(ylim=(-0.6, len(names) - 0.2))
-    ratios.set_yticklabels([])
-    slowest = max(float(table.each(side).max()) for side in ("theirs_s", "ours_s"))
-    times.set(xlabel="seconds", xlim=(0, 1.5 * slowest))
-    ratios.set(xlabel="their time / ours", xlim=(0, None))
-    plots.title(times, "Median time of a turn")
-    plots.title(ratios, "Ratio of times")
+    rows = [(member.config["task"]["contest"], member) for member in table]
+
+    def bars(member: Member) -> list[Bar]:
+        others = CONTESTS[member.config["task"]["contest"]].theirs
+        return [Bar(OURS, OURS, speed_bars.OURS)] + [
+            Bar(name, name, speed_bars.OTHERS) for name in others
+        ]
+
+    speed_bars.times(axes[0, 0], rows, bars, speed.ONLY)
+    compared = [
+        (name, speed.ratio(member, best(member), OURS), CONTESTS[name].bound)
+        for name, member in rows
+    ]
+    speed_bars.ratios(axes[0, 1], compared, "their time / ours")
+    axes[0, 1].set_yticklabels([])
+    plots.title(axes[0, 0], "Median time")
+    plots.title(axes[0, 1], "Ratio of times")
     documents = table[0].config["task"]["documents"]
     return {
         "speed": (
             figure,
-            f"The same work on {documents:,} sentences of movie reviews, with equal outputs. The "
-            "thin line is the range over turns.",
+            f"The same work on {documents:,} sentences of movie reviews, with equal outputs. Lines "
+            f"are 95% intervals. {speed.conditions(list(table))}",
         )
     }
 
@@ -318,19 +366,19 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
 @claim(
     "{name}: {bound:g} times as fast as {against}",
     source="rnnlab",
-    holds_if="median ratio of times at least {bound:g}, equal outputs",
+    holds_if="95% interval of the ratio of times at or above {bound:g}, equal outputs",
     expected="holds",
 )
-def faster(table: Table, name: str, contest: str, against: str, bound: float) -> tuple[bool, str]:
+def faster(table: Table, contest: str, bound: float) -> tuple[bool, str]:
     """Measure the ratio of times in a contest."""
-    chosen = table.select({"task.contest": contest})
-    ratio = float(chosen.each("ratio").min())
-    result = chosen[0].result
-    return ratio >= bound, (
-        f"{ratio:.1f}x ({result['ratio_low']:.1f} to {result['ratio_high']:.1f}): "
-        f"{result['ours_s']:.2f} s against {result['theirs_s']:.2f} s; outputs equal to "
-        f"{result['difference']:.0e}"
-    )
+    members = table.select({"task.contest": contest})
+    members.stack("unsteady")  # undecided if there is none
+    (member,) = members
+    other = best(member)
+    holds, words = speed.at_least(speed.ratio(member, other, OURS), bound, [member])
+    ours, theirs = (speed_bars.milliseconds(speed.median(member, side)) for side in (OURS, other))
+    off = member.result["difference"][speed.ONLY][other]
+    return holds, f"{words}: {ours} against {theirs} ({other}); outputs equal to {off:.0e}"
 
 
 def claims(table: Table) -> list[Claim]:
@@ -340,7 +388,7 @@ def claims(table: Table) -> list[Claim]:
             table,
             name=f"{name[0].upper()}{name[1:]}",
             contest=name,
-            against=contest.against,
+            against=contest.packages[0].replace("sklearn", "scikit-learn"),
             bound=contest.bound,
         )
         for name, contest in CONTESTS.items()

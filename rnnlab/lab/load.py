@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from rnnlab.results.table import Table
     from rnnlab.training.settings import Setup
 
+_EXECUTED: dict[str, tuple[Code, ...]] = {}  # by module
+
 PyTree = Any  # parameters
 Results = Mapping[str, object]  # of a member, by name
 
@@ -522,6 +524,7 @@ def load_code(codes: Sequence[Code], arg: str) -> Experiment:
         functions = Functions.of(module)
     except UserError as error:
         raise UserError(f"{code.file}: {error}") from None
+    _EXECUTED[module.__name__] = tuple(codes)
     return Experiment(
         code.path.stem,
         code.file,
@@ -533,6 +536,22 @@ def load_code(codes: Sequence[Code], arg: str) -> Experiment:
         used=tuple(codes[:-1]),
         registered=tuple(registered),
     )
+
+
+def codes_of(module: str) -> tuple[Code, ...]:
+    """Return what was executed for an experiment's file: the files that it uses, then its own.
+
+    Args:
+        module: the file's name as a module, which its functions have as ``__module__``.
+    Raises:
+        ValueError: a module that :func:`load_experiment` has not loaded.
+    """
+    if module not in _EXECUTED:
+        raise ValueError(
+            f"{module} is no experiment's file that rnnlab.lab.load.load_experiment has loaded: "
+            "write the function into one"
+        )
+    return _EXECUTED[module]
 
 
 def execute(code: Code) -> ModuleType:

@@ -110,6 +110,7 @@ RANGES: dict[str, str] = {
             "probes.spectrum_seeds",
             "run.members_at_once",
             "run.permutations_seed",
+            "run.rounds",
             "run.sample",
             "run.threads",
             "start.member",

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 
 from rnnlab import gradients
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
-from rnnlab.results.table import Member, Table
+from rnnlab.results import claims
+from tests.helpers import benchmarks, untrained
 
 FILE = Path(__file__).parents[2] / "experiments" / "benchmarks" / "speed_probe.py"
 SMALL = {
@@ -17,23 +17,22 @@ SMALL = {
     "task.batch_size": 3,
     "cell.name": "gru",
     "cell.hidden_size": 5,
-    "run.repeats": 3,
+    "run.seconds": 1e-6,
 }
 
 
-def run(log=lambda **record: None):
+def run():
     loaded = load_experiment(FILE)
     config = sweep.apply(loaded.get_config(), SMALL)
-    return loaded.module.run(config, jax.random.key(0), log)
+    return loaded.module.run(config, None, lambda **record: None)
 
 
-def test_a_small_run_times_both_ways():
-    logged = {}
-    result = run(lambda side, ms: logged.update({side: ms}))
-    assert set(logged) == {"value_and_grad", "probe", "fused", "norms"}
-    for name, over in (("probe", "value_and_grad"), ("norms", "fused")):
-        expected = np.median(np.array(logged[name]) / np.array(logged[over]))
-        assert result[f"{name}_ratio"] == expected > 0
+def test_a_small_run_times_every_program(monkeypatch):
+    benchmarks.in_process(monkeypatch)
+    result = run()
+    assert result["ms"]["call"].keys() == {"value_and_grad", "probe", "fused", "norms"}
+    assert result["difference"]["call"].keys() == {"value_and_grad", "fused", "norms"}
+    assert 0 < max(result["difference"]["call"].values()) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["adjoint_norms", "value_grad_and_norms"])
@@ -50,15 +49,14 @@ def test_norms_that_are_off_are_not_timed(monkeypatch, name):
 
 
 def test_the_bounds_can_be_missed():
-    module = load_experiment(FILE).module
+    loaded = load_experiment(FILE)
 
-    def table(**ratios):
-        result = {"probe_ratio": 1.29, "norms_ratio": 1.14} | ratios
-        return Table([Member(0, {}, {"cell": {"name": "gru"}}, 0.0, result)])
-
-    def verdicts(**ratios):
-        return [claim.check()[0] for claim in module.claims(table(**ratios))]
+    def verdicts(probe=1.29, norms=1.14):
+        times = {"value_and_grad": 1.0, "fused": 1.0, "probe": probe, "norms": norms}
+        table = untrained.measured(loaded, lambda index, flat: benchmarks.result({"call": times}))
+        assert set(loaded.module.figures(table)) == {"ratio"}
+        return [v.verdict == "holds" for v in claims.decide(loaded.module.claims(table))]
 
     assert verdicts() == [True, True]
-    assert verdicts(probe_ratio=1.31) == [False, True]
-    assert verdicts(norms_ratio=1.16) == [True, False]
+    assert verdicts(probe=1.31) == [False, True]
+    assert verdicts(norms=1.16) == [True, False]
