@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -208,7 +209,7 @@ def test_two_classifiers_are_undecided_where_the_texts_are_too_few():
 def judged_rows(rate):
     """The rows of the table of methods, where the second comparison chose a rate for the RNN."""
     loaded = load_experiment(FILE)
-    module, config = loaded.module, loaded.get_config()
+    module, config = loaded.module, cast(Any, loaded.get_config())
     first = config.run.rates[0]
 
     def describe(flat, arm):
@@ -244,7 +245,7 @@ def judged_rows(rate):
 
 
 def test_an_arm_of_two_comparisons_is_one_row_or_a_row_for_each():
-    rates = load_experiment(FILE).get_config().run.rates
+    rates = cast(Any, load_experiment(FILE).get_config()).run.rates
     rows, _ = judged_rows(rates[0])
     assert list(rows)[2:] == ["RNN", "LSTM", "GRU", "Bi-RNN"]
     rows, words = judged_rows(rates[1])
@@ -272,7 +273,7 @@ def test_a_file_of_ones_own_has_its_own_name_shares_and_lengths(tmp_path):
     loaded = load_experiment(FILE)
     config = small(**write(tmp_path, 200, 3))
     with pytest.warns(LeftOut, match=r"mine\.tsv: without word 4-grams: no text is so long"):
-        methods = loaded.get_sweep(config)["task.method"]
+        methods = cast(Any, loaded.get_sweep(config))["task.method"]
     assert set(loaded.module.COUNTED) - set(methods) == {"word 4-grams"}
     found = loaded.module.run(config, jax.random.key(0), None)
     labels = loaded.module.task_of(config).split().test_labels
