@@ -15,16 +15,14 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from rnnlab import training
+from rnnlab.lab import init_sweep
 from rnnlab.lab.config import Config, scale, seeds
-from rnnlab.lab.lines import Labels
+from rnnlab.lab.init_sweep import CELLS, GATED, TASKS, TITLES
 from rnnlab.lab.sweep import Only, Sweep
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
 from rnnlab.results.table import Member, Table
-from rnnlab.training import runner
 
-CELLS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
-SIMPLE, GATED = CELLS[:2], CELLS[2:]
 # the forget bias that is zero: an LSTM's own default is 1
 ZERO = dict.fromkeys(CELLS, "") | {"lstm": "0.0"}
 # of W_hh; a square LeCun kernel is a Xavier one: one of the two stands for both
@@ -42,8 +40,6 @@ INPUT = ("he_normal", "standard_normal")  # of W_xh, beside Xavier
 READOUT = ("he_normal",)  # of W_hy, beside Xavier
 BIAS = ("normal(std=0.01)",)  # beside zeros
 FORGET = ("1.0", "3.0")  # beside 0
-TASKS = ("adding", "delayed_recall", "pixel_digits")
-TITLES = Labels({"rnn-tanh": "tanh RNN", "rnn-relu": "ReLU RNN", "lstm": "LSTM", "gru": "GRU"})
 
 run = training.run
 
@@ -51,58 +47,26 @@ run = training.run
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the default config, or with "full" a larger one."""
     full = scale(arg) == "full"
-    config = ConfigDict(
-        {
-            "seed": 0,
-            # None: the task's own; the sweep sets them
-            "task": {
-                "name": "adding",
-                "length": None,
-                "delay": None,
-                "source": None,
-                "solved_at": None,
-            },
-            "cell": {"name": "rnn-tanh", "hidden_size": 128 if full else 32, "layers": 1},
-            "init": InitScheme.config(),
-            "training": training.config(
-                steps=10_000 if full else 1000,
-                learning_rate=1e-3 if full else 3e-3,
-                clip_norm=1.0,
-                batch_size=32 if full else 16,
-                eval_every=200 if full else 50,
-                eval_batch_size=1000 if full else 200,
-                eval_sample=1000 if full else 200,  # of the digits; the other tasks draw as many
-            ),
-            # updates before which the gradient is measured; 0: before the first
-            "probes": {"at": (0,)},
-            "run": runner.config(
-                seeds=5 if full else 3,
-                scale="full" if full else "small",  # scale of the tasks: small or full
-                seconds_per_member=450.0 if full else 0.25,
-                seconds_per_group=8.0,
-            ),
-        }
+    return init_sweep.config(
+        init=InitScheme.config(),
+        training_changes={
+            "steps": 10_000 if full else 1000,
+            "learning_rate": 1e-3 if full else 3e-3,
+            "eval_every": 200 if full else 50,
+        },
+        run={"seeds": 5 if full else 3, "seconds_per_group": 8.0},
+        full=full,
     )
-    return config.lock()
 
 
 def get_sweep(config: Config) -> Sweep:
     """Return for each task the schemes of W_hh for every cell, then of the other blocks."""
-    full = config.run.scale == "full"
-    tasks: dict[str, dict[str, tuple[object]]] = {
-        "adding": {
-            # at T = 50 no tanh RNN leaves the baseline in this budget, whatever its scheme
-            "task.length": (200 if full else 20,),
-            "task.solved_at": (0.01 if full else 0.05,),
-        },
-        "delayed_recall": {
-            "task.delay": (100 if full else 30,),
-            "task.solved_at": (0.01 if full else 0.05,),
-        },
-        "pixel_digits": {
-            "task.source": ("mnist" if full else "digits",),
-            "task.solved_at": (0.9 if full else 0.7,),
-        },
+    tasks = {
+        name: {
+            key: (value,)
+            for key, value in init_sweep.task_options(config.run.scale, name, delay=30).items()
+        }
+        for name in TASKS
     }
     blocks: list[tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = [
         (CELLS, {"init.w_h": RECURRENT}),

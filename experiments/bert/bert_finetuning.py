@@ -28,14 +28,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import ml_collections
-import numpy as np
 
 from rnnlab import training
-from rnnlab.lab import pretrained_sweep
+from rnnlab.core.file_cache import read_once
+from rnnlab.lab import pretrained_sweep, text_regressions
 from rnnlab.lab.comparison import Comparison
 from rnnlab.lab.config import Config, scale
 from rnnlab.lab.pretrained_sweep import ALL, PRETRAINED
-from rnnlab.plotting import learning_curves
+from rnnlab.lab.text_features import PATTERN, data_of
+from rnnlab.plotting import learning_curves, plots
 from rnnlab.results.claims import Claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import beats
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from sklearn.pipeline import Pipeline
 
 REPRODUCE = False  # it needs a run of bert_pretraining.py
 
@@ -90,47 +90,71 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 def comparison(config: Config) -> list[Comparison]:
     """Compare first weights by accuracy, with few labels and with all."""
-    return pretrained_sweep.comparisons(config, "accuracy", MARGIN, config.task.source)
+    return pretrained_sweep.comparisons(
+        config,
+        "accuracy",
+        MARGIN,
+        config.task.source,
+        "texts to learn from",
+        lambda: len(task_of(config).whole().texts),
+    )
 
 
 run = training.run
 
 
-def predict(config: Config) -> dict[str, float]:
-    """Return the accuracy of a bag of words with the same labels, and the reviews held out."""
+def task_of(config: Config) -> MovieReviews:
+    """Return the task of a config."""
     task = training.task_of(config)
     assert isinstance(task, MovieReviews)
-    judged = training.scored(config, task, task.load())
+    return task
+
+
+def reviews_of(task: MovieReviews) -> MovieReviews:
+    """Return the same texts of a task, whatever its pieces: the regression reads words."""
     names = ("source", "path", "test_path", "validation_path", "limit")
+    names += ("test_share", "validation_share")
     shared: Any = {name: getattr(task, name) for name in names}
-    reviews = MovieReviews(
-        test_share=task.test_share, validation_share=task.validation_share, **shared
-    )
-    return {"words_accuracy": bag_of_words(reviews, judged), "judged": judged}
+    return MovieReviews(**shared)
+
+
+def check(config: Config) -> None:
+    """Refuse labels that no regression can be fitted to."""
+    check_labels(reviews_of(task_of(config)))
+
+
+@read_once(4)
+def check_labels(reviews: MovieReviews) -> None:
+    """Check the labels to learn from."""
+    labels, data = reviews.split().labels, data_of(reviews)
+    text_regressions.check_regression(labels, reviews.classes, data, least=2)
+
+
+def predict(config: Config) -> dict[str, float]:
+    """Return the accuracy of a bag of words with the same labels, and of the commonest class."""
+    task = task_of(config)
+    judged = training.scored(config, task, task.load())
+    return regression(reviews_of(task), judged) | {"judged": judged}
 
 
 @lru_cache(maxsize=4)
-def bag_of_words(reviews: MovieReviews, judged: int) -> float:
-    """Return the accuracy of a regression on TF-IDF weights, C chosen on a fifth of the labels."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+def regression(reviews: MovieReviews, judged: int) -> dict[str, float]:
+    """Return the accuracy of a regression on TF-IDF weights, and of the most frequent class.
 
+    Args:
+        judged: held-out texts that count.
+    """
     split = reviews.split()
-    texts, labels = split.texts, split.labels
+    texts, labels = split.test_texts[:judged], split.test_labels[:judged]
 
-    def fitted(C: float, count: int) -> "Pipeline":
-        words = BagOfWords(token_pattern=r"\w+")
-        solver = "liblinear" if len(np.unique(labels)) == 2 else "lbfgs"
-        model = LogisticRegression(C=C, solver=solver, tol=1e-3, max_iter=1000)
-        return make_pipeline(words, TfIdf("log", "smooth", "l2"), model).fit(
-            texts[:count], labels[:count]
-        )
+    def steps() -> list[BagOfWords | TfIdf]:
+        return [BagOfWords(token_pattern=PATTERN), text_regressions.scaled()]
 
-    cut = len(texts) * 4 // 5
-    best = max(CHOICES, key=lambda C: fitted(C, cut).score(texts[cut:], labels[cut:]))
-    return float(
-        fitted(best, len(texts)).score(split.test_texts[:judged], split.test_labels[:judged])
-    )
+    fitted = text_regressions.fitted(steps, split.texts, split.labels, CHOICES)
+    return {
+        "words_accuracy": float(fitted.score(texts, labels)),
+        "chance": text_regressions.most_frequent(labels),
+    }
 
 
 def figures(table: Table) -> "dict[str, tuple[Figure, str]]":
@@ -138,15 +162,18 @@ def figures(table: Table) -> "dict[str, tuple[Figure, str]]":
 
     def finish(ax: "Axes", result: "Mapping[str, float]") -> None:
         low, high = ax.get_ylim()
-        ax.set_ylim(min(low, 0.48), max(high, result["words_accuracy"] + 0.04))
+        levels = [result["words_accuracy"], result["chance"]]
+        ax.set_ylim(min(low, *(y - 0.02 for y in levels)), max(high, *(y + 0.04 for y in levels)))
         learning_curves.baseline(ax, result["words_accuracy"], "bag of words")
-        learning_curves.baseline(ax, 0.5, "chance")
+        learning_curves.baseline(ax, result["chance"], "most frequent class")
 
-    figure, first = pretrained_sweep.figure(table, "accuracy", "reviews", finish)
+    texts = "texts" if table[0].config["task"]["path"] else "reviews"
+    figure, first = pretrained_sweep.figure(table, "accuracy", texts, finish)
     first.set_ylabel("accuracy")
     caption = (
-        f"{table[0].result['judged']} reviews held out; median and range over seeds. Dotted: a "
-        "regression on TF-IDF weights with the same labels; chance."
+        f"{table[0].result['judged']} {texts} held out; {plots.MEDIAN_AND_BAND} over seeds. "
+        "Dotted: a regression on TF-IDF weights with the same labels; the share of the most "
+        f"frequent class, {table[0].result['chance']:.1%}."
     )
     return {"accuracy": (figure, caption)}
 

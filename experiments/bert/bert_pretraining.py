@@ -117,7 +117,8 @@ def figures(table: Table) -> "dict[str, tuple[Figure, str]]":
     for ax, labels in ends.items():
         plots.direct_labels(ax, labels)
     caption = (
-        f"{table[0].result['pairs']} pairs from documents held out. Dotted: the frequencies of "
+        f"{table[0].result['pairs']} pairs from documents held out; {plots.MEDIAN_AND_BAND} over "
+        "seeds. Dotted: the frequencies of "
         "words in the training text; chance."
     )
     return {"losses": (figure, caption)}

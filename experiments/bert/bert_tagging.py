@@ -13,7 +13,7 @@ and is judged on 8 other seeds, on 16 where the pair is open; 0.02 of F1 does no
 ``--config.pretrained`` also takes a folder that rnnlab.bert.huggingface reads (with
 ``--config.encoder`` of its sizes); without it one BERT learns from random weights, with all labels,
 and claims are undecided. CoNLL files: --config.task.path=TRAIN --config.task.test_path=TEST
---config.task.limit=0, and --config.run.few_labels=N where they have fewer than 1,000 sentences.
+--config.task.limit=0; of a file of no more than 1,000 sentences, a quarter are few.
 
 Expected: attention finds entities in their context; pre-trained weights are better than random
 ones, most of all with few labels (Devlin et al. 2019, §5.3). Pilots of 160 updates, of 80 with few
@@ -40,7 +40,7 @@ from rnnlab.lab import pretrained_sweep
 from rnnlab.lab.comparison import Comparison
 from rnnlab.lab.config import Config, scale
 from rnnlab.lab.pretrained_sweep import ALL, PRETRAINED
-from rnnlab.plotting import learning_curves
+from rnnlab.plotting import learning_curves, plots
 from rnnlab.results.claims import Claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import beats
@@ -92,7 +92,21 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 def comparison(config: Config) -> list[Comparison]:
     """Compare first weights by F1, with few labels and with all."""
-    return pretrained_sweep.comparisons(config, "f1", MARGIN, "the People's Daily")
+    return pretrained_sweep.comparisons(
+        config,
+        "f1",
+        MARGIN,
+        "the People's Daily",
+        "sentences to learn from",
+        lambda: len(task_of(config).sentences().known),
+    )
+
+
+def task_of(config: Config) -> TagPieces:
+    """Return the task of a config."""
+    task = training.task_of(config)
+    assert isinstance(task, TagPieces)
+    return task
 
 
 run = training.run
@@ -100,9 +114,7 @@ run = training.run
 
 def predict(config: Config) -> dict[str, float]:
     """Return the F1 of each character's most frequent label."""
-    task = training.task_of(config)
-    assert isinstance(task, TagPieces)
-    return {"lookup_f1": lookup(task)}
+    return {"lookup_f1": lookup(task_of(config))}
 
 
 @lru_cache(maxsize=4)  # the same for every member with these labels
@@ -127,8 +139,8 @@ def figures(table: Table) -> "dict[str, tuple[Figure, str]]":
     figure, first = pretrained_sweep.figure(table, "f1", "sentences", finish)
     first.set_ylabel("F1 of entities, sentences held out")
     caption = (
-        "F1 of whole entities against updates, median and range over seeds. Dotted: the most "
-        f"frequent label of each {unit(table)}, without its context."
+        f"F1 of whole entities against updates, {plots.MEDIAN_AND_BAND} over seeds. Dotted: the "
+        f"most frequent label of each {unit(table)}, without its context."
     )
     return {"f1": (figure, caption)}
 

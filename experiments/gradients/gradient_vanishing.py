@@ -26,7 +26,7 @@ from rnnlab.core.errors import Pooled, Undecided
 from rnnlab.lab import gradient_member
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.sweep import Only, Sweep
-from rnnlab.plotting import gradient_figures, learning_curves
+from rnnlab.plotting import gradient_figures, learning_curves, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 
@@ -200,7 +200,7 @@ def _gradients(table: Table) -> tuple[Figure, str]:
         for part in gradient_member.drawn_parts(members[0].result)
     ]
     return gradient_figures.by_cell(panels, _schemes(base)), (
-        "How much of ‖∂L/∂h_T‖ is left k steps earlier, in decades: median and 10–90% band over "
+        f"How much of ‖∂L/∂h_T‖ is left k steps earlier, in decades: {plots.MEDIAN_AND_BAND} over "
         "seeds, by scheme of W_hh. A cross: from there on exactly zero. Dotted: theory; for the "
         "RNNs mean field, χ^(k/2) with the measured σ_w and input variance, for LSTM and GRU the "
         "product of the forget (update) gates alone, for a cell of your own of its keep_gate."
@@ -217,8 +217,8 @@ def _forget_bias(table: Table) -> tuple[Figure, str]:
     if not panels:
         raise Undecided("no LSTM and no GRU with orthogonal kernels")
     return gradient_figures.forget_bias(panels), (
-        "The forget bias (b_f of the LSTM, b_z of the GRU) decides: orthogonal kernels, median "
-        "and 10–90% band over seeds. Dotted: the product of the gates alone, ∏ f_t."
+        "The forget bias (b_f of the LSTM, b_z of the GRU) decides: orthogonal kernels, "
+        f"{plots.MEDIAN_AND_BAND} over seeds. Dotted: the product of the gates alone, ∏ f_t."
     )
 
 
@@ -238,9 +238,9 @@ def _linear(table: Table) -> tuple[Figure, str]:
     linear = table.select({"cell.name": "rnn-identity"})
     schemes = [*dict.fromkeys([*LINEAR, *linear.values("init.w_h")])]
     return gradient_figures.closed_forms(linear, schemes, table.select(GATES_ALONE)), (
-        "The closed forms. Left: W^k in float64 (dotted) under the probe's float32 curve, far "
-        "below float32's smallest number (1e-45). Right: σ(b_f)^k, and chrono's integral, which "
-        "tends to 0.1485 at k = T_max."
+        f"The closed forms, {plots.MEDIAN_AND_BAND} over seeds. Left: W^k in float64 (dotted) "
+        "under the probe's float32 curve, far below float32's smallest number (1e-45). Right: "
+        "σ(b_f)^k, and chrono's integral, which tends to 0.1485 at k = T_max."
     )
 
 
@@ -270,7 +270,7 @@ def _saturation(table: Table) -> tuple[Figure, str]:
     digits = table.values("task.name") == ["digits"]
     return figure, (
         "How far units and gates are from the flat ends of their functions, where no gradient "
-        "passes (0: saturated). Median and 10–90% band over seeds"
+        f"passes (0: saturated); {plots.MEDIAN_AND_BAND} over seeds"
         + ("; the digits' blank and inked pixels show as waves." if digits else ".")
     )
 

@@ -286,8 +286,9 @@ def _slopes(chosen: Table) -> tuple[Figure, str]:
     scatter.set_ylabel("slope of the gradient, lags 10–100 (decades per step)")
     plots.title(scatter, "One predicts the other")
     return figure, (
-        "Left: the gradient left against lag for some schemes of W_hh. Right: each member's slope "
-        "against its top Lyapunov exponent; the line is equality."
+        "Left: the gradient left against lag for some schemes of W_hh, "
+        f"{plots.MEDIAN_AND_BAND} over seeds. Right: each member's slope against its top Lyapunov "
+        "exponent; the line is equality."
     )
 
 

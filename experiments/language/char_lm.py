@@ -209,7 +209,8 @@ def _bits(table: Table) -> tuple[Figure, str]:
     plots.title(ax, f"{name_of(table[0].config['task']['path'])}, character by character")
     plots.direct_labels(ax, ends)
     return figure, (
-        "Bits per character of the held-out text against updates: median and range over seeds. "
+        f"Bits per character of the held-out text against updates: {plots.MEDIAN_AND_BAND} over "
+        "seeds. "
         "Dotted: interpolated (Witten–Bell) character n-grams on the same split."
     )
 

@@ -105,7 +105,7 @@ def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, 
             steps,
             None if temperature == 0 else key,
             temperature=temperature,
-            top_k=top_k,
+            top_k=min(top_k, task.input_size),  # a text may have fewer characters
         )
         return np.asarray(samples)
 
@@ -327,10 +327,10 @@ def _temperature(table: Table) -> tuple[Figure, str]:
             learning_curves.baseline(ax, score(table[0], PEOPLE, name), "people")
         plots.direct_labels(ax, ends)
     return figure, (
-        "The effect of temperature: the share of words that occur in the training text, the "
-        "longest stretch of a sample that stands there (characters, median over samples), and the "
-        "entropy of the distributions drawn from, with −log p of the samples on it (points). "
-        "Dotted: what people wrote after the same prompts."
+        f"The effect of temperature, {plots.MEDIAN_AND_BAND} over seeds: the share of words "
+        "that the training text has, the longest stretch of a sample that stands there "
+        "(characters, median over samples), and the entropy of the distributions drawn from, with "
+        "−log p of the samples (points). Dotted: what people wrote after the same prompts."
     )
 
 

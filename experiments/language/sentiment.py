@@ -28,11 +28,9 @@ Skip-gram, 81.6%, are equivalent to the GRU. With 1,000 labels Skip-gram's start
 no network reaches that. Undecided: order (permuted texts cost the GRU 1.8 points), long texts.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, cast
 
 import jax
@@ -43,10 +41,13 @@ from ml_collections import ConfigDict
 
 from rnnlab import training
 from rnnlab.core.errors import Undecided, install
+from rnnlab.core.validate import choice
 from rnnlab.data.splits import permuted
+from rnnlab.lab import text_regressions
 from rnnlab.lab.comparison import RATE, Comparison
 from rnnlab.lab.config import scale
 from rnnlab.lab.lines import Lines
+from rnnlab.lab.text_features import data_of
 from rnnlab.nn import generation, layers, models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
@@ -54,11 +55,9 @@ from rnnlab.results.claims import Claim, claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import Measure, beats, better
 from rnnlab.results.table import Member, Table
-from rnnlab.sparse.bag_of_words import BagOfWords
-from rnnlab.sparse.tfidf import TfIdf
 from rnnlab.tasks.base import Config, PyTree
 from rnnlab.tasks.checks import few_of
-from rnnlab.tasks.reviews import Encoded, Split
+from rnnlab.tasks.reviews import Encoded
 from rnnlab.tasks.sentiment import Sentiment
 from rnnlab.text import tokenizers
 from rnnlab.training import runner
@@ -158,15 +157,15 @@ def comparison(config: Config) -> list[Comparison]:
 
     Comparisons share the members that they have in common.
     """
-    labels = config.run.few_labels
-    if config.task.path:
-        with suppress(ValueError, OSError):  # a file that cannot be read is refused with a member
-            texts = cast(Sentiment, training.task_of(config)).whole().texts
-            labels = few_of(labels, len(texts), "run.few_labels", "texts to learn from")
+    task, labels, count = config.task, config.run.few_labels, None
+    with suppress(ValueError, OSError):  # data that cannot be read are refused with a member
+        count = len(task_of(config).whole().texts)
+    if count is not None:
+        available = min(task.limit or count, count)
+        labels = few_of(labels, available, "run.few_labels", "texts to learn from")
     few = {"task.limit": labels}
     few |= dict.fromkeys(("training.steps", "training.eval_every"), config.run.few_steps)
-    task = config.task
-    on = f"On {Path(task.path).name if task.path else f'{task.source} reviews'}"
+    on = f"On {data_of(task)}{'' if task.path else ' reviews'}"
     return [
         Comparison(
             {line: {**LINES[line], **(few if FEW in line else {})} for line in lines},
@@ -194,6 +193,23 @@ def of(table: Table, comparisons: Comparisons, line: str) -> Table:
 run = training.run
 
 
+def check(config: Config) -> None:
+    """Refuse an unknown tokenizer of words, and texts that the regressions cannot learn from."""
+    choice("words", config.words, tokenizers.TOKENIZERS)
+    if not config.run.few:
+        text_regressions.check_counted(alike(task_of(config)), config.words)
+
+
+def task_of(config: Config) -> Sentiment:
+    """Return the task of a config."""
+    return cast(Sentiment, training.task_of(config))
+
+
+def alike(task: Sentiment) -> Sentiment:
+    """Return a task with the same texts for all networks: what reads no network is done once."""
+    return replace(task, pooling="last", vectors="")
+
+
 # ---- measurements ------------------------------------------------------------------------------
 
 
@@ -218,8 +234,7 @@ def measure(config: Config, setup: training.Setup, params: PyTree) -> dict[str, 
     results |= {"tested": len(hits), **in_real_time(setup, params, data)}
     if config.run.few:
         return results
-    alike = replace(task, pooling="last", vectors="")
-    results["counted"] = counted(alike, config.words, count)
+    results["counted"] = text_regressions.counted(alike(task), config.words, count, C)
     if results["streams"]:
         results["shown"] = shown(setup, params)  # [] if no text has a fitting length
     return results
@@ -281,7 +296,7 @@ def shown(setup: training.Setup, params: PyTree) -> list[dict[str, object]]:
     """Return four held-out texts in which an opinion turns, and each class's probability by step.
 
     Returns:
-        [{"tokens": T strings, "label": the class, "p": (T, classes)}].
+        [{"tokens": T strings, "label": the class, "p": (T, classes), "classes": their names}].
     """
     task = cast(Sentiment, setup.task)
     split = task.split()
@@ -294,7 +309,7 @@ def shown(setup: training.Setup, params: PyTree) -> list[dict[str, object]]:
             y, state = step(params, state, jnp.asarray(symbol)[None])
             p.append(np.asarray(jax.nn.softmax(y[0])).round(4).tolist())
         label = task.classes[int(split.test_labels[index])]
-        results.append({"tokens": tokens, "label": label, "p": p})
+        results.append({"tokens": tokens, "label": label, "p": p, "classes": list(task.classes)})
     return results
 
 
@@ -312,68 +327,6 @@ def examples(task: Sentiment) -> list[int]:
         turn = [i for i in fit if any(word in "".join(texts[i]) for word in TURNS)]
         rows += [*turn, *(i for i in fit if i not in turn)][:2]
     return rows
-
-
-# ---- regressions, without a network ------------------------------------------------------------
-
-
-@lru_cache(maxsize=2)
-def counted(task: Sentiment, words: str, count: int) -> dict[str, float]:
-    """Return the accuracy of regressions on counts and TF-IDF, of characters and of words.
-
-    Args:
-        count: held-out texts to score.
-        words: the name of the tokenizer of words; they are left out if it is not installed.
-    """
-    split, accuracy = task.split(), {}
-    judge, labels = split.test_texts[:count], split.test_labels[:count]
-    split = split._replace(test_texts=judge, test_labels=labels)
-    for name, tokenizer in (("characters", "characters"), ("words", words)):
-        read = tokenizers.by_name(tokenizer, lowercase=True)
-        try:
-            train, test = (read(texts).lists() for texts in (split.texts, split.test_texts))
-        except ValueError:  # jieba is not installed
-            continue
-        for kind, largest in (("counts of", 1), ("TF-IDF of", 1), ("TF-IDF of 1- and 2-grams,", 2)):
-            weighted = kind != "counts of"
-            accuracy[f"{kind} {name}"] = regression(train, test, split, weighted, largest)
-    return accuracy
-
-
-Texts = Sequence[Sequence[str]]
-
-
-def regression(train: Texts, test: Texts, split: Split, weighted: bool, largest: int) -> float:
-    """Return the accuracy of a logistic regression; C is the best on a fifth of its texts.
-
-    Args:
-        train, test: tokens of the texts. split: their labels.
-        weighted: by TF-IDF; else counts. largest: n of the largest n-grams.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    def features(fitted: Texts, others: Texts) -> tuple[PyTree, PyTree]:
-        counts = BagOfWords(ngram_range=(1, largest), min_df=2)
-        parts = counts.fit_transform(fitted), counts.transform(others)
-        if not weighted:
-            return parts
-        weights = TfIdf("log", "smooth", "l2")
-        return weights.fit_transform(parts[0]), weights.transform(parts[1])
-
-    def accuracy(
-        xs: PyTree, labels: np.ndarray, ys: PyTree, expected: np.ndarray, c: float
-    ) -> float:
-        solver = "liblinear" if len(np.unique(labels)) == 2 else "lbfgs"  # of more classes at once
-        model = LogisticRegression(C=c, solver=solver, tol=1e-3, max_iter=1000)
-        return float(model.fit(xs, labels).score(ys, expected))
-
-    cut, labels = len(train) * 4 // 5, split.labels
-    best = 1.0
-    if len(np.unique(labels[:cut])) > 1:  # else there are too few texts to choose by
-        xs, ys = features(train[:cut], train[cut:])
-        best = max(C, key=lambda c: accuracy(xs, labels[:cut], ys, labels[cut:], c))
-    xs, ys = features(train, test)
-    return accuracy(xs, labels, ys, split.test_labels, best)
 
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -439,7 +392,7 @@ def _length(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
     plots.direct_labels(ax, ends)
     return figure, (
         "Accuracy against the length of a text, of which the network reads the first "
-        f"{table[0].config['task']['max_length']} symbols; median and range over seeds."
+        f"{table[0].config['task']['max_length']} symbols; {plots.MEDIAN_AND_BAND} over seeds."
     )
 
 
@@ -452,7 +405,8 @@ def _shown(table: Table) -> dict[str, Member]:
 def _reading(table: Table) -> tuple[Figure, str]:
     lines = _shown(table)
     texts = next(iter(lines.values())).result["shown"]
-    second = [text["label"] for m in table for text in m.result.get("shown", [])][-1]
+    classes = texts[0]["classes"]
+    drawn = 1  # the place of the class whose probability is drawn
     figure, axes = plots.new_figure(len(texts), 1, size=(9, 1.75 * len(texts)), share_y=True)
     gap = " " if any(len(token) > 2 for text in texts for token in text["tokens"]) else ""  # words
     family = plots.font_for("".join("".join(text["tokens"]) for text in texts))
@@ -460,10 +414,11 @@ def _reading(table: Table) -> tuple[Figure, str]:
         n = len(text["tokens"])
         ends = []
         for index, (line, member) in enumerate(lines.items()):
-            p = np.array(member.result["shown"][row]["p"])[:, 1]
+            p = np.array(member.result["shown"][row]["p"])[:, drawn]
             ax.plot(np.arange(n), p, **plots.look(index))
             ends.append(plots.End(n - 1, float(p[-1]), line, plots.COLORS[index]))
-        ax.axhline(0.5, color="#777777", linewidth=0.8)
+        if len(classes) == 2:  # from here on the answer is the other class
+            ax.axhline(0.5, color="#777777", linewidth=0.8)
         if family:
             turned = {"fontsize": 8, "rotation": 40, "ha": "right", "rotation_mode": "anchor"}
             style = turned if gap else {"fontsize": 10}
@@ -473,10 +428,10 @@ def _reading(table: Table) -> tuple[Figure, str]:
         ax.set(xlim=(-0.3, n - 0.7), ylim=(0, 1))
         plots.title(ax, f"{row + 1}: {text['label']}")
         plots.direct_labels(ax, ends)
-    axes[0, 0].set_ylabel(f"p({second})")
+    axes[0, 0].set_ylabel(f"p({classes[drawn]})")
     texts_in_words = " ".join(f"{row + 1}: {gap.join(t['tokens'])}" for row, t in enumerate(texts))
     return figure, (
-        f"The probability of {second} after each symbol of held-out texts, as the first "
+        f"The probability of {classes[drawn]} after each symbol of held-out texts, as the first "
         f"seed of each one-way network reads them. {texts_in_words}"
     )
 

@@ -188,7 +188,8 @@ def future(model: models.Model, params: PyTree, task: Tagging, data: Tagged) -> 
         streams = True
     except ValueError:
         streams = False
-    return {"moved": float(jnp.abs(before - after)[:, :half].max()), "streams": streams}
+    moved = jnp.abs(before - after)[:, :half].max(initial=0.0)  # of one token nothing comes before
+    return {"moved": float(moved), "streams": streams}
 
 
 @partial(jax.jit, static_argnames="model")  # compiled once for all seeds and rates
@@ -250,8 +251,8 @@ def _curves(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("F1 of entities, held-out sentences")
     return figure, (
-        "F1 of whole entities against updates, median and range over seeds; dotted: the most "
-        f"frequent label of each {unit(table)}, whatever is around it."
+        f"F1 of whole entities against updates, {plots.MEDIAN_AND_BAND} over seeds; dotted: the "
+        f"most frequent label of each {unit(table)}, whatever is around it."
     )
 
 

@@ -322,7 +322,8 @@ def _curves(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("token error, held out")
     return figure, (
-        f"Edits per {said(table)}, decoded greedily, against updates; median and range over seeds. "
+        f"Edits per {said(table)}, decoded greedily, against updates; {plots.MEDIAN_AND_BAND} over "
+        "seeds. "
         f"Dotted: each {read(table)} stands for its commonest {said(table)}."
     )
 
@@ -341,7 +342,7 @@ def _length(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
         plots.title(ax, name)
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("token error")
-    return figure, "The same errors by the source's length; median and range over seeds."
+    return figure, f"The same errors by the source's length; {plots.MEDIAN_AND_BAND} over seeds."
 
 
 def _attention(maps: list[dict[str, Any]], read: str, said: str) -> tuple[Figure, str]:

@@ -126,9 +126,9 @@ def figures(table: Table, comparisons: Comparisons) -> dict[str, tuple[Figure, s
         "models": (
             _curves(table, comparisons, lengths),
             "Test error against updates, each model at its own best learning rate; after Le, "
-            "Jaitly & Hinton 2015, Fig. 1. Dotted: 1/6, the error of always answering 1. Median "
-            "and 10–90% band over the judged seeds; a member that has solved the task (error "
-            f"{bounds}) stops, and the labels say how many have.",
+            "Jaitly & Hinton 2015, Fig. 1. Dotted: 1/6, the error of always answering 1. "
+            f"Lines: {plots.MEDIAN_AND_BAND} over the judged seeds; a member that has solved the "
+            f"task (error {bounds}) stops, and the labels say how many have.",
         )
     }
 

@@ -210,8 +210,8 @@ def _by_span(table: Table, comparisons: Comparisons, task: list[Panel]) -> tuple
     words = cell_in_words(cell).split(" ", 1)[-1]
     return figure, (
         f"Updates until {task[0].task.replace('_', ' ')} is solved, {words} by forget bias, each "
-        "at its own best learning rate: median and 10–90% band over seeds, after Tallec & Ollivier "
-        "2018, Figs 1–4. The dashed line is the budget."
+        f"at its own best learning rate: {plots.MEDIAN_AND_BAND} over seeds, after Tallec & "
+        "Ollivier 2018, Figs 1–4. The dashed line is the budget."
     )
 
 

@@ -34,7 +34,8 @@ from rnnlab.plotting import learning_curves, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import better, share_interval
-from rnnlab.results.comparison_words import digits, tuned_words
+from rnnlab.results.comparison_words import digits, percent, tuned_words
+from rnnlab.results.statistics import COMPARISON_ERROR
 from rnnlab.results.table import Table
 from rnnlab.tasks.copy_memory import CopyMemory
 from rnnlab.training import runner
@@ -160,12 +161,13 @@ def figures(table: Table, comparisons: Comparisons) -> dict[str, tuple[Figure, s
             _curves(table, comparisons, "loss", "cross-entropy (nats per step)"),
             "Test loss against updates, each model at its own best learning rate, after Arjovsky, "
             f"Shah & Bengio 2016, Fig. 1. Dotted: {_closed_form(table)}, the loss of an answer "
-            "that remembers nothing. Median and 10–90% band over the judged seeds; one that leaves "
-            "the panel is of a member whose loss jumped and fell back.",
+            f"that remembers nothing. Lines: {plots.MEDIAN_AND_BAND} over the judged seeds; one "
+            "that leaves the panel is of a member whose loss jumped and fell back.",
         ),
         "recall": (
             _curves(table, comparisons, "recall", "share of symbols recalled"),
-            f"The share of the {_items(table)} symbols that is named correctly; dotted: a guess, "
+            f"The share of the {_items(table)} symbols that is named correctly: "
+            f"{plots.MEDIAN_AND_BAND} over the judged seeds; dotted: a guess, "
             f"1/{_alphabet(table)}.",
         ),
     }
@@ -255,7 +257,8 @@ def _stuck(statement: str, source: str) -> Callable[..., Claim]:
         statement,
         source=source,
         holds_if="test loss at the end at least {least:g} of the baseline for more than half of "
-        "all seeds: the exact 95% interval of that share lies above 0.5, in the comparison {name}",
+        f"all seeds: the exact {percent(1 - COMPARISON_ERROR)} interval of that share lies above "
+        "0.5, in the comparison {name}",
         expected="holds",
         least=0.9,
     )(check)

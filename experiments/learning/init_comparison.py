@@ -37,8 +37,10 @@ from ml_collections import ConfigDict
 
 from rnnlab import theory, training
 from rnnlab.core.errors import Undecided
+from rnnlab.lab import init_sweep
 from rnnlab.lab.comparison import Comparison
 from rnnlab.lab.config import Config, scale
+from rnnlab.lab.init_sweep import CELLS, GATED, SIMPLE, TASKS
 from rnnlab.nn.initializers import InitScheme, make
 from rnnlab.plotting import comparison_matrix, learning_curves, plots
 from rnnlab.plotting.comparison_matrix import Column
@@ -50,18 +52,11 @@ from rnnlab.results.comparison_claims import better, better_in_most, better_or_w
 from rnnlab.results.statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from rnnlab.results.table import Member, Table
 from rnnlab.tasks.base import Task
-from rnnlab.training import runner
 
-SIMPLE, GATED = ("rnn-tanh", "rnn-relu"), ("lstm", "gru")
-TANH, RELU, LSTM, GRU = CELLS = (*SIMPLE, *GATED)
+TANH, RELU, LSTM, GRU = CELLS
 REFERENCE = "torch_uniform"
 UNIFORM = scheme_label(REFERENCE)
-TASKS = ("adding", "delayed_recall", "pixel_digits")
-TITLES = {
-    "rnn-tanh": "tanh RNN",
-    "rnn-relu": "ReLU RNN",
-    "lstm": "LSTM",
-    "gru": "GRU",
+TITLES = init_sweep.TITLES | {
     "adding": "adding",
     "delayed_recall": "delayed recall",
     "pixel_digits": "digits pixel by pixel",
@@ -95,45 +90,25 @@ run = training.run
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the default config, or with "full" a larger one."""
     full = scale(arg) == "full"
-    config = ConfigDict(
-        {
-            "seed": 0,
-            # None: the task's own; the comparisons set them
-            "task": {
-                "name": "adding",
-                "length": None,
-                "delay": None,
-                "source": None,
-                "solved_at": None,
-            },
-            "cell": {"name": "rnn-tanh", "hidden_size": 128 if full else 32, "layers": 1},
-            "init": InitScheme.config(w_h=REFERENCE),
-            "training": training.config(
-                steps=10_000 if full else 1500,
-                clip_norm=1.0,
-                batch_size=32 if full else 16,
-                eval_every=200 if full else 20,
-                eval_batch_size=1000 if full else 200,
-                eval_sample=1000 if full else 200,  # of the digits; the other tasks draw as many
-            ),
-            # updates before which the gradient is measured; 0: before the first
-            "probes": {"at": (0,)},
-            "run": runner.config(
-                scale="full" if full else "small",  # scale of the tasks: small or full
-                # learning rates that are tried for every scheme of a simple RNN
-                rates=(1e-4, 3e-4, 1e-3, 3e-3) if full else (1e-3, 3e-3, 1e-2, 3e-2),
-                # learning rates that are tried for every scheme of an LSTM or a GRU
-                gated_rates=(3e-4, 1e-3, 3e-3, 1e-2) if full else (3e-3, 1e-2, 3e-2, 1e-1),
-                tuning_seeds=3,  # seeds with which learning rates are tried
-                # numbers of fresh seeds after which pairs are looked at; at eight pairs per panel
-                # no sign test of 8 seeds decides
-                judged_seeds=(10, 20, 40),
-                seconds_per_member=450.0 if full else 0.25,
-                seconds_per_group=5.0,
-            ),
-        }
+    return init_sweep.config(
+        init=InitScheme.config(w_h=REFERENCE),
+        training_changes={
+            "steps": 10_000 if full else 1500,
+            "eval_every": 200 if full else 20,
+        },
+        run={
+            # learning rates that are tried for every scheme of a simple RNN
+            "rates": (1e-4, 3e-4, 1e-3, 3e-3) if full else (1e-3, 3e-3, 1e-2, 3e-2),
+            # learning rates that are tried for every scheme of an LSTM or a GRU
+            "gated_rates": (3e-4, 1e-3, 3e-3, 1e-2) if full else (3e-3, 1e-2, 3e-2, 1e-1),
+            "tuning_seeds": 3,  # seeds with which learning rates are tried
+            # numbers of fresh seeds after which pairs are looked at; at eight pairs per panel no
+            # sign test of 8 seeds decides
+            "judged_seeds": (10, 20, 40),
+            "seconds_per_group": 5.0,
+        },
+        full=full,
     )
-    return config.lock()
 
 
 # ---- comparisons -------------------------------------------------------------------------------
@@ -208,17 +183,10 @@ def other_label(block: str, scheme: str, cell: str) -> str:
 
 def options(config: Config, task: str) -> dict[str, object]:
     """Return what a panel's members share: the size of the task, when it counts as solved."""
-    full = config.run.scale == "full"
-    if task == "adding":
-        # at T = 50 no tanh RNN leaves the baseline in the default budget, whatever its scheme
-        return {"task.length": 200 if full else 20, "task.solved_at": 0.01 if full else 0.05}
-    if task == "delayed_recall":
-        return {"task.delay": 100 if full else 20, "task.solved_at": 0.01 if full else 0.05}
-    return {
-        "task.source": "mnist" if full else "digits",
-        "task.solved_at": 0.9 if full else 0.7,
-        "training.keep_best": True,  # solved by validation images
-    }
+    found = init_sweep.task_options(config.run.scale, task, delay=20)
+    if task == "pixel_digits":
+        found["training.keep_best"] = True  # solved by validation images
+    return found
 
 
 # ---- what theory predicts ----------------------------------------------------------------------

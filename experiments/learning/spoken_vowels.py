@@ -352,7 +352,8 @@ def _early(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
     plots.direct_labels(ax, ends)
     return figure, (
         "In real time: accuracy of the answer after so much of each series, by the networks that "
-        "read one way, which were trained on whole series only. Median and 10–90% of seeds."
+        "read one way, which were trained on whole series only: "
+        f"{plots.MEDIAN_AND_BAND} over seeds."
     )
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Values = dict[str, list[Any]]  # by key
 
-_FLAGS = ("score", "better", "equivalent", "relative", "reference", "tuning_seeds", "seeds")
-
 
 def add(parser: Parser) -> None:
     """Add the flags that say how a comparison is decided."""
@@ -68,9 +66,10 @@ def comparison_of(
     Raises:
         UserError: flags without anything to compare.
     """
+    from rnnlab.lab.asked import RULE
     from rnnlab.lab.comparison import Comparison
 
-    given = {name: vars(options)[name] for name in _FLAGS}
+    given = {name: vars(options)[name] for name in RULE}
     changes = {name: value for name, value in given.items() if value is not None}
     if "seeds" in changes:
         changes["seeds"] = _counts(changes["seeds"])

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnnlab.cli import comparing
 from rnnlab.cli.export import write_export
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from absl import flags
     from ml_collections import ConfigDict
 
-    from rnnlab.lab.comparison import Comparison
     from rnnlab.lab.load import Experiment
     from rnnlab.lab.plan import Plan
     from rnnlab.lab.ray_cluster import Cluster
-    from rnnlab.lab.sweep import Sweep, Value
+    from rnnlab.lab.sweep import Value
     from rnnlab.results.run_dir import Run
 
 _SHOWN = 6  # members that a dry run lists at most
@@ -158,10 +157,10 @@ def _run(options: argparse.Namespace) -> int:
         raise _unknown_flag(flag, near, experiment)
     if experiment is None:
         raise UserError("run needs --config=FILE; `rnnlab list` shows the experiments")
-    config, axes, comparisons = _asked(experiment, options)
+    config, asked = _asked(experiment, options)
     cluster = _cluster(options)
     if options.dry_run:
-        plan = make_plan(experiment, config, sweep=axes, comparison=comparisons)
+        plan = make_plan(experiment, config, **asked)
         _check_export(options, plan)
         print(_describe(plan, options.workdir))
         return 0
@@ -174,7 +173,7 @@ def _run(options: argparse.Namespace) -> int:
     # only now: the experiment's file may have set up JAX's cache itself
     with compilation_cache.kept(options.cache):
         with distributed.together():
-            plan = make_plan(experiment, config, sweep=axes, comparison=comparisons)
+            plan = make_plan(experiment, config, **asked)
             _check_export(options, plan)
             if not distributed.leads():
                 follow(plan)
@@ -300,10 +299,11 @@ def _join_processes(experiment: "Experiment", options: argparse.Namespace) -> No
 
 def _asked(
     experiment: "Experiment", options: argparse.Namespace
-) -> "tuple[ConfigDict, Sweep | None, list[Comparison] | None]":
-    """Return the experiment's config, sweep and comparisons with the values that the flags set.
+) -> "tuple[ConfigDict, dict[str, Any]]":
+    """Return the experiment's config with the values that the flags set, and what they ask for.
 
-    The sweep is None where the file's own runs, and the comparisons likewise.
+    What they ask for is further arguments of :func:`rnnlab.lab.plan.make_plan`, {} for the file's
+    own sweep and comparisons.
     """
     from absl import flags
     from ml_collections import config_flags
@@ -346,12 +346,12 @@ def _asked(
     if comparisons is not None:
         if given["sweep"]:
             raise UserError("--sweep and --compare exclude each other: a run does one of them")
-        return config, None, comparisons
+        return config, {"comparison": comparisons}
     if experiment.functions.comparison is not None and not given["sweep"]:
-        return config, None, None
+        return config, {}
     whole_sweep = sweep.replace_axes(config, experiment.get_sweep(config), given["sweep"])
     check_effect(experiment, config_keys, config, given["sweep"])
-    return config, whole_sweep, None
+    return config, {"sweep": whole_sweep, "axes": given["sweep"]}
 
 
 def _keys_in(dotted: Sequence[str], group: str) -> list[str]:

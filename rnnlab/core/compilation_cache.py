@@ -5,7 +5,8 @@ A program's key holds its code, its compiler's version and options, the features
 folder's own path: a folder that is moved begins anew. JAX compiles what it cannot load, so that a
 damaged entry costs time alone; but it neither replaces one nor bounds the folder without stopping
 for good where a process was killed while it wrote (jax issue 39880). So the folder is tidied here,
-before and after it is used.
+before and after it is used, and while a process that writes to it runs. Processes may tidy it at
+the same time: what one removes is compiled again by another that misses it.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -25,8 +27,12 @@ from rnnlab.core.errors import UserError
 from rnnlab.core.notices import say
 
 _MOST_BYTES = 512 * 2**20
+_EVERY = 30.0  # seconds, at least, after which a folder in use is tidied again
 _ENTRY = "-cache"  # how JAX ends the name of an entry
 _RECORD = "entries.json"  # {name: [bytes, time of change in ns]} of whole entries
+
+_WRITES = "/jax/compilation_cache/cache_misses"  # JAX's event before it writes an entry
+_in_use: dict[Path, float] = {}  # when each folder was tidied last, as time.monotonic() has it
 
 _FOLDER = "jax_compilation_cache_dir"
 _ENABLED = "jax_enable_compilation_cache"
@@ -82,13 +88,33 @@ def kept(cache: bool = True) -> Iterator[None]:
         and getattr(jax.config, _LEAST_SECONDS) == _JAX_SECONDS
     ):
         changes[_LEAST_SECONDS] = 0.0
+    _listen()
     tidy(here)
+    _in_use[here] = time.monotonic()
     try:
         with warnings.catch_warnings(), _configured(changes):
             warnings.filterwarnings("ignore", message=_JAX_WARNINGS)
             yield
     finally:
+        del _in_use[here]
         tidy(here)
+
+
+@functools.cache  # once per process
+def _listen() -> None:
+    import jax
+
+    jax.monitoring.register_event_listener(_tidy_at_times)
+
+
+def _tidy_at_times(event: str, **_: object) -> None:
+    """Tidy the folders in use whose turn it is, as JAX writes an entry: a command may take days."""
+    if event != _WRITES:
+        return
+    for used, last in list(_in_use.items()):
+        if time.monotonic() - last >= _EVERY:
+            _in_use[used] = time.monotonic()  # first, so that no other thread tidies as well
+            tidy(used)
 
 
 def wanted() -> bool:

@@ -67,6 +67,19 @@ def validation_rows(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.nd
     return np.setdiff1d(np.arange(len(labels)), held), held
 
 
+def evenly_spaced(count: int, of: int) -> np.ndarray:
+    """Return ``count`` places among ``of``, evenly spaced from the first: ⌊i · of/count⌋.
+
+    Args:
+        count: 0 to ``of``.
+
+    >>> evenly_spaced(3, 4).tolist(), evenly_spaced(0, 4).tolist()
+    ([0, 1, 2], [])
+    """
+    whole("count", count, 0, of)
+    return np.arange(count) * of // max(count, 1)
+
+
 def shuffled_indices(
     key: jax.Array, n: int, position: int | jax.Array, batch_size: int
 ) -> jax.Array:

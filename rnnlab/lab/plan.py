@@ -3,12 +3,13 @@
 Each member's config is parsed once; the plan holds the result and hands it on.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from rnnlab.core.errors import UserError
 from rnnlab.core.metrics import Metric
 from rnnlab.lab import rounds
 from rnnlab.lab import sweep as sweeps
+from rnnlab.lab.asked import Flags, comparison_flags
 from rnnlab.lab.catalog import is_shipped
 from rnnlab.lab.comparison import SOLVED_AT, Comparison, Question, resolve, stops_when_solved
 from rnnlab.lab.key_names import check_key
@@ -47,6 +49,8 @@ class Plan:
             round: see :meth:`following`.
         phases: of each member, as :attr:`rnnlab.results.table.Member.phase`.
         begun: the members of earlier rounds, which are finished.
+        flags: those that ask for the sweep or the comparisons in place of the file's own, as
+            config.json records them; None where no flags can.
     """
 
     experiment: Experiment
@@ -59,6 +63,7 @@ class Plan:
     questions: tuple[Question, ...] = ()
     phases: tuple[str, ...] = ()
     begun: int = 0
+    flags: Flags | None = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, object]:
@@ -102,7 +107,8 @@ class Plan:
         """The values and the sweep that differ from the file's own, as JSON.
 
         {"config": the default of each key that has another value, "sweep": whether the sweep is
-        not the file's own, "comparisons": whether the comparisons are not}.
+        not the file's own, "comparisons": whether the comparisons are not, "flags": those that ask
+        for them, by name; None where no flags can}.
         """
         own, asked = None, None
         try:
@@ -115,6 +121,7 @@ class Plan:
             "config": json_files.encode(self._defaults),
             "sweep": own != self.parts,
             "comparisons": asked != self.questions,
+            "flags": json_files.encode(self.flags),
         }
 
     @property
@@ -262,6 +269,7 @@ def make_plan(
     *,
     sweep: sweeps.Sweep | None = None,
     comparison: "Comparison | Sequence[Comparison] | None" = None,
+    axes: Mapping[str, Sequence[sweeps.Value]] | None = None,
 ) -> Plan:
     """List the members of a run and check each of them; nothing runs and nothing is written.
 
@@ -272,6 +280,8 @@ def make_plan(
         config: the experiment's config with changed values; None: unchanged.
         sweep: axes in place of the file's get_sweep(config); nothing is compared then.
         comparison: in place of the file's comparison(config) and of its sweep.
+        axes: those of the file's sweep that flags replaced in ``sweep``, for the record; None:
+            Python gave the sweep.
 
     Raises:
         UserError: an error in the config, the sweep, a comparison or a member.
@@ -290,14 +300,21 @@ def make_plan(
     if sweep is not None and comparison is not None:
         raise UserError("a run has a sweep or a comparison: both were given")
     questions: tuple[Question, ...] = ()
+    flags: Flags | None = {}
     experiment.check_numbers(config)
     if comparison is not None:
         if not isinstance(comparison, Comparison) and not comparison:
             raise UserError("comparison: expected a rnnlab.Comparison or a list of them, got none")
         asked = [comparison] if isinstance(comparison, Comparison) else list(comparison)
         questions = resolve(experiment, config, asked)
+        own: Sequence[Comparison] = ()
+        with contextlib.suppress(ValueError):  # the file has none for this config
+            own = experiment.asked_comparisons(config)
+        flags = comparison_flags(own, asked, questions, sweeps.flat_config(config))
     elif sweep is None:
         questions = experiment.get_comparisons(config)
+    else:
+        flags = None if axes is None else {"sweep": dict(axes)}
     if sweep is None:
         sweep = [] if comparison is not None else own_sweep(experiment, config, questions)
         if not questions:
@@ -315,7 +332,18 @@ def make_plan(
         groups = len({spec.group_key for spec in specs})
     else:
         groups = len({experiment.get_group(member) for member in configs})
-    plan = Plan(experiment, config, parts, members, configs, specs, groups, questions, phases)
+    plan = Plan(
+        experiment,
+        config,
+        parts,
+        members,
+        configs,
+        specs,
+        groups,
+        questions,
+        phases,
+        flags=flags,
+    )
     if questions and comparison is None:
         _check_reach(plan, changed)
     elif questions:

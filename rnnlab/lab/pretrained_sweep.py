@@ -7,6 +7,7 @@ comparisons, their claims, and a figure.
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from rnnlab.results.claims import Claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import better
 from rnnlab.results.table import Table
+from rnnlab.tasks.checks import few_of
 from rnnlab.training import runner
 
 if TYPE_CHECKING:
@@ -119,11 +121,19 @@ def config(
     return config.lock()
 
 
-def comparisons(config: Config, score: str, equivalent: float, data: str) -> list[Comparison]:
+def comparisons(
+    config: Config,
+    score: str,
+    equivalent: float,
+    data: str,
+    examples: str,
+    counted: Callable[[], int],
+) -> list[Comparison]:
     """Compare random with pre-trained first weights, by number of labels.
 
     All members read the same pieces. Without pre-trained weights there is nothing to compare, and
-    the run is one member that starts from random ones.
+    the run is one member that starts from random ones. Where ``run.few_labels`` is not fewer than
+    all labels, few are a quarter of them, and a line says so.
 
     Args:
         config: as of :func:`config`. ``pretrained`` is the alternative to random weights;
@@ -131,12 +141,20 @@ def comparisons(config: Config, score: str, equivalent: float, data: str) -> lis
             ``run.few_steps`` for few.
         score: by which they are compared. equivalent: a difference of it that does not matter.
         data: in words, where no file is given.
+        examples: to learn from, in words, in the plural. counted: returns the number of them.
+    Raises:
+        ValueError: too few examples.
     """
     path = config.pretrained
     if not path:
         return []
+    few, count = config.run.few_labels, None
+    with suppress(ValueError, OSError):  # data that cannot be read are refused with a member
+        count = counted()
+    if count is not None:
+        few = few_of(few, min(config.task.limit or count, count), "run.few_labels", examples)
     sizes = {
-        FEW: (config.run.few_labels, config.run.few_steps),
+        FEW: (few, config.run.few_steps),
         ALL: (config.task.limit, config.training.steps),
     }
     return [
@@ -168,15 +186,16 @@ def lines(table: Table, limit: int) -> dict[str, Table]:
 
 
 def label_counts(table: Table) -> tuple[int, int]:
-    """Return the numbers of labels that are compared, few and most; 0 means all.
+    """Return the numbers of labels that are compared, the fewest and the most; 0 means all.
 
     Raises:
         Undecided: there are no members.
     """
     if not len(table):
         raise Undecided("there are no members")
-    most = max(table.values("task.limit"), key=lambda n: n or math.inf)
-    return table[0].config["run"]["few_labels"], most
+    limits = sorted(table.values("task.limit"), key=lambda n: n or math.inf)
+    few = limits[0] if len(limits) > 1 else table[0].config["run"]["few_labels"]
+    return few, limits[-1]
 
 
 def in_words(limit: int) -> str:

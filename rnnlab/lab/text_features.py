@@ -1,35 +1,24 @@
 """Features of texts for a linear classifier: parts that experiments share."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 
+from rnnlab.data.splits import evenly_spaced
 from rnnlab.embeddings.vectors import Vectors
 from rnnlab.sparse.analysis import CsrArray
 from rnnlab.sparse.bag_of_words import BagOfWords
+from rnnlab.tasks.reviews import MovieReviews
 from rnnlab.text import corpora
 
 PATTERN = r"\w+"  # of a word, for sparse features and networks alike
-CHOICES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)  # of C
 COMMON = 10  # number of the most common words, whose weight is measured
 
 
-def regression(C: float) -> OneVsRestClassifier:
-    """Return the logistic regression min ½‖w‖² + C Σ log(1 + exp(−y w·x)), one per class."""
-    return OneVsRestClassifier(LogisticRegression(C=C, solver="liblinear", tol=1e-3))
-
-
-def best_C(learn: CsrArray, judge: CsrArray, labels: np.ndarray) -> float:
-    """Return the C of CHOICES that is best on features ``judge`` after training on ``learn``.
-
-    Args:
-        learn: (N, V). judge: (M, V). labels: (N + M,).
-    """
-    cut = learn.shape[0]
-    scores = [regression(C).fit(learn, labels[:cut]).score(judge, labels[cut:]) for C in CHOICES]
-    return CHOICES[int(np.argmax(scores))]
+def data_of(task: MovieReviews) -> str:
+    """Return the name of a task's texts: of the user's file, or of the source."""
+    return Path(task.path).name or task.source
 
 
 def common_share(counts: CsrArray, features: CsrArray) -> float:
@@ -52,7 +41,8 @@ def imdb() -> list[str]:
 
 def unlabeled(count: int) -> list[str]:
     """Return ``count`` of IMDB's reviews, evenly spaced: the good ones are one half of the file."""
-    return imdb()[:: len(imdb()) // count][:count] if count else []
+    reviews = imdb() if count else []
+    return [reviews[place] for place in evenly_spaced(count, len(reviews)).tolist()]
 
 
 def mean_vectors(vectors: Vectors, texts: list[str]) -> np.ndarray:

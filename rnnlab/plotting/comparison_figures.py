@@ -466,7 +466,7 @@ def _curves_caption(
     tuned = " at the chosen values" * any(arm.tuned for arm in result.arms)
     parts = [
         f"{_metric_words(metric)[0].upper()}{_metric_words(metric)[1:]} of the judged members"
-        f"{tuned}: median and 10–90% band over seeds; a member that stopped keeps its last value."
+        f"{tuned}: {plots.MEDIAN_AND_BAND} over seeds; a member that stopped keeps its last value."
     ]
     if grid:
         parts.append("Gray: the other arms.")

@@ -188,8 +188,9 @@ def _metrics(table: Table, names: Sequence[str]) -> tuple[Figure, str]:
             ]
             ax.set(xlabel="step", ylabel=("log10 of " if log_scale else "") + name)
             plots.direct_labels(ax, ends)
-    by = f"A line per value of {lines.name}: median" if lines is not None else "Median"
-    return figure, f"Metrics logged during the run. {by} and 10–90% band over seeds.{notes}"
+    by = f"A line per value of {lines.name}: " if lines is not None else "Shown: "
+    drawn_words = f"{by}{plots.MEDIAN_AND_BAND} over seeds."
+    return figure, f"Metrics logged during the run. {drawn_words}{notes}"
 
 
 def _curves(members: Table, name: str) -> tuple[np.ndarray, np.ndarray]:

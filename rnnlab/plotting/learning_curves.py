@@ -87,7 +87,7 @@ def mean_left(members: Table) -> np.ndarray:
 
 
 def draw(ax: Axes, members: Table, metric: str, label: str, index: int) -> plots.End | None:
-    """Draw the median and the 10–90% band of the members' learning curves.
+    """Draw the median and the band (:func:`rnnlab.plotting.plots.band`) of learning curves.
 
     Args:
         members, metric: as :func:`learning_curves`.

@@ -19,6 +19,8 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from rnnlab.results.statistics import BAND, band_words
+
 # black, blue, vermilion, green, purple, orange, sky
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES: tuple[Any, ...] = (
@@ -44,6 +46,7 @@ STYLE: Any = {
     "figure.facecolor": "white",
 }
 DPI = 150
+MEDIAN_AND_BAND = f"median and {band_words()} band"  # what :func:`band` draws, for captions
 
 
 def look(index: int) -> dict[str, Any]:
@@ -146,14 +149,14 @@ class End:
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
-    """Return the 10%, 50% and 90% quantiles over members, (3, points), without NaN.
+    """Return the quantiles of the band and the median over members, (3, points), without NaN.
 
     −inf counts as smallest. The outer quantiles are order statistics without interpolation, which
     would turn −inf to NaN. The median of an even number is the mean of the middle two, −inf where
     one of them is.
     """
     last = np.maximum(np.sum(~np.isnan(values), axis=0) - 1, 0)
-    low, high = (np.round(share * last).astype(int) for share in (0.1, 0.9))
+    low, high = (np.round(share * last).astype(int) for share in BAND)
     places = np.stack([low, last // 2, (last + 1) // 2, high])
     ordered = np.sort(values, axis=0)  # NaN last
     low, below, above, high = np.take_along_axis(ordered, places, axis=0)
@@ -163,7 +166,7 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
 def gradient_curves(
     ax: Axes, curves: np.ndarray, zero_share: np.ndarray, label: str, index: int
 ) -> End | None:
-    """Draw the median over members and their 10–90% band, in decades against lag.
+    """Draw the median over members and their band (:func:`band`), in decades against lag.
 
     A member whose examples are mostly exactly zero counts as −inf, below every other; where the
     median is −inf the line ends in a cross. Members without a value (the forward pass overflowed)
@@ -188,7 +191,10 @@ def gradient_curves(
 
 
 def band(ax: Axes, x: np.ndarray, curves: np.ndarray, label: str, index: int) -> End | None:
-    """Draw the median and the 10–90% band over members, where the median is finite.
+    """Draw the median and a band over members, where the median is finite.
+
+    The band's ends are the quantiles :data:`rnnlab.results.statistics.BAND`; a caption says what is
+    drawn by MEDIAN_AND_BAND.
 
     Args:
         x: (points,).

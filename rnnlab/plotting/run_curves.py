@@ -102,7 +102,7 @@ def settings_of(tables: Mapping[str, Table]) -> dict[str, dict[str, Table]]:
 
 
 def draw(tables: Mapping[str, Table]) -> tuple[Figure, str] | None:
-    """Draw a panel per setting and metric with a line per run: its median and 10–90% band.
+    """Draw a panel per setting and metric with a line per run: its median and band.
 
     Args:
         tables: members by the run's name.
@@ -121,7 +121,7 @@ def draw(tables: Mapping[str, Table]) -> tuple[Figure, str] | None:
             _panel(ax, by_run, metric, list(tables))
         if setting:
             row[0].set_ylabel(textwrap.fill(setting.replace(", ", ",\n"), 40), fontsize=8)
-    caption = "Medians over the seeds of each run, with the 10–90% range."
+    caption = f"A line per run: {plots.MEDIAN_AND_BAND} over its seeds."
     if len(settings) > 1:
         caption += " A row per setting that members of a run differ in"
         left = len(settings) - len(shown)

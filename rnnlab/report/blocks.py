@@ -1,7 +1,6 @@
 """The parts of a page in words: values, times, axes, tables, differences, commands."""
 
 import datetime
-import math
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,6 @@ from rnnlab.results.summary import Summary, parts, value_words
 from rnnlab.results.table import PHASE, Config, Record, Value
 from rnnlab.results.text_table import meaning, same_words
 
-_RATE = "training.learning_rate"  # tuned unless flags say otherwise
 _ABSENT = object()  # stands for a key that a run does not have, which differs from None
 
 
@@ -97,11 +95,13 @@ class Changes:
         rows: (key, the default value in words, the run's value in words).
         sweep: whether its sweep is not the experiment's own.
         comparisons: whether what it compares is not the experiment's own.
+        by_flags: whether flags can ask for its sweep or comparisons: Python can ask for more.
     """
 
     rows: list[tuple[str, str, str]]
     sweep: bool
     comparisons: bool = False
+    by_flags: bool = True
 
 
 def changes(info: Record, config: Config) -> Changes | None:
@@ -115,7 +115,10 @@ def changes(info: Record, config: Config) -> Changes | None:
     rows = [(key, show(value), show(config[key])) for key, value in recorded["config"].items()]
     compared = bool(info.get("comparisons")) and bool(recorded.get("comparisons"))
     swept = recorded["sweep"] and not compared
-    return Changes(rows, swept, compared) if rows or swept or compared else None
+    listed = isinstance(info["sweep"], Mapping) and not any("," in key for key in info["sweep"])
+    by_flags = recorded.get("flags", {}) is not None or (listed and not compared)
+    by_flags = by_flags or not (swept or compared)
+    return Changes(rows, swept, compared, by_flags) if rows or swept or compared else None
 
 
 def samples(members: Iterable[Record]) -> list[tuple[int, int, str]]:
@@ -336,8 +339,8 @@ def command(info: Record) -> str:
 def full_command(info: Record, config: Config, swept: set[str]) -> str:
     """Return the command with every value spelled out, for a run whose values flags had changed.
 
-    A run directory does not record which flags were given. The command line cannot set a key
-    whose value is None, nor the axes of a sweep of several parts.
+    The command line cannot set a key whose value is None; what Python alone can ask for is left
+    out (:attr:`Changes.by_flags`).
 
     Args:
         info: config.json.
@@ -355,62 +358,29 @@ def full_command(info: Record, config: Config, swept: set[str]) -> str:
             for key, values in info["sweep"].items()
             if "," not in key
         ]
-    if info.get("comparisons") and info["changes"].get("comparisons"):
-        flags += _comparison_flags(info["comparisons"], config)
+    flags += _asked_flags(info)
     return " \\\n  ".join([command(info), *map(shlex.quote, flags)])
 
 
-def _comparison_flags(asked: Sequence[Record], config: Config) -> list[str]:
-    """Return the flags of a run's comparisons.
-
-    The file's own comparisons are asked for by no flag, but each flag that changes them sets its
-    value in all of them: one that differs between them is the file's.
-
-    Args:
-        asked: the comparisons of config.json.
-        config: the base config by dotted key.
-    """
-    arms = list(asked[0]["arms"].values())
-    values = {
-        key: list(dict.fromkeys(_sweep_word(arm.get(key)) for arm in arms)) for key in arms[0]
-    }
-    by_flags = len(asked) == 1 and asked[0]["name"] == "comparison"
-    product = len({*map(frozenset, arms)}) == 1
-    product = product and math.prod(map(len, values.values())) == len(arms)
-    if not (by_flags and product):
-        shared = set.intersection(*(set(_rule_flags(one)) for one in asked))
-        return [flag for flag in _rule_flags(asked[0]) if flag in shared]
-    flags = [f"--compare.{key}={','.join(words)}" for key, words in values.items()]
-    if not asked[0]["tune"] and _RATE in config and _RATE not in values:
-        flags.append(f"--tune.{_RATE}={_sweep_word(config[_RATE])}")  # one value: it is not tuned
-    return flags + [flag for flag in _rule_flags(asked[0]) if flag not in _alone(asked[0])]
-
-
-def _alone(asked: Record) -> list[str]:
-    """Return the flag of a rate that all arms have, because one value is not tuned."""
-    rates = {arm.get(_RATE) for arm in asked["arms"].values()}
-    one = not asked["tune"] and len(rates) == 1 and None not in rates
-    return [f"--tune.{_RATE}={_sweep_word(rate)}" for rate in rates if one]
-
-
-def _rule_flags(asked: Record) -> list[str]:
-    """Return the flags that say how a comparison is tuned, judged and decided."""
-    rule = asked["rule"]
-    flags = [f"--tune.{k}={','.join(map(_sweep_word, v))}" for k, v in asked["tune"].items()]
-    flags += _alone(asked)
-    if asked["reference"] is not None:
-        flags.append(f"--reference={asked['reference']}")
-    if asked["tune"]:
-        flags.append(f"--tuning_seeds={len(asked['tuning_seeds'])}")
-    if not rule["times"]:
-        flags.append("--relative" if rule["relative"] else "--norelative")
-    return [
-        *flags,
-        f"--score={asked['score']}",
-        f"--better={'higher' if rule['higher'] else 'lower'}",
-        f"--equivalent={rule['margin']!r}",
-        f"--seeds={','.join(map(str, rule['looks']))}",
+def _asked_flags(info: Record) -> list[str]:
+    """Return the flags that asked for a run's comparisons, or for the axes of a sweep of parts."""
+    asked = dict(info.get("changes", {}).get("flags") or {})
+    axes = asked.pop("sweep", {})
+    by_key = {"sweep": {} if isinstance(info["sweep"], Mapping) else axes}
+    by_key |= {group: asked.pop(group, {}) for group in ("compare", "tune")}
+    flags = [
+        f"--{group}.{key}={','.join(map(_sweep_word, values))}"
+        for group, keys in by_key.items()
+        for key, values in keys.items()
     ]
+    for name, value in asked.items():
+        if isinstance(value, bool):
+            flags.append(f"--{name}" if value else f"--no{name}")
+        elif isinstance(value, list):
+            flags.append(f"--{name}={','.join(map(str, value))}")
+        else:
+            flags.append(f"--{name}={value if isinstance(value, str) else repr(value)}")
+    return flags
 
 
 def _sweep_word(value: Value) -> str:

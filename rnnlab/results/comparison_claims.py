@@ -189,8 +189,9 @@ def solves(
 ) -> Claim:
     """Return the claim that an arm solves its task for more than half of all seeds.
 
-    It is decided by the exact (Clopper–Pearson) 95% interval of the share of judged seeds that are
-    solved, at the tuned values: wholly above a half it holds, wholly below it is refuted.
+    It is decided by the exact (Clopper–Pearson) interval of the share of judged seeds that are
+    solved, at the tuned values, of level 1 − :data:`~rnnlab.results.statistics.COMPARISON_ERROR`:
+    wholly above a half it holds, wholly below it is refuted.
 
     Args:
         statement, comparisons, name, source, expected: as of :func:`better`.
@@ -199,8 +200,9 @@ def solves(
     """
     verb = "does not solve" if never else "solves"
     holds_if = (
-        f"{arm} {verb} the task for more than half of all seeds: the exact 95% interval of the "
-        f"share that solve lies {'below' if never else 'above'} 0.5, in the comparison {name}"
+        f"{arm} {verb} the task for more than half of all seeds: the exact "
+        f"{percent(1 - COMPARISON_ERROR)} interval of the share that solve lies "
+        f"{'below' if never else 'above'} 0.5, in the comparison {name}"
     )
 
     def check() -> tuple[bool, str]:

@@ -17,6 +17,7 @@ from rnnlab.core import validate
 from rnnlab.core.errors import Undecided
 from rnnlab.results.claims import Claim
 from rnnlab.results.comparison_claims import share_interval
+from rnnlab.results.comparison_words import percent
 from rnnlab.results.statistics import COMPARISON_ERROR
 
 
@@ -98,12 +99,13 @@ def more_accurate(
     margin: float,
     source: str,
     expected: str = "holds",
+    error: float = COMPARISON_ERROR,
 ) -> Claim:
     """Return the claim that the first classifier is more accurate than the second.
 
     It is refuted where the interval of :func:`spread` lies within ±margin, or that of
     :func:`paired` below 0; it holds where that of :func:`paired` lies above 0, and the other not
-    within ±margin; it is undecided otherwise. Each has the level 95%.
+    within ±margin; it is undecided otherwise. Each has the level 1 − ``error``.
 
     Args:
         statement: the claim, a sentence.
@@ -111,22 +113,23 @@ def more_accurate(
         answers: the names of both.
         margin: a difference that does not matter.
         source, expected: as :class:`~rnnlab.results.claims.Claim`'s.
+        error: the probability that an interval misses the true difference.
     """
     first, second = answers
     holds_if = (
-        f"on the same test examples the 95% interval of the accuracy of {first} − that of {second} "
-        f"lies above 0 (McNemar's exact test), and not within ±{margin:g}"
+        f"on the same test examples the {percent(1 - error)} interval of the accuracy of {first} − "
+        f"that of {second} lies above 0 (McNemar's exact test), and not within ±{margin:g}"
     )
 
     def check() -> tuple[bool, str]:
         a, b = (np.asarray(right(name), bool) for name in answers)
-        found = paired(a, b)
+        found = paired(a, b, error)
         words = (
             f"{first} {a.mean():.1%}, {second} {b.mean():.1%}, difference {found.difference:.2%} "
             f"[{found.low:.2%} to {found.high:.2%}]; right alone in {found.first} and "
             f"{found.second} of {len(a):,}"
         )
-        low, high = spread(found, len(a))
+        low, high = spread(found, len(a), error)
         if -margin < low and high < margin:
             return False, f"equivalent: {words}"
         if found.low <= 0 <= found.high:

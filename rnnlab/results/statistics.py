@@ -33,6 +33,7 @@ from rnnlab.core import validate
 
 BETTER, WORSE, EQUIVALENT, UNDECIDED = VERDICTS = ("better", "worse", "equivalent", "undecided")
 COMPARISON_ERROR = 0.05  # probability of a wrong verdict in one comparison
+BAND = (0.1, 0.9)  # the outer quantiles of a band over seeds
 
 _FAILURES = ("neither solves", "both diverge")  # of times, and of other scores
 _MOST_SEEDS = 10_000  # of a forecast
@@ -41,6 +42,15 @@ _SKEWNESS = 2.0  # times the sample's, by which an interval is corrected
 _ROUNDING = 1e-9  # relative: floats closer than this count as equal
 
 Floats = NDArray[np.float64]
+
+
+def band_words(band: tuple[float, float] = BAND) -> str:
+    """Return a band of quantiles in words.
+
+    >>> band_words((0.1, 0.9)), band_words((0.025, 0.975))
+    ('10–90%', '2.5–97.5%')
+    """
+    return "–".join(f"{100 * share:g}" for share in band) + "%"
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,13 @@ def few_of(asked: int, available: int, key: str, what: str) -> int:
     A quarter of those available, which is said, where these are not more than asked.
 
     Args:
-        asked: the number of the config's ``key``. what: the examples, in the plural.
+        asked: the number of the config's ``key``. available: all of them, after a limit.
+        what: the examples, in the plural.
+    Raises:
+        ValueError: fewer than 2 are available.
     """
+    if available < 2:
+        raise ValueError(f"{key}: fewer than all {what} needs 2 or more, got {available}")
     if asked < available:
         return asked
     few = max(available // 4, 1)

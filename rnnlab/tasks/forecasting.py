@@ -18,7 +18,7 @@ from rnnlab.core.metrics import LOWER, Metric
 from rnnlab.core.notices import left_out
 from rnnlab.data.files import number, suffix
 from rnnlab.data.hugging_face import is_table, load_columns, load_table
-from rnnlab.data.splits import shuffled_indices
+from rnnlab.data.splits import evenly_spaced, shuffled_indices
 from rnnlab.data.tables import GAPS, named_columns, names_of, read_columns, scale_of, split_names
 from rnnlab.nn import losses
 from rnnlab.tasks.base import Batch, Goal, PredictableDefaults
@@ -279,7 +279,7 @@ class Forecasting(Stored, PredictableDefaults):
     def _starts(self, part: np.ndarray | Array, batch_size: int) -> np.ndarray:
         starts = self.windows(part)
         count = min(batch_size, starts)
-        return np.arange(count) * starts // count
+        return evenly_spaced(count, starts)
 
     def test_windows(self, data: Series, batch_size: int) -> np.ndarray:
         """Return the steps of :meth:`test`'s windows, as places (N, T) in the held-out part."""

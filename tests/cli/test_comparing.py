@@ -13,13 +13,20 @@ from rnnlab.lab.plan import make_plan
 from tests.helpers.compared import SOURCE
 
 ARMS = {"arm": ["good", "poor"]}
-RATE = "training.learning_rate"
+RATE, SIZE = "training.learning_rate", "run.seconds_per_member"
 
 
 @pytest.fixture(autouse=True)
 def formula(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("formula.py").write_text(SOURCE)
+
+
+def printed(run_dir="out"):
+    """The command with every value of a report, as arguments."""
+    page = (Path(run_dir) / "report.html").read_text("utf-8")
+    command = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.S)[-1])
+    return shlex.split(command.replace("\\\n", ""))[1:]
 
 
 def dry_run(capsys, *flags):
@@ -127,12 +134,10 @@ def test_the_command_of_a_file_with_several_comparisons(capsys):
     several = several.replace("\n\n\ndef claims(", f"\n    {margins}\n\n\ndef claims(")
     Path("formula.py").write_text(several.replace("import math", "import dataclasses\nimport math"))
     assert cli.main(["run", "formula.py", "--seeds=2,3", "--workdir=out"]) == 0
-    page = (Path("out") / "report.html").read_text("utf-8")
-    command = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.S)[-1])
+    command = printed()
     assert "--seeds=2,3" in command
-    assert "--equivalent" not in command
-    capsys.readouterr()
-    assert cli.main([*shlex.split(command.replace("\\\n", ""))[1:], "--workdir=out"]) == 0
+    assert "--equivalent" not in " ".join(command)
+    assert cli.main([*command, "--workdir=out"]) == 0
 
 
 def test_nothing_to_compare_is_said(capsys):
@@ -149,16 +154,44 @@ def test_nothing_to_compare_is_said(capsys):
         # the file's own arms, on other seeds, and at one rate
         ["--seeds=2,3", "--equivalent=0.1", "--tuning_seeds=1", "--reference=poor"],
         ["--seeds=4", f"--tune.{RATE}=0.01"],
+        # one value of another key than the rate: all arms have it
+        ["--compare.arm=good,poor", "--seeds=4", f"--tune.{SIZE}=2.5"],
+        ["--compare.arm=good,poor", "--seeds=4", f"--tune.{SIZE}=2.5", f"--tune.{RATE}=0.01,0.1"],
+        ["--compare.arm=good,poor", f"--compare.{SIZE}=1.0,2.5", "--seeds=4", "--norelative"],
+        ["--seeds=4", f"--tune.{SIZE}=2.5"],
     ],
 )
 def test_a_run_prints_its_answers_and_the_report_the_command(capsys, flags):
     assert cli.main(["run", "formula.py", *flags, "--workdir=out"]) == 0
-    assert "good is better than poor" in capsys.readouterr().out
-    page = (Path("out") / "report.html").read_text("utf-8")
-    command = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.S)[-1])
-    again = shlex.split(command.replace("\\\n", ""))[1:]
-    assert cli.main([*again, "--workdir=out"]) == 0  # the same run: nothing is refused
-    assert "The comparison was asked for" in page
+    said = " ".join(capsys.readouterr().out.split())
+    assert "good is better than poor" in said or "no arm beats good" in said
+    assert set(flags) <= set(printed())
+    assert cli.main([*printed(), "--workdir=out"]) == 0  # the same run: nothing is refused
+    assert "The comparison was asked for" in (Path("out") / "report.html").read_text("utf-8")
+
+
+def test_a_comparison_of_python_is_printed_as_flags_where_flags_can_ask_for_it():
+    asked = rnnlab.Comparison(ARMS, tune={SIZE: [2.5]}, seeds=(4,), reference="poor")
+    rnnlab.run("formula.py", comparison=asked, workdir="out", progress=False)
+    assert {"--compare.arm=good,poor", f"--tune.{SIZE}=2.5", "--reference=poor"} <= {*printed()}
+    assert cli.main([*printed(), "--workdir=out"]) == 0
+    named = rnnlab.Comparison({name: {"arm": name} for name in ARMS["arm"]}, seeds=(4,))
+    rnnlab.run("formula.py", comparison=named, workdir="named", progress=False)
+    assert not any("--compare" in flag or "--seeds" in flag for flag in printed("named"))
+    said = " ".join((Path("named") / "report.html").read_text("utf-8").split())
+    assert "Python asked for the comparisons of this run; no flags can" in said
+
+
+def test_the_axes_of_a_sweep_of_several_parts_are_printed():
+    parts = """
+def get_sweep(config):
+    return [{"arm": ("good", "poor"), "seed": (0, 1)}, {"arm": ("wide",), "seed": (0,)}]
+"""
+    Path("parts.py").write_text(SOURCE[: SOURCE.index("def comparison(")] + parts)
+    flags = ["--sweep.arm=poor,wide", "--sweep.seed=3,1"]
+    assert cli.main(["run", "parts.py", *flags, "--workdir=out"]) == 0
+    assert set(flags) <= set(printed())
+    assert cli.main([*printed(), "--workdir=out"]) == 0
 
 
 def test_help_names_the_comparisons_of_a_file(capsys):

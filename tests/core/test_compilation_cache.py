@@ -253,6 +253,52 @@ def test_what_was_unused_for_longest_goes_when_there_is_too_much():
     assert entries() == kept_entries[:1]
 
 
+def sizes() -> int:
+    return sum(entry.stat().st_size for entry in entries())
+
+
+@pytest.mark.parametrize(("every", "bounded"), [(0.0, True), (3600.0, False)])
+def test_a_long_command_stays_within_the_bound(monkeypatch, every, bounded):
+    """Programs are compiled one after the other inside one block; each is an entry."""
+    counted()
+    most = sizes()  # of two entries
+    monkeypatch.setattr(compilation_cache, "_EVERY", every)
+    monkeypatch.setattr(compilation_cache, "tidy", lambda folder: tidy(folder, most))
+    with kept():
+        seen = []
+        for n in range(2, 6):
+            jax.jit(lambda a: lax.cos(a) + lax.tan(a))(np.ones(n, np.float32)).block_until_ready()
+            seen.append(len(entries()))
+        # the entry that is written comes on top of what fits
+        assert seen[-1] <= 3 if bounded else seen == [3, 4, 5, 6]
+    assert sizes() <= most
+
+
+def test_nothing_is_tidied_where_nothing_is_written_or_after_the_block(monkeypatch):
+    monkeypatch.setattr(compilation_cache, "_EVERY", 0.0)
+    tidied = []
+    monkeypatch.setattr(compilation_cache, "tidy", tidied.append)
+    with kept():
+        compute()
+        written = len(tidied)
+        jax.clear_caches()
+        compute()  # loaded
+        assert len(tidied) == written == 1 + 2
+    jax.monitoring.record_event(compilation_cache._WRITES)
+    assert len(tidied) == written + 1  # as the block ended
+
+
+def test_a_folder_that_two_processes_tidy_at_once(monkeypatch):
+    """The other has removed all files between the look at them and their turn."""
+    counted()
+    found = list(compilation_cache._files(folder()))
+    for file in found:
+        file.path.unlink()
+    monkeypatch.setattr(compilation_cache, "_files", lambda _: iter(found))
+    tidy(folder(), 0)
+    assert entries() == []
+
+
 @pytest.mark.parametrize("case", ["file", "shared", "homeless"])
 def test_a_folder_that_cannot_be_used_costs_one_line(tmp_path, monkeypatch, capsys, case):
     if case == "file":

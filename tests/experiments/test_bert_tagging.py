@@ -7,6 +7,7 @@ import pytest
 import rnnlab
 from rnnlab import cli
 from rnnlab.bert import encoder
+from rnnlab.core.notices import LeftOut
 from rnnlab.lab import pretrained_sweep, sweep
 from rnnlab.lab.load import load_experiment
 from tests.helpers import judged
@@ -47,10 +48,13 @@ def test_a_small_run_starts_from_the_papers_characters_is_asked_and_decided(
         "run.rates": (1e-3,),
     }
     monkeypatch.setattr(pretrained_sweep, "SEEDS", (2,))
+    patch = pytest.MonkeyPatch()
+    patch.setattr(pretrained_sweep, "few_of", lambda asked, *_: asked)
     monkeypatch.setattr("rnnlab.plotting.comparison_figures.draw", lambda *a: {})
     config = sweep.apply(loaded.get_config(), small | training)
     run = tmp_path / "run"
     found = rnnlab.run(loaded, config, workdir=run, progress=False)
+    patch.undo()
     assert set(found.figures) == {"f1"}
     starts = {member.config["start"]["path"]: member.result for member in found.table}
     assert set(starts) == {"", str(daily)}
@@ -68,7 +72,13 @@ def test_a_small_run_starts_from_the_papers_characters_is_asked_and_decided(
             assert (a, b) == ("pre-trained", "random")
             return verdicts.get(name, "better")
 
-        return judged.signs(loaded, *judged.compared(loaded, describe, verdict, config))
+        few = sweep.apply(config, {"run.few_labels": 40})
+        return judged.signs(loaded, *judged.compared(loaded, describe, verdict, few))
+
+    (few, most) = loaded.asked_comparisons(sweep.apply(config, {"run.few_labels": 40}))
+    assert (few.fixed["task.limit"], most.fixed["task.limit"]) == (40, 60)
+    with pytest.warns(LeftOut, match=r"run\.few_labels=60 is not fewer than the 60 sentences"):
+        assert loaded.asked_comparisons(config)[0].fixed["task.limit"] == 15
 
     assert signs() == "+++"
     assert signs(f1=0.2) == "-++"

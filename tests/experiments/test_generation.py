@@ -4,6 +4,7 @@ import itertools
 import re
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -79,6 +80,24 @@ def test_a_small_run_draws_and_decides(text, tmp_path):
     decided = {c.statement: c.verdict for c in run.claims if c.verdict != "undecided"}
     assert decided["Samples at τ have the model's own entropy at τ"] == "holds"
     assert "Greedy text ends in a loop" not in decided  # the other cells are missing
+
+
+def test_a_text_of_few_characters_is_sampled_among_all_of_them(tmp_path, monkeypatch):
+    (tmp_path / "dna.txt").write_text("".join(np.random.default_rng(0).choice(list("ACGT"), 400)))
+    module, asked = load_experiment(FILE).module, []
+    task = Characters(str(tmp_path / "dna.txt"), batch_size=2)
+    model, params = model_of(task.input_size)
+
+    def drawn(model, params, prompt, steps, key=None, *, temperature, top_k):
+        asked.append(top_k)
+        return np.zeros((len(prompt), steps), np.int32)
+
+    monkeypatch.setattr(generation, "generate", drawn)
+    sizes = {"prompts": 2, "prompt": 3, "sample": 5, "loop": 4}
+    setup = SimpleNamespace(task=task, model=model)
+    module.measure(ConfigDict({"seed": 0, "run": sizes}), setup, params)
+    assert max(asked) == task.input_size < max(module.TOP_K)
+    assert set(asked) >= {0, 1, 2}
 
 
 @pytest.mark.parametrize(("temperature", "top_k"), [(1.0, 0), (0.6, 0), (1.0, 3), (1.7, 2)])

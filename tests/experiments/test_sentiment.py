@@ -1,23 +1,22 @@
 """sentiment: a tiny run draws its figures, and every claim can turn."""
 
-import itertools
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 import rnnlab
+from rnnlab.core.errors import UserError
+from rnnlab.core.notices import LeftOut
 from rnnlab.lab import rounds, sweep
 from rnnlab.lab.load import load_experiment
+from rnnlab.lab.plan import make_plan
 from rnnlab.nn import layers, models
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.plotting import plots
 from rnnlab.results.table import Member, Table
-from rnnlab.tasks.reviews import Split
 from rnnlab.tasks.sentiment import Sentiment
 from tests.helpers import judged
 
@@ -205,58 +204,70 @@ def test_permuting_moves_the_real_symbols_alone():
         assert (other[n:] == row[n:]).all()
 
 
-@pytest.mark.parametrize(("largest", "classes"), [(0, 2), (1, 2), (2, 2), (1, 3)])
-def test_regressions_equal_scikit_learn_s(largest, classes):
-    rng = np.random.default_rng(largest)
-    texts = [rng.choice(list("abcdefgh"), size=rng.integers(2, 12)).tolist() for _ in range(240)]
-    labels = np.array([min("abcdefgh".index(t[0]), classes - 1) for t in texts], np.int32)
-    split = Split([], labels[:200], [], labels[200:], [], labels[:0])
-    found = MODULE.regression(texts[:200], texts[200:], split, largest > 0, max(largest, 1))
-    options = {"analyzer": lambda t: t, "min_df": 2}
-    if largest == 2:
-        options["analyzer"] = lambda t: t + [" ".join(p) for p in itertools.pairwise(t)]
-    kind, solver = CountVectorizer, "liblinear" if classes == 2 else "lbfgs"
-    if largest:
-        kind, options["sublinear_tf"] = TfidfVectorizer, True
-
-    def score(learn, judge, c):
-        features = kind(**options)
-        xs, ys = features.fit_transform(texts[learn]), features.transform(texts[judge])
-        model = LogisticRegression(C=c, solver=solver, tol=1e-3, max_iter=1000)
-        model.fit(xs, labels[learn])
-        return model.score(ys, labels[judge])
-
-    best = max(MODULE.C, key=lambda c: score(slice(0, 160), slice(160, 200), c))
-    assert found == pytest.approx(score(slice(0, 200), slice(200, 240), best))
+def few(config):
+    """The labels of the comparison with few, and of the others."""
+    compared = {one.name: one for one in MODULE.comparison(config)}
+    arms = compared["vectors_few"].arms.values()
+    assert all("task.limit" not in arm for arm in compared["vectors"].arms.values())
+    (labels,) = {arm["task.limit"] for arm in arms}
+    return labels
 
 
-def test_without_jieba_the_words_are_left_out(file, monkeypatch):
-    monkeypatch.setattr(MODULE.tokenizers, "by_name", _no_jieba(MODULE.tokenizers.by_name))
-    found = MODULE.counted(Sentiment(path=str(file), min_count=1), "chinese", 20)
-    assert set(found) == {
-        "counts of characters",
-        "TF-IDF of characters",
-        "TF-IDF of 1- and 2-grams, characters",
-    }
+def test_few_labels_are_fewer_than_all(file):
+    """By task.limit too, of a file and of a source: a quarter, which is said."""
+    count = len(Sentiment(path=str(file), min_count=1).whole().texts)
+    assert few(small(file)) == 8
+    assert few(small(file, **{"run.few_labels": count})) == count // 4
+    assert few(small(file, **{"run.few_labels": 40, "task.limit": 40})) == 10
+    own = {"task.path": "", "task.min_count": 2, "run.few_labels": 1000}
+    assert few(small(file, **own)) == 1000
+    with pytest.warns(LeftOut, match=r"run\.few_labels=1000 is not fewer than the 600 texts"):
+        assert few(small(file, **own, **{"task.limit": 600})) == 150
+    with pytest.raises(ValueError, match=r"run\.few_labels: fewer than all texts to learn from"):
+        few(small(file, **{"task.limit": 1}))
 
 
-def _no_jieba(by_name):
-    def refuse(texts):
-        raise ValueError("Chinese words are cut by jieba")
-
-    return lambda name, **options: refuse if name == "chinese" else by_name(name, **options)
+def test_what_would_fail_after_the_first_member_is_refused(file, tmp_path):
+    with pytest.raises(ValueError, match="unknown words 'jieba'"):
+        MODULE.check(small(file, words="jieba"))
+    apart = tmp_path / "apart.tsv"
+    rows = [f"{('bad', 'good')[k % 2]}\t{chr(0x4E00 + k)}" for k in range(20)]
+    apart.write_text("\n".join(rows))
+    with pytest.raises(UserError, match=r"apart\.tsv, characters: no two texts to learn"):
+        make_plan(LOADED, small(apart))
+    MODULE.check(small(apart, **{"run.few": True}))  # members that no regression is beside
 
 
 @pytest.mark.parametrize("font", [None, "DejaVu Sans"])
 def test_a_text_is_spelled_below_its_curve_or_in_the_caption(font, monkeypatch):
     monkeypatch.setattr(plots, "font_for", lambda text: font)
     text = {"tokens": list("not bad"), "label": "good", "p": [[0.4, 0.6]] * 7}
+    text["classes"] = ["bad", "good"]
     config = LOADED.get_config().to_dict()
     member = Member(0, {}, config, 0.0, {"shown": [text]}, ())
     figure, caption = MODULE._reading(Table([member]))
     assert "1: not bad" in caption
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert ticks == (list("not bad") if font else ["1", "6"])
+    assert figure.axes[0].get_ylabel() == "p(good)"
     words = text | {"tokens": ["not", "bad"], "p": [[0.4, 0.6]] * 2}
     member = Member(0, {}, config, 0.0, {"shown": [words]}, ())
     assert "1: not bad" in MODULE._reading(Table([member]))[1]
+
+
+@pytest.mark.parametrize("labels", [["a", "a"], ["c", "a"], ["b", "c", "a"]])
+def test_the_class_whose_probability_is_drawn_is_named_whatever_texts_there_are(labels):
+    """By its place among the classes: none of the texts that fit need be of that class."""
+    rng = np.random.default_rng(len(labels))
+    texts = [
+        {"tokens": list("abcd"), "label": label, "classes": ["a", "b", "c"], "p": p.tolist()}
+        for label, p in zip(labels, rng.dirichlet(np.ones(3), (len(labels), 4)), strict=True)
+    ]
+    config = LOADED.get_config().to_dict()
+    figure, caption = MODULE._reading(Table([Member(0, {}, config, 0.0, {"shown": texts}, ())]))
+    assert figure.axes[0].get_ylabel() == "p(b)"
+    assert caption.startswith("The probability of b after each symbol")
+    for ax, text in zip(figure.axes, texts, strict=True):
+        (line,) = ax.lines  # of three classes there is no half
+        assert line.get_ydata().tolist() == [p[1] for p in text["p"]]
+        assert ax.get_title(loc="left").endswith(text["label"])

@@ -117,6 +117,8 @@ def test_only_both_ways_see_the_future():
     assert found[0] == {"moved": 0.0, "streams": True}
     assert found[1]["moved"] > 1e-3
     assert not found[1]["streams"]
+    one = Tagging(limit=40, max_length=1)  # no token comes before another
+    assert MODULE.future(model, params, one, one.load()) == {"moved": 0.0, "streams": False}
 
 
 def test_a_tiny_run_draws_what_a_sweep_has_and_times_a_cell_once(tmp_path):

@@ -1,15 +1,23 @@
 """text_classification: methods learn, order is seen or not, every claim can turn."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import numpy as np
 import pytest
 
 import rnnlab
-from rnnlab.lab import sweep
+from rnnlab import training
+from rnnlab.core.errors import UserError
+from rnnlab.core.nested import with_overrides
+from rnnlab.core.notices import LeftOut
+from rnnlab.lab import sweep, text_methods
 from rnnlab.lab.load import load_experiment
+from rnnlab.lab.plan import make_plan
 from rnnlab.results.claims import decide
+from rnnlab.results.comparison import Comparisons
 from rnnlab.results.table import Member, Table
 from tests.helpers import judged
 
@@ -92,25 +100,16 @@ def test_permuting_keeps_the_words():
     assert shuffled[0] != "a film about nothing and all of it"
 
 
-def test_C_is_chosen_without_the_reviews_held_out():
-    module = load_experiment(FILE).module
-    split = module.task_of(small()).split()
-    spoiled = split._replace(test_texts=[], test_labels=split.test_labels[:0])
-    short = [s._replace(texts=s.texts[:300], labels=s.labels[:300]) for s in (split, spoiled)]
-    steps = lambda: [module.bag()(), module.scaled()]  # noqa: E731
-    assert module.choice_of_C(steps, short[0]) == module.choice_of_C(steps, short[1])
-
-
 def test_a_network_is_compiled_once_for_all_seeds_and_rates(monkeypatch):
     module = load_experiment(FILE).module
     made = []
-    real = module.training.make_train
-    monkeypatch.setattr(module.training, "make_train", lambda s: made.append(s) or real(s))
-    module.program.cache_clear()
+    real = training.make_train
+    monkeypatch.setattr(training, "make_train", lambda s: made.append(s) or real(s))
+    text_methods.program.cache_clear()
     for seed, rate in ((0, 1e-3), (1, 1e-2)):
         changes = {"task.method": "RNN", "seed": seed, "training.learning_rate": rate}
         module.run(small(**changes), jax.random.key(seed), None)
-    module.program.cache_clear()
+    text_methods.program.cache_clear()
     assert len(made) == 1
 
 
@@ -143,6 +142,7 @@ def signs(verdicts=lambda name, a, b: "better", **changed):
             "dimension": 100 if "mean" in method else 10_000 * n * n,
             "density": 0.001,
             "deviation": 0.01,
+            "chance": 0.5,
             "common_share": 0.3 if method == "bag of words" else 0.1,
             "fit_s": 2.0 if method == "FastText, mean" else 1.0,
         } | changed.get(method, {})
@@ -180,8 +180,11 @@ def test_claims_can_come_out_the_other_way():
     assert signs(LSTM={"count": 750})[11] == "?"
     assert signs(**{fasttext: {"moved": 0.01}})[12] == "-"
     assert signs(**{word2vec: {"dimension": 300}})[13] == "-"
-    assert signs(**{word2vec: {"count": 660}})[13] == "-"
+    for means in (word2vec, fasttext):  # each of them counts
+        assert signs(**{means: {"count": 660}})[13] == "-"
+    assert signs(**{bag: {"chance": 0.65}})[13] == "-"  # most texts are of one class
     assert signs(**{word2vec: {"count": 800}})[14] == "+"
+    assert signs(**{word2vec: {"count": 800}, fasttext: {"count": 740}})[14] == "-"
     assert signs(lambda n, a, b: "worse" if n == "vectors" else "better")[15] == "-"
     assert signs(**{fasttext: {"fit_s": 0.9}})[16] == "-"
 
@@ -201,6 +204,100 @@ def test_two_classifiers_are_undecided_where_the_texts_are_too_few():
     found = {one.statement: one for one in decide(claims)}
     assert {one.verdict for one in found.values()} == {"undecided"}
     assert "right alone in" in found["TF-IDF classifies better than bag of words"].measured
+
+
+def judged_rows(rate):
+    """The rows of the table of methods, where the second comparison chose a rate for the RNN."""
+    loaded = load_experiment(FILE)
+    module, config = loaded.module, cast(Any, loaded.get_config())
+    first = config.run.rates[0]
+
+    def describe(flat, arm):
+        apart = 0.1 * (flat["training.learning_rate"] != first)
+        return {name: 0.7 + apart for name in module.COLUMNS} | {"deviation": 0.01, "chance": 0.6}
+
+    table, comparisons = judged.compared(loaded, describe)
+    cells, ways = comparisons["cells"], comparisons["ways"]
+    arm = ways.arm("RNN")
+    chosen = {"training.learning_rate": rate}
+    others = [
+        Member(
+            500 + k,
+            member.overrides | chosen,
+            with_overrides(member.config, chosen),
+            0.0,
+            describe({"training.learning_rate": rate}, "RNN"),
+        )
+        for k, member in enumerate(ways.judged(table, "RNN"))
+    ]
+    if rate != first:
+        places = tuple(member.index for member in others)
+        arm = dataclasses.replace(arm, tuned=chosen, members=places)
+        table = Table([*table, *others])
+    arms = (*ways.arms[:1], arm)
+    compared = Comparisons([cells, dataclasses.replace(ways, arms=arms), comparisons["vectors"]])
+    rows = module.by_row(table, compared)
+    figure, caption = loaded.get_figures(table, compared)["summary"]
+    assert "the most frequent class has 60.0% of them" in caption
+    (drawn,) = figure.axes[0].tables
+    words = [cell.get_text().get_text() for cell in drawn.get_celld().values()]
+    return {name: float(np.median(of.stack("accuracy"))) for name, of in rows.items()}, words
+
+
+def test_an_arm_of_two_comparisons_is_one_row_or_a_row_for_each():
+    rates = cast(Any, load_experiment(FILE).get_config()).run.rates
+    rows, _ = judged_rows(rates[0])
+    assert list(rows)[2:] == ["RNN", "LSTM", "GRU", "Bi-RNN"]
+    rows, words = judged_rows(rates[1])
+    assert rows["RNN, against LSTM, GRU"] == pytest.approx(0.7)
+    assert rows["RNN, against Bi-RNN"] == pytest.approx(0.8)
+    assert "RNN" not in rows
+    assert "RNN, against Bi-RNN" in words
+
+
+def write(folder, count, words, classes=("no", "yes", "often")):
+    """A file of texts whose first word tells the class; half of them are of the last class."""
+    rng = np.random.default_rng(count)
+    lines = []
+    for k in range(count):
+        name = classes[-1] if k % 2 else classes[k // 2 % (len(classes) - 1)]
+        more = rng.choice(["a", "film", "it", "is"], words - 2).tolist()
+        lines.append(f"{name}\t{' '.join([f'w{name}', *more, f'n{k}'])}")
+    path = folder / "mine.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    return {"task.path": str(path), "task.limit": 0, "task.min_count": 2, "vectors.unlabeled": 0}
+
+
+def test_a_file_of_ones_own_has_its_own_name_shares_and_lengths(tmp_path):
+    """Three classes, half of the texts in one; no text is long enough for 4-grams."""
+    loaded = load_experiment(FILE)
+    config = small(**write(tmp_path, 200, 3))
+    with pytest.warns(LeftOut, match=r"mine\.tsv: without word 4-grams: no text is so long"):
+        methods = cast(Any, loaded.get_sweep(config))["task.method"]
+    assert set(loaded.module.COUNTED) - set(methods) == {"word 4-grams"}
+    found = loaded.module.run(config, jax.random.key(0), None)
+    labels = loaded.module.task_of(config).split().test_labels
+    assert found["chance"] == max(np.mean(labels == k) for k in range(3)) == 0.5
+    assert found["accuracy"] > 0.9  # a word decides
+    table = Table([Member(0, {}, config.to_dict(), 0.0, found)])
+    said = " ".join(one.statement for one in loaded.get_claims(table))
+    assert "from all texts (mine.tsv)" in said
+    assert "rotten" not in said
+    assert all("rotten" not in one.question for one in loaded.asked_comparisons(config))
+
+
+def test_a_file_that_methods_cannot_learn_from_is_refused_before_any_member(tmp_path):
+    loaded = load_experiment(FILE)
+    given = write(tmp_path, 200, 3)
+    for method, message in (
+        ("word 4-grams", r"mine\.tsv: word 4-grams needs a text with 4 or more words"),
+        ("RNN", "min_count is 500"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            loaded.module.check(small(**given | {"task.method": method, "task.min_count": 500}))
+    tiny = small(**write(tmp_path, 12, 3, ("no", "yes")))
+    with pytest.raises(UserError, match=r"mine\.tsv: at least 5 texts of each class are needed"):
+        make_plan(loaded, tiny)
 
 
 def test_bad_configs_are_refused():

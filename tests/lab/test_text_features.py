@@ -1,9 +1,8 @@
-"""text_features: shares of words and mean vectors against loops, and the choice of C."""
+"""text_features: shares of words and mean vectors against loops, and reviews without labels."""
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
-from sklearn.linear_model import LogisticRegression
 
 from rnnlab.embeddings.vectors import Vectors
 from rnnlab.lab import text_features
@@ -43,16 +42,16 @@ def test_unlabeled_reviews_are_others_than_those_held_out():
     assert text_features.unlabeled(0) == []
 
 
-def test_the_best_C_is_that_of_scikit_learns_scores():
-    rng = np.random.default_rng(1)
-    weights = rng.normal(size=20)
-    rows = rng.normal(size=(160, 20))
-    labels = (rows @ weights + 2 * rng.normal(size=160) > 0).astype(int)
-    scores = {
-        C: LogisticRegression(C=C, solver="liblinear", tol=1e-3)
-        .fit(rows[:100], labels[:100])
-        .score(rows[100:], labels[100:])
-        for C in text_features.CHOICES
-    }
-    found = text_features.best_C(csr_array(rows[:100]), csr_array(rows[100:]), labels)
-    assert found == max(scores, key=scores.__getitem__)
+@pytest.mark.parametrize("count", [1, 3, 499, 501, 700, 999, 1000])
+def test_unlabeled_reviews_are_evenly_spaced(monkeypatch, count):
+    """Of every stretch of the file as many as of any other, also above a half of it."""
+    every = [str(place) for place in range(1000)]
+    monkeypatch.setattr(text_features, "imdb", lambda: every)
+    places = np.array(text_features.unlabeled(count), int)
+    assert len(places) == count
+    assert places[0] == 0
+    gaps = np.diff([*places, 1000])  # the first is as far from the last as the file goes round
+    assert gaps.min() >= 1000 // count
+    assert gaps.max() <= -(-1000 // count)
+    counts = np.histogram(places, bins=[0, 250, 500, 750, 1000])[0]
+    assert np.ptp(counts) <= 1

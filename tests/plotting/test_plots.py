@@ -1,6 +1,9 @@
 """Parts of figures: their numbers, labels without overlaps, nothing dropped silently."""
 
+import ast
 import io
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import hypothesis.strategies as st
@@ -86,6 +89,30 @@ def test_the_band_is_the_inner_four_fifths():
     plots.band(axes[0, 0], np.arange(2), curves, "x", 0)
     corners = axes[0, 0].collections[0].get_paths()[0].vertices
     assert (corners[:, 1].min(), corners[:, 1].max()) == (1.0, 9.0)
+
+
+def test_captions_say_the_quantiles_that_are_drawn():
+    """The words' numbers are NumPy's quantiles of what is drawn, and stand in one file alone."""
+    low, high = (float(n) / 100 for n in re.findall(r"[\d.]+", plots.MEDIAN_AND_BAND))
+    curves = np.random.default_rng(0).normal(size=(21, 1)) + np.arange(2.0)
+    _, axes = plots.new_figure(size=(4, 3))
+    plots.band(axes[0, 0], np.arange(2), curves, "x", 0)
+    corners = axes[0, 0].collections[0].get_paths()[0].vertices[:, 1]
+    assert corners.min() == np.quantile(curves[:, 0], low, method="nearest")
+    assert corners.max() == np.quantile(curves[:, 1], high, method="nearest")
+    root = Path(__file__).parents[2]
+    written = {
+        (path.name, node.lineno)
+        for folder in ("rnnlab", "experiments")
+        for path in sorted((root / folder).rglob("*.py"))
+        if "bench" not in str(path.relative_to(root))  # turns of a timing, not seeds
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and ">>>" not in node.value
+        and re.search(r"10[–-]90|10% to 90|edian and range", node.value)
+    }
+    assert written == set()
 
 
 def test_the_line_is_the_median_of_an_even_number_too():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnnlab.core.errors import Pooled
-from rnnlab.plotting import run_curves
+from rnnlab.plotting import plots, run_curves
 from rnnlab.results.table import Member, Table
 
 
@@ -52,7 +52,7 @@ def test_metrics_that_runs_share():
 
 def test_a_panel_has_a_line_per_run():
     figure, caption = run_curves.draw({"a": A, "b": B, "other": OTHER})
-    assert caption == "Medians over the seeds of each run, with the 10–90% range."
+    assert caption == f"A line per run: {plots.MEDIAN_AND_BAND} over its seeds."
     first, second = figure.axes
     assert [ax.get_title(loc="left") for ax in (first, second)] == ["test loss", "training loss"]
     assert [text.get_text() for text in first.texts] == ["a", "b"]

@@ -5,7 +5,9 @@ import pytest
 from scipy import stats
 
 from rnnlab.core.errors import Undecided
+from rnnlab.results.comparison_words import percent
 from rnnlab.results.paired_claims import Paired, more_accurate, paired, spread
+from rnnlab.results.statistics import COMPARISON_ERROR
 
 
 def answers(both, first, second, neither):
@@ -49,11 +51,20 @@ def test_answers_that_are_no_pairs_are_refused():
         paired([], [])
 
 
-def sign(first, second, margin=0.02):
+def claimed(first, second, margin=0.02, **options):
     given = dict(zip("ab", answers(700, first, second, 1000 - 700 - first - second), strict=True))
-    claim = more_accurate(
-        "a is better", right=given.__getitem__, answers=("a", "b"), margin=margin, source="none"
+    return more_accurate(
+        "a is better",
+        right=given.__getitem__,
+        answers=("a", "b"),
+        margin=margin,
+        source="none",
+        **options,
     )
+
+
+def sign(first, second, margin=0.02, **options):
+    claim = claimed(first, second, margin, **options)
     try:
         return "-+"[claim.check()[0]]
     except Undecided:
@@ -67,3 +78,19 @@ def test_every_verdict():
     assert sign(12, 10) == "-"  # equivalent
     assert sign(15, 2, margin=0.025) == "-"  # higher by less than matters
     assert sign(15, 2, margin=0.01) == "+"
+
+
+@pytest.mark.parametrize(("error", "said"), [(0.05, "95%"), (0.01, "99%"), (0.001, "99.9%")])
+def test_the_level_in_words_is_that_of_the_intervals(error, said):
+    claim = claimed(40, 15, margin=0.001, error=error)
+    assert f" the {said} interval of the accuracy of a − that of b " in claim.threshold
+    a, b = answers(700, 40, 15, 245)
+    p = stats.binomtest(40, 55, 0.5).pvalue  # 0.001: between the last two levels
+    assert sign(40, 15, margin=0.001, error=error) == ("+" if p < error else "?")
+    scale = 55 / len(a)
+    low = stats.binomtest(40, 55).proportion_ci(1 - error, method="exact").low
+    assert paired(a, b, error).low == pytest.approx((2 * low - 1) * scale)
+
+
+def test_the_usual_level_is_that_of_comparisons():
+    assert f"the {percent(1 - COMPARISON_ERROR)} interval" in claimed(1, 2).threshold

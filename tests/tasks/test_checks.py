@@ -125,3 +125,5 @@ def test_few_of_a_small_file(recwarn):
         assert few_of(11, 11, "run.few_labels", "texts") == 2
     with pytest.warns(LeftOut, match="1 are used"):
         assert few_of(9, 2, "run.few_labels", "texts") == 1
+    with pytest.raises(ValueError, match=r"run\.few_labels: fewer than all texts needs 2 or more"):
+        few_of(9, 1, "run.few_labels", "texts")
