@@ -12,9 +12,12 @@ import reference
 
 _LINK = re.compile(r"(!?\[[^\[\]]*\])\(([^()\s]+)\)")
 _CODE = re.compile(r"^(`{3,}).*?^\1$", re.M | re.S)
+_CHINESE = r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]"
+_BROKEN = re.compile(rf"(?<={_CHINESE})\n(?={_CHINESE})")  # a browser shows a blank there
+_LANGUAGES = ("English", "中文")
 _MOVED = {
     "README.md": "index.md",
-    "README.zh.md": "index.md",
+    "README.zh.md": "zh/index.md",
     "CHANGELOG.md": "reference/changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }
@@ -44,7 +47,27 @@ def collect(root: Path) -> dict[str, str | bytes]:
         found[name] = links.moved(text, f"docs/{name}", name) if moved else text
     found |= reference.pages(root)
     found |= links.cited_pages()
-    return found
+    return _in_two_languages(found)
+
+
+def _in_two_languages(found: dict[str, str | bytes]) -> dict[str, str | bytes]:
+    """Return pages where zh/NAME.md, if there is one, and NAME.md link to each other on top."""
+    pages = dict(found)
+    for name, text in found.items():
+        if name.startswith("zh/") and isinstance(text, str):
+            pages[name] = text = _BROKEN.sub("", text)
+            twin = name.removeprefix("zh/")
+            if isinstance(other := found.get(twin), str):
+                pages[name] = _switch(text, name, twin, _LANGUAGES[0])
+                pages[twin] = _switch(other, twin, name, _LANGUAGES[1])
+    return pages
+
+
+def _switch(text: str, page: str, twin: str, language: str) -> str:
+    """Return a page with a link to its twin below the title."""
+    target = PurePosixPath(os.path.relpath(twin, PurePosixPath(page).parent))
+    title, _, rest = text.partition("\n")
+    return f"{title}\n\n:::{{div}} language\n[{language}]({target})\n:::\n{rest}"
 
 
 def write(contents: Mapping[str, str | bytes], folder: Path) -> None:
