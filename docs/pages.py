@@ -47,10 +47,10 @@ def collect(root: Path) -> dict[str, str | bytes]:
         found[name] = links.moved(text, f"docs/{name}", name) if moved else text
     found |= reference.pages(root)
     found |= links.cited_pages()
-    return _in_two_languages(found)
+    return in_two_languages(found)
 
 
-def _in_two_languages(found: dict[str, str | bytes]) -> dict[str, str | bytes]:
+def in_two_languages(found: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
     """Return pages where zh/NAME.md, if there is one, and NAME.md link to each other on top."""
     pages = dict(found)
     for name, text in found.items():
