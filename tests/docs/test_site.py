@@ -237,12 +237,14 @@ def test_the_reference_has_every_command():
 def test_what_is_wrong_with_a_built_site_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(check_site, "ROOT", tmp_path)  # without modules and experiments
     (tmp_path / "a.html").write_text(
-        '<article><h1>A</h1><h2 id="one">One</h2><p>x <a href="b.html#two">b</a> '
+        '<html lang="en"><article><h1>A</h1><h2 id="one">One</h2><p>x <a href="b.html#two">b</a> '
         '<a href="none.html">c</a><a href="b.html#three">d</a></p>'
         '<img src="p.png"><img src="p.png" alt="p"><h2>Two</h2></article>'
         '<script src="https://cdn.example/x.js"></script>'
     )
-    (tmp_path / "b.html").write_text('<article><h1>B</h1><p id="two">y</p></article>')
+    (tmp_path / "zh").mkdir()
+    (tmp_path / "zh/a.html").write_text('<html lang="en"><article><h1>甲</h1><p>z</p></article>')
+    (tmp_path / "b.html").write_text('<html lang="en"><article><h1>B</h1><p id="two">y</p></article>')
     (tmp_path / "p.png").write_bytes(b"")
     assert check_site.faults(tmp_path) == [
         "a.html: a picture without a text: p.png",
@@ -250,6 +252,7 @@ def test_what_is_wrong_with_a_built_site_is_found(tmp_path, monkeypatch):
         "a.html: none.html",
         "a.html: no such anchor: b.html#three",
         "a.html: loaded from elsewhere: https://cdn.example/x.js",
+        "zh/a.html: its language is 'en', not 'zh-Hans'",
     ]
     (tmp_path / "experiments/x").mkdir(parents=True)
     (tmp_path / "experiments/x/study.py").write_text("")
@@ -259,7 +262,7 @@ def test_what_is_wrong_with_a_built_site_is_found(tmp_path, monkeypatch):
     assert check_site.faults(tmp_path)[-2:] == missing
     page = tmp_path / "reference/api/rnnlab.theory.html"
     page.parent.mkdir(parents=True)
-    page.write_text("<article><h1>T</h1><p>z</p></article>")
+    page.write_text("<html lang='en'><article><h1>T</h1><p>z</p></article>")
     assert "no entry: rnnlab.theory.one" in check_site.faults(tmp_path)
 
 
