@@ -13,7 +13,10 @@ import reference
 _LINK = re.compile(r"(!?\[[^\[\]]*\])\(([^()\s]+)\)")
 _CODE = re.compile(r"^(`{3,}).*?^\1$", re.M | re.S)
 _CHINESE = r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]"
-_BROKEN = re.compile(rf"(?<={_CHINESE})\n(?={_CHINESE})")  # a browser shows a blank there
+# ends of lines at which a browser would show a blank within a sentence
+_BROKEN = re.compile(
+    rf"(?<={_CHINESE})\n(?={_CHINESE})|(?<=[，。；：、（）])\n(?=[\w\[{{$`])(?!```|\$\$)"
+)
 _LANGUAGES = ("English", "中文")
 _MOVED = {
     "README.md": "index.md",

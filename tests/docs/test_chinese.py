@@ -55,12 +55,13 @@ def test_links_to_english_pages_say_so():
 
 
 def test_pages_of_both_languages_link_to_each_other():
-    found = pages.in_two_languages(
-        {"a/b.md": "# B\n\nOne.\n", "zh/a/b.md": "# 乙\n\n一，\n二。\n| x |\n", "c.md": "# C\n"}
-    )
+    """And a line's end within a Chinese sentence is no blank."""
+    english, chinese = "# B\n\nOne.\n", "# 乙\n\n一\n二，\n`c`。\n| x |\n"
+    found = pages.in_two_languages({"a/b.md": english, "zh/a/b.md": chinese, "c.md": "# C\n"})
+    switch = "\n\n:::{{div}} language\n[{}]({})\n:::\n\n"
     assert found == {
-        "a/b.md": "# B\n\n:::{div} language\n[中文](../zh/a/b.md)\n:::\n\nOne.\n",
-        "zh/a/b.md": "# 乙\n\n:::{div} language\n[English](../../a/b.md)\n:::\n\n一，二。\n| x |\n",
+        "a/b.md": f"# B{switch.format('中文', '../zh/a/b.md')}One.\n",
+        "zh/a/b.md": f"# 乙{switch.format('English', '../../a/b.md')}一二，`c`。\n| x |\n",
         "c.md": "# C\n",
     }
 
@@ -69,7 +70,7 @@ def test_the_gallery_has_a_caption_for_every_experiment(tmp_path):
     captions = json.loads((DOCS / "zh/gallery.json").read_text(encoding="utf-8"))
     assert captions.keys() == EXPERIMENTS
     text = gallery.chinese_index(ROOT)
-    cards = re.findall(r"^:::\{grid-item-card\} .+\n(.*?)^:::$", text, re.M | re.S)
+    cards = re.findall(r"^:::\{grid-item-card\} [^\n]+\n(.*?)^:::$", text, re.M | re.S)
     links = [re.findall(r"^:link: /gallery/(\w+)$", card, re.M) for card in cards]
     assert sorted(links) == [[name] for name in sorted(EXPERIMENTS)]
     for caption in captions.values():

@@ -244,7 +244,8 @@ def test_what_is_wrong_with_a_built_site_is_found(tmp_path, monkeypatch):
     )
     (tmp_path / "zh").mkdir()
     (tmp_path / "zh/a.html").write_text('<html lang="en"><article><h1>甲</h1><p>z</p></article>')
-    (tmp_path / "b.html").write_text('<html lang="en"><article><h1>B</h1><p id="two">y</p></article>')
+    other = '<html lang="en"><article><h1>B</h1><p id="two">y</p></article>'
+    (tmp_path / "b.html").write_text(other)
     (tmp_path / "p.png").write_bytes(b"")
     assert check_site.faults(tmp_path) == [
         "a.html: a picture without a text: p.png",
