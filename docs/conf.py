@@ -86,7 +86,7 @@ def _language(app: Any, page: str, template: str, context: dict[str, Any], doctr
 
 
 def setup(app: Any) -> None:
-    """Connect what turns docstrings into reStructuredText, and names a page's language."""
+    """Connect what rewrites docstrings, leaves out names, and names a page's language."""
     app.connect("autodoc-process-docstring", _rewrite)
     app.connect("autodoc-skip-member", _skip)
     app.connect("html-page-context", _language)

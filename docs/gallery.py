@@ -260,7 +260,7 @@ def _filtered(cards: Sequence[str], topics: Mapping[str, str], title: str, every
 
 
 def chinese_index(root: Path) -> str:
-    """Return the gallery's first page in Chinese, from docs/zh/gallery.json; cards lead to _page.
+    """Return the gallery's first page in Chinese; titles and questions are in docs/zh/gallery.json.
 
     Raises:
         ValueError: an experiment without a title and a question there.
