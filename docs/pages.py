@@ -4,7 +4,7 @@ import ast
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 import gallery
@@ -58,12 +58,23 @@ def in_two_languages(found: Mapping[str, str | bytes]) -> dict[str, str | bytes]
     pages = dict(found)
     for name, text in found.items():
         if name.startswith("zh/") and isinstance(text, str):
-            pages[name] = text = _BROKEN.sub("", text)
+            pages[name] = text = _sub_in_prose(_BROKEN, lambda _: "", text)
             twin = name.removeprefix("zh/")
             if isinstance(other := found.get(twin), str):
                 pages[name] = _switch(text, name, twin, _LANGUAGES[0])
                 pages[twin] = _switch(other, twin, name, _LANGUAGES[1])
     return pages
+
+
+def _sub_in_prose(
+    pattern: re.Pattern[str], change: Callable[[re.Match[str]], str], text: str
+) -> str:
+    """Return Markdown with a pattern's matches changed, but in blocks of code."""
+    found, end = [], 0
+    for block in _CODE.finditer(text):
+        found += [pattern.sub(change, text[end : block.start()]), block[0]]
+        end = block.end()
+    return "".join([*found, pattern.sub(change, text[end:])])
 
 
 def _switch(text: str, page: str, twin: str, language: str) -> str:
@@ -103,15 +114,7 @@ class Links:
         Raises:
             ValueError: a link to a file that is not there.
         """
-
-        def prose(part: str) -> str:
-            return _LINK.sub(lambda m: self._link(m, origin, page), part)
-
-        found, end = [], 0
-        for block in _CODE.finditer(text):
-            found += [prose(text[end : block.start()]), block[0]]
-            end = block.end()
-        return "".join([*found, prose(text[end:])])
+        return _sub_in_prose(_LINK, lambda match: self._link(match, origin, page), text)
 
     def _link(self, match: re.Match[str], origin: str, page: str) -> str:
         label, target = match[1], match[2]

@@ -55,13 +55,14 @@ def test_links_to_english_pages_say_so():
 
 
 def test_pages_of_both_languages_link_to_each_other():
-    """And a line's end within a Chinese sentence is no blank."""
-    english, chinese = "# B\n\nOne.\n", "# 乙\n\n一\n二，\n`c`。\n| x |\n"
+    """And a line's end within a Chinese sentence is no blank; code stays."""
+    code = "```python\nx = 1  # 一，\ny\n```\n"
+    english, chinese = "# B\n\nOne.\n", f"# 乙\n\n一\n二，\n`c`。\n| x |\n{code}"
     found = pages.in_two_languages({"a/b.md": english, "zh/a/b.md": chinese, "c.md": "# C\n"})
     switch = "\n\n:::{{div}} language\n[{}]({})\n:::\n\n"
     assert found == {
         "a/b.md": f"# B{switch.format('中文', '../zh/a/b.md')}One.\n",
-        "zh/a/b.md": f"# 乙{switch.format('English', '../../a/b.md')}一二，`c`。\n| x |\n",
+        "zh/a/b.md": f"# 乙{switch.format('English', '../../a/b.md')}一二，`c`。\n| x |\n{code}",
         "c.md": "# C\n",
     }
 
