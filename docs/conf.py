@@ -79,7 +79,14 @@ def _skip(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) ->
     return True if made or routing or plain or outside else None
 
 
+def _language(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Name the language of Chinese pages in their HTML."""
+    if page.startswith("zh/"):
+        context["language"] = "zh-Hans"
+
+
 def setup(app: Any) -> None:
-    """Connect what turns docstrings into reStructuredText."""
+    """Connect what rewrites docstrings, leaves out names, and names a page's language."""
     app.connect("autodoc-process-docstring", _rewrite)
     app.connect("autodoc-skip-member", _skip)
+    app.connect("html-page-context", _language)

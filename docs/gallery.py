@@ -15,7 +15,7 @@ import json
 import re
 import sys
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,14 @@ TOPICS = {
     "text_features": "Text features",
     "bert": "BERT",
     "benchmarks": "Speed",
+}
+CHINESE_TOPICS = {
+    "gradients": "梯度",
+    "learning": "学习",
+    "language": "语言",
+    "text_features": "文本特征",
+    "bert": "BERT",
+    "benchmarks": "速度",
 }
 MOST_BYTES = 60_000  # of a picture
 _WIDTH = 960
@@ -140,8 +148,11 @@ def _json(path: Path) -> Any:
 
 
 def pages(root: Path) -> dict[str, str | bytes]:
-    """Return the gallery's first page, a page per experiment and the pictures."""
-    found: dict[str, str | bytes] = {"gallery/index.md": index(root)}
+    """Return the gallery's first page in both languages, a page per experiment and the pictures."""
+    found: dict[str, str | bytes] = {
+        "gallery/index.md": index(root),
+        "zh/gallery/index.md": chinese_index(root),
+    }
     for name, word in state(root).items():
         found[f"gallery/{name}.md"] = _page(name, word, root)
         if word != "missing":
@@ -209,22 +220,33 @@ def index(root: Path) -> str:
     """Return the gallery's first page: a card per experiment, and a filter by topic."""
     files = _files(root)
     cards = [_card(name, root / file, _stored(root, name)) for name, file in files.items()]
-    topics = {"topic-all": "All"} | {_filter(topic): title for topic, title in TOPICS.items()}
-    inputs = [
-        f'<label><input type="radio" name="topic" id="{anchor}"{" checked" * (title == "All")}> '
-        f"{title}</label>"
-        for anchor, title in topics.items()
-    ]
-    filters = "\n".join(inputs)
-    grid = "\n\n".join(cards)
     tree = "\n".join(files)
     return f"""# Gallery
 
 Every experiment that comes with rnnlab: what it asks, what a run of its defaults found, and the
 command that makes the figure again. A card without a figure has no committed run yet.
 
-```{{raw}} html
-<fieldset class="topics"><legend>Topic</legend>
+{_filtered(cards, TOPICS, "Topic", "All")}
+
+```{{toctree}}
+:hidden:
+
+{tree}
+```
+"""
+
+
+def _filtered(cards: Sequence[str], topics: Mapping[str, str], title: str, every: str) -> str:
+    """Return cards in a grid, below buttons that leave one topic."""
+    anchors = {"topic-all": every} | {_filter(topic): word for topic, word in topics.items()}
+    inputs = [
+        f'<label><input type="radio" name="topic" id="{anchor}"'
+        f"{' checked' * (anchor == 'topic-all')}> {word}</label>"
+        for anchor, word in anchors.items()
+    ]
+    filters, grid = "\n".join(inputs), "\n\n".join(cards)
+    return f"""```{{raw}} html
+<fieldset class="topics"><legend>{title}</legend>
 {filters}
 </fieldset>
 ```
@@ -234,14 +256,49 @@ command that makes the figure again. A card without a figure has no committed ru
 :class-container: gallery
 
 {grid}
-::::
+::::"""
 
-```{{toctree}}
-:hidden:
 
-{tree}
-```
+def chinese_index(root: Path) -> str:
+    """Return the gallery's first page in Chinese; titles and questions are in docs/zh/gallery.json.
+
+    Raises:
+        ValueError: an experiment without a title and a question there.
+    """
+    path = root / "docs" / "zh" / "gallery.json"
+    captions = _json(path) if path.is_file() else {}
+    files = _files(root)
+    if missing := files.keys() - captions.keys():
+        raise ValueError(f"{path}: no title and question for {', '.join(sorted(missing))}")
+    cards = [
+        _chinese_card(name, Path(file), captions[name], _stored(root, name))
+        for name, file in files.items()
+    ]
+    return f"""# 图廊
+
+rnnlab 自带的每个实验：它问什么，按默认设置跑出什么结果，用哪条命令重画。
+没有图的卡片，尚未收录运行结果。
+点开卡片是该实验的英文页，有论断、配置项和源代码。
+
+{_filtered(cards, CHINESE_TOPICS, "主题", "全部")}
 """
+
+
+def _chinese_card(
+    name: str, file: Path, caption: Mapping[str, str], summary: dict[str, Any]
+) -> str:
+    lines = [f":::{{grid-item-card}} {reference.escaped(caption['title'])}"]
+    lines += [f":link: /gallery/{name}", ":link-type: doc"]
+    lines.append(f":class-item: {_filter(file.parent.name)}")
+    if summary:
+        lines += [f":img-top: ../../gallery/{name}.webp", f":img-alt: {caption['title']}"]
+    lines += ["", reference.escaped(caption["question"]), ""]
+    if summary and summary["claims"]:
+        verdicts = [claim["verdict"] for claim in summary["claims"]]
+        words = {"holds": "成立", "refuted": "推翻", "undecided": "未定"}
+        counts = [f"{verdicts.count(v)} 条{word}" for v, word in words.items() if v in verdicts]
+        lines += [f"论断：{'，'.join(counts)}。", ""]
+    return "\n".join([*lines, "```{card-footer}", f"`rnnlab run {name}`", "```", ":::"])
 
 
 def _page(name: str, word: str, root: Path) -> str:

@@ -4,7 +4,7 @@ import ast
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 import gallery
@@ -12,9 +12,15 @@ import reference
 
 _LINK = re.compile(r"(!?\[[^\[\]]*\])\(([^()\s]+)\)")
 _CODE = re.compile(r"^(`{3,}).*?^\1$", re.M | re.S)
+_CHINESE = r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]"
+# ends of lines at which a browser would show a blank within a sentence
+_BROKEN = re.compile(
+    rf"(?<={_CHINESE})\n(?={_CHINESE})|(?<=[，。；：、（）])\n(?=[\w\[{{$`])(?!```|\$\$)"
+)
+_LANGUAGES = ("English", "中文")
 _MOVED = {
     "README.md": "index.md",
-    "README.zh.md": "index.md",
+    "README.zh.md": "zh/index.md",
     "CHANGELOG.md": "reference/changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }
@@ -44,7 +50,38 @@ def collect(root: Path) -> dict[str, str | bytes]:
         found[name] = links.moved(text, f"docs/{name}", name) if moved else text
     found |= reference.pages(root)
     found |= links.cited_pages()
-    return found
+    return in_two_languages(found)
+
+
+def in_two_languages(found: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
+    """Return pages where zh/NAME.md, if there is one, and NAME.md link to each other on top."""
+    pages = dict(found)
+    for name, text in found.items():
+        if name.startswith("zh/") and isinstance(text, str):
+            pages[name] = text = _sub_in_prose(_BROKEN, lambda _: "", text)
+            twin = name.removeprefix("zh/")
+            if isinstance(other := found.get(twin), str):
+                pages[name] = _switch(text, name, twin, _LANGUAGES[0])
+                pages[twin] = _switch(other, twin, name, _LANGUAGES[1])
+    return pages
+
+
+def _sub_in_prose(
+    pattern: re.Pattern[str], change: Callable[[re.Match[str]], str], text: str
+) -> str:
+    """Return Markdown with a pattern's matches changed, but in blocks of code."""
+    found, end = [], 0
+    for block in _CODE.finditer(text):
+        found += [pattern.sub(change, text[end : block.start()]), block[0]]
+        end = block.end()
+    return "".join([*found, pattern.sub(change, text[end:])])
+
+
+def _switch(text: str, page: str, twin: str, language: str) -> str:
+    """Return a page with a link to its twin below the title."""
+    target = PurePosixPath(os.path.relpath(twin, PurePosixPath(page).parent))
+    title, _, rest = text.partition("\n")
+    return f"{title}\n\n:::{{div}} language\n[{language}]({target})\n:::\n{rest}"
 
 
 def write(contents: Mapping[str, str | bytes], folder: Path) -> None:
@@ -77,15 +114,7 @@ class Links:
         Raises:
             ValueError: a link to a file that is not there.
         """
-
-        def prose(part: str) -> str:
-            return _LINK.sub(lambda m: self._link(m, origin, page), part)
-
-        found, end = [], 0
-        for block in _CODE.finditer(text):
-            found += [prose(text[end : block.start()]), block[0]]
-            end = block.end()
-        return "".join([*found, prose(text[end:])])
+        return _sub_in_prose(_LINK, lambda match: self._link(match, origin, page), text)
 
     def _link(self, match: re.Match[str], origin: str, page: str) -> str:
         label, target = match[1], match[2]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import json
 import re
 import tomllib
@@ -14,12 +15,15 @@ import pytest
 import reference
 from PIL import Image
 
+from rnnlab.nn import initializers
+from rnnlab.tasks import registry
 from tests.scripts import check_site
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 EXPERIMENTS = {path.stem for path in (ROOT / "experiments").glob("*/*.py")}
 GENERATED = {"reference/cli.md", "reference/config-keys.md", "reference/changelog.md"}
+GENERATED |= {"gallery/index.md", "zh/gallery/index.md"}
 PAGES = sorted(DOCS.rglob("*.md"))
 
 
@@ -40,7 +44,7 @@ def test_links_resolve(path):
             place in GENERATED
             or folder.startswith(("tests", "reference/api", "tutorials"))
             or place == "contributing.md"
-            or (folder == "gallery" and (file == "index.md" or file[:-3] in EXPERIMENTS))
+            or (folder == "gallery" and file[:-3] in EXPERIMENTS)
         )
         assert generated or (DOCS / place).is_file(), target
 
@@ -51,7 +55,10 @@ def _listed(page):
     return [line for block in blocks for line in block.split() if not line.startswith(":")]
 
 
-@pytest.mark.parametrize("folder", ["howto", "start", "concepts"])
+FOLDERS = ["howto", "start", "concepts", "reference"]
+
+
+@pytest.mark.parametrize("folder", [*FOLDERS, "zh/howto", "zh/start", "zh/concepts"])
 def test_every_page_is_reached_from_its_folder_s_first(folder):
     index = DOCS / folder / "index.md"
     own = {path.stem for path in (DOCS / folder).glob("*.md")} - {"index", "install"}
@@ -84,9 +91,35 @@ def _is_module(name):
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
-def test_the_concepts_have_every_equation():
-    """A row per function of equations.py, with the test of its name."""
-    text = (DOCS / "concepts/equations.md").read_text(encoding="utf-8")
+def _plain(latex):
+    """An equation as docstrings write it, without blanks."""
+    for tex, plain in {
+        r"\\sqrt\{([^{}]+)\}": r"√(\1)",
+        r"\\dfrac\{([^{}]+)\}\{([^{}]+)\}": r"(\1)/\2",
+        r"\\mathrm\{(\w+)\}": r"\1",
+        r"\\overrightarrow\{h\}": "h→",
+        r"\\overleftarrow\{h\}": "h←",
+        r"\\tilde (\w)": "\\1\u0303",
+        r"\\odot": "*",
+        r"\\cdot": "·",
+        r"\\sigma": "σ",
+        r"\\mu": "μ",
+        r"\\varepsilon": "ε",
+        r"\\tanh": "tanh",
+        r"\^2": "²",
+        "-": "−",
+        r"_\{(\w+)\}": r"_\1",
+        r"[$ ]": "",
+    }.items():
+        latex = re.sub(tex, plain, latex)
+    return latex
+
+
+@pytest.mark.parametrize("language", ["", "zh/"])
+def test_the_concepts_have_every_equation(language):
+    """A row per function of equations.py, with its docstring's equation and its test."""
+    page = DOCS / language / "concepts/equations.md"
+    text = page.read_text(encoding="utf-8")
     rows = re.findall(
         r"^\| (\$.+\$) \| \{py:\w+\}`(\w+) <rnnlab\.([\w.]+)\.\2>` \| \[(\w+)\]\((\S+)\) \|$",
         text,
@@ -95,9 +128,31 @@ def test_the_concepts_have_every_equation():
     tree = ast.parse((ROOT / "rnnlab/nn/equations.py").read_text(encoding="utf-8"))
     public = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[0] != "_"}
     assert {name for _, name, home, _, _ in rows if home == "nn.equations"} == public
-    for _, name, _, test, file in rows:
+    assert len(rows) == len(public) + 2
+    for equation, name, home, test, file in rows:
+        shown = getattr(importlib.import_module(f"rnnlab.{home}"), name)
+        first = (inspect.getdoc(shown) or " ").splitlines()[0]
+        assert _plain(equation) in first.replace(" ", "")
         assert test == f"test_{name.lower()}"
-        assert f"def {test}(" in (DOCS / "concepts" / file).read_text(encoding="utf-8")
+        assert f"def {test}(" in (page.parent / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("language", ["", "zh/"])
+def test_the_concepts_have_every_scheme(language):
+    text = (DOCS / language / "concepts/initialization.md").read_text(encoding="utf-8")
+    for name in initializers.SCHEMES:
+        assert f"`{name}" in text, name
+
+
+def test_the_reference_has_every_experiment_and_task():
+    text = (DOCS / "reference/experiments.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(\w+)\]\(\S+/(\w+)\.py\) \| \S+", text, re.M)
+    assert sorted(rows) == sorted((name, name) for name in EXPERIMENTS)
+    listed = re.findall(
+        r"^\| (`\w+`.*?) \|", (DOCS / "reference/tasks.md").read_text("utf-8"), re.M
+    )
+    shipped = [name for name, home in registry.TASKS.items() if isinstance(home, str)]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(listed))) == sorted(shipped)
 
 
 def test_links_become_those_of_the_site():
@@ -182,12 +237,15 @@ def test_the_reference_has_every_command():
 def test_what_is_wrong_with_a_built_site_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(check_site, "ROOT", tmp_path)  # without modules and experiments
     (tmp_path / "a.html").write_text(
-        '<article><h1>A</h1><h2 id="one">One</h2><p>x <a href="b.html#two">b</a> '
+        '<html lang="en"><article><h1>A</h1><h2 id="one">One</h2><p>x <a href="b.html#two">b</a> '
         '<a href="none.html">c</a><a href="b.html#three">d</a></p>'
         '<img src="p.png"><img src="p.png" alt="p"><h2>Two</h2></article>'
         '<script src="https://cdn.example/x.js"></script>'
     )
-    (tmp_path / "b.html").write_text('<article><h1>B</h1><p id="two">y</p></article>')
+    (tmp_path / "zh").mkdir()
+    (tmp_path / "zh/a.html").write_text('<html lang="en"><article><h1>甲</h1><p>z</p></article>')
+    other = '<html lang="en"><article><h1>B</h1><p id="two">y</p></article>'
+    (tmp_path / "b.html").write_text(other)
     (tmp_path / "p.png").write_bytes(b"")
     assert check_site.faults(tmp_path) == [
         "a.html: a picture without a text: p.png",
@@ -195,6 +253,7 @@ def test_what_is_wrong_with_a_built_site_is_found(tmp_path, monkeypatch):
         "a.html: none.html",
         "a.html: no such anchor: b.html#three",
         "a.html: loaded from elsewhere: https://cdn.example/x.js",
+        "zh/a.html: its language is 'en', not 'zh-Hans'",
     ]
     (tmp_path / "experiments/x").mkdir(parents=True)
     (tmp_path / "experiments/x/study.py").write_text("")
@@ -204,7 +263,7 @@ def test_what_is_wrong_with_a_built_site_is_found(tmp_path, monkeypatch):
     assert check_site.faults(tmp_path)[-2:] == missing
     page = tmp_path / "reference/api/rnnlab.theory.html"
     page.parent.mkdir(parents=True)
-    page.write_text("<article><h1>T</h1><p>z</p></article>")
+    page.write_text("<html lang='en'><article><h1>T</h1><p>z</p></article>")
     assert "no entry: rnnlab.theory.one" in check_site.faults(tmp_path)
 
 

@@ -3,7 +3,8 @@
     python docs/build.py && python tests/scripts/check_site.py [FOLDER]     (default: site)
 
 Every link and anchor resolves, nothing is loaded from elsewhere, every picture has a text, every
-public name of rnnlab has its entry, every experiment its page, and no section is empty.
+public name of rnnlab has its entry, every experiment its page, no section is empty, and a page
+names the language that it is written in.
 """
 
 import ast
@@ -27,6 +28,7 @@ class Page(HTMLParser):
         self.loaded: list[str] = []
         self.without_text: list[str] = []
         self.empty: list[str] = []
+        self.language = ""
         self._heading, self._level = "", "h1"
         self._open = False
         self._in_article = False
@@ -36,6 +38,8 @@ class Page(HTMLParser):
         """Note a tag's anchor and target."""
         own = dict(attrs)
         self.ids.add(own.get("id") or "")
+        if tag == "html":
+            self.language = own.get("lang") or ""
         if tag == "article":
             self._in_article = True
         if target := own.get(LOADED.get(tag, "")):
@@ -84,6 +88,8 @@ def faults(folder: Path) -> list[str]:
     for name, page in pages.items():
         found += [f"{name}: a picture without a text: {src}" for src in page.without_text]
         found += [f"{name}: an empty section: {title}" for title in page.empty]
+        if page.language != (expected := "zh-Hans" if name.startswith("zh/") else "en"):
+            found.append(f"{name}: its language is {page.language!r}, not {expected!r}")
         for link in [*page.links, *page.loaded]:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
