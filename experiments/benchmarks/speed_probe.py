@@ -25,7 +25,7 @@ from rnnlab.lab import benchmark
 from rnnlab.lab.config import Config, no_scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells, layers, unroll
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 
@@ -158,6 +158,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
             r = member.result
             ax.barh(y, r[f"{name}_ratio"], color=plots.COLORS[1], height=0.6)
             ax.plot([r[f"{name}_low"], r[f"{name}_high"]], [y, y], color="black", linewidth=1)
+            keys.mark(ax.lines[-1], "10–90% of the runs")
             ax.text(
                 0.02,
                 y,

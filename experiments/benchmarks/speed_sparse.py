@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 from rnnlab.core import host
 from rnnlab.core.validate import choice, whole
 from rnnlab.lab.config import no_scale
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.sparse.analysis import CsrArray
@@ -279,6 +279,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
             plots.beside(times, result[side], at, f"{result[side]:.2f} s, {words}")
         ratios.barh(y, result["ratio"], color=plots.COLORS[1], height=0.5)
         ratios.plot([result["ratio_low"], result["ratio_high"]], [y, y], color="black", linewidth=1)
+        keys.mark(ratios.lines[-1], "lowest to highest turn")
         ratios.text(0.1, y, f"{result['ratio']:.1f}x", color="white", va="center", fontsize=8)
         if contest.bound is not None:
             ratios.plot(

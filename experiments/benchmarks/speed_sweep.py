@@ -30,7 +30,7 @@ from rnnlab.lab.config import Config, no_scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.tasks.base import Batch
@@ -310,6 +310,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
             plots.beside(times, result[side], at, f"{result[side]:.0f} ms, {words}")
         ratios.barh(y, result["ratio"], color=plots.COLORS[1], height=0.5)
         ratios.plot([result["ratio_low"], result["ratio_high"]], [y, y], color="black", linewidth=1)
+        keys.mark(ratios.lines[-1], "10–90% of the turns")
         ratios.plot([bound, bound], [y - 0.4, y + 0.4], color=plots.COLORS[2], linestyle="--")
         ratios.text(
             bound,

@@ -1,10 +1,13 @@
 """The files of a run directory as the pages need them: members, verdicts, figures."""
 
 import base64
+import io
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from rnnlab.core import run_files
 from rnnlab.core.errors import UserError
@@ -14,6 +17,21 @@ from rnnlab.results.run_dir import read_verdicts
 from rnnlab.results.table import Record
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_LINKED = {run_files.PNG: "PNG", run_files.SVG: "SVG", run_files.CSV: "data (CSV)"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image inside a page.
+
+    Args:
+        src: a data URI.
+        width, height: pixels of the PNG, which keep the page from moving while it loads.
+    """
+
+    src: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -23,15 +41,29 @@ class Picture:
     Args:
         name: the file's name without its ending.
         caption: the text below it.
-        src: the PNG as a data URI.
-        width, height: pixels.
+        image: the figure.
+        phone: the same with a panel per row; None where the figure is narrow, or a table.
+        folder: where its files lie; None: it has none.
+        endings: of its files.
     """
 
     name: str
     caption: str
-    src: str
-    width: int
-    height: int
+    image: Image
+    phone: Image | None = None
+    folder: Path | None = None
+    endings: Sequence[str] = ()
+
+    def links(self, page: Path) -> list[tuple[str, str]]:
+        """Return (what it is, address) of the figure's files, as seen from a page's folder."""
+        if self.folder is None:
+            return []
+        folder = Path(os.path.relpath(self.folder, page)).as_posix()
+        return [
+            (word, quote(f"{folder}/{self.name}.{ending}"))
+            for ending, word in _LINKED.items()
+            if ending in self.endings
+        ]
 
     @property
     def title(self) -> str:
@@ -105,8 +137,12 @@ def load_saved(run_dir: str | os.PathLike[str]) -> SavedRun:
         members=members,
         verdicts=read_verdicts(run_dir),
         figures={
-            name: _read_picture(run_dir, name, caption)
-            for name, caption in run_files.read_figures(run_dir).items()
+            name: _read_picture(run_dir, name, caption, endings)
+            for (name, caption), endings in zip(
+                run_files.read_figures(run_dir).items(),
+                run_files.figure_files(run_dir).values(),
+                strict=True,
+            )
         },
         comparisons=read_comparisons(run_dir),
     )
@@ -131,19 +167,44 @@ def _existing(run_dir: Path, name: str) -> Path:
     return path
 
 
-def _read_picture(run_dir: Path, name: str, caption: str) -> Picture:
-    path = _existing(run_dir, f"figures/{name}.png")
-    png = path.read_bytes()
-    if not png.startswith(_PNG) or len(png) < 24:
-        raise UserError(f"{path} is not a PNG image")
-    return embed(name, caption, png)
+def _read_picture(run_dir: Path, name: str, caption: str, endings: Sequence[str]) -> Picture:
+    read = {e: _existing(run_dir, f"figures/{name}.{e}").read_bytes() for e in endings}
+    for ending in (run_files.PNG, run_files.PHONE):
+        png = read.get(ending, _PNG + bytes(16))
+        if not png.startswith(_PNG) or len(png) < 24:
+            raise UserError(f"{run_dir}/figures/{name}.{ending} is not a PNG image")
+    phone = read.get(run_files.PHONE)
+    return Picture(
+        name=name,
+        caption=caption,
+        image=embed(read[run_files.PNG], read.get(run_files.SVG)),
+        phone=embed(phone) if phone else None,
+        folder=run_dir / "figures",
+        endings=endings,
+    )
 
 
-def embed(name: str, caption: str, png: bytes) -> Picture:
-    """Return a PNG as a picture inside the page.
+def embed(png: bytes, svg: bytes | None = None) -> Image:
+    """Return a figure as an image inside the page, of the smallest format without loss.
 
-    Its size comes from the PNG's header, and keeps the page from moving while it loads.
+    Args:
+        png: the figure, whose header has its size.
+        svg: the same figure.
     """
     width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-    src = "data:image/png;base64," + base64.b64encode(png).decode()
-    return Picture(name, caption, src, width, height)
+    if svg is not None and len(svg) < len(png) // 3:
+        kind, content = "svg+xml", svg
+    else:
+        kind, content = "webp", _webp(png)
+    src = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return Image(src, width, height)
+
+
+def _webp(png: bytes) -> bytes:
+    """Return a PNG as lossless WebP, about half as large."""
+    from PIL import Image as pillow  # slow to import
+
+    data = io.BytesIO()
+    with pillow.open(io.BytesIO(png)) as image:
+        image.save(data, "webp", lossless=True, quality=20, method=1)
+    return data.getvalue()
