@@ -265,7 +265,7 @@ def _step_time(table: Table) -> tuple[Figure, str]:
     plots.title(times, "Step time")
     plots.title(ratios, "Relative to the LSTM")
     for ax in (times, ratios):
-        ax.set_xlabel("sequence length T")
+        ax.set_xlabel("sequence length $T$")
         plots.direct_labels(ax, ends[ax])
     return figure, (
         "Time of one loss and gradient, the three cells in turns in one process: the "

@@ -22,7 +22,8 @@ CONFIG, MEMBERS, METRICS = "config.json", "members.jsonl", "metrics.jsonl"
 CLAIMS, FIGURES, REPORT = "claims.json", "figures.json", "report.html"
 COMPARISON = "comparison.json"  # verdicts on arms, of a run that compares
 RESULTS = "results.csv"  # a row per combination of the swept axes
-PNG, SVG, CSV, PHONE = "png", "svg", "csv", "phone.png"  # endings of a figure's files
+PNG, SVG, CSV = "png", "svg", "csv"  # endings of a figure's files
+PHONES = "phone.svg", "phone.png"  # one of them, of a figure that is wide
 CHECKPOINTS = "checkpoints"  # a folder, while members train
 PREDICTIONS = "predictions.json"  # written for each member before anything runs
 DIGESTS = "digests.json"  # of a finished run, written last
@@ -371,7 +372,7 @@ def figure_files(run_dir: str | os.PathLike[str]) -> dict[str, list[str]]:
     """
     endings = {name: entry.get("files", [PNG]) for name, entry in _figures(run_dir).items()}
     for name, found in endings.items():
-        if not isinstance(found, list) or not {PNG} <= {*found} <= {PNG, SVG, CSV, PHONE}:
+        if not isinstance(found, list) or not {PNG} <= {*found} <= {PNG, SVG, CSV, *PHONES}:
             raise UserError(
                 f"{Path(run_dir) / FIGURES}: the figure {name} has no such files: {found}"
             )

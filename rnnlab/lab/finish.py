@@ -220,12 +220,10 @@ def _save_figures(figures: Mapping[str, tuple[Figure, str]], run_dir: Path) -> N
     (run_dir / "figures").mkdir(exist_ok=True)
     for name, (figure, caption) in figures.items():
         drawn = rendering.render(figure)
-        files = {
-            run_files.PNG: drawn.png,
-            run_files.SVG: drawn.svg,
-            run_files.CSV: drawn.csv,
-            run_files.PHONE: drawn.phone,
-        }
+        files = {run_files.PNG: drawn.png, run_files.SVG: drawn.svg, run_files.CSV: drawn.csv}
+        pixels = drawn.phone.startswith(drawn.png[:8])
+        for ending in run_files.PHONES:
+            files[ending] = drawn.phone if pixels == ending.endswith(run_files.PNG) else b""
         for ending, content in files.items():
             path = run_dir / "figures" / f"{name}.{ending}"
             if content:

@@ -74,9 +74,7 @@ def narrow(figure: Figure, width: float, least: float, scale: float = 1.0) -> No
     """
     was = figure.get_figwidth(), figure.get_figheight()
     panels, shape = _grid(figure)
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and text.get_fontsize() < least:
-            text.set_fontsize(least)
+    _enlarge(figure, least)
     readable = scale * min(_NARROW, was[0] / shape[1])
     columns = min(shape[1], max(1, int(width / readable)))
     if panels:
@@ -98,6 +96,19 @@ def narrow(figure: Figure, width: float, least: float, scale: float = 1.0) -> No
     keys.draw(figure, least)
     _turn_words(figure)
     lay_out(figure)
+
+
+def _enlarge(figure: Figure, least: float) -> None:
+    """Give text a least size, points."""
+    for text in plots.texts(figure):
+        text.set_fontsize(max(least, text.get_fontsize()))
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        size = axis.get_tick_params().get("labelsize", least)
+        if isinstance(size, int | float) and size < least:
+            axis.set_tick_params(labelsize=least)
+        if isinstance(axis.get_major_locator(), FixedLocator):  # its words have sizes of their own
+            for label in axis.get_ticklabels():
+                label.set_fontsize(max(least, label.get_fontsize()))
 
 
 def _grid(figure: Figure) -> tuple[list[Axes], tuple[int, int]]:

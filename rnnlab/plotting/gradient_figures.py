@@ -165,15 +165,17 @@ def by_cell(panels: Sequence[tuple[str, str, Table]], schemes: Sequence[str]) ->
     columns = max(1, min(3, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
     size = (13 / 3 * columns, 3.8 * rows)
-    figure, axes = plots.new_figure(rows, columns, size=size, share_x=True)
+    figure, axes = plots.new_figure(rows, columns, size=size, share_x=True, share_y=True)
     for ax, (title, part, members) in zip(axes.flat, panels, strict=False):
         plots.title(ax, title)
-        ax.set(ylim=(FLOOR, 8), ylabel=LEFT)
+        ax.set_ylim(FLOOR, 8)
         by_scheme(ax, members, schemes, partial(curves, ax, part))
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
     for ax in axes[-1]:
         ax.set_xlabel(LAG)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(LEFT)
     return figure
 
 

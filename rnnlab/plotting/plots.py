@@ -7,7 +7,7 @@ Gradients are drawn in decades: log10 of the share that is left.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,7 +22,8 @@ from matplotlib.colors import Normalize, SymLogNorm, TwoSlopeNorm, to_hex, to_rg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation
+from matplotlib.table import Table as MplTable
+from matplotlib.text import Annotation, Text
 
 from rnnlab.plotting import keys
 
@@ -61,13 +62,16 @@ _MISSING = "#bbbbbb"  # cells without a finite value
 _CONTRAST = 5.0  # of colored text on white; 4.5 is WCAG's least
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def power(decades: float) -> str:
-    """Return a power of ten in maths.
+    """Return a power of ten in words, which cost less to draw than maths.
 
     >>> power(-215.4)
-    '$10^{-215}$'
+    '10⁻²¹⁵'
     """
-    return f"$10^{{{decades:.0f}}}$"
+    return "10" + f"{decades:.0f}".translate(_RAISED)
 
 
 _SYMBOLS = re.compile(
@@ -163,6 +167,8 @@ def new_figure(
         axes = figure.subplots(
             rows, columns, sharex=share_x, sharey=share_y, squeeze=False, width_ratios=widths
         )
+        for ax in axes.flat:
+            ax.set_title("", y=1.0)  # see title
     return figure, axes
 
 
@@ -207,7 +213,8 @@ def beside(ax: Axes, x: float, y: float, text: str, *, size: float = 8) -> None:
 
 def title(ax: Axes, text: str) -> None:
     """Give a panel a title: bold, at the left."""
-    ax.set_title(text, loc="left", fontsize=10, fontweight="bold")
+    # with a place of its own, so that no drawing has to measure the ticks for it
+    ax.set_title(text, loc="left", fontsize=10, fontweight="bold", y=1.0)
 
 
 @dataclass(frozen=True)
@@ -389,13 +396,28 @@ def direct_labels(ax: Axes, ends: Sequence[End | None], size: float = 8) -> None
                 "alpha": 0.6,
                 "shrinkA": 0,
                 "shrinkB": 0,
-                "relpos": (0, 0.5),  # to the label's left edge, not through other labels
+                "relpos": (-0.03, 0.5),  # to the label's left edge, not through other labels
+                "patchA": None,  # which is not to be cut at the label: that takes long
             },
         )
         notes.append(note)
     _labels[ax] = _Labels(drawn, notes)
     ax.set_ylim(low, high)
     spread_labels(ax)
+
+
+def texts(figure: Figure) -> Iterator[Text]:
+    """Yield the texts of a figure but for those of its ticks, which are many and costly to make."""
+    yield from figure.texts
+    for legend in (*figure.legends, *(ax.get_legend() for ax in figure.axes)):
+        yield from legend.get_texts() if legend is not None else ()
+    for ax in figure.axes:
+        yield from (ax.xaxis.label, ax.yaxis.label)
+        for child in ax.get_children():  # titles too
+            if isinstance(child, Text):
+                yield child
+            elif isinstance(child, MplTable):
+                yield from (cell.get_text() for cell in child.get_celld().values())
 
 
 def spread_labels(ax: Axes) -> None:

@@ -4,7 +4,10 @@ A figure is laid out once and drawn from that layout in every format; only the p
 whose panels stand below each other, is laid out again.
 """
 
+import contextlib
 import io
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,9 +16,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.path import Path
 from matplotlib.ticker import FixedFormatter
+from matplotlib.transforms import Transform
 from PIL import Image
 
 from rnnlab.plotting import arrange, figure_data, keys, plots
@@ -23,6 +28,9 @@ from rnnlab.plotting import arrange, figure_data, keys, plots
 PHONE = 3.2  # inches: at the 326 pixels that a phone's page has, 7.8 points are 11 pixels
 _LEAST = 7.8  # points, of text in the picture for phones
 PHONE_DPI = 200
+_PIXELS = 0.2  # by which a band's edge may be off
+_FAMILIES = "'DejaVu Sans',Verdana,sans-serif"
+_LARGE = 300_000  # bytes of an SVG, from which on pixels take less
 SAVED: dict[str, Any] = {  # rcParams of files
     "svg.fonttype": "none",  # text as text: small, and found by a search
     "svg.hashsalt": "rnnlab",  # the same names inside a file at every run
@@ -38,7 +46,8 @@ class Rendering:
 
     Args:
         png, svg: pictures of the same layout.
-        phone: a PNG with a panel per row; b"" for a figure that is as narrow, or a table of words.
+        phone: an SVG, or where that is large a PNG, with a panel per row; b"" for a figure that is
+            as narrow, or a table of words.
         csv: the data, as :func:`rnnlab.plotting.figure_data.to_csv`.
     """
 
@@ -48,6 +57,19 @@ class Rendering:
     csv: bytes
 
 
+@contextlib.contextmanager
+def _one_font() -> Iterator[None]:
+    """Look for each text's font once, and not in each family of matplotlib's list.
+
+    A list of the user's own, which may name a font for other scripts, stays.
+    """
+    usual = mpl.rcParamsDefault["font.sans-serif"]
+    own = mpl.rcParams["font.sans-serif"] != usual
+    with mpl.rc_context({} if own else {"font.sans-serif": usual[:1]}):
+        yield
+
+
+@_one_font()
 def render(figure: Figure) -> Rendering:
     """Draw a figure for a run directory.
 
@@ -59,8 +81,10 @@ def render(figure: Figure) -> Rendering:
     prepare(figure)
     picture, vector = png(figure), svg(figure)
     phone = _phones.get(figure, b"")
-    if not phone and narrows and figure.get_figwidth() > 1.1 * PHONE:
-        phone = png(for_phone(figure), PHONE_DPI)
+    if not phone and narrows and figure.get_figwidth() > 1.02 * PHONE:
+        phone = svg(for_phone(figure))
+        if len(phone) > _LARGE:
+            phone = png(figure, PHONE_DPI)
     return Rendering(picture, vector, phone, csv)
 
 
@@ -72,18 +96,44 @@ def prepare(figure: Figure) -> None:
     for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
         if isinstance(formatter := axis.get_major_formatter(), FixedFormatter):
             formatter.seq = [plots.maths(word) for word in formatter.seq]
-    for text in figure.findobj(Text):
-        if isinstance(text, Text):
-            text.set_text(plots.maths(text.get_text()))
-        if isinstance(text, Text) and plots.is_colored(text.get_color()):
+    for text in plots.texts(figure):
+        if (written := plots.maths(text.get_text())) != text.get_text():
+            text.set_text(written)
+        if plots.is_colored(text.get_color()):
             text.set_color(plots.ink(text.get_color()))
     keys.draw(figure)
+    figure.set_dpi(plots.DPI)
     arrange.lay_out(figure)
+    _thin(figure)
+
+
+def _thin(figure: Figure) -> None:
+    """Leave out the corners of bands that no reader sees, at the figure's dpi."""
+    for ax in figure.axes:
+        for band in ax.collections:
+            if isinstance(band, PolyCollection):
+                transform = band.get_transform()
+                back = transform.inverted()
+                corners = [_corners(path, transform) for path in band.get_paths()]
+                band.set_verts([back.transform(path) for path in corners])
+
+
+def _corners(path: Path, transform: Transform) -> np.ndarray:
+    """Return the corners of a polygon, in pixels, without those that lie on a straight edge."""
+    whole = Path(path.vertices)
+    whole.simplify_threshold = _PIXELS
+    clean = whole.cleaned(transform, simplify=True)
+    assert clean.codes is not None
+    return np.asarray(clean.vertices)[np.isin(clean.codes, (Path.MOVETO, Path.LINETO))]
 
 
 def for_phone(figure: Figure) -> Figure:
     """Arrange a figure for phones: one panel per row, text of 11 pixels at least."""
+    figure.set_dpi(72)
+    FigureCanvasSVG(figure)  # measures texts as it draws them, so that maths is read once
     arrange.narrow(figure, PHONE, _LEAST)
+    _thin(figure)
+    figure.set_dpi(PHONE_DPI)
     return figure
 
 
@@ -112,4 +162,14 @@ def svg(figure: Figure) -> bytes:
     text = io.StringIO()
     with mpl.rc_context(SAVED):
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
-    return text.getvalue().encode()
+    return _compact(text.getvalue()).encode()
+
+
+def _compact(text: str) -> str:
+    """Return an SVG without what no reader sees, at less than half the length."""
+    text = re.sub(r"(?<=\.\d\d)\d+", "", text)  # a hundredth of a point is enough
+    text = re.sub(r" ?\n(?=[LQCz])", "", text)
+    text = re.sub(r"(?<=[MLQC]) (?=[-\d.])", "", text)
+    text = text.replace('; stroke-linejoin: miter"', '"').replace("stroke-linejoin: miter; ", "")
+    text = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", text)
+    return re.sub(r"font-family: 'DejaVu Sans'[^;\"]*", "font-family: " + _FAMILIES, text)

@@ -1,7 +1,6 @@
 """The files of a run directory as the pages need them: members, verdicts, figures."""
 
 import base64
-import io
 import os
 import re
 from collections.abc import Sequence
@@ -169,11 +168,10 @@ def _existing(run_dir: Path, name: str) -> Path:
 
 def _read_picture(run_dir: Path, name: str, caption: str, endings: Sequence[str]) -> Picture:
     read = {e: _existing(run_dir, f"figures/{name}.{e}").read_bytes() for e in endings}
-    for ending in (run_files.PNG, run_files.PHONE):
-        png = read.get(ending, _PNG + bytes(16))
-        if not png.startswith(_PNG) or len(png) < 24:
+    for ending, content in read.items():
+        if ending.endswith(run_files.PNG) and not content.startswith(_PNG):
             raise UserError(f"{run_dir}/figures/{name}.{ending} is not a PNG image")
-    phone = read.get(run_files.PHONE)
+    phone = next((read[ending] for ending in run_files.PHONES if ending in read), None)
     return Picture(
         name=name,
         caption=caption,
@@ -184,27 +182,28 @@ def _read_picture(run_dir: Path, name: str, caption: str, endings: Sequence[str]
     )
 
 
-def embed(png: bytes, svg: bytes | None = None) -> Image:
-    """Return a figure as an image inside the page, of the smallest format without loss.
+def embed(*pictures: bytes | None) -> Image:
+    """Return the smallest of a figure's pictures as an image inside the page.
 
     Args:
-        png: the figure, whose header has its size.
-        svg: the same figure.
+        pictures: PNG or SVG of one size; None: there is none.
     """
-    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-    if svg is not None and len(svg) < len(png) // 3:
-        kind, content = "svg+xml", svg
-    else:
-        kind, content = "webp", _webp(png)
-    src = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return Image(src, width, height)
+    found = [picture for picture in pictures if picture is not None]
+    width, height = _size(found[0])
+    return Image(min(map(_uri, found), key=len), width, height)
 
 
-def _webp(png: bytes) -> bytes:
-    """Return a PNG as lossless WebP, about half as large."""
-    from PIL import Image as pillow  # slow to import
+def _size(picture: bytes) -> tuple[int, int]:
+    """Return the pixels of a PNG, or of an SVG as at 150 dpi."""
+    if picture.startswith(_PNG):
+        return int.from_bytes(picture[16:20], "big"), int.from_bytes(picture[20:24], "big")
+    box = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture)
+    width, height = map(float, box.groups()) if box else (0.0, 0.0)
+    return round(150 / 72 * width), round(150 / 72 * height)
 
-    data = io.BytesIO()
-    with pillow.open(io.BytesIO(png)) as image:
-        image.save(data, "webp", lossless=True, quality=20, method=1)
-    return data.getvalue()
+
+def _uri(picture: bytes) -> str:
+    """Return a picture as a data URI."""
+    if picture.startswith(_PNG):
+        return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    return f"data:image/svg+xml,{quote(picture, safe=' =,;.-+*!@$')}"

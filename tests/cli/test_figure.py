@@ -66,7 +66,7 @@ def test_requests_that_cannot_be_met_are_refused_in_one_line(run, capsys):
         (("out", "draws", "--out=x.jpg"), "unknown format 'jpg'"),
         (("out", "draws", "--style=poster"), "unknown style 'poster'"),
         (("out", "draws", "--width=wide"), "a width such as 3.3in or 84mm, got 'wide'"),
-        (("out", "draws", "--width=0.1in"), "from 2 to 40, got 0.1"),
+        (("out", "draws", "--width=0.1in"), "at least 2 and at most 40, got 0.1"),
         (("out", "draws", "more"), "unexpected argument 'more'"),
         (("out", "draws", "--out=none/x.pdf"), "make it first"),
     ):
