@@ -21,7 +21,8 @@ from rnnlab.plotting import keys, plots
 _NARROW = 2.4  # inches that a panel with labels at its lines' ends needs
 _TALLEST = 2.6  # inches of a panel in a single column, but for one with a row per name
 _FEW = 6  # rows by name that fit any height
-_LETTER = 0.52  # mean width of a letter, of the font's size
+_LETTER, _BOLD = 0.54, 0.66  # mean width of a letter, of the font's size
+_MARGIN = 0.6  # inches to the left of a panel's title
 _TURNED = 40  # degrees, of words that overlap below an axis
 
 _tables: WeakSet[Figure] = WeakSet()
@@ -200,13 +201,13 @@ def _break_lines(ax: Axes, width: float, height: float) -> None:
     titles = {ax.get_title(loc=side) for side in ("left", "center", "right")} - {""}
     for text in ax.get_children():
         if isinstance(text, Text) and text.get_text() in titles:
-            _fill(text, 0.95 * width)
-    _fill(ax.xaxis.label, 0.95 * width)
-    _fill(ax.yaxis.label, 0.85 * height)
+            _fill(text, width - _MARGIN, _BOLD)
+    _fill(ax.xaxis.label, 0.9 * width, _LETTER)
+    _fill(ax.yaxis.label, 0.85 * height, _LETTER)
 
 
-def _fill(text: Text, room: float) -> None:
-    letters = int(72 * room / (_LETTER * text.get_fontsize()))
+def _fill(text: Text, room: float, letter: float) -> None:
+    letters = int(72 * room / (letter * text.get_fontsize()))
     if len(plots.bare(text.get_text())) > letters:
         text.set_text(broken(text.get_text(), max(letters, 8)))
 

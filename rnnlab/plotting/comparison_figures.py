@@ -154,8 +154,8 @@ def _grid(count: int, height: float) -> tuple[Figure, np.ndarray]:
 def _tuning(result: ComparisonResult) -> tuple[Figure, str] | None:
     """Draw the validation score of every arm against the tuned value, and what was chosen."""
     arms = [arm for arm in result.arms if arm.grid]
-    keys = list(dict.fromkeys(key for arm in arms for point in arm.grid for key in point.values))
-    columns = {key: values for key in keys if len(values := _values(arms, key)) > 1}
+    tuned = list(dict.fromkeys(key for arm in arms for point in arm.grid for key in point.values))
+    columns = {key: values for key in tuned if len(values := _values(arms, key)) > 1}
     if not columns:
         return None
     x = next((key for key in columns if _numeric(columns[key])), next(iter(columns)))
@@ -200,7 +200,11 @@ def _tuning(result: ComparisonResult) -> tuple[Figure, str] | None:
     figure.supxlabel(words.key_words(x), fontsize=9)
     if others:
         handles, labels = panels[0].get_legend_handles_labels()
-        shown = [(h, n) for h, n in zip(handles, labels, strict=True) if n != "chosen"]
+        shown = [
+            (h, n)
+            for h, n in zip(handles, labels, strict=True)
+            if n in _settings(arms[0].grid, others)
+        ]
         figure.legend(*zip(*shown, strict=True), loc="outside right upper", fontsize=8)
     return figure, _tuning_caption(result, x, others, axis, places, asked)
 

@@ -8,6 +8,7 @@ series of one point.
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -23,7 +24,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.table import Table
 from matplotlib.text import Annotation, Text
-from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from rnnlab.plotting import keys, plots
 
@@ -288,20 +288,17 @@ def _values(xy: tuple[object, object]) -> tuple[Value, Value]:
 
 
 def _names(axis: Axis) -> dict[float, str]:
-    """Return the words on an axis by place, where its ticks are words and no numbers."""
-    locator, formatter = axis.get_major_locator(), axis.get_major_formatter()
-    if not isinstance(locator, FixedLocator) or not isinstance(formatter, FixedFormatter):
-        return {}
-    words = {float(at): plain(word) for at, word in zip(locator.locs, formatter.seq, strict=False)}
-    return {} if all(_is_number(word) for word in words.values()) else words
+    """Return the words on an axis by place, but for numbers that stand where they belong."""
+    words = {at: plain(word) for at, word in plots.tick_words(axis).items()}
+    return {at: word for at, word in words.items() if word and not _is_number(word, at)}
 
 
-def _is_number(word: str) -> bool:
+def _is_number(word: str, at: float) -> bool:
+    """Whether a word is a number, rounded, of its place."""
     try:
-        float(word.replace("−", "-") or "0")
+        return math.isclose(float(word.replace("−", "-")), at, rel_tol=0.05, abs_tol=1e-12)
     except ValueError:
         return False
-    return True
 
 
 def _named(value: object, names: Mapping[float, str]) -> Value:

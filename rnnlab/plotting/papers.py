@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from rnnlab.core import validate
-from rnnlab.plotting import arrange, rendering
+from rnnlab.plotting import arrange, plots, rendering
 
 FORMATS = ("pdf", "svg", "png")
 WIDTHS = 2.0, 40.0  # inches, both inclusive
@@ -113,7 +113,9 @@ def _enlarge(figure: Figure, style: Style, width: float) -> None:
 
 
 def _texts(figure: Figure) -> list[Text]:
-    return [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    """Return all texts of a figure, those of its ticks and tables too."""
+    found = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    return list(dict.fromkeys([*found, *plots.texts(figure)]))
 
 
 def _scale(artist: object, factor: float) -> None:

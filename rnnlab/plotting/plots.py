@@ -17,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize, SymLogNorm, TwoSlopeNorm, to_hex, to_rgb
 from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.table import Table as MplTable
 from matplotlib.text import Annotation, Text
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
 from rnnlab.plotting import keys
 
@@ -51,7 +53,7 @@ STYLE: Any = {
     "lines.linewidth": 1.6,
     "figure.facecolor": "white",
 }
-DPI = 150
+DPI = 120  # of PNG files; the SVG beside has every detail
 LOG = r"$\log_{10}$"  # before what is drawn in decades
 LEFT = rf"{LOG} of the gradient left"
 LAG = "lag $k$ (steps before the read-out)"
@@ -420,6 +422,15 @@ def texts(figure: Figure) -> Iterator[Text]:
                 yield from (cell.get_text() for cell in child.get_celld().values())
 
 
+def tick_words(axis: Axis) -> dict[float, str]:
+    """Return the words that were given to the ticks of an axis, by place; {} where none were."""
+    locator, formatter = axis.get_major_locator(), axis.get_major_formatter()
+    given = isinstance(formatter, FixedFormatter | FuncFormatter)
+    if not isinstance(locator, FixedLocator) or not given:
+        return {}
+    return {float(at): formatter(at, place) for place, at in enumerate(locator.locs)}
+
+
 def spread_labels(ax: Axes) -> None:
     """Move the direct labels of a panel apart, for the height that it has now."""
     if not _labels.get(ax) or not _labels[ax].notes:
@@ -522,4 +533,4 @@ def eigenvalue_disc(ax: Axes, values: np.ndarray, name: str) -> None:
     radius = float(np.abs(values).max())
     edge = max(1.15, 1.1 * radius)
     ax.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
-    ax.set_title(f"{name}\n$\\rho$ = {radius:.2f}", fontsize=8, fontweight="normal")
+    ax.set_title(f"{name}\nρ = {radius:.2f}", fontsize=8, fontweight="normal")

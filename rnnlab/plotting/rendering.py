@@ -19,7 +19,6 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path
-from matplotlib.ticker import FixedFormatter
 from matplotlib.transforms import Transform
 from PIL import Image
 
@@ -30,6 +29,7 @@ _LEAST = 7.8  # points, of text in the picture for phones
 PHONE_DPI = 200
 _PIXELS = 0.2  # by which a band's edge may be off
 _FAMILIES = "'DejaVu Sans',Verdana,sans-serif"
+_MANY = 32  # corners of a band, from which on some may be left out
 _LARGE = 300_000  # bytes of an SVG, from which on pixels take less
 SAVED: dict[str, Any] = {  # rcParams of files
     "svg.fonttype": "none",  # text as text: small, and found by a search
@@ -94,8 +94,9 @@ def prepare(figure: Figure) -> None:
     Symbols are written in maths, and colored text that is too light on white is darkened.
     """
     for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
-        if isinstance(formatter := axis.get_major_formatter(), FixedFormatter):
-            formatter.seq = [plots.maths(word) for word in formatter.seq]
+        words = list(plots.tick_words(axis).values())
+        if (written := [plots.maths(word) for word in words]) != words:
+            axis.set_ticklabels(written)
     for text in plots.texts(figure):
         if (written := plots.maths(text.get_text())) != text.get_text():
             text.set_text(written)
@@ -121,6 +122,8 @@ def _thin(figure: Figure) -> None:
 def _corners(path: Path, transform: Transform) -> np.ndarray:
     """Return the corners of a polygon, in pixels, without those that lie on a straight edge."""
     whole = Path(path.vertices)
+    if len(whole.vertices) < _MANY or not np.isfinite(whole.vertices).all():
+        return transform.transform(whole.vertices)
     whole.simplify_threshold = _PIXELS
     clean = whole.cleaned(transform, simplify=True)
     assert clean.codes is not None

@@ -16,6 +16,7 @@ from rnnlab.results.run_dir import read_verdicts
 from rnnlab.results.table import Record
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PIXELS = 120 / 72  # of a figure's PNG, per point of its SVG
 _LINKED = {run_files.PNG: "PNG", run_files.SVG: "SVG", run_files.CSV: "data (CSV)"}
 
 
@@ -194,12 +195,12 @@ def embed(*pictures: bytes | None) -> Image:
 
 
 def _size(picture: bytes) -> tuple[int, int]:
-    """Return the pixels of a PNG, or of an SVG as at 150 dpi."""
+    """Return the pixels of a PNG, or those that an SVG of the same size would have."""
     if picture.startswith(_PNG):
         return int.from_bytes(picture[16:20], "big"), int.from_bytes(picture[20:24], "big")
     box = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture)
     width, height = map(float, box.groups()) if box else (0.0, 0.0)
-    return round(150 / 72 * width), round(150 / 72 * height)
+    return round(_PIXELS * width), round(_PIXELS * height)
 
 
 def _uri(picture: bytes) -> str:

@@ -27,7 +27,8 @@ def figures(table):
     figure, axes = plots.new_figure(1, 2, size=(9, 3))
     for ax in axes.flat:
         ax.plot(table.each("draw"))
-    return {"draws": (figure, "What was drawn. And more."), "again": (figure, "The same.")}
+    other, _ = plots.new_figure(size=(3, 2))
+    return {"draws": (figure, "What was drawn. And more."), "other": (other, "Nothing.")}
 '''
 
 
@@ -41,7 +42,7 @@ def run(tmp_path, monkeypatch):
 
 def test_figures_are_listed_and_made(run, capsys):
     assert cli.main(["figure", "out"]) == 0
-    assert capsys.readouterr().out == "draws  What was drawn\nagain  The same\n"
+    assert capsys.readouterr().out == "draws  What was drawn\nother  Nothing\n"
     assert cli.main(["figure", "out", "draws", "--width=84mm"]) == 0
     assert capsys.readouterr().out == "figure: draws.pdf\n"
     box = re.search(rb"/MediaBox \[ ?([\d. ]+)\]", Path("draws.pdf").read_bytes())

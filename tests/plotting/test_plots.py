@@ -100,7 +100,7 @@ def test_the_line_is_the_median_of_an_even_number_too():
 def test_disc_names_the_spectral_radius():
     _, axes = plots.new_figure(size=(4, 3))
     plots.eigenvalue_disc(axes[0, 0], np.array([0.5, 1j, -2.0]), "W")
-    assert axes[0, 0].get_title() == "W\n$\\rho$ = 2.00"
+    assert axes[0, 0].get_title() == "W\nρ = 2.00"
     assert axes[0, 0].get_xlim()[1] > 2
 
 

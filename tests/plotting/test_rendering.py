@@ -58,7 +58,7 @@ def test_a_figure_is_laid_out_once_for_the_page_and_once_for_phones(drawn):
 
 def test_all_formats_have_the_same_layout(drawn):
     _, files, _ = drawn
-    assert size(files.png) == (1800, 450)
+    assert size(files.png) == (12 * plots.DPI, 3 * plots.DPI)
     width, height = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', files.svg).groups()
     assert (float(width), float(height)) == (12 * 72, 3 * 72)
     assert b"Panel 2" in files.svg  # text is text
@@ -67,7 +67,7 @@ def test_all_formats_have_the_same_layout(drawn):
 
 def test_the_picture_for_phones_has_a_panel_per_row_and_text_of_11_pixels(drawn):
     figure, files, _ = drawn
-    assert size(files.phone)[0] == rendering.PHONE * rendering.PHONE_DPI
+    assert b'viewBox="0 0 230.4 ' in files.phone
     boxes = [ax.get_position() for ax in figure.axes]
     assert all(a.y0 > b.y1 for a, b in itertools.pairwise(boxes))
     assert all(box.x1 - box.x0 > 0.3 for box in boxes)

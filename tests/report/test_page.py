@@ -199,7 +199,7 @@ def test_report_shows_the_run(tmp_path):
     assert page.text.count("closed form: must hold") == 1  # of the one that is
     (image,) = page.all("img")
     assert image["alt"] == "gradient curves: Gradient against lag."
-    assert (image["width"], image["height"]) == ("600", "300")
+    assert (image["width"], image["height"]) == ("480", "240")
 
 
 def test_the_order_of_the_page(tmp_path):
@@ -223,7 +223,7 @@ def test_a_figure_has_a_picture_for_phones_and_its_files(tmp_path):
     run = make_run(tmp_path / "a", files=("png", "svg", "csv", "phone.svg"))
     page = read(write_report(run))
     (source,) = page.all("source")
-    assert (source["width"], source["height"]) == ("480", "833")
+    assert (source["width"], source["height"]) == ("384", "667")
     assert source["media"].startswith("(max-width")
     files = {a["href"] for a in page.all("a")} - {None}
     beside = [f"figures/gradient_curves.{ending}" for ending in ("png", "svg", "csv")]
