@@ -50,7 +50,7 @@ def test_a_line_that_leaves_the_panel_says_where_it_ends():
     figure, axes = plots.new_figure(size=(4, 3))
     end = gradient_figures.curves(axes[0, 0], "h", Table(members(**curve(-10.0))), "x", 0)
     assert end is not None
-    assert end.text == "x: $10^{-110}$"
+    assert end.text == "x: 10⁻¹¹⁰"
     (corner,) = keys.marks(figure)["leaves the panel, to the power at its name"]
     assert (corner.get_xdata()[0], corner.get_ydata()[0]) == (4, gradient_figures.FLOOR)
 
@@ -70,8 +70,8 @@ def test_singular_values_have_one_axis_and_what_lies_beyond_is_counted():
     assert [line.get_xdata().tolist() for line in dots] == [[-0.5, 0.25], [-1, -2]]
     said = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert said == [
-        "◂ 1 below, to $10^{-40}$, 1 exactly 0, 1 overflowed (of 5)",
-        "◂ 2 below, to $10^{-60}$ (of 2)",
+        "◂ 1 below, to 10⁻⁴⁰, 1 exactly 0, 1 overflowed (of 5)",
+        "◂ 2 below, to 10⁻⁶⁰ (of 2)",
     ]
 
 
