@@ -44,7 +44,7 @@ from rnnlab.lab import benchmark
 from rnnlab.lab.benchmark import Side, Timed
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.sweep import Sweep
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results import speed
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Member, Table
@@ -325,8 +325,10 @@ def _quality(table: Table) -> "tuple[Figure, str]":
             values = [r["quality"][side][name] for r in results]
             values = [value for value in values if np.isfinite(value)]
             ax.plot(values, [y] * len(values), "o", color=_color(side), markersize=3, alpha=0.6)
+            keys.mark(ax.lines[-1], "a seed")
             if values:
                 ax.plot(np.mean(values), y, "|", color="black", markersize=12)
+                keys.mark(ax.lines[-1], "mean")
         ax.set_yticks(range(len(rows)), labels)
         ax.tick_params(labelleft=ax is axes[0, 0])
         ax.set(xlabel=words, ylim=(len(rows) - 0.5, -0.5))

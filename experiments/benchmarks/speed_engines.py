@@ -30,7 +30,7 @@ from rnnlab.lab.config import Config, scale
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import cells
 from rnnlab.nn.engines.auto import choose
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results import speed
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Member, Table
@@ -134,7 +134,8 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
                         color=plots.COLORS[1 + index],
                         label=engine if y == 0 else None,
                     )
-        ax.axvline(1, color="#888888", linewidth=1)
+        as_fast = ax.axvline(1, color="#888888", linewidth=1)
+        keys.mark(as_fast, "as fast as scan", guide=True)
         ax.set(xscale="log", ylim=(len(ticks) - 0.4, -0.6), xlabel="scan's time over the engine's")
         low, high = ax.get_xlim()
         decades = [t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if low <= t <= high]

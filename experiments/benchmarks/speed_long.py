@@ -226,7 +226,7 @@ def _panels(table: Table, quantity: str, label: str) -> Figure:
             ax.set(xscale="log", yscale="log")
             plots.title(ax, f"{CELLS[name]}, H = {size}")
             if row == len(sizes) - 1:
-                ax.set_xlabel("steps T")
+                ax.set_xlabel("steps $T$")
             if column == 0:
                 ax.set_ylabel(label)
     axes[0, 0].legend(frameon=False, loc="upper left", fontsize=8)

@@ -148,10 +148,10 @@ def _round(values: npt.ArrayLike) -> list[float]:
 # ---- figures -----------------------------------------------------------------------------------
 
 TITLES = {
-    "rnn-tanh": "RNN, tanh",
-    "rnn-relu": "RNN, ReLU",
-    "lstm": "LSTM, b_f = 0: ∂L/∂C",
-    "gru": "GRU, b_z = 0",
+    "rnn-tanh": r"RNN, tanh: $\partial L/\partial h_t$",
+    "rnn-relu": r"RNN, ReLU: $\partial L/\partial h_t$",
+    "lstm": r"LSTM, $b_f = 0$: $\partial L/\partial C_t$",
+    "gru": r"GRU, $b_z = 0$: $\partial L/\partial h_t$",
     "bi-rnn-tanh": "Bi-RNN: forward half",
 }
 
@@ -186,8 +186,12 @@ def _schemes(members: Table) -> list[str]:
     return [*dict.fromkeys([*SCHEMES, *(n for n in members.values("init.w_h") if n not in own)])]
 
 
+def _adjoint(part: str) -> str:
+    return rf"$\partial L/\partial {part}_t$" if part.isalpha() else f"∂L/∂{part}"
+
+
 def _title(cell: str, part: str) -> str:
-    title = TITLES.get(cell, f"{cell}: {'forward half' if cell[:3] == 'bi-' else f'∂L/∂{part}'}")
+    title = TITLES.get(cell, f"{cell}: {'forward half' if cell[:3] == 'bi-' else _adjoint(part)}")
     return f"{title.partition(':')[0]}: backward half" if part.endswith("_back") else title
 
 
@@ -201,9 +205,11 @@ def _gradients(table: Table) -> tuple[Figure, str]:
     ]
     return gradient_figures.by_cell(panels, _schemes(base)), (
         f"How much of ‖∂L/∂h_T‖ is left k steps earlier, in decades: {plots.MEDIAN_AND_BAND} over "
-        "seeds, by scheme of W_hh. A cross: from there on exactly zero. Dotted: theory; for the "
-        "RNNs mean field, χ^(k/2) with the measured σ_w and input variance, for LSTM and GRU the "
-        "product of the forget (update) gates alone, for a cell of your own of its keep_gate."
+        "seeds, by scheme of W_hh. A cross: the last finite value, from there on exactly zero. "
+        "Dotted, for the RNNs: theory, mean field’s χ^(k/2) with the measured σ_w and input "
+        "variance. For LSTM and GRU there is no such theory: wide dots are the product of the "
+        "forget (update) gates alone, one path of the gradient, which may lie decades below it; "
+        "for a cell of your own they are of its keep_gate."
     )
 
 
@@ -211,14 +217,18 @@ def _forget_bias(table: Table) -> tuple[Figure, str]:
     orthogonal = table.select({"init.w_h": "orthogonal"})
     panels = {
         title: (part, members)
-        for name, part, title in (("lstm", "C", "LSTM: ∂L/∂C"), ("gru", "h", "GRU: ∂L/∂h"))
+        for name, part, title in (
+            ("lstm", "C", rf"LSTM: {_adjoint('C')}, $b = b_f$"),
+            ("gru", "h", rf"GRU: {_adjoint('h')}, $b = b_z$"),
+        )
         if len(members := orthogonal.select({"cell.name": name}))
     }
     if not panels:
         raise Undecided("no LSTM and no GRU with orthogonal kernels")
     return gradient_figures.forget_bias(panels), (
         "The forget bias (b_f of the LSTM, b_z of the GRU) decides: orthogonal kernels, "
-        f"{plots.MEDIAN_AND_BAND} over seeds. Dotted: the product of the gates alone, ∏ f_t."
+        f"{plots.MEDIAN_AND_BAND} over seeds. Wide dots: the product of the gates alone, ∏ f_t, "
+        "one of the gradient’s paths."
     )
 
 
@@ -230,7 +240,8 @@ def _critical_line(table: Table) -> tuple[Figure, str]:
         raise Undecided("no members over σ_w")
     return gradient_figures.critical_line(rows), (
         "Median over seeds of the gradient left, against lag and weight scale. Contours in "
-        "decades. The dashed line is drawn from theory alone, before any training."
+        "decades; colors are linear within ±2 decades and logarithmic beyond. The dashed line is "
+        "drawn from theory alone, before any training."
     )
 
 
@@ -256,11 +267,11 @@ def _with_spectrum(table: Table, *cells: str) -> Table:
 def _singular_values(table: Table) -> tuple[Figure, str]:
     others = [name for name in _cells(table) if name not in CELLS]
     members = _with_spectrum(table, "rnn-tanh", "lstm", *others)
-    titles = {cell: title.split(",")[0] for cell, title in TITLES.items()}
+    titles = {cell: title.split(",")[0].split(":")[0] for cell, title in TITLES.items()}
     return gradient_figures.singular_values(members, titles), (
         f"Singular values of ∂h_T/∂h_{{T−k}}, one sequence, {_seeds(members)}: the directions that "
-        "survive. A narrow peak near 0 would keep every direction; each panel has its own scale of "
-        "decades."
+        "survive. Marks near 0 keep every direction. All panels have the same axis; what lies to "
+        "the left of it is counted."
     )
 
 
@@ -270,7 +281,8 @@ def _saturation(table: Table) -> tuple[Figure, str]:
     digits = table.values("task.name") == ["digits"]
     return figure, (
         "How far units and gates are from the flat ends of their functions, where no gradient "
-        f"passes (0: saturated); {plots.MEDIAN_AND_BAND} over seeds"
+        "passes (0: saturated); each panel has the range of its lines; "
+        f"{plots.MEDIAN_AND_BAND} over seeds"
         + ("; the digits' blank and inked pixels show as waves." if digits else ".")
     )
 

@@ -26,7 +26,7 @@ from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.lines import cell_in_words
 from rnnlab.lab.sweep import Beside, Only, Sweep
 from rnnlab.nn.cells import CELLS
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Member, Table
 
@@ -198,7 +198,8 @@ def _scheme_table(table: Table, usual: str) -> tuple[Figure, str]:
     )
     numbers, bars = axes[0]
     columns = ("spectral_radius", "lyapunov_log10", "log10_at_10", "log10_at_50", "log10_at_100")
-    heads = ("spectral\nradius", "λ₁/ln 10\n(per step)", "lag 10", "lag 50", "lag 100", "verdict")
+    heads = ("spectral\nradius", "$\\lambda_1/\\ln 10$\n(per step)")
+    heads += ("lag 10", "lag 50", "lag 100", "verdict")
     numbers.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
     numbers.axis("off")
     for x, head in zip((0.5, 0.62, 0.71, 0.8, 0.89, 0.91), heads, strict=True):
@@ -234,7 +235,7 @@ def _scheme_table(table: Table, usual: str) -> tuple[Figure, str]:
     bars.set_xscale("symlog", linthresh=2)
     bars.axvspan(-BOUND, BOUND, color="#eeeeee", zorder=0)
     bars.set_xticks([-100, -10, -2, 0, 2, 10, 100], ["−100", "−10", "−2", "0", "2", "10", "100"])
-    bars.set(xlabel="log10 of the gradient left at lag 100 (gray: kept)")
+    bars.set(xlabel=f"{plots.LEFT} at lag 100 (gray: kept)")
     bars.tick_params(left=False, labelleft=False)
     return figure, (
         f"Every scheme of {cell_in_words(usual)} side by side, medians over seeds; gradients in "
@@ -272,7 +273,7 @@ def _slopes(chosen: Table) -> tuple[Figure, str]:
     for index, scheme in enumerate(s for s in picked if s in chosen.values("init.w_h")):
         y = chosen.select({"init.w_h": scheme}).stack("log10_curve")
         ends.append(plots.gradient_curves(curves, y, np.isneginf(y), scheme, index))
-    curves.set(xlabel="lag k", ylabel="log10 of the gradient left")
+    curves.set(xlabel=plots.LAG, ylabel=plots.LEFT)
     plots.title(curves, "Gradient against lag")
     plots.direct_labels(curves, ends)
     x, y = chosen.each("lyapunov_log10"), chosen.each("slope_log10")
@@ -280,9 +281,13 @@ def _slopes(chosen: Table) -> tuple[Figure, str]:
     if not known.any():
         raise Undecided("no member has both a slope and a Lyapunov exponent")
     edge = [min(x[known].min(), y[known].min()), max(x[known].max(), y[known].max())]
-    scatter.plot(edge, edge, color="#777777", linewidth=0.8)
-    scatter.plot(x[known], y[known], "o", color=plots.COLORS[1], markersize=4, alpha=0.6)
-    scatter.set(xlabel="top Lyapunov exponent λ₁/ln 10 (decades per step)")
+    (line,) = scatter.plot(edge, edge, color="#777777", linewidth=0.8)
+    keys.mark(line, "equality", guide=True)
+    (dots,) = scatter.plot(
+        *(x[known], y[known], "o"), color=plots.COLORS[1], markersize=4, alpha=0.6
+    )
+    keys.mark(dots, "a member")
+    scatter.set(xlabel=r"top Lyapunov exponent $\lambda_1/\ln 10$ (decades per step)")
     scatter.set_ylabel("slope of the gradient, lags 10–100 (decades per step)")
     plots.title(scatter, "One predicts the other")
     return figure, (

@@ -27,7 +27,7 @@ from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.cells import RNN
 from rnnlab.nn.params import RNNParams
 from rnnlab.nn.unroll import unroll
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 
@@ -125,8 +125,9 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
             (against_memory, 1 / (1 - lams), 1 / (1 - fine)),
         ):
             color = plots.look(index)["color"]
-            plots.theory_line(ax, x_fine, line, color)
-            ax.plot(x, moments, "os"[index - 1], color=color, markersize=4)
+            plots.theory_line(ax, x_fine, line, color, label=words, meaning="closed form")
+            ax.plot(x, moments, "os"[index - 1], color=color, markersize=4, label=words)
+            keys.mark(ax.lines[-1], "mean over sequences, one per seed")
             ax.annotate(
                 words,
                 (x_fine[200], line[200]),
@@ -135,9 +136,9 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
                 color=color,
                 ha="right",
             )
-    against_lam.set(yscale="log", xlabel="λ", ylabel="second moment")
-    against_memory.set(xscale="log", yscale="log", xlabel="memory 1/(1 − λ), steps")
-    plots.title(against_lam, "h_t = λh_{t−1} + x_t on white noise")
+    against_lam.set(yscale="log", xlabel=r"$\lambda$", ylabel="second moment")
+    against_memory.set(xscale="log", yscale="log", xlabel=r"memory $1/(1 - \lambda)$, steps")
+    plots.title(against_lam, r"$h_t = \lambda h_{t-1} + x_t$ on white noise")
     plots.title(against_memory, "Slopes 1 and 3")
     return {
         "second_moments": (

@@ -41,7 +41,7 @@ from rnnlab.nn import cells
 from rnnlab.nn.engines.newton import Newton, trajectory
 from rnnlab.nn.engines.scan import scan
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 
@@ -49,6 +49,7 @@ CELLS = {"rnn-tanh": "RNN", "gru": "GRU"}
 GAINS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.1, 1.3, 1.6, 2.0, 2.5, 3.0)
 LENGTHS = (64, 256, 1024)
 DISCARD = 200  # steps before λ is measured
+_PREDICTED = "predicted"  # of a line, for the key
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
@@ -125,10 +126,12 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     most = table[0].config["newton"]["max_iterations"]
     lengths = table[0].config["task"]["lengths"]
     low = 3.0
-    scatter.fill_between(
+    near = scatter.fill_between(
         [low, 1.3 * most], [low / 2, 0.65 * most], [2 * low, 2.6 * most], color="#eeeeee", zorder=0
     )
-    plots.theory_line(scatter, np.array([low, 1.3 * most]), np.array([low, 1.3 * most]))
+    keys.mark(near, "within a factor of two", guide=True)
+    diagonal = np.array([low, 1.3 * most])
+    plots.theory_line(scatter, diagonal, diagonal, meaning=_PREDICTED)
     for index, (name, words) in enumerate(CELLS.items(), start=1):
         members = table.select({"cell.name": name})
         if not len(members):
@@ -136,7 +139,10 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
         color, marker = plots.look(index)["color"], "os"[index - 1]
         predicted, counted, contracting = _pairs(members)
         jitter = np.random.default_rng(0).uniform(0.96, 1.04, (2, predicted.size))
-        for chosen, face in ((contracting, color), (~contracting, "none")):
+        for chosen, face, side in (
+            (contracting, color, r"$\lambda < 0$"),
+            (~contracting, "none", r"$\lambda \geq 0$"),
+        ):
             scatter.plot(
                 predicted[chosen] * jitter[0, chosen],
                 counted[chosen] * jitter[1, chosen],
@@ -145,7 +151,7 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
                 markerfacecolor=face,
                 markersize=4,
                 alpha=0.8,
-                label=f"{words}, λ {'<' if face == color else '≥'} 0",
+                label=f"{words}, {side}",
             )
     scatter.set(
         xscale="log",
@@ -169,11 +175,15 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
             look = plots.look(index + 1)
             counts = members.each("counted")[:, index]
             ax.plot(exponents[order], counts[order], "o", color=look["color"], markersize=3.5)
+            ax.lines[-1].set_label(f"T = {T}")
+            keys.mark(ax.lines[-1], "counted")
             line = [min(iterations_for_exponent(float(x), T), most) for x in fine]
-            plots.theory_line(ax, fine, np.array(line), look["color"])
+            plots.theory_line(
+                ax, fine, np.array(line), look["color"], label=f"T = {T}", meaning=_PREDICTED
+            )
             # where the lines lie apart: at their right ends
             ax.annotate(
-                f"T = {T}",
+                f"$T$ = {T}",
                 (fine[-1], line[-1]),
                 (4, -3),
                 textcoords="offset points",
@@ -182,9 +192,12 @@ def figures(table: Table) -> dict[str, tuple[Figure, str]]:
             )
         ax.axvline(0, color="black", linewidth=0.8)
         ax.set(
-            yscale="log", xlabel="λ, nats per step", ylabel="corrections", ylim=(low, 1.6 * most)
+            yscale="log",
+            xlabel=r"$\lambda$, nats per step",
+            ylabel="corrections",
+            ylim=(low, 1.6 * most),
         )
-        plots.title(ax, f"{words}: points counted, dotted predicted")
+        plots.title(ax, f"{words}: corrections")
     for ax in (scatter, *against):
         ticks = [n for n in (4, 8, 16, 32, 64, 128, 256) if n <= most]
         ax.set_yticks(ticks, [str(n) for n in ticks])

@@ -40,7 +40,7 @@ from rnnlab.lab import character_model
 from rnnlab.lab.character_model import CELLS
 from rnnlab.lab.config import scale
 from rnnlab.nn import generation, models
-from rnnlab.plotting import learning_curves, plots
+from rnnlab.plotting import keys, learning_curves, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Member, Table
 from rnnlab.sparse.language_model import NgramLanguageModel
@@ -322,7 +322,8 @@ def _temperature(table: Table) -> tuple[Figure, str]:
             if name == "entropy":
                 drawn = [median(table, cell, s, "nats") for s in HOT]
                 ax.plot(TEMPERATURES, drawn, "o", color=plots.COLORS[index], markersize=4)
-        ax.set(xlabel="temperature τ", ylabel=label, xlim=(0, TEMPERATURES[-1]))
+                keys.mark(ax.lines[-1], r"$-\log p$ of the samples")
+        ax.set(xlabel=r"temperature $\tau$", ylabel=label, xlim=(0, TEMPERATURES[-1]))
         if name != "entropy":
             learning_curves.baseline(ax, score(table[0], PEOPLE, name), "people")
         plots.direct_labels(ax, ends)

@@ -50,7 +50,7 @@ from rnnlab.lab.lines import Lines
 from rnnlab.lab.text_features import data_of
 from rnnlab.nn import generation, layers, models
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.plotting import plots
+from rnnlab.plotting import arrange, keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import Measure, beats, better
@@ -363,6 +363,7 @@ def _accuracy(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
     for y, name in enumerate(order):
         color = plots.COLORS[2 if FEW in name else 1 if name in LINES else 0]
         ax.plot(100 * rows[name], np.full(rows[name].size, y), "o", color=color, markersize=5)
+        keys.mark(ax.lines[-1], "a seed")
     ax.set_yticks(np.arange(len(order)), [name.replace(FEW, few_labels(table)) for name in order])
     ax.set(xlabel="accuracy, %, held-out texts", ylim=(-0.6, len(order) - 0.4))
     deviation = 50 / np.sqrt(table[0].result["tested"])
@@ -408,6 +409,7 @@ def _reading(table: Table) -> tuple[Figure, str]:
     classes = texts[0]["classes"]
     drawn = 1  # the place of the class whose probability is drawn
     figure, axes = plots.new_figure(len(texts), 1, size=(9, 1.75 * len(texts)), share_y=True)
+    arrange.keep_width(figure)  # a word below every point
     gap = " " if any(len(token) > 2 for text in texts for token in text["tokens"]) else ""  # words
     family = plots.font_for("".join("".join(text["tokens"]) for text in texts))
     for row, (ax, text) in enumerate(zip(axes[:, 0], texts, strict=True)):
@@ -418,7 +420,8 @@ def _reading(table: Table) -> tuple[Figure, str]:
             ax.plot(np.arange(n), p, **plots.look(index))
             ends.append(plots.End(n - 1, float(p[-1]), line, plots.COLORS[index]))
         if len(classes) == 2:  # from here on the answer is the other class
-            ax.axhline(0.5, color="#777777", linewidth=0.8)
+            even = ax.axhline(0.5, color="#777777", linewidth=0.8)
+            keys.mark(even, "either class", guide=True)
         if family:
             turned = {"fontsize": 8, "rotation": 40, "ha": "right", "rotation_mode": "anchor"}
             style = turned if gap else {"fontsize": 10}

@@ -41,7 +41,7 @@ from rnnlab.lab.config import scale
 from rnnlab.lab.lines import Lines, cell_in_words
 from rnnlab.nn import generation, layers, models
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.plotting import learning_curves, plots
+from rnnlab.plotting import keys, learning_curves, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import beats, better
@@ -264,6 +264,7 @@ def _f1(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
         scores = of(table, comparisons, line).stack("f1")
         color = plots.COLORS[1 + line.startswith("Bi-")]
         ax.plot(scores, np.full(scores.size, y), "o", color=color, markersize=6)
+        keys.mark(ax.lines[-1], "a seed")
     ax.set_yticks(np.arange(len(lines)), lines[::-1])
     ax.set(xlabel="F1 of entities, held-out sentences", ylim=(-0.6, len(lines) - 0.4))
     return figure, "The last F1 of every seed, one way and both ways."

@@ -149,7 +149,7 @@ def _curves(table: Table, comparisons: Comparisons, lengths: list[int]) -> Figur
         ax.set(xlabel="updates", ylim=(0, 0.25), xlim=(0, last))
         learning_curves.baseline(ax, BASELINE, "")
         ends.append(plots.End(last, BASELINE, "1/6", "#000000"))
-        plots.title(ax, f"T = {length}")
+        plots.title(ax, f"$T$ = {length}")
         plots.direct_labels(ax, ends)
     axes[0, 0].set_ylabel("mean squared error")
     return figure

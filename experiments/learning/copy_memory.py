@@ -206,7 +206,7 @@ def _curves(table: Table, comparisons: Comparisons, name: str, label: str) -> Fi
         ax.set(xlabel="updates", ylabel=label, xlim=(0, last), ylim=(0, top))
         learning_curves.baseline(ax, level, "")
         ends.append(plots.End(last, level, words, "#000000"))
-        plots.title(ax, f"T = {delay}")
+        plots.title(ax, f"$T$ = {delay}")
         plots.direct_labels(ax, ends)
     return figure
 

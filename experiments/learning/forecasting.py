@@ -46,7 +46,7 @@ from rnnlab.lab.config import Config, scale
 from rnnlab.lab.lines import Labels
 from rnnlab.nn import layers, models
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import as_good, beats
@@ -291,8 +291,9 @@ def _errors(table: Table) -> tuple[Figure, str]:
         for y, (name, values) in enumerate(rows.items()):
             color = plots.COLORS[1 if name in others.values() else 2]
             ax.plot(np.log10(values), np.full(len(values), y), "o", color=color, markersize=6)
+            keys.mark(ax.lines[-1], "a seed")
         ax.set_yticks(range(len(rows)), rows)
-        ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel="log10 of the root mean squared error")
+        ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=f"{plots.LOG} of the root mean squared error")
     return figure, (
         "Root mean squared errors on the part held out, in standard deviations: the naive and the "
         "linear answers, and the networks, one point per seed."

@@ -39,7 +39,7 @@ from rnnlab.lab.lines import Labels
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn import models
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.plotting import learning_curves, plots
+from rnnlab.plotting import keys, learning_curves, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.comparison import ComparisonResult, Comparisons
 from rnnlab.results.comparison_claims import as_good, better, solves
@@ -206,13 +206,15 @@ def _lengths(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
             at = learning_curves.drawable(np.array(arm.test), budget)
             beside = length * 1.03 ** (index - 1)  # points of the cells do not hide each other
             ax.plot([beside] * at.size, at, ".", color=look["color"], markersize=3, alpha=0.5)
+            keys.mark(ax.lines[-1], "a seed")
             medians.append(float(np.median(at)))
         if found:
             ax.plot(list(found), medians, **look, marker="o", markersize=5)
+            keys.mark(ax.lines[-1], plots.MEDIAN)
             ends.append(plots.End(max(found), medians[-1], name, look["color"]))
     learning_curves.updates_axis(ax, budget)
     ax.set_ylabel("updates until solved, at its best rate")
-    learning_curves.length_axis(ax, [length for length, _ in by_length], "sequence length T")
+    learning_curves.length_axis(ax, [length for length, _ in by_length], "sequence length $T$")
     plots.direct_labels(ax, ends)
     task = table[0].config["task"]
     return figure, (
@@ -263,7 +265,7 @@ def _step_time(table: Table) -> tuple[Figure, str]:
     plots.title(times, "Step time")
     plots.title(ratios, "Relative to the LSTM")
     for ax in (times, ratios):
-        ax.set_xlabel("sequence length T")
+        ax.set_xlabel("sequence length $T$")
         plots.direct_labels(ax, ends[ax])
     return figure, (
         "Time of one loss and gradient, the three cells in turns in one process: the "

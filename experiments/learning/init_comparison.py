@@ -42,7 +42,7 @@ from rnnlab.lab.comparison import Comparison
 from rnnlab.lab.config import Config, scale
 from rnnlab.lab.init_sweep import CELLS, GATED, SIMPLE, TASKS
 from rnnlab.nn.initializers import InitScheme, make
-from rnnlab.plotting import comparison_matrix, learning_curves, plots
+from rnnlab.plotting import comparison_matrix, keys, learning_curves, plots
 from rnnlab.plotting.comparison_matrix import Column
 from rnnlab.plotting.gradient_figures import scheme_label
 from rnnlab.results import comparison_words as words
@@ -80,6 +80,9 @@ OTHERS = (
 DECADES = 10.0  # "kept": this much more than N(0, 0.01), of some 40
 MOST = 2  # of the three tasks
 FELT = 1.0  # decades: a smaller difference in what is kept of the gradient predicts none
+START = (  # label of an axis
+    rf"{plots.LOG} of $\|\partial L/\partial h_1\|\ /\ \|\partial L/\partial h_T\|$ before training"
+)
 WORST = -90.0  # decades: what is below is drawn here
 RIGHT = 0.75  # "predicts": at least this share of what is decided
 LEAST = 4  # decided pairs without which a prediction is not judged
@@ -341,9 +344,10 @@ def _start_and_end(table: Table, comparisons: Comparisons) -> tuple[Figure, str]
                 markeredgewidth=0,
                 label=TITLES[cell],
             )
-        ax.axvline(0, color="#777777", linewidth=0.8)
+        nothing_lost = ax.axvline(0, color="#777777", linewidth=0.8)
+        keys.mark(nothing_lost, "nothing lost", guide=True)
         learning_curves.updates_axis(ax, budget)
-        ax.set(xlabel="log10 of ‖∂L/∂h_1‖ / ‖∂L/∂h_T‖ before training", ylabel="")
+        ax.set(xlabel=START, ylabel="")
         plots.title(ax, TITLES[task])
     axes[0, 0].set_ylabel("updates until solved, at its best rate")
     axes[0, -1].legend(fontsize=8, frameon=False)

@@ -43,7 +43,7 @@ from rnnlab.lab.comparison import RATE, Comparison
 from rnnlab.lab.config import Config, scale
 from rnnlab.nn import generation, layers, models
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import as_good, beats, better
@@ -313,7 +313,9 @@ def _accuracy(table: Table, comparisons: Comparisons) -> tuple[Figure, str]:
     for y, (name, values) in enumerate(rows.items()):
         kind = 0 if name in ANSWERS.values() else 1 + name.startswith("Bi-")
         ax.plot(100 * values, np.full(len(values), y), "o", color=plots.COLORS[kind], alpha=0.6)
+        keys.mark(ax.lines[-1], "a seed")
         ax.plot(100 * np.median(values), y, "|", color=plots.COLORS[kind], markersize=16)
+        keys.mark(ax.lines[-1], plots.MEDIAN)
     if vowels(table):
         ax.axvline(100 * KUDO, color="#777777", linewidth=0.8, linestyle="--")
         ax.annotate(

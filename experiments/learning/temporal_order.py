@@ -28,7 +28,7 @@ from rnnlab.lab.comparison import RATE, Comparison
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.initializers import InitScheme
-from rnnlab.plotting import learning_curves, plots
+from rnnlab.plotting import keys, learning_curves, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.comparison import Comparisons
 from rnnlab.results.comparison_claims import as_good, better, solves
@@ -232,12 +232,13 @@ def _clipping(linear: Table) -> tuple[Figure, str]:
                     markeredgewidth=2,
                     clip_on=False,
                 )
+                keys.mark(norms.lines[-1], "last finite value: diverged")
             tips.append(plots.End(x[-1], y[-1], method, style["color"]))
         ends.append(max(tips, key=lambda end: end.x, default=None))
     norms.set(ylim=(-1, BEYOND), xlabel="updates")
     length = linear[0].config["task"]["length"]
     training_of = linear[0].config["training"]
-    norms.set_ylabel(f"log10 of the gradient norm, largest of {training_of['eval_every']}")
+    norms.set_ylabel(f"{plots.LOG} of the gradient norm, largest of {training_of['eval_every']}")
     plots.title(norms, f"Learning rate {SHOWN:g}")
     plots.direct_labels(norms, ends)
     ends = []

@@ -42,7 +42,7 @@ from rnnlab.core.errors import Undecided
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.sweep import Sweep
 from rnnlab.nn.initializers import InitScheme, parse
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.tasks.delayed_recall import DelayedRecall
@@ -53,6 +53,7 @@ LENGTHS = (24, 34, 48, 68, 96, 136)
 NEAR = (-0.75, -0.25, 0.25, 0.75)
 OFF = (-2.0, -1.25, 1.25, 2.0)
 Results = Mapping[str, Any]  # of a member
+_BOUND = r"theory: $T = 6|\xi|$"  # of a line, for the key
 SUCCESS = 0.8  # accuracy after the last update above which a network counts as trained
 
 run = training.run
@@ -262,6 +263,7 @@ def _map(ax: Axes, cells: Cells) -> None:
                     linewidth=0.3,
                     edgecolor="white",
                     facecolor=colors(norm(cells.accuracy[index])),
+                    label=f"accuracy {cells.accuracy[index]:.6g}",
                 )
             )
     wrong = ~cells.right
@@ -273,13 +275,15 @@ def _map(ax: Axes, cells: Cells) -> None:
         markersize=7,
         markeredgewidth=2,
     )
+    if wrong.any():
+        keys.mark(ax.lines[-1], "predicted wrongly")
     ax.set(
         xscale="log",
         yscale="log",
         xlim=(0.95 * cells.sigma.min(), 1.05 * cells.sigma.max()),
         ylim=np.exp(rows[[0, -1]]),
-        xlabel="σ_w",
-        ylabel="steps T to be bridged",
+        xlabel=r"$\sigma_w$",
+        ylabel="steps $T$ to be bridged",
     )
     v = cells.input_variance
     critical = theory.critical_sigma_w(input_variance=v)
@@ -289,7 +293,9 @@ def _map(ax: Axes, cells: Cells) -> None:
     ):
         line = [theory.trainable_length(s, input_variance=v) for s in sigma]
         ax.plot(sigma, line, color="white", linewidth=4)
-        ax.plot(sigma, line, color="black", linestyle="--", linewidth=1.8)
+        keys.mark(ax.lines[-1], "", guide=True)  # the ground of the next one
+        ax.plot(sigma, line, color="black", linestyle="--", linewidth=1.8, label="6|ξ|")
+        keys.mark(ax.lines[-1], _BOUND)
     ax.grid(False)
     ax.set_yticks(lengths, [str(T) for T in lengths])
     ticks = [
@@ -299,7 +305,7 @@ def _map(ax: Axes, cells: Cells) -> None:
     ]
     ax.set_xticks(ticks, [f"{s:g}" for s in ticks])
     ax.minorticks_off()
-    plots.title(ax, f"tanh RNN; dashed: 6|ξ|, critical at σ_w = {critical:.2f}")
+    plots.title(ax, rf"tanh RNN, critical at $\sigma_w$ = {critical:.2f}")
     figure = ax.get_figure(root=True)
     assert figure is not None
     bar = figure.colorbar(ScalarMappable(norm, colors), ax=ax, pad=0.02)
@@ -317,9 +323,11 @@ def _edges(centers: np.ndarray) -> np.ndarray:
 
 def _collapse(ax: Axes, cells: Cells) -> None:
     """Draw all lengths on one axis: T in units of the predicted length."""
-    ax.axvspan(0.5, 2, color="#eeeeee", zorder=0)
-    ax.axvline(1, color="black", linestyle="--")
-    ax.axhline(SUCCESS, color="#777777", linewidth=0.8)
+    near = ax.axvspan(0.5, 2, color="#eeeeee", zorder=0)
+    keys.mark(near, "within a factor of two", guide=True)
+    keys.mark(ax.axvline(1, color="black", linestyle="--", linewidth=1.8), _BOUND, guide=True)
+    trained = ax.axhline(SUCCESS, color="#777777", linewidth=0.8)
+    keys.mark(trained, f"trained: accuracy above {SUCCESS}", guide=True)
     for index, (chaotic, words) in enumerate(((False, "ordered"), (True, "chaotic")), start=1):
         for number, T in enumerate(np.unique(cells.T[cells.chaotic == chaotic])):
             here = np.flatnonzero((cells.chaotic == chaotic) & (cells.T == T))
@@ -334,11 +342,11 @@ def _collapse(ax: Axes, cells: Cells) -> None:
                 color=plots.look(index)["color"],
                 label=f"{words} side" if number == 0 else None,
             )
-    ax.set(xscale="log", ylim=(0, 1.04), xlabel="T / 6|ξ|", ylabel="accuracy")
+    ax.set(xscale="log", ylim=(0, 1.04), xlabel=r"$T / 6|\xi|$", ylabel="accuracy")
     ax.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
     ax.minorticks_off()
     ax.legend(frameon=False, loc="lower left")
-    plots.title(ax, "A line for each T, in units of 6|ξ|")
+    plots.title(ax, r"A line for each $T$, in units of $6|\xi|$")
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------

@@ -33,7 +33,7 @@ from rnnlab.embeddings.trainer import Settings
 from rnnlab.embeddings.vectors import Vectors, unit
 from rnnlab.lab.config import Config, scale, seeds
 from rnnlab.lab.sweep import Sweep
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.table import Table
 from rnnlab.text import corpora
@@ -318,7 +318,9 @@ def _misspelled(table: Table) -> "tuple[Figure, str]":
             curves = 100 * members.stack(name)
             look = plots.look(index + 1)
             ax.plot(rates, curves.T, color=look["color"], linewidth=0.6, alpha=0.5)
+            keys.mark(ax.lines[-1], "a seed")
             ax.plot(rates, curves.mean(axis=0), "o-", color=look["color"], markersize=4)
+            keys.mark(ax.lines[-1], "mean")
             ends.append(plots.End(rates[-1], curves.mean(axis=0)[-1], NAMES[method], look["color"]))
         plots.direct_labels(ax, ends)
         top = table[0].config["probe"]["top"]

@@ -274,7 +274,7 @@ def _perplexity(table: Table) -> tuple[Figure, str]:
                     textcoords="offset points",
                     fontsize=8,
                 )
-        ax.set(xlabel="n", xticks=ORDERS[unit], xlim=(ORDERS[unit][0] - 0.3, ORDERS[unit][-1]))
+        ax.set(xlabel="$n$", xticks=ORDERS[unit], xlim=(ORDERS[unit][0] - 0.3, ORDERS[unit][-1]))
         if unit == "characters":
             ax.set(ylabel="bits per character, held-out text")
             for name, result in networks(table).items():
@@ -304,7 +304,7 @@ def _perplexity(table: Table) -> tuple[Figure, str]:
             fontsize=8,
             ha="right",
         )
-    ax.set(xlabel="n", ylabel="% of the held-out text", ylim=(0, 105))
+    ax.set(xlabel="$n$", ylabel="% of the held-out text", ylim=(0, 105))
     plots.title(ax, "Probability 0 by MLE")
     words = _needed(table, "words")[0].result
     return figure, (
@@ -331,7 +331,7 @@ def _size(table: Table) -> tuple[Figure, str]:
             fontsize=8,
             ha="right",
         )
-    left.set(xlabel="n", ylabel="distinct n-grams", yscale="log")
+    left.set(xlabel="$n$", ylabel="distinct n-grams", yscale="log")
     plots.title(left, "n-grams in the training text")
     members = members_of(table, "characters", BEST)
     numbers = [member.result["numbers"] for member in members]

@@ -321,7 +321,7 @@ def _ngrams(table: Table) -> tuple[Figure, str]:
     ):
         plots.title(ax, title)
         ax.plot(ns, [factor * r[name] for r in results.values()], "o-", color=plots.COLORS[1])
-        ax.set(xlabel="n", xticks=ns, ylabel=label)
+        ax.set(xlabel="$n$", xticks=ns, ylabel=label)
         ax.grid(alpha=0.2)
     axes[0, 0].set_ylim(0, None)
     return figure, (

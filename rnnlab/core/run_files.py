@@ -22,6 +22,8 @@ CONFIG, MEMBERS, METRICS = "config.json", "members.jsonl", "metrics.jsonl"
 CLAIMS, FIGURES, REPORT = "claims.json", "figures.json", "report.html"
 COMPARISON = "comparison.json"  # verdicts on arms, of a run that compares
 RESULTS = "results.csv"  # a row per combination of the swept axes
+PNG, SVG, CSV = "png", "svg", "csv"  # endings of a figure's files
+PHONES = "phone.svg", "phone.png"  # one of them, of a figure that is wide
 CHECKPOINTS = "checkpoints"  # a folder, while members train
 PREDICTIONS = "predictions.json"  # written for each member before anything runs
 DIGESTS = "digests.json"  # of a finished run, written last
@@ -344,7 +346,11 @@ def drawn_files(run_dir: str | os.PathLike[str]) -> list[str]:
     Raises:
         UserError: config.json or figures.json is missing or damaged.
     """
-    names = [f"figures/{name}.png" for name in read_figures(run_dir)]
+    names = [
+        f"figures/{name}.{ending}"
+        for name, endings in figure_files(run_dir).items()
+        for ending in endings
+    ]
     compared = [COMPARISON] if read_config(run_dir).get("comparisons") else []
     return [RESULTS, CLAIMS, *compared, FIGURES, *names, REPORT]
 
@@ -355,6 +361,26 @@ def read_figures(run_dir: str | os.PathLike[str]) -> dict[str, str]:
     Raises:
         UserError: it is missing or damaged, or names a file elsewhere.
     """
+    return {name: entry["caption"] for name, entry in _figures(run_dir).items()}
+
+
+def figure_files(run_dir: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """Return the endings of a figure's files in figures/, by the figure's name: PNG at least.
+
+    Raises:
+        UserError: as :func:`read_figures`.
+    """
+    endings = {name: entry.get("files", [PNG]) for name, entry in _figures(run_dir).items()}
+    for name, found in endings.items():
+        if not isinstance(found, list) or not {PNG} <= {*found} <= {PNG, SVG, CSV, *PHONES}:
+            raise UserError(
+                f"{Path(run_dir) / FIGURES}: the figure {name} has no such files: {found}"
+            )
+    return endings
+
+
+def _figures(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return figures.json."""
     path = Path(run_dir) / FIGURES
     if not path.is_file():
         raise UserError(f"{run_dir} is not a finished run: it has no {FIGURES}")
@@ -367,7 +393,7 @@ def read_figures(run_dir: str | os.PathLike[str]) -> dict[str, str]:
     for name in captions:
         if not is_figure_name(name):
             raise UserError(f"{path} names the figure {name!r}, which is no file's name: not read")
-    return {name: entry["caption"] for name, entry in captions.items()}
+    return captions
 
 
 def is_figure_name(name: str) -> bool:

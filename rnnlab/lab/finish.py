@@ -47,10 +47,8 @@ def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
     questions = [Question.from_json(entry) for entry in info.get("comparisons", ())]
     compared = rounds.results(questions, everything)
     try:
-        if questions:
-            figures, verdicts = _compared(experiment, info, everything, compared)
-        else:
-            figures, verdicts = _swept(experiment, info, table)
+        figures = _figures(experiment, info, everything, compared)
+        verdicts = _verdicts(experiment, info, table, compared)
     except Exception as error:
         error.add_note(f"all members are finished: `rnnlab table {run_dir}` shows their results")
         raise
@@ -64,11 +62,40 @@ def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
     page.write_report(run_dir)
 
 
-def _swept(experiment: Experiment, info: Record, table: Table) -> tuple[Figures, list[Verdict]]:
-    """Return the figures and verdicts of a sweep.
+def figures_of(run_dir: str | os.PathLike[str], *, trust: bool = False) -> Figures:
+    """Draw the figures of a finished run again, from its saved results.
+
+    Args:
+        run_dir: the run directory.
+        trust: as of :func:`rewrite`.
+    Raises:
+        UserError: members that are not finished; a damaged file; the experiment's file is gone or
+            has changed since the run began.
+    """
+    run_dir = Path(run_dir)
+    info = run_files.read_config(run_dir)
+    everything = read_table(run_dir)
+    _check_done(run_dir, info, len(everything))
+    run_files.check_kept(run_dir)
+    experiment = recorded.load_recorded(run_dir, trust=trust)
+    questions = [Question.from_json(entry) for entry in info.get("comparisons", ())]
+    return _figures(experiment, info, everything, rounds.results(questions, everything))
+
+
+def _figures(
+    experiment: Experiment, info: Record, everything: Table, compared: Sequence[ComparisonResult]
+) -> Figures:
+    """Return the figures of a run: of its comparisons, or of its sweep."""
+    if info.get("comparisons"):
+        return _figures_of_comparisons(experiment, info, everything, compared)
+    return _figures_of_sweep(experiment, info, everything.judged())
+
+
+def _figures_of_sweep(experiment: Experiment, info: Record, table: Table) -> Figures:
+    """Return the figures of a sweep.
 
     In place of a file's comparisons it has the default figures beside those of the file that do
-    without comparisons, and decides no claim that stands on one.
+    without comparisons.
     """
     if info["changes"]["comparisons"]:
         from rnnlab.plotting import default_figures
@@ -77,7 +104,7 @@ def _swept(experiment: Experiment, info: Record, table: Table) -> tuple[Figures,
         if experiment.functions.figures is not None:
             with contextlib.suppress(Undecided):
                 figures |= experiment.get_figures(table)
-        return figures, facets.verdicts(experiment.get_claims, table, {})
+        return figures
     axes = facets.added_axes(experiment, info, table)
     drawn_by = {} if experiment.functions.figures is None else axes  # the default draws all axes
     if drawn_by:
@@ -88,34 +115,52 @@ def _swept(experiment: Experiment, info: Record, table: Table) -> tuple[Figures,
         from rnnlab.plotting import default_figures  # of all members, whatever their names
 
         figures = default_figures.draw(table) | figures
-    return figures, facets.verdicts(experiment.get_claims, table, axes)
+    return figures
 
 
-def _compared(
+def _figures_of_comparisons(
     experiment: Experiment, info: Record, everything: Table, compared: Sequence[ComparisonResult]
-) -> tuple[Figures, list[Verdict]]:
-    """Return the figures and verdicts of comparisons.
+) -> Figures:
+    """Return the figures of comparisons.
 
     Those of the experiment's file are made of its own comparisons, and left out for others.
     """
     from rnnlab.plotting import comparison_figures
-    from rnnlab.results.claims import decide
 
-    table, named = everything.judged(), Comparisons(compared)
     figures: Figures = {}
     for result in compared:
         figures |= comparison_figures.draw(result, everything)
+    own = experiment.functions
     if info["changes"]["comparisons"]:
-        own = experiment.functions
         if own.claims is not None or own.figures is not None:
             say(
                 f"claims and figures of {experiment.file} are about its own comparisons or sweep: "
                 "they are left out"
             )
-        return figures, []
-    if experiment.functions.figures is not None:
+    elif own.figures is not None:
+        table, named = everything.judged(), Comparisons(compared)
         figures = _drawn(experiment, lambda: experiment.get_figures(table, named)) | figures
-    return figures, decide(experiment.get_claims(table, named))
+    return figures
+
+
+def _verdicts(
+    experiment: Experiment, info: Record, table: Table, compared: Sequence[ComparisonResult]
+) -> list[Verdict]:
+    """Return the verdicts of a run.
+
+    Without a file's own comparisons no claim that stands on one is decided; with others in their
+    place the file's claims are left out.
+    """
+    if info.get("comparisons"):
+        if info["changes"]["comparisons"]:
+            return []
+        from rnnlab.results.claims import decide
+
+        return decide(experiment.get_claims(table, Comparisons(compared)))
+    if info["changes"]["comparisons"]:
+        return facets.verdicts(experiment.get_claims, table, {})
+    axes = facets.added_axes(experiment, info, table)
+    return facets.verdicts(experiment.get_claims, table, axes)
 
 
 def _drawn(experiment: Experiment, draw: Callable[[], Figures]) -> Figures:
@@ -144,11 +189,7 @@ def rewrite(run_dir: str | os.PathLike[str], *, trust: bool = False) -> Run:
 
     run_dir = Path(run_dir)
     info = run_files.read_config(run_dir)
-    done = len(read_table(run_dir))
-    if done < info["members"]:
-        raise UserError(f"{run_dir} has {done} of {info['members']} members: {run_files.AGAIN}")
-    if not run_files.is_finished(run_dir) and info.get("comparisons"):
-        raise UserError(f"{run_dir} has not compared all members yet: {run_files.AGAIN}")
+    _check_done(run_dir, info, len(read_table(run_dir)))
     run_files.check_kept(run_dir)
     try:
         experiment = recorded.load_recorded(run_dir, trust=trust)
@@ -164,14 +205,33 @@ def rewrite(run_dir: str | os.PathLike[str], *, trust: bool = False) -> Run:
     return load_run(run_dir)
 
 
+def _check_done(run_dir: Path, info: Record, done: int) -> None:
+    """Refuse a run that is not finished."""
+    if done < info["members"]:
+        raise UserError(f"{run_dir} has {done} of {info['members']} members: {run_files.AGAIN}")
+    if not run_files.is_finished(run_dir) and info.get("comparisons"):
+        raise UserError(f"{run_dir} has not compared all members yet: {run_files.AGAIN}")
+
+
 def _save_figures(figures: Mapping[str, tuple[Figure, str]], run_dir: Path) -> None:
-    from rnnlab.plotting import plots
+    from rnnlab.plotting import rendering
 
     captions = {}
     (run_dir / "figures").mkdir(exist_ok=True)
     for name, (figure, caption) in figures.items():
-        captions[name] = {"caption": caption}
-        json_files.write_bytes(run_dir / "figures" / f"{name}.png", plots.png(figure))
+        drawn = rendering.render(figure)
+        files = {run_files.PNG: drawn.png, run_files.SVG: drawn.svg, run_files.CSV: drawn.csv}
+        pixels = drawn.phone.startswith(drawn.png[:8])
+        for ending in run_files.PHONES:
+            files[ending] = drawn.phone if pixels == ending.endswith(run_files.PNG) else b""
+        for ending, content in files.items():
+            path = run_dir / "figures" / f"{name}.{ending}"
+            if content:
+                json_files.write_bytes(path, content)
+            else:  # of an earlier figure of this name
+                path.unlink(missing_ok=True)
+        written = [ending for ending, content in files.items() if content]
+        captions[name] = {"caption": caption, "files": written}
         figure.clear()
         if "matplotlib.pyplot" in sys.modules:  # pyplot keeps the figures that it made
             sys.modules["matplotlib.pyplot"].close(figure)

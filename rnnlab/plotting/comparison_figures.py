@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rnnlab.core.metrics import HIGHER
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.plotting.run_curves import curves_of, spans_decades
 from rnnlab.results import comparison_words as words
 from rnnlab.results.comparison import FIGURES, Arm, ComparisonResult, Pair, Point
@@ -27,6 +27,7 @@ VERDICT_LOOKS: dict[str, tuple[str, str]] = {  # color and marker
 }
 _OTHERS = "#c4c4c4"
 _OWN: dict[str, Any] = {"color": plots.COLORS[1], "linestyle": "-"}
+_ADDED, _INTERVAL = "added to the grid", "interval of the effect"
 _MOST_COLUMNS = 4  # panels side by side
 _MOST_LINES = 6  # learning curves in one panel
 _MOST_PAIRS = 100  # of a forest plot
@@ -124,7 +125,8 @@ def _score_axis(ax: Axes, axis: Scale, word: str) -> None:
     labels = [words.digits(tick) for tick in ticks]
     ends = [axis.low, axis.high]
     if axis.band is not None:
-        ax.axhspan(*axis.band, color="#f3e3da", linewidth=0, zorder=0.5)
+        band = ax.axhspan(*axis.band, color="#f3e3da", linewidth=0, zorder=0.5)
+        keys.mark(band, word, guide=True)
         ticks, labels = [*ticks, axis.at(math.inf)], [*labels, word]
         ends += axis.band
     ax.minorticks_off()
@@ -152,8 +154,8 @@ def _grid(count: int, height: float) -> tuple[Figure, np.ndarray]:
 def _tuning(result: ComparisonResult) -> tuple[Figure, str] | None:
     """Draw the validation score of every arm against the tuned value, and what was chosen."""
     arms = [arm for arm in result.arms if arm.grid]
-    keys = list(dict.fromkeys(key for arm in arms for point in arm.grid for key in point.values))
-    columns = {key: values for key in keys if len(values := _values(arms, key)) > 1}
+    tuned = list(dict.fromkeys(key for arm in arms for point in arm.grid for key in point.values))
+    columns = {key: values for key in tuned if len(values := _values(arms, key)) > 1}
     if not columns:
         return None
     x = next((key for key in columns if _numeric(columns[key])), next(iter(columns)))
@@ -166,20 +168,26 @@ def _tuning(result: ComparisonResult) -> tuple[Figure, str] | None:
         for other in arms:
             if other is not arm and not others:
                 at, means = _means(result, other.grid, x, places, axis)
-                ax.plot(at, means, color=_OTHERS, linewidth=0.8, zorder=1)
+                gray = ax.plot(at, means, color=_OTHERS, linewidth=0.8, zorder=1)[0]
+                keys.mark(gray, "another arm", guide=True)  # which has a panel of its own
         for index, (setting, points) in enumerate(_settings(arm.grid, others).items()):
             look = plots.look(index + 1) if others else _OWN
             at, means = _means(result, points, x, places, axis)
-            ax.plot(at, means, **look, label=setting)
+            line = ax.plot(at, means, **look, label=setting)[0]
+            keys.mark(line, "mean over seeds" if not others else "")
             for place, point in zip(at, points, strict=True):
                 shares = np.linspace(0.25, 0.75, len(point.scores))
                 scores = map(axis.at, point.scores, shares)
                 xs = [place] * len(point.scores)
-                ax.plot(xs, list(scores), "o", color=look["color"], markersize=3, alpha=0.7)
+                dots = ax.plot(xs, list(scores), "o", color=look["color"], markersize=3)[0]
+                dots.set(alpha=0.7, label=f"{setting}, seeds".removeprefix(", "))
+                keys.mark(dots, "a seed")
             for place, mean, point in zip(at, means, points, strict=True):
                 if point.values == arm.tuned:
                     ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
-                    ax.plot(place, mean, "o", color=plots.COLORS[0], **ring, label="chosen")
+                    circle = ax.plot(place, mean, "o", color=plots.COLORS[0], **ring)[0]
+                    circle.set_label("chosen")
+                    keys.mark(circle, "chosen")
         _score_axis(ax, axis, words.failed(result))
         _value_axis(ax, places, asked or list(places.values()))
         chosen = words.tuned_words(arm) + ", at the edge" * arm.at_edge
@@ -192,7 +200,11 @@ def _tuning(result: ComparisonResult) -> tuple[Figure, str] | None:
     figure.supxlabel(words.key_words(x), fontsize=9)
     if others:
         handles, labels = panels[0].get_legend_handles_labels()
-        shown = [(h, n) for h, n in zip(handles, labels, strict=True) if n != "chosen"]
+        shown = [
+            (h, n)
+            for h, n in zip(handles, labels, strict=True)
+            if n in _settings(arms[0].grid, others)
+        ]
         figure.legend(*zip(*shown, strict=True), loc="outside right upper", fontsize=8)
     return figure, _tuning_caption(result, x, others, axis, places, asked)
 
@@ -273,9 +285,11 @@ def _value_axis(ax: Axes, places: dict[Value, float], asked: Sequence[float]) ->
     low, high = back(drawn[0] - 0.6 * step), back(drawn[-1] + 0.6 * step)
     first, last = (drawn[at.index(end)] for end in (min(asked), max(asked)))
     if at[0] < min(asked):
-        ax.axvspan(low, back(first - 0.5 * step), color="#eeeeee", linewidth=0, zorder=0)
+        added = ax.axvspan(low, back(first - 0.5 * step), color="#eeeeee", linewidth=0, zorder=0)
+        keys.mark(added, _ADDED, guide=True)
     if at[-1] > max(asked):
-        ax.axvspan(back(last + 0.5 * step), high, color="#eeeeee", linewidth=0, zorder=0)
+        added = ax.axvspan(back(last + 0.5 * step), high, color="#eeeeee", linewidth=0, zorder=0)
+        keys.mark(added, _ADDED, guide=True)
     if log:
         ax.set_xscale("log")
     ax.minorticks_off()
@@ -306,7 +320,10 @@ def _forest(result: ComparisonResult) -> tuple[Figure, str] | None:
     ends = _forest_ends(result, pairs)
     if result.ratios:
         ax.set_xscale("log")
-    ax.axvspan(*words.zone(result), color="#dcefe8", linewidth=0, zorder=0)
+    zone = ax.axvspan(*words.zone(result), color="#dcefe8", linewidth=0, zorder=0)
+    keys.mark(
+        zone, f"equivalent: {'within ' * result.ratios}{words.margin_words(result)}", guide=True
+    )
     ax.axvline(none, color="#777777", linewidth=0.8, zorder=1)
     for row, pair in enumerate(pairs):
         color, marker = VERDICT_LOOKS[pair.verdict]
@@ -359,12 +376,17 @@ def _interval(
 ) -> None:
     """Draw an interval, with an arrow where it has no end."""
     low, high = pair.interval
-    ax.plot([max(low, ends[0]), min(high, ends[1])], [row, row], color=color, linewidth=2)
+    line = ax.plot([max(low, ends[0]), min(high, ends[1])], [row, row], color=color, linewidth=2)[0]
+    line.set_label("interval")
+    keys.mark(line, _INTERVAL)
     for end, limit, arrow in ((low, ends[0], "<"), (high, ends[1], ">")):
         if not ends[0] <= end <= ends[1]:
-            ax.plot(limit, row, arrow, color=color, markersize=6, clip_on=False)
+            tip = ax.plot(limit, row, arrow, color=color, markersize=6, clip_on=False)[0]
+            keys.mark(tip, "the interval goes on", guide=True)
     face = "white" if pair.verdict == UNDECIDED else color
-    ax.plot(pair.difference, row, marker, color=color, markerfacecolor=face, markersize=6.5)
+    point = ax.plot(pair.difference, row, marker, color=color, markerfacecolor=face)[0]
+    point.set(markersize=6.5, label=pair.verdict)
+    keys.mark(point, pair.verdict)
 
 
 def _effect_axis(ax: Axes, result: ComparisonResult, ends: tuple[float, float]) -> None:
@@ -432,7 +454,9 @@ def _curves(result: ComparisonResult, table: Table) -> tuple[Figure, str] | None
         for ax, (name, curve) in zip(panels, shown.items(), strict=True):
             for other, (x, y) in shown.items():
                 if other != name:
-                    ax.plot(x, np.nanmedian(y, axis=0), color=_OTHERS, linewidth=0.8, zorder=1)
+                    gray = ax.plot(x, np.nanmedian(y, axis=0), color=_OTHERS, linewidth=0.8)[0]
+                    gray.set_zorder(1)
+                    keys.mark(gray, "another arm", guide=True)
             plots.band(ax, *curve, name, 0)
             ax.set_title(textwrap.fill(name, 30), loc="left", fontsize=8)
         _metric_axis(panels[0], log)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from rnnlab.plotting import plots
+from rnnlab.plotting import arrange, plots
 from rnnlab.plotting.comparison_figures import VERDICT_LOOKS
 from rnnlab.results import comparison_words as words
 from rnnlab.results.comparison import ComparisonResult, Pair
@@ -69,6 +69,7 @@ def draw(
     """
     size = (1.6 + 1.02 * len(columns), 1.4 + 0.47 * len(rows))
     figure, axes = plots.new_figure(1, 1, size=size)
+    arrange.keep_width(figure)
     ax = axes[0, 0]
     for x, column in enumerate(columns):
         for y, row in enumerate(rows):

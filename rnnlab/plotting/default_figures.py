@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.core.nested import flatten
-from rnnlab.plotting import plots, run_curves
+from rnnlab.plotting import keys, plots, run_curves
 from rnnlab.results.table import Member, Table, Value, words
 
 MOST_COLUMNS = 4  # metrics or results; the caption names the others
@@ -186,7 +186,7 @@ def _metrics(table: Table, names: Sequence[str]) -> tuple[Figure, str]:
                 for index, (label, (steps, values)) in enumerate(curves.items())
                 if steps.size
             ]
-            ax.set(xlabel="step", ylabel=("log10 of " if log_scale else "") + name)
+            ax.set(xlabel="step", ylabel=f"{plots.LOG} of " * log_scale + name)
             plots.direct_labels(ax, ends)
     by = f"A line per value of {lines.name}: " if lines is not None else "Shown: "
     drawn_words = f"{by}{plots.MEDIAN_AND_BAND} over seeds."
@@ -257,9 +257,13 @@ def _line(
     look = plots.look(index)
     for value in at:
         numbers = groups[value]
-        ax.plot(np.full(numbers.size, value), numbers, "o", color=look["color"], markersize=3)
+        at_value = np.full(numbers.size, value)
+        (dots,) = ax.plot(at_value, numbers, "o", color=look["color"], markersize=3)
+        dots.set_label(label)
+        keys.mark(dots, "a member")
     medians = [float(np.median(groups[value])) for value in at]
-    ax.plot(at, medians, **look)
+    (line,) = ax.plot(at, medians, **look, label=f"{label}, median".removeprefix(", "))
+    keys.mark(line, plots.MEDIAN)
     return plots.End(float(at[-1]), medians[-1], label, look["color"])
 
 
@@ -275,9 +279,14 @@ def _points(table: Table, axes: Sequence[Axis], names: Sequence[str]) -> tuple[F
         for ax, name in zip(row, drawn, strict=True):
             for index, group in enumerate(groups.values()):
                 values, color = _values(group, name), plots.look(index)["color"]
-                ax.plot(np.full(values.size, index), values, "o", color=color, markersize=4)
+                (dots,) = ax.plot(
+                    *(np.full(values.size, index), values, "o"), color=color, markersize=4
+                )
+                keys.mark(dots, "a member")
                 if values.size:
-                    ax.plot(index, np.median(values), "_", color=color, markersize=18)
+                    (bar,) = ax.plot(index, np.median(values), "_", color=color, markersize=18)
+                    bar.set_label(plots.MEDIAN)
+                    keys.mark(bar, plots.MEDIAN)
             ax.set_xticks(
                 range(len(groups)), list(groups), rotation=30, ha="right", rotation_mode="anchor"
             )

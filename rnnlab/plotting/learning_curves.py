@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.core.errors import Pooled, Undecided
-from rnnlab.plotting import plots
+from rnnlab.plotting import keys, plots
 from rnnlab.results.table import Table, Value
 
 
@@ -106,9 +106,11 @@ def baseline(ax: Axes, level: float, text: str) -> None:
 
     Args:
         level: the score of an answer without memory, for instance.
-        text: the name; "" for none.
+        text: the name; "": the key has it.
     """
-    plots.theory_line(ax, np.array(ax.get_xlim()), np.full(2, level))
+    meaning = "" if text else "an answer without memory"
+    line, place = np.array(ax.get_xlim()), np.full(2, level)
+    plots.theory_line(ax, line, place, label=text, meaning=meaning)
     ax.annotate(text, (ax.get_xlim()[0], level), (4, 2), textcoords="offset points", fontsize=8)
 
 
@@ -175,7 +177,10 @@ def band_with_points(
         the line's end, for :func:`rnnlab.plotting.plots.direct_labels`.
     """
     x = np.asarray(lengths)
-    ax.plot(x, np.median(values, axis=0), "o", color=plots.look(index)["color"], markersize=4)
+    (dots,) = ax.plot(
+        x, np.median(values, axis=0), "o", color=plots.look(index)["color"], markersize=4
+    )
+    keys.mark(dots, "", guide=True)  # the line's own points
     return plots.band(ax, x, values, label, index)
 
 
@@ -192,7 +197,8 @@ def updates_axis(ax: Axes, budget: int) -> None:
     """Draw a y axis of updates until solved, with a dashed line at the budget and "never" above."""
     ticks = [round(share * budget) for share in (0, 0.25, 0.5, 0.75, 1)]
     never = round(_NEVER * budget)
-    ax.axhline(budget, color="#777777", linewidth=0.8, linestyle="--")
+    line = ax.axhline(budget, color="#777777", linewidth=0.8, linestyle="--")
+    keys.mark(line, "the budget of updates", guide=True)
     ax.set_yticks([*ticks, never], [*map(str, ticks), "never"])
     ax.set(ylabel="updates until solved", ylim=(0, 1.06 * never))
 

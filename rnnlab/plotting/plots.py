@@ -5,20 +5,29 @@ each has a line style of its own besides. Lines are labeled at their ends, not i
 Gradients are drawn in decades: log10 of the share that is left.
 """
 
-import io
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
+from matplotlib.axis import Axis
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize, SymLogNorm, TwoSlopeNorm, to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.table import Table as MplTable
+from matplotlib.text import Annotation, Text
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
+from rnnlab.plotting import keys
 from rnnlab.results.statistics import BAND, band_words
 
 # black, blue, vermilion, green, purple, orange, sky
@@ -45,8 +54,86 @@ STYLE: Any = {
     "lines.linewidth": 1.6,
     "figure.facecolor": "white",
 }
-DPI = 150
+DPI = 120  # of PNG files; the SVG beside has every detail
+LOG = r"$\log_{10}$"  # before what is drawn in decades
+LEFT = rf"{LOG} of the gradient left"
+LAG = "lag $k$ (steps before the read-out)"
+MEDIAN, RANGE = "median", f"{band_words()} range"  # meanings of marks, for the key
 MEDIAN_AND_BAND = f"median and {band_words()} band"  # what :func:`band` draws, for captions
+ZERO = "last finite value: exactly zero from there on"
+OVERFLOW = "last finite value: overflow from there on"
+_MISSING = "#bbbbbb"  # cells without a finite value
+_CONTRAST = 5.0  # of colored text on white; 4.5 is WCAG's least
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power(decades: float) -> str:
+    """Return a power of ten in words, which cost less to draw than maths.
+
+    >>> power(-215.4)
+    '10⁻²¹⁵'
+    """
+    return "10" + f"{decades:.0f}".translate(_RAISED)
+
+
+_SYMBOLS = re.compile(
+    r"(?<!\w)(?:(W)_(hh|xh|hy|[xh][ifocrz])|(b)_([fizhocry])|([hC])_([tT1])|(σ)_(w)|(T)_(max))(?!\w)"
+)
+
+
+def maths(text: str) -> str:
+    """Return a text with the notation's symbols in maths; one that has maths stays as it is.
+
+    >>> maths("W_hh N(0, 0.01), b_f = 1")
+    '$W_{hh}$ N(0, 0.01), $b_{f}$ = 1'
+    """
+
+    def written(found: re.Match[str]) -> str:
+        letter, index = filter(None, found.groups())
+        letter = letter.replace("σ", r"\sigma")
+        index = index.replace("max", r"\max")
+        return f"${letter}_{{{index}}}$"
+
+    return text if "$" in text else _SYMBOLS.sub(written, text)
+
+
+def bare(text: str) -> str:
+    r"""Return about what a label shows, for its length: maths without its commands.
+
+    >>> bare(r"$\log_{10}$ of $\partial L/\partial h_t$")
+    'log10 of ∂L/∂ht'
+    """
+    text = text.replace("\\partial", "∂").replace("\\", "")
+    return text.translate(dict.fromkeys(map(ord, "${}_^")))
+
+
+@lru_cache(maxsize=256)
+def ink(color: Any) -> str:
+    """Return a color as text can have it on white: darker, of the same hue, where it is too light.
+
+    >>> ink("#000000"), ink("#E69F00")
+    ('#000000', '#8d6100')
+    """
+    parts = to_rgb(color)
+    for step in range(100, -1, -1):
+        darker = tuple(part * step / 100 for part in parts)
+        if 1.05 / (_luminance(darker) + 0.05) >= _CONTRAST:
+            return to_hex(darker)
+    raise AssertionError("black has the largest contrast")
+
+
+def is_colored(color: Any) -> bool:
+    """Whether text of a color is meant for white ground: neither gray nor nearly white."""
+    parts = to_rgb(color)
+    return max(parts) - min(parts) > 0.02 and _luminance(parts) < 0.8
+
+
+def _luminance(color: Sequence[float]) -> float:
+    """Return the relative luminance of an sRGB color, as WCAG defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def look(index: int) -> dict[str, Any]:
@@ -84,14 +171,9 @@ def new_figure(
         axes = figure.subplots(
             rows, columns, sharex=share_x, sharey=share_y, squeeze=False, width_ratios=widths
         )
+        for ax in axes.flat:
+            ax.set_title("", y=1.0)  # see title
     return figure, axes
-
-
-def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG, drawn by Agg whatever the backend is."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=DPI)
-    return data.getvalue()
 
 
 def font_for(text: str) -> str | None:
@@ -135,7 +217,8 @@ def beside(ax: Axes, x: float, y: float, text: str, *, size: float = 8) -> None:
 
 def title(ax: Axes, text: str) -> None:
     """Give a panel a title: bold, at the left."""
-    ax.set_title(text, loc="left", fontsize=10, fontweight="bold")
+    # with a place of its own, so that no drawing has to measure the ticks for it
+    ax.set_title(text, loc="left", fontsize=10, fontweight="bold", y=1.0)
 
 
 @dataclass(frozen=True)
@@ -186,7 +269,10 @@ def gradient_curves(
         label = f"{label} ({overflowed} of {values.shape[0]} overflow)"
     end = band(ax, np.arange(values.shape[1]), values, label, index)
     if end is not None and end.x < values.shape[1] - 1:
-        ax.plot(end.x, end.y, marker="x", color=end.color, markersize=7, markeredgewidth=2)
+        style: Any = {"marker": "x", "markersize": 7, "markeredgewidth": 2, "linestyle": "none"}
+        (cross,) = ax.plot(end.x, end.y, color=end.color, label=f"{label}: last finite", **style)
+        beyond = values[:, int(end.x) + 1]
+        keys.mark(cross, OVERFLOW if np.isnan(beyond).all() else ZERO)
     return end
 
 
@@ -211,15 +297,37 @@ def band(ax: Axes, x: np.ndarray, curves: np.ndarray, label: str, index: int) ->
         return None
     # a band that reaches −inf is drawn down to the lowest finite value
     low = np.where(np.isfinite(low), low, curves[np.isfinite(curves)].min())
-    color = style["color"]
-    ax.fill_between(x[shown], low[shown], high[shown], color=color, alpha=0.15, linewidth=0)
-    ax.plot(x[shown], middle[shown], **style)
+    color, several = style["color"], len(curves) > 1
+    (line,) = ax.plot(x[shown], middle[shown], **style, label=label)
+    if several:
+        fill = ax.fill_between(x[shown], low[shown], high[shown], color=color, alpha=0.15)
+        fill.set(linewidth=0, label=label)
+        keys.mark(line, MEDIAN)
+        keys.mark(fill, RANGE)
     return End(float(x[shown][-1]), float(middle[shown][-1]), label, style["color"])
 
 
-def theory_line(ax: Axes, lags: np.ndarray, values: np.ndarray, color: str = "#000000") -> None:
-    """Draw theory over measurements, as a thin dotted line."""
-    ax.plot(lags, values, color=color, linestyle=":", linewidth=1.1, zorder=4)
+def theory_line(
+    ax: Axes,
+    lags: np.ndarray,
+    values: np.ndarray,
+    color: str = "#000000",
+    *,
+    label: str = "",
+    meaning: str = "theory",
+    linestyle: Any = ":",
+) -> None:
+    """Draw theory over measurements, as a thin dotted line.
+
+    Args:
+        label: the series' name in the figure's data; its meaning is added.
+        meaning: for the key, with the condition under which it applies; "": not in the key.
+        linestyle: another one for another meaning in the same figure.
+    """
+    style: dict[str, Any] = {"color": color, "linestyle": linestyle, "linewidth": 1.1, "zorder": 4}
+    (line,) = ax.plot(lags, values, **style)
+    line.set_label(", ".join(filter(None, (label, meaning))))
+    keys.mark(line, meaning)
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
@@ -261,21 +369,29 @@ def _figure_of(ax: Axes) -> Figure:
     return figure
 
 
+@dataclass(frozen=True)
+class _Labels:
+    """The direct labels of a panel."""
+
+    ends: list[End]
+    notes: list[Annotation]
+
+
+_labels: WeakKeyDictionary[Axes, _Labels] = WeakKeyDictionary()
+
+
 def direct_labels(ax: Axes, ends: Sequence[End | None], size: float = 8) -> None:
     """Write each line's name beside its end, to the right of the panel, without overlaps."""
     drawn = [end for end in ends if end is not None]
     low, high = ax.get_ylim()
     left, right = ax.get_xlim()
-    # the panel's height before layout, in points: near enough without drawing
-    height = ax.get_position().height * _figure_of(ax).get_figheight() * 72
-    gap = (high - low) * size * 1.25 / height
-    places = spread([end.y for end in drawn], gap, low + gap / 2, high - gap / 2)
-    for end, y in zip(drawn, places, strict=True):
-        ax.annotate(
+    notes = []
+    for end in drawn:
+        note = ax.annotate(
             end.text,
             (end.x, min(max(end.y, low), high)),
-            (right + 0.02 * (right - left), y),
-            color=end.color,
+            (right + 0.02 * (right - left), end.y),
+            color=ink(end.color),
             fontsize=size,
             va="center",
             ha="left",
@@ -287,10 +403,75 @@ def direct_labels(ax: Axes, ends: Sequence[End | None], size: float = 8) -> None
                 "alpha": 0.6,
                 "shrinkA": 0,
                 "shrinkB": 0,
-                "relpos": (0, 0.5),  # to the label's left edge, not through other labels
+                "relpos": (-0.03, 0.5),  # to the label's left edge, not through other labels
+                "patchA": None,  # which is not to be cut at the label: that takes long
             },
         )
+        notes.append(note)
+    _labels[ax] = _Labels(drawn, notes)
     ax.set_ylim(low, high)
+    spread_labels(ax)
+
+
+def texts(figure: Figure) -> Iterator[Text]:
+    """Yield the texts of a figure but for those of its ticks, which are many and costly to make."""
+    yield from figure.texts
+    for legend in (*figure.legends, *(ax.get_legend() for ax in figure.axes)):
+        yield from legend.get_texts() if legend is not None else ()
+    for ax in figure.axes:
+        yield from (ax.xaxis.label, ax.yaxis.label)
+        for child in ax.get_children():  # titles too
+            if isinstance(child, Text):
+                yield child
+            elif isinstance(child, MplTable):
+                yield from (cell.get_text() for cell in child.get_celld().values())
+
+
+def tick_words(axis: Axis) -> dict[float, str]:
+    """Return the words that were given to the ticks of an axis, by place; {} where none were."""
+    locator, formatter = axis.get_major_locator(), axis.get_major_formatter()
+    given = isinstance(formatter, FixedFormatter | FuncFormatter)
+    if not isinstance(locator, FixedLocator) or not given:
+        return {}
+    return {float(at): formatter(at, place) for place, at in enumerate(locator.locs)}
+
+
+def spread_labels(ax: Axes) -> None:
+    """Move the direct labels of a panel apart, for the height that it has now."""
+    if not _labels.get(ax) or not _labels[ax].notes:
+        return
+    labels = _labels[ax]
+    low, high = ax.get_ylim()
+    # before layout the panel's height in points is near enough
+    height = ax.get_position().height * _figure_of(ax).get_figheight() * 72
+    gap = (high - low) * labels.notes[0].get_fontsize() * 1.25 / height
+    places = spread([end.y for end in labels.ends], gap, low + gap / 2, high - gap / 2)
+    for note, y in zip(labels.notes, places, strict=True):
+        note.xyann = (note.xyann[0], y)
+
+
+def is_label(ax: Axes, text: object) -> bool:
+    """Whether a text of a panel is a direct label of one of its lines."""
+    return ax in _labels and text in _labels[ax].notes
+
+
+def label_at(ax: Axes, x: float, y: float, color: str) -> str:
+    """Return the direct label of the line that ends at (x, y), or has a color; "" for none."""
+    ends = _labels[ax].ends if ax in _labels else []
+    here = [end.text for end in ends if (end.x, end.y) == (x, y)]
+    same = [end.text for end in ends if end.color == color]
+    return next(iter([*here, *(same if len(same) == 1 else [])]), "")
+
+
+_centers: WeakKeyDictionary[QuadMesh, tuple[np.ndarray, np.ndarray]] = WeakKeyDictionary()
+
+
+def mesh_centers(mesh: QuadMesh) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the centers (x, y) that a heat map's cells were given; None for another mesh.
+
+    The cells' edges lie midway between them, so that edges alone do not tell uneven centers.
+    """
+    return _centers.get(mesh)
 
 
 def heat_map(
@@ -301,52 +482,44 @@ def heat_map(
     *,
     label: str,
     limit: float,
+    linear_within: float | None = None,
     levels: Sequence[float] = (),
 ) -> None:
     """Draw values in decades as colors, white at 0, with labeled contours for readers in gray.
 
     Args:
         x, y: the centers of the cells.
-        z: (len(y), len(x)); cells that are not finite stay gray.
+        z: (len(y), len(x)); cells that are not finite stay gray, which the key says.
         label: the color bar's, with unit.
-        limit: colors end at ±limit; contours show what lies beyond.
+        limit: colors end at ±limit; an arrow of the color bar says that values lie beyond.
+        linear_within: colors are linear within ± this and logarithmic beyond; None: all linear.
         levels: the contours' values.
     """
-    norm = TwoSlopeNorm(0, -limit, limit)
+    finite = np.isfinite(z)
+    norm: Normalize = TwoSlopeNorm(0, -limit, limit)
+    if linear_within is not None:
+        norm = SymLogNorm(linear_within, vmin=-limit, vmax=limit)
     ax.grid(False)
-    ax.set_facecolor("#bbbbbb")
-    shown = np.where(np.isfinite(z), z, np.nan)
+    if not finite.all():
+        ax.set_facecolor(_MISSING)
+        missing = ax.add_patch(Rectangle((x[0], y[0]), 0, 0, facecolor=_MISSING, linewidth=0))
+        keys.mark(missing, "no finite value", guide=True)
+    shown = np.where(finite, z, np.nan)
     mesh = ax.pcolormesh(x, y, shown, cmap="RdBu_r", norm=norm, shading="nearest", rasterized=True)
+    _centers[mesh] = np.asarray(x, float), np.asarray(y, float)
     if levels:
         lines = ax.contour(x, y, z, levels=sorted(levels), colors="#333333", linewidths=0.7)
         for text in ax.clabel(lines, fmt=lambda v: f"{v:+g}", fontsize=8):
             text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
-    _figure_of(ax).colorbar(mesh, ax=ax, extend="both", pad=0.02).set_label(label)
-
-
-def log_histogram(ax: Axes, log10_values: np.ndarray, index: int, label: str = "") -> None:
-    """Draw a histogram of decades, with counts of exact zeros (−inf) and overflows (NaN) above it.
-
-    Args:
-        log10_values: (samples,).
-        index: which :func:`look`.
-        label: the first line above it.
-    """
-    finite = log10_values[np.isfinite(log10_values)]
-    if finite.size:
-        # equal values (an orthogonal product) still get a bar of visible width
-        low, high = finite.min(), finite.max()
-        pad = max(0.25, 0.02 * (high - low))
-        bins = np.linspace(low - pad, high + pad, 33)
-        ax.hist(finite, bins=bins.tolist(), color=look(index)["color"], alpha=0.75)
-    words = [label] if label else []
-    for count, kind in (
-        (np.isneginf(log10_values).sum(), "exactly 0"),
-        (np.isnan(log10_values).sum(), "overflowed"),
-    ):
-        if count:
-            words.append(f"{count} of {log10_values.size} {kind}")
-    ax.set_title("\n".join(words), fontsize=8, fontweight="normal")
+    beyond = np.abs(z[finite]).max(initial=0.0) > limit
+    bar = _figure_of(ax).colorbar(mesh, ax=ax, extend="both" if beyond else "neither", pad=0.02)
+    if linear_within is not None:
+        powers = [10.0**p for p in range(math.ceil(math.log10(limit)))]
+        ends = [tick for tick in (linear_within, *powers) if linear_within <= tick <= limit]
+        bar.set_ticks(sorted({0.0, *ends, *(-tick for tick in ends)}))
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
+        bar.ax.minorticks_off()
+    bar.set_label(label)
 
 
 def eigenvalue_disc(ax: Axes, values: np.ndarray, name: str) -> None:
@@ -357,8 +530,11 @@ def eigenvalue_disc(ax: Axes, values: np.ndarray, name: str) -> None:
         name: the title's first line.
     """
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 200))
-    ax.plot(np.real(circle), np.imag(circle), color="#777777", linewidth=0.8)
-    ax.plot(np.real(values), np.imag(values), ".", color=COLORS[1], markersize=3)
+    (line,) = ax.plot(np.real(circle), np.imag(circle), color="#777777", linewidth=0.8)
+    keys.mark(line, "unit circle", guide=True)
+    (dots,) = ax.plot(np.real(values), np.imag(values), ".", color=COLORS[1], markersize=3)
+    dots.set_label("eigenvalues")
+    keys.mark(dots, "an eigenvalue")
     radius = float(np.abs(values).max())
     edge = max(1.15, 1.1 * radius)
     ax.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")

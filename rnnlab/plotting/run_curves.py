@@ -138,7 +138,7 @@ def _panel(ax: Axes, by_run: Mapping[str, Table], metric: str, names: Sequence[s
             shown = np.log10(values) if log_scale else values
             ends.append(plots.band(ax, updates, shown, name, names.index(name)))
     ax.set(xlabel="updates")
-    plots.title(ax, "log10 of " * log_scale + _TITLES.get(metric, metric))
+    plots.title(ax, f"{plots.LOG} of " * log_scale + _TITLES.get(metric, metric))
     plots.direct_labels(ax, ends)
 
 

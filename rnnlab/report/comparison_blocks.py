@@ -167,6 +167,13 @@ def side_by_side(runs: Iterable[Sequence[ComparisonResult]]) -> list[PairInRuns]
     ]
 
 
+def headline(results: Sequence[ComparisonResult], figures: Mapping[str, Picture]) -> Picture | None:
+    """Return the figure that a page shows first: the experiment's first one, or else the pairs."""
+    others = other_figures(results, figures)
+    pairs = [figures[f"{r.name}_pairs"] for r in results if f"{r.name}_pairs" in figures]
+    return next(iter([*others, *pairs, *figures.values()]), None)
+
+
 def other_figures(
     results: Sequence[ComparisonResult], figures: Mapping[str, Picture]
 ) -> list[Picture]:

@@ -51,13 +51,18 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
     if run.members:
         declared = metrics.from_json(run.info.get("metrics", ()))
         results = blocks.results_table(summarize(read_table(run_dir).judged(), declared))
+    headline = comparison_blocks.headline(run.comparisons, run.figures)
+    shown = {name: figure for name, figure in run.figures.items() if figure is not headline}
     page = _render(
         "report",
+        folder=run.dir,
         title=f"{run.name} · {counts(run.comparisons) if run.comparisons else run.summary}",
         run=run,
-        comparisons=[comparison_blocks.block(c, run.figures) for c in run.comparisons],
+        headline=headline,
+        sections=[],  # of HTML, below the headline figure
+        comparisons=[comparison_blocks.block(c, shown) for c in run.comparisons],
         false_verdicts=expected_false(run.comparisons),
-        figures=comparison_blocks.other_figures(run.comparisons, run.figures),
+        figures=comparison_blocks.other_figures(run.comparisons, shown),
         blocks=blocks.paragraphs(run.info["description"]),
         changes=blocks.changes(run.info, config),
         samples=blocks.samples(run.members),
@@ -99,8 +104,10 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
         name if names.count(name) == 1 else str(run_dir)
         for name, run_dir in zip(names, run_dirs, strict=True)
     ]
+    out = Path(out)
     page = _render(
         "compare",
+        folder=out.parent,
         title=f"{len(runs)} runs compared: " + ", ".join(labels),
         runs=runs,
         labels=labels,
@@ -113,7 +120,6 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
         figure_names=list(dict.fromkeys(name for run in runs for name in run.figures)),
         curves=_curves(runs, labels),
     )
-    out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     json_files.write_bytes(out, page)
     return out
@@ -140,6 +146,7 @@ def reproduction_report(
     verdicts = [verdict for run in saved for verdict in run.verdicts]
     page = _render(
         "reproduce",
+        folder=workdir,
         title=f"rnnlab reproduce · {summary(verdicts)}",
         runs=saved,
         names=names,
@@ -154,6 +161,7 @@ def reproduction_report(
         counts=[[sum(v.verdict == kind for v in run.verdicts) for kind in MARKS] for run in saved],
         seconds=[blocks.duration(seconds.get(name, 0.0)) for name in names],
         total=blocks.duration(sum(seconds.get(name, 0.0) for name in names)),
+        headlines=[comparison_blocks.headline(run.comparisons, run.figures) for run in saved],
         leads=[_first_paragraph(run) for run in saved],
         answered=[[sentences(c) for c in run.comparisons] for run in saved],
         false_verdicts=expected_false([c for run in saved for c in run.comparisons]),
@@ -181,14 +189,16 @@ def _first_paragraph(run: SavedRun) -> str:
 
 def _curves(runs: Sequence[SavedRun], labels: Sequence[str]) -> Picture | None:
     """Return the runs' learning curves in one picture; None where no two share a metric."""
-    from rnnlab.plotting import plots, run_curves  # matplotlib, which a report does not need
+    from rnnlab.plotting import rendering, run_curves  # matplotlib, which a report does not need
 
     tables = {label: read_table(run.dir).judged() for label, run in zip(labels, runs, strict=True)}
     drawn = run_curves.draw(tables)
     if drawn is None:
         return None
     figure, caption = drawn
-    return embed("learning_curves", caption, plots.png(figure))
+    files = rendering.render(figure)
+    phone = embed(files.phone) if files.phone else None
+    return Picture("learning_curves", caption, embed(files.png, files.svg), phone)
 
 
 def _render(kind: str, **values: object) -> bytes:

@@ -3,8 +3,10 @@
 import base64
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from rnnlab.core import run_files
 from rnnlab.core.errors import UserError
@@ -14,6 +16,22 @@ from rnnlab.results.run_dir import read_verdicts
 from rnnlab.results.table import Record
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PIXELS = 120 / 72  # of a figure's PNG, per point of its SVG
+_LINKED = {run_files.PNG: "PNG", run_files.SVG: "SVG", run_files.CSV: "data (CSV)"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image inside a page.
+
+    Args:
+        src: a data URI.
+        width, height: pixels of the PNG, which keep the page from moving while it loads.
+    """
+
+    src: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -23,15 +41,29 @@ class Picture:
     Args:
         name: the file's name without its ending.
         caption: the text below it.
-        src: the PNG as a data URI.
-        width, height: pixels.
+        image: the figure.
+        phone: the same with a panel per row; None where the figure is narrow, or a table.
+        folder: where its files lie; None: it has none.
+        endings: of its files.
     """
 
     name: str
     caption: str
-    src: str
-    width: int
-    height: int
+    image: Image
+    phone: Image | None = None
+    folder: Path | None = None
+    endings: Sequence[str] = ()
+
+    def links(self, page: Path) -> list[tuple[str, str]]:
+        """Return (what it is, address) of the figure's files, as seen from a page's folder."""
+        if self.folder is None:
+            return []
+        folder = Path(os.path.relpath(self.folder, page)).as_posix()
+        return [
+            (word, quote(f"{folder}/{self.name}.{ending}"))
+            for ending, word in _LINKED.items()
+            if ending in self.endings
+        ]
 
     @property
     def title(self) -> str:
@@ -105,8 +137,12 @@ def load_saved(run_dir: str | os.PathLike[str]) -> SavedRun:
         members=members,
         verdicts=read_verdicts(run_dir),
         figures={
-            name: _read_picture(run_dir, name, caption)
-            for name, caption in run_files.read_figures(run_dir).items()
+            name: _read_picture(run_dir, name, caption, endings)
+            for (name, caption), endings in zip(
+                run_files.read_figures(run_dir).items(),
+                run_files.figure_files(run_dir).values(),
+                strict=True,
+            )
         },
         comparisons=read_comparisons(run_dir),
     )
@@ -131,19 +167,44 @@ def _existing(run_dir: Path, name: str) -> Path:
     return path
 
 
-def _read_picture(run_dir: Path, name: str, caption: str) -> Picture:
-    path = _existing(run_dir, f"figures/{name}.png")
-    png = path.read_bytes()
-    if not png.startswith(_PNG) or len(png) < 24:
-        raise UserError(f"{path} is not a PNG image")
-    return embed(name, caption, png)
+def _read_picture(run_dir: Path, name: str, caption: str, endings: Sequence[str]) -> Picture:
+    read = {e: _existing(run_dir, f"figures/{name}.{e}").read_bytes() for e in endings}
+    for ending, content in read.items():
+        if ending.endswith(run_files.PNG) and not content.startswith(_PNG):
+            raise UserError(f"{run_dir}/figures/{name}.{ending} is not a PNG image")
+    phone = next((read[ending] for ending in run_files.PHONES if ending in read), None)
+    return Picture(
+        name=name,
+        caption=caption,
+        image=embed(read[run_files.PNG], read.get(run_files.SVG)),
+        phone=embed(phone) if phone else None,
+        folder=run_dir / "figures",
+        endings=endings,
+    )
 
 
-def embed(name: str, caption: str, png: bytes) -> Picture:
-    """Return a PNG as a picture inside the page.
+def embed(*pictures: bytes | None) -> Image:
+    """Return the smallest of a figure's pictures as an image inside the page.
 
-    Its size comes from the PNG's header, and keeps the page from moving while it loads.
+    Args:
+        pictures: PNG or SVG of one size; None: there is none.
     """
-    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-    src = "data:image/png;base64," + base64.b64encode(png).decode()
-    return Picture(name, caption, src, width, height)
+    found = [picture for picture in pictures if picture is not None]
+    width, height = _size(found[0])
+    return Image(min(map(_uri, found), key=len), width, height)
+
+
+def _size(picture: bytes) -> tuple[int, int]:
+    """Return the pixels of a PNG, or those that an SVG of the same size would have."""
+    if picture.startswith(_PNG):
+        return int.from_bytes(picture[16:20], "big"), int.from_bytes(picture[20:24], "big")
+    box = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture)
+    width, height = map(float, box.groups()) if box else (0.0, 0.0)
+    return round(_PIXELS * width), round(_PIXELS * height)
+
+
+def _uri(picture: bytes) -> str:
+    """Return a picture as a data URI."""
+    if picture.startswith(_PNG):
+        return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    return f"data:image/svg+xml,{quote(picture, safe=' =,;.-+*!@$')}"

@@ -68,7 +68,7 @@ def test_run_writes_a_run_directory_that_load_run_reads(fake):
     assert caption == "What was drawn."
     data = png.read_bytes()
     assert data.startswith(b"\x89PNG")
-    assert int.from_bytes(data[16:20], "big") == 300  # 2 inches at 150 dpi
+    assert int.from_bytes(data[16:20], "big") == 240  # 2 inches at 120 dpi
     assert sorted(p.name for p in Path("out").iterdir()) == [
         "claims.json",
         "config.json",

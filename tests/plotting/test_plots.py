@@ -124,13 +124,6 @@ def test_the_line_is_the_median_of_an_even_number_too():
     assert plots.band(axes[0, 0], np.arange(1), zero, "x", 0) is None
 
 
-def test_a_histogram_counts_values_that_it_cannot_draw():
-    _, axes = plots.new_figure(size=(4, 3))
-    plots.log_histogram(axes[0, 0], np.array([-1.0, -2.0, -np.inf, np.nan]), 0, "lag 10")
-    assert axes[0, 0].get_title() == "lag 10\n1 of 4 exactly 0\n1 of 4 overflowed"
-    assert sum(patch.get_height() for patch in axes[0, 0].patches) == 2
-
-
 def test_disc_names_the_spectral_radius():
     _, axes = plots.new_figure(size=(4, 3))
     plots.eigenvalue_disc(axes[0, 0], np.array([0.5, 1j, -2.0]), "W")

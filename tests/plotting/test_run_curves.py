@@ -63,7 +63,7 @@ def test_a_panel_has_a_line_per_run():
 def test_powers_of_ten_where_values_lie_far_apart():
     wide = run_of([{"step": 10, "loss": 1000.0}, {"step": 20, "loss": 1.0}])
     first, second = run_curves.draw({"a": wide, "b": B})[0].axes
-    assert first.get_title(loc="left") == "log10 of test loss"
+    assert first.get_title(loc="left") == f"{plots.LOG} of test loss"
     assert first.lines[0].get_ydata().tolist() == [3.0, 0.0]
     assert second.get_title(loc="left") == "training loss"
 

@@ -1,5 +1,6 @@
 """The report: the contents of the pages, and how a browser shows them."""
 
+import base64
 import html
 import json
 import math
@@ -11,6 +12,7 @@ import subprocess
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from matplotlib.figure import Figure
@@ -21,7 +23,7 @@ from rnnlab.core.errors import UserError
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.plan import make_plan
-from rnnlab.plotting import plots
+from rnnlab.plotting import rendering
 from rnnlab.report.page import compare_report, write_report
 
 HOLDS = {
@@ -55,20 +57,31 @@ def png(width: float = 4.0) -> bytes:
     """A figure, drawn once."""
     figure = Figure(figsize=(width, 2))
     figure.subplots().plot([0, 1])
-    return plots.png(figure)
+    return rendering.png(figure)
 
 
 def make_run(
-    run_dir: Path, *, config=CONFIG, claims=(HOLDS, REFUTED), figures=None, logged=(), **info
+    run_dir: Path,
+    *,
+    config=CONFIG,
+    claims=(HOLDS, REFUTED),
+    figures=None,
+    files=("png",),
+    logged=(),
+    **info,
 ) -> Path:
     """A finished run, whose report is an old one."""
     (run_dir / "figures").mkdir(parents=True)
     captions = {"gradient_curves": "Gradient against lag. Dashed: theory."}
     captions = captions if figures is None else figures
+    svg = b'<svg viewBox="0 0 230.4 400"/>'
+    contents = {"png": png(), "phone.svg": svg, "svg": b"<svg/>" * 9999, "csv": b"panel,x\n"}
     for name in captions:
-        (run_dir / "figures" / f"{name}.png").write_bytes(png())
+        for ending in files:
+            (run_dir / "figures" / f"{name}.{ending}").write_bytes(contents[ending])
     json_files.write_json(
-        run_dir / "figures.json", {n: {"caption": c} for n, c in captions.items()}
+        run_dir / "figures.json",
+        {name: {"caption": caption, "files": list(files)} for name, caption in captions.items()},
     )
     json_files.write_json(run_dir / "claims.json", list(claims))
     run_files.write_config(
@@ -186,7 +199,60 @@ def test_report_shows_the_run(tmp_path):
     assert page.text.count("closed form: must hold") == 1  # of the one that is
     (image,) = page.all("img")
     assert image["alt"] == "gradient curves: Gradient against lag."
-    assert (image["width"], image["height"]) == ("600", "300")
+    assert (image["width"], image["height"]) == ("480", "240")
+
+
+def test_the_order_of_the_page(tmp_path):
+    """The first figure, the results, the claims, then the rest."""
+    figures = {"gradient_curves": "First.", "spectrum": "Second."}
+    run = make_run(tmp_path / "run", figures=figures)
+    text = write_report(run).read_text("utf-8")
+    marks = ["figure-gradient_curves", "results", "claims", "claim-1", "figures", "figure-spectrum"]
+    marks += ["about", "members", "config", "environment", "again"]
+    places = [text.index(f'id="{mark}"') for mark in marks]
+    assert places == sorted(places)
+    assert text.count('id="figure-gradient_curves"') == 1
+    assert "Second." not in text[: places[1]]
+    page = read(run / "report.html")
+    assert {a["href"] for a in page.all("a") if (a["href"] or "").startswith("#")} <= {
+        f"#{attributes['id']}" for _, attributes in page.tags if "id" in attributes
+    }
+
+
+def test_a_figure_has_a_picture_for_phones_and_its_files(tmp_path):
+    run = make_run(tmp_path / "a", files=("png", "svg", "csv", "phone.svg"))
+    page = read(write_report(run))
+    (source,) = page.all("source")
+    assert (source["width"], source["height"]) == ("384", "667")
+    assert source["media"].startswith("(max-width")
+    files = {a["href"] for a in page.all("a")} - {None}
+    beside = [f"figures/gradient_curves.{ending}" for ending in ("png", "svg", "csv")]
+    assert {*beside} <= files
+    assert "data (CSV)" in page.text
+    compared = compare_report([run, make_run(tmp_path / "b")], tmp_path / "deep" / "c.html")
+    assert {f"../a/{name}" for name in beside} <= {a["href"] for a in read(compared).all("a")}
+    for ending in ("svg", "csv", "phone.svg"):  # each has a digest
+        path = run / "figures" / f"gradient_curves.{ending}"
+        kept = path.read_bytes()
+        path.write_bytes(kept + b" ")
+        with pytest.raises(UserError, match=rf"gradient_curves\.{re.escape(ending)} is not what"):
+            write_report(run)
+        path.write_bytes(kept)
+
+
+def test_the_smaller_picture_is_inside_the_page_without_loss(tmp_path):
+    run = make_run(tmp_path / "run", files=("png", "svg"))
+    (image,) = read(write_report(run)).all("img")
+    head, _, content = (image["src"] or "").partition(",")
+    assert head == "data:image/png;base64"
+    assert base64.b64decode(content) == png()
+    svg = b'<svg viewBox="0 0 288 144"><path d="M 1.5 2"/></svg>'
+    (run / "figures/gradient_curves.svg").write_bytes(svg)
+    run_files.write_digests(run)
+    (image,) = read(write_report(run)).all("img")
+    head, _, content = (image["src"] or "").partition(",")
+    assert head == "data:image/svg+xml"
+    assert unquote(content) == svg.decode()
 
 
 def test_an_expected_verdict_is_no_alarm_and_an_unexpected_one_is(tmp_path):
@@ -230,7 +296,8 @@ def test_the_page_needs_nothing_from_outside(tmp_path):
         for tag, attributes in page.tags:
             for name in ("src", "href", "srcset", "action"):
                 value = attributes.get(name) or "#"
-                assert value.startswith(("#", "data:")), (tag, value[:80])
+                beside = tag == "a" and re.fullmatch(r"(\w+/)?figures/\w+\.(png|svg|csv)", value)
+                assert beside or value.startswith(("#", "data:")), (tag, value[:80])
         assert not re.search(r"@import|url\(|https?://", path.read_text("utf-8"))
         (policy,) = [
             m for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"
