@@ -16,6 +16,8 @@ from rnnlab.core import json_files, metrics, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.nested import flatten
 from rnnlab.report import blocks, comparison_blocks
+from rnnlab.report.explorer import explorer, live, of_run
+from rnnlab.report.run_names import run_names
 from rnnlab.report.saved_run import Picture, SavedRun, embed, load_finished, load_saved
 from rnnlab.results.claims import MARKS, summary
 from rnnlab.results.comparison_words import counts, expected_false, sentences
@@ -64,6 +66,7 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
         seconds=blocks.duration(run.seconds),
         started=blocks.moment(run.info["started"]),
         results=results,
+        explorer=explorer([of_run(run_dir)]),
         columns=members.columns,
         rows=members.rows,
         lists=members.lists,
@@ -99,6 +102,8 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
         name if names.count(name) == 1 else str(run_dir)
         for name, run_dir in zip(names, run_dirs, strict=True)
     ]
+    config_rows = blocks.differing([_identity(run) for run in runs])
+    labels = run_names(config_rows, labels)
     page = _render(
         "compare",
         title=f"{len(runs)} runs compared: " + ", ".join(labels),
@@ -106,17 +111,32 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
         labels=labels,
         started=[blocks.moment(run.info["started"]) for run in runs],
         seconds=[blocks.duration(run.seconds) for run in runs],
-        config_rows=blocks.differing([_identity(run) for run in runs]),
+        config_rows=config_rows,
         environment_rows=blocks.differing([run.info["environment"] for run in runs]),
         verdict_rows=comparison_blocks.side_by_side(run.comparisons for run in runs),
         claim_rows=blocks.claim_rows(runs),
         figure_names=list(dict.fromkeys(name for run in runs for name in run.figures)),
         curves=_curves(runs, labels),
+        explorer=explorer([of_run(d, label) for d, label in zip(run_dirs, labels, strict=True)]),
     )
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     json_files.write_bytes(out, page)
     return out
+
+
+def watch_page(run_dir: str | os.PathLike[str], state: Mapping[str, object]) -> bytes:
+    """Return the page of a run in progress, which asks :mod:`rnnlab.report.watch` for its data.
+
+    Args:
+        run_dir: the run directory.
+        state: how far it is, from :func:`rnnlab.report.watch.state`.
+    """
+    info = run_files.read_config(run_dir)
+    name = info["experiment"] + (f":{info['arg']}" if info["arg"] else "")
+    started = blocks.moment(info["started"])
+    title = f"{name} · rnnlab watch"
+    return _render("watch", title=title, name=name, state=state, started=started, explorer=live())
 
 
 def reproduction_report(
