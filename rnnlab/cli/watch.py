@@ -23,9 +23,7 @@ metrics in the explorer. The page refreshes itself as members end, and links to 
 run is finished. Ctrl-C ends it; the run is not touched.""",
     )
     parser.positionals("dirs", "DIR", "a run directory, of a run in progress or finished")
-    parser.value(
-        "port", "N", "the port; 0: any free one [%(default)s]", default=8765, type=whole
-    )
+    parser.value("port", "N", "the port; 0: any free one [%(default)s]", default=8765, type=whole)
 
 
 def _watch(options: argparse.Namespace) -> int:

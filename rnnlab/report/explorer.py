@@ -24,9 +24,13 @@ _FEWEST = 16  # points of a curve
 _HERE = Path(__file__).parent
 _PROGRAM = (
     "vendor/uPlot.iife.min.js",
+    "explorer_parts.js",
     "explorer_model.js",
     "explorer_chart.js",
     "explorer_heat.js",
+    "explorer_lines.js",
+    "explorer_grids.js",
+    "explorer_tables.js",
     "explorer.js",
 )
 

@@ -1,25 +1,53 @@
 "use strict";
 // Lines in panels by uPlot: colors, axes, intervals, the mark of divergence, hover and zoom.
 const explorerChart = (() => {
-  const LIGHT = ["#0060a8", "#c24e00", "#00785a", "#a3417c", "#7a6200", "#5b5bd6", "#b3261e", "#4f6b76"];
-  const DARK = ["#6cb6f5", "#ff9f5a", "#4fd1a5", "#f29ac8", "#e5c94b", "#a9a6ff", "#ff8a80", "#a7bcc6"];
+  const LIGHT = [
+    "#0060a8",
+    "#c24e00",
+    "#00785a",
+    "#a3417c",
+    "#7a6200",
+    "#5b5bd6",
+    "#b3261e",
+    "#4f6b76",
+  ];
+  const DARK = [
+    "#6cb6f5",
+    "#ff9f5a",
+    "#4fd1a5",
+    "#f29ac8",
+    "#e5c94b",
+    "#a9a6ff",
+    "#ff8a80",
+    "#a7bcc6",
+  ];
   const DASHES = [[], [9, 4], [3, 3], [12, 3, 3, 3]];
-  const SEQUENCE = {light: ["#4b1d91", "#0b6f86", "#9a6b00"], dark: ["#b9a2ff", "#4fc7d6", "#f0cf55"]};
-  const MOST_BANDS = 40, NEAR = 40;
+  const SEQUENCE = {
+    light: ["#4b1d91", "#0b6f86", "#9a6b00"],
+    dark: ["#b9a2ff", "#4fc7d6", "#f0cf55"],
+  };
+  const MOST_BANDS = 40,
+    NEAR = 40;
 
-  const isDark = () => !explorerChart.printing && matchMedia("(prefers-color-scheme: dark)").matches;
+  const isDark = () =>
+    !explorerChart.printing && matchMedia("(prefers-color-scheme: dark)").matches;
 
   function theme(host) {
     if (explorerChart.printing) return {ink: "#1b1f24", soft: "#57606a", line: "#d5dae0"};
-    const style = getComputedStyle(host), read = name => style.getPropertyValue(name).trim();
+    const style = getComputedStyle(host),
+      read = name => style.getPropertyValue(name).trim();
     return {ink: read("--ink"), soft: read("--soft"), line: read("--line")};
   }
 
   function mix(stops, share) {
-    const at = share * (stops.length - 1), k = Math.min(Math.floor(at), stops.length - 2);
+    const at = share * (stops.length - 1),
+      k = Math.min(Math.floor(at), stops.length - 2);
     const channel = (hex, c) => parseInt(hex.slice(1 + 2 * c, 3 + 2 * c), 16);
-    const mixed = [0, 1, 2].map(c => Math.round(
-      channel(stops[k], c) + (at - k) * (channel(stops[k + 1], c) - channel(stops[k], c))));
+    const mixed = [0, 1, 2].map(c =>
+      Math.round(
+        channel(stops[k], c) + (at - k) * (channel(stops[k + 1], c) - channel(stops[k], c)),
+      ),
+    );
     return "#" + mixed.map(value => value.toString(16).padStart(2, "0")).join("");
   }
 
@@ -28,9 +56,15 @@ const explorerChart = (() => {
     const dark = isDark();
     if (!axis) return {color: (dark ? DARK : LIGHT)[0], dash: []};
     if (axis.number && axis.text.length > 4)
-      return {color: mix(dark ? SEQUENCE.dark : SEQUENCE.light, k / (axis.text.length - 1)), dash: []};
+      return {
+        color: mix(dark ? SEQUENCE.dark : SEQUENCE.light, k / (axis.text.length - 1)),
+        dash: [],
+      };
     const colors = dark ? DARK : LIGHT;
-    return {color: colors[k % colors.length], dash: DASHES[Math.floor(k / colors.length) % DASHES.length]};
+    return {
+      color: colors[k % colors.length],
+      dash: DASHES[Math.floor(k / colors.length) % DASHES.length],
+    };
   }
 
   function number(value) {
@@ -38,8 +72,10 @@ const explorerChart = (() => {
     if (Number.isNaN(value)) return "nan";
     if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
     const size = Math.abs(value);
-    const text = size !== 0 && (size < 1e-3 || size >= 1e6)
-      ? value.toExponential(3).replace(/\.?0+e/, "e") : String(Number(value.toPrecision(4)));
+    const text =
+      size !== 0 && (size < 1e-3 || size >= 1e6)
+        ? value.toExponential(3).replace(/\.?0+e/, "e")
+        : String(Number(value.toPrecision(4)));
     return text.replace("-", "−").replace("e+", "e");
   }
 
@@ -51,7 +87,10 @@ const explorerChart = (() => {
     let xs;
     const first = lines.length ? lines[0].x : [];
     if (lines.every(line => line.x === first)) xs = first.filter(inside);
-    else xs = [...new Set(lines.map(line => line.x).flatMap(x => x))].filter(inside).sort((a, b) => a - b);
+    else
+      xs = [...new Set(lines.map(line => line.x).flatMap(x => x))]
+        .filter(inside)
+        .sort((a, b) => a - b);
     const place = new Map(xs.map((x, k) => [x, k]));
     const spread = (line, values) => {
       const column = new Array(xs.length).fill(undefined);
@@ -65,7 +104,8 @@ const explorerChart = (() => {
 
   // The range of y over all panels, so that panels compare.
   function range(lines, marks, state, bands) {
-    let low = Infinity, high = -Infinity;
+    let low = Infinity,
+      high = -Infinity;
     const [from, to] = state.zoom || [-Infinity, Infinity];
     const take = value => {
       if (!drawable(value, state.logy)) return;
@@ -76,7 +116,10 @@ const explorerChart = (() => {
       line.x.forEach((x, k) => {
         if (x < from || x > to) return;
         take(line.y[k]);
-        if (bands && line.lowest) { take(line.lowest[k]); take(line.highest[k]); }
+        if (bands && line.lowest) {
+          take(line.lowest[k]);
+          take(line.highest[k]);
+        }
       });
     for (const mark of marks) if (mark.x >= from && mark.x <= to) take(mark.y);
     if (low > high) return state.logy ? [0.1, 1] : [0, 1];
@@ -89,7 +132,8 @@ const explorerChart = (() => {
   function width(lines, state, categories) {
     if (categories) return [-0.5, categories.length - 0.5];
     if (state.zoom) return state.zoom;
-    let low = Infinity, high = -Infinity;
+    let low = Infinity,
+      high = -Infinity;
     for (const {x} of lines)
       for (const value of x) {
         if (state.logx && value <= 0) continue;
@@ -102,18 +146,24 @@ const explorerChart = (() => {
     return [low - pad, high + pad];
   }
 
-  const short = text => text.length > 16 ? text.slice(0, 15) + "…" : text;
+  const short = text => (text.length > 16 ? text.slice(0, 15) + "…" : text);
 
   // Draw one panel; returns the chart, or null where it has no lines.
   function panel(host, {lines, marks, xRange, yRange, bands, categories, names}, state, onZoom) {
-    const {xs, spread} = align(lines, state), colors = theme(host);
-    const data = [xs], series = [{}], charted = [null], areas = [];
+    const {xs, spread} = align(lines, state),
+      colors = theme(host);
+    const data = [xs],
+      series = [{}],
+      charted = [null],
+      areas = [];
     for (const line of lines) {
       const dots = state.axis || line.x.length < 3;
       data.push(spread(line, line.y));
       charted.push(line);
       series.push({
-        stroke: line.pen.color, width: lines.length > 200 ? 0.75 : 1.75, dash: line.pen.dash,
+        stroke: line.pen.color,
+        width: lines.length > 200 ? 0.75 : 1.75,
+        dash: line.pen.dash,
         points: {show: dots, size: 7, fill: line.pen.color, stroke: line.pen.color},
       });
       if (bands && line.lowest && line.x.length > 1) {
@@ -126,54 +176,108 @@ const explorerChart = (() => {
         areas.push({series: [at, at + 1], fill: line.pen.color + "2e"});
       }
     }
-    const axis = {stroke: colors.ink, grid: {stroke: colors.line, width: 1}, ticks: {stroke: colors.line}, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif"};
+    const axis = {
+      stroke: colors.ink,
+      grid: {stroke: colors.line, width: 1},
+      ticks: {stroke: colors.line},
+      font: "12px system-ui, sans-serif",
+      labelFont: "12px system-ui, sans-serif",
+    };
     const xAxis = {...axis, label: names.x, labelSize: 18};
-    if (categories) Object.assign(xAxis, {
-      splits: () => categories.map((_, k) => k), rotate: -40, size: 96,
-      values: () => categories.map(short),
-    });
+    if (categories)
+      Object.assign(xAxis, {
+        splits: () => categories.map((_, k) => k),
+        rotate: -40,
+        size: 96,
+        values: () => categories.map(short),
+      });
     const tip = host.closest(".explorer").querySelector(".tip");
-    const chart = new uPlot({
-      width: Math.max(host.clientWidth, 200), height: categories ? 330 : 270, legend: {show: false},
-      scales: {
-        x: {time: false, distr: state.logx && !categories ? 3 : 1, range: () => xRange},
-        y: {distr: state.logy ? 3 : 1, range: () => yRange},
+    const chart = new uPlot(
+      {
+        width: Math.max(host.clientWidth, 200),
+        height: categories ? 330 : 270,
+        legend: {show: false},
+        scales: {
+          x: {time: false, distr: state.logx && !categories ? 3 : 1, range: () => xRange},
+          y: {distr: state.logy ? 3 : 1, range: () => yRange},
+        },
+        axes: [
+          xAxis,
+          {
+            ...axis,
+            label: names.y,
+            labelSize: 18,
+            size: 62,
+            values: (_, ticks) => ticks.map(tick => (tick === null ? "" : number(tick))),
+          },
+        ],
+        series,
+        bands: areas,
+        padding: [8, 12, 0, 0],
+        cursor: {
+          points: {show: false},
+          y: false,
+          drag: {x: !categories, y: false, setScale: false},
+          bind: {
+            dblclick: () => () => {
+              onZoom(null);
+            },
+          },
+        },
+        hooks: {
+          draw: [
+            u => {
+              drawMarks(u, marks, colors, state);
+              drawReading(u, state, colors);
+            },
+          ],
+          setCursor: [u => hover(u, tip, charted, marks, state)],
+          setSelect: [
+            u => {
+              if (u.select.width > 4)
+                onZoom([
+                  u.posToVal(u.select.left, "x"),
+                  u.posToVal(u.select.left + u.select.width, "x"),
+                ]);
+            },
+          ],
+        },
       },
-      axes: [xAxis, {...axis, label: names.y, labelSize: 18, size: 62, values: (_, ticks) => ticks.map(tick => tick === null ? "" : number(tick))}],
-      series, bands: areas, padding: [8, 12, 0, 0],
-      cursor: {points: {show: false}, y: false, drag: {x: !categories, y: false, setScale: false}, bind: {dblclick: () => () => { onZoom(null); }}},
-      hooks: {
-        draw: [u => { drawMarks(u, marks, colors, state); drawReading(u, state, colors); }],
-        setCursor: [u => hover(u, tip, charted, marks, state)],
-        setSelect: [u => {
-          if (u.select.width > 4)
-            onZoom([u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")]);
-        }],
-      },
-    }, data, host);
+      data,
+      host,
+    );
     host.firstChild.setAttribute("role", "img");
     host.firstChild.setAttribute("aria-label", names.alt);
-    host.addEventListener("mouseleave", () => { tip.hidden = true; });
+    host.addEventListener("mouseleave", () => {
+      tip.hidden = true;
+    });
     return chart;
   }
 
   // Where a mark without a finite value stands: at the upper edge.
   function markPlace(u, mark, canvas) {
     const y = mark.y === null ? u.scales.y.max : mark.y;
-    return [u.valToPos(mark.x, "x", canvas), u.valToPos(y, "y", canvas) + (mark.y === null ? 8 : 0)];
+    return [
+      u.valToPos(mark.x, "x", canvas),
+      u.valToPos(y, "y", canvas) + (mark.y === null ? 8 : 0),
+    ];
   }
 
   function drawMarks(u, marks, colors, state) {
-    const size = 5 * devicePixelRatio, {ctx} = u;
+    const size = 5 * devicePixelRatio,
+      {ctx} = u;
     ctx.save();
     ctx.lineWidth = 2.5 * devicePixelRatio;
     for (const mark of marks) {
-      if (mark.x < u.scales.x.min || mark.x > u.scales.x.max || (state.logx && mark.x <= 0)) continue;
+      if (mark.x < u.scales.x.min || mark.x > u.scales.x.max || (state.logx && mark.x <= 0))
+        continue;
       const [x, y] = markPlace(u, mark, true);
       ctx.strokeStyle = mark.pen.color;
       ctx.beginPath();
-      ctx.moveTo(x - size, y - size); ctx.lineTo(x + size, y + size);
-      ctx.moveTo(x - size, y + size); ctx.lineTo(x + size, y - size);
+      ctx.moveTo(x - size, y - size);
+      ctx.lineTo(x + size, y + size);
+      ctx.moveTo(x - size, y + size);
+      ctx.lineTo(x + size, y - size);
       ctx.stroke();
     }
     ctx.restore();
@@ -183,39 +287,83 @@ const explorerChart = (() => {
     if (state.axis || state.reading === null || (state.logx && state.reading <= 0)) return;
     const {min, max} = u.scales.x;
     if (state.reading < min || state.reading > max) return;
-    const x = u.valToPos(state.reading, "x", true), {ctx, bbox} = u;
+    const x = u.valToPos(state.reading, "x", true),
+      {ctx, bbox} = u;
     ctx.save();
     ctx.strokeStyle = colors.soft;
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
-    ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
     ctx.restore();
+  }
+
+  // The place nearest to k at which a column has a value: lines need not share their places.
+  function valued(column, k) {
+    for (let away = 0; away < 5; away++)
+      for (const place of [k - away, k + away])
+        if (column[place] !== null && column[place] !== undefined) return place;
+    return -1;
   }
 
   // Say what lies nearest to the pointer.
   function hover(u, tip, lines, marks, state) {
     const {left, top, idx} = u.cursor;
-    if (left < 0 || idx === null || idx === undefined) { tip.hidden = true; return; }
-    let best = NEAR, found = null, place = null;
+    if (left < 0 || idx === null || idx === undefined) {
+      tip.hidden = true;
+      return;
+    }
+    let best = NEAR,
+      found = null,
+      place = null;
     for (let s = 1; s < lines.length; s++) {
-      if (!lines[s]) continue;
-      const value = u.data[s][idx];
-      if (value === null || value === undefined) continue;
-      const distance = Math.abs(u.valToPos(value, "y") - top);
-      if (distance < best) { best = distance; found = lines[s].tip(u.data[0][idx]); place = [u.valToPos(u.data[0][idx], "x"), u.valToPos(value, "y")]; }
+      const k = lines[s] ? valued(u.data[s], idx) : -1;
+      if (k < 0) continue;
+      const x = u.valToPos(u.data[0][k], "x"),
+        y = u.valToPos(u.data[s][k], "y");
+      const distance = Math.hypot(y - top, k === idx ? 0 : x - left);
+      if (distance < best) {
+        best = distance;
+        found = lines[s].tip(u.data[0][k]);
+        place = [x, y];
+      }
     }
     for (const mark of marks) {
       if (state.logx && mark.x <= 0) continue;
-      const [x, y] = markPlace(u, mark, false), distance = Math.hypot(x - left, y - top);
-      if (distance < Math.min(12, best + 6)) { best = distance; found = mark.tip; place = [x, y]; }
+      const [x, y] = markPlace(u, mark, false),
+        distance = Math.hypot(x - left, y - top);
+      if (distance < Math.min(12, best + 6)) {
+        best = distance;
+        found = mark.tip;
+        place = [x, y];
+      }
     }
     tip.hidden = !found;
     if (!found) return;
-    tip.replaceChildren(...found.map(text => Object.assign(document.createElement("div"), {textContent: text})));
-    const box = u.over.getBoundingClientRect(), frame = tip.parentNode.getBoundingClientRect();
-    const x = box.left - frame.left + place[0], y = box.top - frame.top + place[1];
+    tip.replaceChildren(
+      ...found.map(text => Object.assign(document.createElement("div"), {textContent: text})),
+    );
+    const box = u.over.getBoundingClientRect(),
+      frame = tip.parentNode.getBoundingClientRect();
+    const x = box.left - frame.left + place[0],
+      y = box.top - frame.top + place[1];
     tip.style.left = `${Math.max(0, Math.min(x + 12, frame.width - tip.offsetWidth - 4))}px`;
     tip.style.top = `${y + 14}px`;
   }
 
-  return {MOST_BANDS, drawable, isDark, mix, number, panel, pen, printing: false, range, short, theme, width};
+  return {
+    MOST_BANDS,
+    drawable,
+    isDark,
+    mix,
+    number,
+    panel,
+    pen,
+    printing: false,
+    range,
+    short,
+    theme,
+    width,
+  };
 })();

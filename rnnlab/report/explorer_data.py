@@ -23,6 +23,7 @@ RUN, SEED = "run", "seed"
 POINTS = 512  # of a curve, before it is thinned
 _DIGITS = 5  # significant ones, of a curve's largest value
 _DECADES = 1e4  # steps per decade of a curve that is written by its logarithm
+_TINY = 1e-290  # below it, multiples of a power of ten would be too small for a float
 _MOST_WORDS = 24  # different words of a result that is offered to color and filter by
 _ASIDE = ("sha256",)  # says nothing in a chart
 _RANKS = ("spectrum", "singular", "eigenvalue")  # in names of results sorted by size
@@ -45,9 +46,7 @@ class Source:
     at_work: frozenset[int] = frozenset()
 
 
-def payload(
-    sources: Sequence[Source], points: int = POINTS, too_large: Sequence[str] = ()
-) -> Json:
+def payload(sources: Sequence[Source], points: int = POINTS, too_large: Sequence[str] = ()) -> Json:
     """Return what the explorer shows of one run or several, as JSON holds it.
 
     Args:
@@ -58,7 +57,7 @@ def payload(
     placed = [(source, member) for source in sources for member in source.members]
     flats = [flatten(member.config) for _, member in placed]
     results = [flatten(member.result) for _, member in placed]
-    declared = [metric for source in sources for metric in from_json(source.info.get("metrics", ()))]
+    declared = [metric for s in sources for metric in from_json(s.info.get("metrics", ()))]
     thinned: dict[str, int] = {}
     collected = _Quantities(points, thinned)
     left_out: dict[str, None] = {}
@@ -85,9 +84,7 @@ def payload(
             for place, (_, member) in enumerate(placed)
             if (step := _diverged(member)) is not None
         ],
-        "at_work": [
-            place for place, (source, m) in enumerate(placed) if m.index in source.at_work
-        ],
+        "at_work": [place for place, (source, m) in enumerate(placed) if m.index in source.at_work],
         "points": points,
         "thinned": thinned,
         "too_large": list(too_large),
@@ -113,6 +110,8 @@ def _axes(
         values = [flat.get(key, ABSENT) for flat in flats]
         if key == SEED or any(value != values[0] for value in values):
             axes.append(_axis(key, values))
+    if not axes:
+        axes.append(_axis("member", [member.index for _, member in placed]))
     if any(member.phase for _, member in placed):
         axes.append(_axis(PHASE, [member.phase for _, member in placed]))
     return axes
@@ -213,9 +212,7 @@ class _Quantities:
         empty = {"kind": kind, "name": name, "x": x, "entries": {}}
         return self._found.setdefault((kind, name), empty)["entries"]
 
-    def add_result(
-        self, place: int, name: str, value: Value, config: Mapping[str, Value]
-    ) -> bool:
+    def add_result(self, place: int, name: str, value: Value, config: Mapping[str, Value]) -> bool:
         """Take a result; False for one that is neither a number nor an array of numbers."""
         if isinstance(value, bool | str) or value is None:
             return False
@@ -315,7 +312,7 @@ def pack(values: np.ndarray) -> list[Json]:
         positive.size > 0
         and bool((known >= 0).all())
         and not np.isneginf(values).any()
-        and peak / float(positive.min()) > 100
+        and (peak / float(positive.min()) > 100 or peak < _TINY)
     )
     if wide:
         with np.errstate(divide="ignore"):

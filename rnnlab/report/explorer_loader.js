@@ -10,7 +10,10 @@ async function openExplorer(section, data) {
     script.textContent = await unpacked(section.dataset.program);
     document.head.append(script);
   }
-  return window.rnnlabExplorer.open(section, data ?? JSON.parse(await unpacked(section.dataset.members)));
+  return window.rnnlabExplorer.open(
+    section,
+    data ?? JSON.parse(await unpacked(section.dataset.members)),
+  );
 }
 for (const section of document.querySelectorAll(".explorer[data-members]")) {
   const button = section.querySelector(".explorer-open");
@@ -19,9 +22,14 @@ for (const section of document.querySelectorAll(".explorer[data-members]")) {
     if ("opening" in section.dataset) return;
     section.dataset.opening = "";
     if (window.DecompressionStream) openExplorer(section);
-    else button.replaceWith("This browser is too old for the explorer: any of 2023 or later opens it.");
+    else
+      button.replaceWith(
+        "This browser is too old for the explorer: any of 2023 or later opens it.",
+      );
   };
-  const seen = new IntersectionObserver(entries => { if (entries.some(entry => entry.isIntersecting)) open(); });
+  const seen = new IntersectionObserver(entries => {
+    if (entries.some(entry => entry.isIntersecting)) open();
+  });
   seen.observe(section);
   button.addEventListener("click", open);
 }

@@ -3,7 +3,9 @@
 const explorerModel = (() => {
   // Invert pack() of explorer_data.py.
   function unpack(code, from) {
-    const log = code[from] === 1, digits = code[from + 1], start = from + 2;
+    const log = code[from] === 1,
+      digits = code[from + 1],
+      start = from + 2;
     const values = new Float64Array(code.length - start);
     const scale = 10 ** Math.abs(digits);
     let whole = 0;
@@ -20,14 +22,16 @@ const explorerModel = (() => {
     return values;
   }
 
-  const asNumber = value => value === "nan" ? NaN : value === "inf" ? Infinity
-    : value === "-inf" ? -Infinity : value;
+  const asNumber = value =>
+    value === "nan" ? NaN : value === "inf" ? Infinity : value === "-inf" ? -Infinity : value;
 
   // Median, lowest and highest; NaN counts as worst, as in the table of results.
   function spread(values, better) {
     const worst = better === "higher" ? -Infinity : Infinity;
-    const sorted = values.map(value => Number.isNaN(value) ? worst : value).sort((a, b) => a - b);
-    const half = sorted.length >> 1, low = sorted[half - 1], high = sorted[half];
+    const sorted = values.map(value => (Number.isNaN(value) ? worst : value)).sort((a, b) => a - b);
+    const half = sorted.length >> 1,
+      low = sorted[half - 1],
+      high = sorted[half];
     const median = sorted.length % 2 || low === high ? high : low / 2 + high / 2;
     return {median, lowest: sorted[0], highest: sorted[sorted.length - 1], n: sorted.length};
   }
@@ -45,7 +49,10 @@ const explorerModel = (() => {
       this.seeds = this.axis.has("seed");
     }
 
-    text(key, m) { const axis = this.axis.get(key); return axis.text[axis.of[m]]; }
+    text(key, m) {
+      const axis = this.axis.get(key);
+      return axis.text[axis.of[m]];
+    }
 
     // What a member is called: its place in the sweep, and its run where there are several.
     memberName(m) {
@@ -59,7 +66,8 @@ const explorerModel = (() => {
       if (!code) return null;
       const key = `${q.kind}:${q.name}:${m}`;
       if (!this.cache.has(key)) this.cache.set(key, {x: this.data.xs[code[0]], y: unpack(code, 1)});
-      const curve = this.cache.get(key), list = this.data.lists[over];
+      const curve = this.cache.get(key),
+        list = this.data.lists[over];
       return list && list.length === curve.y.length ? {x: list, y: curve.y} : curve;
     }
 
@@ -74,7 +82,10 @@ const explorerModel = (() => {
     // All places at which curves have a point, sorted.
     places(q, members, over = "") {
       const lists = new Set();
-      for (const m of members) { const curve = this.curve(q, m, over); if (curve) lists.add(curve.x); }
+      for (const m of members) {
+        const curve = this.curve(q, m, over);
+        if (curve) lists.add(curve.x);
+      }
       return [...new Set([...lists].flat())].sort((a, b) => a - b);
     }
 
@@ -91,7 +102,8 @@ const explorerModel = (() => {
       return curve.y[nearest(curve.x, at)];
     }
 
-    // The last finite point of a member whose curve ends in nan or inf, or that has diverged.
+    // The last finite point of a member whose curve ends in nan or inf, or that has diverged; its
+    // y is null where a diverged one has none.
     end(q, m, over = "") {
       const curve = this.curve(q, m, over);
       if (!curve || !curve.y.length) return null;
@@ -99,7 +111,8 @@ const explorerModel = (() => {
       if (!this.diverged.has(m) && !Number.isNaN(last) && last !== Infinity) return null;
       let k = curve.y.length - 1;
       while (k >= 0 && !Number.isFinite(curve.y[k])) k--;
-      return k < 0 ? {x: curve.x[0], y: null} : {x: curve.x[k], y: curve.y[k]};
+      if (k >= 0) return {x: curve.x[k], y: curve.y[k]};
+      return this.diverged.has(m) ? {x: curve.x[0], y: null} : null;
     }
 
     members(filters) {
@@ -107,7 +120,10 @@ const explorerModel = (() => {
       for (let m = 0; m < this.size; m++) {
         let kept = true;
         for (const [key, off] of filters)
-          if (off.size && off.has(this.text(key, m))) { kept = false; break; }
+          if (off.size && off.has(this.text(key, m))) {
+            kept = false;
+            break;
+          }
         if (kept) found.push(m);
       }
       return found;
@@ -115,13 +131,20 @@ const explorerModel = (() => {
 
     // Axes of the config in which these members differ, seed aside.
     differing(members) {
-      return this.axes.filter(axis => axis.key !== "seed" && !axis.result
-        && members.some(m => axis.of[m] !== axis.of[members[0]])).map(axis => axis.key);
+      return this.axes
+        .filter(
+          axis =>
+            axis.key !== "seed" &&
+            !axis.result &&
+            members.some(m => axis.of[m] !== axis.of[members[0]]),
+        )
+        .map(axis => axis.key);
     }
 
     // One line per combination of all axes but x; seeds are pooled, or have a line each.
     lines(q, members, state) {
-      const pooled = state.seeds === "median", groups = new Map();
+      const pooled = state.seeds === "median",
+        groups = new Map();
       const split = this.differing(members).filter(key => key !== state.x);
       for (const key of [state.color, state.facet])
         if (key && key !== "seed" && key !== state.x && !split.includes(key)) split.push(key);
@@ -140,12 +163,18 @@ const explorerModel = (() => {
         if (bySeed && this.seeds && state.x !== "seed" && state.facet !== "seed")
           words.push(["seed", this.text("seed", group[0])]);
         const line = {
-          members: group, words, label: words.map(([key, value]) => `${key}=${value}`).join(", "),
+          members: group,
+          words,
+          label: words.map(([key, value]) => `${key}=${value}`).join(", "),
           color: state.color ? this.text(state.color, group[0]) : "",
           facet: state.facet ? this.text(state.facet, group[0]) : "",
         };
-        return Object.assign(line, this.axis.has(state.x)
-          ? this.overAxis(q, group, state) : this.overPlaces(q, group, state));
+        return Object.assign(
+          line,
+          this.axis.has(state.x)
+            ? this.overAxis(q, group, state)
+            : this.overPlaces(q, group, state),
+        );
       });
     }
 
@@ -154,16 +183,22 @@ const explorerModel = (() => {
         const {x, y} = this.curve(q, group[0], state.x);
         return {x, y: Array.from(y), lowest: null, highest: null, n: null};
       }
-      const x = this.places(q, group, state.x), line = empty(x);
+      const x = this.places(q, group, state.x),
+        line = empty(x);
       for (const at of x) {
         const values = group.map(m => this.valueAt(q, m, at, state.x));
-        push(line, values.filter(value => value !== undefined), q.better);
+        push(
+          line,
+          values.filter(value => value !== undefined),
+          q.better,
+        );
       }
       return line;
     }
 
     overAxis(q, group, state) {
-      const axis = this.axis.get(state.x), byValue = new Map();
+      const axis = this.axis.get(state.x),
+        byValue = new Map();
       for (const m of group) {
         const value = this.valueAt(q, m, state.at, "");
         if (value === undefined) continue;
@@ -171,7 +206,7 @@ const explorerModel = (() => {
         byValue.get(axis.of[m]).push(value);
       }
       const places = [...byValue.keys()].sort((a, b) => a - b);
-      const line = empty(places.map(place => axis.number ? axis.number[place] : place));
+      const line = empty(places.map(place => (axis.number ? axis.number[place] : place)));
       for (const place of places) push(line, byValue.get(place), q.better);
       return line;
     }
@@ -181,14 +216,19 @@ const explorerModel = (() => {
 
   function push(line, values, better) {
     const {median, lowest, highest, n} = spread(values, better);
-    line.y.push(median); line.lowest.push(lowest); line.highest.push(highest); line.n.push(n);
+    line.y.push(median);
+    line.lowest.push(lowest);
+    line.highest.push(highest);
+    line.n.push(n);
   }
 
   function nearest(sorted, value) {
-    let low = 0, high = sorted.length - 1;
+    let low = 0,
+      high = sorted.length - 1;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (sorted[middle] < value) low = middle + 1; else high = middle;
+      if (sorted[middle] < value) low = middle + 1;
+      else high = middle;
     }
     return low > 0 && value - sorted[low - 1] <= sorted[low] - value ? low - 1 : low;
   }

@@ -1,11 +1,15 @@
 // Ask every two seconds whether the run has gone on; draw again only then.
 (() => {
-  const section = document.getElementById("explorer"), PAUSE = 2000;
-  const progress = document.getElementById("progress"), bar = document.getElementById("bar");
+  const section = document.getElementById("explorer"),
+    PAUSE = 2000;
+  const progress = document.getElementById("progress"),
+    bar = document.getElementById("bar");
   const seen = document.getElementById("seen");
-  let version = "", explorer = null;
+  let version = "",
+    explorer = null;
   async function ask(path) {
-    const answer = await fetch(path, {cache: "no-store"}), body = await answer.json();
+    const answer = await fetch(path, {cache: "no-store"}),
+      body = await answer.json();
     if (!answer.ok) throw new Error(body.problem);
     return body;
   }
@@ -22,13 +26,21 @@
         document.documentElement.dataset.version = version;
         seen.textContent = `Drawn at ${new Date().toLocaleTimeString()}.`;
         if (state.finished) {
-          progress.append(". ", Object.assign(document.createElement("a"), {href: "report.html", textContent: "Open the report"}));
+          progress.append(
+            ". ",
+            Object.assign(document.createElement("a"), {
+              href: "report.html",
+              textContent: "Open the report",
+            }),
+          );
           return;
         }
       }
     } catch (error) {
-      seen.textContent = error instanceof TypeError
-        ? "rnnlab watch has ended: give the command again to go on." : error.message;
+      seen.textContent =
+        error instanceof TypeError
+          ? "rnnlab watch has ended: give the command again to go on."
+          : error.message;
     }
     setTimeout(look, PAUSE);
   }

@@ -22,7 +22,7 @@ from rnnlab.report import page
 from rnnlab.report.explorer import of_run, to_json
 from rnnlab.report.explorer_data import payload
 
-HOST, PORT = "127.0.0.1", 8765
+HOST = "127.0.0.1"
 _HTML, _JSON = "text/html; charset=utf-8", "application/json"
 _GROWTH = 1.1  # of the log, after which curves of members at work are drawn again
 
@@ -65,7 +65,7 @@ class WatchServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, run_dir: str | os.PathLike[str], port: int = PORT) -> None:
+    def __init__(self, run_dir: str | os.PathLike[str], port: int) -> None:
         whole("port", port, 0, 65535)
         self.run_dir = Path(run_dir)
         run_files.read_config(run_dir)
