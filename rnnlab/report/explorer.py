@@ -22,8 +22,8 @@ from rnnlab.results.table import read_table, read_unfinished
 MOST = 900_000  # characters of data in a page
 _FEWEST = 16  # points of a curve
 _HERE = Path(__file__).parent
+_LIBRARY, _LICENSE = "vendor/uPlot.iife.min.js", "vendor/uPlot.LICENSE"
 _PROGRAM = (
-    "vendor/uPlot.iife.min.js",
     "explorer_parts.js",
     "explorer_model.js",
     "explorer_chart.js",
@@ -52,12 +52,15 @@ class Explorer:
 
 @cache
 def program() -> str:
-    """Return the explorer's script as the page holds it."""
-    return _packed("\n".join((_HERE / name).read_text("utf-8") for name in _PROGRAM))
+    """Return the explorer's script as the page holds it: the library with its license, and ours."""
+    library, terms, *own = (
+        (_HERE / name).read_text("utf-8") for name in (_LIBRARY, _LICENSE, *_PROGRAM)
+    )
+    return _packed("\n".join([f"/*\n{terms}*/", library, *own]))
 
 
 def _packed(text: str) -> str:
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), 7, mtime=0)).decode()
 
 
 def explorer(sources: Sequence[Source], most: int = MOST) -> Explorer | None:

@@ -71,11 +71,13 @@ def payload(sources: Sequence[Source], points: int = POINTS, too_large: Sequence
     for quantity in quantities:
         metric = lookup(quantity["name"], declared)
         quantity |= {"unit": metric.unit, "better": metric.better}
+    axes = _axes(sources, placed, flats)
+    keys = [axis["key"] for axis in axes]
     headlines = [metric.name for metric in declared]
     quantities.sort(key=lambda q: _place(q["name"], headlines))
     return {
         "ids": [member.index for _, member in placed],
-        "axes": _axes(sources, placed, flats) + [_words_axis(name, results) for name in words],
+        "axes": axes + [_words_axis(name, keys, results) for name in words],
         "quantities": quantities,
         "xs": collected.xs,
         "lists": _lists(flats),
@@ -133,15 +135,16 @@ def _axis(key: str, values: Sequence[Value], result: bool = False) -> Record:
     }
 
 
-def _words_axis(name: str, results: Sequence[Mapping[str, Value]]) -> Record:
-    return _axis(name, [leaves.get(name, ABSENT) for leaves in results], result=True)
+def _words_axis(name: str, taken: Sequence[str], results: Sequence[Mapping[str, Value]]) -> Record:
+    key = f"result.{name}" if name in taken else name
+    return _axis(key, [leaves.get(name, ABSENT) for leaves in results], result=True)
 
 
 def _is_word(name: str, results: Sequence[Mapping[str, Value]]) -> bool:
     """Whether a result is a word or a truth value of few kinds, which one can filter by."""
     values = {leaves[name] for leaves in results if isinstance(leaves.get(name), str | bool)}
     whole = not any(isinstance(leaves.get(name), list) for leaves in results)
-    return name not in _ASIDE and whole and 1 < len(values) <= _MOST_WORDS
+    return name not in _ASIDE and whole and 0 < len(values) <= _MOST_WORDS
 
 
 def _is_number(value: Value) -> bool:

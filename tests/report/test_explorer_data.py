@@ -1,13 +1,16 @@
 """The explorer's data: what it holds is what the run has, at the accuracy it says."""
 
 import gzip
+import hashlib
 import json
 from base64 import b64decode
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rnnlab.report.explorer import explorer, of_run, to_json
+from rnnlab.report import explorer as explorer_module
+from rnnlab.report.explorer import explorer, of_run, program, to_json
 from rnnlab.report.explorer_data import Source, pack, payload
 from rnnlab.results.table import Member
 from tests.helpers import saved_runs
@@ -48,6 +51,22 @@ def training(tmp_path_factory):
 
 
 RNG = np.random.default_rng(3)
+VENDOR = Path(explorer_module.__file__).parent / "vendor"
+
+
+def test_the_library_is_the_one_that_its_readme_names():
+    digests = {
+        "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+        "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+    }
+    for name, digest in digests.items():
+        content = (VENDOR / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest
+        assert f"| {len(content):,} |" in (VENDOR / "README.md").read_text()
+    script = gzip.decompress(b64decode(program())).decode()
+    assert "uPlot (v1.6.32)" in script
+    assert "Copyright (c) 2022 Leon Sorokin" in script
+    assert len(program()) < 80_000
 
 
 @pytest.mark.parametrize(
