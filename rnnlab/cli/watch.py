@@ -45,4 +45,5 @@ def _watch(options: argparse.Namespace) -> int:
         except signals.Interrupted as stop:
             if stop.status != _INTERRUPTED:
                 raise
+            signals.obeyed()  # it is how a watch ends
     return 0

@@ -223,6 +223,13 @@ def asked() -> bool:
     return watch is not None and watch.asked is not None
 
 
+def obeyed() -> None:
+    """Forget the signal that has come: the caller has done what it asks for."""
+    watch = _here()
+    if watch is not None:
+        watch.asked = None
+
+
 @contextlib.contextmanager
 def deferred(seconds: float = math.inf) -> Iterator[None]:
     """Let signals wait for :func:`check`, or for the end of this block.

@@ -101,18 +101,22 @@ def to_json(shown: Json) -> str:
     return json.dumps(shown, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def of_run(run_dir: str | os.PathLike[str], label: str = "") -> Source:
-    """Return a run as the explorer shows it: members finished and at work.
+def of_run(
+    run_dir: str | os.PathLike[str], label: str = "", *, in_progress: bool = False
+) -> Source:
+    """Return a run as the explorer shows it.
 
     Args:
         run_dir: the run directory.
         label: its name among several.
+        in_progress: whether to show members still at work, with what they have logged.
     Raises:
         UserError: it is no run directory, or a file in it is damaged.
     """
     finished = [*read_table(run_dir)]
     done = {member.index for member in finished}
-    working = [member for member in read_unfinished(run_dir) if member.index not in done]
+    logging = read_unfinished(run_dir) if in_progress else []
+    working = [member for member in logging if member.index not in done]
     return Source(
         label,
         run_files.read_config(run_dir),

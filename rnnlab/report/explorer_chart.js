@@ -148,6 +148,20 @@ const explorerChart = (() => {
 
   const short = text => (text.length > 16 ? text.slice(0, 15) + "…" : text);
 
+  // Places on a log axis: 1, 2, 5 of every decade, or as few powers of ten as fit.
+  function logSplits(low, high) {
+    const first = Math.floor(Math.log10(low)),
+      last = Math.ceil(Math.log10(high));
+    const step = Math.max(1, Math.ceil((last - first) / 8)),
+      splits = [];
+    for (let k = first; k <= last; k += step)
+      for (const digit of last - first < 4 ? [1, 2, 5] : [1]) splits.push(Number(`${digit}e${k}`));
+    const inside = splits.filter(value => value >= low && value <= high);
+    if (inside.length > 1) return inside;
+    const shares = [0, 0.25, 0.5, 0.75, 1]; // less than a decade
+    return shares.map(share => Number((low * (high / low) ** share).toPrecision(3)));
+  }
+
   // Draw one panel; returns the chart, or null where it has no lines.
   function panel(host, {lines, marks, xRange, yRange, bands, categories, names}, state, onZoom) {
     const {xs, spread} = align(lines, state),
@@ -183,10 +197,13 @@ const explorerChart = (() => {
       font: "12px system-ui, sans-serif",
       labelFont: "12px system-ui, sans-serif",
     };
-    const xAxis = {...axis, label: names.x, labelSize: 18};
+    const words = (_, ticks) => ticks.map(tick => (tick === null ? "" : number(tick)));
+    const log = {splits: (u, side, low, high) => logSplits(low, high), filter: (u, ticks) => ticks};
+    const xAxis = {...axis, label: names.x, labelSize: 18, values: words, ...(state.logx && log)};
     if (categories)
       Object.assign(xAxis, {
         splits: () => categories.map((_, k) => k),
+        filter: (u, ticks) => ticks,
         rotate: -40,
         size: 96,
         values: () => categories.map(short),
@@ -208,7 +225,8 @@ const explorerChart = (() => {
             label: names.y,
             labelSize: 18,
             size: 62,
-            values: (_, ticks) => ticks.map(tick => (tick === null ? "" : number(tick))),
+            values: words,
+            ...(state.logy && log),
           },
         ],
         series,

@@ -72,7 +72,10 @@ class WatchServer(ThreadingHTTPServer):
         self.routes: Mapping[str, Callable[[], tuple[str, bytes] | None]] = {
             "/": lambda: (_HTML, page.watch_page(self.run_dir, state(self.run_dir))),
             "/state.json": lambda: (_JSON, to_json(state(self.run_dir)).encode()),
-            "/data.json": lambda: (_JSON, to_json(payload([of_run(self.run_dir)])).encode()),
+            "/data.json": lambda: (
+                _JSON,
+                to_json(payload([of_run(self.run_dir, in_progress=True)])).encode(),
+            ),
             "/report.html": self._report,
         }
         try:
@@ -98,6 +101,9 @@ class WatchServer(ThreadingHTTPServer):
         """Bind without asking a name server for this machine's name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
+
+    def _data(self) -> bytes:
+        return to_json(payload([of_run(self.run_dir, in_progress=True)])).encode()
 
     def _report(self) -> tuple[str, bytes] | None:
         if not (self.run_dir / run_files.DIGESTS).is_file():

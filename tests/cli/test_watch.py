@@ -23,7 +23,7 @@ def run(tmp_path_factory):
         ([], "watch takes one run directory, got 0"),
         (["RUN", "RUN"], "watch takes one run directory, got 2"),
         (["nowhere"], "nowhere is no run directory: it has no config.json"),
-        (["RUN", "--port=x"], "--port: not a whole number: 'x'"),
+        (["RUN", "--port=x"], "--port: expected a whole number, got 'x'"),
         (["RUN", "--port=65536"], "port must be a whole number from 0 to 65535, got 65536"),
     ],
 )
@@ -33,9 +33,12 @@ def test_what_is_refused_is_said_in_one_line(run, capsys, args, line):
 
 
 def test_ctrl_c_ends_it(run, capsys):
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    assert cli.main(["watch", str(run), "--port=0"]) == 0
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        assert cli.main(["watch", str(run), "--port=0"]) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
     out, err = capsys.readouterr()
     assert out.startswith(f"watching {run}: http://127.0.0.1:")
     assert out.endswith("/ (Ctrl-C ends it)\n")

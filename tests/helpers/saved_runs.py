@@ -17,10 +17,11 @@ CONFIG = {
     "training": {"learning_rate": 0.01},
     "seed": 0,
 }
+HASH = "0123456789abcdef"
 DIVERGED = {"cell.name": "gru", "training.learning_rate": 0.1, "seed": 2}
 
 
-def save_run(run_dir: Path, members, *, config=CONFIG, logged=None, finished=True, **info) -> Path:
+def save_run(run_dir: Path, saved, *, config=CONFIG, logged=None, finished=True, **info) -> Path:
     """Write a run of members given as (overrides, result); ``logged``: records by member."""
     (run_dir / "figures").mkdir(parents=True)
     base = {
@@ -30,15 +31,15 @@ def save_run(run_dir: Path, members, *, config=CONFIG, logged=None, finished=Tru
         "description": "A small run.",
         "config": config,
         "sweep": {},
-        "hash": "0123456789abcdef",
-        "members": len(members),
-        "overrides": [overrides for overrides, _ in members],
+        "hash": HASH,
+        "members": len(saved),
+        "overrides": [overrides for overrides, _ in saved],
         "started": "2026-01-02T03:04:05+00:00",
         "environment": {"python": "3.11.7", "device": "cpu", "cores": 2, "rnnlab": "0", "jax": "0"},
     }
     run_files.write_config(run_dir, base | info)
-    for index in range(len(members)):
-        save_member(run_dir, index, *members[index], (logged or {}).get(index, ()))
+    for index in range(len(saved)):
+        save_member(run_dir, index, *saved[index], (logged or {}).get(index, ()))
     if finished:
         finish(run_dir)
     return run_dir
@@ -51,9 +52,10 @@ def save_member(run_dir: Path, index: int, overrides, result, records=()) -> Non
         line = json_files.to_line({"member": index, **record})
         json_files.append_lines(run_dir / "metrics.jsonl", line)
         chain = run_files.chained(chain, line)
-    line = {"member": index, "overrides": overrides, "seconds": 1.5, "result": result}
-    line |= {"logged": chain} if chain else {}
-    run_files.append_member(run_dir, run_files.read_config(run_dir)["hash"], line)
+    body = {"member": index, "overrides": overrides, "seconds": 1.5, "result": result}
+    body |= {"logged": chain} if chain else {}
+    line = json_files.to_line(run_files.sealed(body, HASH))
+    json_files.append_lines(run_dir / "members.jsonl", line)
 
 
 def finish(run_dir: Path) -> None:

@@ -215,7 +215,8 @@ def test_members_at_work_are_shown_with_what_they_logged(tmp_path):
 
     for record in logged[2][:2]:
         json_files.append_lines(run / "metrics.jsonl", json_files.to_line({"member": 2, **record}))
-    shown = payload([of_run(run)])
+    assert payload([of_run(run)])["at_work"] == []
+    shown = payload([of_run(run, in_progress=True)])
     assert shown["at_work"] == [2]
     loss = quantity(shown, "metric", "loss")["of"][2]
     np.testing.assert_allclose(unpack(loss[1:]), [r["loss"] for r in logged[2][:2]], rtol=1e-3)
