@@ -88,6 +88,7 @@
       const kinds = ["metric", "curve", "result", "array"];
       const first = kinds.map(kind => all.find(([, q]) => q.kind === kind)).find(Boolean);
       state.show = first ? first[0] : "";
+      state.logy = Boolean(first) && first[1].kind !== "array" && model.wide(first[1]);
       const config = this.axes().filter(axis => !axis.result && axis.key !== "seed");
       const pair = config.filter(axis => axis.text.length <= 24).slice(0, 2);
       pair.sort((a, b) => b.text.length - a.text.length);
@@ -138,7 +139,7 @@
         if (group.children.length) show.append(group);
       }
       this.fill("seeds", [
-        ["median", "median, lowest to highest"],
+        ["median", "median, interval"],
         ["every", "every seed"],
       ]);
       const check = (name, label) => {
@@ -291,7 +292,7 @@
       if (name === "draw") this.wanted = state.draw;
       if (name === "show") {
         state.at = Infinity;
-        state.logy = false;
+        state.logy = this.q.kind !== "array" && this.model.wide(this.q);
         state.sort = "";
       }
       if (name === "show" || name === "x" || name === "draw") state.zoom = null;

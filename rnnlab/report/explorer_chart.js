@@ -231,7 +231,7 @@ const explorerChart = (() => {
         ],
         series,
         bands: areas,
-        padding: [8, 12, 0, 0],
+        padding: [8, 22, 0, 0],
         cursor: {
           points: {show: false},
           y: false,

@@ -14,50 +14,35 @@ const explorerGrids = (() => {
     const {state, model, q} = view,
       x = model.axis.get(state.x),
       rows = model.axis.get(state.rows);
-    const facets = state.facet ? model.axis.get(state.facet).text : [""];
-    const cells = at =>
-      facets.map(facet =>
-        rows.text.map((_, r) =>
-          x.text.map((_, c) => {
-            const values = (inside.get(`${facet}|${r}|${c}`) ?? [])
-              .map(m => model.valueAt(q, m, at))
-              .filter(value => value !== undefined);
-            return values.length ? explorerModel.spread(values, q.better).median : null;
-          }),
-        ),
-      );
+    const split = [state.x, state.rows].includes(state.facet) ? "" : state.facet;
     const inside = new Map();
     for (const m of members) {
-      const key = `${state.facet ? model.text(state.facet, m) : ""}|${rows.of[m]}|${x.of[m]}`;
+      const key = `${split ? model.text(split, m) : ""}|${rows.of[m]}|${x.of[m]}`;
       inside.set(key, [...(inside.get(key) ?? []), m]);
     }
-    const scale = (
-      view.places.length > 40
-        ? view.places.filter((_, k) => k % Math.ceil(view.places.length / 40) === 0)
-        : view.places
-    ).concat(state.at);
-    const range = extent(
-      (q.kind === "result" ? [Infinity] : scale).flatMap(at => cells(at).flat(2)),
-    );
-    const values = cells(state.at);
-    facets.forEach((facet, k) => {
-      if (!values[k].flat().some(value => value !== null)) return;
-      const keptRows = rows.text
-        .map((_, r) => r)
-        .filter(r => values[k][r].some(value => value !== null));
-      const keptColumns = x.text
-        .map((_, c) => c)
-        .filter(c => values[k].some(row => row[c] !== null));
-      heat(
-        view,
-        facet && `${state.facet}: ${facet}`,
-        keptRows.map(r => rows.text[r]),
-        keptColumns.map(c => x.text[c]),
-        keptRows.map(r => keptColumns.map(c => values[k][r][c])),
-        range,
-        state.x,
-        state.rows,
-      );
+    const cell = (facet, r, c) => {
+      const values = (inside.get(`${facet}|${r}|${c}`) ?? [])
+        .map(m => model.valueAt(q, m, state.at))
+        .filter(value => value !== undefined);
+      return values.length ? explorerModel.spread(values, q.better).median : null;
+    };
+    const panels = [];
+    for (const facet of split ? model.axis.get(split).text : [""]) {
+      const values = rows.text.map((_, r) => x.text.map((_, c) => cell(facet, r, c)));
+      const some = list => list.some(value => value !== null);
+      const keptRows = [...rows.text.keys()].filter(r => some(values[r]));
+      const keptColumns = [...x.text.keys()].filter(c => some(values.map(row => row[c])));
+      if (!keptRows.length) continue;
+      panels.push({
+        title: facet && `${split}: ${facet}`,
+        rows: keptRows.map(r => rows.text[r]),
+        columns: keptColumns.map(c => x.text[c]),
+        values: keptRows.map(r => keptColumns.map(c => values[r][c])),
+      });
+    }
+    show(view, panels, extent(panels.flatMap(panel => panel.values.flat())), notes, {
+      x: state.x,
+      y: state.rows,
     });
     const pooled = [...inside.values()],
       differ = new Set(pooled.flatMap(group => model.differing(group)));
@@ -75,64 +60,49 @@ const explorerGrids = (() => {
   // A member's own array, the median over seeds; the slider goes over the first of three axes.
   function drawArrays(view, members, notes) {
     const {model, q, state} = view,
-      keys = model.differing(members);
-    const groups = new Map();
+      keys = model.differing(members),
+      groups = new Map();
+    if (state.facet && !keys.includes(state.facet)) keys.push(state.facet);
     for (const m of members) {
-      const key = [...keys, ...(state.facet ? [state.facet] : [])]
-        .map(key => `${key}=${model.text(key, m)}`)
-        .join(", ");
-      const shape = q.of[m][0].join("×"),
-        id = `${key}|${shape}`;
-      groups.set(id, {title: key, members: [...(groups.get(id)?.members ?? []), m]});
+      const title = keys.map(key => `${key}=${model.text(key, m)}`).join(", ");
+      const id = `${title}|${q.of[m][0].join("×")}`;
+      groups.set(id, {title, members: [...(groups.get(id)?.members ?? []), m]});
     }
-    const shown = [...groups.values()].slice(0, MOST_PANELS),
-      drawn = [];
-    for (const {title, members: group} of shown) {
+    const panels = [...groups.values()].slice(0, MOST_PANELS + 1).map(({title, members: group}) => {
       const arrays = group.map(m => model.array(q, m)),
-        shape = arrays[0].shape;
-      const [height, wide] = shape.slice(-2),
-        slice = shape.length === 3 ? Math.min(view.reading ?? 0, shape[0] - 1) * height * wide : 0;
+        {shape} = arrays[0],
+        [height, wide] = shape.slice(-2);
+      const start = shape.length === 3 ? Math.min(view.reading, shape[0] - 1) * height * wide : 0;
+      const median = place =>
+        explorerModel.spread(
+          arrays.map(array => array.y[place]),
+          q.better,
+        ).median;
       const values = Array.from({length: height}, (_, r) =>
-        Array.from(
-          {length: wide},
-          (_, c) =>
-            explorerModel.spread(
-              arrays.map(array => array.y[slice + r * wide + c]),
-              q.better,
-            ).median,
-        ),
+        Array.from({length: wide}, (_, c) => median(start + r * wide + c)),
       );
-      drawn.push({title, values});
-    }
-    const range = extent(
-      shown.flatMap(({members: group}) => group.flatMap(m => Array.from(model.array(q, m).y))),
-    );
-    for (const {title, values} of drawn)
-      heat(
-        view,
-        title,
-        values.map((_, r) => String(r)),
-        values[0].map((_, c) => String(c)),
-        values,
-        range,
-        "column",
-        "row",
-      );
-    if (groups.size > MOST_PANELS)
-      notes.push(`The first ${MOST_PANELS} of ${groups.size} panels are drawn: filter.`);
+      const names = size => Array.from({length: size}, (_, k) => String(k));
+      return {title, rows: names(height), columns: names(wide), values};
+    });
+    const range = extent(members.flatMap(m => extent(model.array(q, m).y)));
+    show(view, panels, range, notes, {x: "column", y: "row"});
     const sizes = [...groups.values()].map(group => group.members.length);
     notes.unshift(
       `${count(members.length, "member")} in ${count(groups.size, "panel")}: the median over ` +
-        `${span(sizes)} seeds. Colors are the same at every lag.`,
+        `seeds, of ${span(sizes)}. Colors are the same at every lag.`,
     );
   }
 
-  function heat(view, title, rows, columns, values, range, x, y) {
-    const {q} = view,
-      box = view.box(title);
-    view.panels.classList.toggle("single", view.panels.children.length < 2);
-    const alt = `${q.name} by ${y} and ${x}, ${rows.length} × ${columns.length} cells`;
-    explorerHeat.draw(box, {rows, columns, values, range, names: {x, y, alt}});
+  function show(view, panels, range, notes, names) {
+    if (panels.length > MOST_PANELS)
+      notes.push(`The first ${MOST_PANELS} panels are drawn: filter to see others.`);
+    const shown = panels.slice(0, MOST_PANELS);
+    const boxes = shown.map(panel => view.box(panel.title)); // all, then each has its width
+    shown.forEach(({rows, columns, values}, k) => {
+      const {x, y} = names;
+      const alt = `${view.q.name} by ${y} and ${x}, ${rows.length} × ${columns.length} cells`;
+      explorerHeat.draw(boxes[k], {rows, columns, values, range, names: {x, y, alt}});
+    });
   }
 
   return {depth, drawArrays, drawGrid};

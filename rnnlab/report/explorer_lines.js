@@ -81,16 +81,16 @@ const explorerLines = (() => {
     };
     view.controls.from.value = state.zoom ? Number(state.zoom[0].toPrecision(6)) : "";
     view.controls.to.value = state.zoom ? Number(state.zoom[1].toPrecision(6)) : "";
-    view.panels.classList.toggle("single", shown.length < 2);
-    for (const facet of shown) {
+    // all boxes first, so that each has its width
+    const boxes = shown.map(facet => view.box(facet && `${state.facet}: ${facet}`));
+    for (const [k, facet] of shown.entries()) {
       const inside = lines.filter(line => line.facet === facet);
-      const box = view.box(facet && `${state.facet}: ${facet}`);
       const drawn = `${names.y} against ${names.x}, ${count(inside.length, "line")}`;
       const alt = `${drawn}${facet && `, ${state.facet}=${facet}`}; values are in the table below`;
       const here = marks.filter(mark => mark.facet === facet);
       view.charts.push(
         explorerChart.panel(
-          box,
+          boxes[k],
           {lines: inside, marks: here, ...shared, names: {...names, alt}},
           settings,
           zoom => {

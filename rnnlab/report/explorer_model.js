@@ -25,8 +25,11 @@ const explorerModel = (() => {
   const asNumber = value =>
     value === "nan" ? NaN : value === "inf" ? Infinity : value === "-inf" ? -Infinity : value;
 
-  // Median, lowest and highest; NaN counts as worst, as in the table of results.
+  // Median, lowest and highest; NaN counts as worst, as in the table of results. Without a number
+  // the median is NaN.
   function spread(values, better) {
+    if (values.every(Number.isNaN))
+      return {median: NaN, lowest: NaN, highest: NaN, n: values.length};
     const worst = better === "higher" ? -Infinity : Infinity;
     const sorted = values.map(value => (Number.isNaN(value) ? worst : value)).sort((a, b) => a - b);
     const half = sorted.length >> 1,
@@ -113,6 +116,22 @@ const explorerModel = (() => {
       while (k >= 0 && !Number.isFinite(curve.y[k])) k--;
       if (k >= 0) return {x: curve.x[k], y: curve.y[k]};
       return this.diverged.has(m) ? {x: curve.x[0], y: null} : null;
+    }
+
+    // Whether a quantity is positive and spans more than three decades: a log axis shows it better.
+    wide(q) {
+      let low = Infinity,
+        high = -Infinity;
+      const take = value => {
+        if (value < low) low = value;
+        if (value > high && value < Infinity) high = value;
+      };
+      for (let m = 0; m < this.size; m++) {
+        if (q.of[m] === null) continue;
+        if (q.kind === "result") take(asNumber(q.of[m]));
+        else this.curve(q, m).y.forEach(take);
+      }
+      return low > 0 && high / low > 1e3;
     }
 
     members(filters) {

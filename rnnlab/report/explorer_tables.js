@@ -97,7 +97,7 @@ const explorerTables = (() => {
       view.draw();
       view.host.querySelector("[name=sort]").focus({preventScroll: true});
     });
-    const better = q.better ? ` ${q.better} is better.` : "";
+    const better = q.better ? ` ${q.better === "lower" ? "Lower" : "Higher"} is better.` : "";
     const cut = rows.length > MOST_ROWS ? ` The first ${MOST_ROWS} of ${rows.length} rows.` : "";
     const caption = `${q.name}, a row per line.${better}${cut}`;
     return el(

@@ -22,7 +22,7 @@ from rnnlab.report.saved_run import Picture, SavedRun, embed, load_finished, loa
 from rnnlab.results.claims import MARKS, summary
 from rnnlab.results.comparison_words import counts, expected_false, sentences
 from rnnlab.results.summary import summarize
-from rnnlab.results.table import read_table
+from rnnlab.results.table import Table, read_table
 
 REPRODUCTION = "reproduce.html"
 
@@ -50,9 +50,10 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
     swept = {key for _, keys, _ in axes for key in keys.split(",")}
     members = blocks.members_table(run, config)
     results = None
+    source = of_run(run_dir)
     if run.members:
         declared = metrics.from_json(run.info.get("metrics", ()))
-        results = blocks.results_table(summarize(read_table(run_dir).judged(), declared))
+        results = blocks.results_table(summarize(Table(source.members).judged(), declared))
     page = _render(
         "report",
         title=f"{run.name} · {counts(run.comparisons) if run.comparisons else run.summary}",
@@ -66,7 +67,7 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
         seconds=blocks.duration(run.seconds),
         started=blocks.moment(run.info["started"]),
         results=results,
-        explorer=explorer([of_run(run_dir)]),
+        explorer=explorer([source]),
         columns=members.columns,
         rows=members.rows,
         lists=members.lists,

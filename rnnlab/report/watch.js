@@ -1,7 +1,7 @@
-// Ask every two seconds whether the run has gone on; draw again only then.
+// Ask every second whether the run has gone on; draw again only then.
 (() => {
   const section = document.getElementById("explorer"),
-    PAUSE = 2000;
+    PAUSE = 1000;
   const progress = document.getElementById("progress"),
     bar = document.getElementById("bar");
   const seen = document.getElementById("seen");

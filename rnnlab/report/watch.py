@@ -72,10 +72,7 @@ class WatchServer(ThreadingHTTPServer):
         self.routes: Mapping[str, Callable[[], tuple[str, bytes] | None]] = {
             "/": lambda: (_HTML, page.watch_page(self.run_dir, state(self.run_dir))),
             "/state.json": lambda: (_JSON, to_json(state(self.run_dir)).encode()),
-            "/data.json": lambda: (
-                _JSON,
-                to_json(payload([of_run(self.run_dir, in_progress=True)])).encode(),
-            ),
+            "/data.json": lambda: (_JSON, self._data()),
             "/report.html": self._report,
         }
         try:
