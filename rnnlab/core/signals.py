@@ -224,9 +224,14 @@ def asked() -> bool:
 
 
 def obeyed() -> None:
-    """Forget the signal that has come: the caller has done what it asks for."""
+    """Count the signal that has come as obeyed, for a command that it ends as it should end.
+
+    The thread that listens may hear the signal later than the handler: it is not raised again.
+    """
     watch = _here()
-    if watch is not None:
+    if watch is not None and watch.asked is not None:
+        number, _ = watch.asked
+        watch.handlers = {**watch.handlers, number: lambda *_: None}
         watch.asked = None
 
 
