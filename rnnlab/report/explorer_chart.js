@@ -72,6 +72,7 @@ const explorerChart = (() => {
     if (Number.isNaN(value)) return "nan";
     if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
     const size = Math.abs(value);
+    if (Number.isInteger(value) && size < 1e9) return String(value).replace("-", "−");
     const text =
       size !== 0 && (size < 1e-3 || size >= 1e6)
         ? value.toExponential(3).replace(/\.?0+e/, "e")
@@ -131,7 +132,6 @@ const explorerChart = (() => {
   // The range of x over all panels.
   function width(lines, state, categories) {
     if (categories) return [-0.5, categories.length - 0.5];
-    if (state.zoom) return state.zoom;
     let low = Infinity,
       high = -Infinity;
     for (const {x} of lines)
@@ -141,6 +141,10 @@ const explorerChart = (() => {
         if (value > high) high = value;
       }
     if (low > high) return state.logx ? [0.1, 1] : [0, 1];
+    if (state.zoom) {
+      const from = state.logx ? Math.max(state.zoom[0], low) : state.zoom[0];
+      if (from < state.zoom[1]) return [from, state.zoom[1]];
+    }
     if (state.logx) return low === high ? [low / 2, high * 2] : [low / 1.05, high * 1.05];
     const pad = low === high ? 0.5 : state.axis ? (high - low) * 0.03 : 0;
     return [low - pad, high + pad];

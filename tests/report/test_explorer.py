@@ -221,6 +221,9 @@ def test_every_control_is_moved_and_changes_what_is_drawn(browser, pages):
     first = browser.js("rows('values')[1]")
     put(browser, sort="lowest")
     assert browser.js("rows('values').at(-1)") == first
+    put(browser, x="lag", logx=True, **{"from": 0, "to": 20})  # from the least place above 0
+    said = browser.js("[12345, 1.23456e-4, -0.51239, 1e12, Infinity].map(explorerChart.number)")
+    assert said == ["12345", "1.235e−4", "−0.5124", "1e12", "∞"]
     assert not browser.console
 
 
