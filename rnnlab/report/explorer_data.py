@@ -239,6 +239,7 @@ class _Quantities:
         logged: dict[str, list[tuple[float, float]]] = {}
         for at, record in enumerate(records):
             step = record.get("step", at)
+            step = step if isinstance(step, int | float) else at
             for name, value in record.items():
                 if name != "step" and isinstance(value, int | float):
                     logged.setdefault(name, []).append((step, float(value)))

@@ -93,10 +93,15 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
         the path of the page.
 
     Raises:
-        UserError: for fewer than two runs, or when a file of a run is missing or broken.
+        UserError: for fewer than two runs, for one that is given twice, or when a file of a run is
+            missing or broken.
     """
     if len(run_dirs) < 2:
         raise UserError(f"a comparison takes two run directories or more, got {len(run_dirs)}")
+    places = [Path(run_dir).resolve() for run_dir in run_dirs]
+    for run_dir, place in zip(run_dirs, places, strict=True):
+        if places.count(place) > 1:
+            raise UserError(f"{run_dir} is given twice: a comparison takes different runs")
     runs = [load_finished(run_dir) for run_dir in run_dirs]
     names = [run.dir.resolve().name for run in runs]
     labels = [

@@ -36,7 +36,7 @@ def fake(tmp_path, monkeypatch) -> Path:
 
 
 COMMANDS = ("run", "list", "predict", "keywords", "spell", "report", "compare", "tensorboard")
-COMMANDS += ("reproduce", "export", "table")
+COMMANDS += ("reproduce", "export", "table", "watch")
 RUN = ("run", "--config=experiments/fake.py")
 
 
