@@ -46,14 +46,15 @@ const explorerTables = (() => {
         diverged,
         low: best(1),
         high: best(-1),
-        read: axis ? null : k < 0 ? NaN : line.y[k],
+        read: k < 0 ? undefined : line.y[k],
       };
     });
     const sort = state.sort || (q.better === "lower" ? "lowest" : "highest"),
       sign = sort === "lowest" ? 1 : -1;
     const rank = row => {
       const value = axis ? ((sort === "lowest" ? row.low : row.high)?.[0] ?? NaN) : row.read;
-      return Number.isNaN(value) ||
+      return value === undefined ||
+        Number.isNaN(value) ||
         (sign > 0 ? value === -Infinity && row.diverged : value === Infinity)
         ? Infinity
         : sign * value;
