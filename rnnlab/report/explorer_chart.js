@@ -72,7 +72,9 @@ const explorerChart = (() => {
     if (Number.isNaN(value)) return "nan";
     if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
     const size = Math.abs(value);
-    if (Number.isInteger(value) && size < 1e9) return String(value).replace("-", "−");
+    // whole numbers in full, such as steps; long ones with few digits stay short
+    const few = size >= 1e6 && Number(value.toPrecision(4)) === value;
+    if (Number.isInteger(value) && size < 1e9 && !few) return String(value).replace("-", "−");
     const text =
       size !== 0 && (size < 1e-3 || size >= 1e6)
         ? value.toExponential(3).replace(/\.?0+e/, "e")
