@@ -97,7 +97,7 @@ class WatchServer(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Bind without asking a name server for this machine's name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = HOST, self.socket.getsockname()[1]
 
     def _data(self) -> bytes:
         return to_json(payload([of_run(self.run_dir, in_progress=True)])).encode()
@@ -109,16 +109,17 @@ class WatchServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: WatchServer
     server_version, sys_version = "rnnlab", ""
 
     def do_GET(self) -> None:
-        own = {f"{name}:{self.server.server_port}" for name in (HOST, "localhost")}
+        server = self.server
+        assert isinstance(server, WatchServer)
+        own = {f"{name}:{server.server_port}" for name in (HOST, "localhost")}
         if self.headers.get("Host", "") not in own:
             self._answer(403, "text/plain", b"ask for 127.0.0.1\n")
             return
         try:
-            route = self.server.routes.get(self.path)
+            route = server.routes.get(self.path)
             found = route() if route else None
         except (UserError, OSError) as error:
             self._answer(500, _JSON, json.dumps({"problem": str(error)}).encode())
