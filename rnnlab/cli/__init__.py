@@ -11,7 +11,19 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from rnnlab.cli import check, export, figure, new, predict, reports, reproduce, run, table, text
+from rnnlab.cli import (
+    check,
+    export,
+    figure,
+    new,
+    predict,
+    reports,
+    reproduce,
+    run,
+    table,
+    text,
+    watch,
+)
 from rnnlab.cli.parsing import Commands, complain, wants_help
 from rnnlab.core import signals, streams
 from rnnlab.core.errors import NO_SPACE, UserError, unknown
@@ -101,7 +113,19 @@ def _farewell(args: Sequence[str]) -> str:
 def commands() -> Commands:
     """Return every command with its parser."""
     found = Commands("A laboratory for recurrent networks in JAX.")
-    for module in (run, new, check, predict, export, text, reports, figure, table, reproduce):
+    for module in (
+        run,
+        new,
+        check,
+        predict,
+        export,
+        text,
+        reports,
+        figure,
+        watch,
+        table,
+        reproduce,
+    ):
         module.add(found)
     return found
 

@@ -223,6 +223,18 @@ def asked() -> bool:
     return watch is not None and watch.asked is not None
 
 
+def obeyed() -> None:
+    """Count the signal that has come as obeyed, for a command that it ends as it should end.
+
+    The thread that listens may hear the signal later than the handler: it is not raised again.
+    """
+    watch = _here()
+    if watch is not None and watch.asked is not None:
+        number, _ = watch.asked
+        watch.handlers = {**watch.handlers, number: lambda *_: None}
+        watch.asked = None
+
+
 @contextlib.contextmanager
 def deferred(seconds: float = math.inf) -> Iterator[None]:
     """Let signals wait for :func:`check`, or for the end of this block.

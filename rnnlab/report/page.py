@@ -16,11 +16,13 @@ from rnnlab.core import json_files, metrics, run_files
 from rnnlab.core.errors import UserError
 from rnnlab.core.nested import flatten
 from rnnlab.report import blocks, comparison_blocks
+from rnnlab.report.explorer import explorer, live, of_run
+from rnnlab.report.run_names import run_names
 from rnnlab.report.saved_run import Picture, SavedRun, embed, load_finished, load_saved
 from rnnlab.results.claims import MARKS, summary
 from rnnlab.results.comparison_words import counts, expected_false, sentences
 from rnnlab.results.summary import summarize
-from rnnlab.results.table import read_table
+from rnnlab.results.table import Table, read_table
 
 REPRODUCTION = "reproduce.html"
 
@@ -48,9 +50,10 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
     swept = {key for _, keys, _ in axes for key in keys.split(",")}
     members = blocks.members_table(run, config)
     results = None
+    source = of_run(run_dir)
     if run.members:
         declared = metrics.from_json(run.info.get("metrics", ()))
-        results = blocks.results_table(summarize(read_table(run_dir).judged(), declared))
+        results = blocks.results_table(summarize(Table(source.members).judged(), declared))
     headline = comparison_blocks.headline(run.comparisons, run.figures)
     shown = {name: figure for name, figure in run.figures.items() if figure is not headline}
     page = _render(
@@ -59,7 +62,6 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
         title=f"{run.name} · {counts(run.comparisons) if run.comparisons else run.summary}",
         run=run,
         headline=headline,
-        sections=[],  # of HTML, below the headline figure
         comparisons=[comparison_blocks.block(c, shown) for c in run.comparisons],
         false_verdicts=expected_false(run.comparisons),
         figures=comparison_blocks.other_figures(run.comparisons, shown),
@@ -69,6 +71,7 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
         seconds=blocks.duration(run.seconds),
         started=blocks.moment(run.info["started"]),
         results=results,
+        explorer=explorer([source]),
         columns=members.columns,
         rows=members.rows,
         lists=members.lists,
@@ -94,16 +97,23 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
         the path of the page.
 
     Raises:
-        UserError: for fewer than two runs, or when a file of a run is missing or broken.
+        UserError: for fewer than two runs, for one that is given twice, or when a file of a run is
+            missing or broken.
     """
     if len(run_dirs) < 2:
         raise UserError(f"a comparison takes two run directories or more, got {len(run_dirs)}")
+    places = [Path(run_dir).resolve() for run_dir in run_dirs]
+    for run_dir, place in zip(run_dirs, places, strict=True):
+        if places.count(place) > 1:
+            raise UserError(f"{run_dir} is given twice: a comparison takes different runs")
     runs = [load_finished(run_dir) for run_dir in run_dirs]
     names = [run.dir.resolve().name for run in runs]
     labels = [
         name if names.count(name) == 1 else str(run_dir)
         for name, run_dir in zip(names, run_dirs, strict=True)
     ]
+    config_rows = blocks.differing([_identity(run) for run in runs])
+    labels = run_names(config_rows, labels)
     out = Path(out)
     page = _render(
         "compare",
@@ -113,16 +123,31 @@ def compare_report(run_dirs: Sequence[str | os.PathLike[str]], out: str | os.Pat
         labels=labels,
         started=[blocks.moment(run.info["started"]) for run in runs],
         seconds=[blocks.duration(run.seconds) for run in runs],
-        config_rows=blocks.differing([_identity(run) for run in runs]),
+        config_rows=config_rows,
         environment_rows=blocks.differing([run.info["environment"] for run in runs]),
         verdict_rows=comparison_blocks.side_by_side(run.comparisons for run in runs),
         claim_rows=blocks.claim_rows(runs),
         figure_names=list(dict.fromkeys(name for run in runs for name in run.figures)),
         curves=_curves(runs, labels),
+        explorer=explorer([of_run(d, label) for d, label in zip(run_dirs, labels, strict=True)]),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     json_files.write_bytes(out, page)
     return out
+
+
+def watch_page(run_dir: str | os.PathLike[str], state: Mapping[str, object]) -> bytes:
+    """Return the page of a run in progress, which asks :mod:`rnnlab.report.watch` for its data.
+
+    Args:
+        run_dir: the run directory.
+        state: how far it is, from :func:`rnnlab.report.watch.state`.
+    """
+    info = run_files.read_config(run_dir)
+    name = info["experiment"] + (f":{info['arg']}" if info["arg"] else "")
+    started = blocks.moment(info["started"])
+    title = f"{name} · rnnlab watch"
+    return _render("watch", title=title, name=name, state=state, started=started, explorer=live())
 
 
 def reproduction_report(

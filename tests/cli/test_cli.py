@@ -36,7 +36,7 @@ def fake(tmp_path, monkeypatch) -> Path:
 
 
 COMMANDS = ("run", "list", "predict", "keywords", "spell", "report", "compare", "tensorboard")
-COMMANDS += ("reproduce", "export", "table", "figure")
+COMMANDS += ("reproduce", "export", "table", "figure", "watch")
 RUN = ("run", "--config=experiments/fake.py")
 
 

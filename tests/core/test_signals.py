@@ -99,6 +99,20 @@ def test_it_is_deferred_until_check_and_a_second_one_is_not():
     assert signal.getsignal(signal.SIGTERM) is ask
 
 
+def test_one_that_the_caller_has_obeyed_does_not_come_again():
+    with signals.watched(dict.fromkeys(signals.ENDING, signals.interrupt)):
+        with contextlib.suppress(Interrupted), signals.deferred():
+            send(signal.SIGINT)
+            signals.check()
+        assert signals.asked()  # a callback of the garbage collector may have dropped the exception
+        signals.obeyed()
+        assert not signals.asked()
+        send(signal.SIGINT)  # as where the thread hears it late
+        with pytest.raises(Interrupted):
+            send(signal.SIGTERM)
+        signals.obeyed()
+
+
 def test_it_is_obeyed_at_the_end_of_what_deferred_it_and_at_once_outside():
     signal.signal(signal.SIGTERM, ask)
     reached = []

@@ -529,6 +529,8 @@ def test_compare_needs_two_finished_runs(tmp_path):
     a, b = make_run(tmp_path / "a"), make_run(tmp_path / "b")
     with pytest.raises(UserError, match="two run directories or more, got 1"):
         compare_report([a], tmp_path / "c.html")
+    with pytest.raises(UserError, match=r"b is given twice: a comparison takes different runs"):
+        compare_report([a, b, tmp_path / "x" / ".." / "b"], tmp_path / "c.html")
     (b / "claims.json").unlink()
     with pytest.raises(UserError, match=r"b is not a finished run: it has no claims\.json"):
         compare_report([a, b], tmp_path / "c.html")
