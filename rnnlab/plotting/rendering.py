@@ -173,6 +173,8 @@ def _compact(text: str) -> str:
     text = re.sub(r"(?<=\.\d\d)\d+", "", text)  # a hundredth of a point is enough
     text = re.sub(r" ?\n(?=[LQCz])", "", text)
     text = re.sub(r"(?<=[MLQC]) (?=[-\d.])", "", text)
+    text = re.sub(r' d="[^"]*"', lambda d: re.sub(r"(?<=\d) (?=[-\d.])", ",", d[0]), text)
+    text = re.sub(r"\n +", "\n", text)
     text = text.replace('; stroke-linejoin: miter"', '"').replace("stroke-linejoin: miter; ", "")
     text = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", text)
     return re.sub(r"font-family: 'DejaVu Sans'[^;\"]*", "font-family: " + _FAMILIES, text)

@@ -207,4 +207,5 @@ def _uri(picture: bytes) -> str:
     """Return a picture as a data URI."""
     if picture.startswith(_PNG):
         return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    return f"data:image/svg+xml,{quote(picture, safe=' =,;.-+*!@$')}"
+    # no blanks: they would end the address in a srcset
+    return f"data:image/svg+xml,{quote(picture, safe='=,;.-+*!@$')}"

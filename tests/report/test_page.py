@@ -253,6 +253,7 @@ def test_the_smaller_picture_is_inside_the_page_without_loss(tmp_path):
     head, _, content = (image["src"] or "").partition(",")
     assert head == "data:image/svg+xml"
     assert unquote(content) == svg.decode()
+    assert not re.search(r"\s", content)  # which would end the address of a phone's picture
 
 
 def test_an_expected_verdict_is_no_alarm_and_an_unexpected_one_is(tmp_path):
