@@ -469,6 +469,7 @@ def lstm_mean_field(
     _not_negative(sigma_w=sigma_w, input_variance=input_variance)
     rng, gain = np.random.default_rng(0), sigma_w**2
     C, v_C, v_h, Q = rng.standard_normal(_UNITS), np.ones(_UNITS), 0.0, 0.1
+    kept = kappa = 0.0
     growth: list[float] = []
     for step in range(_STEPS):
         u_f, u_i, u_c, u_o = rng.standard_normal((4, _UNITS)) * math.sqrt(gain * Q + input_variance)
@@ -488,9 +489,9 @@ def lstm_mean_field(
         growth.append(float(np.mean(v_C) + v_h))
         v_C, v_h = v_C / growth[-1], v_h / growth[-1]
         Q = float(np.mean(o**2) * np.mean(out**2))
+        slopes = np.mean(1 - tilde**2) * np.mean(1 - out**2)
+        kept, kappa = float(np.mean(f)), float(sigma_w * np.mean(i) * np.mean(o) * slopes)
     chi = math.exp(np.mean(np.log(growth[_STEPS // 2 :])))
-    kept = float(np.mean(f))
-    kappa = sigma_w * float(np.mean(i) * np.mean(1 - tilde**2) * np.mean(o) * np.mean(1 - out**2))
     return GatedField(Q, chi, _tied(kept, kappa, max(chi - kept**2 - kappa**2, 0.0)))
 
 

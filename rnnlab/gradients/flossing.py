@@ -122,7 +122,7 @@ def _floss(
     params: PyTree,
     xs: Array,
     lengths: Array | None,
-    learning_rate: ArrayLike,
+    learning_rate: Array | float,
     steps: int,
     k: int,
     discard: int,
