@@ -15,8 +15,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rnnlab.core import validate
-from rnnlab.gradients.driven import layer_exponents, mean_over_sequences
-from rnnlab.nn import cells, initializers, unroll
+from rnnlab.gradients.driven import checked_sequences, layer_exponents, mean_over_sequences
+from rnnlab.nn import cells, initializers
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.nn.layers import Layer, as_layer
@@ -113,7 +113,7 @@ def critical_on(
     if not seeds:
         raise ValueError("critical_on needs at least one seed, got none")
     keys = [jax.random.key(validate.seed("each seed", seed)) for seed in seeds]
-    D = jnp.shape(xs)[-1]
+    D = checked_sequences(xs, lengths, discard)[0].shape[-1]
 
     def draw(number: float, key: Array) -> PyTree:
         return with_init(cell, init.with_number(number)).init_params(key, D)
@@ -153,7 +153,7 @@ def _asked(scheme: str, cell: Cell) -> InitScheme:
     except ValueError as error:
         raise ValueError(
             f"scheme {scheme!r} has no number to search, and {type(cell).__name__} has no forget "
-            f'bias: name one, such as "{name}(…={CRITICAL!r})", or search "orthogonal" ({error})'
+            f"bias: search that of another scheme, such as 'orthogonal' ({error})"
         ) from None
     return init
 
@@ -220,14 +220,13 @@ def search(
         ValueError: as :func:`critical_on`.
     """
     tolerance = validate.number("tolerance", tolerance, above=0)
-    xs = unroll.check_inputs(xs)
+    xs, steps, discard = checked_sequences(xs, lengths, discard)
     # parameters are affine in the number, p(g) = p(1) + (g − 1)·(p(2) − p(1)): no scheme has to
     # take a traced number, and one program serves every scheme of a cell
     ones, slopes = zip(*map(_line, draws), strict=True)
     least, most, points = _range(_natural_gain(slopes[0]), low, high)
     plain = cells.without_init(as_layer(layer))
     lines = [jax.tree.map(lambda *leaves: jnp.stack(leaves), *side) for side in (ones, slopes)]
-    steps = None if lengths is None else unroll.real_steps(lengths, xs.shape[:-2], xs.shape[-2])
     there = np.ones(len(xs), bool) if steps is None else np.asarray(steps) > discard
     measured: dict[float, np.ndarray] = {}
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from rnnlab.core import validate
 from rnnlab.gradients.lyapunov import lyapunov_exponents
 from rnnlab.nn import cells, contract, layers, unroll
 from rnnlab.nn.cells import Cell
@@ -103,6 +104,26 @@ def layer_exponents(
         )
         for one in driven_cells(layer, params, xs, lengths=lengths, initial_state=initial_state)
     ]
+
+
+def checked_sequences(
+    xs: ArrayLike, lengths: ArrayLike | None, discard: int
+) -> tuple[Array, Array | None, int]:
+    """Return (xs (B, T, D), real steps (B,) or None, discard), checked.
+
+    Raises:
+        TypeError, ValueError: xs or lengths as :func:`rnnlab.unroll` refuses them, another rank, a
+            ``discard`` outside 0 … T−1, or no sequence with a step after it.
+    """
+    xs = unroll.check_inputs(xs)
+    B, T, _ = validate.shape("xs", xs, ("B", "T", "D"))
+    if T < 1:
+        raise ValueError("a probe needs at least one step, got xs with T = 0")
+    discard = validate.whole("discard", discard, 0, T - 1)
+    steps = None if lengths is None else unroll.real_steps(lengths, (B,), T)
+    if B < 1 or (steps is not None and not bool((steps > discard).any())):
+        raise ValueError(f"no sequence has a step to measure after the first {discard}")
+    return xs, steps, discard
 
 
 def mean_over_sequences(values: Array, lengths: ArrayLike | None, discard: int = 0) -> Array:

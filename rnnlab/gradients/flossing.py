@@ -12,8 +12,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rnnlab.core import validate
-from rnnlab.gradients.driven import layer_exponents, mean_over_sequences
-from rnnlab.nn import cells, norms, unroll
+from rnnlab.gradients.driven import checked_sequences, layer_exponents, mean_over_sequences
+from rnnlab.nn import cells, norms
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.layers import Layer, as_layer
 
@@ -105,11 +105,8 @@ def floss(
     steps = validate.whole("steps", steps, 0)
     k = validate.whole("k", k)
     learning_rate = validate.number("learning_rate", learning_rate, above=0)
-    xs = unroll.check_inputs(xs)
-    T = xs.shape[-2]
-    discard = validate.whole("discard", discard, 0, T - 1)
+    xs, real, discard = checked_sequences(xs, lengths, discard)
     plain = cells.without_init(as_layer(cell))
-    real = None if lengths is None else unroll.real_steps(lengths, xs.shape[:-2], T)
     after, (loss, exponents, skipped) = _floss(
         plain, params, xs, real, learning_rate, steps, k, discard
     )

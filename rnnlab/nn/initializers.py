@@ -493,10 +493,10 @@ class InitScheme:
         cell, so that one group fits all cells.
 
         Args:
-            floss: steps of :func:`rnnlab.gradients.floss` on training sequences before training;
-                0: none.
-            floss_exponents: k, exponents of every cell that are flossed.
-            floss_learning_rate: of those steps.
+            floss: steps of gradient flossing (:func:`rnnlab.gradients.floss`) on training
+                sequences before training; 0: none.
+            floss_exponents: k, Lyapunov exponents of every cell that flossing pushes to zero.
+            floss_learning_rate: of the steps of flossing.
 
         >>> InitScheme.config(w_h="identity")["w_h"], sorted(InitScheme.config()["gates"])
         ('identity', ['c', 'f', 'h', 'i', 'o', 'r', 'z'])

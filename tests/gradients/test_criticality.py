@@ -157,6 +157,8 @@ def test_a_wrapped_cell_keeps_its_other_schemes():
         ("orthogonal", {"tolerance": 0}, "tolerance must be a finite number above 0, got 0"),
         ("orthogonal", {"low": -1.0}, "low must be a finite number above 0, got -1"),
         ("orthogonal", {"low": 2.0, "high": 1.0}, "high must be a finite number above 2, got 1"),
+        ("orthogonal", {"discard": 4}, "discard must be a whole number from 0 to 3, got 4"),
+        ("orthogonal", {"lengths": np.array([1, 2]), "discard": 2}, "no sequence has a step"),
         ("orthogonl", {}, "did you mean 'orthogonal'"),
     ],
 )
@@ -172,6 +174,8 @@ def test_cells_that_draw_nothing_from_the_scheme_are_refused():
 
     with pytest.raises(ValueError, match=r"a cell with a field init, .* Bare has none"):
         gradients.critical_on("orthogonal", Bare(), XS)
+    with pytest.raises(ValueError, match=r"xs must have shape \(B, T, D\), got \(4, 2\)"):
+        gradients.critical_on("orthogonal", RNN(3), XS[0, :4, :2])
     fixed = RNN(3, init=InitScheme(gates={"h": {"w_h": "identity"}}))
     with pytest.raises(ValueError, match="does not reach the cell's parameters"):
         gradients.critical_on("orthogonal", fixed, XS)
