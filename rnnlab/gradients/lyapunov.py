@@ -28,7 +28,7 @@ def _lyapunov(
         flat, step = flat_step(cell, params, state, x)
         _, push, new = jax.linearize(step, flat, has_aux=True)
         V = jax.vmap(push, in_axes=1, out_axes=1)(Q)
-        if keep is not None:  # else units that are dead in the padding make the gradient NaN
+        if keep is not None:  # padding changes neither the state nor the frame
             new, V = jax.tree.map(partial(jnp.where, keep), (new, V), (state, Q))
         Q, R = jnp.linalg.qr(V)
         return (new, Q), jnp.log(jnp.abs(jnp.diagonal(R)))

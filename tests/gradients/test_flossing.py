@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from rnnlab import LSTM, RNN, InitScheme, Stack, gradients
-from rnnlab.nn.params import RNNParams
 from tests.gradients.test_criticality import Leaky
 from tests.gradients.test_driven import tanh_exponents
 
@@ -45,22 +44,6 @@ def test_the_gradient_is_that_of_finite_differences(cell, x64):
     # the derivative of the loss along one random direction in all parameters
     slope, e = jax.jit(jax.grad(loss))(0.0), 1e-5
     assert float(slope) == pytest.approx(float(loss(e) - loss(-e)) / (2 * e), rel=1e-5)
-
-
-def test_units_that_are_dead_in_the_padding_have_no_part_in_the_gradient():
-    params = RNNParams(np.full((1, 2), 5.0), 0.1 * np.eye(2), np.full(2, -1.0))
-    params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), params)
-    xs = np.ones((1, 6, 1), np.float32)
-
-    def gradient(xs, **options):
-        def loss(params):
-            return gradients.flossing_loss(RNN(2, "relu"), params, xs, 1, **options)[0]
-
-        return jax.tree.leaves(jax.jit(jax.grad(loss))(params))
-
-    padded, cut = gradient(xs, lengths=np.array([4])), gradient(xs[:, :4])
-    for got, expected in zip(padded, cut, strict=True):
-        np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 def test_adam_starts_with_the_sign_of_the_gradient():
