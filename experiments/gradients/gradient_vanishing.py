@@ -114,7 +114,7 @@ def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, o
     probe = gradient_member.draw(config, key)
     T = config.task.length
     curves, overflowed = gradient_member.adjoints(probe)
-    result: dict[str, object] = {"overflowed": overflowed}
+    result: dict[str, object] = {"overflowed": overflowed, **probe.record}
     for part, norms in curves.items():
         median, zero = gradient_member.median_over_batch(gradient_member.relative(norms))
         result |= {part: _round(median), f"{part}_zero": _round(zero)}

@@ -130,6 +130,7 @@ def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, o
         }
     return {
         **kernel,
+        **probe.record,
         "lyapunov_log10": gradient_member.top_lyapunov(probe, config.probes.lyapunov_sequences)
         / np.log(10),
         "slope_log10": float(slope),

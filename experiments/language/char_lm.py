@@ -115,7 +115,7 @@ def predict(config: Config) -> dict[str, float]:
     if config.cell.name in BLOCKS:
         predicted = BLOCKS[config.cell.name] * H * (H + V + 1) + H * V + V
     else:  # of a cell of one's own there is no closed form: what it draws
-        model = training.MemberSpec.from_config(config).model
+        model = training.MemberSpec.from_config(config).setup.model
         draw = partial(training.draw_params, model, task=task)
         predicted = models.count_params(jax.eval_shape(draw, jax.random.key(0)))
     return {

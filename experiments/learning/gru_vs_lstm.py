@@ -134,7 +134,7 @@ def predict(config: Config) -> dict[str, object]:
     task = training.task_of(config)
     H, D = config.cell.hidden_size, task.input_size
     if config.cell.name not in BLOCKS:  # of a cell of one's own: what it draws
-        model = training.MemberSpec.from_config(config).model
+        model = training.MemberSpec.from_config(config).setup.model
         draw = partial(training.draw_params, model, task=task)
         recurrent = jax.eval_shape(draw, jax.random.key(0))["params"]["recurrent"]
         return {"recurrent_params_predicted": models.count_params(recurrent)}

@@ -12,6 +12,8 @@ from rnnlab.gradients.adjoint import (
     value_grad_and_norms,
     weight_contributions,
 )
+from rnnlab.gradients.criticality import Critical, critical_on
+from rnnlab.gradients.flossing import Flossed, floss, flossing_loss
 from rnnlab.gradients.jacobians import jacobian_spectrum, spectral_radius, step_jacobians
 from rnnlab.gradients.lyapunov import lyapunov_exponents
 from rnnlab.gradients.newton_forecast import newton_iterations
@@ -19,7 +21,12 @@ from rnnlab.gradients.saturation import saturation
 
 __all__ = [
     "AdjointCurve",
+    "Critical",
+    "Flossed",
     "adjoint_norms",
+    "critical_on",
+    "floss",
+    "flossing_loss",
     "jacobian_spectrum",
     "lyapunov_exponents",
     "newton_iterations",

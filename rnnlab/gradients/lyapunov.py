@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from rnnlab.core.validate import whole
 from rnnlab.gradients.jacobians import flat_step
@@ -18,17 +19,22 @@ PyTree = Any
 
 @partial(jax.jit, static_argnames=("cell", "discard"))
 def _lyapunov(
-    cell: Cell, params: PyTree, xs: Array, state: PyTree, Q: Array, discard: int
+    cell: Cell, params: PyTree, xs: Array, state: PyTree, mask: Array | None, Q: Array, discard: int
 ) -> Array:
-    def body(carry: tuple[PyTree, Array], x: Array) -> tuple[tuple[PyTree, Array], Array]:
-        state, Q = carry
+    def body(
+        carry: tuple[PyTree, Array], inputs: tuple[Array, Array | None]
+    ) -> tuple[tuple[PyTree, Array], Array]:
+        (state, Q), (x, keep) = carry, inputs
         flat, step = flat_step(cell, params, state, x)
         _, push, new = jax.linearize(step, flat, has_aux=True)
-        Q, R = jnp.linalg.qr(jax.vmap(push, in_axes=1, out_axes=1)(Q))
+        V = jax.vmap(push, in_axes=1, out_axes=1)(Q)
+        if keep is not None:  # padding changes neither the state nor the frame
+            new, V = jax.tree.map(partial(jnp.where, keep), (new, V), (state, Q))
+        Q, R = jnp.linalg.qr(V)
         return (new, Q), jnp.log(jnp.abs(jnp.diagonal(R)))
 
-    logs = jax.lax.scan(body, (state, Q), xs)[1]
-    return jnp.mean(logs[discard:], axis=0)
+    logs = jax.lax.scan(body, (state, Q), (xs, mask))[1][discard:]
+    return jnp.mean(logs, axis=0, where=None if mask is None else mask[discard:, None])
 
 
 def lyapunov_exponents(
@@ -38,6 +44,7 @@ def lyapunov_exponents(
     count: int | None = None,
     *,
     discard: int = 0,
+    lengths: ArrayLike | None = None,
     initial_state: PyTree = None,
 ) -> Array:
     """Measure λ_i, the mean log growth per step of the i-th direction of a perturbation, by QR.
@@ -51,9 +58,11 @@ def lyapunov_exponents(
         xs: (B, T, D), or (T, D) for one sequence.
         count: how many exponents, from the top; None: all n.
         discard: first steps left out of the mean (the frame needs them to align).
+        lengths: (B,) real steps of each sequence; None: all T.
         initial_state: s_0; None: the cell's own.
     Returns:
-        (B, count), nats per step, in the order of the frame (largest first up to fluctuation).
+        (B, count), nats per step, in the order of the frame (largest first up to fluctuation). NaN:
+        a sequence without a step to average. Differentiable in the parameters.
     Raises:
         ValueError: count outside 1 … n, discard outside 0 … T−1.
     Source: Benettin et al. 1980; Engelken et al. 2023 (arXiv 2006.02427) for RNNs.
@@ -65,8 +74,8 @@ def lyapunov_exponents(
     0.69
     """
     inner: Cell = cell_of(cell)
-    params, xs, state, _ = unroll.checked(
-        inner, params, xs, initial_state=initial_state, measured=True
+    params, xs, state, mask = unroll.checked(
+        inner, params, xs, lengths, initial_state, measured=True
     )
     *batch, T, _ = xs.shape
     contract.check_batched(inner, state, tuple(batch), "a probe needs")
@@ -80,4 +89,4 @@ def lyapunov_exponents(
     for _ in xs.shape[:-2]:
         measure = jax.vmap(measure)
     with jax.default_matmul_precision("highest"):
-        return measure(xs, state)
+        return measure(xs, state, mask)

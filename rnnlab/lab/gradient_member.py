@@ -21,6 +21,7 @@ from rnnlab.core.validate import choice
 from rnnlab.data import sequences
 from rnnlab.data.tables import GAPS
 from rnnlab.gradients import adjoint, lyapunov
+from rnnlab.gradients.preparation import Preparation
 from rnnlab.nn import cells, contract, equations, layers, unroll
 from rnnlab.nn.initializers import InitScheme, make
 from rnnlab.nn.protocols import KeepsByGate
@@ -45,6 +46,7 @@ class GradientMember(NamedTuple):
     readout: Readout
     xs: Array  # (B, T, D)
     labels: Array  # (B,)
+    record: dict[str, Any]  # results of preparing the parameters on the sequences
 
     @property
     def cell(self) -> cells.Cell:
@@ -120,7 +122,8 @@ def check(config: Config) -> None:
     Raises:
         ValueError, FileNotFoundError: one of these.
     """
-    layer = layers.from_config(config.cell, InitScheme.from_config(config.init))
+    preparation = Preparation.from_config(config.init)
+    layer = layers.from_config(config.cell, preparation.init)
     cell = layer.forward if isinstance(layer, layers.Bidirectional) else layer
     contract.check_perturb(layers.cell_of(cell), "a gradient experiment")
     choice("task", config.task.name, sequences.SOURCES)
@@ -128,6 +131,7 @@ def check(config: Config) -> None:
     choice("task.gaps", _gaps(task), GAPS)
     if task.path or task.name == "csv":  # before anything runs
         sequences.by_name(task.name, config.seed, 1, task.length, task.path, _gaps(task))
+    preparation.check(layer, 1)  # a state has as many features for any input
 
 
 def _gaps(task: Config) -> str:
@@ -144,18 +148,23 @@ def draw(config: Config, key: Array) -> GradientMember:
             seed, which draws the sequences.
         key: draws the parameters.
     """
-    task, init = config.task, InitScheme.from_config(config.init)
+    task, preparation = config.task, Preparation.from_config(config.init)
     data = sequences.by_name(
         task.name, config.seed, task.batch_size, task.length, task.path, _gaps(task)
     )
-    layer = layers.from_config(config.cell, init)
+    layer = layers.from_config(config.cell, preparation.init)
     key_cell, key_readout = jax.random.split(key)
-    params = layer.init(key_cell, data.xs.shape[-1])
-    shape = (layer.output_size, data.classes)
-    W_hy = make(init.w_y, config.cell.hidden_size)(key_readout, shape)
-    readout = Readout(W_hy, jnp.zeros(data.classes))
     xs, labels = jnp.asarray(data.xs), jnp.asarray(data.labels)
-    return GradientMember(cells.without_init(layer), params, readout, xs, labels)
+
+    def drawn(init: InitScheme) -> PyTree:
+        return layers.from_config(config.cell, init).init(key_cell, xs.shape[-1])
+
+    prepared = preparation.run(drawn, layer, xs)
+    shape = (layer.output_size, data.classes)
+    W_hy = make(prepared.init.w_y, config.cell.hidden_size)(key_readout, shape)
+    readout = Readout(W_hy, jnp.zeros(data.classes))
+    plain = cells.without_init(layer)
+    return GradientMember(plain, prepared.params, readout, xs, labels, prepared.record)
 
 
 def last_step_loss(

@@ -30,6 +30,7 @@ RANGES: dict[str, str] = {
             "cell.layers",
             "encoder.segments",
             "grid.lengths",
+            "init.floss_exponents",
             "model.order",
             "newton.max_iterations",
             "probe.first_rank",
@@ -105,6 +106,7 @@ RANGES: dict[str, str] = {
             "cell.embedding_size",
             "cell.projection",
             "corpus.min_count",
+            "init.floss",
             "member",
             "probes.at",
             "probes.spectrum_seeds",
@@ -134,6 +136,7 @@ RANGES: dict[str, str] = {
     **dict.fromkeys(
         (
             "encoder.norm_eps",
+            "init.floss_learning_rate",
             "run.gated_rates",
             "run.linear_rates",
             "run.rates",

@@ -24,7 +24,7 @@ from rnnlab import theory
 from rnnlab.core import calls, registration, validate
 from rnnlab.core.errors import CONFIG_HELP, unknown
 from rnnlab.core.nested import HasItems
-from rnnlab.nn import norms
+from rnnlab.nn import norms, searched
 
 Initializer = Callable[..., jax.Array]
 Scheme = str | float | Initializer
@@ -402,6 +402,11 @@ def make(scheme: Scheme, hidden_size: int | None = None) -> Initializer:
     if callable(scheme):
         return scheme
     name, options = parse(str(scheme))
+    if asked := searched.option(SCHEMES[name], options):
+        raise ValueError(
+            f"scheme {scheme!r}: its {asked} is searched on sequences: give a number, or search it "
+            "by rnnlab.gradients.critical_on or in the init group of a config"
+        )
     if "hidden_size" in inspect.signature(SCHEMES[name]).parameters and hidden_size is not None:
         options.setdefault("hidden_size", hidden_size)
     try:
@@ -411,8 +416,8 @@ def make(scheme: Scheme, hidden_size: int | None = None) -> Initializer:
 
 
 def _check(scheme: Scheme) -> None:
-    # hidden_size is a placeholder: only the string is checked
-    make(scheme, hidden_size=1)
+    # 1 is a placeholder, of hidden_size and of a number that is searched
+    make(searched.resolved(scheme, 1.0, SCHEMES), hidden_size=1)
 
 
 # ---- schemes by block --------------------------------------------------------------------------
@@ -437,6 +442,8 @@ class GateScheme:
 
 
 Gates = Any  # a mapping from gate letters to GateSchemes or to dicts of their fields
+# keys of a config's init group that say what is done to the parameters once they are drawn
+FLOSS = {"floss": 0, "floss_exponents": 8, "floss_learning_rate": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -472,17 +479,24 @@ class InitScheme:
             scheme = getattr(self, name)
             if scheme is not None:
                 try:
-                    _check(scheme)
+                    # the read-out has no part in the recurrence, on which a number is searched
+                    make(scheme, hidden_size=1) if name == "w_y" else _check(scheme)
                 except ValueError as error:
                     raise ValueError(f"init.{name}: {error}") from None
         object.__setattr__(self, "gates", _gate_schemes(self.gates))  # hashable, as a cell must be
 
     @staticmethod
-    def config(**changes: str) -> dict[str, object]:
+    def config(**changes: object) -> dict[str, object]:
         """Return the ``init`` group of a config with every key; an empty string means None.
 
-        Its keys are the fields of :class:`InitScheme`. It lists the gates of every cell, so that
-        one group fits all cells.
+        Its keys are the fields of :class:`InitScheme`, and those below. It lists the gates of every
+        cell, so that one group fits all cells.
+
+        Args:
+            floss: steps of gradient flossing (:func:`rnnlab.gradients.floss`) on training
+                sequences before training; 0: none.
+            floss_exponents: k, Lyapunov exponents of every cell that flossing pushes to zero.
+            floss_learning_rate: of the steps of flossing.
 
         >>> InitScheme.config(w_h="identity")["w_h"], sorted(InitScheme.config()["gates"])
         ('identity', ['c', 'f', 'h', 'i', 'o', 'r', 'z'])
@@ -493,7 +507,7 @@ class InitScheme:
             if f.name != "gates"
         }
         gates = {gate: {f.name: "" for f in fields(GateScheme)} for gate in "ficozrh"}
-        return {**group, **changes, "gates": gates}
+        return {**group, **FLOSS, **changes, "gates": gates}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "InitScheme":
@@ -505,9 +519,9 @@ class InitScheme:
         known = [f.name for f in fields(cls)]
         options = {}
         for name in config:
-            if name not in known:
+            if name not in known and name not in FLOSS:
                 raise ValueError(unknown("init key", name, known))
-            if config[name] != "":
+            if config[name] != "" and name in known:
                 options[name] = config[name]
         gates = {gate: dict(blocks) for gate, blocks in dict(options.pop("gates", {})).items()}
         named = {gate: blocks for gate, blocks in gates.items() if any(blocks.values())}
@@ -516,6 +530,15 @@ class InitScheme:
     def replace(self, **changes: Any) -> "InitScheme":
         """Return a copy with some fields changed."""
         return replace(self, **changes)
+
+    def with_number(self, value: float) -> "InitScheme":
+        """Return a copy with a number in place of every 'critical', as in "identity(gain=0.9)"."""
+        return searched.resolved(self, value, SCHEMES)
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether a block has a number that is searched on sequences."""
+        return self.with_number(1.0) != self
 
     def gate(
         self, letter: str, *, forgets: bool = False, forget_bias: Scheme | None = None

@@ -29,7 +29,7 @@ class Hyper(NamedTuple):
     learning_rate: Scalar
     clip_norm: Scalar  # of the global norm; inf: no clipping
     weight_decay: Scalar
-    omega: Scalar  # the weight of Pascanu's regularizer, where the program has it
+    omega: Scalar  # the weight of the regularizer, where the program has one
     # of Optimizer.numbers, each a pair; empty: the optimizer's own, as constants
     numbers: Mapping[str, Any] = {}
 

@@ -1,6 +1,7 @@
-"""Pascanu's Ω: a regularizer that keeps the gradient's norm constant through time.
+"""Regularizers that keep gradients from vanishing and exploding: Pascanu's Ω, and flossing.
 
-In the pre-activations a_t = W_hh h_{t−1} + W_xh x_t + b_h of a simple RNN, with δ_t = ∂L/∂a_t,
+``regularizer="omega"`` is Pascanu's Ω, which keeps the gradient's norm constant through time. In
+the pre-activations a_t = W_hh h_{t−1} + W_xh x_t + b_h of a simple RNN, with δ_t = ∂L/∂a_t,
 
     Ω = Σ_t mean_B (‖∂a_{t+1}/∂a_t ᵀ δ_{t+1}‖² / ‖δ_{t+1}‖² − 1)² / Σ_t share_t,
 
@@ -9,6 +10,9 @@ Only the *immediate* derivative with respect to W_hh is taken: δ and h are held
 
 Source: Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 9–10; squares, average and bound as
 in the authors' code (pascanur/trainingRNNs), with which they made their Fig. 7.
+
+``regularizer="flossing"`` adds the squares of the first k Lyapunov exponents of every cell, on each
+batch: :func:`rnnlab.gradients.flossing_loss`. Source: Engelken 2023 (arXiv 2312.17306).
 """
 
 from collections.abc import Callable
@@ -17,7 +21,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnlab.core import validate
+from rnnlab.core import calls, validate
+from rnnlab.core.errors import unknown
+from rnnlab.gradients import flossing
 from rnnlab.nn import cells, layers, models, norms, unroll
 from rnnlab.nn.engines.fused_cells import SLOPES
 
@@ -25,6 +31,37 @@ Array = jax.Array
 PyTree = Any  # parameters and states
 
 BOUND = 1e-20  # of ‖δ‖²; a smaller gradient counts as zero
+NAMES = ("none", "omega", "flossing")
+EXPONENTS = 8  # that flossing pushes to zero where the config does not say
+
+
+def parse(regularizer: str) -> tuple[str, int]:
+    """Return the name of a regularizer and, of flossing, k; "flossing(exponents=4)".
+
+    Raises:
+        ValueError: not of that form, an unknown name, or an invalid option.
+
+    >>> parse("flossing(exponents=4)"), parse("omega")
+    (('flossing', 4), ('omega', 0))
+    """
+    form = "training.regularizer is a name or flossing(exponents=k)"
+    name, options = calls.parse(str(regularizer), form)
+    validate.choice("training.regularizer", name, NAMES)
+    k = options.pop("exponents", EXPONENTS) if name == "flossing" else 0
+    if options:
+        allowed = ("exponents",) if name == "flossing" else ()
+        raise ValueError(unknown(f"option of regularizer {name!r}:", next(iter(options)), allowed))
+    return name, validate.whole("training.regularizer: exponents", k) if name == "flossing" else 0
+
+
+def normalized(regularizer: str) -> str:
+    """Return a regularizer with its options written out, so that equal ones are equal strings.
+
+    >>> normalized("flossing"), normalized("omega()")
+    ('flossing(exponents=8)', 'omega')
+    """
+    name, k = parse(regularizer)
+    return f"{name}(exponents={k})" if k else name
 
 
 def check_omega(layer: object) -> cells.RNN:
@@ -101,3 +138,37 @@ def omega_gradient(
     deltas = jax.grad(loss_of)(jnp.zeros((*inputs.shape[:-1], H), inputs.dtype))
     hs, _ = unroll.unroll(cell, recurrent, inputs, initial_state=initial_state)
     return jax.grad(omega)(W_hh, cell.activation, hs, deltas)
+
+
+def layer_inputs(model: models.Recurrent, params: PyTree, inputs: Array) -> Array:
+    """Return the sequences that a model's layer reads, (B, T, D): features, or embedded symbols."""
+    if not model.symbols:
+        return inputs
+    if model.embedding_size:
+        return jnp.take(params["params"]["embedding"], inputs, axis=0, mode="clip")
+    return jax.nn.one_hot(inputs, model.symbols)
+
+
+def flossing_gradient(
+    model: models.Recurrent,
+    params: PyTree,
+    inputs: Array,
+    k: int,
+    lengths: Array | None = None,
+    initial_state: PyTree = None,
+) -> PyTree:
+    """Return ∂(Σ_{i≤k} λ_i²)/∂(parameters of the layer), on the sequences of a batch.
+
+    Args:
+        model: a module of :mod:`rnnlab.nn.models`.
+        params: its parameters. inputs: (B, T, D), or symbols (B, T). k: exponents of every cell.
+        lengths: (B,) real steps. initial_state: of the layer; None: its own.
+    """
+    xs = layer_inputs(model, params, inputs)
+
+    def loss(recurrent: PyTree) -> Array:
+        return flossing.flossing_loss(
+            model.layer, recurrent, xs, k, lengths=lengths, initial_state=initial_state
+        )[0]
+
+    return jax.grad(loss)(params["params"]["recurrent"])

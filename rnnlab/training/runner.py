@@ -284,6 +284,7 @@ class _Batch:
 
     def _begin(self) -> None:
         members = [job.spec.draw(job.key) for job in self.jobs.values()]
+        self.records = dict(zip(self.jobs, (member.record for member in members), strict=True))
         self.states, self.hypers = self.program.start(members)
         hosted = self._hosted()
         restored = self.checkpoints.restore(hosted) if distributed.leads() else None
@@ -368,7 +369,7 @@ class _Batch:
             result = results.results(train, state, chunk, data)
             result["ms_per_step"] = 1e3 * self.seconds[index] / max(steps, 1)
             params, _ = train.chosen(state, chunk.score)
-            result = joined(result, self.sink.measure(job.spec, params))
+            result = joined(result, self.records[index], self.sink.measure(job.spec, params))
             save_params(self.run_dir, index, params)
             self.sink.finish(index, self.seconds[index], result)
         self.running.remove(index)

@@ -17,6 +17,8 @@ from rnnlab.core import validate
 from rnnlab.core.errors import CONFIG_HELP, unknown
 from rnnlab.core.file_cache import read_once
 from rnnlab.core.notices import left_out
+from rnnlab.gradients.criticality import with_init
+from rnnlab.gradients.preparation import Preparation, check_exponents
 from rnnlab.nn import layers, losses, models, unroll
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.initializers import InitScheme
@@ -27,12 +29,14 @@ from rnnlab.tasks.base import (
     Streams,
     Task,
     holds_out,
+    lengths_of,
     sequences_to_score,
     sequences_to_validate,
 )
 from rnnlab.tasks.model import model_for_task
+from rnnlab.training import regularizers
 from rnnlab.training.optimizers import Hyper, Optimizer
-from rnnlab.training.regularizers import check_omega
+from rnnlab.training.regularizers import check_omega, layer_inputs
 
 Array = jax.Array
 PyTree = Any  # parameters, recurrent states and data sets
@@ -51,7 +55,8 @@ class Settings:
         window: steps of truncated BPTT; the state is carried from window to window of a sequence,
             the gradient is not; one update per window. 0: the whole sequence.
         reduction: how a sequence's losses become one: their "mean" or "sum_over_time".
-        regularizer: "none" or "omega" (Pascanu et al. 2013), whose weight is ``omega``.
+        regularizer: "none", "omega" (Pascanu et al. 2013) or "flossing" (Engelken 2023), whose
+            weight is ``omega``; "flossing(exponents=8)" squares the first 8 Lyapunov exponents.
         eval_every: steps of a chunk; after each chunk the test set is scored.
         eval_batch_size: sequences that are scored at a time; of a task that draws its sequences,
             the number that is scored.
@@ -101,13 +106,18 @@ class Settings:
             flag = validate.flag(f"training.{key}", getattr(self, key))
             object.__setattr__(self, key, flag)
         validate.choice("training.reduction", self.reduction, losses.REDUCTIONS)
-        validate.choice("training.regularizer", self.regularizer, ("none", "omega"))
+        object.__setattr__(self, "regularizer", regularizers.normalized(self.regularizer))
         validate.choice("training.engine", self.engine, ("auto", *unroll.ENGINES))
 
     @property
     def chooses(self) -> bool:
         """Whether validation scores choose the parameters, or when to stop."""
         return self.keep_best or self.patience > 0
+
+    @property
+    def flossed(self) -> int:
+        """Lyapunov exponents of every cell that the regularizer pushes to zero; 0: it does not."""
+        return regularizers.parse(self.regularizer)[1]
 
 
 DYNAMIC = {"learning_rate": 1e-3, "clip_norm": float("inf"), "weight_decay": 0.0, "omega": 0.0}
@@ -123,7 +133,7 @@ def config(**changes: object) -> dict[str, Any]:
         learning_rate: α, the size of an update.
         clip_norm: bound on the gradient's global norm; inf: no clipping.
         weight_decay: λ, the share of the parameters that an update of size 1 takes away.
-        omega: weight of the regularizer "omega", where it is on.
+        omega: ω, weight of the regularizer, where one is on.
     Raises:
         ValueError: a key that the group does not have.
 
@@ -159,7 +169,8 @@ class Setup:
         settings: how it is trained.
     Raises:
         ValueError: a window that does not divide the sequence or has no target; Ω for a model
-            other than one simple RNN.
+            other than one simple RNN; flossing for a task's own model, or of more exponents than
+            a state has.
     """
 
     task: Task
@@ -179,6 +190,14 @@ class Setup:
             )
         if self.settings.regularizer == "omega":
             check_omega(self.model.layer)
+        if self.settings.flossed:
+            asked = f"training.regularizer={self.settings.regularizer!r}"
+            check_exponents(
+                "exponents of training.regularizer",
+                self.settings.flossed,
+                checked_layer(asked, self.model),
+                layer_input_size(self.model, self.task),
+            )
 
     @property
     def window(self) -> int:
@@ -198,6 +217,27 @@ class Setup:
         if not isinstance(model, models.Recurrent) or model.embedding_size:
             return None
         return model.layer.cell if isinstance(model.layer, layers.CellLayer) else None
+
+
+def checked_layer(asked: str, model: models.Model) -> layers.Layer:
+    """Return the layer of a model that is a layer with a read-out; refuse a task's own model.
+
+    Args:
+        asked: the option that needs it, for the message.
+    Raises:
+        ValueError: another model.
+    """
+    if not isinstance(model, models.Recurrent):
+        raise ValueError(
+            f"{asked} needs a layer with a read-out (rnnlab.nn.models); "
+            f"the task's own model is {type(model).__name__}"
+        )
+    return model.layer
+
+
+def layer_input_size(model: models.Model, task: Task) -> int:
+    """Return D of a model's layer: the task's features, or those of its embedding."""
+    return getattr(model, "embedding_size", 0) or task.input_size
 
 
 def draw_params(model: models.Model, key: Array, task: Task) -> PyTree:
@@ -252,6 +292,7 @@ class Member(NamedTuple):
     hyper: Hyper
     key: Array
     params: PyTree
+    record: dict[str, Any]  # results of preparing the parameters, for the member's row
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +306,7 @@ class MemberSpec:
         hyper: the numbers that differ within a group.
         run: the options of running the group.
         probe_steps: the steps before which the gradient is probed: ``probes.at``.
+        preparation: what the ``init`` group asks to be done on sequences; None: nothing.
     """
 
     config: Config
@@ -273,6 +315,7 @@ class MemberSpec:
     hyper: Hyper
     run: RunOptions
     probe_steps: tuple[int, ...]
+    preparation: Preparation | None = None
 
     @classmethod
     def from_config(cls, config: Config, task: Task | None = None) -> "MemberSpec":
@@ -298,7 +341,8 @@ class MemberSpec:
         hyper = hyper_of(config.training)
         group = config.run if "run" in config else {}
         run = RunOptions(**{f.name: group[f.name] for f in fields(RunOptions) if f.name in group})
-        return cls(config, setup, model, hyper, run, _probe_steps(config, setup))
+        preparation = _preparation(config, model, task)
+        return cls(config, setup, model, hyper, run, _probe_steps(config, setup), preparation)
 
     @property
     def steps(self) -> int:
@@ -321,10 +365,36 @@ class MemberSpec:
             _check_data(self.setup.task, self.setup.settings)
 
     def draw(self, key: Array) -> Member:
-        """Draw the member: parameters from its init, a key for its data."""
+        """Draw the member: parameters from its init, a key for its data.
+
+        A gain that is 'critical' is searched, and exponents are flossed, on the member's first
+        batch: of truncated BPTT on its first window.
+        """
         key_params, key_train = jax.random.split(key)
-        params = draw_params(self.model, key_params, self.setup.task)
-        return Member(self.setup, self.hyper, key_train, params)
+        if self.preparation is None:
+            params, record = draw_params(self.model, key_params, self.setup.task), {}
+        else:
+            params, record = self._prepared(self.preparation, key_params, key_train)
+        return Member(self.setup, self.hyper, key_train, params, record)
+
+    def _prepared(
+        self, preparation: Preparation, key: Array, key_train: Array
+    ) -> tuple[PyTree, dict[str, Any]]:
+        setup, model, task = self.setup, self.model, self.setup.task
+        assert isinstance(model, models.Recurrent)  # for _preparation has checked it
+
+        def draw(init: InitScheme) -> PyTree:
+            return draw_params(model.clone(layer=with_init(model.layer, init)), key, task)
+
+        key_data = jax.random.split(key_train, 3)[0]  # as Train.window draws batch 0
+        batch = task.batch(task.load(), key_data, 0, setup.settings.batch_size)
+        inputs = jnp.asarray(batch.inputs)[:, : setup.window or None]
+        xs = layer_inputs(model, draw(preparation.init.with_number(1.0)), inputs)
+        prepared = preparation.run(
+            lambda init: draw(init)["params"]["recurrent"], model.layer, xs, lengths_of(batch)
+        )
+        own = draw(prepared.init)["params"]
+        return {"params": {**own, "recurrent": prepared.params}}, prepared.record
 
 
 def setup_of(config: Config, task: Task | None = None) -> Setup:
@@ -395,6 +465,23 @@ def _model(config: Config, task: Task) -> models.Model:
         return model
     init = InitScheme.from_config(config.init)
     return model_for_task(task, layers.from_config(config.cell, init), init)
+
+
+def _preparation(config: Config, model: models.Model, task: Task) -> Preparation | None:
+    """Return what is to be done to the drawn parameters on sequences; None: nothing.
+
+    Raises:
+        ValueError: a number out of its range, or something to do for a task's own model.
+    """
+    group = config.init if "init" in config else {}
+    if "w_h" not in group:  # of BERT, whose layers are not recurrent
+        return None
+    preparation = Preparation.from_config(group)
+    if not preparation.needed:
+        return None
+    asked = "init.floss" if preparation.floss else "a number that is 'critical'"
+    preparation.check(checked_layer(asked, model), layer_input_size(model, task))
+    return preparation
 
 
 def _optimizer(group: Config) -> Optimizer:

@@ -30,7 +30,7 @@ from rnnlab.tasks.base import (
     sequences_to_validate,
 )
 from rnnlab.training.optimizers import Hyper
-from rnnlab.training.regularizers import omega_gradient
+from rnnlab.training.regularizers import flossing_gradient, omega_gradient
 from rnnlab.training.settings import Setup, check_validation, draw_params
 
 Array = jax.Array
@@ -253,7 +253,7 @@ class Train:
         start: PyTree = None,
         key: Array | None = None,
     ) -> tuple[Array, PyTree, PyTree]:
-        """Return (loss, the final recurrent state, ∂(loss + ω Ω)/∂params) of one batch."""
+        """Return (loss, the final recurrent state, ∂(loss + ω·regularizer)/∂params)."""
         settings, model = self.setup.settings, self.setup.model
 
         def run(params: PyTree) -> tuple[Array, PyTree]:
@@ -266,6 +266,15 @@ class Train:
             extra = hyper.omega * omega_gradient(model, params, batch.inputs, of_batch, start)
             recurrent = grads["params"]["recurrent"]
             recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)
+            grads = {"params": {**grads["params"], "recurrent": recurrent}}
+        if settings.flossed:
+            assert isinstance(model, models.Recurrent)  # for the setup has checked it
+            extra = flossing_gradient(
+                model, params, batch.inputs, settings.flossed, lengths_of(batch), start
+            )
+            recurrent = jax.tree.map(
+                lambda g, e: g + hyper.omega * e, grads["params"]["recurrent"], extra
+            )
             grads = {"params": {**grads["params"], "recurrent": recurrent}}
         return loss, carry if settings.window else (), grads
 

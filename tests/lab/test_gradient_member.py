@@ -100,6 +100,19 @@ def test_lyapunov_is_the_mean_over_the_first_sequences():
     assert gradient_member.top_lyapunov(member, 2) == pytest.approx(float(jnp.mean(one)), rel=1e-5)
 
 
+def test_critical_gains_and_flossing_are_of_the_member_s_own_sequences():
+    config = _config("gru")
+    config.init.w_h, config.init.floss = "mean_field(sigma_w='critical')", 2
+    config.init.floss_exponents = 1
+    member = gradient_member.draw(config, jax.random.key(3))
+    assert member.record["critical_converged"]
+    assert member.record["floss_skipped"] == 0
+    exponents = gradients.lyapunov_exponents(member.cell, member.params, member.xs, 1)
+    after = float(jnp.mean(jnp.square(exponents)))
+    assert member.record["floss_after"] == pytest.approx(after, rel=1e-3)
+    assert _draw().record == {}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -107,6 +120,7 @@ def test_lyapunov_is_the_mean_over_the_first_sequences():
         ({"task.name": "digit"}, "did you mean 'digits'"),
         ({"init.w_h": "orthogonl"}, "did you mean 'orthogonal'"),
         ({"init.forget_bias": "1.0"}, "no forget gate"),
+        ({"init.floss": 3}, "init.floss_exponents must be at most 6"),
         ({"task.gaps": "fill"}, "unknown task.gaps 'fill'"),
         ({"task.name": "csv"}, "task.name='csv' needs task.path"),
         ({"task.name": "noise", "task.path": "a"}, "reads no file, got task.path='a'"),
