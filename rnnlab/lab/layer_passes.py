@@ -8,6 +8,7 @@ import jax
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.engines.fused import Fused
 from rnnlab.nn.engines.newton import Newton
+from rnnlab.nn.engines.split import Split
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.nn.unroll import unroll
 
@@ -29,7 +30,7 @@ def init_of(cell: str, *, bias: str = "zeros", **schemes: str) -> InitScheme:
     return InitScheme(b=bias, forget_bias=bias if cell == "lstm" else None, **schemes)
 
 
-def passes(cell: Cell, engine: str | Fused | Newton) -> dict[str, Pass]:
+def passes(cell: Cell, engine: str | Fused | Newton | Split) -> dict[str, Pass]:
     """Return a layer's passes by an engine, as functions of (params, xs, weights), not compiled.
 
     Args:

@@ -30,6 +30,14 @@ def zeros(shape: tuple[int, ...], like: Array) -> Array:
     return _vary(jnp.zeros(shape, like.dtype), _varying(like))
 
 
+def on_a_mesh(tree: PyTree) -> bool:
+    """Return whether a mesh applies: in ``shard_map`` or ``jax.set_mesh``, or on explicit axes."""
+    types = map(jax.typeof, jax.tree.leaves(tree))
+    return not jax.sharding.get_abstract_mesh().empty or any(
+        kind.sharding.mesh.explicit_axes for kind in types
+    )
+
+
 def _varying(leaf: Array) -> frozenset[str]:
     """Return the names of the mesh axes over which an array varies."""
     kind: Any = jax.typeof(leaf)

@@ -24,7 +24,8 @@ from rnnlab.nn import cells, contract
 from rnnlab.nn.engines.auto import choose
 from rnnlab.nn.engines.fused import Fused, fused
 from rnnlab.nn.engines.newton import Newton, newton
-from rnnlab.nn.engines.scan import over_features, scan
+from rnnlab.nn.engines.scan import over_features
+from rnnlab.nn.engines.split import WHOLE, Split
 from rnnlab.nn.meshes import automatic, batch_spec
 from rnnlab.nn.params import PyTree
 from rnnlab.nn.protocols import Cell, Stochastic
@@ -33,10 +34,8 @@ Array = jax.Array
 
 
 ENGINES: dict[str, Callable[..., tuple[Array, PyTree, dict[str, Array]]]] = {
-    "scan": scan,
-    "fused": fused,
-    "fused_recompute": Fused(recompute=True),
-    "newton": newton,
+    **WHOLE,
+    "fused_split": Split(),
 }
 
 
@@ -52,7 +51,7 @@ def unroll(
     deterministic: bool = True,
     reverse: bool = False,
     taps: tuple[str, ...] = (),
-    engine: str | Fused | Newton = "auto",
+    engine: str | Fused | Newton | Split = "auto",
 ) -> tuple[PyTree, ...]:
     """Run a cell over whole sequences: s_t, y_t = step(s_{t−1}, x_t) for t = 1 … T.
 
@@ -76,9 +75,11 @@ def unroll(
         taps: names of states or gates to return as well ("C", "f", …).
         engine: "scan", the definition; "fused", the same with a hand-written adjoint, for RNN, LSTM
             and GRU without options, wrappers and taps, reverse mode only; "fused_recompute", the
-            same with O(√T) memory; "newton", all steps at once, for the same cells; a
-            :class:`Fused` or :class:`Newton` with other options; "auto": fused where it applies
-            (:mod:`rnnlab.nn.engines.auto`), else scan.
+            same with O(√T) memory; "newton", all steps at once, for the same cells;
+            "fused_split", fused on equal parts of the batch, one per CPU device
+            (:mod:`rnnlab.nn.engines.split`); a :class:`Fused`, :class:`Newton` or :class:`Split`
+            with other options; "auto": fused where it applies (:mod:`rnnlab.nn.engines.auto`),
+            else scan.
     Returns:
         (ys (B, T, H), final state with leaves (B, H)), and with ``taps`` a third item
         {tap: (B, T, H)}. Outputs and taps past a sequence's length are zero; the final state is
@@ -96,7 +97,7 @@ def unroll(
     >>> ys.shape, state.C.shape, values["f"].shape
     ((2, 5, 4), (2, 4), (2, 5, 4))
     """
-    if not isinstance(engine, Fused | Newton):
+    if not isinstance(engine, Fused | Newton | Split):
         validate.choice("engine", engine, ("auto", *ENGINES))
     contract.check_cell(cell)
     stochastic = isinstance(cell, Stochastic) and cell.stochastic
@@ -111,7 +112,8 @@ def unroll(
     if engine == "auto":
         engine = choose(cell, taps=taps)
     run = ENGINES[engine] if isinstance(engine, str) else engine
-    if options and (run is newton or isinstance(run, Newton)):
+    of_part = run.run if isinstance(run, Split) else run
+    if options and (of_part is newton or isinstance(of_part, Newton)):
         raise ValueError("engine 'newton' has no resets: use 'scan' or 'fused'")
     options["mask"] = None if mask is None else jnp.moveaxis(mask, -1, 0)
     options["key"] = None if deterministic else key
@@ -130,7 +132,8 @@ def unroll(
             over_time, params, jnp.moveaxis(xs, -2, 0), state, options, out=specs
         )
     except TypeError as error:  # inside another jit JAX raises its own error, later
-        if "forward-mode" not in str(error) or not (run is fused or isinstance(run, Fused)):
+        by_hand = of_part is fused or isinstance(of_part, Fused)
+        if "forward-mode" not in str(error) or not by_hand:
             raise
         raise TypeError(
             "engine 'fused' is differentiated in reverse mode only: for jvp and jacfwd "

@@ -21,6 +21,7 @@ from rnnlab.gradients.criticality import with_init
 from rnnlab.gradients.preparation import Preparation, check_exponents
 from rnnlab.nn import layers, losses, models, unroll
 from rnnlab.nn.cells import Cell
+from rnnlab.nn.engines.split import Split
 from rnnlab.nn.initializers import InitScheme
 from rnnlab.tasks.base import (
     Batch,
@@ -355,12 +356,19 @@ class MemberSpec:
         return GroupKey(self.setup, self.run.mapping, self.run.members_at_once)
 
     def check_data(self) -> None:
-        """Read the data, and see whether batches of the member's sizes can be had.
+        """Read the data, and see whether batches of the member's sizes can be had in a run.
 
         Raises:
-            ValueError: data that do not fit.
+            ValueError: data that do not fit; an engine that splits batches over the devices, which
+                the members of a run use.
             FileNotFoundError, ConnectionError: data that are not there.
         """
+        engine = self.setup.settings.engine
+        if isinstance(unroll.ENGINES.get(engine), Split):
+            raise ValueError(
+                f"training.engine={engine!r} splits a batch over the CPU devices, which the "
+                "members of a run use already: use 'auto'"
+            )
         with _path_named():
             _check_data(self.setup.task, self.setup.settings)
 

@@ -15,7 +15,7 @@ from rnnlab.results.table import Table
 from tests.helpers import benchmarks, untrained
 
 FILE = Path(__file__).parents[2] / "experiments" / "benchmarks" / "speed_recurrent.py"
-SMALL = {"task.size": "3x7x2x5", "run.seconds": 1e-6}
+SMALL = {"task.size": "4x7x2x5", "run.seconds": 1e-6}
 
 
 def small(**changes):
@@ -35,7 +35,7 @@ def test_a_small_run_times_every_side(module, monkeypatch, cell):
     # Keras has keys of the old kind and mixes types
     with jax.numpy_dtype_promotion("standard"), jax.legacy_prng_key("allow"):
         result = module.run(small(**{"cell.name": cell}), None, lambda **record: None)
-    expected = {"fused", "keras", "torch", "torch_1_thread", *module.CELLS[cell][1]}
+    expected = {"fused", "fused_split", "keras", *module.TORCH, *module.CELLS[cell][1]}
     assert result["ms"].keys() == {"both"}  # what the bounds are of
     assert result["ms"]["both"].keys() == expected
     assert result["torch_both_ms"] > 0
@@ -73,11 +73,25 @@ def test_layouts_of_other_libraries_are_inverted(module):
         assert outputs.largest_difference(module.from_keras(keras_gates, weights), blocks) == 0
 
 
-def table_of(module, ratio, memory=1.0, low=None, **more):
+def test_as_many_parts_as_cores_and_batch_allow(module, monkeypatch):
+    for cores, sizes in ((1, {4: 1}), (2, {4: 2, 3: 1}), (12, {32: 8, 5: 5, 13: 1})):
+        monkeypatch.setattr(module.host, "cores", lambda cores=cores: cores)
+        for batch, expected in sizes.items():
+            size = f"{batch}x7x2x5"
+            assert module.batch_parts(size) == expected
+            side = module.sides(small(**{"task.size": size}), None).get("fused_split")
+            assert (side and side.env) == (
+                {"JAX_NUM_CPU_DEVICES": str(expected)} if expected > 1 else None
+            )
+
+
+def table_of(module, ratio, memory=1.0, low=None, split=None, **more):
     def describe(index, flat):
         case = (flat["cell.name"], flat["task.size"])
         times = dict.fromkeys(["torch", "keras", *module.CELLS[flat["cell.name"]][1]], ratio)
         times |= {"fused": 1.0, "torch_1_thread": 2 * ratio}
+        if split is not None:
+            times["fused_split"] = split
         if low is not None and index == low[0]:
             times["torch"] = low[1]
         if case == module.HARD:
@@ -105,6 +119,9 @@ def test_claims_can_come_out_the_other_way(module):
     assert verdicts(1.2) == [False, False, False, True, True, True, True]
     assert verdicts(0.9) == [False, False, False, False, True, True, True]
     assert verdicts(1.5, 1.01, (0, 0.79)) == [True, True, True, True, False, False, False]
+    # against PyTorch the faster of our ways counts, against the others the default
+    assert verdicts(1.2, split=0.8) == [True, False, False, True, True, True, True]
+    assert verdicts(1.4, split=5.0) == [True] * 7
     assert verdicts(1.4, others_cpu=0.5) == [True, True]  # memory alone is decided
     some = Table(list(table_of(module, 2.0))[:-1])
     with pytest.raises(Undecided, match="11 of 12"):

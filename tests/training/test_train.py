@@ -350,11 +350,19 @@ def test_dropout_draws_while_it_trains_and_not_when_it_is_tested():
         ({"task": {"name": "adding", "lenght": 4}}, "did you mean 'length'"),
         ({"cell": "lstn"}, "did you mean 'lstm'"),
         ({"engine": "fast"}, "unknown training.engine 'fast'"),
+        ({"engine": "fused_split"}, "which the members of a run use already: use 'auto'"),
     ],
 )
 def test_errors_name_the_key_and_the_value(options, message):
     with pytest.raises(ValueError, match=message):
         training.check(trained.config(**options))
+
+
+def test_one_that_is_trained_outside_a_run_may_split_its_batch():
+    member = trained.member(engine="fused_split")
+    one = training.make_train(member.setup)
+    program = jax.make_jaxpr(one)(member.key, member.hyper, member.params)
+    assert "shard_map" in str(program)
 
 
 def test_data_that_are_not_there_or_too_few_are_missed_before_anything_runs(tmp_path):
