@@ -98,11 +98,11 @@ def _enlarge(figure: Figure, style: Style, width: float) -> None:
     own, height = figure.get_figwidth(), figure.get_figheight()
     texts = [text for text in _texts(figure) if text.get_text().strip()]
     smallest = min((text.get_fontsize() for text in texts), default=style.least)
-    needed = own * style.least / smallest
+    needed = math.ceil(10 * own * style.least / smallest - 1e-9) / 10  # in words and in the check
     if width < needed - 1e-9:
         raise ValueError(
             f"this figure has words side by side, which take {needed:.1f} in at {style.least:g} "
-            f"points; got a width of {width:g} in: use --width={math.ceil(10 * needed) / 10:g}in"
+            f"points; got a width of {width:g} in: use --width={needed:g}in"
         )
     factor = width / own
     figure.set_size_inches(width, factor * height)
