@@ -5,15 +5,15 @@
 RNN, LSTM and GRU (reset after the product, as the other libraries have it) at four shapes B x T x
 D x H, float32. Each side runs alone in a process of its own, as it is fastest: rnnlab's fused
 engine on one device, and on a CPU device per core with a part of the batch each ("fused_split");
-flax ``nn.RNN`` over each of its cells and Keras on JAX compiled; PyTorch
-time-major with as many threads as cores and with one (torch.compile leaves its recurrent layers as
-they are). All are given the same weights, inputs and cotangents; outputs and gradients (of every
-weight and of the inputs) must agree before anything is timed; then the processes take turns for
-five rounds at forward+backward. Of PyTorch's two ways and of flax's two LSTMs, one that takes over
-twice as long as the other in round 1 is measured once. About 9 minutes on 2 cores with nothing else
-running; one case with ``--sweep.task.size=32x100x64x128 --sweep.cell.name=lstm`` takes 1. ":full"
-times forward alone too and starts new processes each round: over an hour. Needs torch; Keras takes
-part if it is installed, "fused_split" where two cores or more divide the batch.
+flax ``nn.RNN`` over each of its cells and Keras on JAX compiled; PyTorch time-major with as many
+threads as cores and with one (torch.compile leaves its recurrent layers as they are). All are given
+the same weights, inputs and cotangents; outputs and gradients (of every weight and of the inputs)
+must agree before anything is timed; then the processes take turns for five rounds at
+forward+backward. Of PyTorch's two ways and of flax's two LSTMs, one that takes over twice as long
+as the other in round 1 is measured once. About 9 minutes on 2 cores with nothing else running; one
+case with ``--sweep.task.size=32x100x64x128 --sweep.cell.name=lstm`` takes 1. ":full" times forward
+alone too and starts new processes each round: over an hour. Needs torch; Keras takes part if it is
+installed, "fused_split" where two cores or more divide the batch.
 
 Bounds, of forward+backward. Against PyTorch, whose faster way counts, rnnlab's faster way does too:
 the shorter median over the rounds of "fused" and "fused_split", which a user chooses by name.
