@@ -114,8 +114,7 @@ def sufficient_vanishing(W: ArrayLike, activation: str = "tanh") -> tuple[float,
     Source: Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063).
     """
     _known(activation)
-    bound = float(np.linalg.norm(_square(W), 2))
-    bound *= 0.25 if activation == "sigmoid" else 1.0
+    bound = float(np.linalg.norm(_square(W), 2)) * (0.25 if activation == "sigmoid" else 1.0)
     return bound, math.log10(bound) if bound > 0 else -math.inf
 
 
@@ -331,19 +330,20 @@ def chrono_retention(t_max: float, lags: ArrayLike) -> np.ndarray:
 
 # ---- mean field of gated cells -----------------------------------------------------------------
 
-_REACH, _NODES = 12.0, 2001  # of the trapezoid rule, exact to rounding for preactivations to 1e4
+_REACH, _NODES = 12.0, 2001  # of the trapezoid rule, exact to rounding at variances to 100
 _UNITS, _STEPS = 2**14, 150  # sampled memories of an LSTM, and steps until they are stationary
 
 
 def _over_gaussian(f: Callable[[np.ndarray], np.ndarray], mean: float, variance: float) -> float:
-    """∫Dz f(mean + √variance z)."""
-    z, step = np.linspace(-_REACH, _REACH, _NODES, retstep=True)
+    """∫Dz f(mean + √variance z), where a gate is 1/√variance wide in z."""
+    nodes = _NODES * max(1, math.ceil(math.sqrt(variance) / 10))
+    z, step = np.linspace(-_REACH, _REACH, nodes, retstep=True)
     weight = step / math.sqrt(2 * math.pi) * np.exp(-(z**2) / 2)
     return float(weight @ f(mean + math.sqrt(variance) * z))
 
 
 def _sigmoid(a: ArrayLike) -> np.ndarray:
-    return (1 + np.tanh(np.asarray(a) / 2)) / 2
+    return np.exp(-np.logaddexp(0, -np.asarray(a, np.float64)))  # exact at either end
 
 
 class _Gate:
@@ -427,7 +427,7 @@ def gru_mean_field(
     z, r, square, slope_square = moments(Q)
     opened = 1 - 2 * z.mean + z.square  # E[(1 − z)²]
     slope = _over_gaussian(
-        lambda a: np.cosh(a) ** -2.0, 0.0, sigma_w**2 * r.square * Q + input_variance
+        lambda a: 1 - np.tanh(a) ** 2, 0.0, sigma_w**2 * r.square * Q + input_variance
     )
     by_gates = z.slope_square * (Q + square)
     by_state = opened * slope_square * (r.square + sigma_w**2 * r.slope_square * Q)
@@ -477,11 +477,11 @@ def lstm_mean_field(
             _sigmoid(bias + u)
             for bias, u in ((forget_bias, u_f), (input_bias, u_i), (output_bias, u_o))
         )
-        tilde = np.tanh(u_c)
+        closed, tilde = _sigmoid(-(forget_bias + u_f)), np.tanh(u_c)  # 1 − f and C̃
         if step < _STEPS // 2:  # a long memory reaches its stationary size at once
-            size = np.mean(i**2) * np.mean(tilde**2) / (1 - np.mean(f**2))
+            size = np.mean(i**2) * np.mean(tilde**2) / np.mean(closed * (1 + f))
             C *= math.sqrt(size / max(np.mean(C**2), 1e-300))
-        by_gates = (C * f * (1 - f)) ** 2 + (tilde * i * (1 - i)) ** 2 + (i * (1 - tilde**2)) ** 2
+        by_gates = (C * f * closed) ** 2 + (tilde * i * (1 - i)) ** 2 + (i * (1 - tilde**2)) ** 2
         C, v_C = f * C + i * tilde, f**2 * v_C + gain * by_gates * v_h
         out = np.tanh(C)
         v_h *= gain * np.mean(out**2) * np.mean((o * (1 - o)) ** 2)
@@ -539,8 +539,8 @@ def lstm_critical_gain(
     >>> round(lstm_critical_gain(), 3), round(lstm_critical_gain(0.0), 3)
     (1.076, 2.0)
     """
-    kept, fed_back = _sigmoid(forget_bias), _sigmoid(input_bias) * _sigmoid(output_bias)
-    return critical_gain(kept, fed_back)
+    open_gates = _sigmoid(input_bias) * _sigmoid(output_bias)  # and 1 − f = σ(−b_f)
+    return critical_gain(0.0, open_gates / _sigmoid(-np.asarray(forget_bias)))
 
 
 # ---- task baselines ----------------------------------------------------------------------------

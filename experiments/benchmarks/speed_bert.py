@@ -111,6 +111,7 @@ def check(config: Config) -> None:
     if config.encoder.dropout or config.encoder.attention_dropout:
         raise ValueError("speed_bert.py compares losses: dropout must be 0.0 on both sides")
     benchmark.check(config, *PACKAGES)
+    benchmark.check_cpu()
 
 
 def draw_batch(config: Config, key: jax.Array) -> Batch:

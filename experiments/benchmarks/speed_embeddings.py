@@ -308,7 +308,8 @@ def _speed(table: Table) -> "tuple[Figure, str]":
     axes[-1, 0].set_xlabel("million words of the corpus per second, subsampled words included")
     workers = table[0].config["run"]["workers"]
     return figure, (
-        f"Training only; the other sides with {workers} workers. {speed.conditions(list(table))}"
+        f"Training; fastText (C++) reads and counts its words within its time, the others before "
+        f"it. The other sides have {workers} workers. {speed.conditions(list(table))}"
     )
 
 
@@ -389,6 +390,10 @@ def as_good(table: Table, method: str, margin: float) -> tuple[bool, str]:
     table.select({"method": method}).stack("tokens")  # undecided if there is none
     results = _by_method(table)[method]
     rho = {side: spearman(results, side) for side in results[0]["quality"]}
+    if len(results) < SEEDS:
+        raise Undecided(f"{len(results)} of {SEEDS} seeds were trained")
+    if not np.isfinite(list(rho.values())).all():
+        raise Undecided("too few pairs have words that are known: read more reviews")
     ours = min(value for side, value in rho.items() if side.startswith("rnnlab"))
     words = ", ".join(f"{side} {value:.3f}" for side, value in rho.items())
     return ours >= rho["gensim"] - margin, f"mean ρ: {words}"

@@ -88,6 +88,7 @@ def check(config: Config) -> None:
     validate.choice("cell.name", config.cell.name, CELLS)
     layer_case.parse_size(config.task.size)
     benchmark.check(config, "torch")
+    benchmark.check_cpu()
 
 
 def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, object]:
@@ -454,10 +455,11 @@ def _cases(table: Table, name: str | None = None) -> list[Member]:
     Raises:
         Undecided: the sweep was narrowed.
     """
-    members = list(table if name is None else table.select({"cell.name": name}))
+    cases = table.select({"task.size": list(SIZES)})
+    members = list(cases if name is None else cases.select({"cell.name": name}))
     whole = len(SIZES) * (len(CELLS) if name is None else 1)
-    if len(members) < whole:
-        raise Undecided(f"{len(members)} of {whole} cases were measured")
+    if (found := len(set(map(_words, members)))) < whole:
+        raise Undecided(f"{found} of {whole} cases were measured")
     return members
 
 
@@ -513,7 +515,13 @@ def _lowest(table: Table, least: float) -> tuple[bool, str]:
         for member in _cases(table)
         if (member.config["cell"]["name"], member.config["task"]["size"]) != HARD
     ]
-    ratios = {_words(m): speed.ratio(m, best_torch(m), best_ours(m), "both") for m in members}
+    seeds = len(table.values("seed")) > 1
+    ratios = {
+        _words(m) + f", seed {m.config['seed']}" * seeds: speed.ratio(
+            m, best_torch(m), best_ours(m), "both"
+        )
+        for m in members
+    }
     holds, _ = speed.at_least(ratios, least, members)
     case = min(ratios, key=lambda words: ratios[words].low)
     return holds, f"the lowest is {case}: {ratios[case]}"

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnlab.cli.parsing import Commands, cache_switch, path
+from rnnlab.cli.parsing import Commands, cache_switch, path, refusing_in_one_line
 from rnnlab.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -74,18 +74,18 @@ def _figure(options: argparse.Namespace) -> int:
         return 0
     if name[0] not in captions:
         raise UserError(unknown("figure", name[0], captions, listing=f"rnnlab figure {run_dir}"))
-    form = options.format or (Path(options.out).suffix[1:] if options.out else "") or "pdf"
 
     from rnnlab.plotting import papers
 
-    try:
+    ending = Path(options.out).suffix[1:].lower() if options.out else ""
+    form = options.format or ending or "pdf"
+    if ending in papers.FORMATS and ending != form:
+        raise UserError(f"--format={form} and --out={options.out} differ: give one of them")
+    with refusing_in_one_line():
         papers.check(form, options.style, options.width)
-        figure = _drawn(options, run_dir, name[0])
+    figure = _drawn(options, run_dir, name[0])  # a fault of the experiment's file shows its place
+    with refusing_in_one_line():
         content = papers.make(figure, form, options.style, options.width)
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(str(error)) from None
     out = Path(options.out or f"{name[0]}.{form}")
     json_files.write_bytes(out, content)
     print(f"figure: {out}")

@@ -240,10 +240,12 @@ def search(
     _approach(exponent, points, tolerance)
     tried = sorted(measured)
     below = [number for number in tried if exponent(number) <= 0]
-    gain = max(below, key=exponent) if below else min(tried, key=exponent)
+    middle = points[len(points) // 2]  # of equal ones the nearest to the natural gain
+    gain = min(below or tried, key=lambda number: (abs(exponent(number)), abs(number - middle)))
     by_seed, by_sequence = measured[gain].mean(axis=1), measured[gain].mean(axis=0)
     with np.errstate(invalid="ignore"):  # NaN where no number has a finite exponent
-        spread, error = by_seed.std(), by_sequence.std() / math.sqrt(by_sequence.size)
+        spread, B = by_seed.std(), by_sequence.size
+        error = by_sequence.std(ddof=1) / math.sqrt(B) if B > 1 else math.nan
     return Critical(
         gain=gain,
         exponent=exponent(gain),
@@ -335,12 +337,13 @@ def _approach(exponent: Callable[[float], float], points: list[float], tolerance
     def aim(number: float) -> float:
         return float(np.clip(exponent(number) + tolerance / 2, -_STEEP, _STEEP))
 
+    close = min(1e-5, tolerance / 10)
     values: list[float] = []
     for point in points:
         values.append(aim(point))
         if len(values) > 1 and values[-2] * values[-1] <= 0:
             a, b = points[len(values) - 2], point
-            optimize.brentq(aim, a, b, xtol=1e-5 * max(abs(a), abs(b)), maxiter=40)
+            optimize.brentq(aim, a, b, xtol=close * max(abs(a), abs(b)), maxiter=40)
             return
     # a peak between two points may still reach 0
     best = int(np.argmax(values)) if max(values) < 0 else int(np.argmin(values))
@@ -354,7 +357,7 @@ def _approach(exponent: Callable[[float], float], points: list[float], tolerance
     ).x
     for a, b in ((around[0], float(peak)), (float(peak), around[1])):
         if aim(a) * aim(b) < 0:
-            optimize.brentq(aim, a, b, xtol=1e-5 * max(abs(a), abs(b)), maxiter=40)
+            optimize.brentq(aim, a, b, xtol=close * max(abs(a), abs(b)), maxiter=40)
             return
 
 

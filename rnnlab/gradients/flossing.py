@@ -12,7 +12,12 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rnnlab.core import validate
-from rnnlab.gradients.driven import checked_sequences, layer_exponents, mean_over_sequences
+from rnnlab.gradients.driven import (
+    checked_sequences,
+    layer_exponents,
+    mean_over_sequences,
+    state_sizes,
+)
 from rnnlab.nn import cells, norms
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.layers import Layer, as_layer
@@ -103,10 +108,10 @@ def floss(
     (True, 0)
     """
     steps = validate.whole("steps", steps, 0)
-    k = validate.whole("k", k)
     learning_rate = validate.number("learning_rate", learning_rate, above=0)
     xs, real, discard = checked_sequences(xs, lengths, discard)
     plain = cells.without_init(as_layer(cell))
+    k = validate.whole("k", k, 1, min(state_sizes(plain, xs.shape[-1])))
     after, (loss, exponents, skipped) = _floss(
         plain, params, xs, real, learning_rate, steps, k, discard
     )

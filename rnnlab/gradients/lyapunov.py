@@ -26,8 +26,9 @@ def _lyapunov(
     ) -> tuple[tuple[PyTree, Array], Array]:
         (state, Q), (x, keep) = carry, inputs
         flat, step = flat_step(cell, params, state, x)
-        _, push, new = jax.linearize(step, flat, has_aux=True)
+        after, push, new = jax.linearize(step, flat, has_aux=True)
         V = jax.vmap(push, in_axes=1, out_axes=1)(Q)
+        V = jnp.where(jnp.isnan(after).any(), jnp.nan, V)  # relu'(NaN) = 0 would read as dying out
         if keep is not None:  # padding changes neither the state nor the frame
             new, V = jax.tree.map(partial(jnp.where, keep), (new, V), (state, Q))
         Q, R = jnp.linalg.qr(V)

@@ -103,9 +103,8 @@ def probe_table(
     Raises:
         ValueError: no seed, a bad scheme or number, shapes that do not fit.
     """
-    xs = unroll.check_inputs(xs)
+    xs, real, _ = driven.checked_sequences(xs, lengths, 0)
     T, D = xs.shape[-2], xs.shape[-1]
-    real = None if lengths is None else unroll.real_steps(lengths, xs.shape[:-2], T)
     if not seeds:
         raise ValueError("probe_table needs at least one seed, got none")
     keys = [jax.random.key(validate.seed("each seed", seed)) for seed in seeds]
@@ -133,6 +132,7 @@ def _candidates(
 ) -> Iterator[tuple[InitScheme, float]]:
     """Yield (schemes of the cell, the forget bias)."""
     own = criticality.init_of(cell)
+    forgets = _forgets(cell, own, key, D)
     for scheme in schemes:
         init = own.replace(w_h=scheme)
         points = [init]
@@ -145,17 +145,22 @@ def _candidates(
             natural = criticality.natural_gain(draw)
             points = [init.with_number(natural * gain) for gain in gains]
         for point in points:
-            for bias in biases if _forgets(cell, own) else (math.nan,):
+            for bias in biases if forgets else (math.nan,):
                 yield (point if math.isnan(bias) else point.replace(forget_bias=str(bias))), bias
 
 
-def _forgets(cell: Cell, own: InitScheme) -> bool:
-    """Return whether a cell takes a forget bias."""
+def _forgets(cell: Cell, own: InitScheme, key: Array, D: int) -> bool:
+    """Return whether a forget bias reaches the parameters of a cell."""
+    own = own.with_number(1.0)
     try:
-        criticality.with_init(cell, own.replace(forget_bias="0.0"))
+        zero, one = (
+            criticality.with_init(cell, own.replace(forget_bias=bias)).init_params(key, D)
+            for bias in ("0.0", "1.0")
+        )
     except ValueError:
         return False
-    return True
+    pairs = zip(jax.tree.leaves(zero), jax.tree.leaves(one), strict=True)
+    return any(bool(jnp.any(a != b)) for a, b in pairs)
 
 
 @partial(jax.jit, static_argnames="cell")
@@ -178,7 +183,10 @@ def _probes(cell: Cell, params: PyTree, xs: Array, lengths: Array | None) -> dic
         most = jnp.max(ys, axis=(0, 1), where=real, initial=-jnp.inf)
         least = jnp.min(ys, axis=(0, 1), where=real, initial=jnp.inf)
         return {
-            "norms": curve.norms,
+            "norms": {
+                part: jnp.where((curve.overflow_at >= 0)[:, None], jnp.nan, norm)
+                for part, norm in curve.norms.items()
+            },
             "overflowed": jnp.mean((curve.overflow_at >= 0).astype(xs.dtype)),
             "exponent": driven.mean_over_sequences(top, lengths),
             "saturation": {name: jnp.nanmean(value) for name, value in values.items()},
@@ -229,6 +237,8 @@ def _by_lag(norms: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def _horizon(curve: np.ndarray) -> float:
-    """Return the first lag at which a decade is lost or gained; inf: none."""
+    """Return the first lag at which a decade is lost or gained; inf: none; NaN: overflow."""
+    if math.isnan(curve[0]):  # no sequence without overflow
+        return math.nan
     gone = np.flatnonzero(np.abs(curve) >= 1)
     return float(gone[0]) if gone.size else math.inf

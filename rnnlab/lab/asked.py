@@ -51,8 +51,18 @@ def comparison_flags(
         if not one.tune and RATE in config and RATE not in keys:  # nothing is tuned
             flags["tune"] = {RATE: [config[RATE]]}
     return flags | {
-        name: getattr(one, name) for name in RULE if getattr(one, name) != getattr(plain, name)
+        name: _plain(getattr(one, name))
+        for name in RULE
+        if _plain(getattr(one, name)) != getattr(plain, name)
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with arrays and lists as tuples, which compare."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _tuned(question: Question, keys: Iterable[str]) -> dict[str, list[Any]]:
@@ -77,7 +87,7 @@ def _changes(
             return None
     flags: Flags = {}
     for name in names:
-        before, after = ([getattr(one, name) for one in listed] for listed in (own, asked))
+        before, after = ([_plain(getattr(one, name)) for one in listed] for listed in (own, asked))
         if before == after:
             continue
         if after[0] is None or any(value != after[0] for value in after):

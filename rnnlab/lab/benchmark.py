@@ -118,8 +118,8 @@ def measure(
         config: the member's; ``run.rounds`` and ``run.seconds``, for which a process times each
             pass, are read.
         log: called with the times of each turn.
-        prepare: a function of the same file: (config, folder); called first, in a process of its
-            own, to write what all sides read into the folder.
+        prepare: a function of the same file: (config, folder); called in a process of its own,
+            before any side is made, to write what their ``make`` reads from the folder.
         passes: names of the passes to time; None: all. All are compared.
         peaks: whether to measure the peak of memory of a call, too.
         renew: whether each round has new processes, or one process per side stays for all of them
@@ -141,6 +141,8 @@ def measure(
             validate.choice("passes", name, run.passes)
         timed = run.time(log, passes, renew=renew)
     busy = max(timed.shares, default=None)
+    if busy is None:
+        say("what other processes use of the CPU is unknown here: see that nothing else runs")
     if speed.is_busy(busy):
         say(f"{speed.busy_words(busy)}; close them and measure again: its claims are undecided")
     medians = {
@@ -206,6 +208,21 @@ class _Timed(NamedTuple):
     shares: list[float]  # of the CPU, that other processes used
 
 
+def check_cpu() -> None:
+    """Refuse JAX on another device than the CPU, where the other library's sides compute.
+
+    Raises:
+        ValueError: JAX computes elsewhere.
+    """
+    import jax
+
+    if (platform := jax.default_backend()) != "cpu":
+        raise ValueError(
+            f"all sides are compared on the CPU, and JAX computes on {platform!r}: set "
+            "JAX_PLATFORMS=cpu"
+        )
+
+
 class _Run:
     """One benchmark: its sides and their processes."""
 
@@ -227,6 +244,9 @@ class _Run:
         every = dict(sides(config, folder))
         if not every:
             raise ValueError(f"{self.file}: {sides.__name__} returned no side to measure")
+        for name, side in every.items():
+            if not isinstance(side, Side):
+                raise ValueError(f"{self.file}: {name} must be a benchmark.Side, got {side!r:.80}")
         self.first = next(iter(every))
         self.left_out: dict[str, str] = {}
         for name, side in every.items():
@@ -315,6 +335,8 @@ class _Run:
         self, name: str, where: str, got: outputs.Arrays, expected: outputs.Arrays, first: str
     ) -> float:
         """Return how far the outputs of a side are off, which must be within its tolerance."""
+        if not all(np.isfinite(a).all() for a in got.values()):
+            raise UserError(f"{self.file}: {where}: its outputs have numbers that are not finite")
         try:
             off = outputs.largest_difference(got, expected)
         except ValueError as error:

@@ -1,5 +1,6 @@
 """The sides of a benchmark: calls to time, and how each is set up in its process."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,13 @@ from typing import Any
 from rnnlab.core import validate
 
 Output = Any  # of a call
+
+
+def waited(output: Output) -> Output:
+    """Return a call's output once its JAX arrays are computed."""
+    if "jax" in sys.modules:
+        sys.modules["jax"].block_until_ready(output)
+    return output
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,8 @@ class Timed:
         validate.whole("compared", self.compared)
 
     def once(self) -> Output:
-        """Make one call, not timed."""
-        return self.call() if self.before is None else self.call(self.before())
+        """Make one call, not timed, and wait for its JAX arrays."""
+        return waited(self.call() if self.before is None else self.call(self.before()))
 
     def compare(self) -> object:
         """Return the outputs of the first calls."""
@@ -76,6 +84,13 @@ class Side:
     programs: tuple[str, ...] = ()
     tolerance: float | None = 1e-5
     way_of: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("packages", "programs"):
+            if isinstance(given := getattr(self, name), str):
+                raise ValueError(f'{name} is a tuple, such as ("torch",), got {given!r}')
+        if not callable(self.make) and not self.make:
+            raise ValueError("make is a function, or a list of one or more, got none")
 
 
 def passes(made: Made) -> dict[str, Timed]:

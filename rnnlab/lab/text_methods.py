@@ -65,14 +65,15 @@ def counted(*steps: Step, common: bool = False) -> Method:
         features = pipeline[:-1].transform(split.texts)
         first = transformers[0]
         vocabulary = first.terms_.nbytes if isinstance(first, BagOfWords) else 0
+        learned = pipeline[-1].coef_.size + pipeline[-1].intercept_.size
         costs = {
             "fit_s": seconds,
             "C": C,
             "dimension": features.shape[1],
             "per_review": float(features.nnz / features.shape[0]),
             "density": float(features.nnz / (features.shape[0] * features.shape[1])),
-            "parameters": features.shape[1] + 1,
-            "mib": (4 * features.shape[1] + vocabulary) / 2**20,
+            "parameters": learned,
+            "mib": (4 * learned + vocabulary) / 2**20,
         }
         if common:
             costs["common_share"] = common_share(first.transform(split.texts), features)
@@ -109,7 +110,7 @@ def averaged(train: Train) -> Method:
         learned = regression(C, split.labels).fit(features, split.labels)
         seconds += time.perf_counter() - start
         rows = len(vectors) + (0 if vectors.subwords is None else len(vectors.subwords.rows))
-        parameters = (rows + 1) * vectors.dimension + 1
+        parameters = rows * vectors.dimension + learned.coef_.size + learned.intercept_.size
         return lambda texts: np.asarray(learned.predict(mean_vectors(vectors, texts))), {
             "fit_s": seconds,
             "C": C,

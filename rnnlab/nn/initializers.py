@@ -479,8 +479,12 @@ class InitScheme:
             scheme = getattr(self, name)
             if scheme is not None:
                 try:
-                    # the read-out has no part in the recurrence, on which a number is searched
-                    make(scheme, hidden_size=1) if name == "w_y" else _check(scheme)
+                    _check(scheme)
+                    if name == "w_y" and searched.resolved(scheme, 1.0, SCHEMES) != scheme:
+                        raise ValueError(
+                            f"{scheme!r}: the read-out has no part in the recurrence, on which a "
+                            "number is searched: give a number"
+                        )
                 except ValueError as error:
                     raise ValueError(f"init.{name}: {error}") from None
         object.__setattr__(self, "gates", _gate_schemes(self.gates))  # hashable, as a cell must be

@@ -31,8 +31,15 @@ def option(factory: Callable[..., object], options: Mapping[str, object]) -> str
     """Return the option of a scheme that is to be searched, "" if none is.
 
     Raises:
-        ValueError: two of them; a search has one number.
+        ValueError: two of them, for a search has one number; an option whose default is a whole
+            number.
     """
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if options.get(name) == CRITICAL and type(parameter.default) is int:
+            raise ValueError(
+                f"{name} cannot be 'critical': its default is a whole number, "
+                f"{parameter.default}; the scheme must have a real one, such as 1.0"
+            )
     asked = [name for name in numbers(factory) if options.get(name) == CRITICAL]
     if len(asked) > 1:
         raise ValueError(f"one number of a scheme can be 'critical', got {', '.join(asked)}")

@@ -124,7 +124,8 @@ def _grid(figure: Figure) -> tuple[list[Axes], tuple[int, int]]:
             return [], (1, 1)
         places[ax] = spec.num1
         grids.add(spec.get_gridspec())
-    if len(grids) != 1 or figure.subfigs:
+    twins = len({*places.values()}) < len(places)  # two axes in one place
+    if len(grids) != 1 or figure.subfigs or twins:
         return [], (1, 1)
     (grid,) = grids
     return sorted(places, key=lambda ax: places[ax]), (grid.nrows, grid.ncols)
@@ -217,6 +218,7 @@ def _legends_below(figure: Figure, size: float) -> None:
     for legend in [legend for legend in figure.legends if not keys.is_key(legend)]:
         handles = legend.legend_handles
         words = [text.get_text() for text in legend.get_texts()]
+        heading = legend.get_title().get_text()
         legend.remove()
         columns = keys.columns(words, figure.get_figwidth(), size)
         figure.legend(
@@ -225,6 +227,8 @@ def _legends_below(figure: Figure, size: float) -> None:
             loc="outside lower right",
             ncols=columns,
             fontsize=size,
+            title=heading or None,
+            title_fontsize=size,
             frameon=False,
         )
 

@@ -52,7 +52,7 @@ class Axis:
     def members(self, table: Table, row: tuple[Value, ...]) -> Table:
         """Select the members with one of its values."""
         for key, value in zip(self.keys, row, strict=True):
-            table = table.group_by(key).get(value, table[:0])
+            table = table.select({key: [value]})  # in a list: a tuple is a value, no choice
         return table
 
 

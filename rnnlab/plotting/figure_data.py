@@ -43,13 +43,23 @@ class Row(NamedTuple):
     high: Value = ""
 
 
-def compose(whole: Figure, parts: Mapping[str, Figure]) -> None:
+class _Cell(Row):
+    """A cell of a heat map, whose y is a value and no place on the axis."""
+
+
+def compose(whole: Figure, parts: Mapping[str, Sequence[Row]]) -> None:
     """Say that a figure shows other figures as pictures: its data are theirs.
 
     Args:
-        whole: the figure. parts: by label, which stands before the name of their panels.
+        whole: the figure. parts: their :func:`rows`, read before they are drawn, by label, which
+            stands before the name of their panels.
     """
-    _parts[whole] = {label: rows(figure) for label, figure in parts.items()}
+    _parts[whole] = dict(parts)
+
+
+def is_composed(figure: Figure) -> bool:
+    """Whether a figure shows other figures as pictures: see :func:`compose`."""
+    return figure in _parts
 
 
 def rows(figure: Figure) -> list[Row]:
@@ -100,9 +110,10 @@ def _panel(ax: Axes, number: int, of: int) -> Iterator[Row]:
     name = plain(next(filter(None, titles), ""))
     if not name and of > 1:
         name = plain(ax.get_xlabel() or ax.get_ylabel()) or f"panel {number}"
-    names = _names(ax.xaxis), _names(ax.yaxis)
+    across, up = _names(ax.xaxis), _names(ax.yaxis)
     for row in _points(ax):
-        x, y = (_named(value, known) for value, known in zip((row.x, row.y), names, strict=True))
+        x = _named(row.x, across)
+        y = row.y if isinstance(row, _Cell) else _named(row.y, up)
         yield Row(name, plain(row.series), x, y, row.low, row.high)
 
 
@@ -214,11 +225,17 @@ def _rectangle(patch: Rectangle, ax: Axes) -> Iterator[Row]:
 
 def _error_bars(bars: ErrorbarContainer) -> Iterator[Row]:
     line, _, intervals = bars.lines
-    upright = intervals[-1].get_segments() if bars.has_yerr else []
-    points = line.get_xydata().tolist() if line is not None else []
-    ends = [np.sort(np.asarray(segment)[:, 1]).tolist() for segment in upright]
-    for (x, y), (low, high) in zip(points, ends or [("", "")] * len(points), strict=True):
-        yield Row("", _label(bars.get_label()), x, y, low, high)
+    label = _label(bars.get_label())
+    ends: dict[float, list[list[float]]] = {}  # by x: a NaN, or errorevery, leaves some out
+    for segment in intervals[-1].get_segments() if bars.has_yerr else ():
+        if len(segment) == 2:
+            points = np.asarray(segment, float)
+            ends.setdefault(float(points[0, 0]), []).append(np.sort(points[:, 1]).tolist())
+    if line is None:  # fmt="none", as of bars
+        yield from (Row("", label, x, "", *pair) for x, found in ends.items() for pair in found)
+        return
+    for x, y in np.asarray(line.get_xydata()).tolist():
+        yield Row("", label, x, y, *(ends[x].pop(0) if ends.get(x) else ("", "")))
 
 
 def _segments(lines: LineCollection, label: str) -> Iterator[Row]:
@@ -260,7 +277,7 @@ def _grid(values: np.ndarray, xs: np.ndarray, ys: np.ndarray, ax: Axes) -> Itera
     for y, line in zip(ys.tolist(), values.tolist(), strict=True):
         at = _named(round(y, 9), names)
         series = f"{head}: {at if isinstance(at, str) else f'{at:g}'}".removeprefix(": ")
-        yield from (Row("", series, x, value) for x, value in zip(xs.tolist(), line, strict=True))
+        yield from (_Cell("", series, x, value) for x, value in zip(xs.tolist(), line, strict=True))
 
 
 def _table(table: Table) -> Iterator[Row]:

@@ -28,11 +28,12 @@ def stacked(figures: Mapping[str, Figure]) -> Figure:
     if not figures:
         raise ValueError("no figures to put into panels")
     narrows = {label: arrange.can_narrow(figure) for label, figure in figures.items()}
+    data = {label: figure_data.rows(figure) for label, figure in figures.items()}
     for figure in figures.values():
         rendering.prepare(figure)
     images = {label: rendering.pixels(figure) for label, figure in figures.items()}
     whole = _stack(images, plots.DPI, columns=math.ceil(len(images) / _MOST_ROWS))
-    figure_data.compose(whole, figures)
+    figure_data.compose(whole, data)
     if all(narrows.values()):
         images = {
             label: rendering.pixels(rendering.for_phone(figure), rendering.PHONE_DPI)

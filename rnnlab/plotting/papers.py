@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from rnnlab.core import validate
-from rnnlab.plotting import arrange, plots, rendering
+from rnnlab.plotting import arrange, figure_data, plots, rendering
 
 FORMATS = ("pdf", "svg", "png")
 WIDTHS = 2.0, 40.0  # inches, both inclusive
@@ -58,6 +58,11 @@ def make(figure: Figure, form: str, style: str = "paper", width: float | None = 
             whose words stand side by side.
     """
     check(form, style, width)
+    if figure_data.is_composed(figure):
+        raise ValueError(
+            "this figure has a picture per value of an axis that the experiment's file does not "
+            "name: make it from a run with one value, --sweep.KEY=VALUE"
+        )
     chosen = STYLES[style]
     width = chosen.width if width is None else width
     narrows = arrange.can_narrow(figure)
@@ -66,6 +71,7 @@ def make(figure: Figure, form: str, style: str = "paper", width: float | None = 
         _restyle(figure, chosen, width)
     else:
         _enlarge(figure, chosen, width)
+    figure.set_dpi(_PNG_DPI)  # of heat maps, which are pixels in every format
     write = {"pdf": _pdf, "svg": rendering.svg, "png": _png}[form]
     return write(figure)
 
@@ -100,9 +106,10 @@ def _enlarge(figure: Figure, style: Style, width: float) -> None:
     smallest = min((text.get_fontsize() for text in texts), default=style.least)
     needed = math.ceil(10 * own * style.least / smallest - 1e-9) / 10  # in words and in the check
     if width < needed - 1e-9:
+        advice = f"use --width={needed:g}in" if needed <= WIDTHS[1] else "use --style=paper"
         raise ValueError(
-            f"this figure has words side by side, which take {needed:.1f} in at {style.least:g} "
-            f"points; got a width of {width:g} in: use --width={needed:g}in"
+            f"this figure can only be scaled as a whole, as tables are, and takes {needed:.1f} in "
+            f"at {style.least:g} points; got a width of {width:g} in: {advice}"
         )
     factor = width / own
     figure.set_size_inches(width, factor * height)

@@ -380,6 +380,14 @@ class _Labels:
 _labels: WeakKeyDictionary[Axes, _Labels] = WeakKeyDictionary()
 
 
+_LONGEST = 40  # characters of a label at a line's end
+
+
+def _short(text: str) -> str:
+    """Return a label whose middle is left out where it is long: paths differ at their ends."""
+    return text if len(text) <= _LONGEST else f"{text[:19]}…{text[-20:]}"
+
+
 def direct_labels(ax: Axes, ends: Sequence[End | None], size: float = 8) -> None:
     """Write each line's name beside its end, to the right of the panel, without overlaps."""
     drawn = [end for end in ends if end is not None]
@@ -388,7 +396,7 @@ def direct_labels(ax: Axes, ends: Sequence[End | None], size: float = 8) -> None
     notes = []
     for end in drawn:
         note = ax.annotate(
-            end.text,
+            _short(end.text),
             (end.x, min(max(end.y, low), high)),
             (right + 0.02 * (right - left), end.y),
             color=ink(end.color),
@@ -433,7 +441,7 @@ def tick_words(axis: Axis) -> dict[float, str]:
     given = isinstance(formatter, FixedFormatter | FuncFormatter)
     if not isinstance(locator, FixedLocator) or not given:
         return {}
-    return {float(at): formatter(at, place) for place, at in enumerate(locator.locs)}
+    return {float(at): str(formatter(at, place)) for place, at in enumerate(locator.locs)}
 
 
 def spread_labels(ax: Axes) -> None:

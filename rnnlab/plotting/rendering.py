@@ -17,11 +17,13 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.transforms import Transform
 from PIL import Image
 
+from rnnlab.core.notices import say
 from rnnlab.plotting import arrange, figure_data, keys, plots
 
 PHONE = 3.2  # inches: at the 326 pixels that a phone's page has, 7.8 points are 11 pixels
@@ -76,7 +78,11 @@ def render(figure: Figure) -> Rendering:
     Args:
         figure: changed in place: afterwards it is arranged for phones.
     """
-    csv = figure_data.to_csv(figure).encode()
+    try:
+        csv = figure_data.to_csv(figure).encode()
+    except (AttributeError, IndexError, TypeError, ValueError) as error:  # of any maker
+        say(f"a figure has no CSV: its numbers cannot be read from what it draws ({error})")
+        csv = b""
     narrows = arrange.can_narrow(figure)
     prepare(figure)
     picture, vector = png(figure), svg(figure)
@@ -101,7 +107,7 @@ def prepare(figure: Figure) -> None:
         if (written := plots.maths(text.get_text())) != text.get_text():
             text.set_text(written)
         if plots.is_colored(text.get_color()):
-            text.set_color(plots.ink(text.get_color()))
+            text.set_color(plots.ink(to_hex(text.get_color())))
     keys.draw(figure)
     figure.set_dpi(plots.DPI)
     arrange.lay_out(figure)
@@ -170,11 +176,16 @@ def svg(figure: Figure) -> bytes:
 
 def _compact(text: str) -> str:
     """Return an SVG without what no reader sees, at less than half the length."""
-    text = re.sub(r"(?<=\.\d\d)\d+", "", text)  # a hundredth of a point is enough
-    text = re.sub(r" ?\n(?=[LQCz])", "", text)
-    text = re.sub(r"(?<=[MLQC]) (?=[-\d.])", "", text)
-    text = re.sub(r' d="[^"]*"', lambda d: re.sub(r"(?<=\d) (?=[-\d.])", ",", d[0]), text)
+    text = re.sub(r"<[^>]+>", _shorter, text)  # tags alone: words have digits of their own
     text = re.sub(r"\n +", "\n", text)
     text = text.replace('; stroke-linejoin: miter"', '"').replace("stroke-linejoin: miter; ", "")
     text = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", text)
     return re.sub(r"font-family: 'DejaVu Sans'[^;\"]*", "font-family: " + _FAMILIES, text)
+
+
+def _shorter(tag: re.Match[str]) -> str:
+    """Return a tag with numbers to a hundredth of a point, and paths without spare blanks."""
+    text = re.sub(r"(?<=\.\d\d)\d+", "", tag[0])
+    text = re.sub(r" ?\n(?=[LQCz])", "", text)
+    text = re.sub(r"(?<=[MLQC]) (?=[-\d.])", "", text)
+    return re.sub(r' d="[^"]*"', lambda d: re.sub(r"(?<=\d) (?=[-\d.])", ",", d[0]), text)

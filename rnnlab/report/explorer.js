@@ -145,6 +145,7 @@
       const check = (name, label) => {
         const input = el("input", {type: "checkbox", name});
         input.addEventListener("change", () => {
+          this.touched = true;
           state[name] = input.checked;
           this.draw();
         });
@@ -374,7 +375,7 @@
       this.panels.replaceChildren();
       this.tip.hidden = true;
       const members = model.members(state.filters);
-      const having = members.filter(m => q.of[m] !== null);
+      const having = members.filter(m => model.has(q, m));
       const lags =
         q.kind === "array"
           ? explorerGrids.depth(q, having)
@@ -440,7 +441,7 @@
       if (data.too_large.length)
         notes.push(`Too large for one page, and left out: ${data.too_large.join(", ")}.`);
       if (data.left_out.length)
-        notes.push(`Neither numbers nor few words, and left out: ${data.left_out.join(", ")}.`);
+        notes.push(`Neither single numbers nor few words, and left out: ${data.left_out.join(", ")}.`);
       if (atWork.size)
         notes.push(
           `${count(atWork.size, "member")} of ${size.toLocaleString("en")} still at work.`,

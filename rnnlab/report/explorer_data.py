@@ -66,11 +66,16 @@ def payload(sources: Sequence[Source], points: int = POINTS, too_large: Sequence
             if not collected.add_result(place, name, value, flats[place]):
                 left_out[name] = None
         collected.add_metrics(place, member.metrics)
-    quantities = [q for q in collected.listed(len(placed)) if q["name"] not in too_large]
+        for record in member.metrics:
+            left_out |= {name: None for name, value in record.items() if isinstance(value, list)}
+    quantities = [
+        q for q in collected.listed(len(placed)) if not q["x"] or q["name"] not in too_large
+    ]
     words = [name for name in left_out if _is_word(name, results)]
     for quantity in quantities:
         metric = lookup(quantity["name"], declared)
         quantity |= {"unit": metric.unit, "better": metric.better}
+    shown = {quantity["name"] for quantity in quantities} | {*words, *_ASIDE}
     axes = _axes(sources, placed, flats)
     keys = [axis["key"] for axis in axes]
     headlines = [metric.name for metric in declared]
@@ -90,7 +95,7 @@ def payload(sources: Sequence[Source], points: int = POINTS, too_large: Sequence
         "points": points,
         "thinned": thinned,
         "too_large": list(too_large),
-        "left_out": [name for name in left_out if name not in words and name not in _ASIDE],
+        "left_out": [name for name in left_out if name not in shown],
     }
 
 
@@ -159,6 +164,7 @@ def _lists(flats: Sequence[Mapping[str, Value]]) -> dict[str, list[float]]:
             isinstance(value, tuple)
             and len(set(value)) == len(value) > 1
             and all(_is_number(item) for item in value)
+            and list(value) == sorted(value)  # as places on an axis
             and all(flat.get(key) == value for flat in flats)
         ):
             shared[key] = list(value)
@@ -220,7 +226,7 @@ class _Quantities:
         if isinstance(value, bool | str) or value is None:
             return False
         if not isinstance(value, list | tuple):
-            self._entry("result", name)[place] = _number(float(value))
+            self._entry("result", name)[place] = value if type(value) is int else _number(value)
             return True
         array = _numbers(value)
         if array is None or array.ndim > 3 or not array.size:
@@ -244,6 +250,7 @@ class _Quantities:
                 if name != "step" and isinstance(value, int | float):
                     logged.setdefault(name, []).append((step, float(value)))
         for name, pairs in logged.items():
+            pairs.sort(key=lambda pair: pair[0])  # a loop of one's own may count each epoch anew
             steps, values = np.array(pairs, np.float64).T
             self._entry("metric", name, "step")[place] = self._curve(name, steps, values)
 

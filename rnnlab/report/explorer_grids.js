@@ -84,7 +84,8 @@ const explorerGrids = (() => {
       const names = size => Array.from({length: size}, (_, k) => String(k));
       return {title, rows: names(height), columns: names(wide), values};
     });
-    const range = extent(members.flatMap(m => extent(model.array(q, m).y)));
+    const known = members.filter(m => model.array(q, m).y.some(Number.isFinite));
+    const range = extent(known.flatMap(m => extent(model.array(q, m).y)));
     show(view, panels, range, notes, {x: "column", y: "row"});
     const sizes = [...groups.values()].map(group => group.members.length);
     notes.unshift(

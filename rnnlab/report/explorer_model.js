@@ -92,16 +92,24 @@ const explorerModel = (() => {
       return [...new Set([...lists].flat())].sort((a, b) => a - b);
     }
 
+    // Whether a member has a value, if only that it diverged.
+    has(q, m) {
+      return q.of[m] !== null || (q.kind === "result" && q.better !== "" && this.diverged.has(m));
+    }
+
     // A member's number: a result, or its curve read at x (Infinity: where it ends). NaN where a
-    // diverged one has ended; undefined where another has.
+    // diverged one has ended, whose score is of the parameters before. One that has stopped, as a
+    // solved one does, keeps what it logged last; undefined where another curve has ended.
     valueAt(q, m, at, over = "") {
+      if (q.kind === "result" && q.better && this.diverged.has(m)) return NaN;
       if (q.kind === "result") return q.of[m] === null ? undefined : asNumber(q.of[m]);
       const curve = this.curve(q, m, over);
       if (!curve || !curve.y.length) return undefined;
       const last = curve.y.length - 1;
       if (at > curve.x[last] && this.diverged.has(m)) return NaN;
       if (at === Infinity) return curve.y[last];
-      if (at > curve.x[last]) return undefined;
+      if (at > curve.x[last])
+        return q.kind === "metric" && !this.atWork.has(m) ? curve.y[last] : undefined;
       return curve.y[nearest(curve.x, at)];
     }
 
@@ -169,7 +177,7 @@ const explorerModel = (() => {
         if (key && key !== "seed" && key !== state.x && !split.includes(key)) split.push(key);
       const bySeed = state.color === "seed" || state.facet === "seed" || !pooled;
       for (const m of members) {
-        if (q.of[m] === null) continue;
+        if (!this.has(q, m)) continue;
         const parts = split.map(key => this.axis.get(key).of[m]);
         if (bySeed && state.x !== "seed") parts.push(this.seeds ? this.text("seed", m) : `#${m}`);
         const key = parts.join("|");

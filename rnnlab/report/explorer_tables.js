@@ -26,7 +26,9 @@ const explorerTables = (() => {
           ? line.x.length - 1
           : line.x.length && state.at <= line.x[line.x.length - 1]
             ? nearest(line.x, state.at)
-            : -1;
+            : q.kind === "metric" && !line.members.some(m => model.atWork.has(m))
+              ? line.x.length - 1
+              : -1;
       const diverged = line.members.filter(m => model.diverged.has(m)).length;
       const inView = line.y
         .map((value, i) => [value, line.x[i]])
@@ -46,7 +48,13 @@ const explorerTables = (() => {
         diverged,
         low: best(1),
         high: best(-1),
-        read: k < 0 ? undefined : line.y[k],
+        // of a diverged member alone nothing that it logged counts as its last value
+        read:
+          k < 0
+            ? undefined
+            : state.at === Infinity && diverged === line.members.length
+              ? NaN
+              : line.y[k],
       };
     });
     const sort = state.sort || (q.better === "lower" ? "lowest" : "highest"),

@@ -8,7 +8,9 @@
   let version = "",
     explorer = null;
   async function ask(path) {
-    const answer = await fetch(path, {cache: "no-store"}),
+    const answer = await fetch(path, {cache: "no-store"}).catch(() => {
+        throw new Error("rnnlab watch has ended: give the command again to go on.");
+      }),
       body = await answer.json();
     if (!answer.ok) throw new Error(body.problem);
     return body;
@@ -22,6 +24,7 @@
         else explorer = await openExplorer(section, data);
         version = state.version;
         progress.textContent = `${state.done} of ${state.of} members finished`;
+        bar.max = state.of; // which grows with the rounds of a comparison
         bar.value = state.done;
         document.documentElement.dataset.version = version;
         seen.textContent = `Drawn at ${new Date().toLocaleTimeString()}.`;
@@ -37,10 +40,8 @@
         }
       }
     } catch (error) {
-      seen.textContent =
-        error instanceof TypeError
-          ? "rnnlab watch has ended: give the command again to go on."
-          : error.message;
+      seen.textContent = error.message;
+      version = ""; // draw, and say so, when it answers again
     }
     setTimeout(look, PAUSE);
   }

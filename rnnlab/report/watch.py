@@ -10,7 +10,9 @@ import json
 import math
 import os
 import socketserver
+import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -28,7 +30,7 @@ _GROWTH = 1.1  # of the log, after which curves of members at work are drawn aga
 
 
 def state(run_dir: str | os.PathLike[str]) -> Json:
-    """Return how far a run is, from the sizes of its files.
+    """Return how far a run is.
 
     Returns:
         ``done`` and ``of``, numbers of members; ``finished``, whether its report is written;
@@ -39,17 +41,26 @@ def state(run_dir: str | os.PathLike[str]) -> Json:
     run_dir = Path(run_dir)
     info = run_files.read_config(run_dir)
     members = run_dir / run_files.MEMBERS
-    done = members.read_bytes().count(b"\n") if members.is_file() else 0
+    stat = members.stat() if members.is_file() else None
+    done = _lines(members, stat.st_size, stat.st_mtime_ns) if stat else 0
+    of = info.get("members", done)
     log = run_dir / run_files.METRICS
     logged = log.stat().st_size if log.is_file() else 0
     finished = (run_dir / run_files.DIGESTS).is_file()
     grown = int(math.log(logged + 1, _GROWTH))
     return {
         "done": done,
-        "of": info.get("members", done),
+        "of": of,
         "finished": finished,
-        "version": f"{done}-{grown}-{int(finished)}",
+        "version": f"{done}-{of}-{grown}-{int(finished)}",
     }
+
+
+@lru_cache(maxsize=4)
+def _lines(path: Path, size: int, changed: int) -> int:
+    """Return the number of lines of a file, counted again when its size or time has changed."""
+    del size, changed
+    return path.read_bytes().count(b"\n")
 
 
 class WatchServer(ThreadingHTTPServer):
@@ -89,6 +100,11 @@ class WatchServer(ThreadingHTTPServer):
                 ) from None
             raise
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing where a page was closed before its answer was written."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
     @property
     def address(self) -> str:
         """Where a browser finds the page."""
@@ -114,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = self.server
         assert isinstance(server, WatchServer)
-        own = {f"{name}:{server.server_port}" for name in (HOST, "localhost")}
-        if self.headers.get("Host", "") not in own:
+        name = self.headers.get("Host", "").rsplit(":", 1)[0]  # a tunnel has a port of its own
+        if name not in (HOST, "localhost"):
             self._answer(403, "text/plain", b"ask for 127.0.0.1\n")
             return
         try:

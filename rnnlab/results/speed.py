@@ -215,6 +215,8 @@ def conditions(members: Sequence[Member]) -> str:
     governors = dict.fromkeys(m["governor"] for m in machines if m["governor"])
     words += f", governor {', '.join(governors)}." if governors else "."
     busy = busiest(members)
+    if busy is None:
+        words += " What other processes used of the CPU is unknown."
     if is_busy(busy):
         sentence = busy_words(busy)
         words += f" {sentence[0].upper()}{sentence[1:]}: these times decide nothing."

@@ -136,7 +136,10 @@ def summarize(
         Row(
             dict(zip(axes, values, strict=True)),
             len(places),
-            {name: _cell([results[i].get(name) for i in places], m) for name, m in metrics.items()},
+            {
+                name: _cell([_value(results[i], metric) for i in places], metric)
+                for name, metric in metrics.items()
+            },
             {key: flats[places[0]].get(key, ABSENT) for key in follow},
         )
         for values, places in sorted(groups.items(), key=lambda item: order(item[0]))
@@ -243,6 +246,13 @@ def _ordered(names: Iterable[str], declared: Sequence[Metric]) -> list[str]:
     between = [name for name in names if name not in first and name not in last]
     between.sort(key=lambda name: name not in BUILT_IN)  # known measures of quality come first
     return list(dict.fromkeys([*first, *between, *last]))
+
+
+def _value(result: Mapping[str, Value], metric: Metric) -> Value:
+    """Return a member's result; NaN, the worst, where it diverged: its score is of before that."""
+    value = result.get(metric.name)
+    diverged = metric.better and result.get("status") == "diverged"
+    return math.nan if diverged and isinstance(value, int | float) else value
 
 
 def _cell(values: Sequence[Value], metric: Metric) -> Cell:

@@ -283,7 +283,10 @@ class _Batch:
     # ---- from the start, or from a checkpoint ----
 
     def _begin(self) -> None:
-        members = [job.spec.draw(job.key) for job in self.jobs.values()]
+        members = [
+            job.spec.draw(job.key, prepare=index in self.running)
+            for index, job in self.jobs.items()
+        ]
         self.records = dict(zip(self.jobs, (member.record for member in members), strict=True))
         self.states, self.hypers = self.program.start(members)
         hosted = self._hosted()

@@ -7,6 +7,7 @@ checked and handed on: the plan holds it, the runner groups and trains by it.
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -372,28 +373,37 @@ class MemberSpec:
         with _path_named():
             _check_data(self.setup.task, self.setup.settings)
 
-    def draw(self, key: Array) -> Member:
+    def draw(self, key: Array, *, prepare: bool = True) -> Member:
         """Draw the member: parameters from its init, a key for its data.
 
         A gain that is 'critical' is searched, and exponents are flossed, on the member's first
         batch: of truncated BPTT on its first window.
+
+        Args:
+            key: of the member.
+            prepare: whether to do that; a member that is finished only fills its place.
         """
         key_params, key_train = jax.random.split(key)
         if self.preparation is None:
             params, record = draw_params(self.model, key_params, self.setup.task), {}
-        else:
+        elif prepare:
             params, record = self._prepared(self.preparation, key_params, key_train)
+        else:
+            init = self.preparation.init.with_number(1.0)
+            params, record = self._drawn(init, key_params), {}
         return Member(self.setup, self.hyper, key_train, params, record)
+
+    def _drawn(self, init: InitScheme, key: Array) -> PyTree:
+        model = self.model
+        assert isinstance(model, models.Recurrent)  # for _preparation has checked it
+        return draw_params(model.clone(layer=with_init(model.layer, init)), key, self.setup.task)
 
     def _prepared(
         self, preparation: Preparation, key: Array, key_train: Array
     ) -> tuple[PyTree, dict[str, Any]]:
         setup, model, task = self.setup, self.model, self.setup.task
         assert isinstance(model, models.Recurrent)  # for _preparation has checked it
-
-        def draw(init: InitScheme) -> PyTree:
-            return draw_params(model.clone(layer=with_init(model.layer, init)), key, task)
-
+        draw = partial(self._drawn, key=key)
         key_data = jax.random.split(key_train, 3)[0]  # as Train.window draws batch 0
         batch = task.batch(task.load(), key_data, 0, setup.settings.batch_size)
         inputs = jnp.asarray(batch.inputs)[:, : setup.window or None]
@@ -482,7 +492,7 @@ def _preparation(config: Config, model: models.Model, task: Task) -> Preparation
         ValueError: a number out of its range, or something to do for a task's own model.
     """
     group = config.init if "init" in config else {}
-    if "w_h" not in group:  # of BERT, whose layers are not recurrent
+    if "w_h" not in group and isinstance(task, HasModel):  # BERT, whose layers are not recurrent
         return None
     preparation = Preparation.from_config(group)
     if not preparation.needed:

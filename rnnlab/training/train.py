@@ -272,8 +272,11 @@ class Train:
             extra = flossing_gradient(
                 model, params, batch.inputs, settings.flossed, lengths_of(batch), start
             )
+            finite = norms.all_finite(extra)  # else a Jacobian has fewer directions: λ = −inf
             recurrent = jax.tree.map(
-                lambda g, e: g + hyper.omega * e, grads["params"]["recurrent"], extra
+                lambda g, e: g + jnp.where(finite, hyper.omega * e, 0),
+                grads["params"]["recurrent"],
+                extra,
             )
             grads = {"params": {**grads["params"], "recurrent": recurrent}}
         return loss, carry if settings.window else (), grads

@@ -70,9 +70,7 @@ def test_what_cannot_be_made_is_said():
         with pytest.raises(ValueError, match=words):
             papers.make(grid(), **wrong)
     table = tables.draw(["a"], {"x": ["1"]})
-    with pytest.raises(
-        ValueError, match=r"words side by side, which take 9\.7 in .* --width=9\.7in"
-    ):
+    with pytest.raises(ValueError, match=r"scaled as a whole, .* takes 9\.7 in .* --width=9\.7in"):
         papers.make(table, "pdf")
 
 

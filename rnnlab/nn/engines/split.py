@@ -174,7 +174,8 @@ def _check_placed(arrays: PyTree, devices: Sequence[Device]) -> None:
         if on != set(devices):
             raise ValueError(
                 f"{_NAME} runs on {len(devices)} CPU devices, got an array that was put on "
-                f"{', '.join(sorted(map(str, on)))}: pass it uncommitted, as jnp.asarray makes it"
+                f"{', '.join(sorted(map(str, on)))}: pass it uncommitted, as "
+                "jnp.asarray(np.asarray(x))"
             )
 
 
