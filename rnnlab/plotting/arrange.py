@@ -6,6 +6,7 @@ fits a figure to the column of a paper.
 
 import re
 import textwrap
+import warnings
 from collections.abc import Sequence
 from weakref import WeakSet
 
@@ -46,16 +47,31 @@ def _shown(figure: Figure) -> list[Axes]:
     return [ax for ax in figure.axes if ax.get_visible() and ax.get_label() != "<colorbar>"]
 
 
+class NoRoom(ValueError):
+    """The words of a figure leave no room for its panels."""
+
+
 def lay_out(figure: Figure) -> None:
     """Place all panels, once; what is drawn afterwards does not place them again.
 
     Args:
         figure: one without constrained layout keeps its places.
+    Raises:
+        NoRoom: words leave no room for a panel.
     """
     engine = figure.get_layout_engine()
     if engine is None or isinstance(engine, PlaceHolderLayoutEngine):
         return
-    engine.execute(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "constrained_layout not applied")
+        try:
+            engine.execute(figure)
+        except UserWarning:
+            figure.set_layout_engine("none")
+            raise NoRoom(
+                f"the words of this figure leave its panels no room at a width of "
+                f"{figure.get_figwidth():.3g} in: give it a larger one"
+            ) from None
     figure.set_layout_engine("none")
     for ax in figure.axes:
         plots.spread_labels(ax)

@@ -1,5 +1,6 @@
 """Whole figures as the panels of one, each under its label."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 
@@ -35,12 +36,13 @@ def stacked(figures: Mapping[str, Figure]) -> Figure:
     whole = _stack(images, plots.DPI, columns=math.ceil(len(images) / _MOST_ROWS))
     figure_data.compose(whole, data)
     if all(narrows.values()):
-        images = {
-            label: rendering.pixels(rendering.for_phone(figure), rendering.PHONE_DPI)
-            for label, figure in figures.items()
-        }
-        phone = _stack(images, rendering.PHONE_DPI, columns=1)
-        rendering.keep_phone(whole, rendering.png(phone, rendering.PHONE_DPI))
+        with contextlib.suppress(arrange.NoRoom):
+            images = {
+                label: rendering.pixels(rendering.for_phone(figure), rendering.PHONE_DPI)
+                for label, figure in figures.items()
+            }
+            phone = _stack(images, rendering.PHONE_DPI, columns=1)
+            rendering.keep_phone(whole, rendering.png(phone, rendering.PHONE_DPI))
     return whole
 
 

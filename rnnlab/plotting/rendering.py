@@ -88,9 +88,10 @@ def render(figure: Figure) -> Rendering:
     picture, vector = png(figure), svg(figure)
     phone = _phones.get(figure, b"")
     if not phone and narrows and figure.get_figwidth() > 1.02 * PHONE:
-        phone = svg(for_phone(figure))
-        if len(phone) > _LARGE:
-            phone = png(figure, PHONE_DPI)
+        with contextlib.suppress(arrange.NoRoom):  # then a phone shows the other picture
+            phone = svg(for_phone(figure))
+            if len(phone) > _LARGE:
+                phone = png(figure, PHONE_DPI)
     return Rendering(picture, vector, phone, csv)
 
 
@@ -110,7 +111,8 @@ def prepare(figure: Figure) -> None:
             text.set_color(plots.ink(to_hex(text.get_color())))
     keys.draw(figure)
     figure.set_dpi(plots.DPI)
-    arrange.lay_out(figure)
+    with contextlib.suppress(arrange.NoRoom):  # it is drawn as it stands
+        arrange.lay_out(figure)
     _thin(figure)
 
 

@@ -36,6 +36,7 @@ def test_there_are_pages_that_run():
         "my-scheme",
         "my-task",
         "train",
+        "critical-init",
         "adjoint",
         "engines",
         "equations",

@@ -91,6 +91,16 @@ def put(browser, **values):
         browser.js(f"put({json.dumps(name)}, {json.dumps(value)})")
 
 
+def in_corner(browser, right, down):
+    """What the pointer says near the upper right corner of a heat map."""
+    for _ in range(50):  # a page may move as it is drawn
+        left, top, width, _ = browser.js("frame('canvas')")
+        browser.point(left + width - right, top + down)
+        if not browser.js("explore.querySelector('.tip').hidden"):
+            break
+    return browser.js("explore.querySelector('.tip').textContent")
+
+
 def number(text):
     """The first number of a cell."""
     return float(re.match(r"[−\d.e]+", text)[0].replace("−", "-"))
@@ -254,7 +264,9 @@ def test_filters_legend_zoom_and_hover(browser, pages):
     browser.js("control('reset').click()")
     assert browser.js("inked()") == whole
     # the pointer on a line says its value
+    browser.wait("state('from') === ''")
     for k in range(8, 60):
+        left, top, width, height = browser.js("frame('.u-over')")  # a page may move as it is drawn
         browser.point(left + width * 20 / (LAGS - 1), top + height * k / 60)
         if not browser.js("explore.querySelector('.tip').hidden"):
             break
@@ -279,9 +291,7 @@ def test_filters_legend_zoom_and_hover(browser, pages):
 def test_a_heat_map_has_the_medians_of_its_cells(browser, pages):
     opened(browser, pages["gradients"])
     put(browser, show="curve:h", draw="heat", x="init.w_h", exact=12)
-    box = browser.js("frame('canvas')")
-    browser.point(box[0] + box[2] - 30, box[1] + 20)
-    said = browser.js("explore.querySelector('.tip').textContent")
+    said = in_corner(browser, 30, 20)
     cell, scheme, value = re.fullmatch(r"cell.name (.+), init.w_h (.+): (.+)", said).groups()
     assert (cell, scheme) == (CELLS[0], SCHEMES[-1])
     values = [
@@ -295,9 +305,7 @@ def test_a_heat_map_has_the_medians_of_its_cells(browser, pages):
     browser.js(f"only('init.w_h', '{SCHEMES[0]}')")
     browser.js("only('seed', '1')")
     assert browser.js("explore.querySelectorAll('canvas').length") == 1
-    box = browser.js("frame('canvas')")
-    browser.point(box[0] + box[2] - 30, box[1] + 10)
-    said = browser.js("explore.querySelector('.tip').textContent")
+    said = in_corner(browser, 30, 10)
     assert said.startswith("row 0, column 3: ")
     expected = saved_runs.gradient_members()[1][1]["jacobians"][3, 0, 3]
     np.testing.assert_allclose(number(said.removeprefix("row 0, column 3: ")), expected, atol=2e-3)
