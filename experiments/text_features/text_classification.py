@@ -23,6 +23,7 @@ import re
 import time
 from contextlib import suppress
 from fractions import Fraction
+from typing import Any
 
 import jax
 import numpy as np
@@ -437,7 +438,7 @@ def slower(table: Table) -> tuple[bool, str]:
 
 def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
     """List the notes' claims 1, 2, 5, 6, 8, 17, 18, 20, and those on text classification (22)."""
-    task = ConfigDict(table[0].config["task"])
+    task: Any = ConfigDict(table[0].config["task"])
     count = f"{task.limit:,}" if task.limit else "all"
     texts = f"{count} {'texts' if task.path else 'reviews'} ({data_of(task)})"
     means = "Means of word vectors"

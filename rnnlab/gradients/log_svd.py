@@ -64,7 +64,7 @@ class LogProduct:
         every singular value to full relative accuracy, however far apart they lie (Drmač & Veselić
         2008; LAPACK's dgejsv). Where floats do not reach, see :func:`_by_sweeps`.
         """
-        from scipy.linalg import lapack  # a quarter of a second, which few probes need
+        from scipy.linalg import get_lapack_funcs  # slow to import, and few probes need it
 
         some = np.isfinite(self.log_d)
         log_d, T = self.log_d[some], self.T[some]
@@ -74,7 +74,8 @@ class LogProduct:
         top = log_d.max()
         if top - log_d.min() < _JACOBI_RANGE * _LN10:
             scaled = T.T * np.exp(log_d - top)
-            values, _, _, scale, _, failed = lapack.dgejsv(scaled, joba=0, jobu=3, jobv=3, jobr=0)
+            (jacobi,) = get_lapack_funcs(("gejsv",), (scaled,))
+            values, _, _, scale, _, failed = jacobi(scaled, joba=0, jobu=3, jobv=3, jobr=0)
             if not failed and (values > 0).all():
                 logs = np.log(values * (scale[0] / scale[1])) + top
                 return np.concatenate([np.sort(logs)[::-1] / _LN10, zeros])

@@ -58,14 +58,15 @@ def counted(*steps: Step, common: bool = False) -> Method:
     def method(config, task, split, key):
         C = choice_of_C(lambda: [step() for step in steps], split.texts, split.labels)
         transformers = [step() for step in steps]
-        pipeline = make_pipeline(*transformers, regression(C, split.labels))
+        decides = regression(C, split.labels)
+        pipeline = make_pipeline(*transformers, decides)
         start = time.perf_counter()
         pipeline.fit(split.texts, split.labels)
         seconds = time.perf_counter() - start
         features = pipeline[:-1].transform(split.texts)
         first = transformers[0]
         vocabulary = first.terms_.nbytes if isinstance(first, BagOfWords) else 0
-        learned = pipeline[-1].coef_.size + pipeline[-1].intercept_.size
+        learned = decides.coef_.size + decides.intercept_.size
         costs = {
             "fit_s": seconds,
             "C": C,

@@ -174,7 +174,7 @@ def _restack(
 def _height(ax: Axes, before: float, width: float, tallest: float) -> float:
     """Return the inches of a panel: its own where it has many rows by name, else fewer."""
     locator = ax.yaxis.get_major_locator()
-    named = len(locator.locs) if isinstance(locator, FixedLocator) else 0
+    named = len(plots.places_of(locator)) if isinstance(locator, FixedLocator) else 0
     if ax.get_aspect() != "auto":
         return width
     return before if named > _FEW else min(before, tallest)
@@ -224,7 +224,7 @@ def _break_lines(ax: Axes, width: float, height: float) -> None:
 
 
 def _fill(text: Text, room: float, letter: float) -> None:
-    letters = int(72 * room / (letter * text.get_fontsize()))
+    letters = int(72 * room / (letter * plots.size_of(text)))
     if len(plots.bare(text.get_text())) > letters:
         text.set_text(broken(text.get_text(), max(letters, 8)))
 
@@ -262,8 +262,8 @@ def _turn_words(figure: Figure) -> None:
             continue
         share = 0.7 * width / spec.get_gridspec().ncols
         longest = max(len(plots.bare(label.get_text())) for label in labels)
-        room = 72 * share / (len(labels) * _LETTER * labels[0].get_fontsize())
-        if longest > room and np.all(np.diff(locator.locs) > 0):
+        room = 72 * share / (len(labels) * _LETTER * plots.size_of(labels[0]))
+        if longest > room and np.all(np.diff(plots.places_of(locator)) > 0):
             ax.tick_params(axis="x", labelrotation=_TURNED)
             for label in ax.get_xticklabels():
                 label.set(ha="right", rotation_mode="anchor")

@@ -187,8 +187,9 @@ def _line(
     line: Line2D, ax: Axes, bands: dict[str, list[tuple[float, float, float]]]
 ) -> Iterator[Row]:
     label = _label(line.get_label())
-    if not label and len(line.get_xydata()):
-        label = plots.label_at(ax, *_pair(line.get_xydata()[-1]), str(line.get_color()))
+    points = np.asarray(line.get_xydata())
+    if not label and len(points):
+        label = plots.label_at(ax, *_pair(points[-1]), str(line.get_color()))
     along_x, along_y = line.get_transform().contains_branch_seperately(ax.transData)
     xs, ys = (np.asarray(values).tolist() for values in (line.get_xdata(), line.get_ydata()))
     if along_x and along_y:
@@ -196,7 +197,7 @@ def _line(
         ends: list[tuple[Value, Value]] = [("", "")] * len(xs)
         if xs and [x for x, _, _ in band] == xs:
             ends = [(low, high) for _, low, high in bands.pop(label)]
-        yield from (Row("", label, *point, *at) for *point, at in zip(xs, ys, ends, strict=True))
+        yield from (Row("", label, x, y, *at) for x, y, at in zip(xs, ys, ends, strict=True))
     elif along_y and ys:  # a guide over the whole width
         yield Row("", label or "line", "", ys[0])
     elif along_x and xs:

@@ -5,6 +5,7 @@ meaning once, below the panels.
 """
 
 from collections.abc import Sequence
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from matplotlib.artist import Artist
@@ -120,8 +121,8 @@ def _sample(artists: Sequence[Artist]) -> Artist:
     raise TypeError(f"a key shows lines, bands and patches, got {type(first).__name__}")
 
 
-def _face(artist: Artist) -> tuple[float, ...]:
+def _face(artist: Artist) -> tuple[float, float, float, float]:
     assert isinstance(artist, Patch | PolyCollection)
-    face = artist.get_facecolor()
-    row = face[0] if isinstance(artist, PolyCollection) else face
-    return tuple(float(part) for part in row)
+    face: Any = artist.get_facecolor()
+    red, green, blue, alpha = face[0] if isinstance(artist, PolyCollection) else face
+    return float(red), float(green), float(blue), float(alpha)

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -93,7 +94,7 @@ def _restyle(figure: Figure, style: Style, width: float) -> None:
     """Set sizes of text and lines, and arrange the panels for the width."""
     scale = style.text / _USUAL
     for text in _texts(figure):
-        text.set_fontsize(max(style.least, scale * text.get_fontsize()))
+        text.set_fontsize(max(style.least, scale * plots.size_of(text)))
     for artist in figure.findobj():
         _scale(artist, style.lines)
     arrange.narrow(figure, width, style.least, scale)
@@ -103,7 +104,7 @@ def _enlarge(figure: Figure, style: Style, width: float) -> None:
     """Set a figure whose arrangement is fixed to a width, with all that it holds."""
     own, height = figure.get_figwidth(), figure.get_figheight()
     texts = [text for text in _texts(figure) if text.get_text().strip()]
-    smallest = min((text.get_fontsize() for text in texts), default=style.least)
+    smallest = min((plots.size_of(text) for text in texts), default=style.least)
     needed = math.ceil(10 * own * style.least / smallest - 1e-9) / 10  # in words and in the check
     if width < needed - 1e-9:
         advice = f"use --width={needed:g}in" if needed <= WIDTHS[1] else "use --style=paper"
@@ -114,7 +115,7 @@ def _enlarge(figure: Figure, style: Style, width: float) -> None:
     factor = width / own
     figure.set_size_inches(width, factor * height)
     for text in _texts(figure):
-        text.set_fontsize(factor * text.get_fontsize())
+        text.set_fontsize(factor * plots.size_of(text))
     for artist in figure.findobj():
         _scale(artist, factor)
 
@@ -132,7 +133,8 @@ def _scale(artist: object, factor: float) -> None:
     elif isinstance(artist, PathCollection):
         artist.set_sizes(factor**2 * artist.get_sizes())
     elif isinstance(artist, LineCollection):
-        artist.set_linewidth([factor * w for w in artist.get_linewidth()])
+        widths: Any = artist.get_linewidth()
+        artist.set_linewidth([factor * width for width in widths])
 
 
 def _png(figure: Figure) -> bytes:

@@ -118,7 +118,7 @@ def ink(color: Any) -> str:
     """
     parts = to_rgb(color)
     for step in range(100, -1, -1):
-        darker = tuple(part * step / 100 for part in parts)
+        darker = (parts[0] * step / 100, parts[1] * step / 100, parts[2] * step / 100)
         if 1.05 / (_luminance(darker) + 0.05) >= _CONTRAST:
             return to_hex(darker)
     raise AssertionError("black has the largest contrast")
@@ -435,13 +435,24 @@ def texts(figure: Figure) -> Iterator[Text]:
                 yield from (cell.get_text() for cell in child.get_celld().values())
 
 
+def size_of(text: Text) -> float:
+    """Return the size of a text in points; matplotlib's types allow words."""
+    return float(text.get_fontsize())
+
+
+def places_of(locator: FixedLocator) -> list[float]:
+    """Return the places of ticks that were given."""
+    places: Any = locator
+    return [float(at) for at in places.locs]
+
+
 def tick_words(axis: Axis) -> dict[float, str]:
     """Return the words that were given to the ticks of an axis, by place; {} where none were."""
     locator, formatter = axis.get_major_locator(), axis.get_major_formatter()
     given = isinstance(formatter, FixedFormatter | FuncFormatter)
     if not isinstance(locator, FixedLocator) or not given:
         return {}
-    return {float(at): str(formatter(at, place)) for place, at in enumerate(locator.locs)}
+    return {at: str(formatter(at, place)) for place, at in enumerate(places_of(locator))}
 
 
 def spread_labels(ax: Axes) -> None:
@@ -452,7 +463,7 @@ def spread_labels(ax: Axes) -> None:
     low, high = ax.get_ylim()
     # before layout the panel's height in points is near enough
     height = ax.get_position().height * _figure_of(ax).get_figheight() * 72
-    gap = (high - low) * labels.notes[0].get_fontsize() * 1.25 / height
+    gap = (high - low) * size_of(labels.notes[0]) * 1.25 / height
     places = spread([end.y for end in labels.ends], gap, low + gap / 2, high - gap / 2)
     for note, y in zip(labels.notes, places, strict=True):
         note.xyann = (note.xyann[0], y)

@@ -33,7 +33,7 @@ _PIXELS = 0.2  # by which a band's edge may be off
 _FAMILIES = "'DejaVu Sans',Verdana,sans-serif"
 _MANY = 32  # corners of a band, from which on some may be left out
 _LARGE = 300_000  # bytes of an SVG, from which on pixels take less
-SAVED: dict[str, Any] = {  # rcParams of files
+SAVED: Any = {  # rcParams of files
     "svg.fonttype": "none",  # text as text: small, and found by a search
     "svg.hashsalt": "rnnlab",  # the same names inside a file at every run
     "pdf.fonttype": 42,  # TrueType: what journals take
@@ -129,9 +129,10 @@ def _thin(figure: Figure) -> None:
 
 def _corners(path: Path, transform: Transform) -> np.ndarray:
     """Return the corners of a polygon, in pixels, without those that lie on a straight edge."""
-    whole = Path(path.vertices)
-    if len(whole.vertices) < _MANY or not np.isfinite(whole.vertices).all():
-        return transform.transform(whole.vertices)
+    corners = np.asarray(path.vertices, float)
+    if len(corners) < _MANY or not np.isfinite(corners).all():
+        return transform.transform(corners)
+    whole = Path(corners)
     whole.simplify_threshold = _PIXELS
     clean = whole.cleaned(transform, simplify=True)
     assert clean.codes is not None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from rnnlab.core import run_files
 from rnnlab.core.errors import UserError
@@ -100,7 +101,7 @@ class WatchServer(ThreadingHTTPServer):
                 ) from None
             raise
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing where a page was closed before its answer was written."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
