@@ -66,7 +66,7 @@ def counted(*steps: Step, common: bool = False) -> Method:
         features = pipeline[:-1].transform(split.texts)
         first = transformers[0]
         vocabulary = first.terms_.nbytes if isinstance(first, BagOfWords) else 0
-        learned = decides.coef_.size + decides.intercept_.size
+        learned = np.size(decides.coef_) + np.size(decides.intercept_)
         costs = {
             "fit_s": seconds,
             "C": C,
@@ -111,7 +111,7 @@ def averaged(train: Train) -> Method:
         learned = regression(C, split.labels).fit(features, split.labels)
         seconds += time.perf_counter() - start
         rows = len(vectors) + (0 if vectors.subwords is None else len(vectors.subwords.rows))
-        parameters = rows * vectors.dimension + learned.coef_.size + learned.intercept_.size
+        parameters = rows * vectors.dimension + np.size(learned.coef_) + np.size(learned.intercept_)
         return lambda texts: np.asarray(learned.predict(mean_vectors(vectors, texts))), {
             "fit_s": seconds,
             "C": C,

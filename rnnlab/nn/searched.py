@@ -37,8 +37,8 @@ def option(factory: Callable[..., object], options: Mapping[str, object]) -> str
     for name, parameter in inspect.signature(factory).parameters.items():
         if options.get(name) == CRITICAL and type(parameter.default) is int:
             raise ValueError(
-                f"{name} cannot be 'critical': its default is a whole number, "
-                f"{parameter.default}; the scheme must have a real one, such as 1.0"
+                f"{name} cannot be 'critical': its default, {parameter.default}, is a whole "
+                "number, and only a real number, such as 1.0, is searched"
             )
     asked = [name for name in numbers(factory) if options.get(name) == CRITICAL]
     if len(asked) > 1:

@@ -93,7 +93,7 @@ def test_where_there_is_no_direction_nothing_is_updated():
     ("options", "words"),
     [
         ({"steps": -1}, "steps must be a whole number of at least 0, got -1"),
-        ({"steps": 1, "k": 0}, "k must be a whole number of at least 1, got 0"),
+        ({"steps": 1, "k": 0}, "k must be a whole number from 1 to 3, got 0"),
         ({"steps": 1, "k": 4}, "k must be a whole number from 1 to 3, got 4"),
         ({"steps": 1, "learning_rate": 0.0}, "learning_rate must be a finite number above 0"),
         ({"steps": 1, "discard": 4}, "discard must be a whole number from 0 to 3, got 4"),

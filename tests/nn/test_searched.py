@@ -50,9 +50,15 @@ def test_every_block_has_the_same_number():
         ),
         ({"w_h": "orthogonl(gain='critical')"}, r"did you mean 'orthogonal'"),
         ({"w_h": "critical(sigma_b='critical', input_variance='critical')"}, r"one number of a"),
-        ({"w_h": "sparse(nonzeros='critical')"}, r"nonzeros must be a whole number"),
-        ({"w_y": "normal(std='critical')"}, r"init\.w_y: .* its std is searched on sequences"),
-        ({"forget_bias": "chrono(t_max='critical')"}, r"t_max must be a finite number above 2"),
+        (
+            {"w_h": "sparse(nonzeros='critical')"},
+            r"nonzeros cannot be 'critical': its default, 15",
+        ),
+        (
+            {"w_y": "normal(std='critical')"},
+            r"init\.w_y: .* the read-out has no part in",
+        ),
+        ({"forget_bias": "chrono(t_max='critical')"}, r"t_max cannot be 'critical'"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(fields, words):
