@@ -1,6 +1,7 @@
 """speed_embeddings: every side trains, and the bars can be missed."""
 
 import importlib.util
+import math
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_quality_is_compared_without_timing(monkeypatch):
 def test_claims_can_come_out_the_other_way():
     loaded = load_experiment(FILE)
 
-    def verdicts(ratio, ours=0.2, seeds=1, **left_out):
+    def verdicts(ratio, ours=0.2, seeds=1, trained=0, **left_out):
         def describe(index, flat):
             del index
             bound, tool = loaded.module.METHODS[flat["method"]]
@@ -76,15 +77,20 @@ def test_claims_can_come_out_the_other_way():
                 left_out=left_out,
             )
 
-        table = untrained.measured(loaded, describe)
-        for member in table:
-            member.config["run"]["seeds"] = seeds
+        members = []
+        for seed in range(trained or seeds):
+            for member in untrained.measured(loaded, describe):
+                member.config["run"]["seeds"], member.config["seed"] = seeds, seed
+                members.append(member)
+        table = Table(members)
         return [v.verdict for v in claims.decide(loaded.module.claims(table))]
 
     assert verdicts(1.01) == ["holds"] * 3
     assert verdicts(0.99) == ["refuted"] * 3
     assert verdicts(1.01, 0.181, 5) == ["holds"] * 6
     assert verdicts(1.01, 0.179, 5) == ["holds"] * 3 + ["refuted"] * 3
+    assert verdicts(1.01, math.nan, 5) == ["holds"] * 3 + ["undecided"] * 3
+    assert verdicts(1.01, 0.179, 5, trained=1) == ["holds"] * 3 + ["undecided"] * 3
     assert verdicts(1.01, fasttext="needs fasttext") == ["holds", "holds", "undecided"]
 
 
