@@ -109,7 +109,8 @@ def training_members(steps=(10, 20, 30, 40)):
                 result = {"status": "finished", "loss": float(losses[-1]), "diverged_at": np.inf}
                 if overrides == DIVERGED:
                     records = [*records[:2], {"step": 25, "loss": np.nan, "grad_norm": np.inf}]
-                    result = {"status": "diverged", "loss": np.nan, "diverged_at": 25}
+                    # its score is of the parameters before, and would be the best of all
+                    result = {"status": "diverged", "loss": 0.001, "diverged_at": 25}
                 logged[len(members)] = records
                 members.append((overrides, result))
     return members, logged

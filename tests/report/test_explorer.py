@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pytest
@@ -91,13 +92,20 @@ def put(browser, **values):
         browser.js(f"put({json.dumps(name)}, {json.dumps(value)})")
 
 
+def frame(browser, name):
+    """Where an element is, once the page has stopped moving: it does so while it is drawn."""
+    before, place = None, browser.js(f"frame('{name}')")
+    while place != before:
+        time.sleep(0.2)
+        before, place = place, browser.js(f"frame('{name}')")
+    return place
+
+
 def in_corner(browser, right, down):
     """What the pointer says near the upper right corner of a heat map."""
-    for _ in range(50):  # a page may move as it is drawn
-        left, top, width, _ = browser.js("frame('canvas')")
-        browser.point(left + width - right, top + down)
-        if not browser.js("explore.querySelector('.tip').hidden"):
-            break
+    left, top, width, _ = frame(browser, "canvas")
+    browser.point(left + width - right, top + down)
+    browser.wait("!explore.querySelector('.tip').hidden")
     return browser.js("explore.querySelector('.tip').textContent")
 
 
@@ -146,7 +154,7 @@ def test_which_learning_rate_is_best_per_cell(browser, pages):
         medians = {}
         for rate in RATES:
             losses = [
-                r["loss"]
+                np.nan if r["status"] == "diverged" else r["loss"]
                 for o, r in members
                 if (o["cell.name"], o["training.learning_rate"]) == (cell, rate)
             ]
@@ -255,7 +263,7 @@ def test_filters_legend_zoom_and_hover(browser, pages):
     assert len(browser.js("rows('values')")) == 1 + 4
     browser.js("explore.querySelector('.legend button').click()")
     assert browser.js("inked()") == whole
-    box = browser.js("frame('.u-over')")
+    box = frame(browser, ".u-over")
     left, top, width, height = box
     browser.drag((left + 0.25 * width, top + 50), (left + 0.75 * width, top + 60))
     browser.wait("state('from') !== ''")
@@ -265,8 +273,8 @@ def test_filters_legend_zoom_and_hover(browser, pages):
     assert browser.js("inked()") == whole
     # the pointer on a line says its value
     browser.wait("state('from') === ''")
+    left, top, width, height = frame(browser, ".u-over")
     for k in range(8, 60):
-        left, top, width, height = browser.js("frame('.u-over')")  # a page may move as it is drawn
         browser.point(left + width * 20 / (LAGS - 1), top + height * k / 60)
         if not browser.js("explore.querySelector('.tip').hidden"):
             break

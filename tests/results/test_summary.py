@@ -98,6 +98,22 @@ def test_nan_counts_as_worst_and_is_never_best():
     assert c["loss"][:3] == (1.5, 1.5, 1.5)
 
 
+def test_a_diverged_member_is_the_worst_whatever_its_last_score():
+    """Its score is of the parameters before; a rate at which all diverge is never the best."""
+    table = made()
+    for member in table:
+        if member.config["cell"]["name"] == "rnn":
+            member.result.update(status="diverged", loss=1e-6, steps=3)
+    summary = summarize(table, [LOSS])
+    cells = [row.cells for row in summary.rows]
+    rows = [row.values["cell.name"] for row in summary.rows]
+    assert all(
+        math.isnan(c["loss"].median) == (r == "rnn") for c, r in zip(cells, rows, strict=True)
+    )
+    assert all(c["steps"].median == 3 for c, r in zip(cells, rows, strict=True) if r == "rnn")
+    assert all(rows[place] != "rnn" for place in summary.best["loss"])
+
+
 def test_only_seeds_are_folded():
     with pytest.raises(UserError, match=r"task\.length \(10, 20\).*--by=cell\.name,task\.length$"):
         summarize(TABLE, by=["cell.name"])
