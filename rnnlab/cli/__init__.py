@@ -44,17 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     streams.open_missing()
     handlers = dict.fromkeys(signals.ENDING, signals.interrupt)
+    args = list(sys.argv[1:] if argv is None else argv)
     try:
         with signals.owned() if argv is None else signals.watched(handlers):
-            status = _main(sys.argv[1:] if argv is None else argv)
+            status = _main(args)
     except signals.Interrupted as stop:  # it came while the command ended
-        status = stop.status
+        status = _fail(_farewell(args), stop.status)
     streams.flush()
     return status
 
 
-def _main(argv: Sequence[str]) -> int:
-    args = list(argv)
+def _main(args: list[str]) -> int:
     try:
         return _run(args)
     except UserError as error:

@@ -1,5 +1,6 @@
 """The commands, called in this process; four tests start the real one."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import pytest
 
 import rnnlab
 from rnnlab import cli
-from rnnlab.core import json_files, run_files
+from rnnlab.core import json_files, run_files, signals
 from rnnlab.lab import catalog, plan
 from rnnlab.lab.plan import make_plan
 from rnnlab.report import page as report
@@ -525,3 +526,14 @@ def test_a_closed_output_ends_the_command_quietly():
     assert process.stderr is not None
     assert (process.stderr.read(), process.wait()) == (b"", 141)
     process.stderr.close()
+
+
+def test_a_signal_that_comes_while_the_command_ends_is_answered(monkeypatch, capsys):
+    @contextlib.contextmanager
+    def late(handlers):
+        yield
+        raise signals.Interrupted(signal.SIGHUP)
+
+    monkeypatch.setattr(signals, "watched", late)
+    assert cli.main(["--version"]) == 128 + signal.SIGHUP
+    assert capsys.readouterr().err == "rnnlab: interrupted\n"
