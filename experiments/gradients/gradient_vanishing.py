@@ -17,7 +17,6 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
@@ -25,6 +24,7 @@ from rnnlab import gradients, theory
 from rnnlab.core.errors import Pooled, Undecided
 from rnnlab.lab import gradient_member
 from rnnlab.lab.config import Config, scale, seeds
+from rnnlab.lab.gradient_member import rounded
 from rnnlab.lab.sweep import Only, Sweep
 from rnnlab.plotting import gradient_figures, learning_curves, plots
 from rnnlab.results.claims import Claim, claim
@@ -117,32 +117,31 @@ def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, o
     result: dict[str, object] = {"overflowed": overflowed, **probe.record}
     for part, norms in curves.items():
         median, zero = gradient_member.median_over_batch(gradient_member.relative(norms))
-        result |= {part: _round(median), f"{part}_zero": _round(zero)}
+        result |= {part: rounded(median), f"{part}_zero": rounded(zero)}
         # the same at a few lags, as numbers for the table of members
         at = {k: -np.inf if zero[k] > 0.5 else round(float(median[k]), 2) for k in LAGS if k < T}
         result |= {f"log10_{part}_at_{k}": value for k, value in at.items()}
     part = "h" if "h" in curves else gradient_member.main_part(curves)
     line = gradient_member.theory_curves(probe, curves[part])
-    result |= {k: v if isinstance(v, float) else _round(v) for k, v in line.items()}
+    result |= {k: v if isinstance(v, float) else rounded(v) for k, v in line.items()}
     if probe.W_hh is not None:
         result["spectral_radius"] = gradients.spectral_radius(probe.W_hh)
     if getattr(probe.cell, "activation", "tanh") in ("tanh", "relu"):  # linear: no flat end
         saturated = gradients.saturation(probe.cell, probe.cell_params, probe.xs)
-        result |= {f"saturation_{k}": _round(v.mean(axis=0)) for k, v in saturated.items()}
+        result |= {f"saturation_{k}": rounded(v.mean(axis=0)) for k, v in saturated.items()}
     if config.seed < config.probes.spectrum_seeds and not probe.both_ways:
         lags = [lag for lag in config.probes.spectrum_lags if lag <= T]
         spectra = gradients.jacobian_spectrum(
             probe.cell, probe.cell_params, probe.xs[0], lags, part=part
         )
-        result |= {f"spectrum_{lag}": _round(s) for lag, s in zip(lags, spectra, strict=True)}
+        result |= {f"spectrum_{lag}": rounded(s) for lag, s in zip(lags, spectra, strict=True)}
         if probe.W_hh is not None:
             values = np.linalg.eigvals(probe.W_hh)
-            result |= {"eigenvalues_re": _round(values.real), "eigenvalues_im": _round(values.imag)}
+            result |= {
+                "eigenvalues_re": rounded(values.real),
+                "eigenvalues_im": rounded(values.imag),
+            }
     return result
-
-
-def _round(values: npt.ArrayLike) -> list[float]:
-    return np.round(np.asarray(values, np.float64), 4).tolist()
 
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -158,15 +157,9 @@ TITLES = {
 
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:
     """Draw the figures of the report, each with its caption."""
-    makers = {
-        "gradients": _gradients,
-        "forget_bias": _forget_bias,
-        "critical_line": _critical_line,
-        "linear": _linear,
-        "singular_values": _singular_values,
-        "saturation": _saturation,
-        "eigenvalues": _eigenvalues,
-    }
+    drawn = (_gradients, _forget_bias, _critical_line, _linear)
+    drawn += (_singular_values, _saturation, _eigenvalues)
+    makers = {make.__name__[1:]: make for make in drawn}
     return learning_curves.figures_with_members(table, makers)
 
 

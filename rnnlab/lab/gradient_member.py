@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from ml_collections import ConfigDict
 
 from rnnlab import theory
@@ -313,6 +314,11 @@ def _lyapunov(cell: cells.Cell, params: PyTree, xs: Array, sequences: int) -> Ar
 def top_lyapunov(member: GradientMember, sequences: int = 4) -> float:
     """Measure λ_1 in nats per step, the mean over the first few sequences."""
     return float(_lyapunov(member.cell, member.cell_params, member.xs, sequences))
+
+
+def rounded(values: npt.ArrayLike) -> list[float]:
+    """Return a curve as a member's results hold it: numbers to 4 decimals."""
+    return np.round(np.asarray(values, np.float64), 4).tolist()
 
 
 def input_variance(member: GradientMember) -> float:

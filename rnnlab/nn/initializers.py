@@ -480,11 +480,8 @@ class InitScheme:
             if scheme is not None:
                 try:
                     _check(scheme)
-                    if name == "w_y" and searched.resolved(scheme, 1.0, SCHEMES) != scheme:
-                        raise ValueError(
-                            f"{scheme!r}: the read-out has no part in the recurrence, on which a "
-                            "number is searched: give a number"
-                        )
+                    if name == "w_y":
+                        searched.refuse(scheme, SCHEMES)
                 except ValueError as error:
                     raise ValueError(f"init.{name}: {error}") from None
         object.__setattr__(self, "gates", _gate_schemes(self.gates))  # hashable, as a cell must be
@@ -497,10 +494,8 @@ class InitScheme:
         cell, so that one group fits all cells.
 
         Args:
-            floss: steps of gradient flossing (:func:`rnnlab.gradients.floss`) on training
-                sequences before training; 0: none.
-            floss_exponents: k, Lyapunov exponents of every cell that flossing pushes to zero.
-            floss_learning_rate: of the steps of flossing.
+            floss, floss_exponents, floss_learning_rate: steps (0: none), k and rate of gradient
+                flossing (:func:`rnnlab.gradients.floss`) on training sequences before training.
 
         >>> InitScheme.config(w_h="identity")["w_h"], sorted(InitScheme.config()["gates"])
         ('identity', ['c', 'f', 'h', 'i', 'o', 'r', 'z'])
@@ -524,7 +519,7 @@ class InitScheme:
         options = {}
         for name in config:
             if name not in known and name not in FLOSS:
-                raise ValueError(unknown("init key", name, known))
+                raise ValueError(unknown("init key", name, [*known, *FLOSS]))
             if config[name] != "" and name in known:
                 options[name] = config[name]
         gates = {gate: dict(blocks) for gate, blocks in dict(options.pop("gates", {})).items()}

@@ -63,6 +63,19 @@ def with_number(scheme: object, value: float, factories: Factories) -> object:
     return f"{name}({given})"
 
 
+def refuse(scheme: object, factories: Factories) -> None:
+    """Refuse a number that is searched in the scheme of a read-out.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if with_number(scheme, 1.0, factories) != scheme:
+        raise ValueError(
+            f"{scheme!r}: the read-out has no part in the recurrence, on which a number is "
+            "searched: give a number"
+        )
+
+
 def resolved(init: T, value: float, factories: Factories) -> T:
     """Return a copy of an InitScheme with the number in place of every 'critical'.
 

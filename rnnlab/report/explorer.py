@@ -37,7 +37,7 @@ _PROGRAM = (
 
 @dataclass(frozen=True)
 class Explorer:
-    """What a page holds of its explorer.
+    """The explorer of a page: its program and its data, compressed.
 
     Args:
         members: their number.

@@ -503,7 +503,7 @@ def test_the_real_command_from_config_to_report():
     page = Path("out/report.html").read_text()
     assert "draws are below 1" in page
     assert "cells draw apart" in page
-    assert "data:image/" in page
+    assert '<img src="data:image/' in page
     assert len(json.loads(Path("out/claims.json").read_text())) == 2
     assert len(configs()) == 6
 

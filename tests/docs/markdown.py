@@ -1,4 +1,4 @@
-"""What two pages of different languages have to share."""
+"""The parts that two pages in different languages must share."""
 
 import ast
 import re

@@ -68,7 +68,7 @@ def test_a_run_of_few_seeds_decides_every_claim_as_expected(name, smaller, tmp_p
     assert "none unexpected" in printed
     page = (tmp_path / "run" / "report.html").read_text()
     run = rnnlab.load_run(tmp_path / "run")
-    assert page.count("data:image/") >= len(run.figures) >= 2
+    assert page.count('<img src="data:image/') == len(run.figures) >= 2
 
 
 def test_a_narrowed_sweep_leaves_claims_undecided_and_still_reports(tmp_path):

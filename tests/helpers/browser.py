@@ -25,7 +25,6 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--remote-debugging-pipe",
 )
 # the protocol's pipes are the descriptors 3 and 4
 START = "import os, sys\nos.dup2(int(sys.argv[1]), 3)\nos.dup2(int(sys.argv[2]), 4)\n"
@@ -46,7 +45,7 @@ class Browser:
         hears, self._mouth = map(_away, os.pipe())
         self._ear, says = map(_away, os.pipe())
         command = [sys.executable, "-ISc", START, str(hears), str(says), BROWSER, *FLAGS]
-        command += [f"--user-data-dir={profile}", "about:blank"]
+        command += ["--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
             command,
             pass_fds=(hears, says),

@@ -11,8 +11,9 @@ from rnnlab.core.errors import UserError
 from rnnlab.lab import catalog, reproduce
 from rnnlab.report import page as report
 from rnnlab.report.saved_run import load_finished
+from tests.helpers.browser import in_browser
 from tests.lab.test_run import SOURCE
-from tests.report.test_page import HOLDS, REFUTED, in_browser, make_run, on_a_phone
+from tests.report.test_page import HOLDS, REFUTED, make_run, on_a_phone
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_unlabeled_reviews_are_others_than_those_held_out():
 
 @pytest.mark.parametrize("count", [1, 3, 499, 501, 700, 999, 1000])
 def test_unlabeled_reviews_are_evenly_spaced(monkeypatch, count):
-    """Of every stretch of the file as many as of any other, also above a half of it."""
+    """Every stretch of the file gives equally many, also where more than half are taken."""
     every = [str(place) for place in range(1000)]
     monkeypatch.setattr(text_features, "imdb", lambda: every)
     places = np.array(text_features.unlabeled(count), int)

@@ -10,8 +10,9 @@ from rnnlab.report.saved_run import load_finished
 from rnnlab.results import comparison_words as words
 from rnnlab.results.comparison import Pair, as_json
 from rnnlab.results.comparison_method import judging_words, tuning_words
+from tests.helpers.browser import in_browser
 from tests.helpers.comparisons import SCORES, arm, grid, result
-from tests.report.test_page import in_browser, make_run, on_a_phone, read
+from tests.report.test_page import make_run, on_a_phone, read
 
 NAN, INF = math.nan, math.inf
 GRID = grid({0.003: (900.0, 800.0), 0.01: (500.0, INF), 0.03: (1400.0, 1500.0)}, extended=(0.03,))

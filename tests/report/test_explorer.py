@@ -102,7 +102,7 @@ def frame(browser, name):
 
 
 def in_corner(browser, right, down):
-    """What the pointer says near the upper right corner of a heat map."""
+    """Return the tooltip near the upper right corner of a heat map."""
     left, top, width, _ = frame(browser, "canvas")
     browser.point(left + width - right, top + down)
     browser.wait("!explore.querySelector('.tip').hidden")

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from functools import cache
 from html.parser import HTMLParser
@@ -25,6 +24,7 @@ from rnnlab.lab.load import load_experiment
 from rnnlab.lab.plan import make_plan
 from rnnlab.plotting import rendering
 from rnnlab.report.page import compare_report, write_report
+from tests.helpers.browser import BROWSER, FLAGS, in_browser
 
 HOLDS = {
     "statement": "αQ keeps exactly α^k",
@@ -539,9 +539,6 @@ def test_compare_needs_two_finished_runs(tmp_path):
 
 # ------------------------------------------------------------------------------------ in Chromium
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), "")
-in_browser = pytest.mark.skipif(not BROWSER, reason=f"none of {', '.join(BROWSERS)} is installed")
 
 # A browser's window cannot be as narrow as a phone, but a frame in it can.
 PHONE = """<!DOCTYPE html><meta charset="utf-8"><link rel="icon" href="data:,">
@@ -570,14 +567,7 @@ def dump(url: str, profile: Path) -> str:
     done = subprocess.run(
         [
             BROWSER,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
+            *FLAGS,
             "--enable-logging=stderr",
             "--v=0",
             "--window-size=1280,800",
