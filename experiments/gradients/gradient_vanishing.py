@@ -24,7 +24,7 @@ from rnnlab import gradients, theory
 from rnnlab.core.errors import Pooled, Undecided
 from rnnlab.lab import gradient_member
 from rnnlab.lab.config import Config, scale, seeds
-from rnnlab.lab.gradient_member import rounded
+from rnnlab.lab.gradient_member import rounded, seeds_of
 from rnnlab.lab.sweep import Only, Sweep
 from rnnlab.plotting import gradient_figures, learning_curves, plots
 from rnnlab.results.claims import Claim, claim
@@ -136,11 +136,8 @@ def run(config: Config, key: jax.Array, log: Callable[..., None]) -> dict[str, o
         )
         result |= {f"spectrum_{lag}": rounded(s) for lag, s in zip(lags, spectra, strict=True)}
         if probe.W_hh is not None:
-            values = np.linalg.eigvals(probe.W_hh)
-            result |= {
-                "eigenvalues_re": rounded(values.real),
-                "eigenvalues_im": rounded(values.imag),
-            }
+            z = np.linalg.eigvals(probe.W_hh)
+            result |= {"eigenvalues_re": rounded(z.real), "eigenvalues_im": rounded(z.imag)}
     return result
 
 
@@ -262,8 +259,8 @@ def _singular_values(table: Table) -> tuple[Figure, str]:
     members = _with_spectrum(table, "rnn-tanh", "lstm", *others)
     titles = {cell: title.split(",")[0].split(":")[0] for cell, title in TITLES.items()}
     return gradient_figures.singular_values(members, titles), (
-        f"Singular values of ∂h_T/∂h_{{T−k}}, one sequence, {_seeds(members)}: the directions that "
-        "survive. Marks near 0 keep every direction. All panels have the same axis; what lies to "
+        f"Singular values of ∂h_T/∂h_{{T−k}}, one sequence, {seeds_of(members)}: the directions "
+        "that survive. Marks near 0 keep every direction. All panels have the same axis; what lies to "
         "the left of it is counted."
     )
 
@@ -283,14 +280,9 @@ def _saturation(table: Table) -> tuple[Figure, str]:
 def _eigenvalues(table: Table) -> tuple[Figure, str]:
     members = _with_spectrum(table, "rnn-tanh")
     return gradient_figures.eigenvalues(members), (
-        f"Eigenvalues of W_hh before training, {_seeds(members)}, with the unit circle: a Gaussian "
-        "kernel fills a disc of radius σ_w (circular law), an orthogonal one lies on the circle."
+        f"Eigenvalues of W_hh before training, {seeds_of(members)}, with the unit circle: a "
+        "Gaussian kernel fills a disc of radius σ_w (circular law), an orthogonal one lies on the circle."
     )
-
-
-def _seeds(members: Table) -> str:
-    count = len(members.values("seed"))
-    return f"{count} seeds" if count > 1 else "one seed"
 
 
 # ---- claims: thresholds and expected verdicts, fixed before results ----------------------------

@@ -26,6 +26,7 @@ from rnnlab.gradients.preparation import Preparation
 from rnnlab.nn import cells, contract, equations, layers, unroll
 from rnnlab.nn.initializers import InitScheme, make
 from rnnlab.nn.protocols import KeepsByGate
+from rnnlab.results.table import Table
 
 Array = jax.Array
 PyTree = Any
@@ -319,6 +320,12 @@ def top_lyapunov(member: GradientMember, sequences: int = 4) -> float:
 def rounded(values: npt.ArrayLike) -> list[float]:
     """Return a curve as a member's results hold it: numbers to 4 decimals."""
     return np.round(np.asarray(values, np.float64), 4).tolist()
+
+
+def seeds_of(members: Table) -> str:
+    """Return how many seeds members have, in words."""
+    count = len(members.values("seed"))
+    return f"{count} seeds" if count > 1 else "one seed"
 
 
 def input_variance(member: GradientMember) -> float:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib import image
 
 import rnnlab
 from rnnlab.lab import rounds, sweep
@@ -127,7 +128,8 @@ def test_a_tiny_run_draws_what_a_sweep_has_and_times_a_cell_once(tmp_path):
     rnnlab.run(LOADED, config, sweep=axes, workdir=tmp_path / "run", progress=False)
     run = rnnlab.load_run(tmp_path / "run")
     assert set(run.figures) >= {"curves", "f1"}
-    assert all(path.stat().st_size > 4_000 for path, _ in run.figures.values())
+    for path, _ in run.figures.values():
+        assert image.imread(path)[..., :3].std() > 0.02  # not blank
     first, second = (member.result for member in run.table)
     assert first["cost"] == second["cost"] > 0
     assert np.isfinite(first["loss"])
