@@ -260,8 +260,8 @@ def _singular_values(table: Table) -> tuple[Figure, str]:
     titles = {cell: title.split(",")[0].split(":")[0] for cell, title in TITLES.items()}
     return gradient_figures.singular_values(members, titles), (
         f"Singular values of ∂h_T/∂h_{{T−k}}, one sequence, {seeds_of(members)}: the directions "
-        "that survive. Marks near 0 keep every direction. All panels have the same axis; what lies to "
-        "the left of it is counted."
+        "that survive. Marks near 0 keep every direction. All panels have the same axis; what lies "
+        "to the left of it is counted."
     )
 
 
@@ -281,7 +281,8 @@ def _eigenvalues(table: Table) -> tuple[Figure, str]:
     members = _with_spectrum(table, "rnn-tanh")
     return gradient_figures.eigenvalues(members), (
         f"Eigenvalues of W_hh before training, {seeds_of(members)}, with the unit circle: a "
-        "Gaussian kernel fills a disc of radius σ_w (circular law), an orthogonal one lies on the circle."
+        "Gaussian kernel fills a disc of radius σ_w (circular law), an orthogonal one lies on the "
+        "circle."
     )
 
 
