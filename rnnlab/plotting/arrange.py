@@ -205,7 +205,7 @@ def _own_labels(ax: Axes, left: Sequence[Axes], below: Sequence[Axes]) -> None:
 def broken(text: str, letters: int) -> str:
     r"""Return a text in lines of at most so many letters; maths stays whole.
 
-    >>> broken("lag $k - 1$ of it", 9)
+    >>> broken("lag $k - 1$ of it", 11)
     'lag $k - 1$\nof it'
     """
     kept = re.sub(r"\$[^$]*\$", lambda found: found[0].replace(" ", "\0"), text)

@@ -103,7 +103,7 @@ def bare(text: str) -> str:
     r"""Return about what a label shows, for its length: maths without its commands.
 
     >>> bare(r"$\log_{10}$ of $\partial L/\partial h_t$")
-    'log10 of ∂L/∂ht'
+    'log10 of ∂ L/∂ ht'
     """
     text = text.replace("\\partial", "∂").replace("\\", "")
     return text.translate(dict.fromkeys(map(ord, "${}_^")))
@@ -114,7 +114,7 @@ def ink(color: Any) -> str:
     """Return a color as text can have it on white: darker, of the same hue, where it is too light.
 
     >>> ink("#000000"), ink("#E69F00")
-    ('#000000', '#8d6100')
+    ('#000000', '#936600')
     """
     parts = to_rgb(color)
     for step in range(100, -1, -1):
