@@ -22,18 +22,15 @@ pass each over the logits (autodiff scatters into zeros), and before the logits 
 bias whose gradient is a product.
 """
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from ml_collections import ConfigDict
 
-from rnnlab.bert import encoder, heads, huggingface, masking, pretraining
-from rnnlab.bert.encoder import Tokens
 from rnnlab.core import host
 from rnnlab.lab import benchmark
 from rnnlab.lab.benchmark import Side, Timed
@@ -45,14 +42,15 @@ from rnnlab.results import speed
 from rnnlab.results.claims import Claim, claim
 from rnnlab.results.speed import Ratio
 from rnnlab.results.table import Member, Table
-from rnnlab.training.optimizers import Hyper, Optimizer
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
-PyTree = Any
+# JAX is imported by the sides that use it: PyTorch's processes do without
+
 TorchModel = Any  # of transformers, whose attributes have no types
+Outputs = dict[str, np.ndarray]  # logits of both heads, last hidden states
 
 SAME = 1e-5  # max|a − b| / max|b| of the logits, and of one sentence's hidden states
 SAME_LOSS = 1e-4  # relative, of the losses before and after an update
@@ -62,24 +60,15 @@ PACKAGES = ("torch", "transformers")
 RATE = 1e-4
 
 
-class Batch(NamedTuple):
-    """Pairs of sentences, and the words and classes to predict."""
-
-    tokens: Tokens
-    targets: pretraining.Targets
-    counts: jax.Array  # (B, P) bool, which positions count
-
-
-Outputs = dict[str, np.ndarray]  # logits of both heads, last hidden states
-
-
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config; with "full" everything is measured longer, in new processes each round."""
+    from rnnlab.bert import encoder
+
     full = scale(arg) == "full"
     rounds, seconds = 5, 3.0 if full else 0.5
     turn = 20.0 if full else 0.9
     expected = benchmark.estimate(sides=7, rounds=rounds, turn=turn, start=10.0)
-    config = ml_collections.ConfigDict(
+    config = ConfigDict(
         {
             "seed": 0,
             "encoder": encoder.config(dropout=0.0, attention_dropout=0.0),
@@ -107,24 +96,13 @@ def get_sweep(config: Config) -> Sweep:
 
 def check(config: Config) -> None:
     """Refuse dropout, which differs between the sides, and a machine without PyTorch."""
-    encoder.from_config(config.encoder, config.vocab_size, config.length)
+    from rnnlab.lab import bert_case
+
+    bert_case.sizes_of(config)
     if config.encoder.dropout or config.encoder.attention_dropout:
         raise ValueError("speed_bert.py compares losses: dropout must be 0.0 on both sides")
     benchmark.check(config, *PACKAGES)
     benchmark.check_cpu()
-
-
-def draw_batch(config: Config, key: jax.Array) -> Batch:
-    """Draw random pairs, a seventh of their words hidden."""
-    B, T, V = config.batch_size, config.length, config.vocab_size
-    key_ids, key_mask, key_class = jax.random.split(key, 3)
-    ids = jax.random.randint(key_ids, (B, T), 5, V, jnp.int32)
-    words = jnp.ones((B, T), bool).at[:, 0].set(False)
-    hidden = masking.hide(key_mask, ids, words, 4, (5, V))
-    segments = jnp.broadcast_to((jnp.arange(T) >= T // 2).astype(jnp.int32), (B, T))
-    answer = jax.random.bernoulli(key_class, 0.5, (B,)).astype(jnp.int32)
-    tokens = Tokens(hidden.ids, segments, jnp.ones((B, T), bool), hidden.positions)
-    return Batch(tokens, pretraining.Targets(hidden.targets, answer), hidden.counts)
 
 
 def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, object]:
@@ -137,38 +115,10 @@ def run(config: Config, key: object, log: Callable[..., object]) -> dict[str, ob
 
 
 def prepare(config: Config, folder: Path) -> None:
-    """Write the weights and the batch for PyTorch's sides."""
-    batch = our_batch(config)
-    weights: dict[str, Any] = dict(huggingface.to_arrays(our_params(config)))
-    np.savez(folder / "weights.npz", **weights)
-    np.savez(
-        folder / "batch.npz",
-        ids=batch.tokens.ids,
-        segments=np.asarray(batch.tokens.segments),
-        mask=np.asarray(batch.tokens.mask),
-        positions=np.asarray(batch.tokens.positions),
-        counts=batch.counts,
-        words=batch.targets.words,
-        next_sentence=batch.targets.next_sentence,
-    )
+    """Write the sizes, the weights and the batch for PyTorch's sides."""
+    from rnnlab.lab import bert_case
 
-
-def our_sizes(config: Config) -> encoder.Config:
-    """Return the encoder's sizes."""
-    return encoder.from_config(config.encoder, config.vocab_size, config.length)
-
-
-def our_batch(config: Config) -> Batch:
-    """Draw the batch of every side."""
-    # one program: outside of jit every operation would be compiled separately
-    drawn = jax.jit(lambda key: draw_batch(config, key))(jax.random.key(config.seed))
-    return jax.tree.map(np.asarray, drawn)
-
-
-def our_params(config: Config) -> PyTree:
-    """Draw the weights of every side."""
-    init = jax.jit(heads.Pretraining(our_sizes(config)).init)
-    return init(jax.random.key(config.seed), jnp.zeros((1, 1), jnp.int32))
+    bert_case.prepare(config, folder)
 
 
 def sides(config: Config, folder: Path) -> dict[str, Side]:
@@ -198,7 +148,9 @@ def sides(config: Config, folder: Path) -> dict[str, Side]:
 
 def our_update(config: Config) -> dict[str, Timed]:
     """Make an update, and several in one program."""
-    ours = Ours(our_sizes(config), our_params(config), our_batch(config))
+    from rnnlab.lab.bert_case import Updates
+
+    ours = Updates(config, rate=RATE, chunk=CHUNK)
     return {
         "update": Timed(ours.update, compared=2),  # the second loss is of updated weights
         "chunk": Timed(ours.chunk, outputs=lambda _: ours.update()),
@@ -207,7 +159,9 @@ def our_update(config: Config) -> dict[str, Timed]:
 
 def our_reading(config: Config) -> dict[str, Timed]:
     """Make a reading of one sentence."""
-    ours = Ours(our_sizes(config), our_params(config), our_batch(config))
+    from rnnlab.lab.bert_case import Updates
+
+    ours = Updates(config, rate=RATE, chunk=CHUNK)
     return {"read": Timed(ours.read, outputs=lambda _: ours.outputs())}
 
 
@@ -235,66 +189,6 @@ def torch_reading(config: Config, folder: Path) -> dict[str, Timed]:
     return {"read": Timed(theirs.read, outputs=lambda _: theirs.outputs())}
 
 
-class Ours:
-    """rnnlab's update and its reading of the first row."""
-
-    def __init__(self, sizes: encoder.Config, params: PyTree, batch: Batch) -> None:
-        self.sizes, model = sizes, heads.Pretraining(sizes)
-        tokens, targets, counts = self.batch = jax.tree.map(jnp.asarray, batch)
-        hyper = Hyper(*(jnp.float32(v) for v in (RATE, np.inf, 0.01, 0.0)))
-        optimizer = Optimizer("adamw").transform(hyper)
-        self.params, self.state = params, optimizer.init(params)
-
-        def update(params: PyTree, state: PyTree) -> tuple[jax.Array, PyTree, PyTree]:
-            def loss(params: PyTree) -> jax.Array:
-                return pretraining.loss(model.apply(params, tokens)[0], targets, counts)
-
-            value, grads = jax.value_and_grad(loss)(params)
-            updates, state = optimizer.update(grads, state, params)
-            return value, jax.tree.map(jnp.add, params, updates), state
-
-        self._update = jax.jit(update, donate_argnums=(0, 1))
-        # as in training: many updates in one program, which allocates its memory once
-        self._chunk = jax.jit(
-            lambda params, state: jax.lax.fori_loop(
-                0, CHUNK, lambda _, carry: update(*carry)[1:], (params, state)
-            ),
-            donate_argnums=(0, 1),
-        )
-        self._read = jax.jit(
-            lambda params, ids: encoder.encode(sizes, params["params"]["encoder"], Tokens(ids)).last
-        )
-        self.ids = np.asarray(tokens.ids[:1])
-        # a copy, since an update donates its buffers
-        self.params = jax.tree.map(jnp.array, params)
-        self.initial_params = params
-
-    def update(self) -> float:
-        """Make an update and return the loss before it."""
-        loss, self.params, self.state = self._update(self.params, self.state)
-        jax.block_until_ready(self.params)
-        return float(loss)
-
-    def chunk(self) -> None:
-        """Make :data:`CHUNK` updates."""
-        self.params, self.state = self._chunk(self.params, self.state)
-        jax.block_until_ready(self.params)
-
-    def read(self) -> jax.Array:
-        """Return contextual vectors of one sentence."""
-        return self._read(self.initial_params, self.ids).block_until_ready()
-
-    def outputs(self) -> Outputs:
-        """Return logits of hidden words and of the next sentence, and states of the first row."""
-        tokens, _, counts = self.batch
-        logits = jax.jit(heads.Pretraining(self.sizes).apply)(self.initial_params, tokens)[0]
-        return {
-            "words": np.asarray(logits.words)[np.asarray(counts)],
-            "next_sentence": np.asarray(logits.next_sentence),
-            "states": np.asarray(self.read()),
-        }
-
-
 class Theirs:
     """Hugging Face's BertForPreTraining with PyTorch's fused AdamW."""
 
@@ -302,19 +196,19 @@ class Theirs:
         import torch
         import transformers
 
-        self.torch, sizes = torch, our_sizes(config)
+        self.torch, sizes = torch, json.loads((folder / "sizes.json").read_text(encoding="utf-8"))
         # its default counts cores that may not be available
         torch.set_num_threads(config.run.threads or host.cores())
-        activation = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh"}[sizes.activation]
+        activation = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh"}[sizes["activation"]]
         module: TorchModel = transformers.BertForPreTraining(
             transformers.BertConfig(
-                vocab_size=sizes.vocab_size,
-                hidden_size=sizes.hidden_size,
-                num_hidden_layers=sizes.layers,
-                num_attention_heads=sizes.heads,
-                intermediate_size=sizes.feed_forward_size,
+                vocab_size=sizes["vocab_size"],
+                hidden_size=sizes["hidden_size"],
+                num_hidden_layers=sizes["layers"],
+                num_attention_heads=sizes["heads"],
+                intermediate_size=sizes["feed_forward_size"],
                 hidden_act=activation,
-                max_position_embeddings=sizes.max_length,
+                max_position_embeddings=sizes["max_length"],
                 hidden_dropout_prob=0.0,
                 attention_probs_dropout_prob=0.0,
             )
@@ -370,7 +264,7 @@ class Theirs:
         return loss.item()
 
     def outputs(self) -> Outputs:
-        """Return the outputs of :meth:`Ours.outputs`."""
+        """Return the outputs of rnnlab's side."""
         with self.torch.inference_mode():
             logits = self.module(**self.inputs)
         words = logits.prediction_logits[self.rows, self.columns]

@@ -100,6 +100,9 @@ def get_sweep(config: Config) -> Sweep:
 check = gradient_member.check
 
 
+PARALLEL = True  # members share nothing: groups run in threads
+
+
 def group(config: Config) -> tuple[object, ...]:
     """Return the cell, whose members share their compiled programs: schemes change no shape."""
     return (config.cell.name, config.cell.hidden_size, config.task.length)

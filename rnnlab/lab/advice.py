@@ -1,13 +1,19 @@
-"""Probes of untrained cells on given sequences, for every scheme, gain and forget bias.
+"""Advice before training: how to initialize a cell for given sequences, and whether it will train.
 
-The table that advice is made from: nothing is trained. Shapes: B batch, T time, D input, S seeds,
-N candidates.
+From :func:`rnnlab.lab.probe_table.probe_table`, which trains nothing. With
+
+    k(L) = log10 ‖∂L/∂s_{T−L}‖ / ‖∂L/∂s_T‖   the decades of the gradient that are left L steps back,
+    S    = ‖∂λ_1/∂θ‖₁                        nats per step that λ_1 moves by, per unit of every θ,
+
+a candidate is predicted to train where its state stays finite and −LOST ≤ k(L) ≤ GAINED at the span
+L of the task; of those the one with the smallest |k(L)| is recommended. Learning rates to try are
+1, 3, 10 and 30 times 1/(T·S): at 1/(T·S) one sign step of every parameter, as Adam's first ones
+are, changes what is kept over T steps by a factor e at most.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -16,229 +22,121 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rnnlab.core import validate
-from rnnlab.gradients import adjoint, criticality, driven, lyapunov, saturation
-from rnnlab.lab.gradient_member import main_part, median_over_batch, relative
-from rnnlab.nn import cells, models, unroll
+from rnnlab.core.errors import UserError
+from rnnlab.gradients import criticality
+from rnnlab.lab import probe_table
+from rnnlab.lab.probe_table import Row
+from rnnlab.nn import layers
 from rnnlab.nn.cells import Cell
-from rnnlab.nn.initializers import InitScheme
+from rnnlab.training.regularizers import layer_inputs
+from rnnlab.training.settings import MemberSpec, draw_params, lengths_of
 
 Array = jax.Array
-PyTree = Any
+Config = Any  # a ConfigDict, whose keys a type checker does not know
 
-SCHEMES = (
-    "orthogonal(gain='critical')",
-    "mean_field(sigma_w='critical')",
-    "identity(gain='critical')",
-    "xavier_uniform",
-    "torch_uniform",
-)
-GAINS = (0.5, 0.8, 1.0, 1.25, 2.0)  # in units of the gain at which columns have norm 1
-BIASES = (0.0, 1.0, 3.0)
-LAGS = (10, 50)
-_FLAT = 1e-6  # a unit whose output varies by less does not respond
+LOST, GAINED = 6.0, 1.0  # decades over the span
+DEAD = 0.9  # share of units without any response from which on nothing is learned
+SEQUENCES = 16  # that are probed
+_RATES = (1, 3, 10, 30)  # times 1/(T·S)
+
+
+def trains(row: Row, span: int) -> bool:
+    """Return whether a candidate is predicted to train on a task whose answers wait ``span`` steps.
+
+    Args:
+        row: of the candidate. span: at most T − 1.
+    """
+    return trouble(row, span) == ""
+
+
+def trouble(row: Row, span: int) -> str:
+    """Return why a candidate is predicted not to train, "" where it is."""
+    left = row.curve[span]
+    if row.overflowed > 0 or math.isnan(left):
+        return f"explodes: the state leaves the floats in {row.overflowed:.0%} of the sequences"
+    if row.dead >= DEAD:
+        return f"dead: {row.dead:.0%} of the units answer nothing"
+    if left < -LOST:
+        much = "nothing" if math.isinf(left) else f"10^{left:.0f}"
+        return f"vanishes: {much} of the gradient is left at lag {span}"
+    if left > GAINED:
+        return f"explodes: 10^{left:.0f} of the gradient at lag {span}"
+    return ""
 
 
 @dataclass(frozen=True)
-class Row:
-    """The probes of one candidate, each the mean over the seeds.
+class Advice:
+    """What to initialize a cell with, before anything is trained.
 
     Args:
-        scheme: of W_h, its number in place.
-        forget_bias: NaN: the cell's own.
-        kept: lag → log10 ‖∂L/∂s_{T−k}‖ − log10 ‖∂L/∂s_T‖, the median over the sequences, of the
-            part of the state that keeps the memory; −inf: exactly zero.
-        kept_spread: lag → standard deviation over the seeds; NaN where a value is not finite.
-        horizon: the first lag at which a decade is lost or gained; inf: none within T.
-        exponent: λ_1, nats per step. exponent_spread: over the seeds.
-        saturation: distance of units ("h") and gates from the flat ends of their functions; see
-            :func:`rnnlab.gradients.saturation`. {} for activations without flat ends.
-        dead: share of the units whose output is the same at every step of every sequence.
-        overflowed: share of the sequences whose state leaves the floats.
+        rows: the probes of every candidate.
+        span: L, the lag over which the gradient has to be kept.
+        best: the recommended candidate; None where none is predicted to train.
+        rates: learning rates to try with it, ascending; () without a recommendation.
+        init: the schemes of the cell with the recommended ones; None without.
     """
 
-    scheme: str
-    forget_bias: float
-    kept: dict[int, float]
-    kept_spread: dict[int, float]
-    horizon: float
-    exponent: float
-    exponent_spread: float
-    saturation: dict[str, float]
-    dead: float
-    overflowed: float
-
-    def as_record(self) -> dict[str, Any]:
-        """Return the row as a flat dict, with "kept_10", "saturation_h" and so on."""
-        record = asdict(self)
-        for name in ("kept", "kept_spread", "saturation"):
-            record |= {f"{name}_{key}": value for key, value in record.pop(name).items()}
-        return record
+    rows: tuple[Row, ...]
+    span: int
+    best: Row | None
+    rates: tuple[float, ...]
+    init: Any
 
 
-def probe_table(
+def advise(
     cell: Cell,
-    xs: Array,
+    xs: ArrayLike,
     *,
     lengths: ArrayLike | None = None,
-    schemes: Sequence[str] = SCHEMES,
-    gains: Sequence[float] = GAINS,
-    biases: Sequence[float] = BIASES,
+    span: int | None = None,
+    schemes: Sequence[str] = probe_table.SCHEMES,
+    gains: Sequence[float] = probe_table.GAINS,
+    biases: Sequence[float] = probe_table.BIASES,
     seeds: Sequence[int] = (0, 1),
-    lags: Sequence[int] | None = None,
-) -> list[Row]:
-    """Measure every scheme x gain x forget bias on sequences; one compiled program for all.
-
-    The gradient is that of g·h_T, g a random vector: of what reads the last step.
+) -> Advice:
+    """Recommend how to initialize a cell for sequences like these; nothing is trained.
 
     Args:
-        cell: any cell with a field ``init``, whose other schemes are kept.
-        xs: (B, T, D). lengths: (B,) real steps of each sequence; None: all T.
-        schemes: of W_h; one with a 'critical' number is measured at each of the gains, times the
-            number at which the columns of its kernels have norm 1.
-        gains, biases: the grids. A cell without a forget bias has no grid of it.
-        seeds: of the parameters.
-        lags: those of ``kept`` besides T − 1; None: 10 and 50 where T is longer.
+        cell: any cell with a field ``init``, a registered one too.
+        xs: (B, T, D); the first 16 are probed. lengths: (B,) real steps; None: all T.
+        span: L, the steps over which the answer depends on the input; None: T − 1.
+        schemes, gains, biases, seeds: the candidates: see
+            :func:`rnnlab.lab.probe_table.probe_table`.
     Returns:
-        a row per candidate, in the order of schemes, gains, biases.
+        An :class:`Advice`.
     Raises:
-        ValueError: no seed, a bad scheme or number, shapes that do not fit.
+        ValueError: a span outside 1 … T−1; as probe_table.
+
+    >>> from rnnlab import GRU
+    >>> found = advise(GRU(8), jax.random.normal(jax.random.key(0), (2, 30, 1)), biases=(0.0, 3.0))
+    >>> found.best is not None and found.best.forget_bias
+    3.0
     """
-    xs, real, _ = driven.checked_sequences(xs, lengths, 0)
-    T, D = xs.shape[-2], xs.shape[-1]
-    if not seeds:
-        raise ValueError("probe_table needs at least one seed, got none")
-    keys = [jax.random.key(validate.seed("each seed", seed)) for seed in seeds]
-    lags = [lag for lag in LAGS if lag < T - 1] if lags is None else lags
-    asked = sorted({validate.whole("each lag", lag, 1, T - 1) for lag in lags} | {T - 1})
-    ends = np.full(len(xs), T - 1) if real is None else np.maximum(np.asarray(real), 1) - 1
-    plain = cells.without_init(cell)
-    rows = []
-    for init, bias in _candidates(cell, schemes, gains, biases, keys[0], D):
-        made = criticality.with_init(cell, init)
-        drawn = [made.init_params(key, D) for key in keys]
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
-        probes = jax.device_get(_probes(plain, stacked, xs, real))
-        rows.append(_row(str(init.w_h), bias, probes, asked, ends))
-    return rows
-
-
-def _candidates(
-    cell: Cell,
-    schemes: Iterable[str],
-    gains: Sequence[float],
-    biases: Sequence[float],
-    key: Array,
-    D: int,
-) -> Iterator[tuple[InitScheme, float]]:
-    """Yield (schemes of the cell, the forget bias)."""
-    own = criticality.init_of(cell)
-    forgets = _forgets(cell, own, key, D)
-    for scheme in schemes:
-        init = own.replace(w_h=scheme)
-        points = [init]
-        if init.is_searched:
-
-            def draw(number: float, init: InitScheme = init) -> PyTree:
-                made = criticality.with_init(cell, init.with_number(number))
-                return made.init_params(key, D)
-
-            natural = criticality.natural_gain(draw)
-            points = [init.with_number(natural * gain) for gain in gains]
-        for point in points:
-            for bias in biases if forgets else (math.nan,):
-                yield (point if math.isnan(bias) else point.replace(forget_bias=str(bias))), bias
-
-
-def _forgets(cell: Cell, own: InitScheme, key: Array, D: int) -> bool:
-    """Return whether a forget bias reaches the parameters of a cell."""
-    own = own.with_number(1.0)
-    try:
-        zero, one = (
-            criticality.with_init(cell, own.replace(forget_bias=bias)).init_params(key, D)
-            for bias in ("0.0", "1.0")
+    xs = jnp.asarray(xs)
+    _, T, _ = validate.shape("xs", xs, ("B", "T", "D"))
+    span = T - 1 if span is None else validate.whole("span", span, 1, T - 1)
+    rows = tuple(
+        probe_table.probe_table(
+            cell,
+            xs[:SEQUENCES],
+            lengths=None if lengths is None else jnp.asarray(lengths)[:SEQUENCES],
+            schemes=schemes,
+            gains=gains,
+            biases=biases,
+            seeds=seeds,
         )
-    except ValueError:
-        return False
-    pairs = zip(jax.tree.leaves(zero), jax.tree.leaves(one), strict=True)
-    return any(bool(jnp.any(a != b)) for a, b in pairs)
-
-
-@partial(jax.jit, static_argnames="cell")
-def _probes(cell: Cell, params: PyTree, xs: Array, lengths: Array | None) -> dict[str, Any]:
-    """Return the probes of every seed, leaves (S, …)."""
-    flat_ends = getattr(cell, "activation", "tanh") in ("tanh", "relu")
-    g = jax.random.normal(jax.random.key(1), (cell.output_size,), xs.dtype)
-    mask = unroll.length_mask(lengths, xs.shape[:-2], xs.shape[-2])
-    real = None if mask is None else mask[..., None]
-
-    def loss(ys: Array) -> Array:
-        last = None if lengths is None else models.last_step(lengths, ys)
-        return jnp.sum((ys[:, -1] if last is None else models.at_step(ys, last)) @ g)
-
-    def of_seed(params: PyTree) -> dict[str, Any]:
-        ys, _ = unroll.unroll(cell, params, xs, lengths=lengths, engine="scan")
-        curve = adjoint.adjoint_norms(cell, params, xs, loss, lengths=lengths)
-        top = lyapunov.lyapunov_exponents(cell, params, xs, 1, lengths=lengths)[..., 0]
-        values = saturation(cell, params, xs, lengths=lengths) if flat_ends else {}
-        most = jnp.max(ys, axis=(0, 1), where=real, initial=-jnp.inf)
-        least = jnp.min(ys, axis=(0, 1), where=real, initial=jnp.inf)
-        return {
-            "norms": {
-                part: jnp.where((curve.overflow_at >= 0)[:, None], jnp.nan, norm)
-                for part, norm in curve.norms.items()
-            },
-            "overflowed": jnp.mean((curve.overflow_at >= 0).astype(xs.dtype)),
-            "exponent": driven.mean_over_sequences(top, lengths),
-            "saturation": {name: jnp.nanmean(value) for name, value in values.items()},
-            "dead": jnp.mean((most - least <= _FLAT).astype(xs.dtype)),
-        }
-
-    return jax.lax.map(of_seed, params)
-
-
-def _row(
-    scheme: str, bias: float, probes: dict[str, Any], lags: list[int], ends: np.ndarray
-) -> Row:
-    """Summarize the probes of all seeds.
-
-    Args:
-        ends: (B,) the last real step of each sequence.
-    """
-    norms = np.asarray(probes["norms"][main_part(probes["norms"])], np.float64)
-    curves = np.stack([_by_lag(one, ends) for one in norms])  # (S, T)
-    kept = {lag: float(curves[:, lag].mean()) for lag in lags}
-    exponents = np.asarray(probes["exponent"], np.float64)
-    with np.errstate(invalid="ignore"):  # NaN of values that are not finite
-        spread = {lag: float(np.std(curves[:, lag])) for lag in lags}
-        exponent_spread = float(exponents.std())
-    return Row(
-        scheme=scheme,
-        forget_bias=bias,
-        kept=kept,
-        kept_spread=spread,
-        horizon=_horizon(curves.mean(axis=0)),
-        exponent=float(exponents.mean()),
-        exponent_spread=exponent_spread,
-        saturation={name: float(np.mean(v)) for name, v in probes["saturation"].items()},
-        dead=float(np.mean(probes["dead"])),
-        overflowed=float(np.mean(probes["overflowed"])),
     )
+    able = [row for row in rows if trains(row, span)]
+    if not able:
+        return Advice(rows, span, None, (), None)
+    best = min(able, key=lambda row: abs(row.curve[span]))
+    init = criticality.init_of(cell).replace(w_h=best.scheme)
+    if not math.isnan(best.forget_bias):
+        init = init.replace(forget_bias=str(best.forget_bias))
+    return Advice(rows, span, best, rates(best), init)
 
 
-def _by_lag(norms: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return the gradient relative to lag 0, (T,) by lag: the median over the sequences.
-
-    −inf where it is exactly zero for more than half of them; NaN at a lag that none has.
-    """
-    steps = ends[:, None] - np.arange(norms.shape[1])
-    values = np.take_along_axis(norms, np.maximum(steps, 0), axis=1)
-    median, zero = median_over_batch(relative(np.where(steps >= 0, values, np.nan)))
-    return np.where(zero > 0.5, -np.inf, median)
-
-
-def _horizon(curve: np.ndarray) -> float:
-    """Return the first lag at which a decade is lost or gained; inf: none; NaN: overflow."""
-    if math.isnan(curve[0]):  # no sequence without overflow
-        return math.nan
-    gone = np.flatnonzero(np.abs(curve) >= 1)
-    return float(gone[0]) if gone.size else math.inf
+def rates(row: Row) -> tuple[float, ...]:
+    """Return the learning rates to try with a candidate, ascending; two digits each."""
+    least = 1 / (len(row.curve) * row.sensitivity)
+    return tuple(float(f"{least * factor:.1e}") for factor in _RATES)

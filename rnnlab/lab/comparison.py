@@ -49,7 +49,9 @@ class Comparison:
     Every arm is tuned on the same grid, with the same seeds and the same number of updates, by its
     validation score: the mean over the tuning seeds of a value and of its neighbors on the grid.
     A best value at the edge of a grid of floats above 0 extends it for all arms by the ratio of the
-    two values at that edge, at most twice, as far as every arm can run with it. The arms are then
+    two values at that edge, at most twice, as far as every arm can run with it; an arm that solves
+    nothing at any value does so only if its loss falls by 5% or more in the last step towards the
+    edge. The arms are then
     judged at their best values by the test score, on fresh seeds that are the same for all. After
     each number of ``seeds`` every pair that is not decided yet is looked at; its interval has the
     level 1 − 0.05/(pairs x looks), and a pair is

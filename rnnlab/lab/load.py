@@ -205,6 +205,11 @@ class Experiment:
         runner = sys.modules.get("rnnlab.training.runner")
         return runner is not None and self.functions.run is runner.run
 
+    @property
+    def parallel(self) -> bool:
+        """Whether its groups may run at the same time: it says ``PARALLEL = True``."""
+        return getattr(self.module, "PARALLEL", False) is True
+
     def get_config(self) -> ConfigDict:
         """Return the file's base config, locked, at the scale ``arg``.
 

@@ -25,6 +25,7 @@ from rnnlab.results.table import JUDGING, TUNING, Member
 
 Grid = dict[str, tuple[Value, ...]]
 LOSS = "loss"  # which every task scores
+_FALLS = 0.05  # share of the loss by which it falls towards an edge that a grid is extended beyond
 
 
 class Wanted(NamedTuple):
@@ -121,16 +122,45 @@ def _grids(question: Question, finished: Finished) -> Iterator[Grid]:
 
 def _extended(question: Question, grid: Grid, finished: Finished) -> Grid:
     """Return the grid with a further value beyond every edge at which an arm is best."""
-    best = [_best(question, arm, grid, finished)[0] for arm in question.arms]
+    best = {arm: _best(question, arm, grid, finished)[0] for arm in question.arms}
     wider = {}
     for key, values in grid.items():
-        chosen, further = [values_of[key] for values_of in best], question.further.get(key, ())
+        further = question.further.get(key, ())
+        chosen = [
+            best[arm][key]
+            for arm in question.arms
+            if not further or _goes_on(question, arm, grid, finished, best[arm], key)
+        ]
         wider[key] = values
         if values[0] in chosen:
             wider[key] = (*[value for value in further if value < values[0]][-1:], *wider[key])
         if values[-1] in chosen:
             wider[key] = (*wider[key], *[value for value in further if value > values[-1]][:1])
     return wider
+
+
+def _goes_on(
+    question: Question, arm: str, grid: Grid, finished: Finished, chosen: Overrides, key: str
+) -> bool:
+    """Return whether an arm's best value, if it is the last of its key, asks for one beyond it.
+
+    Not where the arm solves nothing at any value and its loss at the best one is hardly less than
+    at the value before it: then there is no optimum that could lie beyond.
+    """
+    tried = [finished[one] for one in _tuning(question, arm, grid)]
+    scores = [_validation_score(member, question.score) for member in tried]
+    if not question.rule.times or np.isfinite(scores).any():
+        return True
+    values = grid[key]
+    if len(values) == 1 or not all(map(_has_loss, tried)):
+        return False
+    place = values.index(chosen[key])
+    before = chosen | {key: values[1 if place == 0 else place - 1]}
+    best, inner = (
+        np.mean([_validation_score(finished[one], LOSS) for one in _tuning(question, arm, at)])
+        for at in ({k: (v,) for k, v in point.items()} for point in (chosen, before))
+    )
+    return bool(best <= (1 - _FALLS) * inner or (np.isfinite(best) and not np.isfinite(inner)))
 
 
 def _points(grid: Grid) -> list[Overrides]:

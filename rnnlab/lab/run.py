@@ -7,9 +7,7 @@ is finished once its line in members.jsonl is complete.
 """
 
 import contextlib
-import functools
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import ConfigDict
 
 from rnnlab.core import compilation_cache, json_files, progress, run_files, signals
-from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.core.errors import UserError
 from rnnlab.core.notices import say
-from rnnlab.lab import identity, observers, records, repair
+from rnnlab.lab import identity, members, observers, records, repair
 from rnnlab.lab import sweep as sweeps
 from rnnlab.lab.comparison import Comparison
 from rnnlab.lab.finish import finish
@@ -41,8 +38,6 @@ if TYPE_CHECKING:
     Programs = dict[GroupKey, Program]
 
 Record = dict[str, Any]  # of JSON, or results that become JSON
-
-_SECONDS_TO_LOG = 5.0  # for which a signal waits until a member logs or ends
 
 
 def run(
@@ -282,32 +277,21 @@ def _count(plan: Plan) -> str:
 
 
 def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -> None:
-    """Run members one by one, by the experiment's own ``run``."""
+    """Run members by the experiment's own ``run``."""
     # drop the metrics of an interrupted member
     output.metrics.keep(lambda record: record["member"] in output.done)
-    compiled = CompiledPrograms()
-    for index, config in enumerate(plan.configs):
-        if index in output.done:
-            continue
-        compiled.let_go()
-        log = records.make_log(functools.partial(output.log, index))
-        start = time.perf_counter()
-        try:
-            with signals.deferred(_SECONDS_TO_LOG):
-                try:
-                    result = plan.experiment.functions.run(config, _key(config), log)
-                except FloatingPointError:
-                    if not plan.phases[index]:
-                        raise
-                    result = {"status": "diverged"}  # the worst score of its comparison
-                output.finish(index, time.perf_counter() - start, result)
-        except Exception as error:
-            error.add_note(
-                f"in member {index} ({words(plan.members[index])}); the members before it "
-                f"are kept in {run_dir}"
-            )
-            raise
-        step(len(output.done))
+    waiting = [index for index in range(len(plan.members)) if index not in output.done]
+    try:
+        for ended in members.finished(plan, waiting, output.log):
+            with members.failing(ended.member):
+                output.finish(*ended)
+            step(len(output.done))
+    except members.MemberError as failed:
+        failed.error.add_note(
+            f"in member {failed.member} ({words(plan.members[failed.member])}); the members that "
+            f"are finished are kept in {run_dir}"
+        )
+        raise failed.error from None
 
 
 def _train(

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +116,16 @@ def test_a_gradient_is_named_by_its_decades_at_lag_100():
     assert words == ["vanishes", "keeps", "explodes"]
     assert module.verdict(0.0, True) == "explodes"
     assert module.verdict(-np.inf, False) == "vanishes"
+
+
+def test_other_libraries_are_timed_without_jax():
+    """The file of a benchmark is executed by every side's process, PyTorch's too."""
+    names = [f"speed_{name}" for name in ("recurrent", "sweep", "bert", "embeddings", "sparse")]
+    code = (
+        "import sys; from rnnlab.lab.load import load_experiment; "
+        f"print([name for name in {names} if load_experiment(name) and 'jax' in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"

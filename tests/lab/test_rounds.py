@@ -155,6 +155,38 @@ def test_an_arm_that_never_solves_gets_the_rate_with_the_least_loss_and_is_not_j
     assert (pair.verdict, pair.reason, pair.seeds) == ("undecided", "neither solves", 4)
 
 
+@pytest.mark.parametrize(
+    ("losses", "tried"),
+    [
+        ((0.166, 0.167, 0.168), 3),  # nothing is learned at any rate
+        ((0.159, 0.167, 0.168), 3),
+        ((0.158, 0.167, 0.168), 4),  # 5% less: it comes nearer towards the lower rates
+        ((0.168, 0.167, 0.150), 4),
+        ((0.5, math.nan, math.nan), 4),  # all but the lowest rate diverge
+        ((math.nan, math.nan, math.nan), 3),
+    ],
+)
+@pytest.mark.parametrize("finds_loss", [True, False])
+def test_an_arm_that_never_solves_extends_the_grid_where_its_loss_falls(losses, tried, finds_loss):
+    by_rate = dict(zip((0.01, 0.1, 1.0), losses, strict=True))
+
+    def score(arm, learning_rate, seed):
+        if arm == "a":
+            return {"solved_at": 100.0 * (1 + abs(math.log10(learning_rate / 0.1)))}
+        loss = by_rate.get(learning_rate, 0.9)
+        status = "diverged" if math.isnan(loss) else "finished"
+        return {"solved_at": math.inf, "status": status} | (
+            {"loss": loss, "sha256": "0"} if finds_loss else {}
+        )
+
+    asked = question(times=True)
+    members, _ = run_all([asked], score)
+    (result,) = rounds.results([asked], members)
+    rates = {m.overrides[RATE] for m in members if m.phase == TUNING}
+    assert len(rates) == (tried if finds_loss else 3)
+    assert [len(arm.grid) for arm in result.arms] == [len(rates)] * 2
+
+
 def test_times_are_compared_by_their_ratio():
     def score(arm, learning_rate, seed):
         return {"a": 100.0, "b": 400.0}[arm] * (1 + 0.1 * (seed % 2)) * (1 + learning_rate)

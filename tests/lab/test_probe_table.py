@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnlab import GRU, RNN, InitScheme, gradients
-from rnnlab.lab import advice
+from rnnlab.lab import probe_table
 
 B, T, D, H = 3, 15, 2, 5
 XS = np.random.default_rng(0).standard_normal((B, T, D)).astype(np.float32)
@@ -15,7 +15,7 @@ LENGTHS = np.array([15, 9, 12])
 
 
 def test_a_row_holds_what_each_probe_finds():
-    rows = advice.probe_table(
+    rows = probe_table.probe_table(
         GRU(H),
         XS,
         lengths=LENGTHS,
@@ -59,16 +59,18 @@ def test_a_row_holds_what_each_probe_finds():
 
 def test_dead_units_overflow_and_a_closed_form():
     linear = RNN(H, "identity")
-    [row] = advice.probe_table(linear, XS, schemes=("orthogonal(gain=0.1)",), seeds=(0,), lags=(4,))
+    [row] = probe_table.probe_table(
+        linear, XS, schemes=("orthogonal(gain=0.1)",), seeds=(0,), lags=(4,)
+    )
     assert row.kept == pytest.approx({4: -4, 14: -14}, abs=1e-3)
     assert (row.horizon, row.saturation) == (1, {})
     assert math.isnan(row.forget_bias)
     relu = RNN(H, "relu", init=InitScheme(b="-100.0"))
-    [row] = advice.probe_table(relu, XS, schemes=("identity",), seeds=(0,))
+    [row] = probe_table.probe_table(relu, XS, schemes=("identity",), seeds=(0,))
     assert row.dead == 1
     assert row.kept[14] == -math.inf
     wild = RNN(H, "relu", init=InitScheme(b="1.0"))
-    [row] = advice.probe_table(wild, XS, schemes=("identity(gain=1e9)",), seeds=(0,))
+    [row] = probe_table.probe_table(wild, XS, schemes=("identity(gain=1e9)",), seeds=(0,))
     assert row.overflowed == 1
 
 
@@ -82,4 +84,4 @@ def test_dead_units_overflow_and_a_closed_form():
 )
 def test_bad_requests_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
-        advice.probe_table(RNN(H), XS, **options)
+        probe_table.probe_table(RNN(H), XS, **options)
