@@ -256,6 +256,14 @@ def deferred(seconds: float = math.inf) -> Iterator[None]:
         watch.patience = before
 
 
+def in_command() -> bool:
+    """Whether this process is a command of ours, and this its main thread.
+
+    Then no caller has set JAX's options for this thread alone, which others would not have.
+    """
+    return isinstance(_here(), _Command)
+
+
 def set_farewell(words: str) -> None:
     """Set the line that a command says when a signal ends it where it is."""
     if isinstance(_watch, _Command):

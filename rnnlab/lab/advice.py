@@ -12,7 +12,7 @@ are, changes what is kept over T steps by a factor e at most.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 

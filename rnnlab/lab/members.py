@@ -1,7 +1,8 @@
 """Members run by an experiment's own ``run``: one after another, or groups at the same time.
 
-The groups of a file that says ``PARALLEL = True`` run in threads, one per core: JAX compiles and
-computes outside of Python's lock. What members log and return comes to the thread that asked.
+In a command, the groups of a file that says ``PARALLEL = True`` run in threads, one per core: JAX
+compiles and computes outside of Python's lock. What members log and return comes to the thread that
+asked.
 """
 
 import contextlib
@@ -67,7 +68,7 @@ def finished(plan: "Plan", waiting: Sequence[int], write: Write) -> Iterator[Fin
     Raises:
         MemberError: at the first error of a member.
     """
-    if plan.experiment.parallel:
+    if plan.experiment.parallel and signals.in_command():
         groups: dict[Hashable, list[int]] = {}
         for member in waiting:
             groups.setdefault(plan.experiment.get_group(plan.configs[member]), []).append(member)

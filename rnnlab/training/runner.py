@@ -17,11 +17,10 @@ from typing import Any
 
 import jax
 
-from rnnlab.core import host as machine
 from rnnlab.core import run_files, signals
 from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.core.nested import joined
-from rnnlab.training import distributed, gradient_log, results
+from rnnlab.training import distributed, gradient_log, group_programs, results
 from rnnlab.training.checkpoints import Checkpoints
 from rnnlab.training.params import save_params
 from rnnlab.training.settings import Config, GroupKey, MemberSpec, RunOptions
@@ -34,7 +33,6 @@ Record = dict[str, Any]  # metrics, results or config values, by name
 _SECONDS_PER_CALL = 5.0  # between two pauses for progress, signals and checkpoints
 _TELLING = 0.01  # share of all updates after which the time left is estimated
 _PROGRAMS = 32  # that are kept for members of the same groups
-_MEMORY_SHARE = 0.7  # of the machine's memory that a program may take
 
 
 def config(**changes: object) -> Record:
@@ -165,17 +163,21 @@ def train(
     """
     kept = {} if programs is None else programs
     tally = Tally.of(jobs, done)
+    waiting = [g for g in groups(jobs) if any(job.index not in done for job in g)]
     # a process of several stops only where the others hear of it: see _Batch.run
     deferred = contextlib.nullcontext if distributed.alone() else signals.deferred
-    with signals.watched(), deferred():
+    with signals.watched(), deferred(), group_programs.Ahead(memory_share) as ahead:
         compiled = CompiledPrograms()
-        for members in groups(jobs):
-            if all(job.index in done for job in members):
-                continue
-            key = members[0].spec.group_key
-            program, size = _program(members, memory_share, kept.pop(key, None))
-            for first in range(0, len(members), size):
-                batch = members[first : first + size]
+        for place, members in enumerate(waiting):
+            key, count = members[0].spec.group_key, len(members)
+            program = ahead.take(key, count, kept.pop(key, None))
+            if place + 1 < len(waiting):
+                following = waiting[place + 1]
+                then = following[0].spec.group_key
+                ahead.begin(then, len(following), kept.get(then))
+            most = min(key.members_at_once or count, program.capacity)  # on any number of devices
+            for first in range(0, count, most):
+                batch = members[first : first + most]
                 if not all(job.index in done for job in batch):
                     _Batch(program, batch, done, run_dir, identity, sink, tally).run()
             if programs is not None:
@@ -183,51 +185,11 @@ def train(
                 if len(programs) > _PROGRAMS:
                     del programs[next(iter(programs))]  # the one that was used first
             del program
+            ahead.wait()
             if any(distributed.exchange(compiled.let_go())):  # all processes keep the same ones
                 kept.clear()
     if distributed.leads():
         shutil.rmtree(run_dir / run_files.CHECKPOINTS, ignore_errors=True)
-
-
-def _program(
-    members: Sequence[Job], memory_share: float, before: Program | None
-) -> tuple[Program, int]:
-    """Return the program of a group, and how many of its members are a batch.
-
-    Args:
-        before: compiled for other members of the group. Empty slots cost nothing where members
-            take turns, and the time of a member each where they run side by side.
-    """
-    setup, mapping, members_at_once = members[0].spec.group_key
-    most = members_at_once or len(members)
-    needed = min(most, len(members))
-    if before is not None and before.capacity >= needed:  # batches as of a new program
-        free = before.mapping == "lax_map" or before.capacity <= 2 * needed
-        if free:
-            return before, most
-    program = Program(setup, min(most, len(members)), mapping=mapping)
-    program = _fitting(program, memory_share)
-    return program, min(most, program.capacity)  # the same on any number of devices
-
-
-def _fitting(program: Program, share: float) -> Program:
-    """Return the program, or one with fewer members where the memory would not hold it."""
-    room = share * _MEMORY_SHARE * min(distributed.exchange(_memory()))
-    if program.mapping == "lax_map":  # every device of a CPU has the same memory
-        room /= len(program.mesh.local_devices)
-    while program.bytes_per_device > room and program.slots > 1:
-        slots = max(1, min(program.slots - 1, int(program.slots * room / program.bytes_per_device)))
-        capacity = slots * program.mesh.size
-        program = Program(program.setup, capacity, list(program.mesh.devices), program.mapping)
-    return program
-
-
-def _memory() -> int:
-    """Return the bytes of one device's memory, or of the machine's."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        return stats["bytes_limit"]
-    return machine.memory()
 
 
 class _Batch:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import rnnlab
-from rnnlab.core import host
+from rnnlab.core import host, signals
 from rnnlab.core.errors import UserError
 from rnnlab.lab.load import load_experiment
 
@@ -46,6 +46,7 @@ def run(config, key, log):
 def chosen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(host, "cores", lambda: 2)
+    monkeypatch.setattr(signals, "in_command", lambda: True)
     Path("mine.py").write_text(SOURCE)
     return load_experiment("mine.py")
 
@@ -72,9 +73,16 @@ def test_groups_run_at_the_same_time_and_members_of_a_group_in_turn(chosen):
         assert [seed for name, seed in seen if name == cell] == [0, 1]
 
 
-def test_the_results_are_those_of_one_thread(chosen, monkeypatch):
+@pytest.mark.parametrize(
+    "sequential",
+    [
+        lambda chosen: (chosen.module, "PARALLEL", False),
+        lambda chosen: (signals, "in_command", lambda: False),
+    ],
+)
+def test_the_results_are_those_of_one_thread(chosen, monkeypatch, sequential):
     parallel = outcome(chosen, "out")
-    monkeypatch.setattr(chosen.module, "PARALLEL", False)
+    monkeypatch.setattr(*sequential(chosen))
     main = []
     chosen.module.hook = lambda config: main.append(threading.current_thread())
     assert outcome(chosen, "again") == parallel

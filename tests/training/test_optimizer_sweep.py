@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from rnnlab import training
-from rnnlab.training import runner
+from rnnlab.training import group_programs, runner
 from rnnlab.training.optimizers import Hyper, Optimizer
 from tests.helpers import trained
 from tests.helpers.trained import Recorder
@@ -52,7 +52,7 @@ def compilations(monkeypatch):
     def program(setup, capacity, mapping):
         return trained.program(setup, capacity, jax.devices()[:1], mapping)
 
-    monkeypatch.setattr(runner, "Program", program)  # a resumed run compiles nothing anew
+    monkeypatch.setattr(group_programs, "Program", program)  # a resumed run compiles nothing anew
     return made
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rnnlab.core import run_files
-from rnnlab.training import gradient_log, runner
+from rnnlab.training import gradient_log, group_programs, runner
 from rnnlab.training.vectorized import Program
 from tests.helpers import trained
 from tests.helpers.trained import Recorder
@@ -42,7 +42,7 @@ def jobs(n=5, first=0, **options):
 @pytest.fixture(autouse=True)
 def light(monkeypatch):
     """A program is compiled once for all tests, and calls are short: there are many of them."""
-    monkeypatch.setattr(runner, "Program", on(DEVICES))
+    monkeypatch.setattr(group_programs, "Program", on(DEVICES))
     monkeypatch.setattr(runner, "_SECONDS_PER_CALL", 0.0)
 
 
@@ -63,7 +63,7 @@ def go(members, folder, before=None, stop_after=None):
 def whole(tmp_path_factory):
     """The run that nothing stops."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "Program", on(DEVICES))
+        patch.setattr(group_programs, "Program", on(DEVICES))
         patch.setattr(runner, "_SECONDS_PER_CALL", 0.0)
         return go(jobs(probes=(0, 20)), tmp_path_factory.mktemp("whole"))
 
@@ -166,12 +166,12 @@ def test_a_run_resumes_on_another_number_of_devices(whole, tmp_path, monkeypatch
     sink = Recorder(stop_after=4)
     with pytest.raises(Recorder.Stopped):
         runner.train(members, set(), tmp_path, "run", sink)
-    monkeypatch.setattr(runner, "Program", on(DEVICES[:1]))
+    monkeypatch.setattr(group_programs, "Program", on(DEVICES[:1]))
     second = Recorder(sink, stop_after=3)
     with pytest.raises(Recorder.Stopped):
         runner.train(members, second.done, tmp_path, "run", second)
     assert max(second.rewound[0].values()) > 0
-    monkeypatch.setattr(runner, "Program", on(DEVICES))
+    monkeypatch.setattr(group_programs, "Program", on(DEVICES))
     third = go(members, tmp_path, second)
     assert max(third.rewound[0].values()) > 0
     same(third, whole)
@@ -256,7 +256,7 @@ def test_members_at_once_are_bits_alike(whole, tmp_path, at_once):
 
 @exact
 def test_a_program_that_does_not_fit_holds_fewer(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "_memory", lambda: 1)  # none fits: the smallest is tried
+    monkeypatch.setattr(group_programs, "_memory", lambda: 1)  # none fits: the smallest is tried
     sink = go(jobs(probes=(0, 20)), tmp_path)
     assert [sorted(steps) for steps in sink.rewound] == [[0, 1], [2, 3], [4]]
     same(sink, whole)
@@ -278,10 +278,12 @@ class Sized:
 @pytest.mark.parametrize(("members", "room", "slots"), [(8, 450, 4), (8, 449, 3), (8, 150, 1)])
 def test_as_many_members_as_the_memory_holds(members, room, slots, monkeypatch):
     """On each of two devices, which share it."""
-    monkeypatch.setattr(runner, "Program", Sized)
-    monkeypatch.setattr(runner, "_memory", lambda: 2 * (room + 0.5) / runner._MEMORY_SHARE)
-    assert runner._fitting(Sized(None, members, DEVICES, "auto"), 1.0).slots == slots
-    assert runner._fitting(Sized(None, members, DEVICES, "auto"), 0.1).slots == 1
+    monkeypatch.setattr(group_programs, "Program", Sized)
+    monkeypatch.setattr(
+        group_programs, "_memory", lambda: 2 * (room + 0.5) / group_programs._MEMORY_SHARE
+    )
+    assert group_programs._fitting(Sized(None, members, DEVICES, "auto"), 1.0).slots == slots
+    assert group_programs._fitting(Sized(None, members, DEVICES, "auto"), 0.1).slots == 1
 
 
 @exact
@@ -313,7 +315,7 @@ def test_groups_are_of_equal_programs_in_order():
 
 def test_each_group_is_compiled_once(tmp_path, monkeypatch, caplog):
     """Two groups of members, each in three batches: two programs are compiled."""
-    monkeypatch.setattr(runner, "Program", Program)
+    monkeypatch.setattr(group_programs, "Program", Program)
     run = {"members_at_once": 1}
     members = jobs(3, steps=10, run=run) + jobs(3, first=3, steps=10, hidden_size=3, run=run)
     with jax.log_compiles():
@@ -341,7 +343,7 @@ def test_what_a_group_compiled_is_let_go_when_it_is_done(tmp_path, monkeypatch):
         return one
 
     monkeypatch.setattr(runner, "CompiledPrograms", Programs)
-    monkeypatch.setattr(runner, "Program", program)
+    monkeypatch.setattr(group_programs, "Program", program)
     sink = Recorder()
     members = jobs(5, first=2) + jobs(2, first=7, run={"members_at_once": 1})
     runner.train(members, set(), tmp_path, "run", sink)
