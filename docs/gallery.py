@@ -43,7 +43,8 @@ CHINESE_TOPICS = {
 }
 MOST_BYTES = 60_000  # of a picture
 _WIDTH = 960
-_ESTIMATE = re.compile(r"\bseconds_per_(member|group)\b")
+# estimates, and how members are run: no result depends on them
+_ASIDE = re.compile(r"\bseconds_per_(member|group)\b|^(REPRODUCE|PARALLEL) = ")
 
 
 # ---- summaries ---------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ def code_digest(text: str) -> str:
         if documented and ast.get_docstring(node) is not None:
             first, last = node.body[0].lineno, node.body[0].end_lineno or 0
             lines[first - 1 : last] = [""] * (last - first + 1)
-    code = [line.rstrip() for line in lines if line.strip() and not _ESTIMATE.search(line)]
+    code = [line.rstrip() for line in lines if line.strip() and not _ASIDE.search(line)]
     return hashlib.sha256("\n".join(code).encode()).hexdigest()
 
 

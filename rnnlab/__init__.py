@@ -27,6 +27,7 @@ _HOME = {
     "Residual": "nn.wrappers",
     "VariationalDropout": "nn.wrappers",
     "Zoneout": "nn.wrappers",
+    "advise": "lab.advice",
     "describe": "lab.descriptions",
     "export": "lab.export",
     "load_run": "results.run_dir",
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         theory,
         training,
     )
+    from rnnlab.lab.advice import advise
     from rnnlab.lab.comparison import Comparison
     from rnnlab.lab.descriptions import describe
     from rnnlab.lab.export import export
@@ -104,6 +106,7 @@ __all__ = [
     "Residual",
     "VariationalDropout",
     "Zoneout",
+    "advise",
     "bert",
     "core",
     "data",

@@ -13,23 +13,22 @@ of the texts, for a GPU.
 About 4 minutes on 2 cores.
 
 Expected: a loss on masked words below that of their frequencies; next sentences recognized more
-often than by chance, sooner with orthogonal kernels. Result, after 1,000 updates: frequencies 6.59
-nats, N(0, 0.02) 6.05, orthogonal 5.30; 60.6% and 61.8% of 2,000 pairs right (standard error 1.1%),
-orthogonal above 57% from 400 updates on, N(0, 0.02) from 1,000. Pilots of 700 updates with another
-seed: 6.26 nats both; 53.3% and 59.1% of 1,000 pairs. These figures are of
+often than by chance. Result, after 1,000 updates: frequencies 6.59 nats, N(0, 0.02) 6.05,
+orthogonal 5.30; 60.6% and 61.8% of 2,000 pairs right (standard error 1.1%). Pilots of 700 updates
+with another seed: 6.26 nats both; 53.3% and 59.1% of 1,000 pairs. These figures are of
 --config.task.validation_share=0: before a tenth of the training data was held out for validation.
+Which of the two learns better, one seed at one rate cannot say. A comparison does:
+``rnnlab run bert_pretraining --compare.init.attention="normal(std=0.02),orthogonal"``.
 """
 
 import math
 from typing import TYPE_CHECKING
 
 import ml_collections
-import numpy as np
 
 from rnnlab import training
 from rnnlab.bert import encoder, pretraining
 from rnnlab.bert.pretraining import SentencePairs
-from rnnlab.core.errors import Undecided
 from rnnlab.lab import pretrained_sweep
 from rnnlab.lab.config import Config, scale
 from rnnlab.lab.sweep import Sweep
@@ -177,26 +176,6 @@ def below_baseline(table: Table) -> tuple[bool, str]:
     )
 
 
-@claim(
-    "Orthogonal attention learns what follows sooner than N(0, 0.02)",
-    source="rnnlab",
-    holds_if="NSP loss held out at the end below that of N(0, 0.02)",
-    expected="holds",
-)
-def sooner(table: Table) -> tuple[bool, str]:
-    """Compare the losses on next sentences of both initializations."""
-    losses = {
-        SCHEMES[scheme]: float(np.median(members.stack("next_loss")))
-        for scheme, members in table.group_by("init.attention").items()
-        if scheme in SCHEMES
-    }
-    if len(losses) < len(SCHEMES):
-        raise Undecided(f"needs members with {' and '.join(SCHEMES.values())}")
-    return bool(losses["orthogonal"] < losses["N(0, 0.02)"]), ", ".join(
-        f"{name} {loss:.3f} nats" for name, loss in losses.items()
-    )
-
-
 def claims(table: Table) -> list[Claim]:
     """List the claims: both tasks are learned, with either initialization."""
-    return [below_unigram(table), above_chance(table), below_baseline(table), sooner(table)]
+    return [below_unigram(table), above_chance(table), below_baseline(table)]

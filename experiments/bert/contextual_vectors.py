@@ -34,6 +34,7 @@ from rnnlab import training
 from rnnlab.bert import contextual, encoder, heads, huggingface, pretraining, wordpiece
 from rnnlab.bert.pretrained import HasTokenizer, is_run
 from rnnlab.bert.pretraining import SentencePairs
+from rnnlab.core import validate
 from rnnlab.core.errors import UserError
 from rnnlab.embeddings import corpus as corpora
 from rnnlab.embeddings import skipgram
@@ -226,6 +227,22 @@ def get_sweep(config: Config) -> Sweep:
     return {}
 
 
+def check(config: Config) -> None:
+    """Refuse a layer that the encoder does not have, before it is pre-trained."""
+    if not config.weights:
+        size = validate.choice("encoder.size", config.encoder.size, encoder.SIZES)
+        check_layer(config, encoder.SIZES[size][0])
+
+
+def check_layer(config: Config, layers: int) -> None:
+    """Refuse a layer outside of 0 … L, or −1 … −(L + 1) from the last.
+
+    Raises:
+        ValueError: it is.
+    """
+    validate.whole("layer", config.layer, -layers - 1, layers)
+
+
 class Model(NamedTuple):
     """A trained encoder, one of random weights, and the tokenizer of both."""
 
@@ -239,6 +256,7 @@ class Model(NamedTuple):
 def run(config: Config, key: jax.Array, log: Callable[..., None]) -> Result:
     """Compute the vectors of every word in every sentence by all models, and compare them."""
     model = read(config, key) if config.weights else pretrained(config, key, log)
+    check_layer(config, model.config.layers)
     words, groups = sentences()
     texts = [text for group in groups for text in group]
     sizes = [len(group) for group in groups]

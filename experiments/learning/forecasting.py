@@ -54,8 +54,6 @@ from rnnlab.results.table import Member, Table
 from rnnlab.tasks.forecasting import Forecasting
 from rnnlab.training import runner
 
-REPRODUCE = False  # the set of `rnnlab reproduce` is full
-
 CELLS = Labels({"rnn-tanh": "RNN", "gru": "GRU", "lstm": "LSTM"})
 ARMS = {
     "RNN": {"cell.name": "rnn-tanh"},

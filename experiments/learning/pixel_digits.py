@@ -171,8 +171,6 @@ def comparison(config: Config) -> list[Comparison]:
     ]
 
 
-REPRODUCE = False  # with it `rnnlab reproduce` would take an hour
-
 run = training.run
 
 

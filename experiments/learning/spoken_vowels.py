@@ -53,8 +53,6 @@ from rnnlab.tasks.classification import Sequences
 from rnnlab.tasks.series_classes import SeriesClasses
 from rnnlab.training import runner
 
-REPRODUCE = False  # the set of `rnnlab reproduce` is full
-
 ONE_WAY = {"RNN": "rnn-tanh", "LSTM": "lstm", "GRU": "gru"}
 LINES = {
     f"{way}{name}": f"{way.lower()}{cell}" for way in ("", "Bi-") for name, cell in ONE_WAY.items()

@@ -41,6 +41,8 @@ from rnnlab.text import collections
 Config = Any  # an ml_collections.ConfigDict, whose attributes have no types
 Results = dict[str, Any]  # of a member, by name
 
+REPRODUCE = False  # `rnnlab reproduce` is about networks
+
 TFIDF = {"tf-idf": "TF-IDF, the notes'", "tf-idf cosine": "TF-IDF, cosine"}
 BM25S = {
     "robertson": "BM25, the notes'",

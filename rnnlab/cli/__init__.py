@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from rnnlab.cli import (
+    advise,
     check,
     export,
     figure,
@@ -120,6 +121,7 @@ def commands() -> Commands:
         predict,
         export,
         text,
+        advise,
         reports,
         figure,
         watch,

@@ -21,10 +21,10 @@ def add(commands: Commands) -> None:
         description="""\
 Run the experiments that come with rnnlab at their small defaults and write one page: each published
 claim, the expected verdict, the measurement, the verdict, and the minutes. Experiments that
-measure speed are left out, and so are the long ones (--all): without them the set takes about 45
+measure speed are left out, and so are those on texts (--all): without them the set takes about 40
 minutes on 2 cores. The same command resumes a set that was interrupted.""",
     )
-    parser.switch("all", "run the long ones too (word vectors, BERT, ...)")
+    parser.switch("all", "run those on texts too (word vectors, BERT, ...)")
     parser.value("only", "NAME,NAME,...", "run these experiments only", type=names, default=[])
     parser.value("workdir", "DIR", "for the runs and reproduce.html [runs/reproduce]", type=path)
     parser.switch("rerun", "delete the runs of these experiments first, and run them again")

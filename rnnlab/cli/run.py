@@ -3,12 +3,11 @@
 import argparse
 import contextlib
 import os
-import re
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rnnlab.cli import comparing
+from rnnlab.cli import comparing, configs
 from rnnlab.cli.export import write_export
 from rnnlab.cli.parsing import (
     Commands,
@@ -22,16 +21,14 @@ from rnnlab.cli.parsing import (
     wants_help,
 )
 from rnnlab.core import host
-from rnnlab.core.errors import CONFIG_HELP, UserError, did_you_mean, nearest, unknown
+from rnnlab.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from absl import flags
     from ml_collections import ConfigDict
 
     from rnnlab.lab.load import Experiment
     from rnnlab.lab.plan import Plan
     from rnnlab.lab.ray_cluster import Cluster
-    from rnnlab.lab.sweep import Value
     from rnnlab.results.run_dir import Run
 
 _SHOWN = 6  # members that a dry run lists at most
@@ -147,16 +144,10 @@ description.""",
 
 
 def _run(options: argparse.Namespace) -> int:
-    from rnnlab.lab.load import load_experiment
     from rnnlab.lab.plan import make_plan
     from rnnlab.lab.run import follow, run_plan
 
-    target = _target(options)
-    experiment = load_experiment(target, use=options.use or ()) if target else None
-    for flag, near in options.unknown.items():
-        raise _unknown_flag(flag, near, experiment)
-    if experiment is None:
-        raise UserError("run needs --config=FILE; `rnnlab list` shows the experiments")
+    experiment = configs.experiment_of("run", options)
     config, asked = _asked(experiment, options)
     cluster = _cluster(options)
     if options.dry_run:
@@ -197,29 +188,6 @@ def _check_export(options: argparse.Namespace, plan: "Plan") -> None:
     from rnnlab.lab.export import check
 
     check(plan.specs, options.export)
-
-
-def _target(options: argparse.Namespace) -> str:
-    """Return the experiment that was named, "" if none was."""
-    if options.experiment and options.config:
-        raise UserError(
-            f"{options.experiment[0]!r} and --config={options.config} both name an experiment"
-        )
-    return options.experiment[0] if options.experiment else options.config or ""
-
-
-def _unknown_flag(flag: str, near: Sequence[str], experiment: "Experiment | None") -> UserError:
-    """Return the error for a flag that is none, with the flags and keys that it may mean."""
-    hints = list(near)
-    if experiment is not None:
-        from rnnlab.lab import sweep
-        from rnnlab.lab.key_names import meant
-
-        keys = list(sweep.flat_config(experiment.get_config()))
-        hints = [f"--config.{key}" for key in meant(flag, keys)] + hints
-        hints = hints or [f"--config.{key}" for key in nearest(flag, keys)]
-    listing = f" (`{CONFIG_HELP}` lists all)"
-    return UserError(f"unknown flag '--{flag}'{did_you_mean(hints) or listing}")
 
 
 def use_all_cores() -> None:
@@ -305,41 +273,10 @@ def _asked(
     What they ask for is further arguments of :func:`rnnlab.lab.plan.make_plan`, {} for the file's
     own sweep and comparisons.
     """
-    from absl import flags
-    from ml_collections import config_flags
-
     from rnnlab.lab import sweep
-    from rnnlab.lab.key_names import check_key
     from rnnlab.lab.plan import check_effect
 
-    config, dotted = experiment.get_config(), options.dotted
-    flat = sweep.flat_config(config)
-    config_keys = _keys_in(dotted, "config")
-    lists = {group: _keys_in(dotted, group) for group in ("sweep", "compare", "tune")}
-    for key in config_keys:
-        check_key(flat, key)
-        if _type_at(config, key) is type(None):
-            raise UserError(
-                f"--config.{key}: its value is None, which has no type: "
-                "use a config_dict.placeholder(type) in the experiment's file"
-            )
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_dict(
-        "config", config, flag_values=values, sys_argv=["rnnlab", *dotted]
-    )
-    for group, keys in lists.items():
-        for key in keys:
-            check_key(flat, key, f"{group} key")
-            flags.DEFINE_multi_string(f"{group}.{key}", None, "a list", flag_values=values)
-    _parse_dotted(values, dotted)
-    given: dict[str, dict[str, list[Value]]] = {group: {} for group in lists}
-    for group, keys in lists.items():
-        for key in keys:
-            texts: list[str] = values[f"{group}.{key}"].value or []
-            if len(texts) > 1:
-                raise UserError(f"--{group}.{key} is given twice: separate its values by commas")
-            given[group][key] = sweep.parse_values(config, key, texts[0], group)
-    config = sweep.apply(experiment.get_config(), sweep.flat_config(config))  # checks tuples too
+    config, given = configs.config_of(experiment, options)
     comparisons = comparing.comparison_of(
         experiment, config, options, given["compare"], given["tune"]
     )
@@ -350,42 +287,8 @@ def _asked(
     if experiment.functions.comparison is not None and not given["sweep"]:
         return config, {}
     whole_sweep = sweep.replace_axes(config, experiment.get_sweep(config), given["sweep"])
-    check_effect(experiment, config_keys, config, given["sweep"])
+    check_effect(experiment, configs.keys_in(options.dotted, "config"), config, given["sweep"])
     return config, {"sweep": whole_sweep, "axes": given["sweep"]}
-
-
-def _keys_in(dotted: Sequence[str], group: str) -> list[str]:
-    """Return the keys of --GROUP.KEY among the arguments, each once, in order."""
-    matches = (re.match(rf"--?(?:no)?{group}\.([^=]*)", arg) for arg in dotted)
-    return list(dict.fromkeys(match[1] for match in matches if match))
-
-
-def _parse_dotted(values: "flags.FlagValues", dotted: Sequence[str]) -> None:
-    """Let absl read the arguments into ``values``, with error messages of one line."""
-    from absl import flags
-
-    try:
-        rest = values(["rnnlab", *dotted])[1:]
-    except flags.IllegalFlagValueError as error:
-        flag = re.match(r"flag --(.+?)=", str(error))
-        default = values[flag[1]].default if flag else None
-        given = re.sub(r": (invalid literal|could not convert|\('Non-bool).*", "", str(error))
-        raise UserError(f"{given}: expected {type(default).__name__}, as {default!r} is") from None
-    except flags.Error as error:
-        raise UserError(str(error)) from None
-    if rest:
-        raise UserError(f"unexpected argument {rest[0]!r}: a value follows =, as in --config=FILE")
-
-
-def _type_at(config: "ConfigDict", key: str) -> type:
-    from ml_collections import ConfigDict
-
-    *path, last = key.split(".")
-    group = config
-    for name in path:
-        group = group[name]
-        assert isinstance(group, ConfigDict)
-    return group.get_type(last)
 
 
 # ---- words -------------------------------------------------------------------------------------
@@ -394,7 +297,7 @@ def _type_at(config: "ConfigDict", key: str) -> type:
 def keys(parser: Parser, args: Sequence[str]) -> str:
     """Return the help of the config and the sweep of the experiment that ``args`` name, if any."""
     options = parser.read([arg for arg in args if not wants_help([arg])])
-    target = _target(options)
+    target = configs.target(options)
     if not target:
         return ""
     from rnnlab.lab.descriptions import describe

@@ -1,86 +1,29 @@
-"""Advice before training: how to initialize a cell for given sequences, and whether it will train.
+"""Advice before training: probe a cell on sequences, recommend an initialization.
 
-From :func:`rnnlab.lab.probe_table.probe_table`, which trains nothing. With
-
-    k(L) = log10 ‖∂L/∂s_{T−L}‖ / ‖∂L/∂s_T‖   the decades of the gradient that are left L steps back,
-    S    = ‖∂λ_1/∂θ‖₁                        nats per step that λ_1 moves by, per unit of every θ,
-
-a candidate is predicted to train where its state stays finite and −LOST ≤ k(L) ≤ GAINED at the span
-L of the task; of those the one with the smallest |k(L)| is recommended. Learning rates to try are
-1, 3, 10 and 30 times 1/(T·S): at 1/(T·S) one sign step of every parameter, as Adam's first ones
-are, changes what is kept over T steps by a factor e at most.
+:mod:`rnnlab.results.advice` has the rule.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from rnnlab.core import validate
-from rnnlab.core.errors import UserError
-from rnnlab.gradients import criticality
+from rnnlab.gradients import criticality, driven
 from rnnlab.lab import probe_table
-from rnnlab.lab.probe_table import Row
-from rnnlab.nn import layers
 from rnnlab.nn.cells import Cell
+from rnnlab.results.advice import Advice, loss, rates, trains
+from rnnlab.tasks.base import lengths_of
 from rnnlab.training.regularizers import layer_inputs
-from rnnlab.training.settings import MemberSpec, draw_params, lengths_of
+from rnnlab.training.settings import MemberSpec, checked_layer, draw_params
 
 Array = jax.Array
 Config = Any  # a ConfigDict, whose keys a type checker does not know
 
-LOST, GAINED = 6.0, 1.0  # decades over the span
-DEAD = 0.9  # share of units without any response from which on nothing is learned
 SEQUENCES = 16  # that are probed
-_RATES = (1, 3, 10, 30)  # times 1/(T·S)
-
-
-def trains(row: Row, span: int) -> bool:
-    """Return whether a candidate is predicted to train on a task whose answers wait ``span`` steps.
-
-    Args:
-        row: of the candidate. span: at most T − 1.
-    """
-    return trouble(row, span) == ""
-
-
-def trouble(row: Row, span: int) -> str:
-    """Return why a candidate is predicted not to train, "" where it is."""
-    left = row.curve[span]
-    if row.overflowed > 0 or math.isnan(left):
-        return f"explodes: the state leaves the floats in {row.overflowed:.0%} of the sequences"
-    if row.dead >= DEAD:
-        return f"dead: {row.dead:.0%} of the units answer nothing"
-    if left < -LOST:
-        much = "nothing" if math.isinf(left) else f"10^{left:.0f}"
-        return f"vanishes: {much} of the gradient is left at lag {span}"
-    if left > GAINED:
-        return f"explodes: 10^{left:.0f} of the gradient at lag {span}"
-    return ""
-
-
-@dataclass(frozen=True)
-class Advice:
-    """What to initialize a cell with, before anything is trained.
-
-    Args:
-        rows: the probes of every candidate.
-        span: L, the lag over which the gradient has to be kept.
-        best: the recommended candidate; None where none is predicted to train.
-        rates: learning rates to try with it, ascending; () without a recommendation.
-        init: the schemes of the cell with the recommended ones; None without.
-    """
-
-    rows: tuple[Row, ...]
-    span: int
-    best: Row | None
-    rates: tuple[float, ...]
-    init: Any
 
 
 def advise(
@@ -129,14 +72,52 @@ def advise(
     able = [row for row in rows if trains(row, span)]
     if not able:
         return Advice(rows, span, None, (), None)
-    best = min(able, key=lambda row: abs(row.curve[span]))
+    best = min(able, key=lambda row: loss(row, span))
     init = criticality.init_of(cell).replace(w_h=best.scheme)
     if not math.isnan(best.forget_bias):
         init = init.replace(forget_bias=str(best.forget_bias))
     return Advice(rows, span, best, rates(best), init)
 
 
-def rates(row: Row) -> tuple[float, ...]:
-    """Return the learning rates to try with a candidate, ascending; two digits each."""
-    least = 1 / (len(row.curve) * row.sensitivity)
-    return tuple(float(f"{least * factor:.1e}") for factor in _RATES)
+# ---- of a config -------------------------------------------------------------------------------
+
+
+class Probed(NamedTuple):
+    """A cell and sequences that it reads."""
+
+    cell: Cell
+    xs: Array  # (B, T, D)
+    lengths: Array | None  # (B,) real steps
+
+
+def of_config(config: Config) -> Probed:
+    """Return the cell of a member's config, and the first sequences of its task.
+
+    Of a layer that reads both ways it is the forward cell. Symbols are embedded as the drawn model
+    does it.
+
+    Raises:
+        ValueError: a config that does not make sense, a model without a recurrent layer, or one
+            with several cells.
+    """
+    spec = MemberSpec.from_config(config)
+    spec.check_data()
+    setup, task = spec.setup, spec.setup.task
+    checked_layer("advise", spec.model)
+    if config.cell.get("layers", 1) != 1:
+        raise ValueError(
+            f"advice is of one cell, and the layer has {config.cell.layers}: use "
+            "--config.cell.layers=1"
+        )
+    key_params, key_data = jax.random.split(jax.random.key(config.seed))
+    batch = task.batch(task.load(), key_data, 0, SEQUENCES)
+    model = spec.model
+    if spec.preparation is not None:  # a number that is searched has no draw yet
+        init = spec.preparation.init.with_number(1.0)
+        model = model.clone(layer=criticality.with_init(model.layer, init))
+    params = draw_params(model, key_params, task)
+    inputs = jnp.asarray(batch.inputs)[:, : setup.window or None]
+    xs = layer_inputs(model, params, inputs)
+    first = next(driven.driven_cells(model.layer, params["params"]["recurrent"], xs))
+    cell = criticality.with_init(first.cell, criticality.init_of(model.layer))
+    return Probed(cell, xs, lengths_of(batch))

@@ -11,15 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rnnlab.core import host, signals
 from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.lab import records
 from rnnlab.lab.load import Results
-
-if TYPE_CHECKING:
-    from rnnlab.lab.plan import Plan
+from rnnlab.lab.plan import Plan
 
 Write = Callable[[int, records.Record], None]  # of a member and what it logs
 
@@ -59,7 +57,7 @@ def failing(member: int) -> Iterator[None]:
         raise MemberError(member, error) from error
 
 
-def finished(plan: "Plan", waiting: Sequence[int], write: Write) -> Iterator[Finished]:
+def finished(plan: Plan, waiting: Sequence[int], write: Write) -> Iterator[Finished]:
     """Run members, and yield each as it ends.
 
     Args:
@@ -81,7 +79,7 @@ def finished(plan: "Plan", waiting: Sequence[int], write: Write) -> Iterator[Fin
             yield _run(plan, member, write)
 
 
-def _run(plan: "Plan", member: int, write: Write) -> Finished:
+def _run(plan: Plan, member: int, write: Write) -> Finished:
     import jax
 
     config = plan.configs[member]
@@ -105,7 +103,7 @@ class _Threads:
         groups: the numbers of their members.
     """
 
-    def __init__(self, plan: "Plan", groups: Iterable[list[int]], write: Write) -> None:
+    def __init__(self, plan: Plan, groups: Iterable[list[int]], write: Write) -> None:
         self._plan, self._write = plan, write
         self._groups = deque(groups)
         self._said: queue.SimpleQueue[Logged | Finished | BaseException] = queue.SimpleQueue()

@@ -6,7 +6,7 @@ N candidates.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from rnnlab.lab.gradient_member import main_part, median_over_batch, relative
 from rnnlab.nn import cells, models, unroll
 from rnnlab.nn.cells import Cell
 from rnnlab.nn.initializers import InitScheme
+from rnnlab.results.advice import Row
 
 Array = jax.Array
 PyTree = Any
@@ -36,51 +37,6 @@ GAINS = (0.5, 0.8, 1.0, 1.25, 2.0)  # in units of the gain at which columns have
 BIASES = (0.0, 1.0, 3.0)
 LAGS = (10, 50)
 _FLAT = 1e-6  # a unit whose output varies by less does not respond
-
-
-@dataclass(frozen=True)
-class Row:
-    """The probes of one candidate, each the mean over the seeds.
-
-    Args:
-        scheme: of W_h, its number in place.
-        forget_bias: NaN: the cell's own.
-        searched: whether the number is the one at which λ_1 on these sequences is just below 0.
-        kept: lag → log10 ‖∂L/∂s_{T−k}‖ − log10 ‖∂L/∂s_T‖, the median over the sequences, of the
-            part of the state that keeps the memory; −inf: exactly zero.
-        kept_spread: lag → standard deviation over the seeds; NaN where a value is not finite.
-        curve: kept at every lag 0 … T−1.
-        horizon: the first lag at which a decade is lost or gained; inf: none within T.
-        exponent: λ_1, nats per step. exponent_spread: over the seeds.
-        sensitivity: ‖∂λ_1/∂θ‖₁ over the cell's parameters θ: how much λ_1 changes when every
-            parameter moves by 1, as far as sign steps such as Adam's first ones can change it.
-        saturation: distance of units ("h") and gates from the flat ends of their functions; see
-            :func:`rnnlab.gradients.saturation`. {} for activations without flat ends.
-        dead: share of the units whose output is the same at every step of every sequence.
-        overflowed: share of the sequences whose state leaves the floats.
-    """
-
-    scheme: str
-    forget_bias: float
-    searched: bool
-    kept: dict[int, float]
-    kept_spread: dict[int, float]
-    curve: tuple[float, ...]
-    horizon: float
-    exponent: float
-    exponent_spread: float
-    sensitivity: float
-    saturation: dict[str, float]
-    dead: float
-    overflowed: float
-
-    def as_record(self) -> dict[str, Any]:
-        """Return the row as a flat dict, with "kept_10", "saturation_h" and so on, but no curve."""
-        record = asdict(self)
-        del record["curve"]
-        for name in ("kept", "kept_spread", "saturation"):
-            record |= {f"{name}_{key}": value for key, value in record.pop(name).items()}
-        return record
 
 
 def probe_table(
@@ -113,22 +69,44 @@ def probe_table(
         ValueError: no seed, a bad scheme or number, shapes that do not fit.
     """
     xs, real, _ = driven.checked_sequences(xs, lengths, 0)
-    T, D = xs.shape[-2], xs.shape[-1]
     if not seeds:
         raise ValueError("probe_table needs at least one seed, got none")
     keys = [jax.random.key(validate.seed("each seed", seed)) for seed in seeds]
-    lags = [lag for lag in LAGS if lag < T - 1] if lags is None else lags
-    asked = sorted({validate.whole("each lag", lag, 1, T - 1) for lag in lags} | {T - 1})
-    ends = np.full(len(xs), T - 1) if real is None else np.maximum(np.asarray(real), 1) - 1
-    plain = cells.without_init(cell)
     rows = []
     for init, bias, searched in _candidates(cell, schemes, gains, biases, keys, xs, real):
         made = criticality.with_init(cell, init)
-        drawn = [made.init_params(key, D) for key in keys]
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
-        probes = jax.device_get(_probes(plain, stacked, xs, real))
-        rows.append(_row(str(init.w_h), bias, searched, probes, asked, ends))
+        drawn = [made.init_params(key, xs.shape[-1]) for key in keys]
+        row = probe(cell, drawn, xs, lengths=real, lags=lags)
+        rows.append(replace(row, scheme=str(init.w_h), forget_bias=bias, searched=searched))
     return rows
+
+
+def probe(
+    cell: Cell,
+    draws: Sequence[PyTree],
+    xs: Array,
+    *,
+    lengths: ArrayLike | None = None,
+    lags: Sequence[int] | None = None,
+) -> Row:
+    """Measure one candidate: see :func:`probe_table`.
+
+    Args:
+        draws: the cell's parameters, of each seed.
+        cell, xs, lengths, lags: as of :func:`probe_table`.
+    Returns:
+        A row without the names of a candidate.
+    Raises:
+        ValueError: a lag outside 1 … T−1.
+    """
+    xs, real, _ = driven.checked_sequences(xs, lengths, 0)
+    T = xs.shape[-2]
+    lags = [lag for lag in LAGS if lag < T - 1] if lags is None else lags
+    asked = sorted({validate.whole("each lag", lag, 1, T - 1) for lag in lags} | {T - 1})
+    ends = np.full(len(xs), T - 1) if real is None else np.maximum(np.asarray(real), 1) - 1
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *draws)
+    probes = jax.device_get(_probes(cells.without_init(cell), stacked, xs, real))
+    return _row(probes, asked, ends)
 
 
 def _candidates(
@@ -160,10 +138,15 @@ def _candidates(
             draws = [partial(draw, key=key) for key in keys]
             natural = criticality.natural_gain(draws[0])
             for gain in gains:
-                yield init.with_number(natural * gain), bias, False
+                yield init.with_number(_short(natural * gain)), bias, False
             found = criticality.search(draws, init, cell, xs, lengths=lengths)
             if found.converged:
-                yield found.init, bias, True
+                yield init.with_number(_short(found.gain)), bias, True
+
+
+def _short(number: float) -> float:
+    """Return a number with four digits, as a user writes it."""
+    return float(f"{number:.4g}")
 
 
 def _forgets(cell: Cell, own: InitScheme, key: Array, D: int) -> bool:
@@ -218,14 +201,7 @@ def _probes(cell: Cell, params: PyTree, xs: Array, lengths: Array | None) -> dic
     return jax.lax.map(of_seed, params)
 
 
-def _row(
-    scheme: str,
-    bias: float,
-    searched: bool,
-    probes: dict[str, Any],
-    lags: list[int],
-    ends: np.ndarray,
-) -> Row:
+def _row(probes: dict[str, Any], lags: list[int], ends: np.ndarray) -> Row:
     """Summarize the probes of all seeds.
 
     Args:
@@ -239,9 +215,9 @@ def _row(
         spread = {lag: float(np.std(curves[:, lag])) for lag in lags}
         exponent_spread = float(exponents.std())
     return Row(
-        scheme=scheme,
-        forget_bias=bias,
-        searched=searched,
+        scheme="",
+        forget_bias=math.nan,
+        searched=False,
         kept=kept,
         kept_spread=spread,
         curve=tuple(curves.mean(axis=0).tolist()),

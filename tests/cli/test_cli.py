@@ -37,7 +37,7 @@ def fake(tmp_path, monkeypatch) -> Path:
 
 
 COMMANDS = ("run", "list", "predict", "keywords", "spell", "report", "compare", "tensorboard")
-COMMANDS += ("reproduce", "export", "table", "figure", "watch")
+COMMANDS += ("reproduce", "export", "table", "figure", "watch", "advise")
 RUN = ("run", "--config=experiments/fake.py")
 
 

@@ -103,3 +103,15 @@ def test_claims_can_come_out_the_other_way():
     assert verdicts(p=0.02) == "+++-++"
     assert verdicts(place_nearest=0.4) == "++++-+"
     assert verdicts(word2vec_may=1e-3) == "+++++-"
+
+
+@pytest.mark.parametrize("layer", [3, -4])
+def test_a_layer_that_is_not_there_is_refused_before_training(layer):
+    """A BERT-Tiny has the outputs 0, 1 and 2."""
+    config = sweep.apply(LOADED.get_config(), {"layer": layer})
+    with pytest.raises(
+        ValueError, match=rf"layer must be a whole number from -3 to 2, got {layer}"
+    ):
+        LOADED.functions.check(config)
+    for allowed in (-3, 2):
+        LOADED.functions.check(sweep.apply(LOADED.get_config(), {"layer": allowed}))

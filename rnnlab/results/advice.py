@@ -1,0 +1,154 @@
+"""Advice before training: how to initialize a cell for given sequences, and whether it will train.
+
+From :func:`rnnlab.lab.probe_table.probe_table`, which trains nothing. With
+
+    k(L) = log10 ‖∂L/∂s_{T−L}‖ / ‖∂L/∂s_T‖   the decades of the gradient that are left L steps back,
+    S    = ‖∂λ_1/∂θ‖₁                        nats per step that λ_1 moves by, per unit of every θ,
+
+a candidate is predicted to train where its state stays finite and −LOST ≤ k(L) ≤ GAINED at the span
+L of the task; of those the one with the smallest |k(L)| is recommended. Learning rates to try are
+1, 3, 10 and 30 times 1/(T·S): at 1/(T·S) one sign step of every parameter, as Adam's first ones
+are, changes what is kept over T steps by a factor e at most.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnnlab.nn.initializers import InitScheme
+
+LOST, GAINED = 6.0, 1.0  # decades over the span
+DEAD = 0.9  # share of units without any response from which on nothing is learned
+_RATES = (1, 3, 10, 30)  # times 1/(T·S)
+
+
+@dataclass(frozen=True)
+class Row:
+    """The probes of one candidate, each the mean over the seeds.
+
+    Args:
+        scheme: of W_h, its number in place.
+        forget_bias: NaN: the cell's own.
+        searched: whether the number is the one at which λ_1 on these sequences is just below 0.
+        kept: lag → log10 ‖∂L/∂s_{T−k}‖ − log10 ‖∂L/∂s_T‖, the median over the sequences, of the
+            part of the state that keeps the memory; −inf: exactly zero.
+        kept_spread: lag → standard deviation over the seeds; NaN where a value is not finite.
+        curve: kept at every lag 0 … T−1.
+        horizon: the first lag at which a decade is lost or gained; inf: none within T.
+        exponent: λ_1, nats per step. exponent_spread: over the seeds.
+        sensitivity: ‖∂λ_1/∂θ‖₁ over the cell's parameters θ: how much λ_1 changes when every
+            parameter moves by 1, as far as sign steps such as Adam's first ones can change it.
+        saturation: distance of units ("h") and gates from the flat ends of their functions; see
+            :func:`rnnlab.gradients.saturation`. {} for activations without flat ends.
+        dead: share of the units whose output is the same at every step of every sequence.
+        overflowed: share of the sequences whose state leaves the floats.
+    """
+
+    scheme: str
+    forget_bias: float
+    searched: bool
+    kept: dict[int, float]
+    kept_spread: dict[int, float]
+    curve: tuple[float, ...]
+    horizon: float
+    exponent: float
+    exponent_spread: float
+    sensitivity: float
+    saturation: dict[str, float]
+    dead: float
+    overflowed: float
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the row as a flat dict, with "kept_10", "saturation_h" and so on, but no curve."""
+        record = asdict(self)
+        del record["curve"]
+        for name in ("kept", "kept_spread", "saturation"):
+            record |= {f"{name}_{key}": value for key, value in record.pop(name).items()}
+        return record
+
+
+def trains(row: Row, span: int) -> bool:
+    """Return whether a candidate is predicted to train on a task whose answers wait ``span`` steps.
+
+    Args:
+        row: of the candidate. span: at most T − 1.
+    """
+    return trouble(row, span) == ""
+
+
+def trouble(row: Row, span: int) -> str:
+    """Return why a candidate is predicted not to train, "" where it is."""
+    left = row.curve[span]
+    if row.overflowed > 0 or math.isnan(left):
+        return f"explodes: the state leaves the floats in {row.overflowed:.0%} of the sequences"
+    if row.dead >= DEAD:
+        return f"dead: {row.dead:.0%} of the units answer nothing"
+    if left < -LOST:
+        return f"vanishes: {power(left)} of the gradient is left at lag {span}"
+    if left > GAINED:
+        return f"explodes: {power(left)} of the gradient at lag {span}"
+    return ""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to initialize a cell with, before anything is trained.
+
+    Args:
+        rows: the probes of every candidate.
+        span: L, the lag over which the gradient has to be kept.
+        best: the recommended candidate; None where none is predicted to train.
+        rates: learning rates to try with it, ascending; () without a recommendation.
+        init: the schemes of the cell with the recommended ones; None without.
+    """
+
+    rows: tuple[Row, ...]
+    span: int
+    best: Row | None
+    rates: tuple[float, ...]
+    init: "InitScheme | None"
+
+    @property
+    def reason(self) -> str:
+        """Why the candidate is recommended, in words; "" without a recommendation."""
+        if self.best is None:
+            return ""
+        able = sum(trains(row, self.span) for row in self.rows)
+        return (
+            f"{power(self.best.curve[self.span])} of the gradient is left {self.span} steps back, "
+            f"nearest to all of it of the {able} candidates that are predicted to train"
+        )
+
+    @property
+    def shown(self) -> list[Row]:
+        """The best candidate of every scheme and forget bias, in the order of the rows."""
+        kinds: dict[tuple[str, float | None], Row] = {}
+        for row in self.rows:
+            bias = None if math.isnan(row.forget_bias) else row.forget_bias
+            kind = (row.scheme.partition("(")[0], bias)
+            kinds[kind] = min(kinds.get(kind, row), row, key=lambda one: loss(one, self.span))
+        return list(kinds.values())
+
+
+def loss(row: Row, span: int) -> float:
+    """Return |k(L)|, by which candidates are ordered; inf where the state leaves the floats."""
+    left = abs(row.curve[span])
+    return math.inf if math.isnan(left) or row.overflowed > 0 else left
+
+
+def power(decades: float) -> str:
+    """Return a number of decades in words.
+
+    >>> power(-1.25), power(-math.inf)
+    ('10^-1.2', 'nothing')
+    """
+    if math.isnan(decades):
+        return "overflow"
+    return f"10^{decades:.1f}" if math.isfinite(decades) else "nothing"
+
+
+def rates(row: Row) -> tuple[float, ...]:
+    """Return the learning rates to try with a candidate, ascending; two digits each."""
+    least = 1 / (len(row.curve) * row.sensitivity)
+    return tuple(float(f"{least * factor:.1e}") for factor in _RATES)
