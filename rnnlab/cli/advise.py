@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rnnlab.cli import configs
 from rnnlab.cli.parsing import Commands, cache_switch, path, positive, refusing_in_one_line
+from rnnlab.core import terminal
 from rnnlab.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def _table(found: "Advice") -> list[str]:
     from rnnlab.results import advice
 
     lags = sorted(found.rows[0].kept)
-    heading = ["W_h", "forget bias", *(f"left at {lag}" for lag in lags), "horizon", "λ₁", "dead"]
+    heading = ["W_h", "forget bias", *(f"left at {lag}" for lag in lags), "horizon", "λ₁", ""]
     rows = []
     for row in found.shown:
         bias = "" if math.isnan(row.forget_bias) else f"{row.forget_bias:g}"
@@ -98,13 +100,22 @@ def _table(found: "Advice") -> list[str]:
         horizon = "–" if math.isinf(row.horizon) else f"{row.horizon:g}"
         name = row.scheme + (" (critical)" if row.searched else "")
         mark = "→" if row is found.best else " "
-        rows.append([mark + name, bias, *left, horizon, f"{row.exponent:+.3f}", f"{row.dead:.0%}"])
+        rows.append(
+            [mark + name, bias, *left, horizon, f"{row.exponent:+.3f}", _trouble(row, found.span)]
+        )
     table = [[" " + heading[0], *heading[1:]], *rows]
     widths = [max(len(line[i]) for line in table) for i in range(len(heading))]
     return [
         "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
         for line in table
     ]
+
+
+def _trouble(row: "Row", span: int) -> str:
+    """Return why a candidate will not train in one word, "" where it will."""
+    from rnnlab.results import advice
+
+    return advice.trouble(row, span).partition(":")[0]
 
 
 def _words(found: "Advice") -> list[str]:
@@ -124,13 +135,14 @@ def _words(found: "Advice") -> list[str]:
             f"  learning rates to try: {rates}",
             f"  because {found.reason}",
         ]
-    troubles = Counter(advice.trouble(row, found.span).partition(":")[0] for row in found.rows)
+    troubles = Counter(_trouble(row, found.span) for row in found.rows)
     will = troubles.pop("", 0)
     lines.append(
         f"Predicted to train: {will} of {len(found.rows)} candidates"
-        + "".join(f"; {count} {word}" for word, count in troubles.most_common())
+        + "".join(f"; {word}: {count}" for word, count in troubles.most_common())
     )
-    return lines
+    trust = textwrap.wrap(f"How far to trust it: {advice.TRUST}", terminal.columns())
+    return [*lines, "", *trust]
 
 
 def _csv(rows: "Sequence[Row]") -> str:

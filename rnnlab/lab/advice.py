@@ -15,7 +15,7 @@ from rnnlab.core import validate
 from rnnlab.gradients import criticality, driven
 from rnnlab.lab import probe_table
 from rnnlab.nn.cells import Cell
-from rnnlab.results.advice import Advice, loss, rates, trains
+from rnnlab.results.advice import Advice, rates, recommended
 from rnnlab.tasks.base import lengths_of
 from rnnlab.training.regularizers import layer_inputs
 from rnnlab.training.settings import MemberSpec, checked_layer, draw_params
@@ -69,10 +69,9 @@ def advise(
             seeds=seeds,
         )
     )
-    able = [row for row in rows if trains(row, span)]
-    if not able:
+    best = recommended(rows, span)
+    if best is None:
         return Advice(rows, span, None, (), None)
-    best = min(able, key=lambda row: loss(row, span))
     init = criticality.init_of(cell).replace(w_h=best.scheme)
     if not math.isnan(best.forget_bias):
         init = init.replace(forget_bias=str(best.forget_bias))

@@ -73,11 +73,13 @@ def probe_table(
         raise ValueError("probe_table needs at least one seed, got none")
     keys = [jax.random.key(validate.seed("each seed", seed)) for seed in seeds]
     rows = []
-    for init, bias, searched in _candidates(cell, schemes, gains, biases, keys, xs, real):
+    for init, bias, gain, searched in _candidates(cell, schemes, gains, biases, keys, xs, real):
         made = criticality.with_init(cell, init)
         drawn = [made.init_params(key, xs.shape[-1]) for key in keys]
         row = probe(cell, drawn, xs, lengths=real, lags=lags)
-        rows.append(replace(row, scheme=str(init.w_h), forget_bias=bias, searched=searched))
+        rows.append(
+            replace(row, scheme=str(init.w_h), forget_bias=bias, searched=searched, gain=gain)
+        )
     return rows
 
 
@@ -117,8 +119,8 @@ def _candidates(
     keys: Sequence[Array],
     xs: Array,
     lengths: Array | None,
-) -> Iterator[tuple[InitScheme, float, bool]]:
-    """Yield (schemes of the cell, the forget bias, whether the number was searched)."""
+) -> Iterator[tuple[InitScheme, float, float, bool]]:
+    """Yield (schemes of the cell, the forget bias, the gain, whether it was searched)."""
     D = xs.shape[-1]
     own = criticality.init_of(cell)
     forgets = _forgets(cell, own, keys[0], D)
@@ -128,7 +130,7 @@ def _candidates(
             if not math.isnan(bias):
                 init = init.replace(forget_bias=str(bias))
             if not init.is_searched:
-                yield init, bias, False
+                yield init, bias, math.nan, False
                 continue
 
             def draw(number: float, key: Array, init: InitScheme = init) -> PyTree:
@@ -138,10 +140,11 @@ def _candidates(
             draws = [partial(draw, key=key) for key in keys]
             natural = criticality.natural_gain(draws[0])
             for gain in gains:
-                yield init.with_number(_short(natural * gain)), bias, False
+                yield init.with_number(_short(natural * gain)), bias, gain, False
             found = criticality.search(draws, init, cell, xs, lengths=lengths)
             if found.converged:
-                yield init.with_number(_short(found.gain)), bias, True
+                gain = found.gain / natural
+                yield init.with_number(_short(found.gain)), bias, gain, True
 
 
 def _short(number: float) -> float:
@@ -218,6 +221,7 @@ def _row(probes: dict[str, Any], lags: list[int], ends: np.ndarray) -> Row:
         scheme="",
         forget_bias=math.nan,
         searched=False,
+        gain=math.nan,
         kept=kept,
         kept_spread=spread,
         curve=tuple(curves.mean(axis=0).tolist()),

@@ -18,7 +18,7 @@ from rnnlab.results.advice import Row
 T = 21
 
 
-def made(left=-1.0, *, overflowed=0.0, dead=0.0, sensitivity=2.0, bias=math.nan):
+def made(left=-1.0, *, overflowed=0.0, dead=0.0, sensitivity=2.0, bias=math.nan, gain=1.0):
     """A candidate whose gradient falls evenly to ``left`` decades at lag T − 1."""
     curve = tuple(left * lag / (T - 1) if lag else 0.0 for lag in range(T))
     kept = {10: curve[10], T - 1: curve[T - 1]}
@@ -26,6 +26,7 @@ def made(left=-1.0, *, overflowed=0.0, dead=0.0, sensitivity=2.0, bias=math.nan)
         scheme="orthogonal",
         forget_bias=bias,
         searched=False,
+        gain=gain,
         kept=kept,
         kept_spread=dict.fromkeys(kept, 0.0),
         curve=curve,
@@ -69,18 +70,27 @@ def test_rates_are_multiples_of_one_over_steps_and_sensitivity():
 
 
 def test_the_candidate_that_keeps_most_is_recommended(monkeypatch):
-    rows = [made(-3, bias=0.0), made(0.5, bias=1.0), made(-0.6, bias=3.0), made(-9, bias=5.0)]
+    # twice 0.5 decades gained is more than 0.9 lost
+    rows = [made(-3, bias=0.0), made(0.5, bias=1.0), made(-0.9, bias=3.0), made(-9, bias=5.0)]
     monkeypatch.setattr(probe_table, "probe_table", lambda *args, **options: rows)
     cell = rnnlab.GRU(4)
     found = rnnlab.advise(cell, np.zeros((2, T, 1), np.float32))
-    assert found.best is rows[1]
-    assert (found.init.w_h, found.init.forget_bias) == ("orthogonal", "1.0")
-    assert "10^0.5 of the gradient is left 20 steps back" in found.reason
-    assert "of the 3 candidates" in found.reason
+    assert found.best is rows[2]
+    assert (found.init.w_h, found.init.forget_bias) == ("orthogonal", "3.0")
+    assert "10^-0.9 of the gradient is left 20 steps back" in found.reason
+    assert "3 of 4 candidates" in found.reason
     assert found.shown == rows
-    shorter = rnnlab.advise(cell, np.zeros((2, T, 1), np.float32), span=10)
     assert len([row for row in rows if advice.trains(row, 10)]) == 4
-    assert shorter.best is rows[1]
+
+
+@pytest.mark.parametrize(("bias", "most"), [(math.nan, 1.2), (3.0, 1.0)])
+def test_kernels_with_large_gains_are_recommended_only_where_nothing_else_trains(bias, most):
+    small, large = made(-2.0, bias=bias, gain=most), made(0.0, bias=bias, gain=most + 0.01)
+    assert advice.recommended([large, small], T - 1) is small
+    assert advice.recommended([large, made(-99)], T - 1) is large
+    assert advice.recommended([made(-99)], T - 1) is None
+    named = made(-1.9, bias=bias, gain=math.nan)  # a scheme without a gain is as it is drawn
+    assert advice.recommended([large, small, named], T - 1) is named
 
 
 def test_nothing_is_recommended_where_nothing_trains(monkeypatch):
