@@ -38,6 +38,7 @@ def test_there_are_pages_that_run():
         "train",
         "critical-init",
         "adjoint",
+        "advise",
         "engines",
         "equations",
         "initialization",

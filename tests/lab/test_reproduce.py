@@ -68,7 +68,7 @@ def test_the_real_set_has_no_speed_and_can_be_planned():
     assert not any(part.name.startswith("speed") for part in parts)
     assert all(part.plan or "pip install" in part.reason for part in parts)
     minutes = sum(part.plan.seconds or 0 for part in parts if part.plan) / 60
-    assert 0 < minutes < 30, "on 2 cores"
+    assert 0 < minutes < 40, "on 2 cores"
 
 
 def test_one_command_one_page(shipped, capsys):
