@@ -98,8 +98,6 @@ def get_sweep(config: Config) -> Sweep:
 
 
 check = gradient_member.check
-
-
 PARALLEL = True  # members share nothing: groups run in threads
 
 
