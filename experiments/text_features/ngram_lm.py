@@ -68,7 +68,7 @@ TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)  # of perplexity
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the default config, or with "full" that of the whole text."""
     full = scale(arg) == "full"
-    config = character_model.config(full, {})
+    config: Any = character_model.config(full, {})
     with config.unlocked():
         if not full:
             config.training.learning_rate = TUNED_RATE

@@ -8,7 +8,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnnlab.cli import configs
 from rnnlab.cli.parsing import Commands, cache_switch, path, positive, refusing_in_one_line
@@ -57,6 +57,7 @@ def _advise(options: argparse.Namespace) -> int:
     experiment = configs.experiment_of("advise", options)
     if not experiment.trains:
         raise UserError(f"advise is for experiments that train; {experiment.file} does not")
+    config: Any
     config, lists = configs.config_of(experiment, options)
     if any(lists.values()):
         raise UserError("advise takes --config.KEY=VALUE, and no --sweep, --compare or --tune")

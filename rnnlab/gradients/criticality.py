@@ -158,7 +158,7 @@ def _asked(scheme: str, cell: Cell) -> InitScheme:
     return init
 
 
-def init_of(cell: Cell) -> InitScheme:
+def init_of(cell: Cell | Layer) -> InitScheme:
     """Return the schemes of a cell, or of the cell that it wraps.
 
     Raises:

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from rnnlab.core import validate
 from rnnlab.gradients import criticality, driven
 from rnnlab.lab import probe_table
+from rnnlab.nn import models
 from rnnlab.nn.cells import Cell
 from rnnlab.results.advice import Advice, rates, recommended
 from rnnlab.tasks.base import lengths_of
@@ -111,6 +112,7 @@ def of_config(config: Config) -> Probed:
     key_params, key_data = jax.random.split(jax.random.key(config.seed))
     batch = task.batch(task.load(), key_data, 0, SEQUENCES)
     model = spec.model
+    assert isinstance(model, models.Recurrent)  # for checked_layer has looked
     if spec.preparation is not None:  # a number that is searched has no draw yet
         init = spec.preparation.init.with_number(1.0)
         model = model.clone(layer=criticality.with_init(model.layer, init))

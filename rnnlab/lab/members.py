@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rnnlab.core import host, signals
 from rnnlab.core.compiled import CompiledPrograms
@@ -82,7 +82,7 @@ def finished(plan: Plan, waiting: Sequence[int], write: Write) -> Iterator[Finis
 def _run(plan: Plan, member: int, write: Write) -> Finished:
     import jax
 
-    config = plan.configs[member]
+    config: Any = plan.configs[member]  # whose values have no static types
     log = records.make_log(lambda record: write(member, record))
     start = time.perf_counter()
     with failing(member):

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
@@ -192,7 +192,8 @@ class Plan:
         flat = sweeps.flat_config(self.config)
         if not {"run.seconds_per_member", "run.seconds_per_group"} <= set(flat):
             return None
-        members = sum(config.run.seconds_per_member for config in self.configs)
+        configs: Any = self.configs  # whose values have no static types
+        members = sum(config.run.seconds_per_member for config in configs)
         return members + self.groups * flat["run.seconds_per_group"]
 
     @property
@@ -202,7 +203,8 @@ class Plan:
             return self.seconds
         compiled = self.groups * sweeps.flat_config(self.config)["run.seconds_per_group"]
         # the programs of the first round are kept for the others
-        dearest = max(config.run.seconds_per_member for config in self.configs)
+        configs: Any = self.configs
+        dearest = max(config.run.seconds_per_member for config in configs)
         return dearest * self.members_at_most + compiled
 
     @property

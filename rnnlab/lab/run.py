@@ -359,7 +359,7 @@ def _drop_unfit_checkpoints(plan: Plan, run_dir: Path, output: _Output) -> None:
             )
 
 
-def _key(config: ConfigDict) -> "jax.Array":
+def _key(config: Any) -> "jax.Array":
     import jax
 
     return jax.random.key(config.seed)
