@@ -235,10 +235,10 @@ def check(config: Config) -> None:
 
 
 def check_layer(config: Config, layers: int) -> None:
-    """Refuse a layer outside of 0 … L, or −1 … −(L + 1) from the last.
+    """Refuse a layer other than 0 … L or, from the last, −1 … −(L + 1).
 
     Raises:
-        ValueError: it is.
+        ValueError: no such layer.
     """
     validate.whole("layer", config.layer, -layers - 1, layers)
 

@@ -46,7 +46,7 @@ from rnnlab.training import runner
 
 Config = Any  # an ml_collections.ConfigDict, whose attributes have no types
 Results = dict[str, Any]  # of a member, by name
-REPRODUCE = False  # `rnnlab reproduce` is about networks
+REPRODUCE = False  # texts are left out of `rnnlab reproduce`
 NAMES = {
     "mle": "MLE",
     "add_k": "add-k",

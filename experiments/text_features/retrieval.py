@@ -41,7 +41,7 @@ from rnnlab.text import collections
 Config = Any  # an ml_collections.ConfigDict, whose attributes have no types
 Results = dict[str, Any]  # of a member, by name
 
-REPRODUCE = False  # `rnnlab reproduce` is about networks
+REPRODUCE = False  # texts are left out of `rnnlab reproduce`
 
 TFIDF = {"tf-idf": "TF-IDF, the notes'", "tf-idf cosine": "TF-IDF, cosine"}
 BM25S = {

@@ -29,8 +29,8 @@ def add(commands: Commands) -> None:
         description="""\
 Probe the cell of an experiment's config, untrained, on a few of its sequences: for schemes of W_h,
 gains and forget biases, how much of the gradient is left at a lag, the Lyapunov exponent,
-saturation, dead units. Print what will not train and why, and recommend a scheme, a gain, a bias
-and learning rates to try. Nothing is trained; it takes some 20 seconds.""",
+saturation, units that do not respond. Print what will not train and why, and recommend a scheme, a
+gain, a bias and learning rates to try. Nothing is trained; it takes about 15 seconds.""",
         dotted=True,
     )
     parser.positionals("experiment", "NAME", "the experiment, in place of --config", most=1)
@@ -46,7 +46,7 @@ and learning rates to try. Nothing is trained; it takes some 20 seconds.""",
         type=positive,
     )
     parser.value(
-        "workdir", "DIR", "where the table and the figure go [runs/advice-NAME]", type=path
+        "workdir", "DIR", "where the table and the figure go [runs/advice-NAME-CELL]", type=path
     )
     cache_switch(parser)
 
@@ -61,7 +61,10 @@ def _advise(options: argparse.Namespace) -> int:
     config, lists = configs.config_of(experiment, options)
     if any(lists.values()):
         raise UserError("advise takes --config.KEY=VALUE, and no --sweep, --compare or --tune")
-    folder = Path(options.workdir or f"runs/advice-{experiment.name}")
+    name = f"advice-{experiment.name}-{config.cell.name}" if "cell" in config else "advice"
+    folder = Path(options.workdir or f"runs/{name}")
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: give another --workdir=DIR")
 
     from rnnlab.lab import advice
 
@@ -130,18 +133,16 @@ def _words(found: "Advice") -> list[str]:
         init = [f'init.w_h="{found.best.scheme}"']
         if not math.isnan(found.best.forget_bias):
             init.append(f"init.forget_bias={found.best.forget_bias:g}")
-        rates = ", ".join(f"{rate:g}" for rate in found.rates)
-        lines += [
-            "Recommended: " + " ".join(f"--config.{part}" for part in init),
-            f"  learning rates to try: {rates}",
-            f"  because {found.reason}",
-        ]
+        lines.append("Recommended: " + " ".join(f"--config.{part}" for part in init))
+        if found.rates:
+            rates = ",".join(f"{rate:g}" for rate in found.rates)
+            lines.append(f"  learning rates to try: --tune.training.learning_rate={rates}")
+        lines.append(f"  because {found.reason}")
     troubles = Counter(_trouble(row, found.span) for row in found.rows)
-    will = troubles.pop("", 0)
-    lines.append(
-        f"Predicted to train: {will} of {len(found.rows)} candidates"
-        + "".join(f"; {word}: {count}" for word, count in troubles.most_common())
-    )
+    del troubles[""]
+    if troubles:
+        counted = (f"{word} {count}" for word, count in troubles.most_common())
+        lines.append(f"Of the others: {', '.join(counted)}")
     trust = textwrap.wrap(f"How far to trust it: {advice.TRUST}", terminal.columns())
     return [*lines, "", *trust]
 

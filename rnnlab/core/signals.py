@@ -257,9 +257,10 @@ def deferred(seconds: float = math.inf) -> Iterator[None]:
 
 
 def in_command() -> bool:
-    """Whether this process is a command of ours, and this its main thread.
+    """Return whether the caller is the main thread of an rnnlab command.
 
-    Then no caller has set JAX's options for this thread alone, which others would not have.
+    Elsewhere a caller may have set JAX's options for its own thread only, which new threads would
+    not see.
     """
     return isinstance(_here(), _Command)
 

@@ -43,33 +43,40 @@ def advise(
     Args:
         cell: any cell with a field ``init``, a registered one too.
         xs: (B, T, D); the first 16 are probed. lengths: (B,) real steps; None: all T.
-        span: L, the steps over which the answer depends on the input; None: T − 1.
+        span: L, the steps over which the answer depends on the input; None: those from the last
+            real step of the longest sequence to its first.
         schemes, gains, biases, seeds: the candidates: see
             :func:`rnnlab.lab.probe_table.probe_table`.
     Returns:
         An :class:`Advice`.
     Raises:
-        ValueError: a span outside 1 … T−1; as probe_table.
+        ValueError: a span that is longer than the sequences; no candidate; as probe_table.
 
     >>> from rnnlab import GRU
     >>> found = advise(GRU(8), jax.random.normal(jax.random.key(0), (2, 30, 1)), biases=(0.0, 3.0))
     >>> found.best is not None and found.best.forget_bias
     3.0
     """
-    xs = jnp.asarray(xs)
-    _, T, _ = validate.shape("xs", xs, ("B", "T", "D"))
-    span = T - 1 if span is None else validate.whole("span", span, 1, T - 1)
+    xs, lengths, _ = driven.checked_sequences(xs, lengths, 0)
+    if lengths is not None:
+        xs = xs[:, : int(lengths[:SEQUENCES].max())]
+    most = xs.shape[1] - 1
+    span = most if span is None else validate.whole("span", span, 1, most)
     rows = tuple(
         probe_table.probe_table(
             cell,
             xs[:SEQUENCES],
-            lengths=None if lengths is None else jnp.asarray(lengths)[:SEQUENCES],
+            lengths=None if lengths is None else lengths[:SEQUENCES],
             schemes=schemes,
             gains=gains,
             biases=biases,
             seeds=seeds,
         )
     )
+    if not rows:
+        raise ValueError(
+            "advise needs at least one scheme, gain and forget bias to choose from, got none"
+        )
     best = recommended(rows, span)
     if best is None:
         return Advice(rows, span, None, (), None)

@@ -207,8 +207,20 @@ class Experiment:
 
     @property
     def parallel(self) -> bool:
-        """Whether its groups may run at the same time: it says ``PARALLEL = True``."""
-        return getattr(self.module, "PARALLEL", False) is True
+        """Whether its groups may run at the same time: it says ``PARALLEL = True``.
+
+        Raises:
+            UserError: another value, or a file without groups of its own to run.
+        """
+        parallel = getattr(self.module, "PARALLEL", False)
+        if not isinstance(parallel, bool):
+            raise UserError(f"{self.file}: PARALLEL must be True or False, got {_brief(parallel)}")
+        if parallel and (self.trains or self.functions.group is None):
+            raise UserError(
+                f"{self.file}: PARALLEL = True is for a run of its own with group(config), whose "
+                "groups run at the same time"
+            )
+        return parallel
 
     def get_config(self) -> ConfigDict:
         """Return the file's base config, locked, at the scale ``arg``.

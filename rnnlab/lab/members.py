@@ -62,7 +62,7 @@ def finished(plan: Plan, waiting: Sequence[int], write: Write) -> Iterator[Finis
 
     Args:
         plan: of the run. waiting: the members to run.
-        write: called in this thread with what a member logs, before the member ends.
+        write: called in this thread with what a member logs, before it is yielded.
     Raises:
         MemberError: at the first error of a member.
     """
@@ -108,30 +108,43 @@ class _Threads:
         self._groups = deque(groups)
         self._said: queue.SimpleQueue[Logged | Finished | BaseException] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._compiled, self._memory = CompiledPrograms(), threading.Lock()
 
     def finished(self) -> Iterator[Finished]:
         """Run all members, and yield each as it ends."""
         left = sum(map(len, self._groups))
         count = min(host.cores(), len(self._groups))
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
+        threads = [threading.Thread(target=self._work) for _ in range(count)]
+        error = None
         try:
             for thread in threads:
                 thread.start()
-            while left:
+            while left and error is None:
                 with signals.deferred(_SECONDS_TO_LOG):
                     said = self._next()
                     if isinstance(said, Finished):
                         left -= 1
                         yield said
                     elif isinstance(said, Logged):
-                        self._write(*said)
+                        self._take(said)
                     else:
-                        raise said
+                        error = said
         finally:
             self._stop.set()
             for thread in threads:
                 thread.join()
+        if error is None:
+            return
+        while not self._said.empty():  # members that ended meanwhile are kept
+            said = self._said.get()
+            if isinstance(said, Finished):
+                yield said
+            elif isinstance(said, Logged):
+                self._take(said)
+        raise error
+
+    def _take(self, said: Logged) -> None:
+        with failing(said.member):
+            self._write(*said)
 
     def _next(self) -> "Logged | Finished | BaseException":
         while True:
@@ -141,16 +154,17 @@ class _Threads:
                 signals.check()
 
     def _work(self) -> None:
-        try:
-            while self._groups:
-                for member in self._groups.popleft():
-                    with self._memory:
-                        self._compiled.let_go()
-                    if self._stop.is_set():
-                        return
-                    self._said.put(_run(self._plan, member, self._log))
-        except BaseException as error:
-            self._said.put(error)
+        with contextlib.suppress(IndexError):  # no group is left
+            while True:
+                members = self._groups.popleft()
+                try:
+                    for member in members:
+                        if self._stop.is_set():
+                            return
+                        self._said.put(_run(self._plan, member, self._log))
+                except BaseException as error:
+                    self._said.put(error)
+                    return
 
     def _log(self, member: int, record: records.Record) -> None:
         if self._stop.is_set():

@@ -102,6 +102,8 @@ def probe(
         ValueError: a lag outside 1 … T−1.
     """
     xs, real, _ = driven.checked_sequences(xs, lengths, 0)
+    if real is not None:  # no step that is padding in every sequence
+        xs = xs[:, : int(real.max())]
     T = xs.shape[-2]
     lags = [lag for lag in LAGS if lag < T - 1] if lags is None else lags
     asked = sorted({validate.whole("each lag", lag, 1, T - 1) for lag in lags} | {T - 1})

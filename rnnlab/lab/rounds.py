@@ -25,7 +25,7 @@ from rnnlab.results.table import JUDGING, TUNING, Member
 
 Grid = dict[str, tuple[Value, ...]]
 LOSS = "loss"  # which every task scores
-_FALLS = 0.05  # share of the loss by which it falls towards an edge that a grid is extended beyond
+_FALLS = 0.05  # least relative fall of the loss in the last step towards an edge, to go beyond it
 
 
 class Wanted(NamedTuple):
@@ -129,7 +129,7 @@ def _extended(question: Question, grid: Grid, finished: Finished) -> Grid:
         chosen = [
             best[arm][key]
             for arm in question.arms
-            if not further or _goes_on(question, arm, grid, finished, best[arm], key)
+            if not further or _extends(question, arm, grid, finished, best[arm], key)
         ]
         wider[key] = values
         if values[0] in chosen:
@@ -139,7 +139,7 @@ def _extended(question: Question, grid: Grid, finished: Finished) -> Grid:
     return wider
 
 
-def _goes_on(
+def _extends(
     question: Question, arm: str, grid: Grid, finished: Finished, chosen: Overrides, key: str
 ) -> bool:
     """Return whether an arm's best value, if it is the last of its key, asks for one beyond it.
@@ -160,7 +160,9 @@ def _goes_on(
         np.mean([_validation_score(finished[one], LOSS) for one in _tuning(question, arm, at)])
         for at in ({k: (v,) for k, v in point.items()} for point in (chosen, before))
     )
-    return bool(best <= (1 - _FALLS) * inner or (np.isfinite(best) and not np.isfinite(inner)))
+    if not np.isfinite(inner):
+        return bool(np.isfinite(best))
+    return bool(inner - best >= _FALLS * abs(inner))
 
 
 def _points(grid: Grid) -> list[Overrides]:

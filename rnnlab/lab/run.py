@@ -281,6 +281,7 @@ def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -
     # drop the metrics of an interrupted member
     output.metrics.keep(lambda record: record["member"] in output.done)
     waiting = [index for index in range(len(plan.members)) if index not in output.done]
+    error: Exception | None = None
     try:
         for ended in members.finished(plan, waiting, output.log):
             with members.failing(ended.member):
@@ -291,7 +292,9 @@ def _run_each(plan: Plan, run_dir: Path, output: _Output, step: progress.Step) -
             f"in member {failed.member} ({words(plan.members[failed.member])}); the members that "
             f"are finished are kept in {run_dir}"
         )
-        raise failed.error from None
+        error = failed.error
+    if error is not None:  # with its own cause
+        raise error
 
 
 def _train(

@@ -80,7 +80,8 @@ def _by_gain(ax: Axes, found: Advice) -> None:
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, _FLOOR), min(high, _CEILING))
     plots.title(ax, f"left at lag {found.span}, by gain")
-    ax.legend(fontsize=8, frameon=False)
+    if lines:
+        ax.legend(fontsize=8, frameon=False)
 
 
 def _number(scheme: str) -> float | None:

@@ -94,7 +94,7 @@ class Ahead:
             with contextlib.suppress(Exception):
                 self._made[key, count] = compiled(key, count, self._share)
 
-        self._thread = threading.Thread(target=make, daemon=True)
+        self._thread = threading.Thread(target=make)
         self._thread.start()
 
     def wait(self) -> None:

@@ -179,7 +179,7 @@ def train(
             for first in range(0, count, most):
                 batch = members[first : first + most]
                 if not all(job.index in done for job in batch):
-                    _Batch(program, batch, done, run_dir, identity, sink, tally).run()
+                    _Batch(program, batch, done, run_dir, identity, sink, tally, ahead.wait).run()
             if programs is not None:
                 programs[key] = program
                 if len(programs) > _PROGRAMS:
@@ -204,8 +204,9 @@ class _Batch:
         identity: str,
         sink: Sink,
         tally: Tally,
+        settle: Callable[[], None],
     ) -> None:
-        self.program, self.run_dir = program, run_dir
+        self.program, self.run_dir, self.settle = program, run_dir, settle
         self.sink, self.tally = sink, tally
         self.jobs = {job.index: job for job in jobs}
         self.options = jobs[0].spec.run
@@ -334,6 +335,7 @@ class _Batch:
             result = results.results(train, state, chunk, data)
             result["ms_per_step"] = 1e3 * self.seconds[index] / max(steps, 1)
             params, _ = train.chosen(state, chunk.score)
+            self.settle()  # what an experiment measures may be a time
             result = joined(result, self.records[index], self.sink.measure(job.spec, params))
             save_params(self.run_dir, index, params)
             self.sink.finish(index, self.seconds[index], result)

@@ -22,8 +22,9 @@ def test_advice_is_printed_and_drawn(capsys):
     assert out.startswith("gru, 6 units, on adding: 16 sequences of 24 steps, 2 inputs; nothing")
     recommended = re.search(r'Recommended: --config\.init\.w_h="(.+?)" --config\.init\.forg', out)
     assert recommended, out
-    assert "learning rates to try: " in out
-    folder = Path("runs/advice-adding_problem")
+    assert "learning rates to try: --tune.training.learning_rate=" in out
+    assert f"\n→{recommended[1]}" in out
+    folder = Path("runs/advice-adding_problem-gru")
     text = (folder / "candidates.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
     assert f"of {len(rows)} candidates" in out

@@ -8,7 +8,6 @@ import pytest
 
 import rnnlab
 from rnnlab import RNN
-from rnnlab.core.errors import UserError
 from rnnlab.lab import probe_table, sweep
 from rnnlab.lab.advice import SEQUENCES, of_config
 from rnnlab.lab.load import load_experiment
@@ -81,6 +80,38 @@ def test_the_candidate_that_keeps_most_is_recommended(monkeypatch):
     assert "3 of 4 candidates" in found.reason
     assert found.shown == rows
     assert len([row for row in rows if advice.trains(row, 10)]) == 4
+
+
+def test_the_recommended_candidate_is_always_shown():
+    plain, large = made(-2.0, bias=3.0, gain=1.0), made(0.0, bias=3.0, gain=1.01)
+    for rows in ((plain, large), (large, plain)):
+        best = advice.recommended(rows, T - 1)
+        assert advice.Advice(rows, T - 1, best, (), None).shown == [plain]
+
+
+@pytest.mark.parametrize("sensitivity", [0.0, math.nan, math.inf])
+def test_no_rates_where_the_exponent_does_not_depend_on_the_parameters(sensitivity):
+    assert advice.rates(made(sensitivity=sensitivity)) == ()
+
+
+def test_padding_is_no_part_of_the_span():
+    xs = np.random.default_rng(0).standard_normal((3, 30, 1)).astype(np.float32)
+    options = {"schemes": ("orthogonal",), "seeds": (0,)}
+    found = rnnlab.advise(RNN(4), xs, lengths=[10, 12, 7], **options)
+    assert found.span == 11
+    assert found.best is not None
+    assert len(found.best.curve) == 12
+    padded = np.where(np.arange(30)[:, None] < np.array([10, 12, 7])[:, None, None], xs, 99)
+    assert rnnlab.advise(RNN(4), padded, lengths=[10, 12, 7], **options) == found
+    with pytest.raises(ValueError, match="span must be a whole number from 1 to 11, got 12"):
+        rnnlab.advise(RNN(4), xs, lengths=[10, 12, 7], span=12, **options)
+    with pytest.raises(ValueError, match="lengths"):
+        rnnlab.advise(RNN(4), xs, lengths=[10, 12], **options)
+
+
+def test_no_candidates_are_refused():
+    with pytest.raises(ValueError, match="at least one scheme"):
+        rnnlab.advise(RNN(4), np.zeros((2, 30, 1), np.float32), schemes=())
 
 
 @pytest.mark.parametrize(("bias", "most"), [(math.nan, 1.2), (3.0, 1.0)])
@@ -163,5 +194,5 @@ def test_several_cells_are_refused():
 
 def test_a_model_without_a_cell_is_refused():
     pytest.importorskip("tokenizers")
-    with pytest.raises((ValueError, UserError)):
+    with pytest.raises(ValueError, match="advise needs a layer with a read-out"):
         of_config(of("bert_pretraining"))

@@ -134,3 +134,54 @@ def test_results_that_json_cannot_hold_are_refused_with_their_member(chosen):
     with pytest.raises(UserError, match="value") as raised:
         outcome(replace(chosen, functions=functions), "out")
     assert "in member" in raised.value.__notes__[0]
+
+
+def test_members_that_end_after_an_error_are_kept(chosen):
+    raised = threading.Event()
+
+    def hook(config):
+        if config.cell == "gru":
+            raised.set()
+            raise RuntimeError("at once")
+
+    def run(config, key, log):
+        del key, log
+        if config.cell == "rnn":
+            assert raised.wait(30)
+            time.sleep(0.5)  # by when the run waits for this thread
+        hook(config)
+        return {"value": config.seed}
+
+    functions = replace(chosen.functions, run=run)
+    with pytest.raises(RuntimeError, match="at once"):
+        outcome(replace(chosen, functions=functions), "out")
+    lines = Path("out/members.jsonl").read_text().splitlines()
+    assert len(lines) == 1
+    assert '"cell": "rnn", "seed": 0' in lines[0]
+
+
+def test_the_cause_of_an_error_is_kept(chosen):
+    def hook(config):
+        raise RuntimeError("cannot read") from FileNotFoundError("data.csv")
+
+    chosen.module.hook = hook
+    with pytest.raises(RuntimeError, match="cannot read") as raised:
+        outcome(chosen, "out")
+    assert isinstance(raised.value.__cause__, FileNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("PARALLEL = True", "PARALLEL = 1", r"PARALLEL must be True or False, got 1 \(int\)"),
+        (
+            "def group(",
+            "def of_cell(",
+            r"mine\.py: PARALLEL = True is for a run of its own with gr",
+        ),
+    ],
+)
+def test_a_file_that_cannot_run_its_groups_at_once_is_refused(chosen, before, after, words):
+    Path("mine.py").write_text(SOURCE.replace(before, after))
+    with pytest.raises(UserError, match=words):
+        outcome(load_experiment("mine.py"), "out")

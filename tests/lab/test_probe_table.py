@@ -52,6 +52,9 @@ def test_a_row_holds_what_each_probe_finds():
         "xavier_uniform"
     ] * 2
     assert [row.searched for row in rows] == [False, False, True] * 2 + [False] * 2
+    assert [row.gain for row in rows[:2]] == [0.5, 2.0]
+    assert rows[2].gain == pytest.approx(float(rows[2].scheme[16:-1]), rel=1e-3)  # 1: norm 1
+    assert math.isnan(rows[6].gain)
     for row in (rows[2], rows[5]):
         assert abs(row.exponent) < 0.003
     row = rows[4]

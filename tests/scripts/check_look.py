@@ -131,11 +131,14 @@ def faults(browser: Browser, page: Path) -> list[str]:
 
 
 def main(given: list[str]) -> int:
-    """Check the pages; return how many have a fault."""
+    """Check the pages; return 1 if any has a fault."""
     if not BROWSER:
         print("no chromium: nothing was looked at")
         return 0
     paths = [Path(path) for path in given or ["site"]]
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise SystemExit(f"no such page: {', '.join(missing)}")
     pages = [page for path in paths for page in (pages_of(path) if path.is_dir() else [path])]
     with tempfile.TemporaryDirectory() as profile:
         browser = Browser(Path(profile))
