@@ -57,6 +57,26 @@ def test_public_names_resolve():
         rnnlab.lstn  # noqa: B018
 
 
+def test_modules_are_reached_by_their_names_alone():
+    """``rnnlab.interop.torch.from_arrays`` without an import of its own."""
+    paths = [p for p in FILES if p.name != "__init__.py" and len(p.relative_to(PACKAGE).parts) == 2]
+    names = [f"{p.parent.name}.{p.stem}" for p in paths if p.parent.name != "cli"]
+    names.remove("gradients.saturation")  # the name of its function
+    missing = python(
+        "import operator, rnnlab\n"
+        f"for name in {names}:\n"
+        "    try:\n"
+        "        module = operator.attrgetter(name)(rnnlab)\n"
+        "        assert module.__name__ == f'rnnlab.{name}', name\n"
+        "    except ImportError as error:\n"
+        "        assert 'pip install' in str(error), error\n"
+    )
+    assert missing == ""
+    for package in ("nn", "tasks", "bert"):
+        with pytest.raises(AttributeError, match=f"module 'rnnlab.{package}' has no attribute"):
+            getattr(getattr(rnnlab, package), "nothing")  # noqa: B009
+
+
 # ---- one way -----------------------------------------------------------------------------------
 
 

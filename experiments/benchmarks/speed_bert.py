@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ml_collections import ConfigDict
 
+import rnnlab  # its parts are loaded by the sides that use them: PyTorch's do without JAX
 from rnnlab.core import host
 from rnnlab.lab import benchmark
 from rnnlab.lab.benchmark import Side, Timed
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
-# JAX is imported by the sides that use it: PyTorch's processes do without
-
 TorchModel = Any  # of transformers, whose attributes have no types
 Outputs = dict[str, np.ndarray]  # logits of both heads, last hidden states
 
@@ -62,8 +61,6 @@ RATE = 1e-4
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """Return the config; with "full" everything is measured longer, in new processes each round."""
-    from rnnlab.bert import encoder
-
     full = scale(arg) == "full"
     rounds, seconds = 5, 3.0 if full else 0.5
     turn = 20.0 if full else 0.9
@@ -71,7 +68,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config = ConfigDict(
         {
             "seed": 0,
-            "encoder": encoder.config(dropout=0.0, attention_dropout=0.0),
+            "encoder": rnnlab.bert.encoder.config(dropout=0.0, attention_dropout=0.0),
             "vocab_size": 30522,  # V, pieces of words
             "batch_size": 32,  # B, sequences of an update
             "length": 128,  # T, pieces of a sequence

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from rnnlab.core.lazy import submodule
+
 if TYPE_CHECKING:
     from rnnlab.bert.text_model import TextModel as TextModel
     from rnnlab.bert.text_model import load as load
@@ -14,4 +16,4 @@ def __getattr__(name: str) -> Any:
         from rnnlab.bert import text_model
 
         return getattr(text_model, name)
-    raise AttributeError(f"module 'rnnlab.bert' has no attribute {name!r}")
+    return submodule(__name__, name)

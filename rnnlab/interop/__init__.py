@@ -1,1 +1,9 @@
 """Readers and writers of other libraries' weights."""
+
+from types import ModuleType
+
+from rnnlab.core.lazy import submodule
+
+
+def __getattr__(name: str) -> ModuleType:
+    return submodule(__name__, name)

@@ -1,1 +1,9 @@
 """Recurrent networks: equations, cells, layers, engines, models, losses and generation."""
+
+from types import ModuleType
+
+from rnnlab.core.lazy import submodule
+
+
+def __getattr__(name: str) -> ModuleType:
+    return submodule(__name__, name)

@@ -29,6 +29,19 @@ def _zone(ax: Axes) -> None:
     keys.mark(band, "predicted to train, at the span", guide=True)
 
 
+def _looks(found: Advice) -> dict[tuple[str, float | None], dict[str, Any]]:
+    """Return a color per scheme and a line style per forget bias, for each kind of candidate."""
+    kinds = [row.kind for row in found.rows]
+    names, biases = ([*dict.fromkeys(parts)] for parts in zip(*kinds, strict=True))
+    return {
+        (name, bias): {
+            "color": plots.look(names.index(name))["color"],
+            "linestyle": plots.look(biases.index(bias))["linestyle"],
+        }
+        for name, bias in kinds
+    }
+
+
 def _label(row: Row) -> str:
     name = row.scheme.partition("(")[0]
     label = "critical " * row.searched + (
@@ -39,13 +52,13 @@ def _label(row: Row) -> str:
 
 def _by_lag(ax: Axes, found: Advice) -> None:
     _zone(ax)
-    ends = []
-    for index, row in enumerate(found.shown):
+    ends, looks = [], _looks(found)
+    for row in found.shown:
         values = np.array(row.curve)
         shown = np.isfinite(values)
         if not shown.any():
             continue
-        style: dict[str, Any] = plots.look(index)
+        style = looks[row.kind]
         wide = 2.6 if row is found.best else 1.3
         ax.plot(np.flatnonzero(shown), values[shown], **style, linewidth=wide, label=_label(row))
         last = int(np.flatnonzero(shown)[-1])
@@ -62,17 +75,17 @@ def _by_lag(ax: Axes, found: Advice) -> None:
 def _by_gain(ax: Axes, found: Advice) -> None:
     _zone(ax)
     lines: dict[tuple[str, float | None], list[tuple[float, float]]] = {}
+    looks = _looks(found)
     for row in found.rows:
         number = _number(row.scheme)
         left = row.curve[found.span]
         if number is None or not math.isfinite(left):
             continue
-        bias = None if math.isnan(row.forget_bias) else row.forget_bias
-        lines.setdefault((row.scheme.partition("(")[0], bias), []).append((number, left))
-    for index, ((name, bias), points) in enumerate(lines.items()):
+        lines.setdefault(row.kind, []).append((number, left))
+    for (name, bias), points in lines.items():
         x, y = zip(*sorted(points), strict=True)
         label = name if bias is None else f"{name}, b = {bias:g}"
-        ax.plot(x, y, **plots.look(index), marker="o", markersize=3, label=label)
+        ax.plot(x, y, **looks[name, bias], marker="o", markersize=3, label=label)
     if found.best is not None and (number := _number(found.best.scheme)) is not None:
         star = ax.plot(number, found.best.curve[found.span], "*", color="#000000", markersize=13)[0]
         keys.mark(star, "recommended", guide=True)

@@ -83,6 +83,12 @@ class Row:
     dead: float
     overflowed: float
 
+    @property
+    def kind(self) -> tuple[str, float | None]:
+        """The scheme without its number, and the forget bias; None: the cell's own."""
+        bias = None if math.isnan(self.forget_bias) else self.forget_bias
+        return self.scheme.partition("(")[0], bias
+
     def as_record(self) -> dict[str, Any]:
         """Return the row as a flat dict, with "kept_10", "saturation_h" and so on, but no curve."""
         record = asdict(self)
@@ -149,8 +155,7 @@ class Advice:
         """The best candidate of every scheme and forget bias, in the order of the rows."""
         kinds: dict[tuple[str, float | None], Row] = {}
         for row in self.rows:
-            bias = None if math.isnan(row.forget_bias) else row.forget_bias
-            kind = (row.scheme.partition("(")[0], bias)
+            kind = row.kind
             if kinds.get(kind) is not self.best or row is self.best:
                 both = (row,) if row is self.best else (kinds.get(kind, row), row)
                 kinds[kind] = min(both, key=lambda one: cost(one, self.span))

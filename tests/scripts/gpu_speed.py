@@ -31,7 +31,7 @@ from jax.experimental import rnn
 from rnnlab import LSTM
 from rnnlab.embeddings import corpus as corpora
 from rnnlab.embeddings import trainer
-from rnnlab.lab import layer_case, layer_passes, outputs, sweep, timing
+from rnnlab.lab import bert_case, layer_case, layer_passes, outputs, sweep, timing
 from rnnlab.lab.load import load_experiment
 from rnnlab.lab.sides import Timed
 
@@ -256,10 +256,10 @@ def berts(small: bool) -> list[Row]:
             changes = {"encoder.size": size, "encoder.dtype": dtype}
             changes |= {"vocab_size": 60, "batch_size": 2, "length": 8} if small else {}
             config = sweep.apply(module.get_config(), changes)
-            batch = module.our_batch(config)
-            ours = module.Ours(module.our_sizes(config), module.our_params(config), batch)
+            sizes, batch = bert_case.sizes_of(config), bert_case.batch_of(config)
+            ours = bert_case.Updates(config, rate=module.RATE, chunk=module.CHUNK)
             ms = median(ours.chunk, 1e-3 if small else SECONDS) / module.CHUNK
-            done = operations(module.our_sizes(config), batch) / (1e-3 * ms)
+            done = operations(sizes, batch) / (1e-3 * ms)
             peak = next((p for name, p in PEAKS.items() if name in device()), None)
             share = f", {done / peak[dtype]:.0%} of the peak" if peak else ""
             case = f"{size}, {config.batch_size}x{config.length}, {dtype}"

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab.bert import encoder
-from rnnlab.lab import sweep
+from rnnlab.bert import encoder, heads
+from rnnlab.lab import bert_case, sweep
 from rnnlab.lab.load import load_experiment
 from tests.scripts import gpu_speed
 
@@ -45,8 +45,8 @@ def test_operations_are_those_of_xla(monkeypatch):
     config = sweep.apply(
         module.get_config(), {"vocab_size": 400, "batch_size": 4, "length": 32, "seed": 1}
     )
-    sizes, batch = module.our_sizes(config), module.our_batch(config)
-    model = module.heads.Pretraining(sizes)
+    sizes, batch = bert_case.sizes_of(config), bert_case.batch_of(config)
+    model = heads.Pretraining(sizes)
     params = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 1), np.int32))
     tokens = jax.tree.map(np.asarray, batch.tokens)
     cost = jax.jit(lambda p: model.apply(p, tokens)[0]).lower(params).cost_analysis()
