@@ -173,12 +173,13 @@ def cost(row: Row, span: int) -> float:
 def recommended(rows: Sequence[Row], span: int) -> Row | None:
     """Return the candidate that is recommended; None where none is predicted to train."""
     able = [row for row in rows if trains(row, span)]
-    plain = [row for row in able if not row.gain > _most_gain(row)]  # NaN: as it is drawn
+    plain = [row for row in able if not is_large(row)]
     return min(plain or able, key=lambda row: cost(row, span), default=None)
 
 
-def _most_gain(row: Row) -> float:
-    return MOST_GAIN if math.isnan(row.forget_bias) else MOST_GATED_GAIN
+def is_large(row: Row) -> bool:
+    """Return whether the kernels are larger than a recommended candidate's should be."""
+    return row.gain > (MOST_GAIN if math.isnan(row.forget_bias) else MOST_GATED_GAIN)  # not if NaN
 
 
 def power(decades: float) -> str:

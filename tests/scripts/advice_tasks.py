@@ -15,6 +15,7 @@ of ":develop" takes 12 minutes on 2 cores; the held-out tasks have not been run.
 
 import dataclasses
 import json
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -24,14 +25,19 @@ from ml_collections import ConfigDict
 
 import rnnlab
 from rnnlab import gradients, training
+from rnnlab.core.errors import Undecided
 from rnnlab.lab import advice as advising
 from rnnlab.lab import probe_table
 from rnnlab.lab.comparison import RATE, Comparison
 from rnnlab.lab.config import Config, scale
 from rnnlab.nn import equations
-from rnnlab.nn.initializers import InitScheme, make
+from rnnlab.nn.initializers import InitScheme, make, parse
 from rnnlab.nn.params import HiddenState
 from rnnlab.results import advice
+from rnnlab.results.claims import Claim, claim
+from rnnlab.results.comparison import Comparisons
+from rnnlab.results.statistics import WORSE
+from rnnlab.results.table import Table
 from rnnlab.training import runner
 
 PyTree = Any
@@ -56,7 +62,9 @@ HELD_OUT: dict[str, dict[str, object]] = {
     "series": {"task.name": "forecasting", "task.horizon": 20, "task.solved_at": 0.05}
     | _BY_VALIDATION,
 }
+DEFAULTS = ("PyTorch", "Keras", "flax")
 PROBED = (1_000_001, 1_000_002)  # seeds of the draws that are probed
+RADIUS = (0.6, 3.0)  # spectral radii of candidates that train, as well as ":develop" tells
 
 run = training.run
 
@@ -201,27 +209,31 @@ def options(name: str) -> dict[str, object]:
     return (DEVELOP | HELD_OUT)[name]
 
 
-def place(cell: str, task: str) -> str:
-    """Return the name of the comparison of a cell on a task."""
-    return f"{cell}_{task}"
+def place(cell: str, task: str, reference: str) -> str:
+    """Return the name of the comparison of a cell's candidates with a default on a task."""
+    return f"{cell}_{task}_{reference}"
 
 
 def comparison(config: Config) -> list[Comparison]:
-    """Return a comparison per cell and task."""
+    """Return a comparison per cell, task and framework, whose default is the reference.
+
+    The three of a cell and a task have the same members.
+    """
     return [
         Comparison(
-            name=place(cell, task),
+            name=place(cell, task, reference),
             question=f"On {task.replace('_', ' ')}, of {cell}",
             arms=arms(cell),
             tune={RATE: config.run.gated_rates if cell in GATED else config.run.rates},
             score="solved_at",
-            reference="PyTorch",
+            reference=reference,
             tuning_seeds=config.run.tuning_seeds,
             seeds=config.run.judged_seeds,
             fixed={"cell.name": cell} | options(task),
         )
         for cell in CELLS
         for task in config.run.tasks
+        for reference in DEFAULTS
     ]
 
 
@@ -246,8 +258,16 @@ def predict(config: Config) -> dict[str, object]:
 def _probed(config: Config) -> dict[str, float]:
     cell, xs, lengths = advising.of_config(config)
     spec = training.MemberSpec.from_config(config)
-    draws = [spec.draw(jax.random.key(seed)).params["params"]["recurrent"] for seed in PROBED]
+    members = [spec.draw(jax.random.key(seed)) for seed in PROBED]
+    draws = [member.params["params"]["recurrent"] for member in members]
     row = probe_table.probe(cell, draws, xs, lengths=lengths)
+    given = parse(config.init.w_h)[1].get("gain", 1.0)  # of an orthogonal kernel: its columns'
+    gains = [member.record.get("critical_number", given) for member in members]
+    row = dataclasses.replace(
+        row,
+        gain=float(np.mean(gains)),
+        forget_bias=0.0 if config.cell.name in GATED else math.nan,
+    )
     span = xs.shape[1] - 1
     kernels = [getattr(drawn, "W_hc", None) for drawn in draws]
     if kernels[0] is None:
@@ -255,6 +275,9 @@ def _probed(config: Config) -> dict[str, float]:
     return {
         "span": span,
         "predicted": advice.trains(row, span),
+        "cost": advice.cost(row, span),
+        "large": advice.is_large(row),
+        "flossed": config.init.floss > 0,
         "left": row.curve[span],
         "left_half": row.curve[span // 2],
         "horizon": row.horizon,
@@ -266,3 +289,135 @@ def _probed(config: Config) -> dict[str, float]:
         "curve": list(row.curve),
         "lowest_rate": advice.rates(row)[0],
     }
+
+
+# ---- claims: thresholds and expected verdicts, fixed before the held-out tasks have been run ----
+
+
+class Setting(NamedTuple):
+    """A cell on a task: by candidate the median updates (inf: never) and what was predicted."""
+
+    cell: str
+    task: str
+    times: dict[str, float]
+    predicted: dict[str, dict[str, Any]]
+
+    @property
+    def recommended(self) -> str:
+        """The candidate that the rule ranks first; flossed ones are no candidates of advice."""
+        able = {
+            name: row
+            for name, row in self.predicted.items()
+            if row["predicted"] and not row["flossed"]
+        }
+        plain = {name: row for name, row in able.items() if not row["large"]}
+        ranked = plain or able
+        if not ranked:
+            raise Undecided(f"nothing is recommended for {self.cell} on {self.task}")
+        return min(ranked, key=lambda name: ranked[name]["cost"])
+
+    @property
+    def solved(self) -> bool:
+        """Whether any candidate solves it."""
+        return math.isfinite(min(self.times.values()))
+
+
+def settings(table: Table, comparisons: Comparisons) -> list[Setting]:
+    """Return the cells and tasks that a run has compared."""
+    found = []
+    for cell in CELLS:
+        for task in (*DEVELOP, *HELD_OUT):
+            if (name := place(cell, task, DEFAULTS[0])) not in comparisons:
+                continue
+            result = comparisons[name]
+            judged = {arm.name: result.judged(table, arm.name) for arm in result.arms}
+            times = {arm.name: float(np.median(arm.test)) for arm in result.arms}
+            rows = {name: dict(members[0].result) for name, members in judged.items()}
+            found.append(Setting(cell, task, times, rows))
+    if not found:
+        raise Undecided("nothing was compared")
+    return found
+
+
+def balanced(predicted: np.ndarray, trained: np.ndarray) -> float:
+    """Return the mean of the shares that are right, of what trains and of what does not."""
+    if trained.all() or not trained.any():
+        raise Undecided("needs candidates that train and candidates that do not")
+    return float(np.mean([predicted[trained].mean(), (~predicted)[~trained].mean()]))
+
+
+@claim(
+    "The gradient that is kept over the span says which candidates train",
+    source="rnnlab",
+    holds_if="balanced accuracy at least {least:.0%}, and {by:.0%} above the spectral radius's",
+    expected="refuted",
+    least=0.85,
+    by=0.10,
+)
+def who_trains(table: Table, comparisons: Comparisons, least: float, by: float) -> tuple[bool, str]:
+    """Compare what was predicted with who trains, all settings together."""
+    pairs = [
+        (row, math.isfinite(setting.times[name]))
+        for setting in settings(table, comparisons)
+        for name, row in setting.predicted.items()
+    ]
+    trained = np.array([was for _, was in pairs])
+    kept = balanced(np.array([row["predicted"] for row, _ in pairs]), trained)
+    radii = np.array([row["spectral_radius"] for row, _ in pairs])
+    radius = balanced((radii >= RADIUS[0]) & (radii <= RADIUS[1]), trained)
+    return kept >= least and kept >= radius + by, (
+        f"balanced {kept:.0%}, by the spectral radius {radius:.0%}; {trained.sum()} of "
+        f"{trained.size} candidates train"
+    )
+
+
+@claim(
+    "The candidate that is recommended learns about as soon as the best one",
+    source="rnnlab",
+    holds_if="at most {factor:g} times the updates of the best candidate, in at least {share:.0%} "
+    "of the settings that any solves",
+    expected="refuted",
+    factor=1.1,
+    share=0.8,
+)
+def near_the_best(
+    table: Table, comparisons: Comparisons, factor: float, share: float
+) -> tuple[bool, str]:
+    """Compare the recommended candidate with the best."""
+    solved = [setting for setting in settings(table, comparisons) if setting.solved]
+    ratios = np.array([s.times[s.recommended] / min(s.times.values()) for s in solved])
+    near = ratios <= factor
+    return bool(near.mean() >= share), (
+        f"{near.sum()} of {near.size} settings; within twice the best in {(ratios <= 2).sum()}"
+    )
+
+
+@claim(
+    "It is not worse than {default}'s default",
+    source="rnnlab",
+    holds_if="not worse, by the comparison, in at least {share:.0%} of the settings",
+    expected="holds",
+    share=0.9,
+)
+def as_good_as(
+    table: Table, comparisons: Comparisons, default: str, share: float
+) -> tuple[bool, str]:
+    """Compare the recommended candidate with a framework's default, by the comparisons."""
+    verdicts = []
+    for setting in settings(table, comparisons):
+        name = setting.recommended
+        if name != default:
+            result = comparisons[place(setting.cell, setting.task, default)]
+            verdicts.append(result.pair(name, default).verdict)
+    right = sum(verdict != WORSE for verdict in verdicts)
+    counted = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+    return right >= share * len(verdicts), f"{right} of {len(verdicts)} settings: {counted}"
+
+
+def claims(table: Table, comparisons: Comparisons) -> list[Claim]:
+    """List the claims about advice."""
+    return [
+        who_trains(table, comparisons=comparisons),
+        near_the_best(table, comparisons=comparisons),
+        *(as_good_as(table, comparisons=comparisons, default=default) for default in DEFAULTS),
+    ]
