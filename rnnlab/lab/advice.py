@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from rnnlab.core import validate
@@ -17,9 +16,7 @@ from rnnlab.lab import probe_table
 from rnnlab.nn import models
 from rnnlab.nn.cells import Cell
 from rnnlab.results.advice import Advice, rates, recommended
-from rnnlab.tasks.base import lengths_of
-from rnnlab.training.regularizers import layer_inputs
-from rnnlab.training.settings import MemberSpec, checked_layer, draw_params
+from rnnlab.training.settings import MemberSpec, checked_layer, draw_params, sequences
 
 Array = jax.Array
 Config = Any  # a ConfigDict, whose keys a type checker does not know
@@ -109,7 +106,6 @@ def of_config(config: Config) -> Probed:
     """
     spec = MemberSpec.from_config(config)
     spec.check_data()
-    setup, task = spec.setup, spec.setup.task
     checked_layer("advise", spec.model)
     if config.cell.get("layers", 1) != 1:
         raise ValueError(
@@ -117,15 +113,13 @@ def of_config(config: Config) -> Probed:
             "--config.cell.layers=1"
         )
     key_params, key_data = jax.random.split(jax.random.key(config.seed))
-    batch = task.batch(task.load(), key_data, 0, SEQUENCES)
     model = spec.model
     assert isinstance(model, models.Recurrent)  # for checked_layer has looked
     if spec.preparation is not None:  # a number that is searched has no draw yet
         init = spec.preparation.init.with_number(1.0)
         model = model.clone(layer=criticality.with_init(model.layer, init))
-    params = draw_params(model, key_params, task)
-    inputs = jnp.asarray(batch.inputs)[:, : setup.window or None]
-    xs = layer_inputs(model, params, inputs)
+    params = draw_params(model, key_params, spec.setup.task)
+    xs, lengths = sequences(spec.setup, model, params, key_data, SEQUENCES)
     first = next(driven.driven_cells(model.layer, params["params"]["recurrent"], xs))
     cell = criticality.with_init(first.cell, criticality.init_of(model.layer))
-    return Probed(cell, xs, lengths_of(batch))
+    return Probed(cell, xs, lengths)

@@ -89,7 +89,7 @@ class Updates:
         tokens, targets, counts = self.batch = jax.tree.map(jnp.asarray, batch_of(config))
         hyper = Hyper(*(jnp.float32(v) for v in (rate, np.inf, 0.01, 0.0)))
         optimizer = Optimizer("adamw").transform(hyper)
-        self.params, self.state = params, optimizer.init(params)
+        self.state = optimizer.init(params)
 
         def update(params: PyTree, state: PyTree) -> tuple[jax.Array, PyTree, PyTree]:
             def loss(params: PyTree) -> jax.Array:

@@ -34,7 +34,7 @@ class Finished(NamedTuple):
 
 
 class Logged(NamedTuple):
-    """What a member has logged."""
+    """A record of a member's metrics."""
 
     member: int
     record: records.Record

@@ -113,7 +113,9 @@ def trouble(row: Row, span: int) -> str:
     if row.overflowed > 0:
         return f"explodes: the state leaves the floats in {row.overflowed:.0%} of the sequences"
     if row.dead >= DEAD:
-        return f"dead: {row.dead:.0%} of the units answer nothing"
+        return f"dead: {row.dead:.0%} of the units do not respond"
+    if math.isnan(left):
+        return "dead: the last step has no gradient"
     if left < -LOST:
         return f"vanishes: {power(left)} of the gradient is left at lag {span}"
     if left > GAINED:
@@ -123,7 +125,7 @@ def trouble(row: Row, span: int) -> str:
 
 @dataclass(frozen=True)
 class Advice:
-    """What to initialize a cell with, before anything is trained.
+    """A recommended initialization of a cell, and the probes that it was chosen by.
 
     Args:
         rows: the probes of every candidate.
@@ -155,10 +157,10 @@ class Advice:
         """The best candidate of every scheme and forget bias, in the order of the rows."""
         kinds: dict[tuple[str, float | None], Row] = {}
         for row in self.rows:
-            kind = row.kind
-            if kinds.get(kind) is not self.best or row is self.best:
-                both = (row,) if row is self.best else (kinds.get(kind, row), row)
-                kinds[kind] = min(both, key=lambda one: cost(one, self.span))
+            both = kinds.get(row.kind, row), row
+            kinds[row.kind] = min(
+                both, key=lambda one: (one is not self.best, cost(one, self.span))
+            )
         return list(kinds.values())
 
 

@@ -248,6 +248,23 @@ def draw_params(model: models.Model, key: Array, task: Task) -> PyTree:
     return model.init(key, jnp.zeros(shape, jnp.int32 if task.symbols else jnp.float32))
 
 
+def sequences(
+    setup: "Setup", model: models.Recurrent, params: PyTree, key: Array, count: int
+) -> tuple[Array, Array | None]:
+    """Return what a model's layer reads of a task's batch 0, and the real steps of each sequence.
+
+    Args:
+        setup: of the member; of truncated BPTT it is the first window.
+        model, params: the model, whose embedding is applied.
+        key: draws the batch. count: B, its sequences.
+    Returns:
+        ((B, T, D), (B,) or None).
+    """
+    batch = setup.task.batch(setup.task.load(), key, 0, count)
+    inputs = jnp.asarray(batch.inputs)[:, : setup.window or None]
+    return layer_inputs(model, params, inputs), lengths_of(batch)
+
+
 # ---- a member, parsed from its config ----------------------------------------------------------
 
 
@@ -401,15 +418,14 @@ class MemberSpec:
     def _prepared(
         self, preparation: Preparation, key: Array, key_train: Array
     ) -> tuple[PyTree, dict[str, Any]]:
-        setup, model, task = self.setup, self.model, self.setup.task
+        setup, model = self.setup, self.model
         assert isinstance(model, models.Recurrent)  # for _preparation has checked it
         draw = partial(self._drawn, key=key)
         key_data = jax.random.split(key_train, 3)[0]  # as Train.window draws batch 0
-        batch = task.batch(task.load(), key_data, 0, setup.settings.batch_size)
-        inputs = jnp.asarray(batch.inputs)[:, : setup.window or None]
-        xs = layer_inputs(model, draw(preparation.init.with_number(1.0)), inputs)
+        params = draw(preparation.init.with_number(1.0))
+        xs, lengths = sequences(setup, model, params, key_data, setup.settings.batch_size)
         prepared = preparation.run(
-            lambda init: draw(init)["params"]["recurrent"], model.layer, xs, lengths_of(batch)
+            lambda init: draw(init)["params"]["recurrent"], model.layer, xs, lengths
         )
         own = draw(prepared.init)["params"]
         return {"params": {**own, "recurrent": prepared.params}}, prepared.record

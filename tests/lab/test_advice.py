@@ -49,6 +49,7 @@ def made(left=-1.0, *, overflowed=0.0, dead=0.0, sensitivity=2.0, bias=math.nan,
         (made(advice.GAINED + 0.01), "explodes: 10^"),
         (made(math.nan, overflowed=0.5), "explodes: the state leaves the floats in 50%"),
         (made(dead=1.0), "dead: 100%"),
+        (made(math.nan), "dead: the last step has no gradient"),
     ],
 )
 def test_what_is_predicted_not_to_train_and_why(row, words):
