@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ class Plan:
     begun: int = 0
     flags: Flags | None = field(default_factory=dict)
 
-    @property
+    @cached_property  # every line of members.jsonl names its hash
     def identity(self) -> dict[str, object]:
         """The identity of the run, as JSON: experiment, arg, config, sweep, digests of the code.
 
@@ -74,7 +75,7 @@ class Plan:
         """
         return self._asked | {"code": [code.digests for code in self.experiment.codes]}
 
-    @property
+    @cached_property
     def _asked(self) -> dict[str, object]:
         """The identity without the code."""
         axes = sweeps.as_json(self.parts)
@@ -88,7 +89,7 @@ class Plan:
             asked["comparisons"] = [question.as_json() for question in self.questions]
         return asked
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """The SHA-256 of the identity."""
         return _sha256(self.identity)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from rnnlab.nn.initializers import parse
 from rnnlab.plotting import keys, plots
@@ -14,6 +15,7 @@ from rnnlab.results import advice
 from rnnlab.results.advice import Advice, Row
 
 _FLOOR, _CEILING = -32.0, 16.0  # decades that are drawn
+_STYLES = ("-", "--", ":", "-.")  # of forget biases, in their order
 
 
 def draw(found: Advice) -> Figure:
@@ -36,7 +38,7 @@ def _looks(found: Advice) -> dict[tuple[str, float | None], dict[str, Any]]:
     return {
         (name, bias): {
             "color": plots.look(names.index(name))["color"],
-            "linestyle": plots.look(biases.index(bias))["linestyle"],
+            "linestyle": _STYLES[biases.index(bias) % len(_STYLES)],
         }
         for name, bias in kinds
     }
@@ -94,7 +96,19 @@ def _by_gain(ax: Axes, found: Advice) -> None:
     ax.set_ylim(max(low, _FLOOR), min(high, _CEILING))
     plots.title(ax, f"left at lag {found.span}, by gain")
     if lines:
-        ax.legend(fontsize=8, frameon=False)
+        _legend(ax, {kind: looks[kind] for kind in lines})
+
+
+def _legend(ax: Axes, looks: dict[tuple[str, float | None], dict[str, Any]]) -> None:
+    """Say which color is which scheme, and which line which forget bias."""
+    schemes = {name: Line2D([], [], color=look["color"]) for (name, _), look in looks.items()}
+    biases = {
+        f"b = {bias:g}": Line2D([], [], color="#444444", linestyle=look["linestyle"])
+        for (_, bias), look in looks.items()
+        if bias is not None
+    }
+    handles = schemes | biases
+    ax.legend(list(handles.values()), list(handles), fontsize=8, frameon=False)
 
 
 def _number(scheme: str) -> float | None:

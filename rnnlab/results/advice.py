@@ -14,8 +14,9 @@ scheme without a gain counts as it is drawn. Learning rates to try are 1, 3, 10 
 1/(T·S): at 1/(T·S) one sign step of every parameter, as Adam's first ones are, changes what is kept
 over T steps by a factor e at most.
 
-The rule was chosen on adding and delayed recall over 20 and 50 steps (tests/scripts/advice_tasks.py
-with ":develop"; five cells, eight or nine candidates, a rate per candidate, medians of 2 seeds).
+The rule was chosen on adding and delayed recall over 20 and 50 steps
+(experiments/learning/advice.py:develop; five cells, eight or nine candidates, a rate per candidate,
+medians of 2 seeds).
 There, of these candidates, the one that the rule ranks first solves the task within twice the
 updates of the best in 15 of the 18 settings that any solves, and within 1.25 times those of
 PyTorch's default in all. It predicts poorly which candidates train: 122 of 172 are right, balanced
