@@ -98,7 +98,7 @@ def get_sweep(config: Config) -> Sweep:
 
 
 check = gradient_member.check
-PARALLEL = True  # members share nothing: groups run in threads
+PARALLEL = True  # members share nothing: groups run in several processes
 
 
 def group(config: Config) -> tuple[object, ...]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rnnlab.cli.parsing import Commands, cache_switch, names, path
-from rnnlab.cli.run import use_all_cores
 
 if TYPE_CHECKING:
     from rnnlab.lab.reproduce import Part
@@ -37,11 +36,11 @@ minutes on 2 cores. The same command resumes a set that was interrupted.""",
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from rnnlab.core import compilation_cache, terminal
+    from rnnlab.core import compilation_cache, host, terminal
     from rnnlab.lab import reproduce
     from rnnlab.results.claims import format_lines, summary
 
-    use_all_cores()
+    host.use_all_cores()
     parts = reproduce.plan(options.only, everything=options.all)
     if options.dry_run:
         for part in parts:

@@ -1,8 +1,6 @@
 """``rnnlab run`` and ``rnnlab list``: experiments."""
 
 import argparse
-import contextlib
-import os
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -155,7 +153,7 @@ def _run(options: argparse.Namespace) -> int:
         _check_export(options, plan)
         print(_describe(plan, options.workdir))
         return 0
-    use_all_cores()  # before planning, which uses JAX to check the members
+    host.use_all_cores()  # before planning, which uses JAX to check the members
     _join_processes(experiment, options)
 
     from rnnlab.core import compilation_cache
@@ -188,19 +186,6 @@ def _check_export(options: argparse.Namespace, plan: "Plan") -> None:
     from rnnlab.lab.export import check
 
     check(plan.specs, options.export)
-
-
-def use_all_cores() -> None:
-    """Give JAX one CPU device per core, so that a sweep fills them.
-
-    It has to be called before the first use of JAX. JAX_NUM_CPU_DEVICES sets another number.
-    """
-    if "JAX_NUM_CPU_DEVICES" in os.environ:
-        return
-    import jax
-
-    with contextlib.suppress(RuntimeError):  # JAX is running already
-        jax.config.update("jax_num_cpu_devices", host.cores())
 
 
 def print_run(run: "Run", *, verbose: bool = False) -> None:

@@ -27,6 +27,19 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def use_all_cores() -> None:
+    """Give JAX one CPU device per core, so that a sweep fills them.
+
+    It has to be called before the first use of JAX. JAX_NUM_CPU_DEVICES sets another number.
+    """
+    if "JAX_NUM_CPU_DEVICES" in os.environ:
+        return
+    import jax
+
+    with contextlib.suppress(RuntimeError):  # JAX is running already
+        jax.config.update("jax_num_cpu_devices", cores())
+
+
 def memory() -> int:
     """Return the memory in bytes, the machine's or a container's limit if that is lower.
 

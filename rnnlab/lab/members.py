@@ -1,8 +1,8 @@
 """Members run by an experiment's own ``run``: one after another, or groups at the same time.
 
-In a command, the groups of a file that says ``PARALLEL = True`` run in threads, one per core: JAX
-compiles and computes outside of Python's lock. What members log and return comes to the thread that
-asked.
+In a command, the groups of a file that says ``PARALLEL = True`` run in as many processes as there
+are cores: this one takes them from the front, the others (:mod:`rnnlab.lab.member_worker`) from the
+end. Threads would not do: most of a small member's time is Python, under one lock.
 """
 
 import contextlib
@@ -11,12 +11,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from types import TracebackType
 from typing import Any, NamedTuple
 
-from rnnlab.core import host, signals
+from rnnlab.core import compilation_cache, host, signals
 from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.lab import records
 from rnnlab.lab.load import Results
+from rnnlab.lab.member_worker import Process, Run, Work
 from rnnlab.lab.plan import Plan
 
 Write = Callable[[int, records.Record], None]  # of a member and what it logs
@@ -31,13 +33,6 @@ class Finished(NamedTuple):
     member: int
     seconds: float
     results: Results
-
-
-class Logged(NamedTuple):
-    """A record of a member's metrics."""
-
-    member: int
-    record: records.Record
 
 
 class MemberError(Exception):
@@ -66,17 +61,46 @@ def finished(plan: Plan, waiting: Sequence[int], write: Write) -> Iterator[Finis
     Raises:
         MemberError: at the first error of a member.
     """
+    groups: dict[Hashable, list[int]] = {}
     if plan.experiment.parallel and signals.in_command():
-        groups: dict[Hashable, list[int]] = {}
         for member in waiting:
             groups.setdefault(plan.experiment.get_group(plan.configs[member]), []).append(member)
-        yield from _Threads(plan, groups.values(), write).finished()
-        return
+    else:
+        groups[None] = list(waiting)
+    with _Others(plan, deque(groups.values())) as others:
+        try:
+            yield from _all(plan, others, write)
+        except MemberError:  # members that ended meanwhile are kept
+            whole = [run for run in others.ended() if run.results is not None]
+            yield from _taken(plan, whole, write)
+            raise
+
+
+def _all(plan: Plan, others: "_Others", write: Write) -> Iterator[Finished]:
     compiled = CompiledPrograms()
-    for member in waiting:
-        compiled.let_go()
+    while True:
+        members = others.next_group()
+        for member in members:
+            yield from _taken(plan, others.ended(), write)
+            compiled.let_go()
+            with signals.deferred(_SECONDS_TO_LOG):
+                yield _run(plan, member, write)
+        if not members and not others.running:
+            return
+        yield from _taken(plan, others.ended(wait=not members), write)
+
+
+def _taken(plan: Plan, runs: Iterable[Run], write: Write) -> Iterator[Finished]:
+    """Yield members that other processes have run; run those again that met an error."""
+    for run in runs:
         with signals.deferred(_SECONDS_TO_LOG):
-            yield _run(plan, member, write)
+            if run.results is None:
+                yield _run(plan, run.member, write)
+                continue
+            for record in run.logged:
+                with failing(run.member):
+                    write(run.member, record)
+            yield Finished(run.member, run.seconds, run.results)
 
 
 def _run(plan: Plan, member: int, write: Write) -> Finished:
@@ -95,78 +119,90 @@ def _run(plan: Plan, member: int, write: Write) -> Finished:
     return Finished(member, time.perf_counter() - start, found)
 
 
-class _Threads:
-    """Threads that run groups of members, each the next one that is left.
+class _Others:
+    """The other processes, each with a thread that talks to it. A context: at its end they end.
 
     Args:
-        plan, write: as of :func:`finished`.
+        plan: of the run.
         groups: the numbers of their members.
     """
 
-    def __init__(self, plan: Plan, groups: Iterable[list[int]], write: Write) -> None:
-        self._plan, self._write = plan, write
-        self._groups = deque(groups)
-        self._said: queue.SimpleQueue[Logged | Finished | BaseException] = queue.SimpleQueue()
-        self._stop = threading.Event()
+    def __init__(self, plan: Plan, groups: deque[list[int]]) -> None:
+        self._plan, self._groups = plan, groups
+        self._lock = threading.Lock()
+        self._asked: set[int] = set()  # members that other processes run
+        self._said: queue.SimpleQueue[Run | None] = queue.SimpleQueue()  # None: one has ended
+        self._processes: list[Process] = []
+        self._threads: list[threading.Thread] = []
 
-    def finished(self) -> Iterator[Finished]:
-        """Run all members, and yield each as it ends."""
-        left = sum(map(len, self._groups))
-        count = min(host.cores(), len(self._groups))
-        threads = [threading.Thread(target=self._work) for _ in range(count)]
-        error = None
-        try:
-            for thread in threads:
-                thread.start()
-            while left and error is None:
-                with signals.deferred(_SECONDS_TO_LOG):
-                    said = self._next()
-                    if isinstance(said, Finished):
-                        left -= 1
-                        yield said
-                    elif isinstance(said, Logged):
-                        self._take(said)
-                    else:
-                        error = said
-        finally:
-            self._stop.set()
-            for thread in threads:
-                thread.join()
-        if error is None:
-            return
-        while not self._said.empty():  # members that ended meanwhile are kept
-            said = self._said.get()
-            if isinstance(said, Finished):
-                yield said
-            elif isinstance(said, Logged):
-                self._take(said)
-        raise error
+    def __enter__(self) -> "_Others":
+        experiment = self._plan.experiment
+        for _ in range(min(host.cores(), len(self._groups)) - 1):
+            work = Work(experiment.codes, experiment.arg, compilation_cache.wanted())
+            process = Process(work)
+            self._processes.append(process)
+            self._threads.append(threading.Thread(target=self._talk, args=[process]))
+            self._threads[-1].start()
+        return self
 
-    def _take(self, said: Logged) -> None:
-        with failing(said.member):
-            self._write(*said)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._groups.clear()
+        for process, thread in zip(self._processes, self._threads, strict=True):
+            process.kill()
+            thread.join()
+            process.close()
 
-    def _next(self) -> "Logged | Finished | BaseException":
-        while True:
+    def next_group(self) -> list[int]:
+        """Return the members of a group that nobody runs yet; [] where there is none."""
+        with self._lock, contextlib.suppress(IndexError):
+            return self._groups.popleft()
+        return []
+
+    @property
+    def running(self) -> bool:
+        """Whether other processes run members, or have ended without them."""
+        with self._lock:
+            return bool(self._asked or self._groups)
+
+    def ended(self, *, wait: bool = False) -> Iterator[Run]:
+        """Yield the members that other processes have run.
+
+        Args:
+            wait: for the next one, looking for signals meanwhile.
+        """
+        while wait or not self._said.empty():
             try:
-                return self._said.get(timeout=_SECONDS_TO_LOOK)
+                said = self._said.get(timeout=_SECONDS_TO_LOOK)
             except queue.Empty:
                 signals.check()
+                continue
+            wait = False
+            if said is not None:
+                with self._lock:
+                    self._asked.discard(said.member)
+                yield said
 
-    def _work(self) -> None:
-        with contextlib.suppress(IndexError):  # no group is left
-            while True:
-                members = self._groups.popleft()
-                try:
-                    for member in members:
-                        if self._stop.is_set():
-                            return
-                        self._said.put(_run(self._plan, member, self._log))
-                except BaseException as error:
-                    self._said.put(error)
+    def _talk(self, process: Process) -> None:
+        alive = process.ready()
+        while alive:
+            with self._lock:
+                if not self._groups:
                     return
-
-    def _log(self, member: int, record: records.Record) -> None:
-        if self._stop.is_set():
-            raise SystemExit  # of this thread, within a member that logs
-        self._said.put(Logged(member, record))
+                members = self._groups.pop()
+                self._asked.update(members)
+            configs = [(member, self._plan.configs[member].to_dict()) for member in members]
+            count = 0
+            for run in process.run(configs):
+                self._said.put(run)
+                count += 1
+            if alive := count == len(members):
+                continue
+            with self._lock:  # this process runs the others
+                self._asked.difference_update(members[count:])
+                self._groups.append(members[count:])
+            self._said.put(None)

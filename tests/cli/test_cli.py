@@ -12,7 +12,7 @@ import pytest
 
 import rnnlab
 from rnnlab import cli
-from rnnlab.core import json_files, run_files, signals
+from rnnlab.core import host, json_files, run_files, signals
 from rnnlab.lab import catalog, plan
 from rnnlab.lab.plan import make_plan
 from rnnlab.report import page as report
@@ -63,7 +63,7 @@ def refused(capsys, *args: str) -> str:
 
 def test_devices_are_set_before_jax_is_used(monkeypatch, tmp_path):
     calls, real = [], make_plan
-    monkeypatch.setattr(cli.run, "use_all_cores", lambda: calls.append("devices"))
+    monkeypatch.setattr(host, "use_all_cores", lambda: calls.append("devices"))
     monkeypatch.setattr(plan, "make_plan", lambda *a, **k: calls.append("plan") or real(*a, **k))
     file = swept.write(tmp_path / "three.py")  # whose members use JAX when they are checked
     args = f"--config={file}", "--launcher=ray", "--ray_address=127.0.0.1:9"

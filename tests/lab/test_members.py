@@ -1,7 +1,6 @@
-"""Members run by an experiment's own run: one after another, and groups at the same time."""
+"""Members run by an experiment's own run: one after another, and groups in several processes."""
 
-import threading
-import time
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +9,20 @@ import pytest
 import rnnlab
 from rnnlab.core import host, signals
 from rnnlab.core.errors import UserError
+from rnnlab.lab import member_worker, members
 from rnnlab.lab.load import load_experiment
 
 SOURCE = '''\
 """Two groups of two members."""
 
+import os
+import time
+from pathlib import Path
+
 import jax
 from ml_collections import ConfigDict
 
 PARALLEL = True
-hook = lambda config: None
 
 
 def get_config():
@@ -35,11 +38,19 @@ def group(config):
 
 
 def run(config, key, log):
-    hook(config)
+    if Path("wait").exists() and config.cell == "rnn":
+        deadline = time.monotonic() + 120
+        while not Path("gru-1").exists():  # one after another they would wait for ever
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    if Path("act.py").exists():
+        exec(Path("act.py").read_text())
     for step in range(3):
         log(step, loss=float(jax.random.normal(jax.random.fold_in(key, step))))
+    Path(f"{config.cell}-{config.seed}").write_text(str(os.getpid()))
     return {"value": float(jax.random.normal(key)) + len(config.cell)}
 '''
+EVERYONE = [("rnn", 0), ("rnn", 1), ("gru", 0), ("gru", 1)]
 
 
 @pytest.fixture
@@ -48,7 +59,23 @@ def chosen(tmp_path, monkeypatch):
     monkeypatch.setattr(host, "cores", lambda: 2)
     monkeypatch.setattr(signals, "in_command", lambda: True)
     Path("mine.py").write_text(SOURCE)
+    Path("wait").touch()
     return load_experiment("mine.py")
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """The other processes, which have ended when the run has."""
+    started = []
+
+    class Kept(member_worker.Process):
+        def __init__(self, work):
+            super().__init__(work)
+            started.append(self._process)
+
+    monkeypatch.setattr(members, "Process", Kept)
+    yield started
+    assert all(process.returncode is not None for process in started)
 
 
 def outcome(experiment, folder):
@@ -56,21 +83,18 @@ def outcome(experiment, folder):
     return [(m.overrides, m.result, m.metrics) for m in run.table]
 
 
-def test_groups_run_at_the_same_time_and_members_of_a_group_in_turn(chosen):
-    both, seen = threading.Barrier(2, timeout=30), []
+def pids():
+    """The process that ran each member."""
+    return {name: int(Path("{}-{}".format(*name)).read_text()) for name in EVERYONE}
 
-    def hook(config):
-        seen.append((config.cell, config.seed))
-        if config.seed == 0:
-            both.wait()  # one after another they would wait for ever
 
-    chosen.module.hook = hook
+def test_groups_run_at_the_same_time_each_in_one_process(chosen, processes):
     found = outcome(chosen, "out")
-    assert [overrides for overrides, *_ in found] == [
-        {"cell": cell, "seed": seed} for cell in ("rnn", "gru") for seed in (0, 1)
-    ]
-    for cell in ("rnn", "gru"):
-        assert [seed for name, seed in seen if name == cell] == [0, 1]
+    assert [tuple(overrides.values()) for overrides, *_ in found] == EVERYONE
+    (other,) = processes
+    ran = pids()
+    assert {ran["rnn", seed] for seed in (0, 1)} == {os.getpid()}
+    assert {ran["gru", seed] for seed in (0, 1)} == {other.pid}
 
 
 @pytest.mark.parametrize(
@@ -78,55 +102,75 @@ def test_groups_run_at_the_same_time_and_members_of_a_group_in_turn(chosen):
     [
         lambda chosen: (chosen.module, "PARALLEL", False),
         lambda chosen: (signals, "in_command", lambda: False),
+        lambda chosen: (host, "cores", lambda: 1),
     ],
+    ids=["not asked for", "no command", "one core"],
 )
-def test_the_results_are_those_of_one_thread(chosen, monkeypatch, sequential):
+def test_the_results_are_those_of_one_process(chosen, processes, monkeypatch, sequential):
     parallel = outcome(chosen, "out")
+    assert len(set(pids().values())) == 2
     monkeypatch.setattr(*sequential(chosen))
-    main = []
-    chosen.module.hook = lambda config: main.append(threading.current_thread())
+    Path("wait").unlink()
     assert outcome(chosen, "again") == parallel
-    assert set(main) == {threading.main_thread()}
+    assert set(pids().values()) == {os.getpid()}
+    assert len(processes) == 1
     assert len({loss["loss"] for _, _, metrics in parallel for loss in metrics}) == 6
 
 
-def test_an_error_names_its_member_and_keeps_those_that_are_finished(chosen):
-    finished = threading.Event()
-
-    def hook(config):
-        if (config.cell, config.seed) == ("gru", 1):
-            assert finished.wait(30)
-            raise ValueError("no such thing")
-        if (config.cell, config.seed) == ("rnn", 1):
-            finished.set()
-
-    chosen.module.hook = hook
-    before = threading.active_count()
+def test_an_error_in_the_other_process_names_its_member_and_keeps_the_others(chosen, processes):
+    Path("act.py").write_text(
+        "if (config.cell, config.seed) == ('gru', 1):\n"
+        "    Path('gru-1').touch()\n"
+        "    raise ValueError('no such thing') from FileNotFoundError('data.csv')"
+    )
     with pytest.raises(ValueError, match="no such thing") as raised:
         outcome(chosen, "out")
+    assert isinstance(raised.value.__cause__, FileNotFoundError)
     assert raised.value.__notes__ == [
         "in member 3 (cell=gru seed=1); the members that are finished are kept in out"
     ]
-    assert threading.active_count() == before
-    ran = []
-    chosen.module.hook = lambda config: ran.append((config.cell, config.seed))
+    kept = Path("out/members.jsonl").read_text()
+    assert '"cell": "gru", "seed": 0' in kept
+    assert '"cell": "gru", "seed": 1' not in kept
+    Path("act.py").unlink()
+    Path("wait").unlink()
     again = outcome(chosen, "out")
-    assert ("gru", 1) in ran
-    assert ("gru", 0) not in ran
     assert [len(metrics) for *_, metrics in again] == [3] * 4
     assert again == outcome(chosen, "other")
+    assert len(processes) == 3
 
 
-def test_the_other_threads_stop_where_they_log(chosen):
-    def hook(config):
-        if config.cell == "gru":
-            raise RuntimeError("at once")
-        time.sleep(1)  # by when the run knows
-
-    chosen.module.hook = hook
+def test_an_error_here_keeps_what_the_other_process_has_finished(chosen, processes):
+    Path("act.py").write_text(
+        "if config.cell == 'rnn':\n    time.sleep(0.5)\n    raise RuntimeError('at once')"
+    )
     with pytest.raises(RuntimeError, match="at once"):
         outcome(chosen, "out")
-    assert not any(Path("out", name).is_file() for name in ("members.jsonl", "metrics.jsonl"))
+    lines = Path("out/members.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    assert all('"cell": "gru"' in line for line in lines)
+    assert len(processes) == 1
+
+
+def test_a_process_that_dies_costs_nothing_but_time(chosen, processes):
+    Path("act.py").write_text(
+        f"if os.getpid() != {os.getpid()} and config.seed == 1:\n"
+        "    Path('gru-1').touch()\n"
+        "    os._exit(3)"
+    )
+    found = outcome(chosen, "out")
+    assert len(found) == 4
+    assert pids()["gru", 1] == os.getpid()
+    assert processes[0].returncode == 3
+    Path("act.py").unlink()
+    assert outcome(chosen, "again") == found
+
+
+def test_a_process_that_is_never_ready_is_not_waited_for(chosen, monkeypatch):
+    Path("wait").unlink()
+    monkeypatch.setattr(members.Process, "ready", lambda process: False)
+    assert len(outcome(chosen, "out")) == 4
+    assert set(pids().values()) == {os.getpid()}
 
 
 def test_results_that_json_cannot_hold_are_refused_with_their_member(chosen):
@@ -134,40 +178,6 @@ def test_results_that_json_cannot_hold_are_refused_with_their_member(chosen):
     with pytest.raises(UserError, match="value") as raised:
         outcome(replace(chosen, functions=functions), "out")
     assert "in member" in raised.value.__notes__[0]
-
-
-def test_members_that_end_after_an_error_are_kept(chosen):
-    raised = threading.Event()
-
-    def hook(config):
-        if config.cell == "gru":
-            raised.set()
-            raise RuntimeError("at once")
-
-    def run(config, key, log):
-        del key, log
-        if config.cell == "rnn":
-            assert raised.wait(30)
-            time.sleep(0.5)  # by when the run waits for this thread
-        hook(config)
-        return {"value": config.seed}
-
-    functions = replace(chosen.functions, run=run)
-    with pytest.raises(RuntimeError, match="at once"):
-        outcome(replace(chosen, functions=functions), "out")
-    lines = Path("out/members.jsonl").read_text().splitlines()
-    assert len(lines) == 1
-    assert '"cell": "rnn", "seed": 0' in lines[0]
-
-
-def test_the_cause_of_an_error_is_kept(chosen):
-    def hook(config):
-        raise RuntimeError("cannot read") from FileNotFoundError("data.csv")
-
-    chosen.module.hook = hook
-    with pytest.raises(RuntimeError, match="cannot read") as raised:
-        outcome(chosen, "out")
-    assert isinstance(raised.value.__cause__, FileNotFoundError)
 
 
 @pytest.mark.parametrize(
