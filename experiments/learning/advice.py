@@ -12,9 +12,20 @@ of each, drawn with other seeds, is written to predictions.json before anything 
 trained at a learning rate of its own, chosen on 2 seeds, and judged on 10 others by the updates
 until the task is solved.
 
+About 16 minutes on 2 cores.
+
 Expected: "trains or not" at 85% balanced accuracy: refuted, as it was where the rule was chosen
 (64%); the candidate that is ranked first within 10% of the best in 80% of the settings: refuted;
-never worse than a framework's default: holds.
+never worse than a framework's default: holds; candidates in the order of their gradients, and the
+best learning rate among those that are recommended: refuted.
+
+Found, of 20 settings (a cell on a task), 14 of which any candidate solves: "trains or not" 60%
+balanced, hardly better than chance (the spectral radius 56%, mean field 37%): at its own rate a
+gated cell learns from nearly anywhere, and what fails (LSTM and RNN on copying, RNNs on the order)
+fails from everywhere. The candidate that is ranked first is within 10% of the best in 10 of the 14,
+within twice the best in all. It is not worse than the defaults of PyTorch and Keras in 20 of 20
+settings and of flax in 19, better in 7, 1 and 3; ten seeds leave most of the others undecided. The
+order is right by halves (rank correlation 0.39), the learning rates for 105 of 115 candidates.
 """
 
 import dataclasses
@@ -50,7 +61,7 @@ from rnnlab.training import runner
 
 PyTree = Any
 
-REPRODUCE = False  # 25 minutes, about this project's own rule
+REPRODUCE = False  # 16 minutes, about this project's own rule
 SIMPLE, GATED = ("rnn-tanh", "rnn-relu"), ("lstm", "gru", "ugrnn")
 CELLS = (*SIMPLE, *GATED)
 DEVELOP: dict[str, dict[str, object]] = {
@@ -61,7 +72,7 @@ DEVELOP: dict[str, dict[str, object]] = {
 }
 _BY_VALIDATION = {"training.keep_best": True}  # for their test sets are given, not drawn
 _COPY = {"task.name": "copy_memory", "task.alphabet": 4, "task.items": 3, "task.solved_at": 0.9}
-HELD_OUT: dict[str, dict[str, object]] = {
+HELD_OUT: dict[str, dict[str, object]] = {  # pyright: ignore
     "copy_20": _COPY | {"task.delay": 20},
     "order_50": {"task.name": "temporal_order", "task.length": 50, "task.solved_at": 0.05},
     "digits": {"task.name": "pixel_digits", "task.solved_at": 0.7} | _BY_VALIDATION,
@@ -168,7 +179,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 gated_rates=(3e-3, 1e-2, 3e-2),  # for a gated one
                 tuning_seeds=2,  # seeds with which learning rates are tried
                 judged_seeds=(10,),  # fresh seeds after which pairs are looked at
-                seconds_per_member=0.4,
+                seconds_per_member=0.25,
                 seconds_per_group=6.0,
             ),
         }
@@ -415,8 +426,8 @@ def _times(ax: Axes, setting: Setting, budget: int) -> None:
         color = plots.look(index)["color"] if index else "#999999"
         shift = (index - 2) * 0.14 if index else 0.0
         (dot,) = ax.plot(
-            [x + shift], place, marks.get(name, "o"), color=color, markersize=5, alpha=0.8
-        )
+            [x + shift], place, marks.get(name, "o"), color=color, markersize=5, alpha=0.8  # pyright: ignore
+        )  # fmt: skip
         keys.mark(dot, f"{name}'s default" if index else "other candidates")
     if setting.recommended is not None:
         place = learning_curves.drawable(np.array([times[setting.recommended]]), budget)
@@ -537,7 +548,7 @@ def order(table: Table, comparisons: Comparisons, least: float) -> tuple[bool, s
         costs = [setting.predicted[name]["cost"] for name in setting.times]
         times = list(setting.times.values())
         if len(set(costs)) > 1 and len(set(times)) > 1:
-            found.append(float(stats.spearmanr(costs, times).statistic))
+            found.append(float(stats.spearmanr(costs, times).statistic))  # pyright: ignore
     if not found:
         raise Undecided("no setting has candidates that differ")
     median = float(np.median(found))
