@@ -53,6 +53,8 @@ def encode(value: object) -> Json:
             raise TypeError(f"the keys of a record must be strings, got {list(value)}")
         return {key: encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple | range):
+        if set(map(type, value)) == {float} and all(map(math.isfinite, value)):  # a curve
+            return list(value)
         return [encode(item) for item in value]
     if isinstance(value, _HasArray):
         array = np.asarray(value)

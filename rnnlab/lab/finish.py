@@ -25,7 +25,11 @@ from rnnlab.results.summary import summarize, to_csv
 from rnnlab.results.table import Table, read_table
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from matplotlib.figure import Figure
+
+    from rnnlab.plotting.rendering import Rendering
 
 Record = dict[str, Any]  # of JSON
 Figures = dict[str, "tuple[Figure, str]"]  # each with its caption
@@ -38,9 +42,15 @@ def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
         experiment: the file.
         run_dir: of a run whose members are all finished.
     """
-    from rnnlab.report import page  # matplotlib and jinja2 load when they are needed
+    from rnnlab.plotting import rendered
 
-    run_dir = Path(run_dir)
+    with rendered.beside() as process:
+        _finish(experiment, Path(run_dir), process)
+
+
+def _finish(experiment: Experiment, run_dir: Path, process: Popen[bytes] | None) -> None:
+    from rnnlab.report import page  # jinja2 loads when it is needed
+
     everything, info = read_table(run_dir), run_files.read_config(run_dir)
     table = everything.judged()
     results = to_csv(summarize(table, metrics.from_json(info.get("metrics", ()))))
@@ -56,7 +66,7 @@ def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
     json_files.write_bytes(run_dir / run_files.RESULTS, results.encode())
     if questions:
         json_files.write_json(run_dir / run_files.COMPARISON, comparison.as_json(compared))
-    _save_figures(figures, run_dir)
+    _save_figures(figures, run_dir, process)
     json_files.write_json(run_dir / run_files.CLAIMS, [dataclasses.asdict(v) for v in verdicts])
     repair.tidy(run_dir)  # before the report, which marks a finished run
     page.write_report(run_dir)
@@ -213,26 +223,34 @@ def _check_done(run_dir: Path, info: Record, done: int) -> None:
         raise UserError(f"{run_dir} has not compared all members yet: {run_files.AGAIN}")
 
 
-def _save_figures(figures: Mapping[str, tuple[Figure, str]], run_dir: Path) -> None:
-    from rnnlab.plotting import rendering
+def _save_figures(
+    figures: Mapping[str, tuple[Figure, str]], run_dir: Path, process: Popen[bytes] | None
+) -> None:
+    from rnnlab.plotting import rendered
 
     captions = {}
     (run_dir / "figures").mkdir(exist_ok=True)
-    for name, (figure, caption) in figures.items():
-        drawn = rendering.render(figure)
-        files = {run_files.PNG: drawn.png, run_files.SVG: drawn.svg, run_files.CSV: drawn.csv}
-        pixels = drawn.phone.startswith(drawn.png[:8])
-        for ending in run_files.PHONES:
-            files[ending] = drawn.phone if pixels == ending.endswith(run_files.PNG) else b""
-        for ending, content in files.items():
-            path = run_dir / "figures" / f"{name}.{ending}"
-            if content:
-                json_files.write_bytes(path, content)
-            else:  # of an earlier figure of this name
-                path.unlink(missing_ok=True)
-        written = [ending for ending, content in files.items() if content]
-        captions[name] = {"caption": caption, "files": written}
-        figure.clear()
-        if "matplotlib.pyplot" in sys.modules:  # pyplot keeps the figures that it made
-            sys.modules["matplotlib.pyplot"].close(figure)
+    drawn_figures = [figure for figure, _ in figures.values()]
+    with rendered.in_order(drawn_figures, process) as renderings:
+        for (name, (figure, caption)), drawn in zip(figures.items(), renderings, strict=True):
+            written = _write(drawn, run_dir / "figures", name)
+            captions[name] = {"caption": caption, "files": written}
+            figure.clear()
+            if "matplotlib.pyplot" in sys.modules:  # pyplot keeps the figures that it made
+                sys.modules["matplotlib.pyplot"].close(figure)
     json_files.write_json(run_dir / run_files.FIGURES, captions)
+
+
+def _write(drawn: Rendering, folder: Path, name: str) -> list[str]:
+    """Write the files of a figure, and return their endings."""
+    files = {run_files.PNG: drawn.png, run_files.SVG: drawn.svg, run_files.CSV: drawn.csv}
+    pixels = drawn.phone.startswith(drawn.png[:8])
+    for ending in run_files.PHONES:
+        files[ending] = drawn.phone if pixels == ending.endswith(run_files.PNG) else b""
+    for ending, content in files.items():
+        path = folder / f"{name}.{ending}"
+        if content:
+            json_files.write_bytes(path, content)
+        else:  # of an earlier figure of this name
+            path.unlink(missing_ok=True)
+    return [ending for ending, content in files.items() if content]

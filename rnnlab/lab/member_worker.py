@@ -138,15 +138,20 @@ def _serve(work: Work, asked: IO[bytes], answers: IO[bytes]) -> None:
     experiment = load_code(work.codes, work.arg)
     compiled = CompiledPrograms()
     _answer(answers, pickle.dumps(None))
-    while True:
-        try:
+    with one_blas_thread(), contextlib.suppress(EOFError):  # there is nothing more to do
+        while True:
             members: list[tuple[int, Values]] = pickle.load(asked)
-        except EOFError:
-            return
-        for member, values in members:
-            compiled.let_go()
-            _answer(answers, _run(experiment, member, values))
-        _answer(answers, pickle.dumps(None))
+            for member, values in members:
+                compiled.let_go()
+                _answer(answers, _run(experiment, member, values))
+            _answer(answers, pickle.dumps(None))
+
+
+def one_blas_thread() -> contextlib.AbstractContextManager[object]:
+    """Let NumPy's products use one thread each: several processes share the cores."""
+    from threadpoolctl import threadpool_limits  # which scikit-learn needs
+
+    return threadpool_limits(1, user_api="blas")
 
 
 def _run(experiment: Experiment, member: int, values: Values) -> bytes:

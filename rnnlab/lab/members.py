@@ -2,7 +2,8 @@
 
 In a command, the groups of a file that says ``PARALLEL = True`` run in as many processes as there
 are cores: this one takes them from the front, the others (:mod:`rnnlab.lab.member_worker`) from the
-end. Threads would not do: most of a small member's time is Python, under one lock.
+end. Threads would not do: most of a small member's time is Python, under one lock. NumPy's products
+use one thread each meanwhile.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from rnnlab.core import compilation_cache, host, signals
 from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.lab import records
 from rnnlab.lab.load import Results
-from rnnlab.lab.member_worker import Process, Run, Work
+from rnnlab.lab.member_worker import Process, Run, Work, one_blas_thread
 from rnnlab.lab.plan import Plan
 
 Write = Callable[[int, records.Record], None]  # of a member and what it logs
@@ -134,6 +135,7 @@ class _Others:
         self._said: queue.SimpleQueue[Run | None] = queue.SimpleQueue()  # None: one has ended
         self._processes: list[Process] = []
         self._threads: list[threading.Thread] = []
+        self._limits = contextlib.ExitStack()
 
     def __enter__(self) -> "_Others":
         experiment = self._plan.experiment
@@ -143,6 +145,8 @@ class _Others:
             self._processes.append(process)
             self._threads.append(threading.Thread(target=self._talk, args=[process]))
             self._threads[-1].start()
+        if self._processes:
+            self._limits.enter_context(one_blas_thread())
         return self
 
     def __exit__(
@@ -156,6 +160,7 @@ class _Others:
             process.kill()
             thread.join()
             process.close()
+        self._limits.close()
 
     def next_group(self) -> list[int]:
         """Return the members of a group that nobody runs yet; [] where there is none."""

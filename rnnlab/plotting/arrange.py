@@ -8,7 +8,6 @@ import re
 import textwrap
 import warnings
 from collections.abc import Sequence
-from weakref import WeakSet
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +17,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator
 
 from rnnlab.plotting import keys, plots
+from rnnlab.plotting.notes import Note
 
 _NARROW = 2.4  # inches that a panel with labels at its lines' ends needs
 _TALLEST = 2.6  # inches of a panel in a single column, but for one with a row per name
@@ -26,12 +26,12 @@ _LETTER, _BOLD = 0.54, 0.66  # mean width of a letter, of the font's size
 _MARGIN = 0.6  # inches to the left of a panel's title
 _TURNED = 40  # degrees, of words that overlap below an axis
 
-_tables: WeakSet[Figure] = WeakSet()
+_is_table = Note[bool]("is_table")
 
 
 def keep_width(figure: Figure) -> None:
     """Say that a figure is a table: at another width its columns would overlap."""
-    _tables.add(figure)
+    _is_table.put(figure, True)
 
 
 def can_narrow(figure: Figure) -> bool:
@@ -40,7 +40,7 @@ def can_narrow(figure: Figure) -> bool:
     Words stand side by side in panels without axes, and where :func:`keep_width` says so.
     """
     constrained = isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
-    return constrained and figure not in _tables and all(ax.axison for ax in _shown(figure))
+    return constrained and not _is_table.of(figure) and all(ax.axison for ax in _shown(figure))
 
 
 def _shown(figure: Figure) -> list[Axes]:

@@ -11,7 +11,6 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,10 +25,11 @@ from matplotlib.table import Table
 from matplotlib.text import Annotation, Text
 
 from rnnlab.plotting import keys, plots
+from rnnlab.plotting.notes import Note
 
 Value = float | str  # a number, or the label of a tick; "" where there is none
 
-_parts: WeakKeyDictionary[Figure, Mapping[str, Sequence["Row"]]] = WeakKeyDictionary()
+_parts = Note[Mapping[str, Sequence["Row"]]]("parts")
 
 
 class Row(NamedTuple):
@@ -54,12 +54,12 @@ def compose(whole: Figure, parts: Mapping[str, Sequence[Row]]) -> None:
         whole: the figure. parts: their :func:`rows`, read before they are drawn, by label, which
             stands before the name of their panels.
     """
-    _parts[whole] = dict(parts)
+    _parts.put(whole, dict(parts))
 
 
 def is_composed(figure: Figure) -> bool:
     """Whether a figure shows other figures as pictures: see :func:`compose`."""
-    return figure in _parts
+    return _parts.of(figure) is not None
 
 
 def rows(figure: Figure) -> list[Row]:
@@ -71,10 +71,11 @@ def rows(figure: Figure) -> list[Row]:
         A row per point; a band, or an error bar, and the line that it belongs to (of the same
         label and x) share theirs. Guide lines over a panel's whole width have no x.
     """
-    if figure in _parts:
+    parts = _parts.of(figure)
+    if parts is not None:
         return [
             row._replace(panel=f"{label}: {row.panel}".removesuffix(": "))
-            for label, found in _parts[figure].items()
+            for label, found in parts.items()
             for row in found
         ]
     shown = [ax for ax in figure.axes if ax.get_visible() and ax.get_label() != "<colorbar>"]

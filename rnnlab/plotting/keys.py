@@ -6,7 +6,6 @@ meaning once, below the panels.
 
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
 
 from matplotlib.artist import Artist
 from matplotlib.collections import PolyCollection
@@ -16,14 +15,17 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from rnnlab.plotting.notes import Note
+
 _NEUTRAL = "#444444"  # of a mark that lines of several colors have
 _SIZE = 8.0
 _HANDLE = 34.0  # points from one entry's mark to its text, and to the next entry
 _LETTER = 0.56  # mean width of a letter, of the font's size
 
-_meanings: WeakKeyDictionary[Artist, str] = WeakKeyDictionary()
-_guides: WeakSet[Artist] = WeakSet()
-_keys: WeakKeyDictionary[Figure, Legend] = WeakKeyDictionary()
+_meaning = Note[str]("meaning")
+_guide = Note[bool]("guide")
+_key = Note[Legend]("key")  # of a figure
+_is_key = Note[bool]("is_key")  # of a legend
 
 
 def mark(artist: Artist, meaning: str, *, guide: bool = False) -> None:
@@ -35,14 +37,14 @@ def mark(artist: Artist, meaning: str, *, guide: bool = False) -> None:
         guide: whether it guides the eye and is no datum of the figure.
     """
     if meaning:
-        _meanings[artist] = meaning
+        _meaning.put(artist, meaning)
     if guide:
-        _guides.add(artist)
+        _guide.put(artist, True)
 
 
 def is_guide(artist: Artist) -> bool:
     """Whether an artist guides the eye and is no datum of its figure."""
-    return artist in _guides
+    return bool(_guide.of(artist))
 
 
 def marks(figure: Figure) -> dict[str, list[Artist]]:
@@ -50,8 +52,9 @@ def marks(figure: Figure) -> dict[str, list[Artist]]:
     found: dict[str, list[Artist]] = {}
     for ax in figure.axes:
         for artist in (*ax.lines, *ax.collections, *ax.patches):
-            if artist in _meanings and artist.get_visible() and ax.get_visible():
-                found.setdefault(_meanings[artist], []).append(artist)
+            meaning = _meaning.of(artist)
+            if meaning and artist.get_visible() and ax.get_visible():
+                found.setdefault(meaning, []).append(artist)
     return found
 
 
@@ -62,13 +65,15 @@ def draw(figure: Figure, size: float = _SIZE) -> None:
         figure: whose width decides how many entries stand side by side.
         size: of the text, points.
     """
-    if figure in _keys:
-        _keys.pop(figure).remove()
+    earlier = _key.of(figure)
+    if earlier is not None:
+        earlier.remove()
+        _key.drop(figure)
     found = marks(figure)
     if not found:
         return
     outside = isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
-    _keys[figure] = figure.legend(
+    key = figure.legend(
         [_sample(artists) for artists in found.values()],
         list(found),
         loc="outside lower left" if outside else "lower left",
@@ -79,11 +84,13 @@ def draw(figure: Figure, size: float = _SIZE) -> None:
         columnspacing=1.4,
         borderpad=0.2,
     )
+    _key.put(figure, key)
+    _is_key.put(key, True)
 
 
 def is_key(legend: Legend) -> bool:
     """Whether a legend was made by :func:`draw`."""
-    return legend in _keys.values()
+    return bool(_is_key.of(legend))
 
 
 def columns(texts: Sequence[str], width: float, size: float = _SIZE) -> int:

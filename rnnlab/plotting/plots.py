@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 import numpy as np
@@ -28,6 +27,7 @@ from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
 from rnnlab.plotting import keys
+from rnnlab.plotting.notes import Note
 from rnnlab.results.statistics import BAND, band_words
 
 # black, blue, vermilion, green, purple, orange, sky
@@ -377,9 +377,7 @@ class _Labels:
     notes: list[Annotation]
 
 
-_labels: WeakKeyDictionary[Axes, _Labels] = WeakKeyDictionary()
-
-
+_labels = Note[_Labels]("labels")
 _LONGEST = 40  # characters of a label at a line's end
 
 
@@ -416,7 +414,7 @@ def direct_labels(ax: Axes, ends: Sequence[End | None], size: float = 8) -> None
             },
         )
         notes.append(note)
-    _labels[ax] = _Labels(drawn, notes)
+    _labels.put(ax, _Labels(drawn, notes))
     ax.set_ylim(low, high)
     spread_labels(ax)
 
@@ -457,9 +455,9 @@ def tick_words(axis: Axis) -> dict[float, str]:
 
 def spread_labels(ax: Axes) -> None:
     """Move the direct labels of a panel apart, for the height that it has now."""
-    if not _labels.get(ax) or not _labels[ax].notes:
+    labels = _labels.of(ax)
+    if labels is None or not labels.notes:
         return
-    labels = _labels[ax]
     low, high = ax.get_ylim()
     # before layout the panel's height in points is near enough
     height = ax.get_position().height * _figure_of(ax).get_figheight() * 72
@@ -471,18 +469,20 @@ def spread_labels(ax: Axes) -> None:
 
 def is_label(ax: Axes, text: object) -> bool:
     """Whether a text of a panel is a direct label of one of its lines."""
-    return ax in _labels and text in _labels[ax].notes
+    labels = _labels.of(ax)
+    return labels is not None and text in labels.notes
 
 
 def label_at(ax: Axes, x: float, y: float, color: str) -> str:
     """Return the direct label of the line that ends at (x, y), or has a color; "" for none."""
-    ends = _labels[ax].ends if ax in _labels else []
+    labels = _labels.of(ax)
+    ends = labels.ends if labels is not None else []
     here = [end.text for end in ends if (end.x, end.y) == (x, y)]
     same = [end.text for end in ends if end.color == color]
     return next(iter([*here, *(same if len(same) == 1 else [])]), "")
 
 
-_centers: WeakKeyDictionary[QuadMesh, tuple[np.ndarray, np.ndarray]] = WeakKeyDictionary()
+_centers = Note[tuple[np.ndarray, np.ndarray]]("centers")
 
 
 def mesh_centers(mesh: QuadMesh) -> tuple[np.ndarray, np.ndarray] | None:
@@ -490,7 +490,12 @@ def mesh_centers(mesh: QuadMesh) -> tuple[np.ndarray, np.ndarray] | None:
 
     The cells' edges lie midway between them, so that edges alone do not tell uneven centers.
     """
-    return _centers.get(mesh)
+    return _centers.of(mesh)
+
+
+def _signed(value: float, _: float) -> str:
+    """Return the label of a tick; a function of the module, so that figures can be pickled."""
+    return f"{value:+g}" if value else "0"
 
 
 def heat_map(
@@ -525,10 +530,10 @@ def heat_map(
         keys.mark(missing, "no finite value", guide=True)
     shown = np.where(finite, z, np.nan)
     mesh = ax.pcolormesh(x, y, shown, cmap="RdBu_r", norm=norm, shading="nearest", rasterized=True)
-    _centers[mesh] = np.asarray(x, float), np.asarray(y, float)
+    _centers.put(mesh, (np.asarray(x, float), np.asarray(y, float)))
     if levels:
         lines = ax.contour(x, y, z, levels=sorted(levels), colors="#333333", linewidths=0.7)
-        for text in ax.clabel(lines, fmt=lambda v: f"{v:+g}", fontsize=8):
+        for text in ax.clabel(lines, fmt="%+g", fontsize=8):
             text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
     beyond = np.abs(z[finite]).max(initial=0.0) > limit
     bar = _figure_of(ax).colorbar(mesh, ax=ax, extend="both" if beyond else "neither", pad=0.02)
@@ -536,7 +541,7 @@ def heat_map(
         powers = [10.0**p for p in range(math.ceil(math.log10(limit)))]
         ends = [tick for tick in (linear_within, *powers) if linear_within <= tick <= limit]
         bar.set_ticks(sorted({0.0, *ends, *(-tick for tick in ends)}))
-        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
+        bar.ax.yaxis.set_major_formatter(_signed)
         bar.ax.minorticks_off()
     bar.set_label(label)
 

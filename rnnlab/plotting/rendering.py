@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 import numpy as np
@@ -25,6 +24,7 @@ from PIL import Image
 
 from rnnlab.core.notices import say
 from rnnlab.plotting import arrange, figure_data, keys, plots
+from rnnlab.plotting.notes import Note
 
 PHONE = 3.2  # inches: at the 326 pixels that a phone's page has, 7.8 points are 11 pixels
 _LEAST = 7.8  # points, of text in the picture for phones
@@ -39,7 +39,7 @@ SAVED: Any = {  # rcParams of files
     "pdf.fonttype": 42,  # TrueType: what journals take
     "ps.fonttype": 42,
 }
-_phones: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()
+_phone = Note[bytes]("phone")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def render(figure: Figure) -> Rendering:
     narrows = arrange.can_narrow(figure)
     prepare(figure)
     picture, vector = png(figure), svg(figure)
-    phone = _phones.get(figure, b"")
+    phone = _phone.of(figure) or b""
     if not phone and narrows and figure.get_figwidth() > 1.02 * PHONE:
         with contextlib.suppress(arrange.NoRoom):  # then a phone shows the other picture
             phone = svg(for_phone(figure))
@@ -151,7 +151,7 @@ def for_phone(figure: Figure) -> Figure:
 
 def keep_phone(figure: Figure, picture: bytes) -> None:
     """Give a figure that is made of pictures its picture for phones."""
-    _phones[figure] = picture
+    _phone.put(figure, picture)
 
 
 def png(figure: Figure, dpi: float = plots.DPI) -> bytes:

@@ -41,8 +41,8 @@ TRUST = (
     "the rule was tried on tasks that played no part in choosing it (five cells; copying, order, "
     "digits, a series). Of nine candidates, the one that it ranks first needed at most twice the "
     "updates of the best in all 14 settings that any solved, at most 1.1 times in 10; it was not "
-    "worse than the defaults of PyTorch and Keras in 20 of 20 settings, of flax in 19, as far as 10 "
-    "seeds tell. Its prediction of what will not train is hardly better than chance (balanced 60%)."
+    "worse than the defaults of PyTorch and Keras in 20 of 20 settings, of flax in 19, as far as "
+    "10 seeds tell. Its word on what will not train is hardly better than chance (balanced 60%)."
 )
 DEAD = 0.9  # share of units without any response from which on nothing is learned
 _RATES = (1, 3, 10, 30)  # times 1/(T·S)

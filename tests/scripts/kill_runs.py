@@ -1,9 +1,9 @@
-"""Signals at random moments of two runs: none is swallowed, and resumed runs end the same.
+"""Signals at random moments of three runs: none is swallowed, and resumed runs end the same.
 
     python tests/scripts/kill_runs.py --kills=100
 
-One experiment trains two groups of members (kill.py), the other has members of its own that run
-one by one. Each is run undisturbed, then again and again with Ctrl-C, SIGTERM, SIGHUP and kill -9
+One experiment trains two groups of members (kill.py), the second has members of its own that run
+one by one, the third runs them in two processes. Each is run undisturbed, then again and again with Ctrl-C, SIGTERM, SIGHUP and kill -9
 at any moment: while Python starts, while programs are compiled, between groups, inside of members,
 while figures and the report are made. The same command is given after each until the run is
 finished; then everything that it holds is compared. A signal counts as swallowed if the process
@@ -89,8 +89,16 @@ def claims(table):
     return [Claim("seeds count", "arithmetic", "by 2", "holds", grows, True)]
 '''
 
+GROUPS = """
+PARALLEL = True
+
+
+def group(config):
+    return config.seed % 2
+"""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
-EXPERIMENTS = {"tiny": "two", "steps": ""}  # and their scale
+EXPERIMENTS = {"tiny": "two", "steps": "", "groups": ""}  # and their scale
 SECONDS_TO_END = 120.0
 
 
@@ -208,6 +216,7 @@ def main() -> None:
             kill.SOURCE.replace("steps=600", "steps=180").replace("(0, 300)", "(0, 90)")
         )
         (folder / "experiments/steps.py").write_text(SOURCE)
+        (folder / "experiments/groups.py").write_text(SOURCE + GROUPS)
         whole, seconds = {}, {}
         for name in EXPERIMENTS:
             start, out = time.monotonic(), folder / name
