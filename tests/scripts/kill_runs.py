@@ -3,11 +3,12 @@
     python tests/scripts/kill_runs.py --kills=100
 
 One experiment trains two groups of members (kill.py), the second has members of its own that run
-one by one, the third runs them in two processes. Each is run undisturbed, then again and again with Ctrl-C, SIGTERM, SIGHUP and kill -9
-at any moment: while Python starts, while programs are compiled, between groups, inside of members,
-while figures and the report are made. The same command is given after each until the run is
-finished; then everything that it holds is compared. A signal counts as swallowed if the process
-does not end by it although its report was not written yet, or takes long, or shows a traceback.
+one by one, the third runs such members in two processes. Each is run undisturbed, then again and
+again with Ctrl-C, SIGTERM, SIGHUP and kill -9 at any moment: while Python starts, while programs
+are compiled, between groups, inside of members, while figures and the report are made. The same
+command is given after each until the run is finished; then everything that it holds is compared. A
+signal counts as swallowed if the process does not end by it although its report was not written
+yet, or takes long, or shows a traceback.
 """
 
 import argparse
