@@ -18,11 +18,15 @@ _SHARE_TO_GROW = 1 / 8  # of the memory
 
 
 class CompiledPrograms:
-    """The programs that JAX compiles in this process from now on."""
+    """The programs that JAX compiles in this process from now on.
 
-    def __init__(self) -> None:
+    Args:
+        processes: that share the memory.
+    """
+
+    def __init__(self, processes: int = 1) -> None:
         self._before = host.resident()
-        self._most = max(_BYTES_TO_GROW, int(_SHARE_TO_GROW * host.memory()))
+        self._most = max(_BYTES_TO_GROW, int(_SHARE_TO_GROW * host.memory() / processes))
 
     def let_go(self) -> bool:
         """Drop JAX's compiled programs if the process has grown since the last time.

@@ -7,13 +7,12 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from rnnlab.core import json_files, signals
+from rnnlab.core import child, json_files, signals
 from rnnlab.core.errors import UserError
 from rnnlab.lab import benchmark_worker
 from rnnlab.lab.benchmark_worker import Request
@@ -42,8 +41,6 @@ class Process:
         folder = Path(tempfile.mkdtemp(prefix=".side", dir=request["folder"]))
         file = folder / "request.json"
         json_files.write_json(file, request)
-        # imports as this process does
-        path = os.pathsep.join(entry for entry in sys.path if entry)
         self._errors = folder / "stderr"  # not a pipe: what nobody reads would fill it up
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
@@ -51,7 +48,7 @@ class Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=os.environ | {"PYTHONPATH": path} | dict(env),
+                env=os.environ | {"PYTHONPATH": child.search_path()} | dict(env),
                 start_new_session=True,
             )
 

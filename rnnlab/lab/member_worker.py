@@ -2,15 +2,16 @@
 
 It reads pickled messages from stdin, first a :class:`Work`, then lists of (member, config); it
 answers with ``None`` when it is ready, and for every list with a :class:`Run` per member and
-``None``. What members print goes to stderr. It ends at the end of stdin.
+``None``. What members print goes to stderr. It ends with the command, at the end of stdin.
 """
 
 import contextlib
 import os
 import pickle
+import queue
 import signal
-import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import IO, Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from rnnlab.core import compilation_cache, host, signals
+from rnnlab.core import child, compilation_cache, host, signals
 from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.core.notices import LeftOut
 from rnnlab.lab import records
@@ -61,24 +62,17 @@ class Run(NamedTuple):
 class Process:
     """A second process that runs members; this side of it.
 
-    Args:
-        work: what it needs to know.
+    Raises:
+        OSError: no process can be started.
     """
 
-    def __init__(self, work: Work) -> None:
-        path = os.pathsep.join(entry for entry in sys.path if entry)  # imports as this one does
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path},
-            start_new_session=True,  # a terminal's interrupt is for this process
-        )
-        self._send(work)
+    def __init__(self) -> None:
+        # a session of its own: a terminal's interrupt is for the command
+        self._process = child.start(["-c", _COMMAND], {}, start_new_session=True)
 
-    def ready(self) -> bool:
-        """Wait until it is ready; False: it has ended."""
-        return self._receive() is None
+    def ready(self, work: Work) -> bool:
+        """Tell it what it needs to know, and wait until it is ready; False: it has ended."""
+        return self._send(work) and self._receive() is None
 
     def run(self, members: Sequence[tuple[int, Values]]) -> Iterator[Run]:
         """Run members, and yield each as it ends; fewer where the process ends.
@@ -86,65 +80,33 @@ class Process:
         Args:
             members: their numbers and configs.
         """
-        self._send(members)
+        if not self._send(members):
+            return
         while isinstance(said := self._receive(), Run):
             yield said
 
     def kill(self) -> None:
-        """End it; a thread that waits for it goes on."""
+        """End it; what waits for it in another thread returns."""
         self._process.kill()
 
     def close(self) -> None:
-        """Close its pipes, after its end."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None  # both are asked for
-            with contextlib.suppress(BrokenPipeError):  # for what it has not read
-                pipe.close()
-        self._process.wait()
+        """Wait for its end, and close its pipes."""
+        child.end(self._process)
 
-    def _send(self, message: object) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended: no answer comes
-            pickle.dump(message, self._process.stdin)
-            self._process.stdin.flush()
+    def _send(self, message: object) -> bool:
+        """Send a message; False: the process has ended, or the message cannot be pickled."""
+        with contextlib.suppress(Exception):
+            pipe = child.stdin(self._process)
+            pipe.write(pickle.dumps(message))
+            pipe.flush()
+            return True
+        return False
 
     def _receive(self) -> object:
         """Return an answer; the class EOFError where the process has ended."""
-        assert self._process.stdout is not None
-        try:
-            return pickle.load(self._process.stdout)
-        except Exception:  # pickle raises any of them for half an answer
-            return EOFError
-
-
-def main() -> None:
-    """Run what is asked for, until there is nothing more."""
-    for number in signals.ENDING:  # the command decides when this process ends
-        signal.signal(number, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    warnings.simplefilter("ignore", LeftOut)  # the command has said it
-    asked = sys.stdin.buffer
-    work: Work = pickle.load(asked)
-    host.use_all_cores()
-    with compilation_cache.kept(work.cache):
-        try:
-            _serve(work, asked, answers)
-        except BrokenPipeError:  # the command has ended
-            os._exit(1)
-
-
-def _serve(work: Work, asked: IO[bytes], answers: IO[bytes]) -> None:
-    experiment = load_code(work.codes, work.arg)
-    compiled = CompiledPrograms()
-    _answer(answers, pickle.dumps(None))
-    with one_blas_thread(), contextlib.suppress(EOFError):  # there is nothing more to do
-        while True:
-            members: list[tuple[int, Values]] = pickle.load(asked)
-            for member, values in members:
-                compiled.let_go()
-                _answer(answers, _run(experiment, member, values))
-            _answer(answers, pickle.dumps(None))
+        with contextlib.suppress(Exception):  # pickle raises any of them for half an answer
+            return pickle.load(child.stdout(self._process))
+        return EOFError
 
 
 def one_blas_thread() -> contextlib.AbstractContextManager[object]:
@@ -152,6 +114,45 @@ def one_blas_thread() -> contextlib.AbstractContextManager[object]:
     from threadpoolctl import threadpool_limits  # which scikit-learn needs
 
     return threadpool_limits(1, user_api="blas")
+
+
+# ---- the other side ----------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Run what is asked for, until the command has nothing more, or has ended."""
+    for number in signals.ENDING:  # the command decides when this process ends
+        signal.signal(number, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    warnings.simplefilter("ignore", LeftOut)  # the command has said it
+    asked: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=[asked], daemon=True).start()
+    work: Work = asked.get()
+    host.use_all_cores()
+    with compilation_cache.kept(work.cache):
+        _serve(work, asked, answers)
+
+
+def _listen(asked: "queue.SimpleQueue[Any]") -> None:
+    """Read messages; at the end of stdin the command has ended, and so does this process."""
+    with contextlib.suppress(Exception):
+        while True:
+            asked.put(pickle.load(sys.stdin.buffer))
+    os._exit(1)
+
+
+def _serve(work: Work, asked: "queue.SimpleQueue[Any]", answers: IO[bytes]) -> None:
+    experiment = load_code(work.codes, work.arg)
+    compiled = CompiledPrograms(host.cores())
+    _answer(answers, pickle.dumps(None))
+    with one_blas_thread():
+        while True:
+            members: Sequence[tuple[int, Values]] = asked.get()
+            for member, values in members:
+                compiled.let_go()
+                _answer(answers, _run(experiment, member, values))
+            _answer(answers, pickle.dumps(None))
 
 
 def _run(experiment: Experiment, member: int, values: Values) -> bytes:
@@ -171,5 +172,8 @@ def _run(experiment: Experiment, member: int, values: Values) -> bytes:
 
 
 def _answer(answers: IO[bytes], pickled: bytes) -> None:
-    answers.write(pickled)
-    answers.flush()
+    try:
+        answers.write(pickled)
+        answers.flush()
+    except BrokenPipeError:  # the command has ended
+        os._exit(1)

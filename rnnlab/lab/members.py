@@ -63,18 +63,29 @@ def finished(plan: Plan, waiting: Sequence[int], write: Write) -> Iterator[Finis
         MemberError: at the first error of a member.
     """
     groups: dict[Hashable, list[int]] = {}
-    if plan.experiment.parallel and signals.in_command():
+    parallel = plan.experiment.parallel
+    if parallel and signals.in_command() and _on_cpu():
         for member in waiting:
             groups.setdefault(plan.experiment.get_group(plan.configs[member]), []).append(member)
     else:
         groups[None] = list(waiting)
-    with _Others(plan, deque(groups.values())) as others:
+    # however many processes there are, so that results are the same to the bit
+    threads = one_blas_thread() if parallel else contextlib.nullcontext()
+    with threads, _Others(plan, deque(groups.values())) as others:
         try:
             yield from _all(plan, others, write)
-        except MemberError:  # members that ended meanwhile are kept
-            whole = [run for run in others.ended() if run.results is not None]
-            yield from _taken(plan, whole, write)
+        except (MemberError, KeyboardInterrupt):  # members that ended meanwhile are kept
+            for run in others.ended():
+                if run.results is not None:
+                    yield _written(run, write)
             raise
+
+
+def _on_cpu() -> bool:
+    """Whether JAX computes on a CPU; a GPU's memory is not shared by processes."""
+    import jax
+
+    return jax.local_devices()[0].platform == "cpu"
 
 
 def _all(plan: Plan, others: "_Others", write: Write) -> Iterator[Finished]:
@@ -98,10 +109,16 @@ def _taken(plan: Plan, runs: Iterable[Run], write: Write) -> Iterator[Finished]:
             if run.results is None:
                 yield _run(plan, run.member, write)
                 continue
-            for record in run.logged:
-                with failing(run.member):
-                    write(run.member, record)
-            yield Finished(run.member, run.seconds, run.results)
+            yield _written(run, write)
+
+
+def _written(run: Run, write: Write) -> Finished:
+    """Write what a member of another process has logged."""
+    assert run.results is not None
+    for record in run.logged:
+        with failing(run.member):
+            write(run.member, record)
+    return Finished(run.member, run.seconds, run.results)
 
 
 def _run(plan: Plan, member: int, write: Write) -> Finished:
@@ -133,20 +150,17 @@ class _Others:
         self._lock = threading.Lock()
         self._asked: set[int] = set()  # members that other processes run
         self._said: queue.SimpleQueue[Run | None] = queue.SimpleQueue()  # None: one has ended
-        self._processes: list[Process] = []
-        self._threads: list[threading.Thread] = []
-        self._limits = contextlib.ExitStack()
+        self._talks: list[tuple[Process, threading.Thread]] = []
 
     def __enter__(self) -> "_Others":
-        experiment = self._plan.experiment
         for _ in range(min(host.cores(), len(self._groups)) - 1):
-            work = Work(experiment.codes, experiment.arg, compilation_cache.wanted())
-            process = Process(work)
-            self._processes.append(process)
-            self._threads.append(threading.Thread(target=self._talk, args=[process]))
-            self._threads[-1].start()
-        if self._processes:
-            self._limits.enter_context(one_blas_thread())
+            try:
+                process = Process()
+            except OSError:  # then there are fewer
+                break
+            thread = threading.Thread(target=self._talk, args=[process], daemon=True)
+            self._talks.append((process, thread))
+            thread.start()
         return self
 
     def __exit__(
@@ -155,12 +169,12 @@ class _Others:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._groups.clear()
-        for process, thread in zip(self._processes, self._threads, strict=True):
+        with self._lock:
+            self._groups.clear()
+        for process, thread in self._talks:
             process.kill()
             thread.join()
             process.close()
-        self._limits.close()
 
     def next_group(self) -> list[int]:
         """Return the members of a group that nobody runs yet; [] where there is none."""
@@ -170,7 +184,7 @@ class _Others:
 
     @property
     def running(self) -> bool:
-        """Whether other processes run members, or have ended without them."""
+        """Whether members are left: running elsewhere, or given back by a process that ended."""
         with self._lock:
             return bool(self._asked or self._groups)
 
@@ -193,21 +207,25 @@ class _Others:
                 yield said
 
     def _talk(self, process: Process) -> None:
-        alive = process.ready()
+        experiment = self._plan.experiment
+        work = Work(experiment.codes, experiment.arg, compilation_cache.wanted())
+        alive = process.ready(work)
         while alive:
             with self._lock:
                 if not self._groups:
                     return
                 members = self._groups.pop()
                 self._asked.update(members)
-            configs = [(member, self._plan.configs[member].to_dict()) for member in members]
-            count = 0
-            for run in process.run(configs):
-                self._said.put(run)
-                count += 1
-            if alive := count == len(members):
-                continue
-            with self._lock:  # this process runs the others
-                self._asked.difference_update(members[count:])
-                self._groups.append(members[count:])
-            self._said.put(None)
+            left = deque(members)
+            try:
+                configs = [(member, self._plan.configs[member].to_dict()) for member in members]
+                for run in process.run(configs):
+                    self._said.put(run)
+                    left.popleft()
+            finally:
+                if left:  # the command runs these
+                    with self._lock:
+                        self._asked.difference_update(left)
+                        self._groups.append(list(left))
+                    self._said.put(None)
+            alive = not left

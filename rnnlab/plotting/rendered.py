@@ -5,20 +5,18 @@ until they meet. Any figure that the worker does not render is rendered here.
 """
 
 import contextlib
-import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from threading import Thread
-from typing import BinaryIO, cast
 
 import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from rnnlab.core import host, signals
+from rnnlab.core import child, host, signals
 from rnnlab.plotting import rendering, worker
 from rnnlab.plotting.rendering import Rendering
 from rnnlab.plotting.worker import Reply, Settings
@@ -27,7 +25,7 @@ _MODULE = "rnnlab.plotting.worker"
 
 
 @contextlib.contextmanager
-def beside() -> "Iterator[subprocess.Popen[bytes] | None]":
+def beside() -> Iterator[child.Child | None]:
     """Start the worker, in time for the figures to be there when it is ready.
 
     Yields:
@@ -38,16 +36,12 @@ def beside() -> "Iterator[subprocess.Popen[bytes] | None]":
         yield process
     finally:
         if process is not None:
-            process.kill()  # it keeps nothing
-            process.wait()
-            with contextlib.suppress(BrokenPipeError):
-                _pipe(process.stdin).close()
-            _pipe(process.stdout).close()
+            child.end(process)  # it keeps nothing
 
 
 @contextlib.contextmanager
 def in_order(
-    figures: Sequence[Figure], process: "subprocess.Popen[bytes] | None"
+    figures: Sequence[Figure], process: child.Child | None
 ) -> Iterator[Iterator[Rendering]]:
     """Render figures as :func:`rnnlab.plotting.rendering.render` does.
 
@@ -74,22 +68,16 @@ def in_order(
         exchange.join()
 
 
-def _command() -> list[str]:
-    """Return the worker's command."""
-    return [sys.executable, "-P", *(f"-W{option}" for option in sys.warnoptions), "-m", _MODULE]
+def _arguments() -> list[str]:
+    """Return what Python is started with for the worker."""
+    return ["-m", _MODULE]
 
 
-def _start() -> "subprocess.Popen[bytes] | None":
+def _start() -> child.Child | None:
     """Start the worker; None where no process can be started."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)  # imports as this process does
     with contextlib.suppress(OSError):
-        return subprocess.Popen(
-            _command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": path, "MPLBACKEND": "agg"},  # it opens no windows
-        )
+        # it opens no windows
+        return child.start(_arguments(), {"MPLBACKEND": "agg"}, stderr=subprocess.DEVNULL)
     return None
 
 
@@ -107,13 +95,13 @@ def _pickled(thing: object) -> bytes | None:
 
 
 def _exchange(
-    process: "subprocess.Popen[bytes]",
+    process: child.Child,
     settings: bytes | None,
     messages: Sequence[bytes | None],
     replies: "Sequence[Future[Reply]]",
 ) -> None:
     """Give the worker a figure at a time, from the last one on, until all are taken."""
-    to, back = _pipe(process.stdin), _pipe(process.stdout)
+    to, back = child.stdin(process), child.stdout(process)
     if settings is None:
         return
     with contextlib.suppress(Exception):  # it has ended, or writes what cannot be read
@@ -140,8 +128,3 @@ def _render(figure: Figure, reply: "Future[Reply]") -> Rendering:
             sys.stderr.write(said)
             return drawn
     return rendering.render(figure)
-
-
-def _pipe(pipe: object) -> BinaryIO:
-    """Return a pipe of the worker, which has both."""
-    return cast(BinaryIO, pipe)

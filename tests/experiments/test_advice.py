@@ -11,6 +11,8 @@ import pytest
 from rnnlab.core.nested import flatten
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
+from rnnlab.results import advice
+from rnnlab.results.advice import Row
 from rnnlab.results.comparison import Comparisons
 from tests.helpers import untrained
 
@@ -155,6 +157,43 @@ def test_without_comparisons_nothing_is_decided():
     table, _ = untrained.compared(LOADED, describe(), FEW)
     found = untrained.verdicts(LOADED, table, Comparisons(()))
     assert [*found.values()] == ["undecided"] * 7
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_judges_the_rule_of_the_command(seed):
+    rng = np.random.default_rng(seed)
+    names = list(MODULE.arms("lstm"))
+    rows = {
+        name: Row(
+            scheme=name,
+            forget_bias=0.0,
+            searched=False,
+            gain=float(rng.choice([0.5, 1.0, 1.5])),
+            kept={},
+            kept_spread={},
+            curve=(0.0, float(rng.normal(scale=4.0))),
+            horizon=math.inf,
+            exponent=0.0,
+            exponent_spread=0.0,
+            sensitivity=1.0,
+            saturation={},
+            dead=0.0,
+            overflowed=0.0,
+        )
+        for name in names
+    }
+    predicted = {
+        name: {
+            "predicted": advice.trains(row, 1),
+            "cost": advice.cost(row, 1),
+            "large": advice.is_large(row),
+            "flossed": False,
+        }
+        for name, row in rows.items()
+    }
+    best = advice.recommended(list(rows.values()), 1)
+    setting = MODULE.Setting("lstm", "copy_20", None, predicted)
+    assert setting.recommended == (None if best is None else best.scheme)
 
 
 # ---- figures -----------------------------------------------------------------------------------

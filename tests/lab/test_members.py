@@ -1,13 +1,16 @@
 """Members run by an experiment's own run: one after another, and groups in several processes."""
 
 import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import rnnlab
-from rnnlab.core import host, signals
+from rnnlab.core import child, host, signals
 from rnnlab.core.errors import UserError
 from rnnlab.lab import member_worker, members
 from rnnlab.lab.load import load_experiment
@@ -20,6 +23,7 @@ import time
 from pathlib import Path
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 PARALLEL = True
@@ -48,7 +52,9 @@ def run(config, key, log):
     for step in range(3):
         log(step, loss=float(jax.random.normal(jax.random.fold_in(key, step))))
     Path(f"{config.cell}-{config.seed}").write_text(str(os.getpid()))
-    return {"value": float(jax.random.normal(key)) + len(config.cell)}
+    A = np.random.default_rng(config.seed).normal(size=(300, 300))
+    values = np.linalg.svd(A @ A, compute_uv=False)  # whose last bits depend on BLAS's threads
+    return {"value": float(jax.random.normal(key)) + len(config.cell), "values": values[:3]}
 '''
 EVERYONE = [("rnn", 0), ("rnn", 1), ("gru", 0), ("gru", 1)]
 
@@ -69,8 +75,8 @@ def processes(monkeypatch):
     started = []
 
     class Kept(member_worker.Process):
-        def __init__(self, work):
-            super().__init__(work)
+        def __init__(self):
+            super().__init__()
             started.append(self._process)
 
     monkeypatch.setattr(members, "Process", Kept)
@@ -100,11 +106,10 @@ def test_groups_run_at_the_same_time_each_in_one_process(chosen, processes):
 @pytest.mark.parametrize(
     "sequential",
     [
-        lambda chosen: (chosen.module, "PARALLEL", False),
         lambda chosen: (signals, "in_command", lambda: False),
         lambda chosen: (host, "cores", lambda: 1),
     ],
-    ids=["not asked for", "no command", "one core"],
+    ids=["no command", "one core"],
 )
 def test_the_results_are_those_of_one_process(chosen, processes, monkeypatch, sequential):
     parallel = outcome(chosen, "out")
@@ -115,6 +120,14 @@ def test_the_results_are_those_of_one_process(chosen, processes, monkeypatch, se
     assert set(pids().values()) == {os.getpid()}
     assert len(processes) == 1
     assert len({loss["loss"] for _, _, metrics in parallel for loss in metrics}) == 6
+
+
+def test_a_file_that_does_not_ask_for_it_runs_in_one_process(chosen, processes, monkeypatch):
+    Path("wait").unlink()
+    monkeypatch.setattr(chosen.module, "PARALLEL", False)
+    outcome(chosen, "out")
+    assert set(pids().values()) == {os.getpid()}
+    assert not processes
 
 
 def test_an_error_in_the_other_process_names_its_member_and_keeps_the_others(chosen, processes):
@@ -168,9 +181,73 @@ def test_a_process_that_dies_costs_nothing_but_time(chosen, processes):
 
 def test_a_process_that_is_never_ready_is_not_waited_for(chosen, monkeypatch):
     Path("wait").unlink()
-    monkeypatch.setattr(members.Process, "ready", lambda process: False)
+    monkeypatch.setattr(members.Process, "ready", lambda process, work: False)
     assert len(outcome(chosen, "out")) == 4
     assert set(pids().values()) == {os.getpid()}
+
+
+def test_a_member_that_diverges_elsewhere_raises_here(chosen, processes):
+    Path("act.py").write_text(
+        "if (config.cell, config.seed) == ('gru', 1):\n"
+        "    Path('gru-1').touch()\n"
+        "    raise FloatingPointError('not finite')"
+    )
+    with pytest.raises(FloatingPointError, match="not finite"):
+        outcome(chosen, "out")
+    assert len(processes) == 1
+
+
+def test_an_interrupt_keeps_what_the_other_process_has_finished(chosen, processes):
+    Path("act.py").write_text(
+        "if config.cell == 'rnn':\n    time.sleep(0.5)\n    raise KeyboardInterrupt"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        outcome(chosen, "out")
+    lines = Path("out/members.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    assert all('"cell": "gru"' in line for line in lines)
+
+
+def test_a_process_imports_what_the_command_imports_not_what_lies_here(chosen, processes):
+    Path("queue.py").write_text("raise RuntimeError('not the one of the standard library')")
+    outcome(chosen, "out")
+    assert len(set(pids().values())) == 2
+
+
+def test_processes_that_cannot_be_started_are_done_without(chosen, monkeypatch):
+    def refuse(*args, **options):
+        raise OSError("no more processes")
+
+    Path("wait").unlink()
+    monkeypatch.setattr(child, "start", refuse)
+    assert len(outcome(chosen, "out")) == 4
+    assert set(pids().values()) == {os.getpid()}
+
+
+def test_a_process_ends_with_its_command():
+    """One in the middle of a long member, whose command is killed."""
+    code = (
+        "import sys, time; from rnnlab.core import child;"
+        "process = child.start(['-c', 'from rnnlab.lab.member_worker import main; main()'], {},"
+        " start_new_session=True); print(process.pid, flush=True); time.sleep(60)"
+    )
+    command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(command.stdout.readline())
+    time.sleep(1.0)
+    command.kill()
+    command.wait()
+    command.stdout.close()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in state(pid):
+        assert time.monotonic() < deadline, "it goes on"
+        time.sleep(0.05)
+
+
+def state(pid):
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return "\nState:\tZ"
 
 
 def test_results_that_json_cannot_hold_are_refused_with_their_member(chosen):

@@ -196,17 +196,17 @@ def test_a_figure_that_cannot_be_pickled_is_rendered_here(command, here, monkeyp
 @pytest.mark.parametrize(
     "command_line",
     [
-        [sys.executable, "-c", "raise SystemExit(1)"],
-        [sys.executable, "-c", "print('no message at all')"],
-        [sys.executable, "-c", BROKEN],
-        ["/nowhere/python"],
+        ["-c", "raise SystemExit(1)"],
+        ["-c", "print('no message at all')"],
+        ["-c", BROKEN],
+        ["/nowhere/file.py"],
     ],
 )
 def test_a_worker_that_dies_or_cannot_start_changes_nothing(
     command, here, monkeypatch, command_line
 ):
     expected = [rendering.render(make()) for make in (maths, table, curves)]
-    monkeypatch.setattr(rendered, "_command", lambda: command_line)
+    monkeypatch.setattr(rendered, "_arguments", lambda: command_line)
     here.clear()
     figures = [make() for make in (maths, table, curves)]
     assert render_all(figures) == expected
@@ -215,7 +215,7 @@ def test_a_worker_that_dies_or_cannot_start_changes_nothing(
 
 def test_nothing_waits_for_a_worker_that_is_not_ready(command, here, monkeypatch):
     waits = "import sys; sys.stdin.buffer.read()"
-    monkeypatch.setattr(rendered, "_command", lambda: [sys.executable, "-c", waits])
+    monkeypatch.setattr(rendered, "_arguments", lambda: ["-c", waits])
     figures = [maths() for _ in range(3)]
     render_all(figures)
     assert here == figures
