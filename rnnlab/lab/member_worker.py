@@ -1,7 +1,7 @@
 """The process that runs groups of members beside the command: see :mod:`rnnlab.lab.members`.
 
 It reads pickled messages from stdin, first a :class:`Work`, then lists of (member, config); it
-answers with ``None`` when it is ready, and for every list with a :class:`Run` per member and
+answers with ``None`` when it is ready, and for every list with a :class:`Ended` per member and
 ``None``. What members print goes to stderr. It ends with the command, at the end of stdin.
 """
 
@@ -45,7 +45,7 @@ class Work(NamedTuple):
     cache: bool
 
 
-class Run(NamedTuple):
+class Ended(NamedTuple):
     """A member that has ended.
 
     Args:
@@ -74,7 +74,7 @@ class Process:
         """Tell it what it needs to know, and wait until it is ready; False: it has ended."""
         return self._send(work) and self._receive() is None
 
-    def run(self, members: Sequence[tuple[int, Values]]) -> Iterator[Run]:
+    def run(self, members: Sequence[tuple[int, Values]]) -> Iterator[Ended]:
         """Run members, and yield each as it ends; fewer where the process ends.
 
         Args:
@@ -82,7 +82,7 @@ class Process:
         """
         if not self._send(members):
             return
-        while isinstance(said := self._receive(), Run):
+        while isinstance(said := self._receive(), Ended):
             yield said
 
     def kill(self) -> None:
@@ -156,7 +156,7 @@ def _serve(work: Work, asked: "queue.SimpleQueue[Any]", answers: IO[bytes]) -> N
 
 
 def _run(experiment: Experiment, member: int, values: Values) -> bytes:
-    """Return the pickled :class:`Run` of a member; the command meets its error, if it has one."""
+    """Return the pickled :class:`Ended` of a member; the command meets its error, if it has one."""
     import jax
 
     config: Any = ConfigDict(values).lock()
@@ -166,9 +166,9 @@ def _run(experiment: Experiment, member: int, values: Values) -> bytes:
         found = experiment.functions.run(
             config, jax.random.key(config.seed), records.make_log(logged.append)
         )
-        return pickle.dumps(Run(member, time.perf_counter() - start, found, logged))
+        return pickle.dumps(Ended(member, time.perf_counter() - start, found, logged))
     except Exception:
-        return pickle.dumps(Run(member, 0.0, None, []))
+        return pickle.dumps(Ended(member, 0.0, None, []))
 
 
 def _answer(answers: IO[bytes], pickled: bytes) -> None:

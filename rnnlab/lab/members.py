@@ -19,7 +19,7 @@ from rnnlab.core import compilation_cache, host, signals
 from rnnlab.core.compiled import CompiledPrograms
 from rnnlab.lab import records
 from rnnlab.lab.load import Results
-from rnnlab.lab.member_worker import Process, Run, Work, one_blas_thread
+from rnnlab.lab.member_worker import Ended, Process, Work, one_blas_thread
 from rnnlab.lab.plan import Plan
 
 Write = Callable[[int, records.Record], None]  # of a member and what it logs
@@ -102,7 +102,7 @@ def _all(plan: Plan, others: "_Others", write: Write) -> Iterator[Finished]:
         yield from _taken(plan, others.ended(wait=not members), write)
 
 
-def _taken(plan: Plan, runs: Iterable[Run], write: Write) -> Iterator[Finished]:
+def _taken(plan: Plan, runs: Iterable[Ended], write: Write) -> Iterator[Finished]:
     """Yield members that other processes have run; run those again that met an error."""
     for run in runs:
         with signals.deferred(_SECONDS_TO_LOG):
@@ -112,7 +112,7 @@ def _taken(plan: Plan, runs: Iterable[Run], write: Write) -> Iterator[Finished]:
             yield _written(run, write)
 
 
-def _written(run: Run, write: Write) -> Finished:
+def _written(run: Ended, write: Write) -> Finished:
     """Write what a member of another process has logged."""
     assert run.results is not None
     for record in run.logged:
@@ -149,7 +149,7 @@ class _Others:
         self._plan, self._groups = plan, groups
         self._lock = threading.Lock()
         self._asked: set[int] = set()  # members that other processes run
-        self._said: queue.SimpleQueue[Run | None] = queue.SimpleQueue()  # None: one has ended
+        self._said: queue.SimpleQueue[Ended | None] = queue.SimpleQueue()  # None: one has ended
         self._talks: list[tuple[Process, threading.Thread]] = []
 
     def __enter__(self) -> "_Others":
@@ -188,7 +188,7 @@ class _Others:
         with self._lock:
             return bool(self._asked or self._groups)
 
-    def ended(self, *, wait: bool = False) -> Iterator[Run]:
+    def ended(self, *, wait: bool = False) -> Iterator[Ended]:
         """Yield the members that other processes have run.
 
         Args:
