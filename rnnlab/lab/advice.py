@@ -16,7 +16,8 @@ from rnnlab.lab import probe_table
 from rnnlab.nn import models
 from rnnlab.nn.cells import Cell
 from rnnlab.results.advice import Advice, rates, recommended
-from rnnlab.training.settings import MemberSpec, checked_layer, draw_params, sequences
+from rnnlab.training.layer_sequences import sequences
+from rnnlab.training.settings import MemberSpec, checked_layer, draw_params
 
 Array = jax.Array
 Config = Any  # a ConfigDict, whose keys a type checker does not know

@@ -25,10 +25,9 @@ from rnnlab.results.summary import summarize, to_csv
 from rnnlab.results.table import Table, read_table
 
 if TYPE_CHECKING:
-    from subprocess import Popen
-
     from matplotlib.figure import Figure
 
+    from rnnlab.core.child import Child
     from rnnlab.plotting.rendering import Rendering
 
 Record = dict[str, Any]  # of JSON
@@ -48,7 +47,7 @@ def finish(experiment: Experiment, run_dir: str | os.PathLike[str]) -> None:
         _finish(experiment, Path(run_dir), process)
 
 
-def _finish(experiment: Experiment, run_dir: Path, process: Popen[bytes] | None) -> None:
+def _finish(experiment: Experiment, run_dir: Path, process: Child | None) -> None:
     from rnnlab.report import page  # jinja2 loads when it is needed
 
     everything, info = read_table(run_dir), run_files.read_config(run_dir)
@@ -224,7 +223,7 @@ def _check_done(run_dir: Path, info: Record, done: int) -> None:
 
 
 def _save_figures(
-    figures: Mapping[str, tuple[Figure, str]], run_dir: Path, process: Popen[bytes] | None
+    figures: Mapping[str, tuple[Figure, str]], run_dir: Path, process: Child | None
 ) -> None:
     from rnnlab.plotting import rendered
 

@@ -33,7 +33,7 @@ _COMMAND = "from rnnlab.lab.member_worker import main; main()"
 
 
 class Work(NamedTuple):
-    """What the process needs to know.
+    """What the process is told first.
 
     Args:
         codes: the files to execute, the experiment's last. arg: the experiment's.

@@ -31,14 +31,14 @@ from rnnlab.tasks.base import (
     Streams,
     Task,
     holds_out,
-    lengths_of,
     sequences_to_score,
     sequences_to_validate,
 )
 from rnnlab.tasks.model import model_for_task
 from rnnlab.training import regularizers
+from rnnlab.training.layer_sequences import sequences
 from rnnlab.training.optimizers import Hyper, Optimizer
-from rnnlab.training.regularizers import check_omega, layer_inputs
+from rnnlab.training.regularizers import check_omega
 
 Array = jax.Array
 PyTree = Any  # parameters, recurrent states and data sets
@@ -246,23 +246,6 @@ def draw_params(model: models.Model, key: Array, task: Task) -> PyTree:
     """Draw the model's parameters for a task, by the model's own schemes."""
     shape = (1, 1) if task.symbols else (1, 1, task.input_size)
     return model.init(key, jnp.zeros(shape, jnp.int32 if task.symbols else jnp.float32))
-
-
-def sequences(
-    setup: "Setup", model: models.Recurrent, params: PyTree, key: Array, count: int
-) -> tuple[Array, Array | None]:
-    """Return what a model's layer reads of a task's batch 0, and the real steps of each sequence.
-
-    Args:
-        setup: of the member; of truncated BPTT it is the first window.
-        model, params: the model, whose embedding is applied.
-        key: draws the batch. count: B, its sequences.
-    Returns:
-        ((B, T, D), (B,) or None).
-    """
-    batch = setup.task.batch(setup.task.load(), key, 0, count)
-    inputs = jnp.asarray(batch.inputs)[:, : setup.window or None]
-    return layer_inputs(model, params, inputs), lengths_of(batch)
 
 
 # ---- a member, parsed from its config ----------------------------------------------------------

@@ -224,26 +224,35 @@ def test_processes_that_cannot_be_started_are_done_without(chosen, monkeypatch):
     assert set(pids().values()) == {os.getpid()}
 
 
-def test_a_process_ends_with_its_command():
+def test_a_process_ends_with_its_command(chosen):
     """One in the middle of a long member, whose command is killed."""
+    Path("wait").unlink()
+    Path("act.py").write_text("Path('begun').touch()\ntime.sleep(300)")
     code = (
-        "import sys, time; from rnnlab.core import child;"
-        "process = child.start(['-c', 'from rnnlab.lab.member_worker import main; main()'], {},"
-        " start_new_session=True); print(process.pid, flush=True); time.sleep(60)"
+        "from rnnlab.lab import load, member_worker\n"
+        "loaded = load.load_experiment('mine.py')\n"
+        "process = member_worker.Process()\n"
+        "assert process.ready(member_worker.Work(loaded.codes, '', False))\n"
+        "print(process._process.pid, flush=True)\n"
+        "list(process.run([(0, {'cell': 'rnn', 'seed': 0})]))"
     )
     command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     pid = int(command.stdout.readline())
-    time.sleep(1.0)
+    deadline = time.monotonic() + 60
+    while not Path("begun").exists():
+        assert time.monotonic() < deadline, "it does not begin"
+        time.sleep(0.05)
     command.kill()
     command.wait()
     command.stdout.close()
     deadline = time.monotonic() + 30
-    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in state(pid):
+    while "\nState:\tZ" not in state(pid):
         assert time.monotonic() < deadline, "it goes on"
         time.sleep(0.05)
 
 
 def state(pid):
+    """Return what Linux says of a process; one that is gone is as good as a zombie."""
     try:
         return Path(f"/proc/{pid}/status").read_text()
     except OSError:
