@@ -90,12 +90,29 @@ def _programs():
     jax.clear_caches()
 
 
+TABLES = ((initializers, "SCHEMES"), (cells, "CELLS"), (registry, "TASKS"))
+REGISTERED = {}  # (test file, name of a table) ↦ what the file registers while it is imported
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Keep what a test file registers, by the experiments that it loads, for its own tests."""
+    before = [set(getattr(module, name)) for module, name in TABLES]
+    report = yield
+    for (module, name), names in zip(TABLES, before, strict=True):
+        table = getattr(module, name)
+        registered = {key: table.pop(key) for key in set(table) - names}
+        # a file is collected twice, for its tests and for its doctests, and imported once
+        REGISTERED.setdefault((collector.path, name), {}).update(registered)
+    return report
+
+
 @pytest.fixture(autouse=True)
-def _names(monkeypatch):
+def _names(request, monkeypatch):
     """Undo after a test what its experiment registered."""
-    monkeypatch.setattr(initializers, "SCHEMES", initializers.SCHEMES.copy())
-    monkeypatch.setattr(cells, "CELLS", cells.CELLS.copy())
-    monkeypatch.setattr(registry, "TASKS", registry.TASKS.copy())
+    for module, name in TABLES:
+        own = REGISTERED.get((request.path, name), {})
+        monkeypatch.setattr(module, name, getattr(module, name) | own)
 
 
 @pytest.fixture

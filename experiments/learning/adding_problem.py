@@ -53,7 +53,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
             "cell": layers.config("lstm", 100 if full else 50),
             "init": InitScheme.config(),
             "training": training.config(
-                steps=20_000 if full else 2000,
+                steps=20_000 if full else 1800,
                 learning_rate=1e-2,
                 clip_norm=1.0,
                 batch_size=32,

@@ -67,7 +67,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
             "training": training.config(
                 optimizer="rmsprop(decay=0.9)",
                 learning_rate=1e-3,
-                steps=50_000 if full else 1000,
+                steps=50_000 if full else 800,
                 batch_size=50 if full else 32,
                 eval_every=500 if full else 25,
                 eval_batch_size=500 if full else 250,

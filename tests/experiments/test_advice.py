@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import rnnlab
 from rnnlab.core.nested import flatten
 from rnnlab.lab import sweep
 from rnnlab.lab.load import load_experiment
-from rnnlab.nn import cells
 from rnnlab.results import advice
 from rnnlab.results.advice import Row
 from rnnlab.results.comparison import Comparisons
@@ -21,15 +19,8 @@ from tests.helpers import untrained
 PATH = Path(__file__).parents[2] / "experiments" / "learning" / "advice.py"
 LOADED = load_experiment(PATH)
 MODULE = LOADED.module
-del cells.CELLS["ugrnn"]  # the file's own, which other tests do not expect
 CONFIG = LOADED.get_config()
 FEW = {"run.tasks": ("copy_20",)}
-
-
-@pytest.fixture(autouse=True)
-def own_cell():
-    """Register the file's own cell for a test."""
-    rnnlab.register_cell("ugrnn")(MODULE.UGRNN)
 
 
 # updates until solved by candidate, and the decades that it keeps
