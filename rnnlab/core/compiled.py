@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import gc
 import sys
+from collections.abc import Callable
 
 from rnnlab.core import host
 
@@ -28,11 +29,13 @@ class CompiledPrograms:
         self._before = host.resident()
         self._most = max(_BYTES_TO_GROW, int(_SHARE_TO_GROW * host.memory() / processes))
 
-    def let_go(self) -> bool:
+    def let_go(self, settle: Callable[[], None] | None = None) -> bool:
         """Drop JAX's compiled programs if the process has grown since the last time.
 
         It may grow by an eighth of the memory, and by 512 MB at least.
 
+        Args:
+            settle: called before, to wait until nothing is being compiled.
         Returns:
             whether they were dropped; those that are needed again are compiled again.
         """
@@ -40,6 +43,8 @@ class CompiledPrograms:
             return False
         import jax
 
+        if settle is not None:
+            settle()
         gc.collect()
         jax.clear_caches()
         gc.collect()

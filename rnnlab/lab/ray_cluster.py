@@ -463,6 +463,7 @@ class _Mail(Sink):
 
     def __init__(self, run_dir: Path, functions: Functions) -> None:
         self.run_dir, self._functions = run_dir, functions
+        self.measures = functions.measure is not None
         self.batches: queue.SimpleQueue[list[Event] | None] = queue.SimpleQueue()
         self.events: list[Event] = []
         self._logged: dict[str, str] = {}

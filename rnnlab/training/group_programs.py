@@ -1,10 +1,10 @@
-"""The compiled programs of groups of members; on a CPU the next one is compiled ahead.
+"""The compiled programs of groups of members; on a CPU the next ones are compiled ahead.
 
-XLA compiles a program on one core for seconds. Meanwhile the group before it trains.
+XLA compiles a program on one core for seconds. Meanwhile the groups before it train.
 """
 
 import contextlib
-import threading
+from concurrent import futures
 from types import TracebackType
 
 import jax
@@ -66,7 +66,7 @@ def _memory() -> int:
 
 
 class Ahead:
-    """The program of the next group, compiled in a thread while the one before trains.
+    """Programs of the next groups, compiled in a thread while those before train.
 
     Only in a command whose members train on its CPU. A context: at its end the thread has ended.
 
@@ -76,32 +76,24 @@ class Ahead:
 
     def __init__(self, memory_share: float) -> None:
         self._share = memory_share
-        self._thread: threading.Thread | None = None
-        self._made: dict[tuple[GroupKey, int], Program] = {}
+        self._thread = futures.ThreadPoolExecutor(1)
+        self._making: dict[tuple[GroupKey, int], futures.Future[Program]] = {}
 
     def begin(self, key: GroupKey, count: int, before: Program | None) -> None:
-        """Begin to compile the program of a group, unless an earlier one serves.
+        """Compile the program of a group after those that were begun, unless an earlier one serves.
 
         Args:
             key: of the group. count: of its members. before: the earlier one.
         """
         on_cpu = distributed.alone() and jax.local_devices()[0].platform == "cpu"
-        if not signals.in_command() or not on_cpu or _serves(before, key, count):
+        begun = (key, count) in self._making
+        if begun or not signals.in_command() or not on_cpu or _serves(before, key, count):
             return
-
-        def make() -> None:
-            # the thread that needs the program then compiles it, and meets the error
-            with contextlib.suppress(Exception):
-                self._made[key, count] = compiled(key, count, self._share)
-
-        self._thread = threading.Thread(target=make)
-        self._thread.start()
+        self._making[key, count] = self._thread.submit(compiled, key, count, self._share)
 
     def wait(self) -> None:
         """Wait until nothing is being compiled."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        futures.wait(self._making.values())
 
     def take(self, key: GroupKey, count: int, before: Program | None) -> Program:
         """Return the program of a group: the earlier one, or one that is compiled by now.
@@ -109,12 +101,13 @@ class Ahead:
         Args:
             key, count, before: as of :meth:`begin`.
         """
-        self.wait()
-        made = self._made.pop((key, count), None)
-        self._made.clear()
+        making = self._making.pop((key, count), None)
         if before is not None and _serves(before, key, count):
             return before
-        return compiled(key, count, self._share) if made is None else made
+        if making is not None:
+            with contextlib.suppress(Exception):  # compiled again here, where the error is met
+                return making.result()
+        return compiled(key, count, self._share)
 
     def __enter__(self) -> "Ahead":
         return self
@@ -125,4 +118,4 @@ class Ahead:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.wait()
+        self._thread.shutdown(cancel_futures=True)

@@ -33,6 +33,7 @@ Record = dict[str, Any]  # metrics, results or config values, by name
 _SECONDS_PER_CALL = 5.0  # between two pauses for progress, signals and checkpoints
 _TELLING = 0.01  # share of all updates after which the time left is estimated
 _PROGRAMS = 32  # that are kept for members of the same groups
+_AHEAD = 2  # programs that are compiled while a group trains
 
 
 def config(**changes: object) -> Record:
@@ -87,6 +88,8 @@ class Tally:
 
 class Sink:
     """The receiver of a run's records; each method does nothing unless overridden."""
+
+    measures = True  # whether `measure` may take times: then nothing is compiled meanwhile
 
     def log(self, index: int, record: Record) -> None:
         """Take a line of a member's metrics."""
@@ -170,11 +173,10 @@ def train(
         compiled = CompiledPrograms()
         for place, members in enumerate(waiting):
             key, count = members[0].spec.group_key, len(members)
-            program = ahead.take(key, count, kept.pop(key, None))
-            if place + 1 < len(waiting):
-                following = waiting[place + 1]
+            for following in waiting[place + 1 : place + 1 + _AHEAD]:
                 then = following[0].spec.group_key
                 ahead.begin(then, len(following), kept.get(then))
+            program = ahead.take(key, count, kept.pop(key, None))
             most = min(key.members_at_once or count, program.capacity)  # on any number of devices
             for first in range(0, count, most):
                 batch = members[first : first + most]
@@ -185,8 +187,7 @@ def train(
                 if len(programs) > _PROGRAMS:
                     del programs[next(iter(programs))]  # the one that was used first
             del program
-            ahead.wait()
-            if any(distributed.exchange(compiled.let_go())):  # all processes keep the same ones
+            if any(distributed.exchange(compiled.let_go(ahead.wait))):  # all processes keep the same ones
                 kept.clear()
     if distributed.leads():
         shutil.rmtree(run_dir / run_files.CHECKPOINTS, ignore_errors=True)
@@ -335,7 +336,8 @@ class _Batch:
             result = results.results(train, state, chunk, data)
             result["ms_per_step"] = 1e3 * self.seconds[index] / max(steps, 1)
             params, _ = train.chosen(state, chunk.score)
-            self.settle()  # what an experiment measures may be a time
+            if self.sink.measures:
+                self.settle()
             result = joined(result, self.records[index], self.sink.measure(job.spec, params))
             save_params(self.run_dir, index, params)
             self.sink.finish(index, self.seconds[index], result)

@@ -1,5 +1,7 @@
 """Compiled programs are let go once the process has grown by them, and not before."""
 
+from functools import partial
+
 import jax
 
 from rnnlab.core import compiled
@@ -12,13 +14,14 @@ def test_they_are_let_go_when_the_process_has_grown(monkeypatch):
     dropped = []
     monkeypatch.setattr(compiled.host, "resident", lambda: next(sizes))
     monkeypatch.setattr(compiled.host, "memory", lambda: 2048 * MB)
-    monkeypatch.setattr(jax, "clear_caches", lambda: dropped.append(True))
+    monkeypatch.setattr(jax, "clear_caches", lambda: dropped.append("dropped"))
+    settle = partial(dropped.append, "settled")
     programs = compiled.CompiledPrograms()  # at 300 MB
-    assert not programs.let_go()  # at 700 MB: what groups share is not compiled again
-    assert programs.let_go()  # at 900 MB, then at 350
+    assert not programs.let_go(settle)  # at 700 MB: what groups share is not compiled again
+    assert programs.let_go(settle)  # at 900 MB, then at 350
     assert not programs.let_go()  # at 861 MB
     assert programs.let_go()
-    assert len(dropped) == 2
+    assert dropped == ["settled", "dropped", "dropped"]
 
 
 def test_a_large_machine_keeps_the_groups_of_a_run_of_several_rounds(monkeypatch):

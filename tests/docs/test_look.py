@@ -43,6 +43,16 @@ def looked(browser, tmp_path, text):
             "color: #555",
             ["dark, 1280 pixels: 2 faint: 2.53: Words", "dark, 360 pixels: 2 faint: 2.53: Words"],
         ),
+        (  # by hand: #222 is like #909090 on white, #ddd like #777 on #111
+            "<p>Words</p>",
+            '<div style="opacity: 0.5"><p>Words</p></div>',
+            [
+                "light, 1280 pixels: 1 faint: 3.17: Words",
+                "light, 360 pixels: 1 faint: 3.17: Words",
+                "dark, 1280 pixels: 1 faint: 4.22: Words",
+                "dark, 360 pixels: 1 faint: 4.22: Words",
+            ],
+        ),
         (
             "overflow-x: auto",
             "overflow-x: visible",

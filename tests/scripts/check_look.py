@@ -56,18 +56,24 @@ LOOK = r"""
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const ground = element => {
-    const layers = [];
-    for (let e = element; e; e = e.parentElement) {
-      const style = getComputedStyle(e);
-      if (style.backgroundImage !== "none") return null;  // a picture: looked at by eye
-      layers.push(parse(style.backgroundColor));
-    }
-    let color = [255, 255, 255];
-    if (getComputedStyle(document.documentElement).colorScheme.includes("dark") && dark)
-      color = [18, 18, 18];
-    for (const layer of layers.reverse()) if (layer.length) color = over(layer, color);
-    return color;
+  // the color of an element's words and what is behind them, null over a picture
+  const colors = element => {
+    const layers = [];  // from the root to the element: what is under each, and its opacity
+    for (let e = element; e; e = e.parentElement) layers.unshift(getComputedStyle(e));
+    if (layers.some(style => style.backgroundImage !== "none")) return null;  // looked at by eye
+    const darkPage = getComputedStyle(document.documentElement).colorScheme.includes("dark");
+    let back = darkPage && dark ? [18, 18, 18] : [255, 255, 255];
+    const under = layers.map(style => {
+      const behind = back, color = parse(style.backgroundColor);
+      if (color.length) back = over(color, back);
+      return behind;
+    });
+    let words = over(parse(layers.at(-1).color), back);
+    layers.forEach((_, i) => {  // an element's opacity mixes all within it with what is under it
+      const at = layers.length - 1 - i, opacity = +layers[at].opacity;
+      [words, back] = [words, back].map(color => over([...color, opacity], under[at]));
+    });
+    return {words, back};
   };
   const seen = element => {
     const box = element.getBoundingClientRect();
@@ -86,9 +92,9 @@ LOOK = r"""
   for (let node; (node = walker.nextNode());) {
     const words = node.data.trim(), element = node.parentElement;
     if (!words || !seen(element)) continue;
-    const style = getComputedStyle(element), back = ground(element);
-    if (!back) continue;
-    const [a, b] = [light(over(parse(style.color), back)), light(back)];
+    const style = getComputedStyle(element), found = colors(element);
+    if (!found) continue;
+    const [a, b] = [light(found.words), light(found.back)];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     const size = parseFloat(style.fontSize);
     const large = size >= 24 || (size >= 18.66 && +style.fontWeight >= 700);
@@ -131,10 +137,13 @@ def faults(browser: Browser, page: Path) -> list[str]:
 
 
 def main(given: list[str]) -> int:
-    """Check the pages; return 1 if any has a fault."""
+    """Check the pages; return 1 if any has a fault.
+
+    Raises:
+        SystemExit: no chromium, or no such page.
+    """
     if not BROWSER:
-        print("no chromium: nothing was looked at")
-        return 0
+        raise SystemExit("nothing is looked at: there is no chromium (apt-get install chromium)")
     paths = [Path(path) for path in given or ["site"]]
     missing = [str(path) for path in paths if not path.exists()]
     if missing:

@@ -42,42 +42,52 @@ def test_an_earlier_program_serves_if_it_has_room(
 
 
 def watched(monkeypatch, fails=False):
-    """Record who compiles; a second program is compiled while the first group trains."""
-    threads, real = [], trained.program
+    """Record the threads that compile, by the run option that tells groups apart.
+
+    The first group's compilation ends when that of the second has begun.
+    """
+    threads, real = {}, trained.program
     begun = threading.Event()
 
     def compiled(key, count, share):
-        threads.append(threading.current_thread())
-        if threads[-1] is not threading.main_thread():
+        main = threading.current_thread() is threading.main_thread()
+        threads.setdefault(key.members_at_once, []).append("main" if main else "ahead")
+        if not main:
             begun.set()
             if fails:
                 raise RuntimeError("no memory")
+        assert begun.wait(30)
         return real(key.setup, count, jax.local_devices(), key.mapping)
 
     monkeypatch.setattr(group_programs, "compiled", compiled)
     monkeypatch.setattr(signals, "in_command", lambda: True)
-    return threads, begun
+    return threads
 
 
-def test_the_next_program_is_compiled_while_a_group_trains(tmp_path, monkeypatch):
-    threads, begun = watched(monkeypatch)
+def three_groups():
+    one, two = (jobs(2, first=2 * n, run={"members_at_once": n}) for n in (1, 2))
+    return jobs(2) + one + two
 
-    class Sink(Recorder):
-        def log(self, index, record):
-            assert begun.wait(30)
-            super().log(index, record)
 
-    sink = Sink()
-    members = jobs(2) + jobs(2, first=2, run={"members_at_once": 1})
-    runner.train(members, set(), tmp_path, "run", sink)
-    assert [thread is threading.main_thread() for thread in threads] == [True, False]
-    assert set(sink.results) == {0, 1, 2, 3}
+def test_the_next_programs_are_compiled_while_a_group_is_compiled_or_trains(tmp_path, monkeypatch):
+    threads, sink = watched(monkeypatch), Recorder()
+    runner.train(three_groups(), set(), tmp_path, "run", sink)
+    assert threads == {0: ["main"], 1: ["ahead"], 2: ["ahead"]}
+    assert set(sink.results) == set(range(6))
 
 
 def test_what_fails_in_the_thread_is_compiled_again_where_it_is_needed(tmp_path, monkeypatch):
-    threads, _ = watched(monkeypatch, fails=True)
-    sink = Recorder()
-    members = jobs(2) + jobs(2, first=2, run={"members_at_once": 1})
-    runner.train(members, set(), tmp_path, "run", sink)
-    assert [thread is threading.main_thread() for thread in threads] == [True, False, True]
-    assert set(sink.results) == {0, 1, 2, 3}
+    threads, sink = watched(monkeypatch, fails=True), Recorder()
+    runner.train(three_groups(), set(), tmp_path, "run", sink)
+    assert threads == {0: ["main"], 1: ["ahead", "main"], 2: ["ahead", "main"]}
+    assert set(sink.results) == set(range(6))
+
+
+@pytest.mark.parametrize("measures", [True, False])
+def test_nothing_is_compiled_while_a_member_is_measured(tmp_path, monkeypatch, measures):
+    watched(monkeypatch)
+    monkeypatch.setattr(group_programs.Ahead, "wait", lambda self: waited.append(len(sink.results)))
+    waited, sink = [], Recorder()
+    sink.measures = measures
+    runner.train(three_groups(), set(), tmp_path, "run", sink)
+    assert waited == (list(range(6)) if measures else [])

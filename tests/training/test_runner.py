@@ -334,7 +334,7 @@ def test_what_a_group_compiled_is_let_go_when_it_is_done(tmp_path, monkeypatch):
     events, made = [], []
 
     class Programs:
-        def let_go(self):
+        def let_go(self, settle):
             events.append((len(sink.results), [program() is None for program in made]))
 
     def program(setup, capacity, mapping="auto"):
