@@ -187,7 +187,8 @@ def train(
                 if len(programs) > _PROGRAMS:
                     del programs[next(iter(programs))]  # the one that was used first
             del program
-            if any(distributed.exchange(compiled.let_go(ahead.wait))):  # all processes keep the same ones
+            # all processes keep the same ones
+            if any(distributed.exchange(compiled.let_go(ahead.wait))):
                 kept.clear()
     if distributed.leads():
         shutil.rmtree(run_dir / run_files.CHECKPOINTS, ignore_errors=True)
