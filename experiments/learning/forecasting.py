@@ -8,7 +8,7 @@ rest for validation: the value 1 and 20 steps ahead at every step of windows of 
 updates. Every cell has a learning rate of its own, chosen by its validation error on 2 seeds, and
 is judged by its test error (`rmse`) on 8 other seeds, on 16 where a pair is still open. A table of
 your own: --config.task.path=FILE, and --config.task.column=NAME where it has several columns of
-numbers (docs/howto/my-csv.md). About 4 minutes on 2 cores; ":full" has 20,000 values, H = 128 and
+numbers (docs/howto/my-csv.md). About 3 minutes on 2 cores; ":full" has 20,000 values, H = 128 and
 20,000 updates.
 
 The naive answer is that nothing changes; the linear ones are fitted to the part before: a + b x_t,

@@ -96,7 +96,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     return init_sweep.config(
         init=InitScheme.config(w_h=REFERENCE),
         training_changes={
-            "steps": 10_000 if full else 900,
+            "steps": 10_000 if full else 1200,
             "eval_every": 200 if full else 30,
         },
         run={

@@ -4,7 +4,7 @@
 
 Fig. 7 of Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), scaled down: 50 units, batch 20 and SGD
 without momentum as there, but lengths 20 and 50 and at most 3000 updates instead of 5 million.
-About 4 minutes on 2 cores; ":full" is the paper's scale (weeks on 2 cores, see --dry_run).
+About 3 minutes on 2 cores; ":full" is the paper's scale (weeks on 2 cores, see --dry_run).
 
 Expected, after the figure: clipping is better than plain SGD and Ω no worse than clipping alone at
 length 20; at length 50 clipping with Ω learns it, plain SGD does not, and clipping alone is worse;

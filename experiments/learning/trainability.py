@@ -5,7 +5,7 @@
 One of four symbols, T noisy steps, then its name: SGD has to carry it over T steps. For every T
 the σ_w lie at set ratios of the predicted length 6|ξ(σ_w)|, half of them within a factor of two
 of it, on the ordered (σ_w below critical) and on the chaotic side. The predictions are written to
-predictions.json before anything trains. About 4 minutes on 2 cores; ":full" has H = 256,
+predictions.json before anything trains. About 3 minutes on 2 cores; ":full" has H = 256,
 lengths up to 272, a finer grid and 5 seeds.
 
 Expected (Chen, Pennington & Schoenholz 2018: accuracy ends at the 6ξ line): 92 of 96 cells right,
