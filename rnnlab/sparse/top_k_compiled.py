@@ -108,7 +108,9 @@ def _kth(scores, documents, total, base, candidates, count):
     size = 0
     for i in range(count):
         document = candidates[i]
-        size = _offer(scores, documents, size, total[document] + base, document)
+        score = total[document] + base
+        if size < len(scores) or score >= scores[0]:  # most are worse: a call for each is slow
+            size = _offer(scores, documents, size, score, document)
     return scores[0]
 
 
@@ -173,8 +175,10 @@ def _whole(
                 above = hits > 0
             if above:
                 for i in range(len(group)):
-                    document = np.int32(start + low + i)
-                    size = _offer(best_scores, best_documents, size, group[i] + base, document)
+                    score = group[i] + base
+                    if size < k or score > best_scores[0]:
+                        document = np.int32(start + low + i)
+                        size = _offer(best_scores, best_documents, size, score, document)
         part[:] = 0
     _sort(best_scores, best_documents)
 
@@ -283,7 +287,9 @@ def _run(
         size = 0
         for i in range(live):
             document = candidates[i]
-            size = _offer(best_scores, best_documents, size, total[document] + base, document)
+            score = total[document] + base
+            if size < k or score >= best_scores[0]:
+                size = _offer(best_scores, best_documents, size, score, document)
         # fewer than k: fill up with the first documents that have no term
         document = 0
         while size < k:
