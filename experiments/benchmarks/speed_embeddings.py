@@ -5,7 +5,7 @@
 Movie reviews, D = 100, window 5, 5 negatives, t = 1e-4; each side trains alone in a process of its
 own, in turns, ours from encoded ids with one thread and with two, gensim and fastText from a file
 of words with two workers. Needs rnnlab[data,fast] and gensim; the C++ fastText takes part if the
-package `fasttext` is installed. About 5 minutes on 2 cores with nothing else running, one epoch of
+package `fasttext` is installed. About 2 minutes on 2 cores with nothing else running, one epoch of
 4,000 reviews. ":quality" times nothing and compares vectors, one thread per side: 10,000 reviews
 (2.3M words), 3 epochs, 5 seeds, 15 minutes of one core; ":full" has all the reviews, 5 epochs and 5
 seeds.

@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
         description="""\
 Run the experiments that come with rnnlab at their small defaults and write one page: each published
 claim, the expected verdict, the measurement, the verdict, and the minutes. Experiments that
-measure speed are left out, and so are those on texts (--all): without them the set takes about 45
+measure speed are left out, and so are those on texts (--all): without them the set takes about 40
 minutes on 2 cores. The same command resumes a set that was interrupted.""",
     )
     parser.switch("all", "run those on texts too (word vectors, BERT, ...)")

@@ -64,7 +64,7 @@ def names(*, everything: bool = True) -> list[str]:
 
     Args:
         everything: whether to include those with ``REPRODUCE = False``, with which the set would
-            take longer than 45 minutes on 2 cores.
+            take longer than 40 minutes on 2 cores.
     """
     return [
         experiment.name
