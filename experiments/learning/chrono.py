@@ -3,18 +3,18 @@
     rnnlab run --config=experiments/learning/chrono.py
 
 One of eight symbols, noise for a delay of 20 to 200 steps, then its name; after Tallec & Ollivier
-2018, with their optimizer (RMSprop, no clipping), 32 units and 800 updates, each bias at its own learning rate.
-About 4 minutes on 2 cores; ":full" has their tasks and their scale: LSTM-128 on copy, variable copy
-and adding.
+2018, with their optimizer (RMSprop, no clipping), 32 units and 800 updates, each bias at its own
+learning rate. About 4 minutes on 2 cores; ":full" has their tasks and their scale: LSTM-128 on
+copy, variable copy and adding.
 
 Expected: b_f = 1 learns sooner than b_f = 0 (Jozefowicz et al. 2015), chrono sooner than b_f = 1
 where the delay is long and nowhere later (Tallec & Ollivier: to add over 750 steps about 7 times
 sooner).
 
 Found: all of it. Updates of b_f = 1 and of chrono, medians: 138 and 50 over 20 steps (ratio of the
-times 2.3 [1.6 to 3.5]), 525 and 212 over 100, never (none of 8 seeds) and 412 over 200. Chrono takes
-far higher rates, 0.03 to 0.09, than b_f = 1, 0.001 to 0.01: at one rate for both it seemed later.
-With b_f = 0 two of 8 seeds learn it over 20 steps.
+times 2.3 [1.6 to 3.5]), 525 and 212 over 100, never (none of 8 seeds) and 412 over 200. Chrono
+takes far higher rates, 0.03 to 0.09, than b_f = 1, 0.001 to 0.01: at one rate for both it seemed
+later. With b_f = 0 two of 8 seeds learn it over 20 steps.
 """
 
 from typing import NamedTuple
