@@ -1,4 +1,7 @@
-"""Figures of benchmarks: the times of the sides beside each other, and ratios with intervals."""
+"""Figures of benchmarks: the times of the sides beside each other, and ratios with intervals.
+
+Bars from zero; where the largest value is many times the smallest, dots on a logarithmic axis.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -12,6 +15,8 @@ from rnnlab.results.speed import Ratio
 from rnnlab.results.table import Member, Table, words
 
 OURS, OTHERS = plots.COLORS[1], "#999999"
+_SEEN = 30.0  # largest over smallest value beyond which the smallest one's bar is not seen
+_ROOM = 0.12, 0.8  # inches of a panel's height: for a bar with its label, and beside the bars
 
 
 class Bar(NamedTuple):
@@ -54,24 +59,63 @@ def times(
         name: the pass.
         over: a side: the others' times are given as multiples of its, too.
     """
-    y, ticks, longest = 0.0, [], 0.0
-    for label, member in rows:
-        drawn = [bar for bar in bars(member) if bar.side in member.result["ms"][name]]
+    groups = [
+        (label, [bar for bar in bars(member) if bar.side in member.result["ms"][name]], member)
+        for label, member in rows
+    ]
+    medians = [speed.median(member, bar.side, name) for _, drawn, member in groups for bar in drawn]
+    longest, left = max(medians), _left(medians)
+    y, ticks = 0.0, []
+    for label, drawn, member in groups:
         first = y
         for bar in drawn:
             ms = speed.median(member, bar.side, name)
-            longest = max(longest, ms)
-            ax.barh(y, ms, color=bar.color, height=0.9)
+            _mark(ax, ms, y, left, color=bar.color, height=0.9)
             text = milliseconds(ms)
             if over is not None and bar.side != over:
-                text += f", {speed.ratio(member, bar.side, over, name).value:.2f}x"
-            plots.beside(ax, ms, y, f"{text}  {bar.label}", size=6.5)
+                text += f", {_times(speed.ratio(member, bar.side, over, name).value)}"
+            _beside(ax, ms, y, f"{text}  {bar.label}", left, size=6.5)
             y += 1
         ticks.append(((first + y - 1) / 2, label))
         y += 0.7
     ax.set_yticks([at for at, _ in ticks], [label for _, label in ticks])
-    ax.set(xlim=(0, 1.9 * longest), ylim=(y - 0.6, -0.6), xlabel="ms")
+    # nearly half of the panel is for the label of the longest
+    right = 1.9 * longest if left is None else longest * (longest / left) ** 0.8
+    ax.set(xlim=(left or 0, right), ylim=(y - 0.6, -0.6), xlabel="ms")
     ax.grid(visible=False, axis="y")
+    _make_room(ax, y)
+
+
+def _left(values: Sequence[float]) -> float | None:
+    """Return where a logarithmic axis begins; None where bars on a linear one show every value."""
+    smallest, largest = min(values), max(values)
+    return smallest / 1.5 if largest >= _SEEN * smallest else None
+
+
+def _mark(ax: Axes, x: float, y: float, left: float | None, *, color: str, height: float) -> None:
+    """Draw a value: a bar, or a dot on a logarithmic axis, where lengths mean nothing."""
+    if left is None:
+        ax.barh(y, x, color=color, height=height)
+        return
+    ax.set_xscale("log")
+    ax.plot([left, x], [y, y], color=color, linewidth=1, alpha=0.4)
+    ax.plot([x], [y], "o", color=color, markersize=5)
+
+
+def _beside(ax: Axes, x: float, y: float, text: str, left: float | None, size: float = 8) -> None:
+    plots.beside(ax, x, y, text if left is None else f" {text}", size=size)  # beyond the dot
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}x" if ratio >= 0.1 else f"{ratio:.2g}x"
+
+
+def _make_room(ax: Axes, bars: float) -> None:
+    """Make the figure higher if labels of so many bars would overlap in this panel."""
+    figure, grid = ax.get_figure(root=True), ax.get_gridspec()
+    each, more = _ROOM
+    if isinstance(figure, Figure) and grid is not None:
+        figure.set_figheight(max(figure.get_figheight(), grid.nrows * (more + each * bars)))
 
 
 def ratios(ax: Axes, rows: Sequence[tuple[str, Ratio, float | None]], xlabel: str) -> None:
@@ -83,25 +127,29 @@ def ratios(ax: Axes, rows: Sequence[tuple[str, Ratio, float | None]], xlabel: st
         xlabel: the ratio in words.
     """
     bounds = [bound for _, _, bound in rows if bound is not None]
-    highest = max([ratio.high for _, ratio, _ in rows] + bounds)
-    for y, (_, ratio, bound) in enumerate(rows):
-        ax.barh(y, ratio.value, color=OURS, height=0.5)
+    values = [end for _, ratio, _ in rows for end in (ratio.low, ratio.high)] + bounds
+    left = _left(values)
+    for y, (_, ratio, _) in enumerate(rows):
+        _mark(ax, ratio.value, y, left, color=OURS, height=0.5)
         ax.plot([ratio.low, ratio.high], [y, y], color="black", linewidth=1)
-        plots.beside(ax, max(ratio.high, ratio.value), y, f"{ratio.value:.2f}x")
-        if bound is not None:
-            ax.plot([bound, bound], [y - 0.4, y + 0.4], color=plots.COLORS[2], linestyle="--")
-            ax.text(
-                bound,
-                y - 0.42,
-                f"bound {bound:g}",
-                color=plots.COLORS[2],
-                fontsize=7,
-                ha="center",
-                va="bottom",
-            )
+        _beside(ax, max(ratio.high, ratio.value), y, _times(ratio.value), left)
+    if len(bounds) == len(rows) and len(set(bounds)) == 1:
+        _bound(ax, bounds[0], -0.5, len(rows) - 0.5)
+    else:
+        for y, (_, _, bound) in enumerate(rows):
+            if bound is not None:
+                _bound(ax, bound, y - 0.4, y + 0.4)
     ax.set_yticks(range(len(rows)), [label for label, _, _ in rows])
-    ax.set(xlim=(0, 1.2 * highest), ylim=(len(rows) - 0.5, -0.8), xlabel=xlabel)
+    right = max(values) * (1.2 if left is None else 1.8)
+    ax.set(xlim=(left or 0, right), ylim=(len(rows) - 0.5, -0.8), xlabel=xlabel)
     ax.grid(visible=False, axis="y")
+
+
+def _bound(ax: Axes, bound: float, top: float, bottom: float) -> None:
+    color = plots.COLORS[2]
+    ax.plot([bound, bound], [top, bottom], color=color, linestyle="--")
+    text = f"bound {bound:g}"
+    ax.text(bound, top - 0.02, text, color=color, fontsize=7, ha="center", va="bottom")
 
 
 def figures(table: Table) -> dict[str, tuple[Figure, str]]:
