@@ -463,10 +463,13 @@ class _Mail(Sink):
 
     def __init__(self, run_dir: Path, functions: Functions) -> None:
         self.run_dir, self._functions = run_dir, functions
-        self.measures = functions.measure is not None
         self.batches: queue.SimpleQueue[list[Event] | None] = queue.SimpleQueue()
         self.events: list[Event] = []
         self._logged: dict[str, str] = {}
+
+    @property
+    def measures(self) -> bool:
+        return self._functions.measure is not None
 
     def log(self, index: int, record: Record) -> None:
         line = json_files.to_line({"member": index, **record})

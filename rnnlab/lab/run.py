@@ -311,7 +311,9 @@ def _train(
     from rnnlab.training.settings import MemberSpec
 
     class Sink(runner.Sink):
-        measures = plan.experiment.functions.measure is not None
+        @property
+        def measures(self) -> bool:
+            return plan.experiment.functions.measure is not None
 
         def log(self, index: int, record: Record) -> None:
             output.log(index, record)

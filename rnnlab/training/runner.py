@@ -89,7 +89,10 @@ class Tally:
 class Sink:
     """The receiver of a run's records; each method does nothing unless overridden."""
 
-    measures = True  # whether `measure` may take times: then nothing is compiled meanwhile
+    @property
+    def measures(self) -> bool:
+        """Whether :meth:`measure` may take times: then nothing is compiled meanwhile."""
+        return True
 
     def log(self, index: int, record: Record) -> None:
         """Take a line of a member's metrics."""

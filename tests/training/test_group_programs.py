@@ -88,6 +88,6 @@ def test_nothing_is_compiled_while_a_member_is_measured(tmp_path, monkeypatch, m
     watched(monkeypatch)
     monkeypatch.setattr(group_programs.Ahead, "wait", lambda self: waited.append(len(sink.results)))
     waited, sink = [], Recorder()
-    sink.measures = measures
+    monkeypatch.setattr(Recorder, "measures", measures)
     runner.train(three_groups(), set(), tmp_path, "run", sink)
     assert waited == (list(range(6)) if measures else [])
