@@ -33,7 +33,7 @@ _COMMAND = "from rnnlab.lab.member_worker import main; main()"
 
 
 class Work(NamedTuple):
-    """What the process is told first.
+    """The first message to a process: what it needs for every member that follows.
 
     Args:
         codes: the files to execute, the experiment's last. arg: the experiment's.

@@ -319,3 +319,14 @@ def test_documents_of_one_string_are_refused_by_the_tokenizer():
     with pytest.raises(TypeError, match="list of texts"):
         BM25().fit("one text")
     assert len(tokenize(["one text"]).terms) == 2
+
+
+@pytest.mark.parametrize("places", [(700, 300), (300, 700)])
+def test_the_first_of_equal_documents_wins_whichever_word_finds_it(places):
+    documents = [["common", "words"] for _ in range(1000)]  # many, so that postings are skipped
+    for word, place in zip(("alpha", "beta"), places, strict=True):
+        documents[place] = [word, "words"]
+    bm25 = BM25().fit(documents)
+    found = bm25.search([["alpha", "beta"]], 1, compiled=True)
+    assert found.documents.tolist() == [[300]]
+    assert bm25.search([["alpha", "beta"]], 1, compiled=False).documents.tolist() == [[300]]
