@@ -40,6 +40,7 @@ class Preparation:
         floss: steps of :func:`rnnlab.gradients.floss`; 0: none.
         floss_exponents: k, exponents of every cell.
         floss_learning_rate: of the steps.
+        floss_sequences: of those that are given, how many are read, from the first; 0: all.
     Raises:
         ValueError: a number out of its range.
     """
@@ -48,11 +49,13 @@ class Preparation:
     floss: int = 0
     floss_exponents: int = 8
     floss_learning_rate: float = 1e-3
+    floss_sequences: int = 0
 
     def __post_init__(self) -> None:
         validate.whole("init.floss", self.floss, 0)
         validate.whole("init.floss_exponents", self.floss_exponents)
         validate.number("init.floss_learning_rate", self.floss_learning_rate, above=0)
+        validate.whole("init.floss_sequences", self.floss_sequences, 0)
 
     @classmethod
     def from_config(cls, group: Mapping[str, Any]) -> "Preparation":
@@ -94,6 +97,8 @@ class Preparation:
             critical_exponent (λ_1 there), critical_error (over the sequences) and
             critical_converged; floss_before and floss_after (Σ λ_i², the loss of
             :mod:`rnnlab.gradients.flossing`) and floss_skipped.
+        Raises:
+            ValueError: fewer sequences than are to be read.
         """
         init, record = self.init, {}
         if init.is_searched:
@@ -117,14 +122,16 @@ class Preparation:
                 )
         params = draw(init)
         if self.floss:
+            count = validate.whole("init.floss_sequences", self.floss_sequences, 0, len(xs))
+            read, steps = jax.tree.map(lambda leaf: leaf[: count or None], (xs, lengths))
             flossed = flossing.floss(
                 layer,
                 params,
-                xs,
+                read,
                 self.floss,
                 self.floss_exponents,
                 self.floss_learning_rate,
-                lengths=lengths,
+                lengths=steps,
             )
             params = flossed.params
             record |= {

@@ -107,6 +107,7 @@ RANGES: dict[str, str] = {
             "cell.projection",
             "corpus.min_count",
             "init.floss",
+            "init.floss_sequences",
             "member",
             "probes.at",
             "probes.spectrum_seeds",

@@ -443,7 +443,7 @@ class GateScheme:
 
 Gates = Any  # a mapping from gate letters to GateSchemes or to dicts of their fields
 # keys of a config's init group that say what is done to the parameters once they are drawn
-FLOSS = {"floss": 0, "floss_exponents": 8, "floss_learning_rate": 1e-3}
+FLOSS = {"floss": 0, "floss_exponents": 8, "floss_learning_rate": 1e-3, "floss_sequences": 0}
 
 
 @dataclass(frozen=True)
@@ -496,6 +496,7 @@ class InitScheme:
         Args:
             floss, floss_exponents, floss_learning_rate: steps (0: none), k and rate of gradient
                 flossing (:func:`rnnlab.gradients.floss`) on training sequences before training.
+            floss_sequences: how many of the first batch's sequences it reads; 0: all.
 
         >>> InitScheme.config(w_h="identity")["w_h"], sorted(InitScheme.config()["gates"])
         ('identity', ['c', 'f', 'h', 'i', 'o', 'r', 'z'])

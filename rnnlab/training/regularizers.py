@@ -12,11 +12,12 @@ Source: Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), eqs 9–10; squares, a
 in the authors' code (pascanur/trainingRNNs), with which they made their Fig. 7.
 
 ``regularizer="flossing"`` adds the squares of the first k Lyapunov exponents of every cell, on each
-batch: :func:`rnnlab.gradients.flossing_loss`. Source: Engelken 2023 (arXiv 2312.17306).
+batch or on the first few sequences of it: :func:`rnnlab.gradients.flossing_loss`. Source: Engelken
+2023 (arXiv 2312.17306); the author's code (RainerEngelken/GradientFlossing) takes one sequence.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,33 +36,49 @@ NAMES = ("none", "omega", "flossing")
 EXPONENTS = 8  # that flossing pushes to zero where the config does not say
 
 
-def parse(regularizer: str) -> tuple[str, int]:
-    """Return the name of a regularizer and, of flossing, k; "flossing(exponents=4)".
+class Regularizer(NamedTuple):
+    """A regularizer as its text says it."""
+
+    name: str  # of NAMES
+    exponents: int = 0  # k, that flossing pushes to zero
+    sequences: int = 0  # of a batch, on which flossing measures them; 0: all
+
+
+def parse(regularizer: str) -> Regularizer:
+    """Return what a text says: a name, or "flossing(exponents=4, sequences=1)".
 
     Raises:
         ValueError: not of that form, an unknown name, or an invalid option.
 
-    >>> parse("flossing(exponents=4)"), parse("omega")
-    (('flossing', 4), ('omega', 0))
+    >>> tuple(parse("flossing(exponents=4)")), tuple(parse("omega"))
+    (('flossing', 4, 0), ('omega', 0, 0))
     """
-    form = "training.regularizer is a name or flossing(exponents=k)"
+    form = "training.regularizer is a name or flossing(exponents=k, sequences=n)"
     name, options = calls.parse(str(regularizer), form)
     validate.choice("training.regularizer", name, NAMES)
-    k = options.pop("exponents", EXPONENTS) if name == "flossing" else 0
-    if options:
-        allowed = ("exponents",) if name == "flossing" else ()
-        raise ValueError(unknown(f"option of regularizer {name!r}:", next(iter(options)), allowed))
-    return name, validate.whole("training.regularizer: exponents", k) if name == "flossing" else 0
+    defaults = {"exponents": EXPONENTS, "sequences": 0} if name == "flossing" else {}
+    for option in options:
+        if option not in defaults:
+            raise ValueError(unknown(f"option of regularizer {name!r}:", option, defaults))
+    if not defaults:
+        return Regularizer(name)
+    given = defaults | options
+    return Regularizer(
+        name,
+        validate.whole("training.regularizer: exponents", given["exponents"]),
+        validate.whole("training.regularizer: sequences", given["sequences"], 0),
+    )
 
 
 def normalized(regularizer: str) -> str:
     """Return a regularizer with its options written out, so that equal ones are equal strings.
 
-    >>> normalized("flossing"), normalized("omega()")
-    ('flossing(exponents=8)', 'omega')
+    >>> normalized("flossing"), normalized("flossing(sequences=1)"), normalized("omega()")
+    ('flossing(exponents=8)', 'flossing(exponents=8, sequences=1)', 'omega')
     """
-    name, k = parse(regularizer)
-    return f"{name}(exponents={k})" if k else name
+    name, k, sequences = parse(regularizer)
+    some = f", sequences={sequences}" if sequences else ""
+    return f"{name}(exponents={k}{some})" if k else name
 
 
 def check_omega(layer: object) -> cells.RNN:
@@ -153,22 +170,31 @@ def flossing_gradient(
     model: models.Recurrent,
     params: PyTree,
     inputs: Array,
-    k: int,
+    asked: Regularizer,
     lengths: Array | None = None,
     initial_state: PyTree = None,
 ) -> PyTree:
-    """Return ∂(Σ_{i≤k} λ_i²)/∂(parameters of the layer), on the sequences of a batch.
+    """Return ∂(Σ_{i≤k} λ_i²)/∂(parameters of the layer), on a batch or its first sequences.
 
     Args:
         model: a module of :mod:`rnnlab.nn.models`.
-        params: its parameters. inputs: (B, T, D), or symbols (B, T). k: exponents of every cell.
+        params: its parameters. inputs: (B, T, D), or symbols (B, T).
+        asked: k, exponents of every cell, and the sequences that are read.
         lengths: (B,) real steps. initial_state: of the layer; None: its own.
     """
+    if asked.sequences:
+        read = (inputs, lengths, initial_state)
+        inputs, lengths, initial_state = jax.tree.map(lambda leaf: leaf[: asked.sequences], read)
     xs = layer_inputs(model, params, inputs)
 
     def loss(recurrent: PyTree) -> Array:
         return flossing.flossing_loss(
-            model.layer, recurrent, xs, k, lengths=lengths, initial_state=initial_state
+            model.layer,
+            recurrent,
+            xs,
+            asked.exponents,
+            lengths=lengths,
+            initial_state=initial_state,
         )[0]
 
     return jax.grad(loss)(params["params"]["recurrent"])

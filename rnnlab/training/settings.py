@@ -58,7 +58,8 @@ class Settings:
             the gradient is not; one update per window. 0: the whole sequence.
         reduction: how a sequence's losses become one: their "mean" or "sum_over_time".
         regularizer: "none", "omega" (Pascanu et al. 2013) or "flossing" (Engelken 2023), whose
-            weight is ``omega``; "flossing(exponents=8)" squares the first 8 Lyapunov exponents.
+            weight is ``omega``; "flossing(exponents=8)" squares the first 8 Lyapunov exponents, and
+            "flossing(exponents=8, sequences=1)" measures them on one sequence of a batch.
         eval_every: steps of a chunk; after each chunk the test set is scored.
         eval_batch_size: sequences that are scored at a time; of a task that draws its sequences,
             the number that is scored.
@@ -109,6 +110,9 @@ class Settings:
             object.__setattr__(self, key, flag)
         validate.choice("training.reduction", self.reduction, losses.REDUCTIONS)
         object.__setattr__(self, "regularizer", regularizers.normalized(self.regularizer))
+        validate.whole(
+            "training.regularizer: sequences", self.flossing.sequences, 0, self.batch_size
+        )
         validate.choice("training.engine", self.engine, ("auto", *unroll.ENGINES))
 
     @property
@@ -117,9 +121,9 @@ class Settings:
         return self.keep_best or self.patience > 0
 
     @property
-    def flossed(self) -> int:
-        """Lyapunov exponents of every cell that the regularizer pushes to zero; 0: it does not."""
-        return regularizers.parse(self.regularizer)[1]
+    def flossing(self) -> regularizers.Regularizer:
+        """What the regularizer flosses; its exponents are 0 where it does not."""
+        return regularizers.parse(self.regularizer)
 
 
 DYNAMIC = {"learning_rate": 1e-3, "clip_norm": float("inf"), "weight_decay": 0.0, "omega": 0.0}
@@ -192,11 +196,11 @@ class Setup:
             )
         if self.settings.regularizer == "omega":
             check_omega(self.model.layer)
-        if self.settings.flossed:
+        if self.settings.flossing.exponents:
             asked = f"training.regularizer={self.settings.regularizer!r}"
             check_exponents(
                 "exponents of training.regularizer",
-                self.settings.flossed,
+                self.settings.flossing.exponents,
                 checked_layer(asked, self.model),
                 layer_input_size(self.model, self.task),
             )

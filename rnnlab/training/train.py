@@ -267,10 +267,10 @@ class Train:
             recurrent = grads["params"]["recurrent"]
             recurrent = recurrent._replace(W_hh=recurrent.W_hh + extra)
             grads = {"params": {**grads["params"], "recurrent": recurrent}}
-        if settings.flossed:
+        if settings.flossing.exponents:
             assert isinstance(model, models.Recurrent)  # for the setup has checked it
             extra = flossing_gradient(
-                model, params, batch.inputs, settings.flossed, lengths_of(batch), start
+                model, params, batch.inputs, settings.flossing, lengths_of(batch), start
             )
             finite = norms.all_finite(extra)  # else a Jacobian has fewer directions: λ = −inf
             recurrent = jax.tree.map(

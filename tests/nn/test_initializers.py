@@ -571,7 +571,7 @@ def test_config_round_trip():
 
 def test_config_has_every_key():
     group = InitScheme.config()
-    flossing = {"floss", "floss_exponents", "floss_learning_rate"}
+    flossing = {"floss", "floss_exponents", "floss_learning_rate", "floss_sequences"}
     assert set(group) == {"w_x", "w_h", "w_y", "b", "forget_bias", "gates"} | flossing
     assert set(group["gates"]) == set("ficozrh")
     assert all(set(gate) == {"w_x", "w_h", "b"} for gate in group["gates"].values())

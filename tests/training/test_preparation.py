@@ -44,13 +44,15 @@ def test_a_member_has_the_critical_gain_of_its_own_draw_on_its_first_batch():
     assert trained.member(seed=4, init=CRITICAL).record["critical_number"] != gain
 
 
-def test_flossing_before_training_is_that_of_the_library():
+@pytest.mark.parametrize("read", [0, 1])
+def test_flossing_before_training_is_that_of_the_library(read):
     options = {"floss": 7, "floss_exponents": 2, "floss_learning_rate": 0.02}
+    options["floss_sequences"] = read
     member = trained.member(seed=3, init=options)
     drawn = trained.member(seed=3)
     batch = first_batch(drawn)
     own = drawn.params["params"]
-    expected = gradients.floss(RNN(H), own["recurrent"], batch.inputs, 7, 2, 0.02)
+    expected = gradients.floss(RNN(H), own["recurrent"], batch.inputs[: read or None], 7, 2, 0.02)
     for a, b in zip(member.params["params"]["recurrent"], expected.params, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6) if a is not None else None
     np.testing.assert_array_equal(member.params["params"]["W_hy"], own["W_hy"])
@@ -90,8 +92,9 @@ def test_results_of_a_run_hold_the_record(tmp_path):
     assert {name: sink.results[0][name] for name in record} == record
 
 
-def test_the_regularizer_adds_the_gradient_of_the_squared_exponents():
-    member = trained.member(seed=3, regularizer="flossing(exponents=2)", omega=0.5)
+@pytest.mark.parametrize(("option", "read"), [("", None), (", sequences=1", 1)])
+def test_the_regularizer_adds_the_gradient_of_the_squared_exponents(option, read):
+    member = trained.member(seed=3, regularizer=f"flossing(exponents=2{option})", omega=0.5)
     plain = trained.member(seed=3)
     batch = first_batch(member)
     grads, without = (
@@ -100,7 +103,7 @@ def test_the_regularizer_adds_the_gradient_of_the_squared_exponents():
     )
 
     def loss(recurrent):
-        exponents = gradients.lyapunov_exponents(RNN(H), recurrent, batch.inputs, 2)
+        exponents = gradients.lyapunov_exponents(RNN(H), recurrent, batch.inputs[:read], 2)
         return jnp.square(exponents).sum(axis=1).mean()
 
     extra = jax.grad(loss)(member.params["params"]["recurrent"])
@@ -120,10 +123,18 @@ def test_the_regularizer_adds_the_gradient_of_the_squared_exponents():
             "init.floss_exponents must be at most 5, the features of a state, got 6",
         ),
         (
+            {"init": {"floss": 1, "floss_exponents": 2, "floss_sequences": 33}, "batch_size": 32},
+            "init.floss_sequences must be a whole number from 0 to 32, got 33",
+        ),
+        (
             {"init": {"floss": 1, "floss_learning_rate": 0.0}},
             "init.floss_learning_rate must be a finite number above 0, got 0.0",
         ),
         ({"regularizer": "flossing(exponents=6)"}, "regularizer must be at most 5, .* got 6"),
+        (
+            {"regularizer": "flossing(sequences=33)", "batch_size": 32},
+            "sequences must be a whole number from 0 to 32, got 33",
+        ),
         ({"regularizer": "flossing(k=2)"}, "unknown option of regularizer 'flossing': 'k'"),
         ({"regularizer": "omega(exponents=2)"}, "unknown option of regularizer 'omega'"),
         ({"regularizer": "flossing(exponents=0)"}, "exponents must be a whole number of at least"),
