@@ -39,5 +39,6 @@ def test_every_experiment_that_is_no_timing_shows_a_claim():
     assert {f for f in files - named if not f.startswith("speed_")} == {
         "advice",
         "copy_memory",
+        "flossing",
         "memory_gradients",
     }
