@@ -134,7 +134,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
                 clip_norm=0.03,
                 batch_size=16,
                 steps=10_000 if full else 1000,
-                eval_every=100 if full else 25,
+                eval_every=100 if full else 10,
                 eval_batch_size=200,
             ),
             "run": runner.config(
