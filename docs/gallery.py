@@ -5,7 +5,8 @@
 
 A summary belongs to the code of the experiment's file that made the run: comments, docstrings and
 estimates of time may change. A run of other code is refused; a summary that was overtaken by an
-edit stays, and its page says so.
+edit stays, and its page says so. Of the config only those keys may differ that the command of the
+file's docstring gives, such as the weights to start from.
 """
 
 import ast
@@ -67,8 +68,9 @@ def summarize(run: Path, root: Path) -> tuple[dict[str, Any], bytes]:
     if code_digest(_text(run / "used" / Path(file).name)) != digest:
         raise ValueError(f"{run}: {file} has changed since the run; run it again")
     changes = config["changes"]
-    if config["arg"] or changes["config"] or changes["sweep"] or changes["comparisons"]:
-        raise ValueError(f"{run}: not a run of the experiment's defaults")
+    changed = set(changes["config"]) - set(asked(root / file))
+    if config["arg"] or changed or changes["sweep"] or changes["comparisons"]:
+        raise ValueError(f"{run}: not a run of the command that {file} gives")
     figures = _json(run / "figures.json")
     drawn = [key for key in figures if (run / "figures" / f"{key}.png").is_file()]
     if not drawn:
@@ -81,6 +83,7 @@ def summarize(run: Path, root: Path) -> tuple[dict[str, Any], bytes]:
         "device": config["environment"]["device"],
         "cores": config["environment"]["cores"],
         "members": len(members),
+        "changed": sorted(changes["config"]),
         "caption": figures[drawn[0]]["caption"],
         "claims": [
             {key: claim[key] for key in ("statement", "expected", "verdict", "measured")}
@@ -188,6 +191,20 @@ def _description(file: Path) -> str:
     return ast.get_docstring(ast.parse(_text(file))) or ""
 
 
+def asked(file: Path) -> dict[str, str]:
+    """Return the config keys that the command of a file's docstring gives, with their values."""
+    text = re.sub(r"\\\n\s*", "", _description(file))
+    runs = re.findall(rf"rnnlab run --config=\S*/{re.escape(file.name)}(.*)", text)
+    return dict(re.findall(r"--config\.(\S+?)=(\S+)", runs[0])) if runs else {}
+
+
+def _command(name: str, file: Path, summary: dict[str, Any]) -> str:
+    """Return the command of a summary's run."""
+    values = asked(file)
+    flags = (f" --config.{key}={values[key]}" for key in summary.get("changed", ()))
+    return f"rnnlab run {name}{''.join(flags)}"
+
+
 def _verdicts(summary: dict[str, Any]) -> str:
     verdicts = [claim["verdict"] for claim in summary["claims"]]
     counts = [(verdicts.count(v), v) for v in ("holds", "refuted", "undecided")]
@@ -209,7 +226,7 @@ def _card(name: str, file: Path, summary: dict[str, Any]) -> str:
         lines += [f"**{statement}**: {first['verdict']}, {measured}.", ""]
         lines += [f"Claims: {_verdicts(summary)}.", ""]
     took = minutes(description)
-    command = f"`rnnlab run {name}`" + f", {took}" * bool(took)
+    command = f"`{_command(name, file, summary)}`" + f", {took}" * bool(took)
     return "\n".join([*lines, "```{card-footer}", command, "```", ":::"])
 
 
@@ -224,7 +241,7 @@ def index(root: Path) -> str:
     tree = "\n".join(files)
     return f"""# Gallery
 
-Every experiment that comes with rnnlab: what it asks, what a run of its defaults found, and the
+Every experiment that comes with rnnlab: what it asks, what a run of its command found, and the
 command that makes the figure again. A card without a figure has no committed run yet.
 
 {_filtered(cards, TOPICS, "Topic", "All")}
@@ -272,7 +289,7 @@ def chinese_index(root: Path) -> str:
     if missing := files.keys() - captions.keys():
         raise ValueError(f"{path}: no title and question for {', '.join(sorted(missing))}")
     cards = [
-        _chinese_card(name, Path(file), captions[name], _stored(root, name))
+        _chinese_card(name, root / file, captions[name], _stored(root, name))
         for name, file in files.items()
     ]
     return f"""# 图廊
@@ -299,7 +316,9 @@ def _chinese_card(
         words = {"holds": "成立", "refuted": "推翻", "undecided": "未定"}
         counts = [f"{verdicts.count(v)} 条{word}" for v, word in words.items() if v in verdicts]
         lines += [f"论断：{'，'.join(counts)}。", ""]
-    return "\n".join([*lines, "```{card-footer}", f"`rnnlab run {name}`", "```", ":::"])
+    return "\n".join(
+        [*lines, "```{card-footer}", f"`{_command(name, file, summary)}`", "```", ":::"]
+    )
 
 
 def _page(name: str, word: str, root: Path) -> str:
@@ -309,7 +328,7 @@ def _page(name: str, word: str, root: Path) -> str:
     first, _, rest = description.partition("\n")
     took = minutes(description)
     parts = [f"# {name}\n", f"*{topic}.* {reference.escaped(first)}\n"]
-    parts.append(f"```bash\nrnnlab run {name}\n```\n")
+    parts.append(f"```bash\n{_command(name, root / file, summary)}\n```\n")
     if took:
         parts.append(f"It takes {took}.\n")
     if summary:

@@ -343,12 +343,46 @@ def test_a_summary_is_made_of_a_run(repository):
         gallery.summarize(run, repository)
 
 
+def test_a_run_may_give_the_keys_that_the_file_s_own_command_gives(repository):
+    file, path = repository / "experiments/learning/study.py", repository / "runs/study/config.json"
+    text = """Is it?
+
+    rnnlab run --config=experiments/learning/first.py --config.seed=3
+    rnnlab run --config=experiments/learning/study.py \\
+      --config.start.path=runs/first
+"""
+    file.write_text(f'"""{text}"""\nx = 1\n')
+    config = json.loads(path.read_text())
+    for keys, accepted in (([], True), (["start.path"], True), (["start.path", "seed"], False)):
+        changes = config["changes"] | {"config": dict.fromkeys(keys, "")}
+        path.write_text(json.dumps(config | {"changes": changes}))
+        if not accepted:
+            with pytest.raises(ValueError, match="not a run of the command"):
+                gallery.summarize(repository / "runs/study", repository)
+            continue
+        summary, picture = gallery.summarize(repository / "runs/study", repository)
+        stored = repository / "docs/gallery"
+        for folder in (stored, repository / "docs/zh"):
+            folder.mkdir(exist_ok=True, parents=True)
+        captions = {"study": {"title": "S", "question": "Q?"}}
+        (repository / "docs/zh/gallery.json").write_text(json.dumps(captions))
+        (stored / "study.json").write_text(json.dumps(summary))
+        (stored / "study.webp").write_bytes(picture)
+        command = "rnnlab run study" + " --config.start.path=runs/first" * bool(keys)
+        assert f"`{command}`" in gallery.index(repository)
+        assert f"`{command}`" in gallery.chinese_index(repository)
+    page = gallery._page("bert_finetuning", "", ROOT)
+    assert "\nrnnlab run bert_finetuning --config.pretrained=runs/pretraining\n" in page
+
+
 def test_what_is_no_finished_run_of_ours_is_refused(repository, capsys):
     path = repository / "runs/study/config.json"
     config = json.loads(path.read_text())
     for change in ({"arg": "full"}, {"changes": config["changes"] | {"config": {"seed": 1}}}):
         path.write_text(json.dumps(config | change))
-        with pytest.raises(ValueError, match="not a run of the experiment's defaults"):
+        with pytest.raises(
+            ValueError, match=r"not a run of the command that experiments/learning/study.py gives"
+        ):
             gallery.summarize(repository / "runs/study", repository)
     (repository / "runs/study/claims.json").unlink()
     with pytest.raises(ValueError, match="not a finished run directory"):
