@@ -54,7 +54,7 @@ from rnnlab.training import runner
 
 REPRODUCE = False  # beyond the 40 minutes of the set
 TASKS = {"copy": "delayed copy", "xor": "delayed XOR"}
-WITHOUT, BEFORE, DURING = "without", "before", "before and during"
+WITHOUT, BEFORE, DURING = "no flossing", "flossing first", "flossing throughout"
 
 run = training.run
 
