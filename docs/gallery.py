@@ -12,6 +12,7 @@ file's docstring gives, such as the weights to start from.
 import ast
 import hashlib
 import io
+import itertools
 import json
 import re
 import sys
@@ -360,6 +361,19 @@ def _page(name: str, word: str, root: Path) -> str:
     return "\n".join(parts)
 
 
+def _shown(text: str) -> str:
+    """Return a docstring's words as Markdown: its roles and double backticks are code.
+
+    >>> _shown("a rule (:mod:`rnnlab.theory`) and ``--sweep``")
+    'a rule (`rnnlab.theory`) and `--sweep`'
+    """
+    found = re.split(r"(:\w+:`[^`]+`|``.+?``)", text)
+    codes = (re.sub(r"^:\w+:", "", part).strip("`~") for part in found[1::2])
+    words = (reference.escaped(part) for part in found[::2])
+    pairs = itertools.zip_longest(words, codes)
+    return "".join(word + (f"`{code}`" if code else "") for word, code in pairs)
+
+
 def _prose(text: str) -> str:
     """Return a docstring's paragraphs as Markdown, its indented lines as commands."""
     parts = []
@@ -368,7 +382,7 @@ def _prose(text: str) -> str:
             code = "\n".join(line.removeprefix("    ") for line in block.splitlines())
             parts.append(f"```bash\n{code}\n```\n")
         elif block.strip():
-            parts.append(f"{reference.escaped(' '.join(block.split()))}\n")
+            parts.append(f"{_shown(' '.join(block.split()))}\n")
     return "\n".join(parts)
 
 
