@@ -16,6 +16,7 @@ from rnnlab.results.table import Member, Table, words
 
 OURS, OTHERS = plots.COLORS[1], "#999999"
 _SEEN = 30.0  # largest over smallest value beyond which the smallest one's bar is not seen
+_LABEL = 0.15  # of a panel's width, for a number beside a bar
 _ROOM = 0.12, 0.8  # inches of a panel's height: for a bar with its label, and beside the bars
 
 
@@ -129,10 +130,14 @@ def ratios(ax: Axes, rows: Sequence[tuple[str, Ratio, float | None]], xlabel: st
     bounds = [bound for _, _, bound in rows if bound is not None]
     values = [end for _, ratio, _ in rows for end in (ratio.low, ratio.high)] + bounds
     left = _left(values)
-    for y, (_, ratio, _) in enumerate(rows):
+    for y, (_, ratio, bound) in enumerate(rows):
         _mark(ax, ratio.value, y, left, color=OURS, height=0.5)
         ax.plot([ratio.low, ratio.high], [y, y], color="black", linewidth=1)
-        _beside(ax, max(ratio.high, ratio.value), y, _times(ratio.value), left)
+        end = max(ratio.high, ratio.value)
+        width = _LABEL * (max(values) if left is None else end)
+        if bound is not None and end < bound < end + width:
+            end = bound  # or its line would cross the number
+        _beside(ax, end, y, _times(ratio.value), left)
     if len(bounds) == len(rows) and len(set(bounds)) == 1:
         _bound(ax, bounds[0], -0.5, len(rows) - 0.5)
     else:

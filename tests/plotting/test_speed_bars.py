@@ -77,6 +77,18 @@ def test_ratios_have_their_bounds():
     assert axes[0, 0].get_xscale() == "log"
 
 
+def test_no_bound_crosses_a_number():
+    def beside(value, bound):
+        _, axes = plots.new_figure(1, 1, size=(3, 2))
+        rows = [("a", Ratio(value, value, value), bound), ("b", Ratio(5.0, 5.0, 5.0), None)]
+        speed_bars.ratios(axes[0, 0], rows, "ratio")
+        return next(t for t in axes[0, 0].texts if t.get_text().strip() == f"{value:.2f}x")
+
+    assert beside(1.0, 1.5).get_position()[0] == 1.5  # beyond the bound
+    assert beside(1.0, 4.0).get_position()[0] == 1.0  # there is room before it
+    assert beside(2.0, 1.5).get_position()[0] == 2.0
+
+
 def test_the_default_figure_has_a_panel_per_pass():
     ms = {"forward": {"a": 1.0, "b": 2.0}, "both": {"a": 3.0, "b": 9.0}}
     table = Table([Member(i, {"H": i}, {}, 0.0, benchmarks.result(ms)) for i in range(2)])
