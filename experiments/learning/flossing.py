@@ -18,12 +18,12 @@ About 4 minutes on 2 cores.
 Expected, after the paper: flossing before training makes the RNN learn sooner, or at all, and
 flossing during training too is no worse.
 
-Found: both hold wherever an arm learns and the seeds decide. Seeds that learn, of those judged, with
-no flossing, flossing first and flossing throughout: the copy over 24 steps 0 of 16, 14 of 16 and 8
-of 8; XOR over 12 steps 6 of 16, 15 of 16 and 8 of 8; XOR over 16 steps 0 of 8, 0 of 8 and 8 of 8. Of
-the 12 claims 3 are undecided: over the shortest delays, where nearly all learn within 100 updates, and
-where neither arm learns. (A first run looked every 25 updates in place of 10: 8 held and 4 were
-undecided. With 8 of 32 exponents, a small W_xh and delays of 24 to 64 nearly all were.)
+Found: both hold wherever an arm learns and the seeds decide. Seeds that learn, of those judged,
+with no flossing, flossing first and flossing throughout: the copy over 24 steps 0 of 16, 14 of 16
+and 8 of 8; XOR over 12 steps 6 of 16, 15 of 16 and 8 of 8; XOR over 16 steps 0 of 8, 0 of 8 and 8
+of 8. Of the 12 claims 3 are undecided: over the shortest delays, where nearly all learn within 100
+updates, and where neither arm learns. (A first run looked every 25 updates in place of 10: 8 held
+and 4 were undecided. With 8 of 32 exponents, a small W_xh and delays of 24 to 64 nearly all were.)
 """
 
 import dataclasses
