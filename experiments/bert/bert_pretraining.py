@@ -64,11 +64,11 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "init": encoder.Init.config(),
             "training": pretrained_sweep.pretraining_settings(
                 full,
-                steps=20_000 if full else 1000,
+                steps=20_000 if full else 2000,
                 eval_sample=4000 if full else 2000,
             ),
             "run": runner.config(
-                seconds_per_member=20_000.0 if full else 100.0,
+                seconds_per_member=20_000.0 if full else 200.0,
                 seconds_per_group=30.0,
             ),
         }

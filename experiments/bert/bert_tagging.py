@@ -1,7 +1,8 @@
 r"""Named entities by a BERT-Tiny, from random weights and from masked characters of the same paper.
 
     rnnlab run --config=experiments/bert/bert_pretraining.py --config.task.corpus=people_daily \
-      --config.task.limit=0 --config.task.vocab_size=6000 --workdir=runs/daily
+      --config.task.limit=0 --config.task.vocab_size=6000 --config.training.steps=1000 \
+      --workdir=runs/daily
     rnnlab run --config=experiments/bert/bert_tagging.py --config.pretrained=runs/daily
 
 The People's Daily of January 1998 (rnnlab[data,bert]): 7,200 sentences for training, the first

@@ -206,7 +206,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             ),
             "init": encoder.Init.config(attention="orthogonal"),
             "training": pretrained_sweep.pretraining_settings(
-                full, steps=20_000 if full else 700, eval_sample=500
+                full, steps=20_000 if full else 2000, eval_sample=500
             ),
             "word2vec": {
                 "size": 64,  # dimensions of its vectors
