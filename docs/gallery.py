@@ -111,9 +111,10 @@ def state(root: Path) -> dict[str, str]:
     """Return, by experiment, "" for a summary of its present file, "missing" or "old"."""
     found = {}
     for name, file in _files(root).items():
-        path = root / "docs" / "gallery" / f"{name}.json"
-        old = path.is_file() and _json(path)["sha256"] != code_digest(_text(root / file))
-        found[name] = "missing" if not path.is_file() else "old" * old
+        stored = _stored(root, name)
+        changed = set(stored.get("changed", ())) - set(asked(root / file))
+        old = stored and (changed or stored["sha256"] != code_digest(_text(root / file)))
+        found[name] = "missing" if not stored else "old" * bool(old)
     return found
 
 
@@ -202,7 +203,9 @@ def asked(file: Path) -> dict[str, str]:
 def _command(name: str, file: Path, summary: dict[str, Any]) -> str:
     """Return the command of a summary's run."""
     values = asked(file)
-    flags = (f" --config.{key}={values[key]}" for key in summary.get("changed", ()))
+    flags = (
+        f" --config.{key}={values[key]}" for key in summary.get("changed", ()) if key in values
+    )
     return f"rnnlab run {name}{''.join(flags)}"
 
 

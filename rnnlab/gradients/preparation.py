@@ -67,16 +67,19 @@ class Preparation:
         """Whether the parameters depend on sequences."""
         return self.init.is_searched or self.floss > 0
 
-    def check(self, layer: Layer, input_size: int) -> None:
+    def check(self, layer: Layer, input_size: int, sequences: int) -> None:
         """Check that a layer can be prepared, before there are sequences.
 
+        Args:
+            sequences: how many there will be.
         Raises:
-            ValueError: a number to search that the draws are not proportional to, or a cell with
-                fewer exponents than are flossed.
+            ValueError: a number to search that the draws are not proportional to, a cell with fewer
+                exponents than are flossed, or fewer sequences than are to be read.
         """
         if self.init.is_searched:
             criticality.check(layer, self.init, input_size)
         if self.floss:
+            validate.whole("init.floss_sequences", self.floss_sequences, 0, sequences)
             check_exponents("init.floss_exponents", self.floss_exponents, layer, input_size)
 
     def run(
@@ -97,8 +100,6 @@ class Preparation:
             critical_exponent (λ_1 there), critical_error (over the sequences) and
             critical_converged; floss_before and floss_after (Σ λ_i², the loss of
             :mod:`rnnlab.gradients.flossing`) and floss_skipped.
-        Raises:
-            ValueError: fewer sequences than are to be read.
         """
         init, record = self.init, {}
         if init.is_searched:
@@ -122,8 +123,8 @@ class Preparation:
                 )
         params = draw(init)
         if self.floss:
-            count = validate.whole("init.floss_sequences", self.floss_sequences, 0, len(xs))
-            read, steps = jax.tree.map(lambda leaf: leaf[: count or None], (xs, lengths))
+            count = self.floss_sequences or None  # checked: no more than there are
+            read, steps = jax.tree.map(lambda leaf: leaf[:count], (xs, lengths))
             flossed = flossing.floss(
                 layer,
                 params,

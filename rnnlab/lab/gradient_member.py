@@ -133,7 +133,7 @@ def check(config: Config) -> None:
     choice("task.gaps", _gaps(task), GAPS)
     if task.path or task.name == "csv":  # before anything runs
         sequences.by_name(task.name, config.seed, 1, task.length, task.path, _gaps(task))
-    preparation.check(layer, 1)  # a state has as many features for any input
+    preparation.check(layer, 1, task.batch_size)  # a state has as many features for any input
 
 
 def _gaps(task: Config) -> str:

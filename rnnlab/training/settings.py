@@ -122,7 +122,7 @@ class Settings:
 
     @property
     def flossing(self) -> regularizers.Regularizer:
-        """What the regularizer flosses; its exponents are 0 where it does not."""
+        """The regularizer and its options; its ``exponents`` are 0 unless it is flossing."""
         return regularizers.parse(self.regularizer)
 
 
@@ -501,7 +501,9 @@ def _preparation(config: Config, model: models.Model, task: Task) -> Preparation
     if not preparation.needed:
         return None
     asked = "init.floss" if preparation.floss else "a number that is 'critical'"
-    preparation.check(checked_layer(asked, model), layer_input_size(model, task))
+    preparation.check(
+        checked_layer(asked, model), layer_input_size(model, task), config.training.batch_size
+    )
     return preparation
 
 

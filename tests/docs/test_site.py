@@ -375,6 +375,23 @@ def test_a_run_may_give_the_keys_that_the_file_s_own_command_gives(repository):
     assert "\nrnnlab run bert_finetuning --config.pretrained=runs/pretraining\n" in page
 
 
+def test_a_summary_whose_command_has_lost_a_key_is_old(repository):
+    file, stored = repository / "experiments/learning/study.py", repository / "docs/gallery"
+    summary, _ = gallery.summarize(repository / "runs/study", repository)
+    stored.mkdir(parents=True)
+    (stored / "study.json").write_text(json.dumps(summary | {"changed": ["start.path"]}))
+    assert gallery.state(repository) == {"study": "old"}
+    assert "`rnnlab run study`" in gallery.index(repository)
+    command = "    rnnlab run --config=experiments/learning/study.py --config.start.path=runs/first"
+    file.write_text(f'"""Is it?\n\n{command}\n"""\nx = 1\n')
+    assert gallery.state(repository) == {"study": ""}
+
+
+def test_words_of_a_docstring_are_shown_as_they_are():
+    shown = gallery._prose("A rule (:mod:`rnnlab.theory`) and ``--sweep=a_b``, but a_b.")
+    assert shown == "A rule (`rnnlab.theory`) and `--sweep=a_b`, but a\\_b.\n"
+
+
 def test_what_is_no_finished_run_of_ours_is_refused(repository, capsys):
     path = repository / "runs/study/config.json"
     config = json.loads(path.read_text())

@@ -121,6 +121,10 @@ def test_critical_gains_and_flossing_are_of_the_member_s_own_sequences():
         ({"init.w_h": "orthogonl"}, "did you mean 'orthogonal'"),
         ({"init.forget_bias": "1.0"}, "no forget gate"),
         ({"init.floss": 3}, "init.floss_exponents must be at most 6"),
+        (
+            {"init.floss": 3, "init.floss_sequences": 99},
+            "init.floss_sequences must be a whole number",
+        ),
         ({"task.gaps": "fill"}, "unknown task.gaps 'fill'"),
         ({"task.name": "csv"}, "task.name='csv' needs task.path"),
         ({"task.name": "noise", "task.path": "a"}, "reads no file, got task.path='a'"),

@@ -143,8 +143,8 @@ def test_the_regularizer_adds_the_gradient_of_the_squared_exponents(option, read
     ],
 )
 def test_bad_options_are_refused(options, words):
-    with pytest.raises(ValueError, match=words):
-        trained.member(**options)
+    with pytest.raises(ValueError, match=words):  # before anything is drawn
+        training.MemberSpec.from_config(trained.config(**options))
 
 
 def test_a_model_of_a_task_s_own_is_refused():
